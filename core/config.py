@@ -1,0 +1,212 @@
+"""What a run is made of: frozen settings, strict in both directions, and the one error that people are shown."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+ROOT = Path(__file__).resolve().parent.parent
+PAPER_LOSSES = ("bce", "fl", "cb", "r-fl", "ntr-fl", "db-0fl", "cb-ntr", "db")
+LOSS_NAMES = (*PAPER_LOSSES, "ntr-fl-released")
+MODEL_NAMES = ("svm", "tfidf")
+SETTINGS = ("reuters", "pubmed", "plain")
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
+
+
+class UserError(Exception):
+    """Something a person can put right: says what was wrong, where, and what to do. The CLI prints it and exits 2."""
+
+
+def cache_dir() -> Path:
+    """Folder of prepared data and runs: `TAILSCOPE_CACHE`, else `cache/` beside the code."""
+    return Path(os.environ.get("TAILSCOPE_CACHE") or ROOT / "cache")
+
+
+def choose(kind: str, name: str, names: Iterable[str]) -> str:
+    """Returns `name` if it is one of `names`; raises `UserError` with the nearest one and the whole list otherwise."""
+    names = list(names)
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    raise UserError(f"There is no {kind} named '{name}'.{hint} Choose one of: {', '.join(names)}.")
+
+
+class Frozen(BaseModel):
+    """Settings that never change after they were made; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SyntheticConfig(Frozen):
+    """Size and seed of the built-in synthetic corpus."""
+
+    documents: int = Field(4000, ge=20, le=5_000_000)
+    labels: int = Field(100, ge=2, le=1_000_000)
+    cardinality: float = Field(1.6, ge=1.0, le=50.0, description="mean number of labels of a document")
+    zipf: float = Field(1.1, ge=0.0, le=3.0, description="exponent of the label frequencies")
+    words: int = Field(60, ge=1, le=5000, description="mean number of words of a document")
+    seed: int = Field(0, ge=0)
+
+
+class DataConfig(Frozen):
+    """Which data set, and which of its named splits."""
+
+    name: str = Field("reuters", pattern=NAME_PATTERN)
+    split: str = Field("paper", pattern=NAME_PATTERN)
+    synthetic: SyntheticConfig = SyntheticConfig()
+
+
+class ModelConfig(Frozen):
+    """TF-IDF options of `svm` and `tfidf`; `hidden` and `dropout` are read by `tfidf` alone, `C` by `svm` alone."""
+
+    name: str = "tfidf"
+    max_features: int = Field(100_000, ge=1)
+    min_df: int = Field(2, ge=1, description="documents a word must occur in")
+    bigrams: bool = False
+    C: float = Field(1.0, gt=0, description="inverse strength of the SVM's regularisation")
+    hidden: int = Field(512, ge=0, le=16_384, description="units of the hidden layer; 0: none, a linear model")
+    dropout: float = Field(0.5, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _known(self) -> ModelConfig:
+        choose("model", self.name, MODEL_NAMES)
+        return self
+
+
+class LossConfig(Frozen):
+    """A preset and what is changed of it; None keeps the preset's value. Symbols: `core.losses`."""
+
+    name: str = "bce"
+    setting: Literal["reuters", "pubmed", "plain"] = "reuters"
+    gamma: float | None = Field(None, ge=0)
+    focal_alpha: float | None = Field(None, gt=0, lt=1)
+    alpha: float | None = Field(None, ge=0)
+    beta: float | None = Field(None, gt=0)
+    mu: float | Literal["auto"] | None = None
+    cb_beta: float | None = Field(None, ge=0, lt=1)
+    kappa: float | None = Field(None, ge=0)
+    neg_scale: float | None = Field(None, gt=0)
+    scale: float | None = Field(None, gt=0)
+    reweight_negatives: bool | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> LossConfig:
+        choose("loss", self.name, LOSS_NAMES)
+        return self
+
+    def overrides(self) -> dict[str, Any]:
+        """The settings that differ from the preset, as keyword arguments of `core.losses.build_loss`."""
+        return self.model_dump(exclude={"name", "setting"}, exclude_none=True)
+
+
+class TrainConfig(Frozen):
+    """How `tfidf` is trained, and how thresholds are chosen for every model."""
+
+    epochs: int = Field(40, ge=1, le=10_000)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    patience: int = Field(5, ge=1, description="epochs without a better validation micro-F1 before training ends")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    threshold: Literal["exact", "paper", "fixed"] = "exact"
+
+
+class RunConfig(Frozen):
+    """Everything that decides a run's numbers, besides the data's fingerprint and the versions of the software."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig | None = None
+    train: TrainConfig = TrainConfig()
+    seed: int = Field(0, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _loss_fits_model(self) -> RunConfig:
+        if self.model.name == "svm" and self.loss is not None:
+            raise UserError("Model 'svm' has a loss of its own (hinge): leave the loss out, or choose model 'tfidf'.")
+        if self.model.name != "svm" and self.loss is None:
+            raise UserError(f"Model '{self.model.name}' needs a loss: choose one of {', '.join(LOSS_NAMES)}.")
+        return self
+
+
+Settings = TypeVar("Settings", bound=Frozen)
+
+
+def parse(kind: type[Settings], values: Mapping[str, Any] | str, *, where: str = "settings") -> Settings:
+    """Makes settings from a mapping or JSON text.
+
+    Raises:
+        UserError: broken JSON (line and column), an unknown key (with the nearest), a value out of range.
+    """
+    if isinstance(values, str):
+        try:
+            values = json.loads(values)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{where}: not JSON at line {error.lineno}, column {error.colno}: {error.msg}.") from None
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where}: expected an object with settings, found {type(values).__name__}.")
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{where}: {_in_words(kind, error)}") from None
+
+
+def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
+    """Applies `key=value` strings such as `loss.mu=0.8` or `train.epochs=3` to a config.
+
+    Raises:
+        UserError: no `=`, an unknown key, a value that does not fit.
+    """
+    values = config.model_dump()
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals or not key:
+            raise UserError(f"--set {change}: write it as key=value, for example train.epochs=3.")
+        *path, last = key.strip().split(".")
+        place: Any = values
+        for step in path:
+            place = place.get(step) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            known = ", ".join(setting_names(RunConfig))
+            near = difflib.get_close_matches(key, setting_names(RunConfig), n=1)
+            raise UserError(
+                f"--set {change}: there is no setting '{key}' here."
+                + (f" Did you mean '{near[0]}'?" if near and near[0] != key else "")
+                + f" Settings are: {known}."
+            )
+        try:
+            place[last] = json.loads(text)
+        except json.JSONDecodeError:
+            place[last] = text
+    return parse(RunConfig, values, where="--set")
+
+
+def setting_names(kind: type[Frozen], prefix: str = "") -> list[str]:
+    """Dotted names of all settings, nested ones included."""
+    names = []
+    for name, field in kind.model_fields.items():
+        inner = [t for t in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(t, type)]
+        nested = [t for t in inner if issubclass(t, Frozen)]
+        names += setting_names(nested[0], f"{prefix}{name}.") if nested else [f"{prefix}{name}"]
+    return names
+
+
+def _in_words(kind: type[Frozen], error: ValidationError) -> str:
+    sentences = []
+    for problem in error.errors():
+        key = ".".join(str(step) for step in problem["loc"] if not re.match(r"^(literal|function)", str(step)))
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, setting_names(kind), n=1, cutoff=0.5)
+            hint = f" Did you mean '{near[0]}'?" if near else f" Settings are: {', '.join(setting_names(kind))}."
+            sentences.append(f"there is no setting '{key}'.{hint}")
+        else:
+            sentences.append(f"'{key}' is {problem['input']!r}: {problem['msg'].lower()}.")
+    return " ".join(dict.fromkeys(sentences))
