@@ -17,7 +17,7 @@ from core.config import UserError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path` to write a file or a folder to; moved into place at the end, removed on error."""
+    """Gives a temporary path to write a file or folder to; moved onto `path` at the end, removed on error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
