@@ -1,0 +1,250 @@
+"""A job is a command and a folder: `python -m core train <run_dir>` in its own session, writing to files only."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import psutil
+
+from core import data, store
+from core.config import (
+    LOSS_NAMES,
+    MODEL_NAMES,
+    PAPER_LOSSES,
+    ROOT,
+    RunConfig,
+    UserError,
+    cache_dir,
+    choose,
+    parse,
+    with_changes,
+)
+from core.files import is_locked, locked, read_json, try_lock, write_json
+from core.store import LIVE, Run
+
+GRACE = 5.0
+"""Seconds between the request to stop and SIGTERM, and again between SIGTERM and SIGKILL."""
+
+
+def make_config(
+    *, data: str, model: str, loss: str | None, seed: int, split: str | None = None, changes: Iterable[str] = ()
+) -> RunConfig:
+    """One run's settings from the names people use; `changes` are `key=value` strings.
+
+    Raises:
+        UserError: an unknown name or setting, or a loss for a model that has its own.
+    """
+    choose("model", model, MODEL_NAMES)
+    if loss is not None:
+        choose("loss", loss, LOSS_NAMES)
+    values: dict[str, Any] = {"data": {"name": data}, "model": {"name": model}, "seed": seed}
+    if split is not None:
+        values["data"]["split"] = split
+    if loss is not None:
+        values["loss"] = {"name": loss}
+    return with_changes(parse(RunConfig, values), changes)
+
+
+def grid(
+    *,
+    data: str,
+    models: Sequence[str],
+    losses: Sequence[str],
+    seeds: Sequence[int],
+    split: str | None = None,
+    changes: Iterable[str] = (),
+) -> list[RunConfig]:
+    """Every combination once. `losses` may hold `paper`, the eight of the paper; a model with its own loss takes none.
+
+    Raises:
+        UserError: an unknown name, or nothing to run.
+    """
+    names = [name for loss in losses for name in (PAPER_LOSSES if loss == "paper" else (loss,))]
+    changes = list(changes)
+    configs = []
+    for model in dict.fromkeys(models):
+        choose("model", model, MODEL_NAMES)
+        if model != "svm" and not names:
+            raise UserError(f"Model '{model}' needs at least one loss: choose from {', '.join(LOSS_NAMES)}.")
+        for loss in dict.fromkeys(names) if model != "svm" else [None]:
+            fitting = [change for change in changes if loss is not None or not change.strip().startswith("loss.")]
+            for seed in dict.fromkeys(seeds):
+                config = make_config(data=data, model=model, loss=loss, seed=seed, split=split, changes=fitting)
+                configs.append(config)
+    if not configs:
+        raise UserError("There is nothing to run: choose at least one model and one seed.")
+    return configs
+
+
+def command_line(config: RunConfig) -> str:
+    """The command that trains exactly this config, ready to paste into a shell."""
+    words = ["python", "-m", "core", "train", "--data", config.data.name, "--model", config.model.name]
+    if config.loss:
+        words += ["--loss", config.loss.name]
+    words += ["--seed", str(config.seed)]
+    default = make_config(
+        data=config.data.name,
+        model=config.model.name,
+        loss=config.loss.name if config.loss else None,
+        seed=config.seed,
+    )
+    for key, value in _differences(default.model_dump(), config.model_dump()):
+        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    return shlex.join(words)
+
+
+def _differences(left: dict[str, Any], right: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in right.items():
+        if isinstance(value, dict) and isinstance(left.get(key), dict):
+            yield from _differences(left[key], value, f"{prefix}{key}.")
+        elif left.get(key) != value:
+            yield f"{prefix}{key}", value
+
+
+def slot(config: RunConfig) -> str:
+    """The device a run waits for: `cpu` or `cuda-0`, ...; `auto` is the first NVIDIA GPU where there is one.
+
+    It asks the driver, not torch, so that a waiting worker costs no gigabyte of libraries.
+    """
+    device = config.train.device
+    if config.model.name == "svm":
+        return "cpu"
+    if device == "auto":
+        device = (
+            "cuda" if os.path.isdir("/proc/driver/nvidia/gpus") and os.listdir("/proc/driver/nvidia/gpus") else "cpu"
+        )
+    return "cuda-0" if device == "cuda" else device.replace(":", "-")
+
+
+def existing(config: RunConfig) -> Run | None:
+    """The run that has been made with this config and the data as they are now, if there is one."""
+    path = store.run_path(store.run_id(config, data.load(config.data).fingerprint))
+    return store.get_run(path.name) if path.is_dir() else None
+
+
+def submit(config: RunConfig) -> Run:
+    """Puts a run into the queue of its device and starts its worker, which outlives this process.
+
+    The same config, data and seed are the same run: a finished, running or queued one is returned as it is; a failed,
+    stopped or lost one starts anew.
+
+    Raises:
+        UserError: the data cannot be loaded, or the split has no validation part.
+    """
+    corpus = data.load(config.data)
+    if not len(corpus.parts["validation"]):
+        raise UserError(
+            f"Split '{config.data.split}' of {config.data.name} has no validation part, on which thresholds and the "
+            "best epoch are chosen: train with split 'paper'."
+        )
+    path = store.run_path(store.run_id(config, corpus.fingerprint))
+    with locked(cache_dir() / "locks" / "submit.lock"):
+        if path.is_dir():
+            run = store.get_run(path.name)
+            if run.state in (*LIVE, "finished") and not run.problem:
+                return run
+            if is_locked(store.alive_lock(path)):
+                raise UserError(f"Run {path.name} is damaged and its worker still lives: stop it, then start it again.")
+            shutil.rmtree(path)
+        try:
+            return _start(config, path.name)
+        except OSError as error:
+            shutil.rmtree(path, ignore_errors=True)
+            raise UserError(
+                f"Run {path.name} cannot be started: {error.strerror} ({error.filename or path})."
+            ) from None
+
+
+def _start(config: RunConfig, run_id: str) -> Run:
+    path = store.run_path(run_id)
+    path.mkdir(parents=True)
+    alive = try_lock(store.alive_lock(path))
+    assert alive is not None, "the folder is new, nobody can hold its lock"
+    try:
+        write_json(path / "config.json", config.model_dump())
+        status = {"state": "queued", "submitted": time.time(), "device": slot(config), "command": command_line(config)}
+        write_json(path / "status.json", status)
+        store.draw_ticket(slot(config), run_id)
+        environment = os.environ | {
+            "TAILSCOPE_CACHE": str(cache_dir().resolve()),
+            "TAILSCOPE_DATA": os.pathsep.join(os.path.abspath(p) for p in data.folders()),
+            store.ALIVE_VARIABLE: str(alive),
+        }
+        with path.joinpath("log.txt").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "core", "train", str(path.resolve())],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(alive,),
+            )
+        threading.Thread(target=process.wait, daemon=True).start()
+        try:
+            born = psutil.Process(process.pid).create_time()
+            write_json(path / "process.json", {"pid": process.pid, "born": born})
+        except psutil.NoSuchProcess:
+            pass
+    finally:
+        os.close(alive)
+    return store.get_run(run_id)
+
+
+def watch(run_id: str, *, every: float = 0.2) -> Iterator[Run]:
+    """Yields the run as it is now, again and again, the last time when it has ended."""
+    while True:
+        run = store.get_run(run_id)
+        yield run
+        if run.state not in LIVE:
+            return
+        time.sleep(every)
+
+
+def stop(run_id: str, *, grace: float = GRACE) -> Run:
+    """Stops a queued or running run: asks first, then SIGTERM, then SIGKILL to its whole process group.
+
+    Raises:
+        UserError: the run has already ended.
+    """
+    run = store.get_run(run_id)
+    if run.state not in LIVE:
+        raise UserError(f"Run {run_id} cannot be stopped: it is {run.state}.")
+    store.stop_flag(run.path).touch()
+    for number in (None, signal.SIGTERM, signal.SIGKILL):
+        if number is not None:
+            _signal(run, number)
+        deadline = time.monotonic() + grace
+        while time.monotonic() < deadline:
+            run = store.get_run(run_id)
+            if run.state not in LIVE:
+                return run
+            time.sleep(0.05)
+    return store.get_run(run_id)
+
+
+def _signal(run: Run, number: int) -> None:
+    """Signals the run's process group, after making sure that the number still belongs to that very process."""
+    try:
+        process = read_json(run.path / "process.json")
+        alive = is_locked(store.alive_lock(run.path))
+        if alive and abs(psutil.Process(process["pid"]).create_time() - process["born"]) < 0.01:
+            os.killpg(process["pid"], number)
+    except (UserError, psutil.NoSuchProcess, ProcessLookupError):
+        return
+
+
+def delete(run_id: str) -> None:
+    """Removes an ended run for good; `UserError` if it is queued or running."""
+    store.delete_run(run_id)

@@ -1,0 +1,55 @@
+"""From features to logits (B, L)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+from core.config import ModelConfig
+
+
+class TfidfNetwork(nn.Module):
+    """Sparse TF-IDF features into one linear layer, or into one hidden layer of rectified units and then a linear one.
+
+    The output bias starts at the log-odds of each label, so that training does not begin by unlearning that most
+    labels are absent. Dropout falls on the hidden layer, or on the features where there is none.
+
+    Args:
+        features: V, number of feature columns.
+        priors: share of the train documents that carry each label, (L,), strictly between 0 and 1.
+        config: reads `hidden` and `dropout`.
+    """
+
+    def __init__(self, features: int, priors: Tensor, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.hidden or len(priors)
+        self.features = nn.EmbeddingBag(features, width, mode="sum", include_last_offset=True)
+        self.dropout = nn.Dropout(config.dropout)
+        self.output: nn.Linear | None = None
+        self.bias = nn.Parameter(torch.zeros(width))
+        nn.init.normal_(self.features.weight, std=1.0 if config.hidden else 0.01)
+        if config.hidden:
+            self.output = nn.Linear(width, len(priors))
+            nn.init.normal_(self.output.weight, std=1 / math.sqrt(width))
+        with torch.no_grad():
+            (self.output.bias if self.output is not None else self.bias).copy_(torch.logit(priors))
+
+    def forward(self, columns: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
+        """Logits (B, L) of a batch of sparse rows in CSR form: columns (nnz,), values (nnz,), offsets (B + 1,)."""
+        if self.output is None:
+            return self.features(columns, offsets, per_sample_weights=self.dropout(values)) + self.bias
+        hidden = torch.relu(self.features(columns, offsets, per_sample_weights=values) + self.bias)
+        return self.output(self.dropout(hidden))
+
+
+def csr_batch(features: sp.csr_array, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    """The arrays of CSR rows as tensors: what `TfidfNetwork` reads."""
+    return (
+        torch.from_numpy(features.indices.astype(np.int64)).to(device),
+        torch.from_numpy(features.data).to(device),
+        torch.from_numpy(features.indptr.astype(np.int64)).to(device),
+    )

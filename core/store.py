@@ -1,0 +1,350 @@
+"""The run folder is the truth: paths, states, history, predictions, listing. Readers never see a torn file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import time
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from core.config import RunConfig, UserError, cache_dir, parse
+from core.files import atomic_path, is_locked, read_json, write_json
+
+STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
+LIVE = ("queued", "running")
+RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,119}")
+DENSE_LABELS = 1000
+"""Up to this many labels scores are kept dense; above it, a document's `TOP_K` best and those of its own labels."""
+TOP_K = 100
+ALIVE_VARIABLE = "TAILSCOPE_ALIVE"
+"""Environment variable with the number of the inherited descriptor that holds a worker's `alive_lock`."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder says of itself at one moment.
+
+    Attributes:
+        state: one of `STATES`; `lost` means that the worker died without a word.
+        reason: why it failed, was stopped or is lost, in words; empty otherwise.
+        progress: `phase` in words, `fraction` 0..1 and, while a network trains, `epoch` and `epochs`.
+        problem: one sentence if a file of the folder is damaged, else empty.
+    """
+
+    id: str
+    path: Path
+    config: RunConfig | None
+    state: str
+    reason: str = ""
+    submitted: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    progress: dict[str, Any] = field(default_factory=dict)
+    device: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Scores of the test part: n documents, L labels.
+
+    Attributes:
+        ids: the documents' ids in the collection, n of them.
+        rows: their row numbers in the corpus, (n,).
+        targets: (n, L) bool.
+        scores: (n, L) float16, dense, or a CSR of the highest and the true labels' scores where L > `DENSE_LABELS`.
+        threshold: a label is predicted where its score is above it.
+    """
+
+    ids: list[str]
+    rows: np.ndarray
+    targets: sp.csr_array
+    scores: np.ndarray | sp.csr_array
+    threshold: float
+
+
+def runs_dir() -> Path:
+    """Folder that holds one folder per run."""
+    return cache_dir() / "runs"
+
+
+def run_id(config: RunConfig, fingerprint: str) -> str:
+    """The name of the run with this config on data with this fingerprint: the same question has the same name."""
+    question = json.dumps([config.model_dump(), fingerprint], sort_keys=True)
+    digest = hashlib.sha256(question.encode()).hexdigest()[:10]
+    loss = f"-{config.loss.name}" if config.loss else ""
+    return f"{config.data.name}-{config.model.name}{loss}-s{config.seed}-{digest}"
+
+
+def run_path(run_id: str) -> Path:
+    """The folder of a run, which need not exist.
+
+    Raises:
+        UserError: the id has characters that no run id has, so it could point outside the runs' folder.
+    """
+    if not RUN_ID.fullmatch(run_id):
+        raise UserError(
+            f"'{run_id[:80]}' is no run id: ids are made of a-z, 0-9 and '-'. `python -m core runs` lists them."
+        )
+    return runs_dir() / run_id
+
+
+def get_run(run_id: str) -> Run:
+    """Reads one run.
+
+    Raises:
+        UserError: not a run id, or no such run.
+    """
+    path = run_path(run_id)
+    if not path.is_dir():
+        raise UserError(f"There is no run '{run_id}'. `python -m core runs` lists the runs there are.")
+    return _read_run(path)
+
+
+def list_runs() -> list[Run]:
+    """All runs, the one submitted last first. A damaged folder is listed with its problem and hides no other."""
+    try:
+        folders = [path for path in runs_dir().iterdir() if RUN_ID.fullmatch(path.name) and path.is_dir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"The folder of runs, {runs_dir()}, cannot be read: {error.strerror}.") from None
+    return sorted((_read_run(path) for path in folders), key=lambda run: (-(run.submitted or 0), run.id))
+
+
+def alive_lock(path: Path) -> Path:
+    """The lock that a run's worker holds from before its first instruction until it dies."""
+    return path / "alive.lock"
+
+
+def stop_flag(path: Path) -> Path:
+    """The file whose presence asks a run's worker to stop."""
+    return path / "stop"
+
+
+def device_lock(device: str) -> Path:
+    """The lock whose holder may use the device: the head of the queue."""
+    return cache_dir() / "locks" / f"{device}.lock"
+
+
+def draw_ticket(device: str, run_id: str) -> Path:
+    """A place in the queue of a device, kept if the run has one already; places are in the order they were drawn."""
+    folder = cache_dir() / "queue" / device
+    folder.mkdir(parents=True, exist_ok=True)
+    ticket = next(folder.glob(f"*.{run_id}"), folder / f"{time.time_ns():020d}.{run_id}")
+    ticket.touch()
+    return ticket
+
+
+def tickets_before(ticket: Path) -> int:
+    """How many living runs hold an earlier ticket; tickets of the dead are removed."""
+    ahead = 0
+    for other in sorted(ticket.parent.iterdir()):
+        if other.name >= ticket.name:
+            break
+        if is_locked(alive_lock(runs_dir() / other.name.partition(".")[2])):
+            ahead += 1
+        else:
+            other.unlink(missing_ok=True)
+    return ahead
+
+
+def _read_run(path: Path) -> Run:
+    config, problem = None, ""
+    # Liveness is read before the status: a worker writes its last status before it dies, never after.
+    alive = is_locked(alive_lock(path))
+    try:
+        config = parse(RunConfig, path.joinpath("config.json").read_text("utf-8"), where=f"{path.name}: config.json")
+    except (UserError, OSError, UnicodeDecodeError) as error:
+        problem = f"The settings of run {path.name} cannot be read: {_reason(error)}"
+    status: dict[str, Any] = {}
+    try:
+        status = read_json(path / "status.json")
+        if not isinstance(status, dict) or status.get("state") not in STATES:
+            raise UserError(f"{path.name}: status.json holds no state of a run.")
+    except UserError as error:
+        status = {"state": "failed", "reason": "its status file is damaged: delete the run and train it again"}
+        problem = problem or str(error)
+    state, reason = status["state"], str(status.get("reason", ""))
+    if state in LIVE and not alive:
+        if stop_flag(path).exists():
+            state, reason = "stopped", "stopped before it had finished"
+        else:
+            state, reason = "lost", "its worker process ended without a word (killed, out of memory, or a restart)"
+    progress = status.get("progress")
+    times = {key: status.get(key) for key in ("submitted", "started", "ended")}
+    return Run(
+        id=path.name,
+        path=path,
+        config=config,
+        state=state,
+        reason=reason,
+        submitted=_number(times["submitted"]),
+        started=_number(times["started"]),
+        ended=_number(times["ended"]),
+        progress=progress if isinstance(progress, dict) else {},
+        device=str(status.get("device", "")),
+        problem=problem,
+    )
+
+
+def _reason(error: Exception) -> str:
+    return f"{error.strerror}." if isinstance(error, OSError) else str(error)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def read_status(path: Path) -> dict[str, Any]:
+    """The status as last written; `UserError` if it is missing or damaged."""
+    status = read_json(path / "status.json")
+    if not isinstance(status, dict):
+        raise UserError(f"{path.name}: status.json is damaged: expected an object.")
+    return status
+
+
+def update_status(path: Path, **changes: Any) -> None:
+    """Rewrites the status with some of its entries changed, atomically. Only one process writes it at a time."""
+    write_json(path / "status.json", {**read_status(path), **changes})
+
+
+def append_history(path: Path, line: dict[str, Any]) -> None:
+    """Adds one line to `history.jsonl` in a single write."""
+    with path.joinpath("history.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, allow_nan=False) + "\n")
+
+
+def read_history(run: Run) -> list[dict[str, Any]]:
+    """One entry per epoch; a last line that is still being written is left out, a damaged one as well."""
+    try:
+        text = run.path.joinpath("history.jsonl").read_text("utf-8", errors="replace")
+    except OSError:
+        return []
+    entries = []
+    for line in text[: text.rfind("\n") + 1].splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(entry, dict):
+            entries.append(entry)
+    return entries
+
+
+def read_log(run: Run, last: int = 200) -> list[str]:
+    """The last lines of `log.txt`; at most the last 256 KiB are read."""
+    try:
+        with run.path.joinpath("log.txt").open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 262_144))
+            return file.read().decode("utf-8", errors="replace").splitlines()[-last:]
+    except OSError:
+        return []
+
+
+def read_metrics(run: Run) -> dict[str, Any]:
+    """The scores of a finished run.
+
+    Raises:
+        UserError: the run has not finished, or the file is damaged.
+    """
+    if run.state != "finished":
+        raise UserError(f"Run {run.id} has no scores: it is {run.state}.")
+    metrics = read_json(run.path / "metrics.json")
+    if not isinstance(metrics, dict) or "test" not in metrics:
+        raise UserError(
+            f"{run.id}: metrics.json is damaged: it holds no test scores. Delete the run and train it again."
+        )
+    return metrics
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Writes `predictions.npz`: arrays only, no pickled objects."""
+    scores = predictions.scores
+    arrays: dict[str, Any] = {
+        "ids": np.array(predictions.ids, dtype=np.str_),
+        "rows": predictions.rows.astype(np.int64),
+        "shape": np.array(predictions.targets.shape, dtype=np.int64),
+        "target_indptr": predictions.targets.indptr,
+        "target_indices": predictions.targets.indices,
+        "threshold": np.array(predictions.threshold, dtype=np.float64),
+    }
+    if isinstance(scores, sp.csr_array):
+        arrays |= {"score_indptr": scores.indptr, "score_indices": scores.indices, "score_data": scores.data}
+    else:
+        arrays["scores"] = scores
+    with atomic_path(path / "predictions.npz") as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def read_predictions(run: Run) -> Predictions:
+    """The test part's scores.
+
+    Raises:
+        UserError: missing, cut short or inconsistent.
+    """
+    try:
+        with np.load(run.path / "predictions.npz", allow_pickle=False) as stored:
+            shape = tuple(int(size) for size in stored["shape"])
+            targets = _csr(np.ones(len(stored["target_indices"]), bool), stored, "target", shape)
+            if "scores" in stored:
+                scores: np.ndarray | sp.csr_array = stored["scores"]
+            else:
+                scores = _csr(stored["score_data"], stored, "score", shape)
+            ids = stored["ids"].tolist()
+            if scores.shape != shape or len(ids) != shape[0]:
+                raise ValueError("its arrays do not fit together")
+            return Predictions(ids, stored["rows"], targets, scores, float(stored["threshold"]))
+    except FileNotFoundError:
+        raise UserError(f"{run.id}: predictions.npz is missing.") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{run.id}: predictions.npz is damaged ({error}). Delete the run and train it again.") from None
+
+
+def _csr(data: np.ndarray, stored: Any, name: str, shape: tuple[int, ...]) -> sp.csr_array:
+    matrix = sp.csr_array((data, stored[f"{name}_indices"], stored[f"{name}_indptr"]), shape=shape)
+    matrix.check_format(full_check=True)
+    return matrix
+
+
+def keep_scores(batches: Iterable[np.ndarray], targets: sp.csr_array) -> np.ndarray | sp.csr_array:
+    """Gathers score batches (B, L) into what is stored: float16, dense or sparse by `DENSE_LABELS`.
+
+    Rounding comes before any threshold is fitted, so that stored scores reproduce every figure exactly.
+    """
+    if targets.shape[1] <= DENSE_LABELS:
+        kept = [np.asarray(batch, dtype=np.float16) for batch in batches]
+        return np.concatenate(kept) if kept else np.zeros(targets.shape, np.float16)
+    blocks, start = [], 0
+    for batch in batches:
+        rows = np.arange(len(batch))[:, None]
+        best = np.argpartition(batch, -TOP_K, axis=1)[:, -TOP_K:]
+        keep = targets[start : start + len(batch)].toarray().astype(bool)
+        keep[rows, best] = True
+        row, column = np.nonzero(keep)
+        values = np.asarray(batch[row, column], dtype=np.float16)
+        blocks.append(sp.csr_array((values.astype(np.float32), (row, column)), shape=batch.shape))
+        start += len(batch)
+    return sp.csr_array(sp.vstack(blocks, format="csr")) if blocks else sp.csr_array(targets.shape, dtype=np.float32)
+
+
+def delete_run(run_id: str) -> None:
+    """Removes a run's folder.
+
+    Raises:
+        UserError: no such run, or it is queued or running.
+    """
+    run = get_run(run_id)
+    if run.state in LIVE or is_locked(alive_lock(run.path)):
+        raise UserError(f"Run {run_id} is {run.state}: stop it first (`python -m core stop {run_id}`), then delete it.")
+    shutil.rmtree(run.path)

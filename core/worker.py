@@ -1,0 +1,304 @@
+"""The only place that joins data, model, trainer, scores and store: one run from its settings to its results."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import platform
+import shutil
+import sys
+import time
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from safetensors.torch import save_file
+
+from core import __version__, data, labels, losses, metrics, store, thresholds
+from core.config import RunConfig, UserError
+from core.data import Corpus
+from core.encoders import TfidfEncoder
+from core.files import atomic_path, try_lock, write_json
+from core.labels import Borders
+from core.models import TfidfNetwork
+from core.store import Predictions
+from core.trainer import LinearRule, fit_svm, predict, train
+
+Features = dict[str, sp.csr_array]
+Fitted = tuple[dict[str, np.ndarray | sp.csr_array], dict[str, torch.Tensor]]
+log = logging.getLogger("tailscope")
+REPORT_EVERY = 0.5
+"""Seconds between two writes of the status while a run makes progress."""
+QUEUE_POLL = 0.2
+"""Seconds between two looks at the queue."""
+RESERVE = 65_536
+"""Bytes set aside in the run folder, so that a full disk still leaves room to say that the disk is full."""
+
+
+class _StopRequested(Exception):
+    """Somebody asked this run to stop."""
+
+
+class _Reporter:
+    """Writes the status of one run, not more often than is worth a person's look, and hears requests to stop."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._next = 0.0
+
+    def now(self, phase: str, fraction: float, **more: Any) -> None:
+        """Reports at once."""
+        self._next = time.monotonic() + REPORT_EVERY
+        progress = {"phase": phase, "fraction": round(min(max(fraction, 0.0), 1.0), 4), **more}
+        store.update_status(self.path, progress=progress)
+        self.heed_stop()
+
+    def maybe(self, phase: str, fraction: float, **more: Any) -> None:
+        """Reports if the last report is old enough."""
+        if time.monotonic() >= self._next:
+            self.now(phase, fraction, **more)
+
+    def heed_stop(self) -> None:
+        """Raises `_StopRequested` if somebody asked for it."""
+        if store.stop_flag(self.path).exists():
+            raise _StopRequested
+
+
+def execute(path: Path) -> None:
+    """Waits for the run's device, trains, scores and writes everything into the run's folder.
+
+    The outcome stands in `status.json`: finished, failed with the reason, or stopped.
+
+    Raises:
+        UserError: no run folder, or another worker holds it.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    config = _open(path)
+    alive, device = _hold(path), None
+    reserve = path / "reserve"
+    try:
+        reserve.write_bytes(bytes(RESERVE))
+        reporter = _Reporter(path)
+        device = _wait_for_device(path, reporter)
+        store.update_status(path, state="running", started=time.time())
+        _run(config, path, reporter)
+        store.update_status(path, state="finished", ended=time.time(), progress={"phase": "done", "fraction": 1.0})
+        log.info("finished")
+    except _StopRequested:
+        log.info("stopped by request")
+        reason = "stopped by request before it had finished"
+        store.update_status(path, state="stopped", ended=time.time(), reason=reason)
+    except Exception as error:
+        reserve.unlink(missing_ok=True)
+        store.update_status(path, state="failed", ended=time.time(), reason=_reason(error, path))
+        raise
+    finally:
+        reserve.unlink(missing_ok=True)
+        for descriptor in (device, alive):
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+def _open(path: Path) -> RunConfig:
+    run = store.get_run(path.name)
+    if run.path.resolve() != path.resolve():
+        raise UserError(f"{path} is no run folder of this cache; runs live in {store.runs_dir()}.")
+    if run.config is None:
+        raise UserError(run.problem)
+    return run.config
+
+
+def _hold(path: Path) -> int:
+    """The lock that proves the run alive: inherited from the process that started this one, or taken now."""
+    inherited = os.environ.pop(store.ALIVE_VARIABLE, "")
+    if inherited.isdigit() and os.path.samestat(os.fstat(int(inherited)), os.stat(store.alive_lock(path))):
+        os.set_inheritable(int(inherited), False)
+        return int(inherited)
+    taken = try_lock(store.alive_lock(path))
+    if taken is None:
+        raise UserError(f"Run {path.name} is being worked on by another process.")
+    return taken
+
+
+def _wait_for_device(path: Path, reporter: _Reporter) -> int:
+    """Waits until this run is the first in its device's queue and holds the device's lock, first come first served."""
+    device = store.read_status(path)["device"]
+    ticket = store.draw_ticket(device, path.name)
+    try:
+        while True:
+            ahead = store.tickets_before(ticket)
+            held = try_lock(store.device_lock(device)) if not ahead else None
+            if held is not None:
+                return held
+            reporter.maybe(f"waiting for {device}, {ahead + 1} ahead" if ahead else f"waiting for {device}", 0.0)
+            reporter.heed_stop()
+            time.sleep(QUEUE_POLL)
+    finally:
+        ticket.unlink(missing_ok=True)
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Why a run failed, for a person: what happened and what to do next."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(path).free / 1e6
+        return f"The disk is full ({free:.1f} MB free at {store.runs_dir()}). Make room, then start the run again."
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return "Memory ran out. Lower train.batch_size, model.hidden or model.max_features, then start the run again."
+    return f"{type(error).__name__}: {error} (the traceback is in log.txt)"
+
+
+def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
+    began = time.monotonic()
+    corpus = data.load(config.data, progress=lambda phase, fraction: reporter.maybe(phase, 0.02 * fraction))
+    if store.run_id(config, corpus.fingerprint) != path.name:
+        raise UserError(f"The data set {corpus.name} has changed since this run was made. Start a new run.")
+    log.info("%s, split %s: %d labels, %s", corpus.name, corpus.split, len(corpus.labels), corpus.fingerprint[:12])
+    borders = labels.default_borders(len(corpus.labels))
+    reporter.now("weighing words", 0.02)
+    encoder = TfidfEncoder.fit(corpus.texts(corpus.parts["train"]), config.model)
+    features = {}
+    for part, rows in corpus.parts.items():
+        features[part] = encoder.encode(corpus.texts(rows))
+        reporter.heed_stop()
+    log.info("features of the train part: %d x %d", *features["train"].shape)
+    fit = _fit_svm if config.model.name == "svm" else _fit_network
+    scores, weights = fit(config, corpus, features, reporter)
+    reporter.now("scoring", 0.98)
+    rule = threshold_rule(config)
+    threshold = thresholds.fit_global(corpus.targets_of("validation"), scores["validation"], rule=rule)
+    results = {
+        part: metrics.score_groups(
+            corpus.targets_of(part), thresholds.apply(scores[part], threshold), corpus.counts, borders
+        )
+        for part in ("validation", "test")
+    }
+    rows = corpus.parts["test"]
+    store.write_predictions(
+        path,
+        Predictions([corpus.ids[row] for row in rows], rows, corpus.targets_of("test"), scores["test"], threshold),
+    )
+    with atomic_path(path / "model.safetensors") as temporary:
+        save_file(weights, temporary)
+    encoder.save(path)
+    write_json(
+        path / "metrics.json",
+        {
+            "threshold": threshold,
+            "threshold_rule": rule,
+            **results,
+            "labels": list(corpus.labels),
+            "counts": corpus.counts.tolist(),
+            "borders": asdict(borders),
+            "fingerprint": corpus.fingerprint,
+            "source": corpus.source,
+            "command": store.read_status(path).get("command", ""),
+            "versions": _versions(),
+            "threads": os.cpu_count(),
+            "seconds": round(time.monotonic() - began, 3),
+        },
+    )
+    everything = results["test"]["all"]
+    log.info("test micro-F1 %.4f, macro-F1 %.4f", everything["micro_f1"], everything["macro_f1"])
+
+
+def threshold_rule(config: RunConfig) -> str:
+    """The rule of `core.thresholds` for a run: an SVM's margins have the paper's own grid, -1 to 1."""
+    if config.model.name == "svm":
+        return {"exact": "exact", "paper": "shift", "fixed": "zero"}[config.train.threshold]
+    return config.train.threshold
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "numpy", "scipy", "scikit-learn")
+    return {"tailscope": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def _fit_svm(config: RunConfig, corpus: Corpus, features: Features, reporter: _Reporter) -> Fitted:
+    shape = (features["train"].shape[1], len(corpus.labels))
+    rule = LinearRule(np.zeros(shape, np.float32), np.zeros(shape[1], np.float32))
+    for done in fit_svm(features["train"], corpus.targets_of("train"), rule, config=config.model, seed=config.seed):
+        reporter.maybe("fitting labels", 0.05 + 0.9 * done)
+        reporter.heed_stop()
+    scores = {
+        part: store.keep_scores(rule.margins(features[part]), corpus.targets_of(part))
+        for part in ("validation", "test")
+    }
+    return scores, {"weights": torch.from_numpy(rule.weights), "intercepts": torch.from_numpy(rule.intercepts)}
+
+
+def _fit_network(config: RunConfig, corpus: Corpus, features: Features, reporter: _Reporter) -> Fitted:
+    assert config.loss is not None, "the config's own check"
+    path, borders = reporter.path, labels.default_borders(len(corpus.labels))
+    device = _torch_device(store.read_status(path)["device"])
+    torch.manual_seed(config.seed)
+    targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
+    overrides = config.loss.overrides()
+    if overrides.get("mu") == "auto":
+        rows, columns = targets.nonzero()
+        overrides["mu"] = losses.auto_mu(
+            *(torch.from_numpy(a.astype(np.int64)) for a in (rows, columns, corpus.counts))
+        )
+    if (corpus.counts == 0).any():
+        log.info("%d labels have no train document: they are left out of the loss", (corpus.counts == 0).sum())
+    loss = losses.build_loss(
+        config.loss.name, corpus.counts, documents, setting=config.loss.setting, on_missing="mask", **overrides
+    ).to(device)
+    priors = torch.from_numpy(np.clip(corpus.counts, 0.5, documents - 0.5) / documents).float()
+    network = TfidfNetwork(features["train"].shape[1], priors, config.model).to(device)
+    epochs, patience = config.train.epochs, 0
+    best, best_weights, began = -1.0, network.state_dict(), time.monotonic()
+    for step in train(network, loss, features["train"], targets, config=config.train, seed=config.seed, device=device):
+        fraction = 0.05 + 0.9 * (step.epoch - 1 + step.step / step.steps) / epochs
+        reporter.maybe("training", fraction, epoch=step.epoch, epochs=epochs, train_loss=step.train_loss)
+        if not step.ended_epoch:
+            continue
+        validation = store.keep_scores(
+            predict(network, features["validation"], device=device), corpus.targets_of("validation")
+        )
+        threshold = thresholds.fit_global(corpus.targets_of("validation"), validation, rule=threshold_rule(config))
+        predicted = thresholds.apply(validation, threshold)
+        scores = metrics.score_groups(corpus.targets_of("validation"), predicted, corpus.counts, borders)
+        score = scores["all"]["micro_f1"]
+        improved = score > best
+        store.append_history(
+            path,
+            {
+                "epoch": step.epoch,
+                "train_loss": step.train_loss,
+                "learning_rate": step.learning_rate,
+                "seconds": round(time.monotonic() - began, 3),
+                "threshold": threshold,
+                "validation": scores,
+                "best": improved,
+            },
+        )
+        log.info("epoch %d: loss %.6g, validation micro-F1 %.4f", step.epoch, step.train_loss, score)
+        if improved:
+            best, patience = score, 0
+            best_weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        else:
+            patience += 1
+        reporter.heed_stop()
+        if patience >= config.train.patience:
+            log.info("no better epoch for %d epochs: training ends", patience)
+            break
+    network.load_state_dict(best_weights)
+    kept = {
+        part: store.keep_scores(predict(network, features[part], device=device), corpus.targets_of(part))
+        for part in ("validation", "test")
+    }
+    return kept, {name: value.cpu().contiguous() for name, value in best_weights.items()}
+
+
+def _torch_device(slot: str) -> str:
+    """`cuda:0` for slot `cuda-0`; a GPU that torch cannot use is an error, never a silent change to the CPU."""
+    if slot != "cpu" and not torch.cuda.is_available():
+        raise UserError(f"This run is to use a GPU, but torch {torch.__version__} has none. Set train.device=cpu.")
+    return slot.replace("-", ":")
