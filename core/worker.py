@@ -24,7 +24,6 @@ from core.config import RunConfig, UserError
 from core.data import Corpus
 from core.encoders import TfidfEncoder
 from core.files import atomic_path, try_lock, write_json
-from core.labels import Borders
 from core.models import TfidfNetwork
 from core.store import Predictions
 from core.trainer import LinearRule, fit_svm, predict, train

@@ -1,0 +1,324 @@
+"""Every action of the dashboard as a command; exit 0 when done, 2 for bad input, 1 for a run that failed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from core import data as datasets
+from core import jobs, labels, report, store
+from core.config import DataConfig, RunConfig, UserError, parse, with_changes
+from core.store import LIVE, Run
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Tailscope: see, balance and debug long-tailed multi-label text classification.",
+)
+data_app = typer.Typer(invoke_without_command=True, help="List the data sets and where they are; fetch one.")
+app.add_typer(data_app, name="data")
+out, err = Console(), Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, for example train.epochs=3.")
+]
+DataName = Annotated[str, typer.Option("--data", help="Data set: see `python -m core data`.")]
+Split = Annotated[str | None, typer.Option(help="Named split; `paper` is the default.")]
+
+
+def main() -> None:
+    """Runs the command line; a `UserError` is printed as one sentence and ends with exit 2."""
+    try:
+        app(prog_name="python -m core")
+    except UserError as error:
+        err.print(str(error), style="red", markup=False, highlight=False)
+        sys.exit(2)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@contextmanager
+def _bar() -> Any:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        yield progress
+
+
+@data_app.callback()
+def data_list(context: typer.Context, as_json: Json = False) -> None:
+    """List the data sets, where they were found, and what to do about those that were not.
+
+    Example: python -m core data --json
+    """
+    if context.invoked_subcommand:
+        return
+    sources = datasets.available()
+    if as_json:
+        keys = ("name", "found", "place", "sentence", "splits", "downloadable", "prepared")
+        listed = [{key: getattr(source, key) for key in keys} for source in sources]
+        _print_json({"default": datasets.default_name(), "data": listed})
+        return
+    table = Table("name", "found", "splits", "what to know", box=None)
+    for source in sources:
+        table.add_row(source.name, "yes" if source.found else "no", ", ".join(source.splits), source.sentence)
+    out.print(table)
+    out.print(datasets.why_default(), markup=False)
+
+
+@data_app.command("download")
+def data_download(name: str) -> None:
+    """Fetch a data set into the cache: resumes where it was cut, and checks what it got.
+
+    Example: python -m core data download reuters
+    """
+    with _bar() as bar:
+        task = bar.add_task(f"downloading {name}", total=None)
+        path = datasets.download(
+            name, progress=lambda done, total: bar.update(task, completed=done, total=total or None)
+        )
+    out.print(f"{name} is at {path}", markup=False)
+
+
+@app.command()
+def stats(name: str, split: Split = None, changes: Set = None, as_json: Json = False) -> None:
+    """Print the measures of a data set: size, cardinality, head / medium / tail, for each part.
+
+    Example: python -m core stats reuters --split original --json
+    """
+    config = _data_config(name, split, changes)
+    corpus = datasets.load(config)
+    measured = labels.corpus_stats(corpus, labels.default_borders(len(corpus.labels)))
+    if as_json:
+        _print_json(measured)
+        return
+    bins = ", ".join(f"{group} {size}" for group, size in measured["bins"].items())
+    out.print(f"{name}, split {measured['split']}: {measured['labels']} labels ({bins})", markup=False)
+    parts = {part: values for part, values in measured["parts"].items() if values["documents"]}
+    table = Table("measure", *parts, box=None)
+    for key in next(iter(parts.values())):
+        table.add_row(key.replace("_", " "), *(_figure(values[key]) for values in parts.values()))
+    out.print(table)
+    for note in corpus.notes:
+        out.print(note, markup=False)
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "-" if value is None else f"{value}"
+
+
+def _data_config(name: str, split: str | None, changes: list[str] | None) -> DataConfig:
+    values = {"name": name} | ({"split": split} if split else {})
+    base = RunConfig(data=parse(DataConfig, values), model={"name": "svm"})  # type: ignore[arg-type]
+    return with_changes(base, changes or []).data
+
+
+@app.command()
+def train(
+    arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    data: DataName = "",
+    model: Annotated[str, typer.Option(help="svm or tfidf.")] = "tfidf",
+    loss: Annotated[str | None, typer.Option(help="bce fl cb r-fl ntr-fl db-0fl cb-ntr db; none for svm.")] = None,
+    seed: Annotated[int, typer.Option(help="Same config, data and seed: same run.")] = 0,
+    split: Split = None,
+    changes: Set = None,
+    background: Annotated[bool, typer.Option("--background", help="Return at once; the run goes on alone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train one model in a process of its own and score it; the last line on stdout is the run's id.
+
+    Examples:
+    python -m core train --data reuters --model tfidf --loss db --seed 0
+    python -m core train --model svm --background
+    python -m core train --loss cb --set loss.cb_beta=0.99 --set train.epochs=10
+    """
+    words = arguments or []
+    folder = next((word for word in words if "=" not in word), None)
+    if folder is not None:
+        _work(Path(folder))
+        return
+    config = jobs.make_config(
+        data=data or datasets.default_name(),
+        model=model,
+        loss=loss,
+        seed=seed,
+        split=split,
+        changes=[*(changes or []), *words],
+    )
+    run = jobs.submit(config)
+    if not background:
+        _follow([run])
+        run = store.get_run(run.id)
+    if as_json:
+        _print_json(report.run_row(run))
+    else:
+        out.print(run.id, markup=False, highlight=False, soft_wrap=True)
+    _exit_by([run])
+
+
+def _work(path: Path) -> None:
+    """What a job's process does; its failure is in the run's folder already, the log gets it as well."""
+    from core import worker
+
+    try:
+        worker.execute(path)
+    except UserError as error:
+        err.print(str(error), markup=False, highlight=False)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def sweep(
+    data: DataName = "",
+    models: Annotated[str, typer.Option(help="Comma-separated.")] = "svm,tfidf",
+    losses: Annotated[str, typer.Option(help="Comma-separated; `paper` is the eight of the paper.")] = "paper",
+    seeds: Annotated[str, typer.Option(help="Comma-separated whole numbers.")] = "0",
+    split: Split = None,
+    changes: Set = None,
+    background: Annotated[bool, typer.Option("--background", help="Return at once; the runs go on alone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train every combination of models, losses and seeds, one after the other on each device.
+
+    Example: python -m core sweep --data reuters --models svm,tfidf --losses paper --seeds 0,1,2
+    """
+    try:
+        numbers = [int(seed) for seed in _names(seeds)]
+    except ValueError:
+        raise UserError(f"--seeds {seeds}: seeds are whole numbers with commas between them, such as 0,1,2.") from None
+    configs = jobs.grid(
+        data=data or datasets.default_name(),
+        models=_names(models),
+        losses=_names(losses),
+        seeds=numbers,
+        split=split,
+        changes=changes or [],
+    )
+    runs = [jobs.submit(config) for config in configs]
+    if not background:
+        _follow(runs)
+        runs = [store.get_run(run.id) for run in runs]
+    if as_json:
+        _print_json({"runs": report.run_rows(runs)})
+    else:
+        for run in runs:
+            out.print(f"{run.id} {run.state}", markup=False, highlight=False, soft_wrap=True)
+    _exit_by(runs)
+
+
+def _follow(runs: list[Run]) -> None:
+    """Shows progress on stderr until all have ended; Ctrl-C stops those that have not."""
+    waiting = {run.id for run in runs}
+    try:
+        with _bar() as bar:
+            tasks = {run.id: bar.add_task(run.id, total=1.0) for run in runs}
+            while waiting:
+                for run_id in sorted(waiting):
+                    run = store.get_run(run_id)
+                    phase = run.progress.get("phase", "") if run.state == "running" else ""
+                    done = 1.0 if run.state == "finished" else run.progress.get("fraction", 0.0)
+                    bar.update(tasks[run_id], completed=done, description=f"{run.id} {run.state} {phase}".strip())
+                    if run.state not in LIVE:
+                        waiting.discard(run_id)
+                time.sleep(0.2 if waiting else 0)
+    except KeyboardInterrupt:
+        for run_id in sorted(waiting):
+            if store.get_run(run_id).state in LIVE:
+                jobs.stop(run_id)
+
+
+def _exit_by(runs: list[Run]) -> None:
+    for run in runs:
+        if run.state in ("failed", "stopped", "lost"):
+            err.print(f"{run.id} {run.state}: {run.reason}", style="red", markup=False, highlight=False)
+    if any(run.state in ("failed", "stopped", "lost") for run in runs):
+        raise typer.Exit(1)
+
+
+@app.command("runs")
+def list_runs(as_json: Json = False) -> None:
+    """List all runs, the newest first.
+
+    Example: python -m core runs --json
+    """
+    runs = store.list_runs()
+    if as_json:
+        keys = ("id", "state", "reason", "submitted", "started", "ended", "progress", "device", "problem")
+        _print_json({"runs": [{key: getattr(run, key) for key in keys} for run in runs]})
+        return
+    table = Table("run", "state", "progress", "what happened", box=None)
+    for run in runs:
+        table.add_row(run.id, run.state, f"{run.progress.get('fraction', 0):.0%}", run.problem or run.reason)
+    out.print(table if runs else "There are no runs yet. Start one: python -m core train --model svm")
+
+
+@app.command("report")
+def print_report(
+    runs: list[str],
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    as_latex: Annotated[bool, typer.Option("--latex", help="A LaTeX table (booktabs).")] = False,
+    table: Annotated[int, typer.Option(help="2: head / medium / tail; 3: single- / multi-label documents.")] = 2,
+) -> None:
+    """Print the scores of runs beside the paper's; `all` means every finished run.
+
+    Example: python -m core report all --latex
+    """
+    finished = [run for run in store.list_runs() if run.state == "finished" and not run.problem]
+    chosen = finished if runs == ["all"] else [store.get_run(run_id) for run_id in runs]
+    if as_json:
+        _print_json({"runs": report.run_rows(chosen)})
+        return
+    frame = report.comparison(chosen, table=table)
+    if as_latex or as_csv:
+        sys.stdout.write(report.to_latex(frame) if as_latex else report.to_csv(frame))
+        return
+    scores = report.SCORE_COLUMNS[table]
+    shown = Table("method", "source", "seed", *(name.replace("_", " ") for name in scores), box=None)
+    for row in frame.to_dict("records"):
+        seed = "" if row["source"] == "published" else str(row["seed"])
+        shown.add_row(row["method"], row["source"], seed, *(_score(row[name]) for name in scores))
+    out.print(shown)
+    for run in chosen:
+        if run.state != "finished":
+            err.print(f"{run.id} has no scores: it is {run.state}.", markup=False, highlight=False)
+
+
+def _score(percent: float) -> str:
+    return "-" if percent != percent else f"{percent:.2f}"
+
+
+@app.command()
+def stop(run: str) -> None:
+    """Stop a queued or running run.
+
+    Example: python -m core stop reuters-tfidf-db-s0-0123456789
+    """
+    out.print(f"{run} {jobs.stop(run).state}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def delete(run: str) -> None:
+    """Delete an ended run for good.
+
+    Example: python -m core delete reuters-tfidf-db-s0-0123456789
+    """
+    jobs.delete(run)
+    out.print(f"{run} deleted", markup=False, highlight=False, soft_wrap=True)
