@@ -31,10 +31,12 @@ class TfidfNetwork(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.output: nn.Linear | None = None
         self.bias = nn.Parameter(torch.zeros(width))
-        nn.init.normal_(self.features.weight, std=1.0 if config.hidden else 0.01)
         if config.hidden:
+            nn.init.normal_(self.features.weight, std=0.1)
             self.output = nn.Linear(width, len(priors))
             nn.init.normal_(self.output.weight, std=1 / math.sqrt(width))
+        else:
+            nn.init.zeros_(self.features.weight)
         with torch.no_grad():
             (self.output.bias if self.output is not None else self.bias).copy_(torch.logit(priors))
 

@@ -44,14 +44,19 @@ def train(
     seed: int,
     device: str,
 ) -> Iterator[Progress]:
-    """Fits a network to sparse features (N, V) and targets (N, L) with AdamW, the rate falling linearly to zero.
+    """Fits a network to sparse features (N, V) and targets (N, L), the rate falling linearly to zero.
+
+    Each step has the length of the learning rate: Nesterov momentum on gradients scaled to norm 1. So a loss times a
+    constant trains the same network, which makes losses comparable, and the many rare words are not pushed as hard as
+    the frequent ones, which is where Adam loses more than a point of micro-F1 on TF-IDF features.
 
     Raises:
         UserError: the loss is no longer a number.
     """
     order = np.random.default_rng(seed)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, eps=1e-12, fused=True
+    parameters = list(network.parameters())
+    optimizer = torch.optim.SGD(
+        parameters, lr=config.learning_rate, momentum=0.9, nesterov=True, weight_decay=config.weight_decay
     )
     documents = features.shape[0]
     steps = math.ceil(documents / config.batch_size)
@@ -65,6 +70,7 @@ def train(
             value = loss(logits, dense_targets(targets[batch], device))
             optimizer.zero_grad(set_to_none=True)
             value.backward()
+            _scale_to_norm_one(parameters)
             rate = optimizer.param_groups[0]["lr"]
             optimizer.step()
             schedule.step()
@@ -75,6 +81,13 @@ def train(
                     "Usual causes: too high a train.learning_rate or a loss.scale that is too large."
                 )
             yield Progress(epoch, step, steps, total / step, rate, ended_epoch=step == steps)
+
+
+def _scale_to_norm_one(parameters: list[nn.Parameter]) -> None:
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if norm > 0:
+        torch._foreach_div_(gradients, norm)
 
 
 def dense_targets(targets: sp.csr_array, device: str) -> Tensor:

@@ -1,0 +1,36 @@
+# The two commands of this project: `make run` and `make test`. Both set everything up first.
+PYTHON ?= python3
+PORT ?= 8501
+VENV := .venv
+BIN := $(VENV)/bin
+# A folder of data sets beside the checkout is used where it exists; TAILSCOPE_DATA overrides it.
+export TAILSCOPE_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data))
+
+.PHONY: run test lint clean
+
+run: $(VENV)/.run
+	@echo "Tailscope is at http://127.0.0.1:$(PORT) (stop it with Ctrl-C)"
+	@$(BIN)/streamlit run app.py --server.address 127.0.0.1 --server.port $(PORT) --server.headless true >/dev/null
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check --config .ruff.toml .
+	$(BIN)/ruff format --config .ruff.toml --check .
+	$(BIN)/mypy --config-file .mypy.ini
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.txt | $(VENV)/bin/python
+	@echo "Installing what Tailscope needs (a few minutes, only the first time) ..."
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.test: tests/requirements.txt $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
