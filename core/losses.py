@@ -88,9 +88,10 @@ def constants(
     documents / label assignments (their own `mu` lies halfway between this mean and the median: `auto_mu`).
 
     Raises:
-        ValueError: an unknown name or setting, a constant that the preset does not read or that is out of range.
+        ValueError: an unknown name or setting, a constant that the preset does not read or that is out of range, bad
+            counts or documents.
     """
-    preset = LOSSES[_choose("loss", name, LOSSES)]
+    preset, n = LOSSES[_choose("loss", name, LOSSES)], _checked(counts, documents)
     _choose("setting", setting, ("reuters", "pubmed", "plain"))
     values: dict[str, float] = {"scale": getattr(preset, setting)}
     if preset.focal:
@@ -100,7 +101,7 @@ def constants(
     if preset.weight == "class-balanced":
         values |= {"cb_beta": 0.9, "reweight_negatives": True}
     if preset.weight == "rebalanced":
-        mean_r = min(1.0, documents / max(1.0, float(_float64(counts).sum())))
+        mean_r = min(1.0, documents / max(1.0, n.sum().item()))
         mu = {"reuters": 0.9, "pubmed": 0.05, "plain": mean_r}[setting]
         values |= {"alpha": 0.1, "beta": 10.0, "mu": mu, "reweight_negatives": True}
     for key, value in overrides.items():
@@ -148,10 +149,10 @@ def build_loss(
     Raises:
         ValueError: bad counts (with the labels' names), documents, names or constants, always with the way out.
     """
-    values = constants(name, counts, documents, setting, **overrides)
+    n = _checked(counts, documents, labels)
+    values = constants(name, n, documents, setting, **overrides)
     _choose("reduction", reduction, ("mean", "sum", "none", "mean_over_documents"))
     _choose("on_missing", on_missing, ("raise", "clamp", "mask"))
-    n = _checked(counts, documents, labels)
     preset, missing, kept = LOSSES[name], n == 0, None
     if missing.any() and on_missing == "mask":
         kept = (~missing).nonzero().squeeze(1)
@@ -373,7 +374,7 @@ def weight_by_label(
     label and the one in column `beside`, where they are not. A label without training documents has no weight: nan,
     unless the preset weighs all labels alike.
     """
-    values, n = constants(name, counts, documents, setting, **overrides), _checked(counts, documents)
+    values, n = constants(name, counts, documents, setting, **overrides), _float64(counts)
     weight = torch.ones_like(n)
     if "cb_beta" in values:
         weight = class_balanced_weight(n, values["cb_beta"])

@@ -556,6 +556,11 @@ def test_auto_mu_is_between_mean_and_median_of_r(problem: tuple[Tensor, int, Ten
     assert auto_mu(rows.numpy(), labels.tolist(), counts.numpy()) == pytest.approx((mean + median) / 2)
 
 
+def test_auto_mu_of_an_even_number_of_positives_takes_the_middle_of_two() -> None:
+    assert auto_mu([0, 0], [0, 1], [1, 3]) == pytest.approx(0.5)  # r is 3/4 and 1/4
+    assert auto_mu([0, 0, 1], [0, 1, 0], [2, 1]) == pytest.approx((2 / 3 + 2 / 3) / 2)  # r is 1/3, 2/3 and 1
+
+
 def test_mu_auto_names_the_function_that_gives_it() -> None:
     with pytest.raises(ValueError, match=r"auto_mu\(rows, labels, counts\)"):
         build_loss("db", COUNTS, DOCUMENTS, mu="auto")
