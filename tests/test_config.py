@@ -1,0 +1,70 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.config import LOSS_NAMES, LossConfig, RunConfig, TrainConfig, UserError, choose, parse, setting_names, with_changes
+
+CONFIG = RunConfig(loss=LossConfig(name="db"))
+
+
+@given(name=st.sampled_from(LOSS_NAMES), seed=st.integers(0, 2**31 - 1), epochs=st.integers(1, 10_000))
+def test_a_config_survives_json_unchanged(name, seed, epochs):
+    config = RunConfig(loss=LossConfig(name=name), seed=seed, train=TrainConfig(epochs=epochs))
+    assert parse(RunConfig, json.dumps(config.model_dump())) == config
+
+
+def test_an_unknown_key_names_the_nearest():
+    with pytest.raises(UserError, match=r"there is no setting 'train\.epoch'.*'train\.epochs'"):
+        parse(RunConfig, {"loss": {"name": "db"}, "train": {"epoch": 3}})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("train.epochs", "write it as key=value"),
+        ("train.epoch=3", "train.epochs"),
+        ("optimiser.lr=3", "there is no setting 'optimiser.lr'"),
+        ("train.epochs=0", "'train.epochs' is 0"),
+        ("train.epochs=many", "'train.epochs' is 'many'"),
+        ("train.learning_rate=NaN", "'train.learning_rate'"),
+        ("loss.name=dbb", "Did you mean 'db'"),
+        ("seed=-1", "'seed' is -1"),
+    ],
+)
+def test_a_wrong_change_is_one_sentence_that_names_it(change, said):
+    with pytest.raises(UserError) as caught:
+        with_changes(CONFIG, [change])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_changes_reach_nested_settings_and_leave_the_rest():
+    changed = with_changes(CONFIG, ["train.epochs=3", "loss.mu=auto", "data.synthetic.labels=7"])
+    assert (changed.train.epochs, changed.loss.mu, changed.data.synthetic.labels) == (3, "auto", 7)
+    assert changed.loss.overrides() == {"mu": "auto"}
+    assert changed.model == CONFIG.model
+
+
+def test_the_loss_must_fit_the_model():
+    with pytest.raises(UserError, match="loss of its own"):
+        parse(RunConfig, {"model": {"name": "svm"}, "loss": {"name": "db"}})
+    with pytest.raises(UserError, match="needs a loss"):
+        parse(RunConfig, {"model": {"name": "tfidf"}})
+
+
+@pytest.mark.parametrize("text", ["{", "[1, 2]", '"db"'])
+def test_what_is_no_object_is_refused(text):
+    with pytest.raises(UserError, match=r"config\.json"):
+        parse(RunConfig, text, where="config.json")
+
+
+def test_every_setting_can_be_named():
+    names = setting_names(RunConfig)
+    assert {"data.name", "data.synthetic.labels", "loss.mu", "train.epochs", "seed"} <= set(names)
+
+
+def test_choose_lists_the_names():
+    with pytest.raises(UserError, match="no loss named 'cbb'. Did you mean 'cb'"):
+        choose("loss", "cbb", LOSS_NAMES)

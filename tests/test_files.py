@@ -1,0 +1,66 @@
+import json
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from core.config import UserError
+from core.files import atomic_path, is_locked, read_json, try_lock, write_json
+
+
+def test_a_reader_during_writes_never_sees_a_torn_file(tmp_path):
+    path = tmp_path / "status.json"
+    write_json(path, {"n": 0, "filler": []})
+    done = threading.Event()
+
+    def write():
+        for n in range(400):
+            write_json(path, {"n": n, "filler": ["x" * 50] * (n % 97)})
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = set()
+    while not done.is_set():
+        seen.add(json.loads(path.read_text())["n"])
+    writer.join()
+    assert json.loads(path.read_text())["n"] == 399
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_stays_behind_when_writing_fails(tmp_path):
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "a.json", {"x": float("nan")})
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+        temporary.joinpath("half").write_text("half")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("content", "said"), [("{", "line 1, column 2"), (None, "missing"), (b"\xff", "cannot be read")])
+def test_a_damaged_json_file_is_named(tmp_path, content, said):
+    path = tmp_path / "run" / "status.json"
+    path.parent.mkdir()
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=said) as caught:
+        read_json(path)
+    assert "status.json" in str(caught.value)
+
+
+def test_a_lock_lives_exactly_as_long_as_the_process_that_inherited_it(tmp_path):
+    import os
+
+    path = tmp_path / "alive.lock"
+    assert not is_locked(path)
+    descriptor = try_lock(path)
+    assert try_lock(path) is None
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(descriptor,))
+    os.close(descriptor)
+    assert is_locked(path), "the child holds it"
+    child.kill()
+    child.wait()
+    child.stdin.close()
+    assert not is_locked(path)
