@@ -1,0 +1,26 @@
+"""Tailscope's dashboard: `streamlit run app.py`, or `make run`."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages import PAGES, page, show
+
+
+def main(name: str = "") -> None:
+    """Draws the menu and one page.
+
+    Args:
+        name: the page to show; empty for the one that the address asks for. A page's own file passes its name, for a
+            server that has not run this file yet runs that file on a deep link.
+    """
+    st.set_page_config(page_title="Tailscope", layout="wide")
+    chosen = st.navigation([page(one) for one in PAGES], expanded=True)
+    if name:
+        show(name)
+    else:
+        chosen.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The frame of all pages: the menu, links, the choice of a data set, cached loading, and how errors are said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from core import data
+from core.config import DataConfig, SyntheticConfig, UserError, choose, parse
+from core.data import Corpus
+
+PAGES = {
+    "home": "Home",
+    "explorer": "Data set",
+    "loss_weights": "Loss weights",
+    "launcher": "Training",
+    "results": "Results",
+}
+"""Every page's module, which is also its address, and its title; in the order of the menu."""
+
+
+def page(name: str) -> StreamlitPage:
+    """The page for the menu and for links; its module is imported when it is shown."""
+    return st.Page(partial(show, name), title=PAGES[name], url_path=name, default=name == "home")
+
+
+def show(name: str) -> None:
+    """Draws a page; what a person can put right is said in one sentence."""
+    try:
+        import_module(f"pages.{name}").show()
+    except UserError as error:
+        st.error(plain(str(error)))
+
+
+def link(name: str, label: str = "", query: Mapping[str, str] | None = None) -> None:
+    """Draws a link to another page, by its name in `PAGES`."""
+    st.page_link(page(name), label=label or PAGES[name], query_params=dict(query or {}))
+
+
+def header(title: str, sentence: str) -> None:
+    """Draws what a page begins with: its title, and what it is for."""
+    st.title(title)
+    st.caption(sentence)
+
+
+def plain(text: str) -> str:
+    """Text that st.error, st.caption and the like show as it is, not as Markdown, HTML or a formula."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])", r"\\\1", text).replace("\n", "  \n")
+
+
+def pick_data() -> DataConfig:
+    """Draws the choice of data set and split, kept in the address, and for `synthetic` that of its size.
+
+    Raises:
+        UserError: a data set or split that does not exist, a size that makes no sense.
+    """
+    sources = {source.name: source for source in data.available()}
+    names = [source.name for source in sources.values() if source.found]
+    asked = st.query_params.get("data")
+    if asked is not None and asked not in names:
+        choose("data set", asked, sources)
+        raise UserError(sources[asked].sentence)
+    left, right, rest = st.columns([2, 2, 3], vertical_alignment="bottom")
+    name = left.selectbox("Data set", names, names.index(data.default_name()), key="data", bind="query-params")
+    split = right.selectbox(
+        "Split",
+        sources[name].splits,
+        key="split",
+        bind="query-params",
+        help="paper: 1,000 train documents of Reuters are held out for validation, as the paper's authors did. "
+        "original: train and test alone.",
+    )
+    if name != "synthetic":
+        return DataConfig(name=name, split=split)
+    with rest.popover("Size of the synthetic set"):
+        fields = SyntheticConfig.model_fields
+        chosen = {key: _number(key) for key in fields}
+    return DataConfig(name=name, split=split, synthetic=parse(SyntheticConfig, chosen, where="Synthetic set"))
+
+
+def _number(key: str) -> float:
+    field = SyntheticConfig.model_fields[key]
+    low, high = (next((getattr(m, side) for m in field.metadata if hasattr(m, side)), None) for side in ("ge", "le"))
+    return st.number_input(
+        key.capitalize(), low, high, field.default, key=f"synthetic_{key}", bind="query-params", help=field.description
+    )
+
+
+def corpus_of(config: DataConfig) -> Corpus:
+    """The data set, opened once for all sessions and again when its source changes; says what is done meanwhile."""
+    place = next((source.place for source in data.available() if source.name == config.name), "")
+    changed = Path(place).stat().st_mtime_ns if place and Path(place).exists() else 0
+    return _corpus_of(config.model_dump_json(), place, changed)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the data set")
+def _corpus_of(config: str, place: str, changed: int) -> Corpus:  # noqa: ARG001 - the place and its time are the key
+    return data.load(parse(DataConfig, config))

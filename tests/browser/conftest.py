@@ -1,0 +1,144 @@
+"""A real server and a real Chromium, each with its own cache; see `wait_until_ready` for how a journey waits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from core.config import ROOT
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+CHROMIUM = shutil.which("chromium")
+START_SECONDS = 60
+IDLE = "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
+
+Serve = Callable[..., AbstractContextManager[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason="chromium is not on the PATH"))
+
+
+@contextmanager
+def serving(cache: Path, **environment: str) -> Iterator[str]:
+    """Starts a server of its own on a free port and yields its address; ends it afterwards."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
+    variables = {"TAILSCOPE_CACHE": str(cache), "TAILSCOPE_DATA": str(cache / "no-data")}
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "server.log").open("ab") as log:
+        server = subprocess.Popen(
+            [*command, "--server.fileWatcherType=none"],
+            cwd=ROOT,
+            env={**os.environ, **variables, **environment},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        until = time.monotonic() + START_SECONDS
+        while not _answers(f"{address}/_stcore/health"):
+            if server.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"The server did not start: {(cache / 'server.log').read_text('utf-8')}")
+            time.sleep(0.05)
+        yield address
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def wait_until_ready(page: Page, text: str, *, role: str = "", ticks: bool = False, timeout: float = 30_000) -> None:
+    """Waits until the page shows `text` and is done, and holds that it shows no traceback.
+
+    Args:
+        page: the browser's page.
+        text: exact text of an element, or with `role` its accessible name.
+        role: such as `heading`, `button` or `link`.
+        ticks: the page reruns by itself, so it is never done: wait for the text alone.
+        timeout: milliseconds.
+    """
+    place = page.get_by_role(role, name=text, exact=True) if role else page.get_by_text(text, exact=True)  # type: ignore[arg-type]
+    expect(place.first).to_be_visible(timeout=timeout)
+    if not ticks:
+        expect(page.locator(IDLE)).to_have_count(1, timeout=timeout)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+@pytest.fixture(scope="session")
+def ready() -> Callable[..., None]:
+    """`wait_until_ready`, for tests."""
+    return wait_until_ready
+
+
+@pytest.fixture(scope="session")
+def serve() -> Serve:
+    """Starts further servers: `with serve(cache) as address`; give variables of the environment by name."""
+    return serving
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cache of `address`, empty at first."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def address(cache: Path) -> Iterator[str]:
+    """Address of a server for the tests of one file, without real data."""
+    with serving(cache) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A tab in a browser profile of its own."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1800})
+    yield context.new_page()
+    context.close()
