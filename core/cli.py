@@ -16,7 +16,7 @@ from rich.table import Table
 
 from core import data as datasets
 from core import jobs, labels, report, store
-from core.config import DataConfig, RunConfig, UserError, parse, with_changes
+from core.config import DataConfig, ModelConfig, RunConfig, UserError, parse, with_changes
 from core.store import LIVE, Run
 
 app = typer.Typer(
@@ -126,7 +126,7 @@ def _figure(value: Any) -> str:
 
 def _data_config(name: str, split: str | None, changes: list[str] | None) -> DataConfig:
     values = {"name": name} | ({"split": split} if split else {})
-    base = RunConfig(data=parse(DataConfig, values), model={"name": "svm"})  # type: ignore[arg-type]
+    base = RunConfig(data=parse(DataConfig, values), model=ModelConfig(name="svm"))
     return with_changes(base, changes or []).data
 
 

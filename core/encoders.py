@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TfidfEncoder:
-    """Words (and, if asked, pairs of words) weighted by (1 + ln tf) idf, each document scaled to length 1.
+    """Words (and, if asked, pairs of words) weighted by tf idf, each document scaled to length 1.
 
     Source: Salton & Buckley 1988, as implemented by scikit-learn's `TfidfVectorizer`.
     """
@@ -68,4 +68,4 @@ class TfidfEncoder:
 def _vectorizer(*, bigrams: bool, **options: object) -> TfidfVectorizer:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(sublinear_tf=True, dtype=np.float32, ngram_range=(1, 2 if bigrams else 1), **options)
+    return TfidfVectorizer(dtype=np.float32, ngram_range=(1, 2 if bigrams else 1), **options)

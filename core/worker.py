@@ -264,7 +264,7 @@ def _fit_network(config: RunConfig, corpus: Corpus, features: Features, reporter
         threshold = thresholds.fit_global(corpus.targets_of("validation"), validation, rule=threshold_rule(config))
         predicted = thresholds.apply(validation, threshold)
         scores = metrics.score_groups(corpus.targets_of("validation"), predicted, corpus.counts, borders)
-        score = scores["all"]["micro_f1"]
+        score = scores["all"]["micro_f1"] or 0.0
         improved = score > best
         store.append_history(
             path,

@@ -1,0 +1,257 @@
+"""What a label distribution looks like: frequency groups, imbalance, label sets, co-occurrence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from core.config import UserError
+
+FREQUENCY_GROUPS = ("head", "medium", "tail")
+
+
+@dataclass(frozen=True)
+class Borders:
+    """Frequency groups by a label's number n of training documents: head n >= `head`, tail n <= `tail`, else medium.
+
+    Raises:
+        UserError: a border is negative, or the groups overlap.
+    """
+
+    head: int = 35
+    tail: int = 8
+
+    def __post_init__(self) -> None:
+        if self.tail >= self.head or self.tail < 0:
+            raise UserError(
+                f"Borders that make no sense: head from {self.head} documents, tail up to {self.tail}. "
+                "Neither may be negative, and the head must begin above the tail."
+            )
+
+
+def default_borders(n_labels: int) -> Borders:
+    """The borders of Huang et al., EMNLP 2021: those of Reuters up to 1,000 labels, those of PubMed above."""
+    return Borders(35, 8) if n_labels <= 1000 else Borders(50, 15)
+
+
+def indicator(matrix: sp.csr_array) -> sp.csr_array:
+    """The same array as bool, each entry stored once and True; `matrix` itself where it is so already."""
+    if matrix.dtype == np.bool_ and matrix.has_canonical_format and matrix.data.all():
+        return matrix
+    copy = sp.csr_array(matrix, dtype=np.bool_, copy=True)
+    copy.sum_duplicates()
+    copy.eliminate_zeros()
+    return copy
+
+
+def count_documents(targets: sp.csr_array) -> np.ndarray:
+    """Documents of each label, (L,) int64."""
+    return np.bincount(indicator(targets).indices, minlength=targets.shape[1]).astype(np.int64)
+
+
+def group_of(counts: np.ndarray, borders: Borders) -> np.ndarray:
+    """Frequency group of each label, (L,) str; a label without training documents is in the tail."""
+    counts = np.asarray(counts)
+    return np.select([counts >= borders.head, counts <= borders.tail], ["head", "tail"], "medium")
+
+
+def group_sizes(counts: np.ndarray, borders: Borders) -> dict[str, int]:
+    """Number of labels in each frequency group."""
+    groups = group_of(counts, borders)
+    return {group: int(np.sum(groups == group)) for group in FREQUENCY_GROUPS}
+
+
+def rank_by_frequency(counts: np.ndarray) -> np.ndarray:
+    """Rank of each label, (L,) int64: 1 is the most frequent, ties in column order."""
+    ranks = np.empty(len(counts), np.int64)
+    ranks[np.argsort(-np.asarray(counts), kind="stable")] = np.arange(1, len(counts) + 1)
+    return ranks
+
+
+def rank_frequency(labels: Sequence[str], counts: np.ndarray, borders: Borders) -> pd.DataFrame:
+    """Columns label, rank, count (training documents), group; the most frequent label first."""
+    columns = {"label": list(labels), "rank": rank_by_frequency(counts), "count": np.asarray(counts)}
+    return pd.DataFrame(columns | {"group": group_of(counts, borders)}).sort_values("rank", ignore_index=True)
+
+
+def labels_per_document(targets: sp.csr_array) -> pd.DataFrame:
+    """Columns labels (a number of labels) and documents (how many have it), without gaps; no row for no documents."""
+    documents = np.bincount(np.diff(indicator(targets).indptr))
+    first = int(np.argmax(documents > 0)) if len(documents) else 0
+    return pd.DataFrame({"labels": np.arange(first, len(documents)), "documents": documents[first:]})
+
+
+def group_shares(counts: np.ndarray, borders: Borders) -> pd.DataFrame:
+    """Columns group, labels, assignments (pairs of a document and a label), share_of_assignments (NaN of none)."""
+    groups = group_of(counts, borders)
+    assignments = np.array([np.asarray(counts)[groups == group].sum() for group in FREQUENCY_GROUPS])
+    return pd.DataFrame(
+        {
+            "group": FREQUENCY_GROUPS,
+            "labels": list(group_sizes(counts, borders).values()),
+            "assignments": assignments,
+            "share_of_assignments": assignments / (assignments.sum() or np.nan),
+        }
+    )
+
+
+def cooccurrence(targets: sp.csr_array, columns: Sequence[int]) -> pd.DataFrame:
+    """p(i given j) = documents with i and j / documents with j, for every ordered pair of the chosen label columns.
+
+    Returns:
+        Columns given (j), label (i), p (NaN where no document has j), both, documents (those with j); j by j.
+    """
+    chosen = np.asarray(columns, dtype=np.int64)
+    part = indicator(targets)[:, chosen].astype(np.int64)
+    both = (part.T @ part).toarray()
+    documents = np.repeat(both.diagonal(), len(chosen))
+    return pd.DataFrame(
+        {
+            "given": np.repeat(chosen, len(chosen)),
+            "label": np.tile(chosen, len(chosen)),
+            "p": both.ravel() / np.where(documents, documents, np.nan),
+            "both": both.ravel(),
+            "documents": documents,
+        }
+    )
+
+
+def imbalance_ratios(counts: np.ndarray) -> np.ndarray:
+    """IRLbl(l) = max_k n_k / n_l, (L,); NaN for a label without documents, which has none.
+
+    Source: Charte et al., Neurocomputing 2015.
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    return counts.max(initial=0.0) / np.where(counts > 0, counts, np.nan)
+
+
+def scumble(targets: sp.csr_array) -> np.ndarray:
+    """1 - geometric mean / arithmetic mean of the IRLbl of a document's labels, (n,); 0 for fewer than two labels.
+
+    Source: Charte et al., HAIS 2014. The geometric mean is taken by logarithms: the product overflows.
+    """
+    targets = indicator(targets)
+    ratios = np.nan_to_num(imbalance_ratios(count_documents(targets)), nan=1.0)
+    sizes = np.maximum(np.diff(targets.indptr), 1)
+    means = np.where(np.diff(targets.indptr), targets @ ratios / sizes, 1.0)
+    return np.maximum(1 - np.exp(targets @ np.log(ratios) / sizes) / means, 0.0)
+
+
+def gini(counts: np.ndarray) -> float | None:
+    """Gini coefficient of the label counts: 0 if all are equal, towards 1 if one label has all; None of no documents."""
+    rising = np.sort(np.asarray(counts, dtype=np.float64))
+    n, total = len(rising), rising.sum()
+    return float((2 * np.arange(1, n + 1) - n - 1) @ rising / (n * total)) if total else None
+
+
+def labelset_counts(targets: sp.csr_array) -> np.ndarray:
+    """Documents of each distinct label set, the empty one included, in no meaningful order.
+
+    Sets are told apart by a sum of one random 64-bit key per label: two sets are taken for one with probability 2^-64.
+    """
+    keys = np.random.default_rng(0).integers(0, 2**64, targets.shape[1], dtype=np.uint64)
+    return np.unique(indicator(targets) @ keys, return_counts=True)[1]
+
+
+def part_measures(targets: sp.csr_array, *, rare: int = 8) -> dict[str, Any]:
+    """Measures of one part of a data set, over its documents; None where undefined.
+
+    Labels without documents have no IRLbl: MaxIR, MeanIR and CVIR are of the `labels_with_documents`, of which
+    `min_count` is the smallest. Documents without labels count everywhere, in SCUMBLE as 0, as a label set like any.
+
+    Args:
+        targets: (n, L).
+        rare: `rare_label_share` is the share of all labels with at most this many documents in the part.
+
+    Returns:
+        Numbers that JSON can hold. Sources: Tsoumakas & Katakis 2007 (cardinality, density), Charte et al. 2014 and
+        2015 (IR, SCUMBLE, label sets: PMax the most frequent one's share, PUniq the share of those that occur once).
+    """
+    targets = indicator(targets)
+    (documents, labels), assignments = targets.shape, targets.nnz
+    sizes, counts = np.diff(targets.indptr), count_documents(targets)
+    present, sets = counts[counts > 0], labelset_counts(targets)
+    ratios = imbalance_ratios(present)
+    unique = int(np.sum(sets == 1))
+    return {
+        "documents": documents,
+        "cardinality": assignments / documents if documents else None,
+        "density": assignments / documents / labels if documents and labels else None,
+        "assignments": assignments,
+        "no_label": int(np.sum(sizes == 0)),
+        "single_label": int(np.sum(sizes == 1)),
+        "multi_label": int(np.sum(sizes > 1)),
+        "labels_with_documents": len(present),
+        "max_count": int(present.max()) if assignments else None,
+        "min_count": int(present.min()) if assignments else None,
+        "labelsets": len(sets),
+        "single_labelsets": unique,
+        "p_max": float(sets.max() / documents) if documents else None,
+        "p_uniq": unique / documents if documents else None,
+        "max_ir": float(ratios.max()) if assignments else None,
+        "mean_ir": float(ratios.mean()) if assignments else None,
+        "cv_ir": float(ratios.std(ddof=1) / ratios.mean()) if len(present) > 1 else None,
+        "scumble": float(scumble(targets).mean()) if documents else None,
+        "gini": gini(counts),
+        "rare_label_share": float(np.mean(counts <= rare)) if documents and labels else None,
+    }
+
+
+class Labelled(Protocol):
+    """What `corpus_stats` reads of a corpus."""
+
+    @property
+    def name(self) -> str:
+        """The data set."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of its content."""
+
+    @property
+    def split(self) -> str:
+        """The named split."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Label names, (L,)."""
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Training documents of each label, (L,)."""
+
+    @property
+    def parts(self) -> Mapping[str, np.ndarray]:
+        """Row numbers of train, validation and test."""
+
+    def targets_of(self, part: str) -> sp.csr_array:
+        """Targets of one part, (n, L)."""
+
+
+def corpus_stats(corpus: Labelled, borders: Borders) -> dict[str, Any]:
+    """What `stats --json` prints: name, fingerprint, labels, split, bins, borders, and `part_measures` of each part.
+
+    A part's `head_share` is the share of its assignments that are to labels of the training part's head.
+    """
+    counts = corpus.counts
+    head = group_of(counts, borders) == "head"
+    parts = {}
+    for part in corpus.parts:
+        targets = corpus.targets_of(part)
+        measures = part_measures(targets, rare=borders.tail)
+        owned = int(count_documents(targets)[head].sum())
+        parts[part] = measures | {"head_share": owned / measures["assignments"] if measures["assignments"] else None}
+    return {
+        "name": corpus.name,
+        "fingerprint": corpus.fingerprint,
+        "labels": len(corpus.labels),
+        "split": corpus.split,
+        "bins": group_sizes(counts, borders),
+        "borders": asdict(borders),
+        "parts": parts,
+    }
