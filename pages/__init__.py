@@ -50,8 +50,9 @@ def header(title: str, sentence: str) -> None:
 
 
 def plain(text: str) -> str:
-    """Text that st.error, st.caption and the like show as it is, not as Markdown, HTML or a formula."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])", r"\\\1", text).replace("\n", "  \n")
+    """Text that st.error, st.caption and the like show as it is, not as Markdown, HTML, a formula or an icon."""
+    text = re.sub(r"[\\`*{}\[\]<>|~$&]|(?<!\w)_|_(?!\w)|:(?=\w)|^[#+-]|(?<=^\d)\.", r"\\\g<0>", text, flags=re.M)
+    return text.replace("\n", "  \n")
 
 
 def pick_data() -> DataConfig:
