@@ -1,0 +1,179 @@
+"""What the training launcher shows: the table of runs, and the curves of one run by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import altair as alt
+import pandas as pd
+
+from core.figures import GROUP_COLOURS
+from core.store import LIVE, Run
+
+STATE_COLOURS: dict[str, Literal["gray", "blue", "green", "red", "orange", "violet"]] = {
+    "queued": "gray",
+    "running": "blue",
+    "finished": "green",
+    "failed": "red",
+    "stopped": "orange",
+    "lost": "violet",
+}
+"""Colour of each state's badge word, one of Streamlit's names."""
+SERIES = ("all", "head", "medium", "tail")
+AVERAGES = ("micro", "macro")
+RUN_COLUMNS = (
+    *("state", "model", "loss", "seed", "data", "progress", "epoch", "micro", "macro"),
+    *("age", "took", "device", "run"),
+)
+
+
+def words_of_seconds(seconds: float) -> str:
+    """A length of time as people say it: `12 s`, `3 min`, `2 h`, `5 days`."""
+    seconds = max(seconds, 0.0)
+    for limit, unit, word in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{int(seconds // unit)} {word}"
+    return f"{int(seconds // 86_400)} days"
+
+
+def run_name(run: Run) -> str:
+    """Model, loss and seed of a run; its id if its settings cannot be read."""
+    if run.config is None:
+        return run.id
+    loss = [run.config.loss.name] if run.config.loss else []
+    return " · ".join([run.config.model.name, *loss, f"seed {run.config.seed}"])
+
+
+def run_age(run: Run, *, now: float) -> str:
+    """How long a run waits, runs, or has ended ago; empty if its folder does not say."""
+    since = {"queued": run.submitted, "running": run.started or run.submitted}.get(run.state, run.ended)
+    since = since if since is not None else run.submitted
+    if since is None:
+        return ""
+    return words_of_seconds(now - since) + ("" if run.state in LIVE else " ago")
+
+
+def epoch_words(run: Run) -> str:
+    """`3 of 40` while a network trains; empty for a run that has no epochs."""
+    epoch, epochs = run.progress.get("epoch"), run.progress.get("epochs")
+    return f"{epoch} of {epochs}" if epoch is not None and epochs is not None else ""
+
+
+def run_table(runs: Iterable[Run], scores: Mapping[str, Mapping[str, Any]], *, now: float) -> pd.DataFrame:
+    """One row per run, in the given order.
+
+    Args:
+        runs: also damaged ones, of which little is known.
+        scores: by run id, the last validation scores as in `core.metrics.score_groups`; runs may be missing.
+        now: unix seconds.
+
+    Returns:
+        A frame with `RUN_COLUMNS`: state in a list (a badge), progress 0..1, micro and macro F1 in percent.
+    """
+    rows = []
+    for run in runs:
+        config, every = run.config, scores.get(run.id, {}).get("all") or {}
+        took = run.ended - run.started if run.ended is not None and run.started is not None else None
+        rows.append(
+            {
+                "state": [run.state],
+                "model": config.model.name if config else "",
+                "loss": config.loss.name if config and config.loss else "",
+                "seed": config.seed if config else None,
+                "data": f"{config.data.name} {config.data.split}" if config else "",
+                "progress": float(run.progress.get("fraction") or 0.0),
+                "epoch": epoch_words(run),
+                "micro": _percent(every.get("micro_f1")),
+                "macro": _percent(every.get("macro_f1")),
+                "age": run_age(run, now=now),
+                "took": "" if took is None else words_of_seconds(took),
+                "device": run.device,
+                "run": run.id,
+            }
+        )
+    return pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype({"seed": "Int64", "micro": float, "macro": float})
+
+
+def score_frame(history: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Validation F1 by epoch, long form: columns epoch, series, micro, macro (percent); empty groups are left out."""
+    rows = [
+        {"epoch": entry["epoch"], "series": group, **{name: _percent(scores.get(f"{name}_f1")) for name in AVERAGES}}
+        for entry in history
+        if "epoch" in entry
+        for group in SERIES
+        if (scores := (entry.get("validation") or {}).get(group))
+    ]
+    return pd.DataFrame(rows, columns=["epoch", "series", *AVERAGES])
+
+
+def loss_curve(history: Sequence[Mapping[str, Any]]) -> alt.LayerChart:
+    """Mean training loss by epoch; a rule marks the best epoch so far."""
+    frame = pd.DataFrame(
+        [
+            {"epoch": entry["epoch"], "loss": entry.get("train_loss"), "series": "train"}
+            for entry in history
+            if "epoch" in entry
+        ],
+        columns=["epoch", "loss", "series"],
+    )
+    line = (
+        alt.Chart(frame)
+        .mark_line(point=alt.OverlayMarkDef(size=20))
+        .encode(
+            x=_epoch_axis(),
+            y=alt.Y("loss:Q", title="training loss", scale=alt.Scale(zero=False)),
+            color=_colour(["train"], [GROUP_COLOURS["all"]]),
+            tooltip=[alt.Tooltip("epoch:Q"), alt.Tooltip("loss:Q", format=".4g")],
+        )
+    )
+    return _with_best(line, history)
+
+
+def score_curve(history: Sequence[Mapping[str, Any]], *, average: str) -> alt.LayerChart:
+    """Validation F1 by epoch for all labels and for each frequency group.
+
+    Args:
+        history: as `core.store.read_history` gives it; may be empty.
+        average: `micro` or `macro`.
+
+    Raises:
+        ValueError: another average.
+    """
+    if average not in AVERAGES:
+        raise ValueError(f"average is {average!r}, choose micro or macro")
+    line = (
+        alt.Chart(score_frame(history))
+        .mark_line(point=alt.OverlayMarkDef(size=20))
+        .encode(
+            x=_epoch_axis(),
+            y=alt.Y(f"{average}:Q", title=f"validation {average}-F1 (%)", scale=alt.Scale(domain=[0, 100])),
+            color=_colour(list(SERIES), [GROUP_COLOURS[name] for name in SERIES]),
+            tooltip=[alt.Tooltip("epoch:Q"), alt.Tooltip("series:N"), alt.Tooltip(f"{average}:Q", format=".2f")],
+        )
+    )
+    return _with_best(line, history)
+
+
+def _epoch_axis() -> alt.X:
+    return alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False))
+
+
+def _colour(names: list[str], colours: list[str]) -> alt.Color:
+    """Colours of the lines, with a legend above: the same for all three charts, so that they stand level."""
+    scale = alt.Scale(domain=names, range=colours)
+    return alt.Color("series:N", title=None, scale=scale, legend=alt.Legend(orient="top"))
+
+
+def _with_best(line: alt.Chart, history: Sequence[Mapping[str, Any]]) -> alt.LayerChart:
+    best = pd.DataFrame({"epoch": [entry["epoch"] for entry in history if entry.get("best") and "epoch" in entry][-1:]})
+    rule = (
+        alt.Chart(best.astype({"epoch": float}))
+        .mark_rule(strokeDash=[4, 4], color="gray")
+        .encode(x=_epoch_axis(), tooltip=[alt.Tooltip("epoch:Q", title="best epoch so far")])
+    )
+    return alt.LayerChart(layer=[line, rule], height=240)
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction

@@ -1,0 +1,306 @@
+"""The training and results pages in every state of the store, with real runs on a small synthetic set."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import jobs, store
+from core.config import ROOT, RunConfig
+from core.files import try_lock, write_json
+
+SMALL = ["data.synthetic.documents=400", "data.synthetic.labels=12", "train.epochs=3", "model.hidden=0"]
+
+
+def small(model: str, loss: str | None, seed: int = 0) -> RunConfig:
+    return jobs.make_config(data="synthetic", model=model, loss=loss, seed=seed, changes=SMALL)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache with a finished `svm` and a finished `tfidf` run."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAILSCOPE_CACHE", str(cache))
+        patch.setenv("TAILSCOPE_DATA", str(cache / "no-data"))
+        for config in (small("svm", None), small("tfidf", "db")):
+            *_, last = jobs.watch(jobs.submit(config).id)
+            assert last.state == "finished", (last.reason, store.read_log(last))
+    return cache
+
+
+@pytest.fixture
+def cache(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the trained cache that a test may damage."""
+    copied = tmp_path / "cache"
+    shutil.copytree(trained, copied)
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(copied))
+    monkeypatch.setenv("TAILSCOPE_DATA", str(tmp_path / "no-data"))
+    return copied
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache without runs and a machine without real data."""
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TAILSCOPE_DATA", str(tmp_path / "no-data"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def live_locks() -> Iterator[list[int]]:
+    """Locks that stand for living workers; given back at the end."""
+    held: list[int] = []
+    yield held
+    for descriptor in held:
+        os.close(descriptor)
+
+
+def run_of(cache: Path, model: str) -> Path:
+    return next((cache / "runs").glob(f"synthetic-{model}-*"))
+
+
+def in_state(cache: Path, state: str, **status: Any) -> Path:
+    """A run folder in a state that a worker has just left it in."""
+    path = cache / "runs" / f"synthetic-tfidf-bce-s7-{state}"
+    shutil.copytree(run_of(cache, "tfidf"), path)
+    (path / "metrics.json").unlink()
+    now = time.time()
+    write_json(path / "status.json", {"state": state, "submitted": now - 60, "device": "cpu", **status})
+    return path
+
+
+def open_page(name: str, **query: str) -> AppTest:
+    page = AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=30)
+    for key, value in query.items():
+        page.query_params[key] = value
+    page.run()
+    assert not page.exception, page.exception
+    return page
+
+
+def words(page: AppTest) -> str:
+    """Everything the page says in sentences."""
+    kinds = ("error", "warning", "info", "caption", "text", "markdown")
+    return said([element for kind in kinds for element in page.get(kind)])
+
+
+def said(elements: Iterable[Any]) -> str:
+    """The elements' texts as a person reads them, without Markdown's backslashes."""
+    return "\n".join(str(element.value).replace("\\", "") for element in elements)
+
+
+def shown_states(page: AppTest) -> list[str]:
+    return [state for [state] in page.dataframe[0].value["state"]]
+
+
+# Training
+
+
+def test_training_with_no_runs_says_what_to_do_and_starts_nothing(empty: Path) -> None:
+    page = open_page("launcher")
+    assert "No runs yet" in words(page)
+    assert page.button(key="launch").label == "Launch 1 run"
+    assert not (empty / "runs").exists()
+
+
+def test_training_lists_finished_runs_with_their_validation_scores(cache: Path) -> None:
+    page = open_page("launcher")
+    table = page.dataframe[0].value
+    assert shown_states(page) == ["finished", "finished"]
+    expected = {path.name: read(path / "metrics.json")["validation"]["all"]["micro_f1"] for path in runs(cache)}
+    assert dict(zip(table["run"], table["micro"] / 100, strict=True)) == pytest.approx(expected)
+
+
+def test_training_draws_the_curves_of_the_run_in_the_address(cache: Path) -> None:
+    page = open_page("launcher", run=run_of(cache, "tfidf").name)
+    assert len(page.get("vega_lite_chart")) == 3
+    page = open_page("launcher", run=run_of(cache, "svm").name)
+    assert not page.get("vega_lite_chart")
+    assert "no curves" in words(page)
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_training_shows_a_live_run_with_a_stop_button(cache: Path, live_locks: list[int], state: str) -> None:
+    progress = {"phase": "training", "fraction": 0.4, "epoch": 2, "epochs": 3} if state == "running" else {}
+    path = in_state(cache, state, progress=progress, started=time.time() - 30)
+    live_locks.append(try_lock(store.alive_lock(path)) or 0)
+    page = open_page("launcher")
+    assert state in shown_states(page)
+    assert page.button(key=f"stop-{path.name}").label == "Stop"
+    assert read(path / "status.json")["state"] == state
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [("failed", "The disk is full"), ("stopped", "before it had finished"), ("running", "ended without a word")],
+)
+def test_training_says_in_words_why_a_run_ended(cache: Path, state: str, reason: str) -> None:
+    status = {"reason": f"Because {reason}"} if state != "running" else {}
+    path = in_state(cache, state, **status)
+    page = open_page("launcher", run=path.name)
+    assert ("lost" if state == "running" else state) in shown_states(page)
+    assert reason in words(page)
+    assert not [button for button in page.button if button.label == "Stop"]
+
+
+def test_training_keeps_the_table_when_a_folder_is_damaged(cache: Path) -> None:
+    path = run_of(cache, "svm")
+    (path / "config.json").write_text("{", encoding="utf-8")
+    page = open_page("launcher", run=path.name)
+    assert len(page.dataframe[0].value) == 2
+    assert "cannot be read" in words(page)
+
+
+@pytest.mark.parametrize("run_id", ["../../etc", "no-such-run", "<b>x</b>"])
+def test_a_wrong_run_id_in_the_address_is_one_sentence(cache: Path, run_id: str) -> None:
+    training = open_page("launcher", run=run_id)
+    assert len(training.error) == 1
+    results = open_page("results", detail=run_id)
+    assert len(results.error) == 1
+
+
+def test_launching_submits_every_run_once_and_leaves_the_form_usable(empty: Path) -> None:
+    page = open_page("launcher")
+    page.number_input(key="synthetic_documents").set_value(400)
+    page.number_input(key="synthetic_labels").set_value(12)
+    page.number_input(key="set.train.epochs").set_value(2)
+    page.get_by_key("losses").set_value(["bce", "db"])
+    page.text_input(key="seeds").set_value("3-4").run()
+    assert page.button(key="launch").label == "Launch 4 runs"
+    assert sum("--loss" in line for line in page.code[0].value.splitlines()) == 4
+    page.button(key="launch").click().run()
+    assert not page.exception
+    assert not page.error
+    ids = [run.id for run in store.list_runs()]
+    assert len(ids) == 4
+    assert page.button(key="launch").disabled
+    assert "4 of these 4 exist already" in words(page)
+    assert len({run.config for run in store.list_runs()}) == 4
+    for run in store.list_runs():
+        if run.state in store.LIVE:
+            jobs.stop(run.id)
+
+
+@pytest.mark.parametrize("seeds", ["-1", "two", "", "0-"])
+def test_nonsense_seeds_are_one_sentence_and_no_run(empty: Path, seeds: str) -> None:
+    page = open_page("launcher")
+    page.text_input(key="seeds").set_value(seeds).run()
+    assert not page.exception
+    assert len(page.error) == 1
+    assert said(page.error).startswith("Seeds: ")
+    assert page.button(key="launch").disabled
+
+
+def test_a_setting_out_of_range_is_one_sentence(empty: Path) -> None:
+    page = open_page("launcher")
+    page.number_input(key="set.train.learning_rate").set_value(-1.0).run()
+    assert len(page.error) == 1
+    assert "train.learning_rate" in said(page.error)
+
+
+def test_stop_ends_a_queued_run(empty: Path) -> None:
+    changes = [*SMALL, "train.epochs=4000", "train.patience=4000"]
+    configs = [
+        jobs.make_config(data="synthetic", model="tfidf", loss="bce", seed=seed, changes=changes) for seed in (0, 1)
+    ]
+    first, second = (jobs.submit(config) for config in configs)
+    page = open_page("launcher")
+    for run in (second, first):
+        page.button(key=f"stop-{run.id}").click().run()
+        assert not page.exception
+    assert {run.state for run in store.list_runs()} == {"stopped"}
+    assert shown_states(page) == ["stopped", "stopped"]
+
+
+# Results
+
+
+def test_results_without_runs_leads_to_training(empty: Path) -> None:
+    page = open_page("results")
+    assert "No run has finished yet" in words(page)
+    assert not page.dataframe
+
+
+def test_results_tables_hold_every_finished_run(cache: Path) -> None:
+    page = open_page("results")
+    table2, table3 = (page.dataframe[place].value for place in (0, 1))
+    expected = {path.name: read(path / "metrics.json")["test"] for path in runs(cache)}
+    for row in table2.to_dict("records"):
+        assert row["tail_macro"] == pytest.approx(100 * expected[row["run"]]["tail"]["macro_f1"])
+    for row in table3.to_dict("records"):
+        assert row["multi_micro"] == pytest.approx(100 * expected[row["run"]]["multi_label"]["micro_f1"])
+    assert set(table2["run"]) == set(table3["run"]) == set(expected)
+
+
+def test_moved_borders_change_groups_and_leave_totals(cache: Path) -> None:
+    page = open_page("results")
+    before = page.dataframe[0].value.set_index("run")
+    page.number_input(key="head").set_value(200).run()
+    page.number_input(key="tail").set_value(100).run()
+    after = page.dataframe[0].value.set_index("run")
+    assert after["total_micro"].to_dict() == pytest.approx(before["total_micro"].to_dict())
+    assert after["tail_micro"].to_dict() != pytest.approx(before["tail_micro"].to_dict())
+    page.number_input(key="tail").set_value(300).run()
+    assert len(page.error) == 1
+    assert "300" in said(page.error)
+
+
+@pytest.mark.parametrize("view", ["Tables", "Labels", "Confused pairs", "Provenance"])
+def test_a_damaged_run_hides_no_other_in_any_view(cache: Path, view: str) -> None:
+    damaged = run_of(cache, "svm")
+    (damaged / "metrics.json").write_text("{]", encoding="utf-8")
+    page = open_page("results", view=view)
+    assert len(page.warning) == 1
+    assert damaged.name in said(page.warning)
+    assert run_of(cache, "tfidf").name in [*page.multiselect(key="runs").options]
+
+
+def test_predictions_cut_in_half_leave_the_tables(cache: Path) -> None:
+    for path in runs(cache):
+        stored = (path / "predictions.npz").read_bytes()
+        (path / "predictions.npz").write_bytes(stored[: len(stored) // 2])
+    assert len(open_page("results").dataframe[0].value) == 2
+    page = open_page("results", view="Labels")
+    assert len(page.error) == 1
+    assert "predictions.npz" in said(page.error)
+
+
+def test_the_pair_of_the_address_lists_its_documents(cache: Path) -> None:
+    page = open_page("results", view="Confused pairs")
+    pair = page.dataframe[0].value.iloc[0]
+    page = open_page("results", view="Confused pairs", missed=pair["missed"], gave=pair["gave"])
+    listed = page.dataframe[1].value
+    assert len(listed) == pair["total"]
+    assert all(pair["missed"] in true for true in listed["true"])
+    assert not any(pair["missed"] in [word.split()[0] for word in given.split(", ")] for given in listed["predicted"])
+    page = open_page("results", view="Confused pairs", missed="<script>", gave=pair["gave"])
+    assert len(page.error) == 1
+
+
+def test_pairs_are_listed_without_the_data_set(cache: Path) -> None:
+    path = run_of(cache, "tfidf")
+    metrics = read(path / "metrics.json")
+    write_json(path / "metrics.json", {**metrics, "fingerprint": "0" * 64})
+    page = open_page("results", view="Confused pairs", runs=path.name)
+    pair = page.dataframe[0].value.iloc[0]
+    page = open_page("results", view="Confused pairs", runs=path.name, missed=pair["missed"], gave=pair["gave"])
+    assert "has changed since" in words(page)
+    assert "title" not in page.dataframe[1].value
+    assert len(page.dataframe[1].value) == pair["total"]
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text("utf-8"))
+
+
+def runs(cache: Path) -> list[Path]:
+    return sorted((cache / "runs").iterdir())
