@@ -143,7 +143,7 @@ def scumble(targets: sp.csr_array) -> np.ndarray:
 
 
 def gini(counts: np.ndarray) -> float | None:
-    """Gini coefficient of the label counts: 0 if all are equal, towards 1 if one label has all; None of no documents."""
+    """Gini coefficient of the label counts: 0 if all are equal, towards 1 if one has all; None of no documents."""
     rising = np.sort(np.asarray(counts, dtype=np.float64))
     n, total = len(rising), rising.sum()
     return float((2 * np.arange(1, n + 1) - n - 1) @ rising / (n * total)) if total else None
@@ -183,7 +183,7 @@ def part_measures(targets: sp.csr_array, *, rare: int = 8) -> dict[str, Any]:
         "cardinality": assignments / documents if documents else None,
         "density": assignments / documents / labels if documents and labels else None,
         "assignments": assignments,
-        "no_label": int(np.sum(sizes == 0)),
+        "without_label": int(np.sum(sizes == 0)),
         "single_label": int(np.sum(sizes == 1)),
         "multi_label": int(np.sum(sizes > 1)),
         "labels_with_documents": len(present),
@@ -191,8 +191,8 @@ def part_measures(targets: sp.csr_array, *, rare: int = 8) -> dict[str, Any]:
         "min_count": int(present.min()) if assignments else None,
         "labelsets": len(sets),
         "single_labelsets": unique,
-        "p_max": float(sets.max() / documents) if documents else None,
-        "p_uniq": unique / documents if documents else None,
+        "pmax": float(sets.max() / documents) if documents else None,
+        "puniq": unique / documents if documents else None,
         "max_ir": float(ratios.max()) if assignments else None,
         "mean_ir": float(ratios.mean()) if assignments else None,
         "cv_ir": float(ratios.std(ddof=1) / ratios.mean()) if len(present) > 1 else None,

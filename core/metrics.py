@@ -1,4 +1,4 @@
-"""Scores of predicted label sets: sparse 0/1 arrays (n, L) in, fractions out. Undefined F1 is 0, an empty group None."""
+"""Scores of predicted label sets, from sparse (n, L) arrays; undefined F1 is 0, an empty group None."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def score_groups(
 ) -> dict[str, Scores]:
     """Micro- and macro-F1 over all labels, by frequency group, and over documents with one or with several labels.
 
-    Macro-F1 is over all labels of the group, also those that the documents have none of, as in Huang et al., EMNLP 2021.
+    Macro-F1 is over all labels of the group, also those that no document here has (Huang et al., EMNLP 2021).
 
     Args:
         targets: (n, L).
@@ -63,8 +63,8 @@ def score_groups(
         borders: between head, medium and tail.
 
     Returns:
-        all, head, medium, tail (labels), single_label, multi_label (documents with exactly one label; with two or more):
-        each with micro_f1 and macro_f1, both None where the group has no label or no document.
+        all, head, medium, tail (labels), single_label, multi_label (documents with exactly one label, with two or
+        more): each with micro_f1 and macro_f1, both None where the group has no label or no document.
     """
     errors, groups = count_errors(targets, predicted), group_of(counts, borders)
     masks = {"all": np.ones(len(groups), np.bool_)} | {group: groups == group for group in FREQUENCY_GROUPS}

@@ -11,14 +11,13 @@ import scipy.sparse as sp
 
 from core.labels import indicator
 
-Scores = np.ndarray | sp.csr_array
 GRIDS = {"paper": np.arange(40, 61) / 100, "shift": np.arange(-100, 101) / 100}
 """Probabilities as in Huang et al., EMNLP 2021, and, for an SVM's margins, the shift of its hyperplane."""
 CONSTANTS = {"fixed": 0.5, "zero": 0.0}
 RULES = ("exact", *GRIDS, *CONSTANTS)
 
 
-def fit_global(targets: sp.csr_array, scores: Scores, *, rule: str = "exact") -> float:
+def fit_global(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, rule: str = "exact") -> float:
     """The threshold of best micro-F1 over all documents and labels.
 
     Args:
@@ -61,7 +60,7 @@ def fit_global(targets: sp.csr_array, scores: Scores, *, rule: str = "exact") ->
     return float(middle if middle < high else low)
 
 
-def _sorted_scores(targets: sp.csr_array, scores: Scores) -> tuple[np.ndarray, np.ndarray]:
+def _sorted_scores(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
     """All scores, and those of true labels, each rising, float64 (which holds every float16 and float32)."""
     if isinstance(scores, sp.csr_array):
         values = scores.data.astype(np.float64)
@@ -75,7 +74,7 @@ def _sorted_scores(targets: sp.csr_array, scores: Scores) -> tuple[np.ndarray, n
     return np.sort(values), np.sort(hits)
 
 
-def apply(scores: Scores, threshold: float) -> sp.csr_array:
+def apply(scores: np.ndarray | sp.csr_array, threshold: float) -> sp.csr_array:
     """Predicted labels, (n, L) bool: score > threshold, compared in float64, as the threshold was fitted."""
     limit = np.float64(threshold)
     if not isinstance(scores, sp.csr_array):

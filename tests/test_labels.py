@@ -1,0 +1,245 @@
+"""Frequency groups and measures of a label distribution: laws, empty cases, and Reuters' known values."""
+
+from __future__ import annotations
+
+import json
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from core import labels
+from core.config import DataConfig, UserError
+from core.labels import Borders
+
+quick = settings(deadline=None, max_examples=50)
+
+NAMES = ("wheat", "corn", "tin", "gold")
+TARGETS = sp.csr_array(np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 0]], dtype=bool))
+COUNTS = np.array([4, 2, 1, 0])
+
+dense_targets = st.tuples(st.integers(0, 8), st.integers(0, 6)).flatmap(lambda shape: arrays(np.bool_, shape))
+
+
+@pytest.mark.parametrize(("head", "tail"), [(8, 8), (8, 35), (0, 0), (5, -1), (-3, -5)])
+def test_borders_that_make_no_sense_are_named(head: int, tail: int) -> None:
+    with pytest.raises(UserError, match=f"head from {head} documents, tail up to {tail}"):
+        Borders(head, tail)
+
+
+def test_borders_are_inclusive_and_those_of_the_paper() -> None:
+    assert (labels.default_borders(90), labels.default_borders(1001)) == (Borders(35, 8), Borders(50, 15))
+    counts = np.array([36, 35, 34, 9, 8, 7, 0])
+    assert labels.group_of(counts, Borders()).tolist() == ["head"] * 2 + ["medium"] * 2 + ["tail"] * 3
+    assert labels.group_sizes(counts, Borders()) == {"head": 2, "medium": 2, "tail": 3}
+    assert labels.group_sizes(counts[:0], Borders()) == {"head": 0, "medium": 0, "tail": 0}
+
+
+@quick
+@given(arrays(np.int64, st.integers(0, 20), elements=st.integers(0, 100)), st.integers(0, 40), st.integers(1, 40))
+def test_group_shares_add_up(counts: np.ndarray, tail: int, more: int) -> None:
+    table = labels.group_shares(counts, Borders(tail + more, tail))
+    assert table["group"].tolist() == list(labels.FREQUENCY_GROUPS)
+    assert table["labels"].sum() == len(counts)
+    assert table["assignments"].sum() == counts.sum()
+    if counts.sum():
+        assert table["share_of_assignments"].sum() == pytest.approx(1)
+    else:
+        assert table["share_of_assignments"].isna().all()
+
+
+def test_indicator_stores_every_entry_once_and_leaves_its_input() -> None:
+    twice = sp.csr_array((np.array([1, 1, 0, 2]), np.array([2, 2, 1, 0]), np.array([0, 3, 4])), shape=(2, 3))
+    before = twice.copy()
+    clean = labels.indicator(twice)
+    assert clean.toarray().tolist() == [[False, False, True], [True, False, False]]
+    assert clean.nnz == 2
+    assert (twice.data.tolist(), twice.indices.tolist()) == (before.data.tolist(), before.indices.tolist())
+    assert labels.indicator(clean) is clean
+    assert labels.count_documents(twice).tolist() == [1, 0, 1]
+    assert labels.part_measures(twice) == labels.part_measures(clean)
+
+
+def test_rank_frequency_sorts_and_ties_keep_their_order() -> None:
+    table = labels.rank_frequency(("a", "b", "c", "d"), np.array([2, 40, 2, 9]), Borders(35, 8))
+    assert table["label"].tolist() == ["b", "d", "a", "c"]
+    assert table["rank"].tolist() == [1, 2, 3, 4]
+    assert table["count"].tolist() == [40, 9, 2, 2]
+    assert table["group"].tolist() == ["head", "medium", "tail", "tail"]
+
+
+def test_labels_per_document_has_no_gaps() -> None:
+    table = labels.labels_per_document(TARGETS)
+    assert table.to_dict("list") == {"labels": [0, 1, 2], "documents": [1, 1, 3]}
+    wide = sp.csr_array(np.array([[1, 0, 0, 0], [1, 1, 1, 0]], dtype=bool))
+    assert labels.labels_per_document(wide).to_dict("list") == {"labels": [1, 2, 3], "documents": [1, 0, 1]}
+    assert labels.labels_per_document(TARGETS[:0]).empty
+
+
+@quick
+@given(dense_targets, st.data())
+def test_cooccurrence_equals_a_double_loop(dense: np.ndarray, data: st.DataObject) -> None:
+    n_labels = dense.shape[1]
+    columns = data.draw(st.lists(st.integers(0, n_labels - 1), unique=True)) if n_labels else []
+    table = labels.cooccurrence(sp.csr_array(dense), columns)
+    expected = [
+        (j, i, int(np.sum(dense[:, i] & dense[:, j])), int(np.sum(dense[:, j]))) for j in columns for i in columns
+    ]
+    assert list(table[["given", "label", "both", "documents"]].itertuples(index=False, name=None)) == expected
+    for p, (_, _, both, documents) in zip(table["p"], expected, strict=True):
+        assert p == both / documents if documents else math.isnan(p)
+
+
+def test_cooccurrence_has_a_direction() -> None:
+    table = labels.cooccurrence(TARGETS, [0, 1]).set_index(["given", "label"])["p"]
+    assert table[0, 1] == 0.5  # corn given wheat
+    assert table[1, 0] == 1.0  # wheat given corn
+
+
+def test_a_label_without_documents_has_no_imbalance_ratio() -> None:
+    ratios = labels.imbalance_ratios(COUNTS)
+    assert ratios[:3].tolist() == [1, 2, 4]
+    assert math.isnan(ratios[3])
+    measures = labels.part_measures(TARGETS)
+    assert (measures["max_ir"], measures["mean_ir"]) == (4, 7 / 3)
+    assert measures["labels_with_documents"] == 3
+    assert (measures["max_count"], measures["min_count"]) == (4, 1)
+
+
+def test_part_measures_by_hand() -> None:
+    measures = labels.part_measures(TARGETS, rare=1)
+    assert measures["cardinality"] == 7 / 5
+    assert measures["density"] == pytest.approx(7 / 20)
+    assert (measures["without_label"], measures["single_label"], measures["multi_label"]) == (1, 1, 3)
+    assert (measures["labelsets"], measures["single_labelsets"]) == (4, 3)
+    assert (measures["pmax"], measures["puniq"]) == (2 / 5, 3 / 5)
+    pair = 1 - math.sqrt(2) / 1.5  # IRLbl 1 and 2
+    assert labels.scumble(TARGETS).tolist() == pytest.approx([pair, 0, pair, 0, 1 - 2 / 2.5])
+    assert measures["scumble"] == pytest.approx((2 * pair + 0.2) / 5)
+    assert measures["rare_label_share"] == 2 / 4
+
+
+def test_scumble_of_a_document_with_very_many_labels_is_finite() -> None:
+    dense = np.vstack([np.ones((1, 3000), bool), np.eye(1, 3000, dtype=bool).repeat(5000, axis=0)])
+    scores = labels.scumble(sp.csr_array(dense))
+    ratios = np.r_[1, np.full(2999, 5001.0)]
+    assert scores[0] == pytest.approx(1 - np.exp(np.log(ratios).mean()) / ratios.mean())
+
+
+@quick
+@given(dense_targets)
+def test_measures_do_not_depend_on_order_and_fit_json(dense: np.ndarray) -> None:
+    measures = labels.part_measures(sp.csr_array(dense))
+    assert json.loads(json.dumps(measures, allow_nan=False)) == measures
+    turned = labels.part_measures(sp.csr_array(dense[::-1, ::-1]))
+    assert turned == pytest.approx(measures)
+    assert measures["documents"] == measures["without_label"] + measures["single_label"] + measures["multi_label"]
+    assert measures["labelsets"] == len({row.tobytes() for row in dense})
+    assert measures["gini"] is None or 0 <= measures["gini"] < 1
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])
+def test_an_empty_part_has_counts_and_no_measures(shape: tuple[int, int]) -> None:
+    measures = labels.part_measures(sp.csr_array(shape, dtype=bool))
+    assert measures["documents"] == shape[0]
+    undefined = {key for key, value in measures.items() if value is None}
+    assert {"density", "max_count", "min_count", "max_ir", "mean_ir", "cv_ir", "gini", "rare_label_share"} <= undefined
+    assert measures.keys() == labels.part_measures(TARGETS).keys()
+
+
+@quick
+@given(st.integers(1, 50), st.integers(1, 50))
+def test_gini_of_equal_counts_is_0_and_of_one_owner_is_nearly_1(n_labels: int, count: int) -> None:
+    assert labels.gini(np.full(n_labels, count)) == pytest.approx(0)
+    assert labels.gini(np.eye(1, n_labels)[0] * count) == pytest.approx(1 - 1 / n_labels)
+
+
+def corpus_of(train: sp.csr_array, **parts: sp.csr_array) -> SimpleNamespace:
+    parts = {"train": train, **parts}
+    return SimpleNamespace(
+        name="tiny",
+        fingerprint="0" * 64,
+        split="original",
+        labels=NAMES,
+        counts=labels.count_documents(train),
+        parts={part: np.arange(targets.shape[0]) for part, targets in parts.items()},
+        targets_of=parts.__getitem__,
+    )
+
+
+def test_corpus_stats_holds_the_promised_keys_and_fits_json() -> None:
+    stats = labels.corpus_stats(corpus_of(TARGETS, validation=TARGETS[:0], test=TARGETS[3:]), Borders(4, 1))
+    assert json.loads(json.dumps(stats, allow_nan=False)) == stats
+    assert stats.keys() == {"name", "fingerprint", "labels", "split", "bins", "borders", "parts"}
+    assert (stats["labels"], stats["bins"]) == (4, {"head": 1, "medium": 1, "tail": 2})
+    assert stats["borders"] == {"head": 4, "tail": 1}
+    assert list(stats["parts"]) == ["train", "validation", "test"]
+    assert stats["parts"]["train"]["head_share"] == 4 / 7
+    assert stats["parts"]["test"]["head_share"] == 1 / 2
+    assert (stats["parts"]["validation"]["documents"], stats["parts"]["validation"]["head_share"]) == (0, None)
+
+
+KNOWN = {
+    "documents": (7770, 3019, 10789),
+    "cardinality": (1.2336, 1.2401, 1.2354),
+    "density": (0.01371, 0.01378, 0.01373),
+    "max_count": (2877, 1087, 3964),
+    "min_count": (1, 1, 2),
+    "max_ir": (2877, 1087, 1982),
+    "mean_ir": (506.35, 293.25, 384.74),
+    "cv_ir": (1.579, 1.271, 1.403),
+    "scumble": (0.0321, 0.0292, 0.0313),
+    "labelsets": (365, 227, 468),
+    "single_labelsets": (218, 127, 291),
+    "gini": (0.8110, 0.7928, 0.8047),
+    "single_label": (6578, 2583, 9161),
+    "multi_label": (1192, 436, 1628),
+}
+"""Train, test and both together, of the ModApte split with the 90 topics that occur in both."""
+KNOWN_SIZES = ((6578, 2583, 9161), (865, 308, 1173), (192, 63, 255), (135, 65, 200))
+"""Documents with 1, 2, 3 and more labels."""
+
+
+@pytest.fixture
+def original(reuters_dir: Any) -> dict[str, sp.csr_array]:
+    from core import data
+
+    corpus = data.load(DataConfig(name="reuters", split="original"))
+    parts = {part: corpus.targets_of(part) for part in ("train", "test")}
+    return parts | {"both": sp.vstack([parts["train"], parts["test"]], format="csr"), "corpus": corpus}
+
+
+@pytest.mark.reuters
+def test_reuters_has_its_known_values(original: dict[str, Any]) -> None:
+    for place, part in enumerate(("train", "test", "both")):
+        measures = labels.part_measures(original[part])
+        for name, values in KNOWN.items():
+            known = str(values[place])
+            assert round(measures[name], len(known.partition(".")[2])) == values[place], (part, name)
+        sizes = labels.labels_per_document(original[part]).set_index("labels")["documents"]
+        assert [sizes[1], sizes[2], sizes[3], sizes[sizes.index > 3].sum()] == [row[place] for row in KNOWN_SIZES]
+
+
+@pytest.mark.reuters
+def test_reuters_has_its_known_pairs(original: dict[str, Any]) -> None:
+    names = original["corpus"].labels
+    gold, platinum, grain, corn = (names.index(name) for name in ("gold", "platinum", "grain", "corn"))
+    table = labels.cooccurrence(original["train"], [gold, platinum, grain, corn]).set_index(["given", "label"])["p"]
+    assert (table[platinum, gold], table[gold, platinum], table[corn, grain]) == (4 / 5, 4 / 94, 179 / 181)
+    test = labels.cooccurrence(original["test"], [gold, platinum]).set_index(["given", "label"])["p"]
+    assert test[platinum, gold] == 3 / 7
+
+
+@pytest.mark.reuters
+def test_reuters_split_of_the_paper_has_its_groups(reuters: Any) -> None:
+    stats = labels.corpus_stats(reuters, labels.default_borders(len(reuters.labels)))
+    assert stats["bins"] == {"head": 30, "medium": 31, "tail": 29}
+    assert [part["documents"] for part in stats["parts"].values()] == [6769, 1000, 3019]
+    assert (stats["parts"]["test"]["single_label"], stats["parts"]["test"]["multi_label"]) == (2583, 436)
+    assert json.loads(json.dumps(stats, allow_nan=False)) == stats

@@ -1,0 +1,192 @@
+"""Thresholds: nothing beats the exact one, grids are the paper's, and stored scores give the fitted figure again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from core import metrics, thresholds
+
+quick = settings(deadline=None, max_examples=50)
+
+DTYPES = (np.float16, np.float32, np.float64)
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[sp.csr_array, np.ndarray]:
+    """Targets and dense scores with many ties, or neighbours that only just differ."""
+    shape = draw(st.tuples(st.integers(0, 6), st.integers(1, 5)))
+    dtype = draw(st.sampled_from(DTYPES))
+    step = np.nextafter(dtype(0.5), dtype(1)) - dtype(0.5) if draw(st.booleans()) else dtype(0.125)
+    scores = dtype(0.5) + step * draw(arrays(np.int64, shape, elements=st.integers(-6, 6))).astype(dtype)
+    return sp.csr_array(draw(arrays(np.bool_, shape))), scores.astype(dtype)
+
+
+def stored_best(scores: np.ndarray, kept: np.ndarray) -> sp.csr_array:
+    """CSR with the scores at `kept`, zeros among them included."""
+    rows, columns = np.nonzero(kept)
+    values = scores[rows, columns].astype(np.float32)
+    return sp.csr_array((values, (rows, columns)), shape=scores.shape)
+
+
+def micro_f1_at(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, threshold: float) -> float:
+    return metrics.micro_f1(targets, thresholds.apply(scores, threshold))
+
+
+def brute_force(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> tuple[float, int]:
+    """Best micro-F1 of all cuts, and the fewest predicted labels that reach it."""
+    values = scores.data if sp.issparse(scores) else scores
+    cuts = [*np.unique(values.astype(np.float64)), -np.inf]
+    results = []
+    for cut in cuts:
+        predicted = thresholds.apply(scores, cut)
+        results.append((-metrics.micro_f1(targets, predicted), predicted.nnz))
+    best, predicted = min(results)
+    return -best, predicted
+
+
+@quick
+@given(problems())
+def test_exact_equals_brute_force(problem: tuple[sp.csr_array, np.ndarray]) -> None:
+    targets, scores = problem
+    threshold = thresholds.fit_global(targets, scores, rule="exact")
+    best, fewest = brute_force(targets, scores)
+    assert micro_f1_at(targets, scores, threshold) == best
+    assert thresholds.apply(scores, threshold).nnz == fewest
+    if best:
+        values = np.unique(scores.astype(np.float64))
+        assert threshold not in values or scores.dtype == np.float64
+        above, below = values[values > threshold], values[values <= threshold]
+        if len(below) and scores.dtype != np.float64:
+            assert threshold == (above[0] + below[-1]) / 2
+
+
+@quick
+@given(problems(), st.data())
+def test_exact_equals_brute_force_on_stored_scores(
+    problem: tuple[sp.csr_array, np.ndarray], data: st.DataObject
+) -> None:
+    targets, dense = problem
+    scores = stored_best(dense - dense.dtype.type(0.5), data.draw(arrays(np.bool_, dense.shape)))
+    threshold = thresholds.fit_global(targets, scores, rule="exact")
+    best, fewest = brute_force(targets, scores)
+    assert micro_f1_at(targets, scores, threshold) == best
+    assert thresholds.apply(scores, threshold).nnz == fewest
+
+
+@quick
+@given(problems(), st.sampled_from(["paper", "shift"]))
+def test_a_grid_gives_the_first_of_its_best(problem: tuple[sp.csr_array, np.ndarray], rule: str) -> None:
+    targets, scores = problem
+    grid = thresholds.GRIDS[rule]
+    results = [micro_f1_at(targets, scores, point) for point in grid]
+    assert thresholds.fit_global(targets, scores, rule=rule) == grid[int(np.argmax(results))]
+
+
+@quick
+@given(problems())
+def test_dense_and_fully_stored_scores_agree(problem: tuple[sp.csr_array, np.ndarray]) -> None:
+    targets, scores = problem
+    scores = scores.astype(np.float32)
+    stored = stored_best(scores, np.ones(scores.shape, bool))
+    for rule in thresholds.RULES:
+        threshold = thresholds.fit_global(targets, scores, rule=rule)
+        assert thresholds.fit_global(targets, stored, rule=rule) == threshold
+        found, again = (thresholds.apply(kind, threshold).toarray() for kind in (scores, stored))
+        np.testing.assert_array_equal(found, again)
+
+
+@quick
+@given(problems())
+def test_order_does_not_matter_and_input_stays(problem: tuple[sp.csr_array, np.ndarray]) -> None:
+    targets, scores = problem
+    kept, truth = scores.copy(), targets.toarray()
+    for rule in thresholds.RULES:
+        threshold = thresholds.fit_global(targets, scores, rule=rule)
+        assert thresholds.fit_global(sp.csr_array(truth[::-1, ::-1]), scores[::-1, ::-1], rule=rule) == threshold
+    np.testing.assert_array_equal(scores, kept)
+    np.testing.assert_array_equal(targets.toarray(), truth)
+
+
+def test_grids_are_those_of_the_paper() -> None:
+    assert thresholds.GRIDS["paper"].tolist() == [float(f"0.{i}") for i in range(40, 60)] + [0.6]
+    assert len(thresholds.GRIDS["shift"]) == 201
+    assert (thresholds.GRIDS["shift"][0], thresholds.GRIDS["shift"][100], thresholds.GRIDS["shift"][-1]) == (-1, 0, 1)
+    targets, scores = sp.csr_array([[True, False]]), np.array([[0.9, 0.1]])
+    assert thresholds.fit_global(targets, scores, rule="paper") == 0.4
+    assert thresholds.fit_global(targets, scores, rule="fixed") == 0.5
+    assert thresholds.fit_global(targets, scores, rule="zero") == 0
+
+
+def test_a_score_equal_to_the_threshold_is_not_predicted() -> None:
+    scores = np.array([[0.5, 0.5004883]], dtype=np.float16)
+    assert thresholds.apply(scores, 0.5).toarray().tolist() == [[False, True]]
+    assert thresholds.apply(stored_best(scores, np.ones((1, 2), bool)), 0.5).toarray().tolist() == [[False, True]]
+
+
+def test_half_precision_scores_are_not_compared_in_half_precision() -> None:
+    scores = np.array([[0.5, 0.5004883]], dtype=np.float16)
+    threshold = thresholds.fit_global(sp.csr_array([[False, True]]), scores, rule="exact")
+    assert np.float16(threshold) in scores  # in float16 the cut would be one of the two
+    assert thresholds.apply(scores, threshold).toarray().tolist() == [[False, True]]
+
+
+def test_neighbouring_doubles_are_told_apart() -> None:
+    scores = np.array([[0.3, np.nextafter(0.3, 1), np.nextafter(np.nextafter(0.3, 1), 1)]])
+    for best in range(3):
+        targets = sp.csr_array(np.arange(3)[None] >= best)
+        predicted = thresholds.apply(scores, thresholds.fit_global(targets, scores, rule="exact"))
+        np.testing.assert_array_equal(predicted.toarray(), targets.toarray())
+
+
+def test_predicting_everything_is_possible_where_it_is_best() -> None:
+    scores = np.array([[0.0, 0.5], [0.25, 1.0]], dtype=np.float16)
+    threshold = thresholds.fit_global(sp.csr_array(np.ones((2, 2), bool)), scores, rule="exact")
+    assert threshold < 0
+    assert thresholds.apply(scores, threshold).nnz == 4
+
+
+def test_true_labels_without_a_stored_score_are_missed() -> None:
+    scores = sp.csr_array((np.array([0.9, 0.8, 0.7], np.float32), ([0, 1, 2], [0, 0, 0])), shape=(3, 2))
+    alone = sp.csr_array(np.array([[1, 0], [0, 0], [1, 0]], dtype=bool))
+    assert thresholds.fit_global(alone, scores, rule="exact") < 0.7  # 2/3 for the first, 4/5 for all three
+    more = sp.csr_array(np.array([[1, 1], [0, 0], [0, 0]], dtype=bool))
+    threshold = thresholds.fit_global(more, scores, rule="exact")
+    assert threshold == pytest.approx(0.85)
+    assert micro_f1_at(more, scores, threshold) == pytest.approx(2 / 3)
+    assert not thresholds.apply(scores, -1.0).toarray()[:, 1].any()
+
+
+def test_without_a_positive_nothing_is_predicted() -> None:
+    scores = np.array([[0.3, 0.6]], dtype=np.float32)
+    none = sp.csr_array((1, 2), dtype=bool)
+    assert thresholds.fit_global(none, scores, rule="exact") == np.float32(0.6)
+    assert thresholds.fit_global(none, scores, rule="paper") == 0.4
+    unstored = sp.csr_array((np.array([0.6], np.float32), ([0], [1])), shape=(1, 2))
+    assert thresholds.fit_global(sp.csr_array([[True, False]]), unstored, rule="exact") == np.float32(0.6)
+    for empty in (np.zeros((0, 2), np.float16), sp.csr_array((0, 2), dtype=np.float32)):
+        assert thresholds.fit_global(none[:0], empty, rule="exact") == 0.5
+        assert thresholds.fit_global(none[:0], empty, rule="paper") == 0.4
+        assert thresholds.apply(empty, 0.5).shape == (0, 2)
+
+
+def test_zeros_stored_in_targets_are_no_positives() -> None:
+    targets = sp.csr_array((np.array([0, 1], np.int8), ([0, 0], [0, 1])), shape=(1, 2))
+    scores = np.array([[0.9, 0.4]], dtype=np.float32)
+    expected = thresholds.fit_global(sp.csr_array([[False, True]]), scores, rule="exact")
+    assert thresholds.fit_global(targets, scores, rule="exact") == expected
+    assert thresholds.fit_global(targets, stored_best(scores, np.ones((1, 2), bool)), rule="exact") == expected
+
+
+def test_bad_arguments_are_named() -> None:
+    targets, scores = sp.csr_array([[True, False]]), np.array([[0.5, np.nan]])
+    with pytest.raises(ValueError, match="'best'"):
+        thresholds.fit_global(targets, scores, rule="best")
+    with pytest.raises(ValueError, match=r"\(1, 2\).*\(1, 1\)"):
+        thresholds.fit_global(targets, scores[:, :1], rule="exact")
+    with pytest.raises(ValueError, match="1 of 2 scores are not finite"):
+        thresholds.fit_global(targets, scores, rule="exact")
