@@ -14,7 +14,7 @@ def main(name: str = "") -> None:
         name: the page to show; empty for the one that the address asks for. A page's own file passes its name, for a
             server that has not run this file yet runs that file on a deep link.
     """
-    st.set_page_config(page_title="Tailscope", layout="wide")
+    st.set_page_config(page_title="Tailscope", layout="wide", initial_sidebar_state=220)
     chosen = st.navigation([page(one) for one in PAGES], expanded=True)
     if name:
         show(name)

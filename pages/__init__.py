@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +23,8 @@ PAGES = {
     "results": "Results",
 }
 """Every page's module, which is also its address, and its title; in the order of the menu."""
+LABELS_OFFERED = 2000
+"""Labels in one list to choose from."""
 
 
 def page(name: str) -> StreamlitPage:
@@ -91,6 +93,19 @@ def _number(key: str) -> float:
     return st.number_input(
         key.capitalize(), low, high, field.default, key=f"synthetic_{key}", bind="query-params", help=field.description
     )
+
+
+def pick_label(title: str, key: str, names: Sequence[str], default: str | None) -> str | None:
+    """Draws the choice of a label, kept in the address; where there are very many, a part of the name is asked for."""
+    offered = list(names)
+    if len(offered) > LABELS_OFFERED:
+        part = st.text_input(f"{title}: part of its name", key=f"{key}_part").strip().lower()
+        kept = st.session_state.get(key) or st.query_params.get(key) or default
+        offered = [name for name in names if part in name.lower()][:LABELS_OFFERED]
+        if isinstance(kept, str) and kept in names and kept not in offered:
+            offered.append(kept)
+    index = offered.index(default) if default in offered else None
+    return st.selectbox(title, offered, index, key=key, bind="query-params", placeholder="any label")
 
 
 def corpus_of(config: DataConfig) -> Corpus:

@@ -11,12 +11,10 @@ from core.config import UserError
 from core.data import Corpus
 from core.figures import data as figures
 from core.labels import Borders
-from pages import corpus_of, header, pick_data, plain
+from pages import corpus_of, header, pick_data, pick_label, plain
 
 PAGE = 50
 """Documents shown at once."""
-OFFERED = 2000
-"""Labels in one list to choose from; where there are more, a part of the name is asked for."""
 BY_CONTENT: dict[Any, Any] = {Corpus: lambda corpus: corpus.fingerprint}
 
 
@@ -75,7 +73,7 @@ def overview(corpus: Corpus) -> None:
         "Split original has none; split paper holds out 1,000 of Reuters.",
         "test": "Documents that scores are measured on, and nothing else.",
     }
-    row = st.columns(6)
+    row = st.columns([4, 5, 4, 3, 5, 4])
     for place, (part, about) in zip(row, help_of.items(), strict=False):
         place.metric(f"{part.capitalize()} documents", f"{len(corpus.parts[part]):,}", help=about)
     row[3].metric("Labels", f"{len(corpus.labels):,}", help="Labels that a document can carry.")
@@ -120,9 +118,6 @@ def group_metrics(rows: list[dict[str, Any]]) -> None:
         place.metric(
             f"{row['group'].capitalize()} labels",
             f"{row['labels']:,}",
-            f"{row['share_of_assignments']:.1%} of assignments",
-            delta_color="off",
-            delta_arrow="off",
             help=f"{row['assignments']:,} times a train document carries one of these labels.",
         )
 
@@ -176,9 +171,9 @@ def documents(corpus: Corpus, part: str) -> None:
     st.subheader("Documents of a label")
     left, right, rest = st.columns([2, 2, 1], vertical_alignment="bottom")
     with left:
-        label = pick_label(corpus, "Label", "label", corpus.labels[0])
+        label = pick_label("Label", "label", corpus.labels, corpus.labels[0])
     with right:
-        beside = pick_label(corpus, "and also", "beside", None)
+        beside = pick_label("and also", "beside", corpus.labels, None)
     if label is None:
         return
     columns = tuple(corpus.labels.index(name) for name in dict.fromkeys((label, beside)) if name is not None)
@@ -213,19 +208,6 @@ def documents(corpus: Corpus, part: str) -> None:
             st.text(corpus.bodies[row] or "(The document has no body.)")
     else:
         st.caption("Choose a row to read the document.")
-
-
-def pick_label(corpus: Corpus, title: str, key: str, default: str | None) -> str | None:
-    """Draws the choice of a label; among very many, by a part of its name."""
-    names = list(corpus.labels)
-    if len(names) > OFFERED:
-        part = st.text_input(f"{title}: part of the name", key=f"{key}_part").strip().lower()
-        kept = st.session_state.get(key) or st.query_params.get(key)
-        names = [name for name in names if part in name.lower()][:OFFERED]
-        if kept in corpus.labels and kept not in names:
-            names.append(kept)
-    index = names.index(default) if default in names else None
-    return st.selectbox(title, names, index, key=key, bind="query-params", placeholder="any label")
 
 
 if __name__ == "__main__":

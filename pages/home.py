@@ -2,11 +2,94 @@
 
 from __future__ import annotations
 
-from pages import header
+from collections import Counter
+
+import streamlit as st
+
+from core import data, store
+from core.config import UserError
+from core.data import Source
+from pages import header, link, plain
+
+TITLES = {"reuters": "Reuters-21578", "reuters-nltk": "Reuters-21578, NLTK layout", "synthetic": "Synthetic"}
+STEPS = (
+    ("explorer", "Look at the data", "How long the tail is, which labels come together, what the documents say."),
+    ("loss_weights", "See what a loss would do", "The weight that each loss gives to every label, on the real counts."),
+    ("launcher", "Train", "Models and losses of your choice, in the background: you may close the browser."),
+    ("results", "Compare", "The runs beside the published tables, label by label, and what is confused with what."),
+)
 
 
 def show() -> None:
     header("Tailscope", "Long-tailed multi-label text classification, from the data to the errors.")
+    st.markdown(
+        "In most collections a few labels own nearly all documents, and most labels have hardly any. Tailscope shows "
+        "this long tail, trains classifiers with losses that were made for it, and says for head, medium and tail "
+        "labels what each of them brought. Everything runs on this machine; a run is a folder that you can keep."
+    )
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader("Start here")
+        for number, (name, title, sentence) in enumerate(STEPS, 1):
+            with st.container(border=True, gap="xsmall"):
+                link(name, f"{number}. {title}")
+                st.caption(sentence)
+    with right:
+        st.subheader("Data")
+        for source in data.available():
+            data_set(source)
+        st.caption(plain(data.why_default()))
+        st.subheader("Runs")
+        runs()
+
+
+def data_set(source: Source) -> None:
+    """One data set: whether it is there, where, and a way to get it."""
+    with st.container(border=True, gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{TITLES.get(source.name, source.name)}**", width="content")
+            st.badge("found" if source.found else "not found", color="green" if source.found else "gray")
+            if source.prepared:
+                st.badge("prepared", color="blue", help="A copy in the cache opens at once.")
+        st.caption(plain(source.sentence))
+        if source.found:
+            link("explorer", "Open", {"data": source.name})
+        elif source.downloadable and st.button("Download (8 MB)", key=f"download_{source.name}"):
+            fetch(source.name)
+
+
+def fetch(name: str) -> None:
+    """Downloads a data set with a progress bar, then draws the page anew."""
+    bar = st.progress(0.0, "Connecting")
+
+    def progress(done: int, total: int) -> None:
+        megabytes = f"{done / 1e6:.1f} MB" + (f" of {total / 1e6:.1f} MB" if total else "")
+        bar.progress(min(1.0, done / total) if total else 0.0, megabytes)
+
+    try:
+        data.download(name, progress=progress)
+    except UserError as error:
+        bar.empty()
+        st.error(plain(str(error)))
+        return
+    st.rerun()
+
+
+def runs() -> None:
+    """How many runs there are, by state."""
+    try:
+        states = Counter(run.state for run in store.list_runs())
+    except UserError as error:
+        st.error(plain(str(error)))
+        return
+    if not states:
+        st.caption("No runs yet. The first one, an SVM on any of these sets, takes less than a minute.")
+        link("launcher", "Train the first model")
+        return
+    with st.container(horizontal=True):
+        for state, number in states.most_common():
+            st.metric(state.capitalize(), f"{number:,}", width="content")
+    link("results" if states["finished"] else "launcher", "Results" if states["finished"] else "Training")
 
 
 if __name__ == "__main__":

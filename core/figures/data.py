@@ -67,11 +67,16 @@ def spread_over_ranks(labels: int, limit: int = MAX_MARKS) -> np.ndarray:
     return np.unique(np.geomspace(1, labels, limit).round().astype(np.int64)) - 1
 
 
+def log_ticks(highest: float) -> list[float]:
+    """1, 10, 100, ... up to `highest`, and 1 and 10 in any case."""
+    return [10.0**power for power in range(max(1, math.floor(math.log10(max(1.0, highest)))) + 1)]
+
+
 def count_axis(highest: float, lowest: float) -> tuple[alt.Scale, alt.Axis]:
     """A logarithmic scale of document counts from `lowest`, with a tick 0 where `NO_DOCUMENT` is in reach."""
     top = max(10.0, float(highest) * 1.4)
     low = 0.4 if lowest < 1 else 0.8
-    ticks = [NO_DOCUMENT] * bool(lowest < 1) + [10.0**power for power in range(math.ceil(math.log10(top)))]
+    ticks = [NO_DOCUMENT] * bool(lowest < 1) + log_ticks(top)
     axis = alt.Axis(values=ticks, labelExpr="datum.value < 1 ? '0' : format(datum.value, ',')", gridColor=GRID)
     return alt.Scale(type="log", domain=[low, top], nice=False), axis
 
@@ -88,7 +93,6 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
     scale, axis = count_axis(shown["count"].max(), shown["count"].min())
     y = alt.Y("height:Q", title="train documents", scale=scale, axis=axis)
     ranks = alt.Scale(type="log", domain=[0.9, max(10.0, len(frame) * 1.15)], nice=False)
-    ticks = [10**power for power in range(math.ceil(math.log10(max(10.0, len(frame) * 1.15))))]
     points = (
         alt.Chart(shown)
         .mark_circle(size=44, opacity=0.9)
@@ -97,7 +101,7 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
                 "rank:Q",
                 title="rank of the label, the most frequent first",
                 scale=ranks,
-                axis=alt.Axis(values=ticks, format=",d", gridColor=GRID),
+                axis=alt.Axis(values=log_ticks(len(frame) * 1.15), format=",d", gridColor=GRID),
             ),
             y=y,
             color=group_colour(),
@@ -119,8 +123,8 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
     rules = alt.Chart(edges).mark_rule(strokeDash=[5, 4], color="gray").encode(y=y)
     words = (
         alt.Chart(edges)
-        .mark_text(align="right", baseline="bottom", dy=-3, color="gray", fontSize=12)
-        .encode(y=y, text="words:N", x=alt.value("width"))
+        .mark_text(align="left", baseline="bottom", dx=6, dy=-3, color="gray", fontSize=12)
+        .encode(y=y, text="words:N", x=alt.value(0))
     )
     return alt.LayerChart(layer=[rules, words, points], height=HEIGHT)
 
@@ -132,7 +136,7 @@ def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
         frame: of `core.labels.group_shares`.
     """
     labels = max(1, int(frame["labels"].sum()))
-    parts = {"of the labels": frame["labels"] / labels, "of the assignments": frame["share_of_assignments"]}
+    parts = {"share of labels": frame["labels"] / labels, "share of assignments": frame["share_of_assignments"]}
     rows = pd.concat(
         [frame[["group"]].assign(of=of, share=share, order=range(len(frame))) for of, share in parts.items()]
     )
@@ -218,14 +222,22 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str]) -> alt.Chart:
                 title="label i",
                 sort=order,
                 scale=band,
-                axis=alt.Axis(orient="top", labelAngle=-60, labelLimit=110, ticks=False, domain=False, grid=False),
+                axis=alt.Axis(
+                    orient="top",
+                    labelAngle=-60,
+                    labelLimit=110,
+                    labelOverlap=False,
+                    ticks=False,
+                    domain=False,
+                    grid=False,
+                ),
             ),
             y=alt.Y(
                 "given:N",
                 title="given label j",
                 sort=order,
                 scale=band,
-                axis=alt.Axis(labelLimit=140, ticks=False, domain=False, grid=False),
+                axis=alt.Axis(labelLimit=140, labelOverlap=False, ticks=False, domain=False, grid=False),
             ),
             opacity=alt.Opacity(
                 "p:Q",
