@@ -1,0 +1,81 @@
+"""What every test stands on: a cache of its own, no real data unless asked for, and a small synthetic corpus."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from core import data
+from core.config import ROOT, DataConfig, SyntheticConfig
+from core.data import Corpus
+
+DATA = os.environ.get("TAILSCOPE_DATA") or str(ROOT.parent / "shared" / "data")
+"""Folders of real data sets, as they were named when the tests started."""
+
+settings.register_profile("tailscope", deadline=None)  # a busy machine is no failure
+settings.load_profile("tailscope")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the test's own; real data sets are out of sight."""
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("TAILSCOPE_DATA", raising=False)
+    monkeypatch.delenv("TAILSCOPE_REUTERS_URL", raising=False)
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def reuters_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of data sets that holds Reuters-21578; skips where there is none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAILSCOPE_CACHE", str(tmp_path_factory.mktemp("empty")))
+        for folder in DATA.split(os.pathsep):
+            patch.setenv("TAILSCOPE_DATA", folder)
+            if data.default_name() == "reuters":
+                return Path(folder)
+    pytest.skip(f"Reuters-21578 is not in {DATA}: name its folder in TAILSCOPE_DATA")
+
+
+@pytest.fixture(scope="session")
+def reuters_cache(reuters_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds the prepared copy of Reuters."""
+    folder = tmp_path_factory.mktemp("reuters")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAILSCOPE_CACHE", str(folder))
+        patch.setenv("TAILSCOPE_DATA", str(reuters_folder))
+        data.load(DataConfig(name="reuters"))
+    return folder
+
+
+@pytest.fixture
+def reuters_dir(reuters_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of data sets that holds Reuters-21578, in sight of the test."""
+    monkeypatch.setenv("TAILSCOPE_DATA", str(reuters_folder))
+    return reuters_folder
+
+
+@pytest.fixture(scope="session")
+def reuters(reuters_cache: Path, reuters_folder: Path) -> Corpus:
+    """Reuters-21578, split `paper`, read once for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAILSCOPE_CACHE", str(reuters_cache))
+        patch.setenv("TAILSCOPE_DATA", str(reuters_folder))
+        return data.load(DataConfig(name="reuters"))
+
+
+@pytest.fixture(scope="session")
+def synthetic_config() -> DataConfig:
+    """A synthetic corpus of 400 documents and 12 labels, as settings."""
+    return DataConfig(name="synthetic", synthetic=SyntheticConfig(documents=400, labels=12))
+
+
+@pytest.fixture(scope="session")
+def synthetic(synthetic_config: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """`synthetic_config`, made once for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAILSCOPE_CACHE", str(tmp_path_factory.mktemp("synthetic")))
+        return data.load(synthetic_config)
