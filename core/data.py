@@ -3,37 +3,53 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import re
-import tarfile
+import shutil
 import urllib.error
 import urllib.request
-from collections import Counter
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import scipy.sparse as sp
 
 from core.config import DataConfig, SyntheticConfig, UserError, cache_dir, choose
-from core.files import atomic_path, locked, read_json, write_json
-from core.readers import SGML_FILE, Record, read_reuters_nltk, read_reuters_sgml
+from core.files import atomic_path, locked, read_json, write_json, write_text
+from core.readers import (
+    SGML_FILE,
+    Record,
+    label_names,
+    make_synthetic,
+    open_reuters,
+    read_reuters_nltk,
+    read_reuters_sgml,
+)
+from core.readers import confused_pairs as confused_pairs
 
-FORMAT = 1
-"""Version of the prepared layout: a change of the layout or of a reader's output raises it."""
+FORMAT = 2
+"""Version of the prepared layout: a change of the layout or of what a reader gives raises it."""
 NAMES = ("reuters", "reuters-nltk", "synthetic")
 SPLITS = ("paper", "original")
 PARTS = ("train", "validation", "test")
+REUTERS_SIZES = {"reuters": (7770, 3019), "reuters-nltk": (7769, 3019)}
+"""Train and test documents of a complete copy."""
+REUTERS_DOCUMENTS = 21_578
 LEFT_OUT = "1514"
-"""NEWID of the train document left out of split `paper`: see `_split`."""
+"""NEWID of the train document that split `paper` leaves out: see `_split`."""
 REUTERS_URL = "https://kdd.ics.uci.edu/databases/reuters21578/reuters21578.tar.gz"
 REUTERS_SHA256 = "0e3dd495e06553e794aff9bee98630c0ae743e8f8c291cf63d48bfc41485e9f1"
 """Of the names and contents of the `reut2-*.sgm` files in the archive, in name order: a re-packed archive passes."""
 CHUNK = 1 << 18
+TIMEOUT = 30
+"""Seconds without an answer or a byte after which a download ends."""
 
 Report = Callable[[str, float], None]
 
@@ -41,21 +57,22 @@ Report = Callable[[str, float], None]
 class Texts(Sequence[str]):
     """Titles or bodies of a prepared corpus, decoded one at a time from a memory-mapped file."""
 
-    def __init__(self, content: np.ndarray, offsets: np.ndarray, which: int) -> None:
-        self._content, self._offsets, self._which = content, offsets, which
+    def __init__(self, path: Path) -> None:
+        self._content = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
+        self._offsets = np.load(path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
 
     def __len__(self) -> int:
-        return (len(self._offsets) - 1) // 2
+        return len(self._offsets) - 1
 
     @overload
     def __getitem__(self, row: int) -> str: ...
     @overload
     def __getitem__(self, row: slice) -> list[str]: ...
     def __getitem__(self, row: int | slice) -> str | list[str]:
-        if isinstance(row, slice):
-            return [self[one] for one in range(*row.indices(len(self)))]
-        place = 2 * (row + len(self) if row < 0 else row) + self._which
-        return self._content[self._offsets[place] : self._offsets[place + 1]].tobytes().decode("utf-8")
+        rows = range(len(self))[row]
+        if isinstance(rows, range):
+            return [self[one] for one in rows]
+        return self._content[self._offsets[rows] : self._offsets[rows + 1]].tobytes().decode("utf-8")
 
 
 @dataclass(frozen=True)
@@ -87,7 +104,7 @@ class Corpus:
     @cached_property
     def counts(self) -> np.ndarray:
         """Train documents of each label, (L,) int64, falling."""
-        return _column_counts(self.targets[self.parts["train"]])
+        return _count_columns(self.targets[self.parts["train"]])
 
     def targets_of(self, part: str) -> sp.csr_array:
         """Targets of one part's documents, in the order of `parts[part]`."""
@@ -128,19 +145,40 @@ def load(config: DataConfig, *, progress: Report | None = None) -> Corpus:
     choose("data set", config.name, NAMES)
     choose("split", config.split, SPLITS)
     report = progress or (lambda *_: None)
+    place = cache_dir() / "data"
     try:
         if config.name == "synthetic":
-            options = config.synthetic.model_dump()
-            folder = _prepared("synthetic", options, lambda: _synthetic_records(config.synthetic), report)
+            source = "Built in: made on this machine from a seed"
+            folder = _folder("synthetic", config.synthetic.model_dump())
         else:
-            path, problems = _look(config.name)
-            if path is None:
-                raise UserError(f"Data set '{config.name}' was not found. {_how_to_get(config.name, problems)}")
-            folder = _prepared(config.name, _stamp(path), lambda: _reuters_records(config.name, path), report)
-        return _open(folder, config.split)
+            path = _find(config.name)
+            source = f"Reuters-21578 at {path}"
+            folder = _folder(config.name, _source_sha256(config.name, path))
+        corpus = _open_whole(folder, config, source)
+        if corpus is None:
+            with locked(folder.with_name(f"{folder.name}.lock")):
+                corpus = _open_whole(folder, config, source)  # another process may have made it meanwhile
+                if corpus is None:
+                    notes = (REMADE,) if folder.exists() else ()
+                    for leftover in (folder, *folder.parent.glob(f".{folder.name}.*")):
+                        shutil.rmtree(leftover, ignore_errors=True)
+                    with atomic_path(folder) as temporary:
+                        temporary.mkdir()
+                        if config.name == "synthetic":
+                            made = make_synthetic(config.synthetic)
+                            _write(temporary, label_names(config.synthetic), made, config.synthetic.documents, report)
+                        else:
+                            names, records = _reuters_records(config.name, path, report)
+                            _write(temporary, names, records, len(records), lambda words, x: report(words, 0.8 + x / 5))
+                    corpus = _open(folder, config, source)
+                    corpus = replace(corpus, notes=(*corpus.notes, *notes))
     except OSError as error:
-        place = error.filename or cache_dir()
-        raise UserError(f"Data set '{config.name}' cannot be prepared: {error.strerror} ({place}).") from None
+        raise UserError(
+            f"The prepared copy of '{config.name}' cannot be kept in {place}: {error.strerror or error}. "
+            "Make room there, or name another folder in TAILSCOPE_CACHE."
+        ) from None
+    report("ready", 1.0)
+    return corpus
 
 
 # Where data sets are found.
@@ -148,8 +186,7 @@ def load(config: DataConfig, *, progress: Report | None = None) -> Corpus:
 
 def folders() -> list[Path]:
     """Where data sets are looked for: the folders of `TAILSCOPE_DATA`, then the cache's downloads."""
-    named = [Path(part) for part in os.environ.get("TAILSCOPE_DATA", "").split(os.pathsep) if part]
-    return [*named, downloads()]
+    return [*_named_folders(), downloads()]
 
 
 def downloads() -> Path:
@@ -157,18 +194,22 @@ def downloads() -> Path:
     return cache_dir() / "downloads"
 
 
+def _named_folders() -> list[Path]:
+    return [Path(part).expanduser() for part in os.environ.get("TAILSCOPE_DATA", "").split(os.pathsep) if part]
+
+
 def _look(name: str) -> tuple[Path | None, list[str]]:
     """The first place that holds a data set, and what stood in the way of looking."""
-    problems = []
+    problems: list[str] = []
+    fetched = os.path.abspath(downloads())
     for folder in folders():
         try:
-            if not folder.is_dir():
-                if folder != downloads():
-                    problems.append(f"{folder}, named in TAILSCOPE_DATA, is no folder.")
-                continue
-            for candidate in _candidates(name, folder):
-                if _holds(name, candidate):
-                    return candidate, problems
+            if folder.is_dir():
+                found = next((place for place in _candidates(name, folder) if _holds(name, place)), None)
+                if found:
+                    return found, problems
+            elif os.path.abspath(folder) != fetched:
+                problems.append(f"{folder}, named in TAILSCOPE_DATA, is not a folder that exists.")
         except PermissionError as error:
             problems.append(f"{error.filename} cannot be read: permission denied.")
     return None, problems
@@ -178,37 +219,56 @@ def _candidates(name: str, folder: Path) -> list[Path]:
     if name == "reuters":
         archive = "reuters21578.tar.gz"
         return [folder / "reuters21578" / archive, folder / archive, folder / "reuters21578", folder]
-    return [base / part for base in (folder, folder / "corpora") for part in ("reuters", "reuters.zip")]
+    bases = (folder, folder / "corpora")
+    return [*(base / part for base in bases for part in ("reuters", "reuters.zip")), folder]
 
 
 def _holds(name: str, path: Path) -> bool:
-    if path.is_dir():
-        if name == "reuters":
-            return any(SGML_FILE.fullmatch(entry) for entry in os.listdir(path))
-        return "cats.txt" in os.listdir(path)
-    return path.is_file()
+    if not path.is_dir():
+        return path.is_file()
+    entries = os.listdir(path)
+    if name == "reuters":
+        return any(SGML_FILE.fullmatch(entry) for entry in entries)
+    return {"cats.txt", "training", "test"} <= set(entries)
+
+
+def _find(name: str) -> Path:
+    path, problems = _look(name)
+    if path is None:
+        raise UserError(f"Data set '{name}' was not found. {_how_to_get(name, problems)}")
+    return path
 
 
 def _how_to_get(name: str, problems: list[str]) -> str:
-    fetch = " or fetch it (`python -m core data download reuters`)" if name == "reuters" else ""
-    return " ".join([*problems, f"Put it into a folder and name that in TAILSCOPE_DATA{fetch}."])
+    named = ", ".join(map(str, _named_folders()))
+    where = f"Searched: {named}." if named else "TAILSCOPE_DATA names no folder to search."
+    what = "reuters21578.tar.gz" if name == "reuters" else "NLTK's reuters.zip"
+    fetch = ", or fetch it with `python -m core data download reuters`" if name == "reuters" else ""
+    return " ".join([*problems, where, f"Put {what} into a folder and name that in TAILSCOPE_DATA{fetch}."])
 
 
 def available() -> list[Source]:
-    """Every data set, found or not, with a sentence for a person. Reads folder listings only."""
+    """Every data set, found or not, with a sentence for a person. Looks at folder listings only."""
     sources = []
     for name in NAMES[:2]:
         path, problems = _look(name)
-        found = path is not None
-        sentence = " ".join([f"Found at {path}.", *problems]) if found else f"Not found. {_how_to_get(name, problems)}"
-        prepared = path is not None and _folder(name, _stamp(path)).is_dir()
-        sources.append(
-            Source(name, found, str(path or ""), sentence, SPLITS, name == "reuters" and not found, prepared)
-        )
-    default = _folder("synthetic", SyntheticConfig().model_dump())
+        if path is None:
+            sentence = f"Not found. {_how_to_get(name, problems)}"
+            sources.append(Source(name, False, "", sentence, SPLITS, name == "reuters", False))
+        else:
+            sentence = " ".join([f"Found at {path}.", *problems])
+            sources.append(Source(name, True, str(path), sentence, SPLITS, False, _is_prepared(name, path)))
     sentence = "Built in: made on this machine from a seed, any documents x labels."
-    sources.append(Source("synthetic", True, "built in", sentence, SPLITS, False, default.is_dir()))
-    return sources
+    prepared = _folder("synthetic", SyntheticConfig().model_dump()).is_dir()
+    return [*sources, Source("synthetic", True, "built in", sentence, SPLITS, False, prepared)]
+
+
+def _is_prepared(name: str, path: Path) -> bool:
+    try:
+        known = _memo(name, path)
+        return known.is_file() and _folder(name, known.read_text().strip()).is_dir()
+    except OSError:
+        return False
 
 
 def default_name() -> str:
@@ -217,145 +277,162 @@ def default_name() -> str:
 
 
 def why_default() -> str:
-    """One sentence on which data set is shown first, and why."""
+    """Which data set is shown first, and why."""
     path, problems = _look("reuters")
     if path:
-        return f"Reuters-21578 is shown first: it was found at {path}."
+        return " ".join([f"Reuters-21578 is shown first: it was found at {path}.", *problems])
     why = "The built-in synthetic set is shown first, because Reuters-21578 was not found."
     return f"{why} {_how_to_get('reuters', problems)}"
 
 
 # The prepared copy.
 
-
-def _stamp(path: Path) -> dict[str, Any]:
-    """What changes when a source changes: its files' names, sizes and times of change."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return {"files": hashlib.sha256(json.dumps(states).encode()).hexdigest(), "path": str(path)}
+REMADE = "The prepared copy in the cache was damaged; it was made anew."
 
 
-def _folder(name: str, options: dict[str, Any]) -> Path:
-    key = hashlib.sha256(json.dumps([FORMAT, name, options], sort_keys=True).encode()).hexdigest()[:16]
+def _files(name: str, path: Path) -> list[Path]:
+    """All files that a source consists of."""
+    if path.is_file():
+        return [path]
+    if name == "reuters":
+        return sorted(file for file in path.iterdir() if SGML_FILE.fullmatch(file.name))
+    stories = (file for part in ("training", "test") for file in path.joinpath(part).iterdir())
+    return [path / "cats.txt", *sorted(stories)]
+
+
+def _memo(name: str, path: Path) -> Path:
+    """Where the SHA-256 of a source is noted, so that an unchanged source is not read to be recognised.
+
+    Unchanged means: same sizes and times. Of NLTK's folder, whose thousands of files take long to ask, it is
+    `cats.txt` and the two folders themselves; a story edited in place goes unnoticed.
+    """
+    nltk = name == "reuters-nltk" and path.is_dir()
+    watched = [path / part for part in ("cats.txt", "training", "test")] if nltk else _files(name, path)
+    states = [(str(file.absolute()), (state := file.stat()).st_size, state.st_mtime_ns) for file in watched]
+    key = hashlib.sha256(json.dumps(states).encode()).hexdigest()[:16]
+    return cache_dir() / "data" / "sources" / f"{name}-{key}.txt"
+
+
+def _source_sha256(name: str, path: Path) -> str:
+    try:
+        memo = _memo(name, path)
+        if memo.is_file() and re.fullmatch("[0-9a-f]{64}", known := memo.read_text().strip()):
+            return known
+        digest = hashlib.sha256()
+        for file in _files(name, path):
+            content = file.read_bytes()
+            digest.update(f"{file.name} {len(content)} ".encode() + content)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or path} cannot be read: {error.strerror or error}. Check the path and its rights."
+        ) from None
+    write_text(memo, digest.hexdigest())
+    return digest.hexdigest()
+
+
+def _folder(name: str, source: Any) -> Path:
+    key = hashlib.sha256(json.dumps([FORMAT, name, source], sort_keys=True).encode()).hexdigest()[:16]
     return cache_dir() / "data" / f"{name}-{key}"
 
 
-def _prepared(name: str, options: dict[str, Any], records: Callable[[], Iterable[Record]], report: Report) -> Path:
-    folder = _folder(name, options)
-    if _whole(folder):
-        return folder
-    with locked(folder.with_name(f"{folder.name}.lock")):
-        if not _whole(folder):
-            if folder.exists():
-                _remove(folder)
-            with atomic_path(folder) as temporary:
-                temporary.mkdir()
-                _write(temporary, name, str(options.get("path", "built in")), records(), report)
-    return folder
-
-
-def _remove(folder: Path) -> None:
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()
-
-
-def _whole(folder: Path) -> bool:
-    """Whether a prepared copy is there and every file has the size that was written."""
-    try:
-        sizes = read_json(folder / "manifest.json")["sizes"]
-        return all(folder.joinpath(name).stat().st_size == size for name, size in sizes.items())
-    except (UserError, OSError, KeyError, TypeError):
-        return False
-
-
-def _write(folder: Path, name: str, source: str, records: Iterable[Record], report: Report) -> None:
-    report("reading documents", 0.0)
-    offsets, indptr, indices, ids, is_test = [0], [0], list[int](), list[str](), list[bool]()
-    columns: dict[str, int] = {}
-    with folder.joinpath("texts.bin").open("wb") as texts:
+def _write(folder: Path, names: Sequence[str], records: Iterable[Record], total: int, report: Report) -> None:
+    columns = {name: column for column, name in enumerate(names)}
+    offsets = {"titles": array("q", [0]), "bodies": array("q", [0])}
+    indptr, indices, is_test, ids = array("q", [0]), array("i"), bytearray(), list[str]()
+    digest = hashlib.sha256()
+    with folder.joinpath("titles.bin").open("wb") as titles, folder.joinpath("bodies.bin").open("wb") as bodies:
         for record in records:
-            for text in (record.title, record.body):
-                offsets.append(offsets[-1] + texts.write(text.encode("utf-8")))
-            indices += [columns.setdefault(label, len(columns)) for label in record.labels]
+            for key, file, text in (("titles", titles, record.title), ("bodies", bodies, record.body)):
+                content = text.encode("utf-8")
+                digest.update(content)
+                offsets[key].append(offsets[key][-1] + file.write(content))
+            indices.extend(columns[label] for label in record.labels)
             indptr.append(len(indices))
-            ids.append(record.id)
             is_test.append(record.part == "test")
+            ids.append(record.id)
             if len(ids) % 1000 == 0:
-                report(f"reading documents: {len(ids):,}", 1 - 1 / (1 + len(ids) / 10_000))
-    report("writing the prepared copy", 0.95)
+                report("preparing documents", len(ids) / total)
     arrays: dict[str, np.ndarray] = {
-        "offsets": np.array(offsets, np.int64),
+        **{key: np.array(values, np.int64) for key, values in offsets.items()},
         "indptr": np.array(indptr, np.int64),
         "indices": np.array(indices, np.int32),
-        "ids": np.array(ids, np.str_),
         "is_test": np.array(is_test, np.bool_),
+        "ids": np.array(ids, np.str_),
     }
-    digest = hashlib.sha256(json.dumps(list(columns)).encode())
-    with folder.joinpath("texts.bin").open("rb") as texts:
-        while chunk := texts.read(CHUNK):
-            digest.update(chunk)
-    for key, array in arrays.items():
-        np.save(folder / f"{key}.npy", array, allow_pickle=False)
-        digest.update(array.tobytes())
+    for key, values in arrays.items():
+        np.save(folder / f"{key}.npy", values, allow_pickle=False)
+        digest.update(values.tobytes())
+    digest.update(json.dumps(list(names)).encode())
     sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
-    manifest = {"name": name, "source": source, "sha256": digest.hexdigest(), "labels": list(columns), "sizes": sizes}
-    write_json(folder / "manifest.json", manifest)
+    write_json(folder / "manifest.json", {"sha256": digest.hexdigest(), "sizes": sizes, "labels": list(names)})
 
 
-def _open(folder: Path, split: str) -> Corpus:
+def _open_whole(folder: Path, config: DataConfig, source: str) -> Corpus | None:
+    """The prepared corpus, or None if it is not there or damaged."""
+    try:
+        sizes = read_json(folder / "manifest.json")["sizes"]
+        if any(folder.joinpath(file).stat().st_size != size for file, size in sizes.items()):
+            return None
+        return _open(folder, config, source)
+    except (UserError, OSError, KeyError, TypeError, AttributeError, ValueError):
+        return None
+
+
+def _open(folder: Path, config: DataConfig, source: str) -> Corpus:
     manifest = read_json(folder / "manifest.json")
-
-    def array(key: str, mode: Any = None) -> np.ndarray:
-        return np.load(folder / f"{key}.npy", mmap_mode=mode, allow_pickle=False)
-
-    ids, names = array("ids"), np.array(manifest["labels"], np.str_)
-    parts, notes = _split(manifest["name"], split, ids, array("is_test"))
-    indices, indptr = array("indices"), array("indptr")
-    shape = (len(ids), len(names))
-    unsorted = sp.csr_array((np.ones(len(indices), np.bool_), indices, indptr), shape=shape)
-    order = np.lexsort((names, -_column_counts(unsorted[parts["train"]])))
+    indptr, indices, is_test, ids = (
+        np.asarray(np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False))
+        for key in ("indptr", "indices", "is_test", "ids")
+    )
+    names = np.array(manifest["labels"], np.str_)
+    parts, notes = _split(config.name, config.split, ids, is_test)
+    ones, shape = np.ones(len(indices), np.bool_), (len(ids), len(names))
+    counts = _count_columns(sp.csr_array((ones, indices, indptr), shape=shape)[parts["train"]])
+    order = np.lexsort((names, -counts))
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    targets = sp.csr_array((np.ones(len(indices), np.bool_), rank[indices], indptr), shape=shape)
+    targets = sp.csr_array((ones, rank[indices], indptr), shape=shape)
     targets.sort_indices()
-    texts, offsets = folder / "texts.bin", array("offsets", "r")
-    content = np.memmap(texts, np.uint8, "r") if texts.stat().st_size else np.zeros(0, np.uint8)
     return Corpus(
-        name=manifest["name"],
-        split=split,
-        fingerprint=hashlib.sha256(f"{manifest['sha256']} {split}".encode()).hexdigest(),
-        source=manifest["source"],
+        name=config.name,
+        split=config.split,
+        fingerprint=hashlib.sha256(f"{manifest['sha256']} {config.split}".encode()).hexdigest(),
+        source=source,
         labels=tuple(names[order].tolist()),
         targets=targets,
         ids=ids,
-        titles=Texts(content, offsets, 0),
-        bodies=Texts(content, offsets, 1),
+        titles=Texts(folder / "titles.bin"),
+        bodies=Texts(folder / "bodies.bin"),
         parts=parts,
         notes=notes,
     )
 
 
-def _column_counts(targets: sp.csr_array) -> np.ndarray:
+def _count_columns(targets: sp.csr_array) -> np.ndarray:
     return np.bincount(targets.indices, minlength=targets.shape[1]).astype(np.int64)
 
 
 def _split(
     name: str, split: str, ids: np.ndarray, is_test: np.ndarray
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Row numbers of each part.
+    """Row numbers of each part, rising, and what is to be said about them.
 
-    `paper` holds out the validation documents of Huang et al. 2021: the train documents by ascending id, shuffled by
-    `numpy.random.RandomState(123)`, the first 1,000 of 7,769 (scaled to the size of other sets). Their copy of Reuters
-    held 7,769 train documents, the original collection has 7,770. Leaving out any one document between NEWID 1514 and
-    1724 reproduces every figure they print; 1514 is left out here.
+    `paper` holds out the validation documents of Huang et al. (EMNLP 2021): the train documents by ascending id,
+    shuffled by `numpy.random.RandomState(123)`, the first 1,000 of 7,769 (the same share of another number). Their copy
+    of Reuters held 7,769 train documents, the original collection has 7,770. Leaving out any one document between NEWID
+    1514 and 1724 reproduces every figure they print; 1514 is left out here.
     """
     train, test, notes = np.flatnonzero(~is_test), np.flatnonzero(is_test), []
+    sizes = len(train), len(test)
+    if sizes != REUTERS_SIZES.get(name, sizes):
+        expected = "{:,} and {:,}".format(*REUTERS_SIZES[name])
+        notes.append(
+            f"This copy of Reuters-21578 is not complete: it has {len(train):,} train and {len(test):,} test documents "
+            f"instead of {expected}. Its figures are not comparable with published ones."
+        )
     if split == "original":
-        return {"train": train, "validation": train[:0], "test": test}, ()
-    if name.startswith("reuters"):
-        train = train[np.argsort(ids[train].astype(np.int64), kind="stable")]
-    if name == "reuters" and len(train) == 7770:
+        return {"train": train, "validation": train[:0], "test": test}, tuple(notes)
+    if name == "reuters" and sizes == REUTERS_SIZES[name]:
         train = train[ids[train] != LEFT_OUT]
         notes.append(
             f"Split 'paper' leaves out the train document with NEWID {LEFT_OUT}: the paper's authors had 7,769 of the "
@@ -370,20 +447,24 @@ def _split(
 # Reuters-21578.
 
 
-def _reuters_records(name: str, path: Path) -> list[Record]:
-    """The documents of the topics that have one in the train part and one in the test part, with those topics alone."""
-    reader = read_reuters_sgml if name == "reuters" else read_reuters_nltk
-    records = [record for record in reader(path) if record.part != "unused"]
-    seen = {part: Counter(label for record in records if record.part == part for label in record.labels) for part in
-            ("train", "test")}  # fmt: skip
-    kept = seen["train"].keys() & seen["test"].keys()
+def _reuters_records(name: str, path: Path, report: Report) -> tuple[list[str], list[Record]]:
+    """The topics with a document in both train and test, and the documents that have one of them, by ascending id."""
+    records = []
+    for number, record in enumerate(read_reuters_sgml(path) if name == "reuters" else read_reuters_nltk(path)):
+        if number % 500 == 0:
+            report("reading documents", 0.8 * min(1.0, number / REUTERS_DOCUMENTS))
+        if record.part != "unused":
+            records.append(record)
+    records.sort(key=lambda record: int(record.id))
+    twice = next((one.id for one, other in pairwise(records) if one.id == other.id), None)
+    if twice is not None:
+        raise UserError(f"{path} holds document {twice} twice. Fetch the collection again.")
+    train, test = ({label for r in records if r.part == part for label in r.labels} for part in ("train", "test"))
+    kept = train & test
     if not kept:
-        raise UserError(f"{path} has no topic with a document in both train and test: the collection is incomplete.")
-    return [
-        Record(record.id, record.title, record.body, labels, record.part)
-        for record in records
-        if (labels := tuple(label for label in record.labels if label in kept))
-    ]
+        raise UserError(f"{path} has no topic with a document in both train and test. Fetch the collection again.")
+    labelled = (replace(r, labels=tuple(label for label in r.labels if label in kept)) for r in records)
+    return sorted(kept), [record for record in labelled if record.labels]
 
 
 def download(name: str, *, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -397,31 +478,32 @@ def download(name: str, *, progress: Callable[[int, int], None] | None = None) -
         The archive's path. It appears there whole and checked, or not at all.
 
     Raises:
-        UserError: no network, an answer that is no archive, or the wrong content.
+        UserError: no network, an answer that is no archive, the wrong content, or the disk is full.
     """
+    choose("data set", name, NAMES)
     if name != "reuters":
         raise UserError(f"Data set '{name}' cannot be fetched; only 'reuters' can.")
     url = os.environ.get("TAILSCOPE_REUTERS_URL") or REUTERS_URL
     if not re.match(r"https?://", url):
-        raise UserError(f"TAILSCOPE_REUTERS_URL is {url}: it must start with http:// or https://.")
+        raise UserError(f"TAILSCOPE_REUTERS_URL is '{url}': it must start with http:// or https://.")
     target = downloads() / "reuters21578.tar.gz"
     part = target.with_name(f"{target.name}.part")
-    with locked(target.with_name(f"{target.name}.lock")):
-        if target.is_file():
-            return target
-        try:
-            _fetch(url, part, progress or (lambda *_: None))
-        except (urllib.error.URLError, OSError) as error:
-            raise UserError(f"{url} could not be fetched ({error}). Try again: what has come so far is kept.") from None
-        try:
-            found = _content_sha256(part)
-        except (tarfile.TarError, EOFError, OSError) as error:
-            part.unlink()
-            raise UserError(f"What {url} sent is no Reuters archive ({error}). It was removed.") from None
-        if found != REUTERS_SHA256:
-            part.unlink()
-            raise UserError(f"What {url} sent has SHA-256 {found}, expected {REUTERS_SHA256}. It was removed.")
-        os.replace(part, target)
+    try:
+        with locked(target.with_name(f"{target.name}.lock")):
+            if not target.is_file():
+                _fetch(url, part, progress or (lambda *_: None))
+                _check(url, part)
+                os.replace(part, target)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        kept = part.is_file() and part.stat().st_size > 0
+        ways = (
+            "Try again: it goes on from there."
+            if kept
+            else "Check the network, name another address in TAILSCOPE_REUTERS_URL, or put reuters21578.tar.gz into a "
+            "folder named in TAILSCOPE_DATA."
+        )
+        so_far = f" {part.stat().st_size:,} bytes are kept." if kept else ""
+        raise UserError(f"{url} could not be fetched: {error}.{so_far} {ways}") from None
     return target
 
 
@@ -429,123 +511,40 @@ def _fetch(url: str, part: Path, progress: Callable[[int, int], None]) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        answer = urllib.request.urlopen(request, timeout=30)
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing is left to send
+        if error.code == 416:  # the part is all there is
             return
         raise
-    with answer, part.open("ab" if answer.status == 206 else "wb") as file:
-        done = file.tell()
-        total = done + int(answer.headers.get("Content-Length") or 0)
-        while chunk := answer.read(CHUNK):
-            file.write(chunk)
-            done += len(chunk)
+    with answer:
+        resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if answer.status == 206 and not resumed:
+            raise OSError("the server sent another part than the one asked for")
+        with part.open("ab" if resumed else "wb") as file:
+            done = file.tell()
+            length = answer.headers.get("Content-Length")
+            total = done + int(length) if length else 0
             progress(done, total)
+            while chunk := answer.read1(CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                progress(done, total)
     if done < total:
         raise OSError(f"the connection ended after {done:,} of {total:,} bytes")
 
 
-def _content_sha256(archive: Path) -> str:
-    with tarfile.open(archive) as opened:
-        members = [member for member in opened.getmembers() if SGML_FILE.fullmatch(PurePosixPath(member.name).name)]
-        digest = hashlib.sha256()
-        for member in sorted(members, key=lambda member: PurePosixPath(member.name).name):
-            content = opened.extractfile(member)
-            digest.update(PurePosixPath(member.name).name.encode() + (content.read() if content else b""))
-    return digest.hexdigest()
-
-
-# The synthetic corpus.
-
-LABEL_WORDS = 12
-"""Words of a label's own vocabulary."""
-SHARED_WORDS = 9
-"""Of these, how many the second label of a confused pair shares with the first."""
-BACKGROUND = 3000
-BLOCK = 10_000
-SYLLABLES = [consonant + vowel for consonant in "bdfghjklmnprstvz" for vowel in "aeiou"]
-
-
-def _word(number: int, syllables: int) -> str:
-    """A pronounceable word; different numbers below 80 ** syllables give different words, neighbours unlike ones."""
-    letters = []
-    number = number * 15_485_863 % len(SYLLABLES) ** syllables
-    for _ in range(syllables):
-        number, syllable = divmod(number, len(SYLLABLES))
-        letters.append(SYLLABLES[syllable])
-    return "".join(letters)
-
-
-def confused_pairs(config: SyntheticConfig) -> list[tuple[str, str]]:
-    """The label pairs of the synthetic corpus that share most of their words, as names."""
-    return [(_label_name(i), _label_name(j)) for i, j in _pairs(config.labels)]
-
-
-def _pairs(labels: int) -> list[tuple[int, int]]:
-    """One pair of neighbours in frequency for every ten labels, from the fourth part of the ranks on."""
-    starts = range(labels // 4, labels - 1, 10)
-    return [(start, start + 1) for start in starts]
-
-
-def _synthetic_records(config: SyntheticConfig) -> Iterator[Record]:
-    """Documents whose labels follow a Zipf law and whose words tell the labels; the same for the same config.
-
-    Every label beyond the first tenth has a parent among that tenth, which comes along with it three times in five.
-    A third of a document's words come from its labels, a tenth from a label it does not have, the rest tells nothing.
-    Every label has a train document and a test document where there are documents enough.
-    """
-    rng = np.random.default_rng([config.seed, config.documents, config.labels])
-    labels, documents = config.labels, config.documents
-    weights = (1.0 + np.arange(labels)) ** -config.zipf
-    cumulative = np.cumsum(weights / weights.sum())
-    heads = max(1, labels // 10)
-    test = rng.permutation(documents) < documents // 5
-    first = np.searchsorted(cumulative, rng.random(documents)).clip(max=labels - 1)
-    for rows in (np.flatnonzero(~test), np.flatnonzero(test)):
-        missing = np.setdiff1d(np.arange(labels), first[rows])
-        often = rows[np.argsort(first[rows], kind="stable")]
-        first[often[: len(missing)]] = missing[: len(often)]
-    vocabulary = np.arange(labels * LABEL_WORDS).reshape(labels, LABEL_WORDS)
-    for i, j in _pairs(labels):
-        vocabulary[j, :SHARED_WORDS] = vocabulary[i, :SHARED_WORDS]
-    total = BACKGROUND + labels * LABEL_WORDS
-    syllables = 3 if total <= len(SYLLABLES) ** 3 else 4
-    words = np.array([_word(number, syllables) for number in range(total)], dtype=object)
-    common = np.cumsum(1.0 / (1.0 + np.arange(BACKGROUND)))
-    common /= common[-1]
-    for start in range(0, documents, BLOCK):
-        size = min(BLOCK, documents - start)
-        main = first[start : start + size]
-        extra = rng.poisson(config.cardinality - 1, size)
-        owner = np.repeat(np.arange(size), extra)
-        drawn = np.searchsorted(cumulative, rng.random(len(owner))).clip(max=labels - 1)
-        with_parent = (rng.random(len(owner)) < 0.6) & (main[owner] >= heads)
-        drawn = np.where(with_parent, main[owner] % heads, drawn)
-        pairs = np.unique(np.stack([np.r_[np.arange(size), owner], np.r_[main, drawn]]), axis=1)
-        bounds = np.searchsorted(pairs[0], np.arange(size + 1))
-        lengths = np.maximum(4, rng.poisson(config.words, size))
-        place = np.repeat(np.arange(size), lengths)
-        own = pairs[1][bounds[place] + (rng.random(len(place)) * np.diff(bounds)[place]).astype(np.int64)]
-        stray = np.searchsorted(cumulative, rng.random(len(place))).clip(max=labels - 1)
-        kind = rng.random(len(place))
-        topic = np.where(kind < 1 / 3, own, stray)
-        chosen = np.where(
-            kind < 1 / 3 + 0.1,
-            BACKGROUND + vocabulary[topic, rng.integers(0, LABEL_WORDS, len(place))],
-            np.searchsorted(common, rng.random(len(place))).clip(max=BACKGROUND - 1),
+def _check(url: str, part: Path) -> None:
+    """Removes what was fetched and raises `UserError` if it is not Reuters-21578."""
+    digest = hashlib.sha256()
+    try:
+        for name, content in sorted(open_reuters(part)):
+            digest.update(name.encode() + content)
+    except UserError as error:
+        part.unlink()
+        raise UserError(f"What {url} sent is no Reuters archive and was removed: {error}") from None
+    if digest.hexdigest() != REUTERS_SHA256:
+        part.unlink()
+        raise UserError(
+            f"What {url} sent is not the Reuters-21578 collection and was removed: its content has SHA-256 "
+            f"{digest.hexdigest()}, expected {REUTERS_SHA256}."
         )
-        ends = np.cumsum(lengths)
-        for row in range(size):
-            text = words[chosen[ends[row] - lengths[row] : ends[row]]]
-            yield Record(
-                id=str(start + row),
-                title=" ".join(text[:4]),
-                body=" ".join(text[4:]),
-                labels=tuple(_label_name(label) for label in pairs[1][bounds[row] : bounds[row + 1]]),
-                part="test" if test[start + row] else "train",
-            )
-
-
-@cache
-def _label_name(label: int) -> str:
-    return _word(label, 4)
