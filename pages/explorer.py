@@ -120,6 +120,7 @@ def group_metrics(rows: list[dict[str, Any]]) -> None:
             f"{row['labels']:,}",
             help=f"{row['assignments']:,} times a train document carries one of these labels.",
         )
+        place.caption(f"{row['share_of_assignments']:.1%} of all assignments")
 
 
 def pick_part(corpus: Corpus) -> str:

@@ -32,7 +32,7 @@ def show() -> None:
         st.subheader("Start here")
         for number, (name, title, sentence) in enumerate(STEPS, 1):
             with st.container(border=True, gap="xsmall"):
-                link(name, f"{number}. {title}")
+                link(name, f"**{number}. {title}**")
                 st.caption(sentence)
     with right:
         st.subheader("Data")

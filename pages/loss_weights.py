@@ -13,6 +13,7 @@ from pages import corpus_of, header, pick_data, pick_label
 
 SHOWN_FIRST = ("bce", "fl", "cb", "r-fl", "db")
 COMPANY = {"alone": "alone in its document", "beside": "beside the most frequent label"}
+LINES = "Full line: the label is there. Dashed: it is not."
 BY_CONTENT: dict[Any, Any] = {Corpus: lambda corpus: corpus.fingerprint}
 
 
@@ -109,9 +110,9 @@ def curves(corpus: Corpus, names: tuple[str, ...], setting: Any) -> None:
     left.altair_chart(
         figures.by_logit(frame, quantity="factor", title="modulating factor"), alt="Modulating factor by logit"
     )
-    left.caption("What is left of the weight: near 0 where the model is right and sure.")
+    left.caption("What is left of the weight: near 0 where the model is right and sure. " + LINES)
     right.altair_chart(figures.by_logit(frame, quantity="value", title="loss"), alt="Loss by logit")
-    right.caption("Weight times modulating factor times the log-loss.")
+    right.caption("Weight times modulating factor times the log-loss, on a logarithmic axis. " + LINES)
 
 
 def readings(corpus: Corpus, names: tuple[str, ...], setting: Any) -> None:
@@ -132,7 +133,7 @@ def readings(corpus: Corpus, names: tuple[str, ...], setting: Any) -> None:
     with st.expander("Symbols"):
         st.markdown(
             "Document $k$, label $i$, logit $z_{ki}$; $n_i$ of $N$ train documents carry label $i$; "
-            "$k$ before a formula is its scale, $\\alpha_t$ the focal constant. Of two values, the first is for labels "
+            "$c$ is the scale, $\\alpha_t$ the focal constant. Of two values, the first is for labels "
             "that are there, the second for those that are not."
         )
         for symbol in figures.symbols(names):

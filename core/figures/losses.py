@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import altair as alt
@@ -25,7 +26,11 @@ COLOURS = {
     "ntr-fl-released": "#8a7f63",
 }
 """One colour for each loss, in every chart of losses."""
-LOGITS = np.linspace(-8, 8, 97)
+DASHES = {"fl": [2, 3], "ntr-fl": [6, 3], "cb-ntr": [6, 3], "db": [5, 4], "ntr-fl-released": [2, 3]}
+"""Lines that may lie on those of other losses, which then show through."""
+LOGITS = np.linspace(-6, 6, 97)
+LEAST = 1e-3
+"""Below this a loss is not drawn."""
 SIDES = {"positive": "label is there", "negative": "label is not there"}
 READINGS = {
     "bce": "Every label counts the same: frequent labels and easy negatives make up nearly all of the loss.",
@@ -48,7 +53,7 @@ def formula(name: str) -> str:
     """The loss of one document and label in LaTeX, with the slots that this preset fills."""
     preset = LOSSES[name]
     weight = {"one": "", "class-balanced": r"\frac{1-\beta}{1-\beta^{n_i}}\,", "rebalanced": r"\hat r_{ki}\,"}
-    parts = ["k\\," if {preset.reuters, preset.pubmed} != {1.0} else "", weight[preset.weight]]
+    parts = ["c\\," if {preset.reuters, preset.pubmed} != {1.0} else "", weight[preset.weight]]
     if preset.damped:
         parts.append(r"d_{ki}\,")
     if preset.focal:
@@ -147,6 +152,14 @@ def group_bands(counts: np.ndarray, borders: Borders) -> pd.DataFrame:
     return frame[frame["end"] > frame["start"]]
 
 
+def ticks_of_ten(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten from `low` to `high`; the powers alone where these are many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(powers) <= 4 else (1,)
+    ticks = [float(f"{step}e{power}") for power in powers for step in steps]
+    return [tick for tick in ticks if low <= tick <= high]
+
+
 def weight_by_rank(frame: pd.DataFrame, bands: pd.DataFrame, *, labels: int) -> alt.LayerChart:
     """Weight of a positive against label rank (logarithmic), a line for each loss, head, medium and tail as bands.
 
@@ -155,7 +168,9 @@ def weight_by_rank(frame: pd.DataFrame, bands: pd.DataFrame, *, labels: int) -> 
         bands: of `group_bands`.
         labels: L.
     """
-    scale = alt.Scale(type="log", domain=[0.5, labels + 0.5], nice=False)
+    low, high = 0.85, max(10.0, labels + 0.5)
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    bands = bands.assign(start=bands["start"].clip(lower=low))
     x = alt.X(
         "rank:Q",
         title="rank of the label, the most frequent first",
@@ -169,18 +184,22 @@ def weight_by_rank(frame: pd.DataFrame, bands: pd.DataFrame, *, labels: int) -> 
         .mark_text(baseline="top", fontSize=12, fontWeight="bold")
         .encode(x=alt.X("middle:Q", scale=scale), y=alt.value(6), text="group:N", color=colour)
     )
+    names = [name for name in LOSSES if name in set(frame["loss"])]
+    dashes = alt.Scale(domain=names, range=[DASHES.get(name, [1, 0]) for name in names])
+    least, most = (float(frame["weight"].min()), float(frame["weight"].max())) if len(frame) else (1.0, 1.0)
     lines = (
         alt.Chart(frame)
-        .mark_line(strokeWidth=2.2, interpolate="step")
+        .mark_line(strokeWidth=2.4, interpolate="step")
         .encode(
             x=x,
             y=alt.Y(
                 "weight:Q",
                 title="weight of a positive",
-                scale=alt.Scale(type="log", nice=True),
-                axis=alt.Axis(format="~g", gridColor=GRID, tickCount=5),
+                scale=alt.Scale(type="log", domain=[least / 1.4, most * 2], nice=False),
+                axis=alt.Axis(format="~g", gridColor=GRID, values=ticks_of_ten(least / 1.4, most * 2)),
             ),
             color=_loss_colour(frame),
+            strokeDash=alt.StrokeDash("loss:N", sort=names, scale=dashes, legend=None),
             tooltip=[
                 alt.Tooltip("loss:N"),
                 alt.Tooltip("label:N"),
@@ -194,26 +213,32 @@ def weight_by_rank(frame: pd.DataFrame, bands: pd.DataFrame, *, labels: int) -> 
 
 
 def by_logit(frame: pd.DataFrame, *, quantity: str, title: str) -> alt.Chart:
-    """Loss (`value`) or modulating factor (`factor`) against the logit: full lines for positives, dashed for negatives.
+    """Loss (`value`, logarithmic) or modulating factor (`factor`) by logit; positives full lines, negatives dashed.
 
     Args:
         frame: of `curve_frame`.
-        quantity: a column of it.
+        quantity: a column of it; losses below `LEAST` are not drawn.
         title: of the vertical axis.
     """
-    sides = list(SIDES.values())
+    shown, scale, ticks = frame, alt.Scale(domain=[0, 1]), [0, 0.25, 0.5, 0.75, 1]
+    if quantity == "value":
+        shown = frame[frame["value"] >= LEAST]
+        top = max(1.0, float(frame["value"].max()) if len(frame) else 1.0) * 1.3
+        scale, ticks = alt.Scale(type="log", domain=[LEAST, top], nice=False), ticks_of_ten(LEAST, top)
     return (
-        alt.Chart(frame)
+        alt.Chart(shown)
         .mark_line(strokeWidth=2.2)
         .encode(
-            x=alt.X("logit:Q", title="logit", axis=alt.Axis(gridColor=GRID)),
-            y=alt.Y(f"{quantity}:Q", title=title, axis=alt.Axis(gridColor=GRID, tickCount=5)),
-            color=_loss_colour(frame),
+            x=alt.X("logit:Q", title="logit", axis=alt.Axis(gridColor=GRID, tickCount=7)),
+            y=alt.Y(
+                f"{quantity}:Q",
+                title=title,
+                scale=scale,
+                axis=alt.Axis(gridColor=GRID, values=ticks, format="~g"),
+            ),
+            color=_loss_colour(frame, columns=5),
             strokeDash=alt.StrokeDash(
-                "side:N",
-                title=None,
-                scale=alt.Scale(domain=sides, range=[[1, 0], [5, 4]]),
-                legend=alt.Legend(orient="top", symbolType="stroke", symbolStrokeColor="gray", labelLimit=200),
+                "side:N", scale=alt.Scale(domain=list(SIDES.values()), range=[[1, 0], [5, 4]]), legend=None
             ),
             tooltip=[
                 alt.Tooltip("loss:N"),
@@ -226,10 +251,10 @@ def by_logit(frame: pd.DataFrame, *, quantity: str, title: str) -> alt.Chart:
     )
 
 
-def _loss_colour(frame: pd.DataFrame) -> alt.Color:
+def _loss_colour(frame: pd.DataFrame, *, columns: int = 9) -> alt.Color:
     names = [name for name in LOSSES if name in set(frame["loss"])]
     scale = alt.Scale(domain=names, range=[COLOURS[name] for name in names])
-    legend = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=3, columns=9)
+    legend = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=3, columns=columns)
     return alt.Color("loss:N", title=None, sort=names, scale=scale, legend=legend)
 
 
