@@ -21,7 +21,7 @@ def count_errors(targets: sp.csr_array, predicted: sp.csr_array) -> tuple[np.nda
     """
     if targets.shape != predicted.shape:
         raise ValueError(f"targets are {targets.shape}, predicted are {predicted.shape}: shapes must be equal")
-    tp = count_documents(indicator(targets).multiply(indicator(predicted)))
+    tp = count_documents(targets.multiply(predicted))
     return tp, count_documents(predicted) - tp, count_documents(targets) - tp
 
 

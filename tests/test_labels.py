@@ -108,6 +108,7 @@ def test_a_label_without_documents_has_no_imbalance_ratio() -> None:
     assert math.isnan(ratios[3])
     measures = labels.part_measures(TARGETS)
     assert (measures["max_ir"], measures["mean_ir"]) == (4, 7 / 3)
+    assert measures["cv_ir"] == pytest.approx(math.sqrt(7 / 3) / (7 / 3))
     assert measures["labels_with_documents"] == 3
     assert (measures["max_count"], measures["min_count"]) == (4, 1)
 

@@ -161,6 +161,19 @@ def test_true_labels_without_a_stored_score_are_missed() -> None:
     assert not thresholds.apply(scores, -1.0).toarray()[:, 1].any()
 
 
+def test_missed_labels_move_the_best_cut() -> None:
+    row = np.array([[0.9, 0.8, 0.7, 0.6, 0.5, 0, 0]], dtype=np.float32)
+    scores = stored_best(row, row > 0)
+    two, four = (sp.csr_array([[1, 0, 0, 0, 1, missed, missed]]).astype(bool) for missed in (0, 1))
+    assert thresholds.fit_global(two, scores, rule="exact") == pytest.approx(0.85)  # 2/3 against 4/7
+    assert thresholds.fit_global(four, scores, rule="exact") < 0.5  # 2/5 against 4/9
+
+
+def test_of_equally_good_cuts_the_highest_wins() -> None:
+    scores = np.array([[0.9, 0.8, 0.7, 0.6]])
+    assert thresholds.fit_global(sp.csr_array([[1, 0, 0, 1]]), scores, rule="exact") == pytest.approx(0.85)
+
+
 def test_without_a_positive_nothing_is_predicted() -> None:
     scores = np.array([[0.3, 0.6]], dtype=np.float32)
     none = sp.csr_array((1, 2), dtype=bool)
