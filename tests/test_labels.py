@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core import labels
+from core import data, labels
 from core.config import DataConfig, UserError
 from core.labels import Borders
 
@@ -84,9 +85,9 @@ def test_labels_per_document_has_no_gaps() -> None:
 
 @quick
 @given(dense_targets, st.data())
-def test_cooccurrence_equals_a_double_loop(dense: np.ndarray, data: st.DataObject) -> None:
+def test_cooccurrence_equals_a_double_loop(dense: np.ndarray, draws: st.DataObject) -> None:
     n_labels = dense.shape[1]
-    columns = data.draw(st.lists(st.integers(0, n_labels - 1), unique=True)) if n_labels else []
+    columns = draws.draw(st.lists(st.integers(0, n_labels - 1), unique=True)) if n_labels else []
     table = labels.cooccurrence(sp.csr_array(dense), columns)
     expected = [
         (j, i, int(np.sum(dense[:, i] & dense[:, j])), int(np.sum(dense[:, j]))) for j in columns for i in columns
@@ -208,9 +209,8 @@ KNOWN_SIZES = ((6578, 2583, 9161), (865, 308, 1173), (192, 63, 255), (135, 65, 2
 
 
 @pytest.fixture
-def original(reuters_dir: Any) -> dict[str, sp.csr_array]:
-    from core import data
-
+def original(reuters_dir: Path, reuters_cache: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(reuters_cache))
     corpus = data.load(DataConfig(name="reuters", split="original"))
     parts = {part: corpus.targets_of(part) for part in ("train", "test")}
     return parts | {"both": sp.vstack([parts["train"], parts["test"]], format="csr"), "corpus": corpus}
