@@ -8,13 +8,29 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 ROOT = Path(__file__).resolve().parent.parent
-PAPER_LOSSES = ("bce", "fl", "cb", "r-fl", "ntr-fl", "db-0fl", "cb-ntr", "db")
-LOSS_NAMES = (*PAPER_LOSSES, "ntr-fl-released")
+_FOCAL = ("gamma", "focal_alpha")
+_TOLERANT = ("kappa", "neg_scale")
+_CLASS_BALANCED = ("cb_beta", "reweight_negatives")
+_REBALANCED = ("alpha", "beta", "mu", "reweight_negatives")
+LOSS_CONSTANTS: dict[str, tuple[str, ...]] = {
+    "bce": ("scale",),
+    "fl": ("scale", *_FOCAL),
+    "cb": ("scale", *_FOCAL, *_CLASS_BALANCED),
+    "r-fl": ("scale", *_FOCAL, *_REBALANCED),
+    "ntr-fl": ("scale", *_FOCAL, *_TOLERANT),
+    "db-0fl": ("scale", *_TOLERANT, *_REBALANCED),
+    "cb-ntr": ("scale", *_FOCAL, *_TOLERANT, *_CLASS_BALANCED),
+    "db": ("scale", *_FOCAL, *_TOLERANT, *_REBALANCED),
+    "ntr-fl-released": ("scale", *_FOCAL, *_TOLERANT),
+}
+"""The constants that each loss of `core.losses` reads, known here without importing torch."""
+LOSS_NAMES = tuple(LOSS_CONSTANTS)
+PAPER_LOSSES = LOSS_NAMES[:8]
 MODEL_NAMES = ("svm", "tfidf")
 SETTINGS = ("reuters", "pubmed", "plain")
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
@@ -72,8 +88,8 @@ class ModelConfig(Frozen):
     min_df: int = Field(2, ge=1, description="documents a word must occur in")
     bigrams: bool = False
     C: float = Field(1.0, gt=0, description="inverse strength of the SVM's regularisation")
-    hidden: int = Field(512, ge=0, le=16_384, description="units of the hidden layer; 0: none, a linear model")
-    dropout: float = Field(0.5, ge=0, lt=1)
+    hidden: int = Field(256, ge=0, le=16_384, description="units of the hidden layer; 0: none, a linear model")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of hidden units (or of words) left out in a step")
 
     @model_validator(mode="after")
     def _known(self) -> ModelConfig:
@@ -90,7 +106,7 @@ class LossConfig(Frozen):
     focal_alpha: float | None = Field(None, gt=0, lt=1)
     alpha: float | None = Field(None, ge=0)
     beta: float | None = Field(None, gt=0)
-    mu: float | Literal["auto"] | None = None
+    mu: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] | None = None
     cb_beta: float | None = Field(None, ge=0, lt=1)
     kappa: float | None = Field(None, ge=0)
     neg_scale: float | None = Field(None, gt=0)
@@ -100,6 +116,10 @@ class LossConfig(Frozen):
     @model_validator(mode="after")
     def _known(self) -> LossConfig:
         choose("loss", self.name, LOSS_NAMES)
+        for key in self.overrides():
+            if key not in LOSS_CONSTANTS[self.name]:
+                known = ", ".join(f"loss.{constant}" for constant in LOSS_CONSTANTS[self.name])
+                raise UserError(f"Loss '{self.name}' does not read loss.{key}; it reads {known}.")
         return self
 
     def overrides(self) -> dict[str, Any]:
@@ -110,10 +130,10 @@ class LossConfig(Frozen):
 class TrainConfig(Frozen):
     """How `tfidf` is trained, and how thresholds are chosen for every model."""
 
-    epochs: int = Field(40, ge=1, le=10_000)
-    batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
+    epochs: int = Field(20, ge=1, le=10_000, description="at most so many passes over the train part")
+    batch_size: int = Field(128, ge=1, description="documents in a step")
+    learning_rate: float = Field(1.0, gt=0, description="length of the first step; it falls linearly to 0")
+    weight_decay: float = Field(0.0, ge=0)
     patience: int = Field(5, ge=1, description="epochs without a better validation micro-F1 before training ends")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     threshold: Literal["exact", "paper", "fixed"] = "exact"

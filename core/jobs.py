@@ -77,13 +77,21 @@ def grid(
         if model != "svm" and not names:
             raise UserError(f"Model '{model}' needs at least one loss: choose from {', '.join(LOSS_NAMES)}.")
         for loss in dict.fromkeys(names) if model != "svm" else [None]:
-            fitting = [change for change in changes if loss is not None or not change.strip().startswith("loss.")]
+            fitting = [change for change in changes if _concerns(loss, change)]
             for seed in dict.fromkeys(seeds):
                 config = make_config(data=data, model=model, loss=loss, seed=seed, split=split, changes=fitting)
                 configs.append(config)
     if not configs:
         raise UserError("There is nothing to run: choose at least one model and one seed.")
     return configs
+
+
+def _concerns(loss: str | None, change: str) -> bool:
+    """Whether a change of a grid is meant for this loss: a constant of one loss is left out where another is trained."""
+    constant = change.partition("=")[0].strip().removeprefix("loss.")
+    if change.strip().startswith("loss.") and any(constant in known for known in LOSS_CONSTANTS.values()):
+        return loss is not None and constant in LOSS_CONSTANTS[loss]
+    return loss is not None or not change.strip().startswith("loss.setting")
 
 
 def command_line(config: RunConfig) -> str:

@@ -163,9 +163,9 @@ def _read_run(path: Path) -> Run:
     # Liveness is read before the status: a worker writes its last status before it dies, never after.
     alive = is_locked(alive_lock(path))
     try:
-        config = parse(RunConfig, path.joinpath("config.json").read_text("utf-8"), where=f"{path.name}: config.json")
-    except (UserError, OSError, UnicodeDecodeError) as error:
-        problem = f"The settings of run {path.name} cannot be read: {_reason(error)}"
+        config = parse(RunConfig, read_json(path / "config.json"), where=f"{path.name}: config.json")
+    except UserError as error:
+        problem = str(error)
     status: dict[str, Any] = {}
     try:
         status = read_json(path / "status.json")
@@ -195,10 +195,6 @@ def _read_run(path: Path) -> Run:
         device=str(status.get("device", "")),
         problem=problem,
     )
-
-
-def _reason(error: Exception) -> str:
-    return f"{error.strerror}." if isinstance(error, OSError) else str(error)
 
 
 def _number(value: Any) -> float | None:

@@ -247,7 +247,7 @@ def _fit_network(config: RunConfig, corpus: Corpus, features: Features, reporter
     if (corpus.counts == 0).any():
         log.info("%d labels have no train document: they are left out of the loss", (corpus.counts == 0).sum())
     loss = losses.build_loss(
-        config.loss.name, corpus.counts, documents, setting=config.loss.setting, on_missing="mask", **overrides
+        config.loss.name, corpus.counts, documents, setting=config.loss.setting, on_missing="mask", labels=corpus.labels, **overrides
     ).to(device)
     priors = torch.from_numpy(np.clip(corpus.counts, 0.5, documents - 0.5) / documents).float()
     network = TfidfNetwork(features["train"].shape[1], priors, config.model).to(device)

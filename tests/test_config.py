@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.config import LOSS_NAMES, LossConfig, RunConfig, TrainConfig, UserError, choose, parse, setting_names, with_changes
+from core.config import LOSS_CONSTANTS, LOSS_NAMES, LossConfig, RunConfig, TrainConfig, UserError, choose, parse, setting_names, with_changes
 
 CONFIG = RunConfig(loss=LossConfig(name="db"))
 
@@ -31,6 +31,8 @@ def test_an_unknown_key_names_the_nearest():
         ("train.learning_rate=NaN", "'train.learning_rate'"),
         ("loss.name=dbb", "Did you mean 'db'"),
         ("seed=-1", "'seed' is -1"),
+        ("loss.mu=1.5", "'loss.mu'"),
+        ("loss.cb_beta=0.9", "Loss 'db' does not read loss.cb_beta; it reads loss.scale"),
     ],
 )
 def test_a_wrong_change_is_one_sentence_that_names_it(change, said):
@@ -68,3 +70,11 @@ def test_every_setting_can_be_named():
 def test_choose_lists_the_names():
     with pytest.raises(UserError, match="no loss named 'cbb'. Did you mean 'cb'"):
         choose("loss", "cbb", LOSS_NAMES)
+
+
+def test_the_constants_known_here_are_those_that_the_losses_read():
+    from core.losses import LOSSES, constants
+
+    assert list(LOSS_CONSTANTS) == list(LOSSES)
+    for name, known in LOSS_CONSTANTS.items():
+        assert set(known) == set(constants(name, [3, 2, 1], 10))

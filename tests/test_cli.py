@@ -1,0 +1,113 @@
+"""The command line as people call it: a process, its streams and its exit status."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from core import store
+from core.config import ROOT
+from core.files import write_json
+
+SMALL = ["--set", "data.synthetic.documents=300", "--set", "data.synthetic.labels=8", "--set", "train.epochs=2"]
+
+
+def call(*words, code=0):
+    done = subprocess.run([sys.executable, "-m", "core", *words], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == code, done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def answer(*words):
+    return json.loads(call(*words, "--json").stdout)
+
+
+def test_help_shows_examples_and_every_action():
+    text = call("--help").stdout
+    for command in ("data", "stats", "train", "sweep", "runs", "report", "stop", "delete"):
+        assert command in text
+    assert "python -m core train --data reuters --model tfidf --loss db" in call("train", "--help").stdout
+
+
+def test_data_says_what_is_there_and_why():
+    listed = answer("data")
+    assert listed["default"] == "synthetic"
+    assert {"reuters", "reuters-nltk", "synthetic"} == {source["name"] for source in listed["data"]}
+    assert "TAILSCOPE_DATA" in call("data").stdout.replace("\n", " ")
+
+
+def test_stats_has_the_promised_keys():
+    stats = answer("stats", "synthetic", "--set", "data.synthetic.documents=300", "--set", "data.synthetic.labels=8")
+    assert {"name", "fingerprint", "labels", "split", "bins", "parts"} <= set(stats)
+    assert set(stats["bins"]) == {"head", "medium", "tail"}
+    assert set(stats["parts"]) == {"train", "validation", "test"}
+    assert {"documents", "cardinality", "density", "single_label", "multi_label"} <= set(stats["parts"]["train"])
+    assert sum(part["documents"] for part in stats["parts"].values()) == 300
+
+
+@pytest.mark.reuters
+def test_stats_of_reuters_are_the_known_ones(reuters_dir):
+    original, paper = (answer("stats", "reuters", "--split", split) for split in ("original", "paper"))
+    parts = original["parts"]
+    assert (parts["train"]["documents"], parts["test"]["documents"], original["labels"]) == (7770, 3019, 90)
+    assert round(parts["train"]["cardinality"], 4) == 1.2336
+    assert (parts["test"]["single_label"], parts["test"]["multi_label"]) == (2583, 436)
+    assert [paper["parts"][part]["documents"] for part in ("train", "validation", "test")] == [6769, 1000, 3019]
+    assert paper["bins"] == {"head": 30, "medium": 31, "tail": 29}
+
+
+def test_train_sweep_report_and_delete_together():
+    trained = call("train", "--data", "synthetic", "--model", "tfidf", "--loss", "db", *SMALL)
+    run = trained.stdout.splitlines()[-1]
+    assert store.get_run(run).state == "finished"
+    swept = answer("sweep", "--data", "synthetic", "--models", "svm,tfidf", "--losses", "db,bce", *SMALL)["runs"]
+    assert [row["state"] for row in swept] == ["finished"] * 3
+    assert run in {row["run"] for row in swept}, "the same question is not trained twice"
+    reported = answer("report", run)["runs"][0]
+    assert set(reported) == {"run", "data", "model", "loss", "seed", "state", "threshold", "test", "seconds"}
+    assert set(reported["test"]) == {"all", "head", "medium", "tail", "single_label", "multi_label"}
+    assert 0 <= reported["test"]["all"]["micro_f1"] <= 1
+    assert "\\toprule" in call("report", "all", "--latex").stdout
+    assert len(call("report", "all", "--csv", "--table", "3").stdout.splitlines()) == 4
+    assert {row["id"] for row in answer("runs")["runs"]} == {row["run"] for row in swept}
+    call("delete", run)
+    assert "There is no run" in call("delete", run, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["stats", "reuterz"], "Did you mean 'reuters'"),
+        (["stats", "reuters"], "was not found"),
+        (["stats", "synthetic", "--split", "papers"], "Did you mean 'paper'"),
+        (["train", "--data", "synthetic", "--model", "svn"], "Did you mean 'svm'"),
+        (["train", "--data", "synthetic", "--loss", "bd"], "no loss named 'bd'"),
+        (["train", "--data", "synthetic"], "needs a loss"),
+        (["train", "--data", "synthetic", "--model", "svm", "--loss", "db"], "loss of its own"),
+        (["train", "--data", "synthetic", "--loss", "db", "--set", "train.epoch=3"], "train.epochs"),
+        (["train", "--data", "synthetic", "--loss", "db", "--set", "data.synthetic.labels=-3"], "synthetic.labels"),
+        (["train", "no-such-run"], "There is no run 'no-such-run'"),
+        (["sweep", "--data", "synthetic", "--seeds", "0,one"], "whole numbers"),
+        (["report", "../../etc"], "is no run id"),
+        (["stop", "nothing"], "There is no run 'nothing'"),
+        (["data", "download", "pubmed"], "cannot be fetched"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(words, said):
+    done = call(*words, code=2)
+    assert said in done.stderr.replace("\n", " ")
+    assert done.stdout == ""
+
+
+def test_a_failed_run_exits_1_and_says_why():
+    done = call("train", "--data", "synthetic", "--loss", "bce", *SMALL, "--set", "train.learning_rate=1e38", code=1)
+    assert "stopped being a number" in done.stderr.replace("\n", " ")
+
+
+def test_a_damaged_run_does_not_stop_the_list():
+    path = store.run_path("damaged")
+    path.mkdir(parents=True)
+    write_json(path / "config.json", {})
+    assert "status.json is missing" in answer("runs")["runs"][0]["problem"]

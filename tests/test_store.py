@@ -1,0 +1,167 @@
+import json
+import os
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from core import store
+from core.config import LossConfig, RunConfig, UserError
+from core.files import try_lock, write_json
+from core.store import Predictions
+
+CONFIG = RunConfig(loss=LossConfig(name="db"))
+
+
+def make(name="reuters-tfidf-db-s0-0123456789", state="finished", **status):
+    path = store.runs_dir() / name
+    path.mkdir(parents=True)
+    write_json(path / "config.json", CONFIG.model_dump())
+    write_json(path / "status.json", {"state": state, "submitted": 5.0, **status})
+    return path
+
+
+def predictions(labels=7, documents=11, sparse=False):
+    rng = np.random.default_rng(0)
+    targets = sp.csr_array(rng.random((documents, labels)) < 0.3)
+    scores = rng.random((documents, labels)).astype(np.float16)
+    return Predictions(
+        ids=[str(row) for row in range(documents)],
+        rows=np.arange(documents) + 3,
+        targets=targets,
+        scores=sp.csr_array(scores.astype(np.float32)) if sparse else scores,
+        threshold=0.25,
+    )
+
+
+@pytest.mark.parametrize("run_id", ["../etc", "/etc/passwd", "a/b", "", "A", "a" * 200, "-a", "a\n", "a.b"])
+def test_an_id_that_could_lead_elsewhere_is_refused(run_id):
+    for action in (store.get_run, store.delete_run, store.run_path):
+        with pytest.raises(UserError, match="is no run id"):
+            action(run_id)
+
+
+def test_an_unknown_run_is_said():
+    with pytest.raises(UserError, match="There is no run 'abc'"):
+        store.get_run("abc")
+
+
+def test_the_same_question_has_the_same_name_and_another_one_another():
+    name = store.run_id(CONFIG, "f")
+    assert name == store.run_id(RunConfig.model_validate(CONFIG.model_dump()), "f")
+    assert store.RUN_ID.fullmatch(name)
+    others = [store.run_id(CONFIG.model_copy(update={"seed": 1}), "f"), store.run_id(CONFIG, "g")]
+    assert len({name, *others}) == 3
+
+
+@pytest.mark.parametrize("state", ["finished", "failed", "stopped"])
+def test_an_ended_run_keeps_its_state_whether_or_not_a_process_lives(state):
+    assert store.get_run(make(state=state, reason="because").name).state == state
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_run_lives_exactly_as_long_as_its_lock_is_held(state):
+    path = make(state=state)
+    descriptor = try_lock(store.alive_lock(path))
+    assert store.get_run(path.name).state == state
+    with pytest.raises(UserError, match="stop it first"):
+        store.delete_run(path.name)
+    os.close(descriptor)
+    assert store.get_run(path.name).state == "lost"
+    store.stop_flag(path).touch()
+    assert store.get_run(path.name).state == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("status.json", ""),
+        ("status.json", "[]"),
+        ("status.json", '{"state": "dancing"}'),
+        ("config.json", '{"seed": '),
+        ("config.json", '{"sead": 3}'),
+        ("config.json", "\udcff"),
+    ],
+)
+def test_a_damaged_run_is_listed_with_its_problem_and_hides_no_other(file, content):
+    make("good")
+    bad = make("bad")
+    bad.joinpath(file).write_text(content, encoding="utf-8", errors="surrogateescape")
+    runs = {run.id: run for run in store.list_runs()}
+    assert not runs["good"].problem
+    assert file in runs["bad"].problem
+
+
+def test_no_folder_means_no_runs():
+    assert store.list_runs() == []
+
+
+def test_history_leaves_out_the_line_that_is_being_written():
+    path = make()
+    for epoch in (1, 2):
+        store.append_history(path, {"epoch": epoch})
+    with path.joinpath("history.jsonl").open("a") as file:
+        file.write('{"epoch": 3, "val')
+    run = store.get_run(path.name)
+    assert [line["epoch"] for line in store.read_history(run)] == [1, 2]
+    assert store.read_history(store.get_run(make("empty").name)) == []
+
+
+def test_the_log_ends_with_the_last_lines():
+    path = make()
+    path.joinpath("log.txt").write_text("\n".join(f"line {n}" for n in range(50_000)))
+    assert store.read_log(store.get_run(path.name), last=2) == ["line 49998", "line 49999"]
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_predictions_read_back_as_written(sparse):
+    path, wrote = make(), predictions(sparse=sparse)
+    store.write_predictions(path, wrote)
+    read = store.read_predictions(store.get_run(path.name))
+    assert (read.ids, read.threshold) == (wrote.ids, wrote.threshold)
+    np.testing.assert_array_equal(read.rows, wrote.rows)
+    np.testing.assert_array_equal(read.targets.toarray(), wrote.targets.toarray())
+    dense = [x.scores.toarray() if sparse else x.scores for x in (read, wrote)]
+    np.testing.assert_array_equal(*dense)
+
+
+@pytest.mark.parametrize("keep", [0, 100, -1])
+def test_predictions_cut_short_are_said_to_be_damaged(keep):
+    path = make()
+    store.write_predictions(path, predictions())
+    file = path / "predictions.npz"
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(UserError, match=r"predictions\.npz is damaged"):
+        store.read_predictions(store.get_run(path.name))
+
+
+def test_scores_are_asked_of_finished_runs_alone():
+    with pytest.raises(UserError, match="it is failed"):
+        store.read_metrics(store.get_run(make(state="failed").name))
+    path = make("cut")
+    path.joinpath("metrics.json").write_text(json.dumps({"threshold": 1}))
+    with pytest.raises(UserError, match=r"metrics\.json is damaged"):
+        store.read_metrics(store.get_run("cut"))
+
+
+def test_above_a_thousand_labels_the_best_and_the_true_scores_are_kept():
+    rng = np.random.default_rng(0)
+    scores = rng.random((9, store.DENSE_LABELS + 1), dtype=np.float32)
+    targets = sp.csr_array(scores < 0.002)
+    kept = store.keep_scores([scores[:5], scores[5:]], targets)
+    for row in range(9):
+        best = set(np.argsort(-scores[row])[: store.TOP_K]) | set(np.flatnonzero(targets.toarray()[row]))
+        assert set(kept.indices[kept.indptr[row] : kept.indptr[row + 1]]) == best
+    np.testing.assert_array_equal(kept.data, kept.data.astype(np.float16))
+
+
+def test_tickets_are_served_in_order_and_the_dead_do_not_block():
+    living, dead = make("living", state="queued"), make("dead", state="queued")
+    descriptor = try_lock(store.alive_lock(living))
+    first, gone, last = (store.draw_ticket("cpu", name) for name in ("living", "dead", "last"))
+    assert store.draw_ticket("cpu", "living") == first
+    assert (store.tickets_before(first), store.tickets_before(last)) == (0, 1)
+    assert not gone.exists()
+    os.close(descriptor)
+    assert store.tickets_before(last) == 0
+    assert dead.exists()

@@ -1,0 +1,132 @@
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from core import data, jobs, labels, metrics, store, thresholds, worker
+from core.config import UserError
+from core.files import write_json
+from core.report import comparison, run_row, to_csv, to_latex
+
+SMALL = ["data.synthetic.documents=400", "data.synthetic.labels=12", "model.hidden=16", "train.epochs=4"]
+
+
+def execute(model="tfidf", loss="db", seed=0, changes=SMALL, cache=None, monkeypatch=None):
+    """A whole run in this process, its folder made by hand as `core.jobs` does."""
+    config = jobs.make_config(data="synthetic", model=model, loss=loss, seed=seed, changes=changes)
+    path = store.run_path(store.run_id(config, data.load(config.data).fingerprint))
+    path.mkdir(parents=True)
+    write_json(path / "config.json", config.model_dump())
+    write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu", "command": "by hand"})
+    worker.execute(path)
+    return store.get_run(path.name)
+
+
+@pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tfidf", "db")])
+def test_stored_predictions_reproduce_every_reported_figure(model, loss):
+    run = execute(model, loss)
+    assert (run.state, run.problem) == ("finished", "")
+    stored, reported = store.read_predictions(run), store.read_metrics(run)
+    corpus = data.load(run.config.data)
+    predicted = thresholds.apply(stored.scores, stored.threshold)
+    borders = labels.Borders(**reported["borders"])
+    again = metrics.score_groups(stored.targets, predicted, np.array(reported["counts"]), borders)
+    assert again == reported["test"]
+    assert reported["labels"] == list(corpus.labels)
+    assert reported["counts"] == corpus.counts.tolist()
+    assert reported["fingerprint"] == corpus.fingerprint
+    assert set(reported["versions"]) >= {"torch", "numpy", "scikit-learn", "python", "tailscope"}
+    assert [corpus.ids[row] for row in stored.rows] == stored.ids
+    np.testing.assert_array_equal(stored.targets.toarray(), corpus.targets_of("test").toarray())
+    assert not list(run.path.glob("*.tmp")), "nothing half-written is left"
+    assert not run.path.joinpath("reserve").exists()
+
+
+def test_a_seed_gives_the_same_scores_and_the_best_epoch_is_kept(monkeypatch, tmp_path):
+    runs = []
+    for name in ("a", "b"):
+        monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / name))
+        run = execute()
+        runs.append((run, store.read_predictions(run).scores, store.read_metrics(run), store.read_history(run)))
+    np.testing.assert_array_equal(runs[0][1], runs[1][1])
+    assert runs[0][2]["test"] == runs[1][2]["test"]
+    epochs = [line["validation"]["all"]["micro_f1"] for line in runs[0][3]]
+    assert len(epochs) == 4
+    assert runs[0][2]["validation"]["all"]["micro_f1"] == max(epochs)
+    assert [line["best"] for line in runs[0][3]] == [score > max(epochs[:n], default=-1) for n, score in enumerate(epochs)]
+
+
+def test_training_ends_when_validation_no_longer_improves():
+    run = execute(changes=[*SMALL, "train.epochs=500", "train.patience=2", "train.learning_rate=3"])
+    best = [line["best"] for line in store.read_history(run)]
+    assert len(best) < 500
+    assert best[-3:] == [True, False, False]
+
+
+@pytest.mark.parametrize("rule", ["paper", "fixed"])
+@pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tfidf", "bce")])
+def test_every_threshold_rule_serves_both_models(model, loss, rule):
+    metrics = store.read_metrics(execute(model, loss, changes=[*SMALL, f"train.threshold={rule}"]))
+    expected = {"paper": (0.4, 0.6) if loss else (-1, 1), "fixed": (0.5, 0.5) if loss else (0, 0)}[rule]
+    assert expected[0] <= metrics["threshold"] <= expected[1]
+
+
+def test_mu_auto_is_taken_from_the_data():
+    assert execute("tfidf", "db", changes=[*SMALL, "loss.mu=auto"]).state == "finished"
+
+
+def test_a_loss_that_diverges_fails_with_the_reason_and_keeps_the_history():
+    with pytest.raises(UserError, match="stopped being a number"):
+        execute("tfidf", "bce", changes=[*SMALL, "train.learning_rate=1e38"])
+    (run,) = store.list_runs()
+    assert run.state == "failed"
+    assert "train.learning_rate" in run.reason
+
+
+def test_data_that_changed_after_the_run_was_made_are_refused():
+    config = jobs.make_config(data="synthetic", model="svm", loss=None, seed=0, changes=SMALL)
+    path = store.run_path(store.run_id(config, "another fingerprint"))
+    path.mkdir(parents=True)
+    write_json(path / "config.json", config.model_dump())
+    write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu"})
+    with pytest.raises(UserError, match="has changed since this run was made"):
+        worker.execute(path)
+    assert store.get_run(path.name).state == "failed"
+
+
+def test_a_gpu_that_torch_lacks_is_an_error_not_a_silent_change():
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(UserError, match=r"train\.device=cpu"):
+        worker._torch_device("cuda-0")
+
+
+def test_a_folder_that_is_no_run_of_this_cache_is_refused(tmp_path):
+    with pytest.raises(UserError, match="There is no run 'elsewhere'"):
+        worker.execute(tmp_path / "elsewhere")
+
+
+def test_more_than_a_thousand_labels_stay_sparse():
+    changes = ["data.synthetic.documents=1500", "data.synthetic.labels=1200", "model.hidden=8", "train.epochs=1"]
+    run = execute("tfidf", "db", changes=changes)
+    scores = store.read_predictions(run).scores
+    assert scores.shape == (300, 1200)
+    assert np.diff(scores.indptr).max() <= store.TOP_K + 50
+
+
+def test_the_paper_tables_hold_finished_runs_in_the_paper_order():
+    runs = [execute("tfidf", "db"), execute("svm", None)]
+    shutil.copytree(runs[0].path, store.run_path("copy"), ignore=lambda *_: ["metrics.json", "alive.lock"])
+    os.truncate(store.run_path("copy") / "status.json", 0)
+    frame = comparison(store.list_runs(), table=2)
+    assert frame["method"].tolist() == ["svm", "db"]
+    assert frame["total_micro"].iloc[1] == pytest.approx(100 * run_row(runs[0])["test"]["all"]["micro_f1"])
+    latex, csv = to_latex(frame), to_csv(frame)
+    assert latex.count("\\multicolumn{2}{c}") == 4
+    assert csv.splitlines()[0].startswith("source,method,data,model,loss,seed,run,total_micro,total_macro,head_micro")
+    assert len(csv.splitlines()) == 3
+    with pytest.raises(UserError, match="no table 4"):
+        comparison(runs, table=4)
