@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.config import LOSS_CONSTANTS, LOSS_NAMES, LossConfig, RunConfig, TrainConfig, UserError, choose, parse, setting_names, with_changes
+from core.config import (
+    LOSS_CONSTANTS,
+    LOSS_NAMES,
+    LossConfig,
+    RunConfig,
+    TrainConfig,
+    UserError,
+    choose,
+    parse,
+    setting_names,
+    with_changes,
+)
 
 CONFIG = RunConfig(loss=LossConfig(name="db"))
 

@@ -39,7 +39,9 @@ def test_nothing_stays_behind_when_writing_fails(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("content", "said"), [("{", "line 1, column 2"), (None, "missing"), (b"\xff", "cannot be read")])
+@pytest.mark.parametrize(
+    ("content", "said"), [("{", "line 1, column 2"), (None, "missing"), (b"\xff", "cannot be read")]
+)
 def test_a_damaged_json_file_is_named(tmp_path, content, said):
     path = tmp_path / "run" / "status.json"
     path.parent.mkdir()

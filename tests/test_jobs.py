@@ -22,7 +22,7 @@ def config(loss="bce", seed=0, changes=SMALL):
     return jobs.make_config(data="synthetic", model="tfidf", loss=loss, seed=seed, changes=changes)
 
 
-def until(condition, seconds=60.0):
+def until(condition, seconds=180.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if value := condition():

@@ -54,7 +54,9 @@ def test_a_seed_gives_the_same_scores_and_the_best_epoch_is_kept(monkeypatch, tm
     epochs = [line["validation"]["all"]["micro_f1"] for line in runs[0][3]]
     assert len(epochs) == 4
     assert runs[0][2]["validation"]["all"]["micro_f1"] == max(epochs)
-    assert [line["best"] for line in runs[0][3]] == [score > max(epochs[:n], default=-1) for n, score in enumerate(epochs)]
+    assert [line["best"] for line in runs[0][3]] == [
+        score > max(epochs[:n], default=-1) for n, score in enumerate(epochs)
+    ]
 
 
 def test_training_ends_when_validation_no_longer_improves():
