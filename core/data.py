@@ -535,16 +535,22 @@ def _fetch(url: str, part: Path, progress: Callable[[int, int], None]) -> None:
 
 def _check(url: str, part: Path) -> None:
     """Removes what was fetched and raises `UserError` if it is not Reuters-21578."""
-    digest = hashlib.sha256()
     try:
-        for name, content in sorted(open_reuters(part)):
-            digest.update(name.encode() + content)
+        found = content_sha256(part)
     except UserError as error:
         part.unlink()
         raise UserError(f"What {url} sent is no Reuters archive and was removed: {error}") from None
-    if digest.hexdigest() != REUTERS_SHA256:
+    if found != REUTERS_SHA256:
         part.unlink()
         raise UserError(
-            f"What {url} sent is not the Reuters-21578 collection and was removed: its content has SHA-256 "
-            f"{digest.hexdigest()}, expected {REUTERS_SHA256}."
+            f"What {url} sent is not the Reuters-21578 collection and was removed: its content has SHA-256 {found}, "
+            f"expected {REUTERS_SHA256}."
         )
+
+
+def content_sha256(path: Path) -> str:
+    """SHA-256 of the names and contents of the `reut2-*.sgm` files in an archive or folder, in name order."""
+    digest = hashlib.sha256()
+    for name, content in sorted(open_reuters(path)):
+        digest.update(name.encode() + content)
+    return digest.hexdigest()
