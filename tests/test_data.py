@@ -29,6 +29,7 @@ from core.readers import Record, read_reuters_sgml
 
 SMALL = SyntheticConfig(documents=60, labels=6, words=8)
 ORIGINAL = DataConfig(name="reuters", split="original")
+REAL_SHA256 = data.REUTERS_SHA256
 
 
 @pytest.fixture
@@ -132,6 +133,8 @@ def test_laws_of_a_corpus(config: SyntheticConfig, split: str) -> None:
     assert all(np.all(np.diff(part) > 0) for part in corpus.parts.values())
     train = config.documents - len(corpus.parts["test"])
     assert len(corpus.parts["validation"]) == (0 if split == "original" else round(train * 1000 / 7769))
+    if config.labels <= len(corpus.parts["train"]):
+        assert corpus.counts.min() >= 1
     for row in (0, config.documents - 1):
         assert corpus.text(row) == f"{corpus.titles[row]}\n{corpus.bodies[row]}"
 
@@ -508,6 +511,17 @@ def test_a_download_is_checked_moved_in_place_and_found(server: Any, cache: Path
     assert server.asked == [0]
 
 
+@pytest.mark.parametrize("keep", [0, 300])
+def test_a_fetched_archive_that_was_damaged_later_is_fetched_anew(server: Any, cache: Path, keep: int) -> None:
+    path = data.download("reuters")
+    path.write_bytes(server.content[:keep])
+    with pytest.raises(UserError, match="is cut short or damaged"):
+        load(ORIGINAL)
+    data.download("reuters")
+    assert downloaded(cache) == {TARGET: server.content}
+    assert load(ORIGINAL).ids.tolist() == ["3", "7", "10", "12"]
+
+
 @pytest.mark.parametrize("ranges", [True, False])
 @pytest.mark.parametrize("length", [True, False])
 def test_a_cut_download_goes_on_or_starts_over(server: Any, cache: Path, ranges: bool, length: bool) -> None:
@@ -612,3 +626,17 @@ def test_only_reuters_can_be_fetched() -> None:
 @pytest.mark.reuters
 def test_the_real_archive_has_the_expected_content(reuters_dir: Path) -> None:
     assert data.content_sha256(next(reuters_dir.rglob("reuters21578.tar.gz"))) == data.REUTERS_SHA256
+
+
+@pytest.mark.reuters
+def test_the_real_archive_is_fetched_across_a_cut(
+    reuters_folder: Path, server: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "REUTERS_SHA256", REAL_SHA256)
+    server.content, server.ways.cut = next(reuters_folder.rglob("reuters21578.tar.gz")).read_bytes(), 3_000_000
+    with pytest.raises(UserError, match="the connection ended after 3,000,000 of"):
+        data.download("reuters")
+    server.ways.cut = None
+    assert data.download("reuters").read_bytes() == server.content
+    assert server.asked == [0, 3_000_000]
+    assert data.default_name() == "reuters"
