@@ -151,10 +151,8 @@ def borders_of(run: Run) -> Borders:
 
 def tables(runs: list[Run]) -> None:
     """The paper's Tables 2 and 3 of the runs, published rows beside them."""
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
-    with left:
-        borders = borders_of(runs[0])
-    published = right.toggle("With the published rows", True, key="published", bind="query-params")
+    borders = borders_of(runs[0])
+    published = st.toggle("With the published rows", True, key="published", bind="query-params")
     moved = borders != Borders(**metrics_of(runs[0])["borders"])
     scores = {}
     for run in runs if moved else []:
@@ -171,19 +169,13 @@ def tables(runs: list[Run]) -> None:
         if moved:
             frame = results.regrouped(frame, scores, table=table)
         st.markdown(f"**{caption}**")
-        column = st.column_config
         st.dataframe(
             results.comparison_table(frame, table=table),
             key=f"table{table}",
             hide_index=True,
             height="content",
-            column_config={
-                "source": column.MultiselectColumn(options=["this run", "published"], color=["blue", "gray"]),
-                **{
-                    name: column.NumberColumn(name.replace("_", " "), format="%.2f", width="small")
-                    for name in report.SCORE_COLUMNS[table]
-                },
-            },
+            placeholder="–",
+            column_config=comparison_columns(table),
             alt=caption,
         )
         with st.container(horizontal=True):
@@ -195,6 +187,14 @@ def tables(runs: list[Run]) -> None:
             "Distribution, EMNLP 2021, Tables 2 and 3; a BERT encoder, single runs."
             + (" Its groups have other borders and are left out here." if moved else "")
         )
+
+
+def comparison_columns(table: int) -> dict[Any, Any]:
+    """How a comparison's columns are drawn, by position; 0 is the hidden index."""
+    column = st.column_config
+    scores = {place: column.NumberColumn(format="%.2f", width=80) for place in range(len(report.SCORE_COLUMNS[table]))}
+    source = column.MultiselectColumn(options=["this run", "published"], color=["blue", "gray"])
+    return {1: source, **{4 + place: drawn for place, drawn in scores.items()}}
 
 
 def one_run(runs: list[Run]) -> Run:
@@ -216,13 +216,14 @@ def labels(runs: list[Run]) -> None:
     st.altair_chart(results.f1_by_frequency(frames, borders), alt="F1 of every label against its training frequency")
     search = st.text_input("Find a label", key="label", bind="query-params", placeholder="part of its name")
     rows, found = results.rows_of_label(frames[run.id], search, ["label"], limit=LABELS_SHOWN)
+    rates = ["precision", "recall", "f1"]
     column = st.column_config
     st.dataframe(
-        rows,
+        results.percents(rows, rates),
         key="labels_table",
         hide_index=True,
         height=420,
-        column_config={name: column.NumberColumn(name, format="percent") for name in ("precision", "recall", "f1")},
+        column_config={name: column.NumberColumn(f"{name} (%)", format="%.2f") for name in rates},
         alt="Every label with its training documents, hits, misses and F1",
     )
     if found > len(rows):
@@ -246,24 +247,27 @@ def confused(runs: list[Run]) -> None:
         )
         return
     column = st.column_config
+    missed, gave = st.query_params.get("missed"), st.query_params.get("gave")
+    pairs_shown = list(zip(rows["missed"], rows["gave"], strict=True))
+    chosen = [pairs_shown.index((missed, gave))] if (missed, gave) in pairs_shown else []
     st.dataframe(
-        rows,
+        results.percents(rows, ["share_of_misses"]),
         key="pairs_table",
         hide_index=True,
         height=min(38 + 35 * len(rows), 420),
-        on_select=lambda: choose_pair(list(zip(rows["missed"], rows["gave"], strict=True))),
+        on_select=lambda: choose_pair(pairs_shown),
         selection_mode="single-row",
+        selection_default={"selection": {"rows": chosen, "columns": [], "cells": []}},
         column_config={
             "missed": "missed label",
             "gave": "given or kept label",
             "misses": column.NumberColumn("misses of the label"),
-            "share_of_misses": column.NumberColumn("share of its misses", format="percent"),
+            "share_of_misses": column.NumberColumn("share of its misses (%)", format="%.1f"),
         },
         alt="Pairs of labels by how often the first was missed and the second given or kept",
     )
     if found > len(rows):
         st.caption(f"The first {len(rows)} of {found} pairs.")
-    missed, gave = st.query_params.get("missed"), st.query_params.get("gave")
     if missed is None or gave is None:
         st.caption("Choose a row to read the documents behind it.")
     elif missed not in names or gave not in names:
@@ -323,7 +327,7 @@ def provenance(runs: list[Run]) -> None:
     )
     st.code(metrics["command"], language="bash", wrap_lines=True)
     left, right = st.columns(2)
-    left.json(run.config.model_dump() if run.config else {})
+    left.json(run.config.model_dump(exclude_none=True) if run.config else {}, expanded=2)
     right.json(metrics["versions"])
 
 

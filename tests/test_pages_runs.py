@@ -235,20 +235,20 @@ def test_results_tables_hold_every_finished_run(cache: Path) -> None:
     table2, table3 = (page.dataframe[place].value for place in (0, 1))
     expected = {path.name: read(path / "metrics.json")["test"] for path in runs(cache)}
     for row in table2.to_dict("records"):
-        assert row["tail_macro"] == pytest.approx(100 * expected[row["run"]]["tail"]["macro_f1"])
+        assert row["Tail", "macro"] == pytest.approx(100 * expected[row["", "run"]]["tail"]["macro_f1"])
     for row in table3.to_dict("records"):
-        assert row["multi_micro"] == pytest.approx(100 * expected[row["run"]]["multi_label"]["micro_f1"])
-    assert set(table2["run"]) == set(table3["run"]) == set(expected)
+        assert row["Multi", "micro"] == pytest.approx(100 * expected[row["", "run"]]["multi_label"]["micro_f1"])
+    assert set(table2["", "run"]) == set(table3["", "run"]) == set(expected)
 
 
 def test_moved_borders_change_groups_and_leave_totals(cache: Path) -> None:
     page = open_page("results")
-    before = page.dataframe[0].value.set_index("run")
+    before = page.dataframe[0].value.set_index(("", "run"))
     page.number_input(key="head").set_value(200).run()
     page.number_input(key="tail").set_value(100).run()
-    after = page.dataframe[0].value.set_index("run")
-    assert after["total_micro"].to_dict() == pytest.approx(before["total_micro"].to_dict())
-    assert after["tail_micro"].to_dict() != pytest.approx(before["tail_micro"].to_dict())
+    after = page.dataframe[0].value.set_index(("", "run"))
+    assert after["Total", "micro"].to_dict() == pytest.approx(before["Total", "micro"].to_dict())
+    assert after["Tail", "micro"].to_dict() != pytest.approx(before["Tail", "micro"].to_dict())
     page.number_input(key="tail").set_value(300).run()
     assert len(page.error) == 1
     assert "300" in said(page.error)

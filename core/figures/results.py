@@ -28,10 +28,20 @@ def predicted_labels(predictions: Predictions) -> sp.csr_array:
 
 
 def comparison_table(frame: pd.DataFrame, *, table: int) -> pd.DataFrame:
-    """A `core.report.comparison` as it is shown: source in a list (a badge), no columns that only repeat others."""
-    shown = frame[["source", "method", "model", "seed", *report.SCORE_COLUMNS[table], "run"]].copy()
-    shown["source"] = [["this run" if source == "run" else source] for source in shown["source"]]
-    return shown
+    """A `core.report.comparison` as it is shown.
+
+    Returns:
+        A frame with two-level columns: ("", source | method | seed), (group, micro | macro) in percent and ("", run);
+        source stands in a list, which makes it a badge.
+    """
+    source = [["this run" if source == "run" else source] for source in frame["source"]]
+    trained = frame["model"].notna() & (frame["model"] != frame["method"])
+    method = frame["method"].where(~trained, frame["method"] + " · " + frame["model"].astype(str))
+    columns: dict[tuple[str, str], Any] = {("", "source"): source, ("", "method"): method, ("", "seed"): frame["seed"]}
+    for column in report.SCORE_COLUMNS[table]:
+        group, _, score = column.partition("_")
+        columns[group.capitalize(), score] = frame[column]
+    return pd.DataFrame(columns | {("", "run"): frame["run"]})
 
 
 def regrouped(frame: pd.DataFrame, scores: Mapping[str, Mapping[str, Any]], *, table: int) -> pd.DataFrame:
@@ -91,6 +101,11 @@ def rows_of_label(table: pd.DataFrame, search: str, columns: Sequence[str], *, l
     return table[matches].head(limit).reset_index(drop=True), int(matches.sum())
 
 
+def percents(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """A copy with these columns of fractions in percent."""
+    return table.assign(**{column: 100 * table[column] for column in columns})
+
+
 def f1_points(table: pd.DataFrame, *, limit: int = MAX_MARKS) -> pd.DataFrame:
     """Labels as points: those with the same training count and F1 are one point; many points are binned.
 
@@ -138,7 +153,9 @@ def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders) -> alt
         title=None,
         sort=list(tables),
         scale=alt.Scale(domain=list(tables), range=["circle", "diamond"][: len(tables)]),
-        legend=alt.Legend(orient="top", direction="vertical", labelLimit=600) if len(tables) > 1 else None,
+        legend=alt.Legend(orient="top", direction="vertical", labelLimit=600, symbolFillColor="gray")
+        if len(tables) > 1
+        else None,
     )
     marks = (
         alt.Chart(points)

@@ -1,0 +1,133 @@
+"""The journey of a run in a real browser: launched, left alone, found again, read; killed; stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+SECOND = 1000
+
+
+@pytest.fixture
+def open_training(browser: Browser, address: str, ready: Callable[..., None]) -> Iterator[Callable[[], Page]]:
+    """Opens the training page in a browser profile of its own, with a small synthetic set chosen."""
+    contexts = []
+
+    def opened() -> Page:
+        context = browser.new_context(viewport={"width": 1400, "height": 1800})
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(address)
+        ready(page, "Tailscope", role="heading")
+        page.goto(f"{address}/launcher?data=synthetic&synthetic_documents=600&synthetic_labels=12")
+        ready(page, "Launch 1 run", role="button", ticks=True)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def fill(page: Page, label: str, value: str) -> None:
+    field = page.get_by_label(label, exact=True).and_(page.locator("input"))
+    field.fill(value)
+    field.press("Enter")
+
+
+def states(cache: Path) -> dict[str, str]:
+    """States as the run folders' files give them, by run id."""
+    return {path.parent.name: json.loads(path.read_text("utf-8"))["state"] for path in cache.glob("runs/*/status.json")}
+
+
+def choose_run(page: Page, run_id: str) -> None:
+    box = page.get_by_role("combobox", name="Run", exact=True)
+    if box.input_value() != run_id:
+        box.fill(run_id)
+        page.get_by_role("option", name=run_id, exact=True).click()
+
+
+def launch(page: Page, number: int) -> None:
+    page.get_by_role("button", name=f"Launch {number} run{'s' * (number > 1)}", exact=True).click()
+    expect(page.get_by_text(f"{number} of {number} runs submitted.")).to_be_visible(timeout=20 * SECOND)
+
+
+def wait_for_states(page: Page, cache: Path, wanted: Callable[[dict[str, str]], bool], seconds: int = 90) -> None:
+    for _ in range(seconds * 5):
+        if wanted(states(cache)):
+            return
+        page.wait_for_timeout(200)
+    raise AssertionError(f"states after {seconds} s: {states(cache)}")
+
+
+def test_runs_go_on_without_a_browser_and_are_read_afterwards(
+    open_training: Callable[[], Page], cache: Path, address: str, ready: Callable[..., None]
+) -> None:
+    page = open_training()
+    fill(page, "Epochs", "30")
+    fill(page, "Patience", "30")
+    fill(page, "Seeds", "0, 1")
+    launch(page, 2)
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(2)
+    wait_for_states(page, cache, lambda now: sorted(now.values()) == ["queued", "running"])
+    page.context.close()
+
+    page = open_training()
+    wait_for_states(page, cache, lambda now: set(now.values()) == {"finished"})
+    expect(page.get_by_text("Nothing is running or waiting.")).to_be_visible(timeout=10 * SECOND)
+    ids = list(states(cache))
+    assert len(ids) == 2
+
+    page.goto(f"{address}/results")
+    ready(page, "Results", role="heading")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV", exact=True).first.click()
+    table = Path(download.value.path()).read_text("utf-8")
+    assert all(table.count(run_id) == 1 for run_id in ids)
+    page.get_by_text("Confused pairs", exact=True).click()
+    pairs = page.get_by_test_id("stDataFrame")
+    expect(pairs).to_have_count(1)
+    box = pairs.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 15, box["y"] + 52)
+    expect(page.get_by_text(re.compile(r"documents? where .+ was missed and .+ given or kept"))).to_be_visible()
+    expect(page).to_have_url(re.compile(r"missed=.+&gave="))
+    expect(pairs).to_have_count(2)
+
+
+def test_a_killed_worker_is_shown_as_lost_and_frees_the_queue(open_training: Callable[[], Page], cache: Path) -> None:
+    page = open_training()
+    before = set(states(cache))
+    fill(page, "Epochs", "4000")
+    fill(page, "Patience", "4000")
+    fill(page, "Seeds", "10, 11")
+    launch(page, 2)
+    wait_for_states(page, cache, lambda now: sorted(now[run] for run in set(now) - before) == ["queued", "running"])
+    now = states(cache)
+    killed = next(run for run in set(now) - before if now[run] == "running")
+    os.kill(json.loads((cache / "runs" / killed / "process.json").read_text("utf-8"))["pid"], signal.SIGKILL)
+    choose_run(page, killed)
+    expect(page.get_by_text("Its worker process ended without a word")).to_be_visible(timeout=5 * SECOND)
+    expect(page.get_by_text("lost", exact=True).first).to_be_visible()
+    other = next(run for run in set(now) - before if run != killed)
+    wait_for_states(page, cache, lambda now: now[other] == "running")
+
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_text("Nothing is running or waiting.")).to_be_visible(timeout=20 * SECOND)
+    assert states(cache)[other] == "stopped"
+    choose_run(page, other)
+    expect(page.get_by_text("Stopped by request before it had finished")).to_be_visible()
+
+
+def test_opening_pages_starts_and_stops_nothing(open_training: Callable[[], Page], cache: Path, address: str) -> None:
+    before = {path: path.stat().st_mtime_ns for path in cache.glob("runs/**/*")}
+    page = open_training()
+    page.goto(f"{address}/results?detail=../../etc")
+    expect(page.get_by_text("is no run id")).to_be_visible()
+    assert {path: path.stat().st_mtime_ns for path in cache.glob("runs/**/*")} == before
