@@ -177,6 +177,7 @@ def _work(path: Path) -> None:
     """What a job's process does; its failure is in the run's folder already, the log gets it as well."""
     from core import worker
 
+    store.get_run(path.name)  # a folder that is no run is bad input: exit 2
     try:
         worker.execute(path)
     except UserError as error:

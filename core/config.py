@@ -88,8 +88,8 @@ class ModelConfig(Frozen):
     min_df: int = Field(2, ge=1, description="documents a word must occur in")
     bigrams: bool = False
     C: float = Field(1.0, gt=0, description="inverse strength of the SVM's regularisation")
-    hidden: int = Field(256, ge=0, le=16_384, description="units of the hidden layer; 0: none, a linear model")
-    dropout: float = Field(0.2, ge=0, lt=1, description="share of hidden units (or of words) left out in a step")
+    hidden: int = Field(0, ge=0, le=16_384, description="units of the hidden layer; 0: none, a linear model")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden units (or of words) left out in a step")
 
     @model_validator(mode="after")
     def _known(self) -> ModelConfig:
@@ -131,8 +131,8 @@ class TrainConfig(Frozen):
     """How `tfidf` is trained, and how thresholds are chosen for every model."""
 
     epochs: int = Field(20, ge=1, le=10_000, description="at most so many passes over the train part")
-    batch_size: int = Field(128, ge=1, description="documents in a step")
-    learning_rate: float = Field(1.0, gt=0, description="length of the first step; it falls linearly to 0")
+    batch_size: int = Field(64, ge=1, description="documents in a step")
+    learning_rate: float = Field(2.0, gt=0, description="length of the first step; it falls linearly to 0")
     weight_decay: float = Field(0.0, ge=0)
     patience: int = Field(5, ge=1, description="epochs without a better validation micro-F1 before training ends")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
@@ -160,23 +160,26 @@ class RunConfig(Frozen):
 Settings = TypeVar("Settings", bound=Frozen)
 
 
-def parse(kind: type[Settings], values: Mapping[str, Any] | str, *, where: str = "settings") -> Settings:
-    """Makes settings from a mapping or JSON text.
+def parse(kind: type[Settings], values: Mapping[str, Any] | str, *, where: str = "") -> Settings:
+    """Makes settings from a mapping or JSON text; `where` is the file or option that messages begin with.
 
     Raises:
         UserError: broken JSON (line and column), an unknown key (with the nearest), a value out of range.
     """
+    prefix = f"{where}: " if where else ""
     if isinstance(values, str):
         try:
             values = json.loads(values)
         except json.JSONDecodeError as error:
-            raise UserError(f"{where}: not JSON at line {error.lineno}, column {error.colno}: {error.msg}.") from None
+            raise UserError(f"{prefix}not JSON at line {error.lineno}, column {error.colno}: {error.msg}.") from None
     if not isinstance(values, Mapping):
-        raise UserError(f"{where}: expected an object with settings, found {type(values).__name__}.")
+        raise UserError(f"{prefix}expected an object with settings, found {type(values).__name__}.")
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{where}: {_in_words(kind, error)}") from None
+        raise UserError(prefix + _in_words(kind, error)) from None
+    except UserError as error:
+        raise UserError(f"{prefix}{error}") from None
 
 
 def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:

@@ -92,7 +92,7 @@ def test_train_sweep_report_and_delete_together():
         (["sweep", "--data", "synthetic", "--seeds", "0,one"], "whole numbers"),
         (["report", "../../etc"], "is no run id"),
         (["stop", "nothing"], "There is no run 'nothing'"),
-        (["data", "download", "pubmed"], "cannot be fetched"),
+        (["data", "download", "synthetic"], "cannot be fetched"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_2(words, said):
@@ -110,4 +110,4 @@ def test_a_damaged_run_does_not_stop_the_list():
     path = store.run_path("damaged")
     path.mkdir(parents=True)
     write_json(path / "config.json", {})
-    assert "status.json is missing" in answer("runs")["runs"][0]["problem"]
+    assert "config.json" in answer("runs")["runs"][0]["problem"]
