@@ -33,6 +33,7 @@ ADVANCED = {
 }
 BASIC = ("train.epochs", "train.batch_size", "train.learning_rate", "train.patience", "train.threshold", "train.device")
 LIVE_SHOWN = 12
+RUNS_SHOWN = 200
 NEXT_STEP = "Launch the same settings to start it anew."
 COMMANDS_SHOWN = 20
 
@@ -179,16 +180,11 @@ def form() -> list[RunConfig]:
         return []
 
 
-def launch_button(configs: list[RunConfig]) -> None:
+def launch_button(configs: list[RunConfig], runs: list[Run]) -> None:
     """Says what will be launched, with its commands, and draws the button."""
-    states = {run.config: run.state for run in store.list_runs() if run.state in (*LIVE, "finished")}
+    states = {run.config: run.state for run in runs if run.state in (*LIVE, "finished") and not run.problem}
     there = [states[config] for config in configs if config in states]
     new = len(configs) - len(there)
-    lines = [jobs.command_line(config) for config in configs[:COMMANDS_SHOWN]]
-    if len(configs) > COMMANDS_SHOWN:
-        lines.append(f"# and {len(configs) - COMMANDS_SHOWN} more")
-    if lines:
-        st.code("\n".join(lines), language="bash", wrap_lines=True, height=180 if len(lines) > 5 else "content")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             f"Launch {new} {'run' if new == 1 else 'runs'}",
@@ -221,9 +217,9 @@ def current_scores(run: Run) -> dict[str, Any]:
     """The last validation scores that the run's folder holds; empty if there are none yet."""
     try:
         if run.state == "finished":
-            return store.read_metrics(run).get("validation") or {}
+            return training.scores_in(store.read_metrics(run))
         history = store.read_history(run)
-        return (history[-1].get("validation") or {}) if history else {}
+        return training.scores_in(history[-1]) if history else {}
     except UserError:
         return {}
 
@@ -235,19 +231,18 @@ def choose_run(ids: list[str]) -> None:
 
 
 @st.fragment(run_every=1.0)
-def live() -> None:
-    """Queue, all runs and the chosen run, read anew from their folders every second."""
+def live(configs: list[RunConfig]) -> None:
+    """The launch button, the queue, all runs and the chosen run, read anew from their folders every second."""
     try:
         runs = store.list_runs()
     except UserError as error:
         st.error(plain(str(error)))
         return
+    launch_button(configs, runs)
     if not runs:
         st.info("No runs yet. Choose a data set, a model and a loss above, then press Launch.")
         return
-    queue(
-        sorted((run for run in runs if run.state in LIVE), key=lambda run: (run.state != "running", run.submitted or 0))
-    )
+    queue([run for run in runs if run.state in LIVE])
     table_of(runs)
     chosen(runs)
 
@@ -257,13 +252,13 @@ def queue(runs: list[Run]) -> None:
     st.subheader("Queue")
     if not runs:
         st.caption("Nothing is running or waiting.")
+    runs = sorted(runs, key=lambda run: (run.state != "running", run.submitted or 0))
     for run in runs[:LIVE_SHOWN]:
         with st.container(border=True):
             state, name, progress, age, action = st.columns([1.2, 3, 4, 2, 1.2], vertical_alignment="center")
         state.badge(run.state, color=training.STATE_COLOURS[run.state])
         name.text(f"{training.run_name(run)}\n{run.config.data.name if run.config else ''}")
-        phase = f"epoch {words}" if (words := training.epoch_words(run)) else run.progress.get("phase", "")
-        progress.progress(float(run.progress.get("fraction") or 0.0), text=phase or run.state)
+        progress.progress(training.fraction(run), text=plain(training.phase(run)))
         age.text(f"{training.run_age(run, now=time.time())} · {run.device}")
         action.button("Stop", key=f"stop-{run.id}", on_click=stop, args=(run.id,))
     if len(runs) > LIVE_SHOWN:
@@ -273,6 +268,9 @@ def queue(runs: list[Run]) -> None:
 def table_of(runs: list[Run]) -> None:
     """All runs, newest first; a click on a row chooses the run."""
     st.subheader("All runs")
+    if len(runs) > RUNS_SHOWN:
+        st.caption(f"The {RUNS_SHOWN} newest of {len(runs)} runs; the box below finds the others.")
+        runs = runs[:RUNS_SHOWN]
     scores = {run.id: current_scores(run) if run.state in LIVE else ended_scores(run) for run in runs}
     column = st.column_config
     st.dataframe(
@@ -337,6 +335,15 @@ def chosen(runs: list[Run]) -> None:
             st.json(run.config.model_dump(), expanded=False)
 
 
+def commands(configs: list[RunConfig]) -> None:
+    """The command line of each run."""
+    lines = [jobs.command_line(config) for config in configs[:COMMANDS_SHOWN]]
+    if len(configs) > COMMANDS_SHOWN:
+        lines.append(f"# and {len(configs) - COMMANDS_SHOWN} more")
+    if lines:
+        st.code("\n".join(lines), language="bash", wrap_lines=True, height=180 if len(lines) > 5 else "content")
+
+
 def wrong_run() -> None:
     """Says why the run of the URL cannot be shown."""
     if run_id := st.query_params.get("run"):
@@ -349,8 +356,9 @@ def wrong_run() -> None:
 def show() -> None:
     header("Training", "Choose what to train, launch it, and watch it. Runs go on when the browser is closed.")
     wrong_run()
-    launch_button(form())
-    live()
+    configs = form()
+    commands(configs)
+    live(configs)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from core.labels import Borders
 from core.store import Predictions, Run
 from pages import corpus_of, header, link, plain
 
+NEEDED = ("labels", "counts", "borders", "threshold", "threshold_rule", "fingerprint", "command", "versions", "seconds")
 LABELS_SHOWN = 500
 PAIRS_SHOWN = 200
 PAIRS_KEPT = 20_000
@@ -32,7 +33,13 @@ BY_VERSION: dict[Any, Callable[[Any], Any]] = {Run: version}
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_VERSION)
 def metrics_of(run: Run) -> dict[str, Any]:
-    return store.read_metrics(run)
+    metrics = store.read_metrics(run)
+    if missing := [key for key in NEEDED if key not in metrics]:
+        raise UserError(
+            f"{run.id}: metrics.json does not hold {', '.join(missing)}: an older version wrote it, or it is "
+            "damaged. Delete the run and train it again."
+        )
+    return metrics
 
 
 @st.cache_resource(max_entries=12, show_spinner="Reading predictions", hash_funcs=BY_VERSION)

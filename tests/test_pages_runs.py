@@ -119,7 +119,9 @@ def test_training_draws_the_curves_of_the_run_in_the_address(filled: Path) -> No
 
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_training_shows_a_live_run_with_a_stop_button(filled: Path, live_locks: list[int], state: str) -> None:
-    progress = {"phase": "training", "fraction": 0.4, "epoch": 2, "epochs": 3} if state == "running" else {}
+    progress = (
+        {"phase": "training", "fraction": 0.4, "epoch": 2, "epochs": 3} if state == "running" else {"fraction": "?"}
+    )
     path = in_state(filled, state, progress=progress, started=time.time() - 30)
     live_locks.append(try_lock(store.alive_lock(path)) or 0)
     page = open_page("launcher")
@@ -210,6 +212,19 @@ def test_stop_ends_a_queued_run(cache: Path) -> None:
     assert shown_states(page) == ["stopped", "stopped"]
 
 
+def test_a_stopped_run_can_be_launched_again_at_once(filled: Path) -> None:
+    path = run_of(filled, "tfidf")
+    query = {f"synthetic_{key}": str(value) for key, value in (("documents", 400), ("labels", 12))}
+    page = open_page("launcher", data="synthetic", **query)
+    page.get_by_key("losses").set_value(["db"])
+    page.number_input(key="set.train.epochs").set_value(3)
+    page.number_input(key="set.model.hidden").set_value(0).run()
+    assert page.button(key="launch").disabled
+    write_json(path / "status.json", {**read(path / "status.json"), "state": "stopped"})
+    page.run()
+    assert not page.button(key="launch").disabled
+
+
 # Results
 
 
@@ -251,6 +266,16 @@ def test_a_damaged_run_hides_no_other_in_any_view(filled: Path, view: str) -> No
     assert len(page.warning) == 1
     assert damaged.name in said(page.warning)
     assert run_of(filled, "tfidf").name in [*page.multiselect(key="runs").options]
+
+
+def test_a_run_of_another_version_is_named_and_left_out(filled: Path) -> None:
+    path = run_of(filled, "svm")
+    metrics = read(path / "metrics.json")
+    del metrics["borders"]
+    write_json(path / "metrics.json", metrics)
+    page = open_page("results")
+    assert len(page.dataframe[0].value) == 1
+    assert "does not hold borders" in said(page.warning)
 
 
 def test_predictions_cut_in_half_leave_the_tables(filled: Path) -> None:

@@ -60,6 +60,24 @@ def epoch_words(run: Run) -> str:
     return f"{epoch} of {epochs}" if epoch is not None and epochs is not None else ""
 
 
+def phase(run: Run) -> str:
+    """What a live run is doing: its epoch while it trains, else the phase it reports."""
+    words = epoch_words(run)
+    return f"epoch {words}" if words else str(run.progress.get("phase") or run.state)
+
+
+def fraction(run: Run) -> float:
+    """How much of a run is done, 0..1; 0 if its folder does not say."""
+    done = run.progress.get("fraction")
+    return min(max(float(done), 0.0), 1.0) if isinstance(done, int | float) else 0.0
+
+
+def scores_in(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The validation scores of a history entry or of a run's metrics; empty if it holds none."""
+    scores = entry.get("validation")
+    return scores if isinstance(scores, dict) else {}
+
+
 def run_table(runs: Iterable[Run], scores: Mapping[str, Mapping[str, Any]], *, now: float) -> pd.DataFrame:
     """One row per run, in the given order.
 
@@ -82,7 +100,7 @@ def run_table(runs: Iterable[Run], scores: Mapping[str, Mapping[str, Any]], *, n
                 "loss": config.loss.name if config and config.loss else "",
                 "seed": config.seed if config else None,
                 "data": f"{config.data.name} {config.data.split}" if config else "",
-                "progress": float(run.progress.get("fraction") or 0.0),
+                "progress": fraction(run),
                 "epoch": epoch_words(run),
                 "micro": _percent(every.get("micro_f1")),
                 "macro": _percent(every.get("macro_f1")),
@@ -102,7 +120,7 @@ def score_frame(history: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         for entry in history
         if "epoch" in entry
         for group in SERIES
-        if (scores := (entry.get("validation") or {}).get(group))
+        if (scores := scores_in(entry).get(group))
     ]
     return pd.DataFrame(rows, columns=["epoch", "series", *AVERAGES])
 
