@@ -18,6 +18,7 @@ import psutil
 
 from core import data, store
 from core.config import (
+    LOSS_CONSTANTS,
     LOSS_NAMES,
     MODEL_NAMES,
     PAPER_LOSSES,

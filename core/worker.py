@@ -35,6 +35,8 @@ REPORT_EVERY = 0.5
 """Seconds between two writes of the status while a run makes progress."""
 QUEUE_POLL = 0.2
 """Seconds between two looks at the queue."""
+THREADS = 1
+"""Of torch on the CPU: steps on sparse features are so small that a second thread makes them several times slower."""
 RESERVE = 65_536
 """Bytes set aside in the run folder, so that a full disk still leaves room to say that the disk is full."""
 
@@ -199,7 +201,7 @@ def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
             "source": corpus.source,
             "command": store.read_status(path).get("command", ""),
             "versions": _versions(),
-            "threads": os.cpu_count(),
+            "threads": THREADS,
             "seconds": round(time.monotonic() - began, 3),
         },
     )
@@ -236,6 +238,7 @@ def _fit_network(config: RunConfig, corpus: Corpus, features: Features, reporter
     assert config.loss is not None, "the config's own check"
     path, borders = reporter.path, labels.default_borders(len(corpus.labels))
     device = _torch_device(store.read_status(path)["device"])
+    torch.set_num_threads(THREADS)
     torch.manual_seed(config.seed)
     targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
     overrides = config.loss.overrides()
@@ -247,7 +250,13 @@ def _fit_network(config: RunConfig, corpus: Corpus, features: Features, reporter
     if (corpus.counts == 0).any():
         log.info("%d labels have no train document: they are left out of the loss", (corpus.counts == 0).sum())
     loss = losses.build_loss(
-        config.loss.name, corpus.counts, documents, setting=config.loss.setting, on_missing="mask", labels=corpus.labels, **overrides
+        config.loss.name,
+        corpus.counts,
+        documents,
+        setting=config.loss.setting,
+        on_missing="mask",
+        labels=corpus.labels,
+        **overrides,
     ).to(device)
     priors = torch.from_numpy(np.clip(corpus.counts, 0.5, documents - 0.5) / documents).float()
     network = TfidfNetwork(features["train"].shape[1], priors, config.model).to(device)

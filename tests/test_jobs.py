@@ -134,6 +134,12 @@ def test_a_split_without_validation_is_refused_before_anything_starts():
 def test_a_grid_holds_every_combination_once_and_one_loss_less_model():
     configs = jobs.grid(data="synthetic", models=["svm", "tfidf"], losses=["paper", "db"], seeds=[0, 1, 1])
     assert len(configs) == len({c.model_dump_json() for c in configs}) == 2 * (1 + 8)
+    tuned = jobs.grid(
+        data="synthetic", models=["svm", "tfidf"], losses=["bce", "db"], seeds=[0], changes=["loss.mu=0.5"]
+    )
+    assert [c.loss.mu if c.loss else "none" for c in tuned] == ["none", None, 0.5], "a constant goes where it is read"
+    with pytest.raises(UserError, match=r"Did you mean 'loss\.mu'"):
+        jobs.grid(data="synthetic", models=["tfidf"], losses=["db"], seeds=[0], changes=["loss.mus=0.5"])
     with pytest.raises(UserError, match="at least one loss"):
         jobs.grid(data="synthetic", models=["tfidf"], losses=[], seeds=[0])
     with pytest.raises(UserError, match="nothing to run"):
