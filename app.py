@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages import PAGES, page, show
+from pages import PAGES, STARTED, page, show
 
 
 def main(name: str = "") -> None:
@@ -14,8 +14,13 @@ def main(name: str = "") -> None:
         name: the page to show; empty for the one that the address asks for. A page's own file passes its name, for a
             server that has not run this file yet runs that file on a deep link.
     """
-    st.set_page_config(page_title="Tailscope", layout="wide", initial_sidebar_state=220)
+    st.set_page_config(layout="wide", initial_sidebar_state=220)
     chosen = st.navigation([page(one) for one in PAGES], expanded=True)
+    if not STARTED.is_set():
+        # A server's first run finds the folder pages/, and widgets in it would have other identities than later on.
+        STARTED.set()
+        st.rerun()
+    st.set_page_config(page_title=f"{PAGES[name] if name else chosen.title} · Tailscope")
     if name:
         show(name)
     else:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from threading import Event
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -23,6 +26,8 @@ PAGES = {
     "results": "Results",
 }
 """Every page's module, which is also its address, and its title; in the order of the menu."""
+STARTED = Event()
+"""Set from a server's first run on."""
 LABELS_OFFERED = 2000
 """Labels in one list to choose from."""
 
@@ -35,9 +40,18 @@ def page(name: str) -> StreamlitPage:
 def show(name: str) -> None:
     """Draws a page; what a person can put right is said in one sentence."""
     try:
+        refuse_endless_numbers()
         import_module(f"pages.{name}").show()
     except UserError as error:
         st.error(plain(str(error)))
+
+
+def refuse_endless_numbers() -> None:
+    """Stops an address with an infinite number, which no widget survives; other nonsense gives a widget's default."""
+    for key, value in st.query_params.items():
+        with suppress(ValueError):
+            if math.isinf(float(value)):
+                raise UserError(f"The address says {key}={value}: leave that out, or open the page from the menu.")
 
 
 def link(name: str, label: str = "", query: Mapping[str, str] | None = None) -> None:
@@ -111,10 +125,15 @@ def pick_label(title: str, key: str, names: Sequence[str], default: str | None) 
 def corpus_of(config: DataConfig) -> Corpus:
     """The data set, opened once for all sessions and again when its source changes; says what is done meanwhile."""
     place = next((source.place for source in data.available() if source.name == config.name), "")
-    changed = Path(place).stat().st_mtime_ns if place and Path(place).exists() else 0
-    return _corpus_of(config.model_dump_json(), place, changed)
+    return _corpus_of(config.model_dump_json(), _changes(Path(place)) if place else ())
+
+
+def _changes(path: Path) -> tuple[tuple[str, int], ...]:
+    """What tells that a source has changed: names and times of an archive, or of a folder and what lies in it."""
+    entries = [path, *sorted(path.iterdir())] if path.is_dir() else [path]
+    return tuple((str(entry), entry.stat().st_mtime_ns) for entry in entries if entry.exists())
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the data set")
-def _corpus_of(config: str, place: str, changed: int) -> Corpus:  # noqa: ARG001 - the place and its time are the key
+def _corpus_of(config: str, changes: tuple[tuple[str, int], ...]) -> Corpus:  # noqa: ARG001 - a part of the key
     return data.load(parse(DataConfig, config))

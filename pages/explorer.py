@@ -116,11 +116,11 @@ def group_metrics(rows: list[dict[str, Any]]) -> None:
     """Labels of each group, and the share of all label assignments that it owns."""
     for place, row in zip(st.columns(3), rows, strict=True):
         place.metric(
-            f"{row['group'].capitalize()} labels",
+            row["group"].capitalize(),
             f"{row['labels']:,}",
             help=f"{row['assignments']:,} times a train document carries one of these labels.",
         )
-        place.caption(f"{row['share_of_assignments']:.1%} of all assignments")
+        place.caption(f"labels with {row['share_of_assignments']:.1%} of all assignments")
 
 
 def pick_part(corpus: Corpus) -> str:
@@ -145,6 +145,9 @@ def heatmap(corpus: Corpus, part: str) -> None:
     """Which label comes with which; a click on a cell chooses its two labels below."""
     st.subheader("Labels that come together")
     most = min(40, len(corpus.labels))
+    if most < 2:
+        st.caption("There is only one label.")
+        return
     top = (
         st.slider("Most frequent labels", 2, most, min(20, most), key="top", bind="query-params") if most > 2 else most
     )
@@ -183,7 +186,8 @@ def documents(corpus: Corpus, part: str) -> None:
     if st.session_state.get("page", 1) > pages:
         st.session_state["page"] = pages
     number = int(rest.number_input(f"Page, of {pages:,}", 1, pages, key="page", bind="query-params"))
-    st.caption(plain(f"{len(rows):,} {part} documents carry {' and '.join(corpus.labels[c] for c in columns)}."))
+    carry = "document carries" if len(rows) == 1 else "documents carry"
+    st.caption(plain(f"{len(rows):,} {part} {carry} {' and '.join(corpus.labels[c] for c in columns)}."))
     if not len(rows):
         return
     shown = rows[(number - 1) * PAGE : number * PAGE]

@@ -72,7 +72,7 @@ def serving(cache: Path, **environment: str) -> Iterator[str]:
     finally:
         server.terminate()
         try:
-            server.wait(10)
+            server.wait(2)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
