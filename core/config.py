@@ -134,7 +134,7 @@ class TrainConfig(Frozen):
     batch_size: int = Field(64, ge=1, description="documents in a step")
     learning_rate: float = Field(2.0, gt=0, description="length of the first step; it falls linearly to 0")
     weight_decay: float = Field(0.0, ge=0)
-    patience: int = Field(5, ge=1, description="epochs without a better validation micro-F1 before training ends")
+    patience: int = Field(10, ge=1, description="epochs without a better validation micro-F1 before training ends")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     threshold: Literal["exact", "paper", "fixed"] = "exact"
 
