@@ -145,10 +145,9 @@ def load(config: DataConfig, *, progress: Report | None = None) -> Corpus:
     choose("data set", config.name, NAMES)
     choose("split", config.split, SPLITS)
     report = progress or (lambda *_: None)
-    place = cache_dir() / "data"
     try:
         if config.name == "synthetic":
-            source = "Built in: made on this machine from a seed"
+            path, source = None, "Built in: made on this machine from a seed"
             folder = _folder("synthetic", config.synthetic.model_dump())
         else:
             path = _find(config.name)
@@ -160,22 +159,13 @@ def load(config: DataConfig, *, progress: Report | None = None) -> Corpus:
                 corpus = _open_whole(folder, config, source)  # another process may have made it meanwhile
                 if corpus is None:
                     notes = (REMADE,) if folder.exists() else ()
-                    for leftover in (folder, *folder.parent.glob(f".{folder.name}.*")):
-                        shutil.rmtree(leftover, ignore_errors=True)
-                    with atomic_path(folder) as temporary:
-                        temporary.mkdir()
-                        if config.name == "synthetic":
-                            made = make_synthetic(config.synthetic)
-                            _write(temporary, label_names(config.synthetic), made, config.synthetic.documents, report)
-                        else:
-                            names, records = _reuters_records(config.name, path, report)
-                            _write(temporary, names, records, len(records), lambda words, x: report(words, 0.8 + x / 5))
+                    _prepare(folder, config, path, report)
                     corpus = _open(folder, config, source)
                     corpus = replace(corpus, notes=(*corpus.notes, *notes))
     except OSError as error:
         raise UserError(
-            f"The prepared copy of '{config.name}' cannot be kept in {place}: {error.strerror or error}. "
-            "Make room there, or name another folder in TAILSCOPE_CACHE."
+            f"The prepared copy of '{config.name}' cannot be kept in {cache_dir() / 'data'}: {error.strerror or error}."
+            " Make room there, or name another folder in TAILSCOPE_CACHE."
         ) from None
     report("ready", 1.0)
     return corpus
@@ -335,6 +325,20 @@ def _folder(name: str, source: Any) -> Path:
     return cache_dir() / "data" / f"{name}-{key}"
 
 
+def _prepare(folder: Path, config: DataConfig, path: Path | None, report: Report) -> None:
+    """Makes a prepared copy in place of a damaged one; removes what a killed process left. Call it under the lock."""
+    for leftover in (folder, *folder.parent.glob(f".{folder.name}.*")):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        if path is None:
+            made = make_synthetic(config.synthetic)
+            _write(temporary, label_names(config.synthetic), made, config.synthetic.documents, report)
+        else:
+            names, records = _reuters_records(config.name, path, report)
+            _write(temporary, names, records, len(records), lambda words, done: report(words, 0.8 + done / 5))
+
+
 def _write(folder: Path, names: Sequence[str], records: Iterable[Record], total: int, report: Report) -> None:
     columns = {name: column for column, name in enumerate(names)}
     offsets = {"titles": array("q", [0]), "bodies": array("q", [0])}
@@ -429,8 +433,8 @@ def _split(
     if sizes != REUTERS_SIZES.get(name, sizes):
         expected = "{:,} and {:,}".format(*REUTERS_SIZES[name])
         notes.append(
-            f"This copy of Reuters-21578 is not complete: it has {len(train):,} train and {len(test):,} test documents "
-            f"instead of {expected}. Its figures are not comparable with published ones."
+            f"This copy of Reuters-21578 has {len(train):,} train and {len(test):,} test documents instead of {expected}:"
+            " its figures are not comparable with published ones."
         )
     if split == "original":
         return {"train": train, "validation": train[:0], "test": test}, tuple(notes)
