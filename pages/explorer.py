@@ -50,7 +50,7 @@ def documents_with(corpus: Corpus, part: str, columns: tuple[int, ...]) -> Any:
 def show() -> None:
     header("Data set", "How long the tail is, which labels come together, and what the documents say.")
     corpus = corpus_of(pick_data())
-    st.caption(plain(f"Source: {corpus.source}."))
+    st.caption(plain(f"{corpus.source}."))
     overview(corpus)
     long_tail(corpus)
     part = pick_part(corpus)
@@ -73,7 +73,7 @@ def overview(corpus: Corpus) -> None:
         "Split original has none; split paper holds out 1,000 of Reuters.",
         "test": "Documents that scores are measured on, and nothing else.",
     }
-    row = st.columns([4, 5, 4, 3, 5, 4])
+    row = st.columns([4, 5, 4, 4, 5, 5])
     for place, (part, about) in zip(row, help_of.items(), strict=False):
         place.metric(f"{part.capitalize()} documents", f"{len(corpus.parts[part]):,}", help=about)
     row[3].metric("Labels", f"{len(corpus.labels):,}", help="Labels that a document can carry.")
@@ -84,7 +84,7 @@ def overview(corpus: Corpus) -> None:
     )
     row[5].metric(
         "Imbalance",
-        f"{train['max_ir'] or 0:,.0f} : 1",
+        f"{train['max_ir'] or 0:,.0f}:1",
         help="Train documents of the most frequent label for one of the rarest label that has any.",
     )
 

@@ -189,7 +189,9 @@ def labels_per_document(frame: pd.DataFrame) -> alt.LayerChart:
             scale=alt.Scale(domain=names),
             axis=alt.Axis(labelAngle=0, labelOverlap=True),
         ),
-        y=alt.Y("documents:Q", title="documents", axis=alt.Axis(format="~s", gridColor=GRID, tickCount=5, tickMinStep=1)),
+        y=alt.Y(
+            "documents:Q", title="documents", axis=alt.Axis(format="~s", gridColor=GRID, tickCount=5, tickMinStep=1)
+        ),
         tooltip=[
             alt.Tooltip("words:O", title="labels"),
             alt.Tooltip("documents:Q", format=",d"),
@@ -215,6 +217,9 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str]) -> alt.Chart:
     )
     cell = alt.selection_point(name=CELL, fields=["given", "label"], empty=False, clear=False)
     band = alt.Scale(domain=order, paddingInner=0.06)
+    few = len(order) <= 24
+    look: dict[str, Any] = {"labelOverlap": False, "ticks": False, "domain": False, "grid": False}
+    look["labelFontSize"] = 12 if few else 9
     return (
         alt.Chart(rows)
         .mark_rect(color=GROUP_COLOURS["head"], cornerRadius=1, strokeWidth=2.5, cursor="pointer")
@@ -224,22 +229,14 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str]) -> alt.Chart:
                 title="label i",
                 sort=order,
                 scale=band,
-                axis=alt.Axis(
-                    orient="top",
-                    labelAngle=-60,
-                    labelLimit=110,
-                    labelOverlap=False,
-                    ticks=False,
-                    domain=False,
-                    grid=False,
-                ),
+                axis=alt.Axis(orient="top", labelAngle=-60 if few else -90, labelLimit=110, **look),
             ),
             y=alt.Y(
                 "given:N",
                 title="given label j",
                 sort=order,
                 scale=band,
-                axis=alt.Axis(labelLimit=140, labelOverlap=False, ticks=False, domain=False, grid=False),
+                axis=alt.Axis(labelLimit=140, **look),
             ),
             opacity=alt.Opacity(
                 "p:Q",
@@ -257,7 +254,7 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str]) -> alt.Chart:
             ],
         )
         .add_params(cell)
-        .properties(height=max(220, 22 * len(order) + 90))
+        .properties(height=max(220, (22 if few else 14) * len(order) + 90))
     )
 
 

@@ -220,7 +220,7 @@ def by_logit(frame: pd.DataFrame, *, quantity: str, title: str) -> alt.Chart:
         quantity: a column of it; losses below `LEAST` are not drawn.
         title: of the vertical axis.
     """
-    shown, scale, ticks = frame, alt.Scale(domain=[0, 1]), [0, 0.25, 0.5, 0.75, 1]
+    shown, scale, ticks = frame, alt.Scale(domain=[0, 1]), [0, 0.2, 0.4, 0.6, 0.8, 1]
     if quantity == "value":
         shown = frame[frame["value"] >= LEAST]
         top = max(1.0, float(frame["value"].max()) if len(frame) else 1.0) * 1.3
