@@ -433,8 +433,8 @@ def _split(
     if sizes != REUTERS_SIZES.get(name, sizes):
         expected = "{:,} and {:,}".format(*REUTERS_SIZES[name])
         notes.append(
-            f"This copy of Reuters-21578 has {len(train):,} train and {len(test):,} test documents instead of {expected}:"
-            " its figures are not comparable with published ones."
+            f"This copy of Reuters-21578 has {len(train):,} train and {len(test):,} test documents instead of "
+            f"{expected}: its figures are not comparable with published ones."
         )
     if split == "original":
         return {"train": train, "validation": train[:0], "test": test}, tuple(notes)
