@@ -351,6 +351,8 @@ def show() -> None:
         st.info("No finished run matches these filters.")
         return
     view = st.segmented_control("Show", list(VIEWS), default="Tables", required=True, key="view", bind="query-params")
+    if len({metrics_of(run)["fingerprint"] for run in compared}) > 1:
+        st.warning("These runs were trained on different versions of the data set: their numbers do not compare.")
     VIEWS[view](compared)
 
 

@@ -300,6 +300,13 @@ def test_the_pair_of_the_address_lists_its_documents(filled: Path) -> None:
     assert len(page.error) == 1
 
 
+def test_runs_on_different_data_are_not_compared_in_silence(filled: Path) -> None:
+    assert not open_page("results").warning
+    path = run_of(filled, "svm")
+    write_json(path / "metrics.json", {**read(path / "metrics.json"), "fingerprint": "0" * 64})
+    assert "different versions of the data" in said(open_page("results").warning)
+
+
 def test_pairs_are_listed_without_the_data_set(filled: Path) -> None:
     path = run_of(filled, "tfidf")
     metrics = read(path / "metrics.json")

@@ -190,7 +190,7 @@ def _with_best(line: alt.Chart, history: Sequence[Mapping[str, Any]]) -> alt.Lay
         .mark_rule(strokeDash=[4, 4], color="gray")
         .encode(x=_epoch_axis(), tooltip=[alt.Tooltip("epoch:Q", title="best epoch so far")])
     )
-    return alt.LayerChart(layer=[line, rule], height=240)
+    return alt.LayerChart(layer=[line, rule], height=280)
 
 
 def _percent(fraction: float | None) -> float | None:
