@@ -327,7 +327,7 @@ def chosen(runs: list[Run]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(run.state, color=training.STATE_COLOURS[run.state])
         st.text(training.run_name(run))
-        if run.state == "finished":
+        if run.state == "finished" and not run.problem:
             link("results", query={"runs": run.id})
     if run.problem:
         st.error(plain(run.problem))
@@ -339,8 +339,10 @@ def chosen(runs: list[Run]) -> None:
             place.vega_lite_chart(spec, key=title, alt=f"{title} by epoch")
     elif run.config and run.config.model.name == "svm":
         st.caption("The SVM is not trained by epochs: it has no curves.")
-    else:
+    elif run.state in LIVE:
         st.caption("No epoch has ended yet: curves appear after the first.")
+    else:
+        st.caption("No epoch had ended: there are no curves.")
     with st.expander("Log, settings, command", expanded=run.state in ("failed", "lost")):
         st.code("\n".join(store.read_log(run)) or "The log is empty.", language=None, height=260)
         if run.config:

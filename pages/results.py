@@ -343,7 +343,9 @@ def show() -> None:
     wrong_address()
     finished = readable(store.list_runs())
     if not finished:
-        st.info("No run has finished yet. Launch one on the Training page: its scores appear here when it ends.")
+        st.info(
+            "There is no finished run to show. Launch one on the Training page: its scores appear here when it ends."
+        )
         link("launcher")
         return
     compared = pick(finished)

@@ -230,7 +230,7 @@ def test_a_stopped_run_can_be_launched_again_at_once(filled: Path) -> None:
 
 def test_results_without_runs_leads_to_training(cache: Path) -> None:
     page = open_page("results")
-    assert "No run has finished yet" in words(page)
+    assert "There is no finished run to show" in words(page)
     assert not page.dataframe
 
 
