@@ -122,6 +122,11 @@ def pick_label(title: str, key: str, names: Sequence[str], default: str | None) 
     return st.selectbox(title, offered, index, key=key, bind="query-params", placeholder="any label")
 
 
+def why_first() -> str:
+    """Which data set is shown first and why, in one sentence."""
+    return f"{data.why_default().partition('. ')[0].rstrip('.')}."
+
+
 def corpus_of(config: DataConfig) -> Corpus:
     """The data set, opened once for all sessions and again when its source changes; says what is done meanwhile."""
     place = next((source.place for source in data.available() if source.name == config.name), "")

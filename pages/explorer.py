@@ -6,12 +6,12 @@ from typing import Any
 
 import streamlit as st
 
-from core import labels
+from core import data, labels
 from core.config import UserError
 from core.data import Corpus
 from core.figures import data as figures
 from core.labels import Borders
-from pages import corpus_of, header, pick_data, pick_label, plain
+from pages import corpus_of, header, pick_data, pick_label, plain, why_first
 
 PAGE = 50
 """Documents shown at once."""
@@ -50,7 +50,8 @@ def documents_with(corpus: Corpus, part: str, columns: tuple[int, ...]) -> Any:
 def show() -> None:
     header("Data set", "How long the tail is, which labels come together, and what the documents say.")
     corpus = corpus_of(pick_data())
-    st.caption(plain(f"{corpus.source}."))
+    why = why_first() if corpus.name == "synthetic" == data.default_name() else ""
+    st.caption(plain(f"{corpus.source}. {why}"))
     overview(corpus)
     long_tail(corpus)
     part = pick_part(corpus)

@@ -9,7 +9,7 @@ import streamlit as st
 from core import data, store
 from core.config import UserError
 from core.data import Source
-from pages import header, link, plain
+from pages import header, link, plain, why_first
 
 TITLES = {"reuters": "Reuters-21578", "reuters-nltk": "Reuters-21578, NLTK layout", "synthetic": "Synthetic"}
 STEPS = (
@@ -38,7 +38,7 @@ def show() -> None:
         st.subheader("Data")
         for source in data.available():
             data_set(source)
-        st.caption(plain(data.why_default()))
+        st.caption(plain(why_first()))
         st.subheader("Runs")
         runs()
 

@@ -116,6 +116,12 @@ def test_a_failed_download_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
 # Explorer
 
 
+def test_without_real_data_the_synthetic_set_is_shown_with_the_reason() -> None:
+    page = open_page("explorer", synthetic_documents="400", synthetic_labels="30")
+    assert page.selectbox(key="data").value == "synthetic"
+    assert "because Reuters-21578 was not found." in words(page)
+
+
 def test_explorer_shows_the_size_in_the_address() -> None:
     page = open_page("explorer", **SMALL)
     shown = figures(page)
