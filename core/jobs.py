@@ -88,7 +88,7 @@ def grid(
 
 
 def _concerns(loss: str | None, change: str) -> bool:
-    """Whether a change of a grid is meant for this loss: a constant of one loss is left out where another is trained."""
+    """Whether a change of a grid is meant for this loss: a constant of one loss is left out of the others."""
     constant = change.partition("=")[0].strip().removeprefix("loss.")
     if change.strip().startswith("loss.") and any(constant in known for known in LOSS_CONSTANTS.values()):
         return loss is not None and constant in LOSS_CONSTANTS[loss]

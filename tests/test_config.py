@@ -79,7 +79,7 @@ def test_every_setting_can_be_named():
 
 
 def test_choose_lists_the_names():
-    with pytest.raises(UserError, match="no loss named 'cbb'. Did you mean 'cb'"):
+    with pytest.raises(UserError, match=r"no loss named 'cbb'\. Did you mean 'cb'"):
         choose("loss", "cbb", LOSS_NAMES)
 
 

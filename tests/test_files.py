@@ -32,10 +32,14 @@ def test_a_reader_during_writes_never_sees_a_torn_file(tmp_path):
 def test_nothing_stays_behind_when_writing_fails(tmp_path):
     with pytest.raises(ValueError, match="Out of range"):
         write_json(tmp_path / "a.json", {"x": float("nan")})
-    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "folder") as temporary:
+
+    def fail(temporary):
         temporary.mkdir()
         temporary.joinpath("half").write_text("half")
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "folder") as temporary:
+        fail(temporary)
     assert list(tmp_path.iterdir()) == []
 
 

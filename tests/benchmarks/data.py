@@ -1,4 +1,4 @@
-"""Seconds and memory of loading: `python tests/benchmarks/data.py [--large]`.
+"""Seconds and memory of loading: `python -m tests.benchmarks.data [--large]`.
 
 Measures in fresh processes with a fresh cache: first read (parse, prepare, open), later load, and the whole process
 from the start of Python to the loaded corpus. `--large` adds a synthetic corpus of PubMed's size (500 MB of disk).

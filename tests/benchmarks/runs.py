@@ -1,7 +1,7 @@
-"""Times whole runs on Reuters as a person starts them: `python tests/benchmarks/runs.py [seed ...]`.
+"""Times whole runs on Reuters as a person starts them: `python -m tests.benchmarks.runs [seed ...]`.
 
-Prints, for the SVM and the eight losses, the seconds of the worker's process (start of Python included), its peak memory
-and the test scores; needs Reuters-21578 in a folder of TAILSCOPE_DATA. Uses a cache of its own, so that nothing is reused.
+Prints, for the SVM and the eight losses, the seconds of the worker's process (start of Python included), its peak
+memory and the test scores; needs Reuters-21578 in a folder of TAILSCOPE_DATA. Its cache is its own: nothing is reused.
 """
 
 from __future__ import annotations
