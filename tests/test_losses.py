@@ -537,6 +537,172 @@ def test_every_constant_that_a_preset_reads_changes_its_loss(name: str) -> None:
         assert double(name, **{key: None})(logits, targets) == usual
 
 
+def test_second_derivatives_and_retained_graphs() -> None:
+    logits, targets = batch()
+    for name in NAMES:
+        loss = double(name)
+        assert torch.autograd.gradgradcheck(lambda z: loss(z, targets), logits.clone().requires_grad_())  # noqa: B023
+    leaf = logits.clone().requires_grad_()
+    value = loss(leaf, targets)
+    once, twice = (torch.autograd.grad(value, leaf, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(once, twice)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_closed_form_is_the_composition(name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losses.long_tail, "TILE", 8)  # two documents in a tile
+    logits, targets = batch(7, dtype)
+    for options in ({}, {"reweight_negatives": False}) if name in WEIGHTED else ({},):
+        for reduction in ("none", "sum"):
+            loss = build_loss(name, COUNTS, DOCUMENTS, reduction=reduction, **options).to(dtype)
+            leaf = logits.clone().requires_grad_()
+            composed = loss.compose(leaf, targets)
+            torch.testing.assert_close(loss(logits, targets), composed)
+            composed.sum().backward()
+            torch.testing.assert_close(gradient_of(loss, logits, targets), leaf.grad)
+
+
+# Index pairs and blocks of labels ------------------------------------------------------------------------------------
+
+
+@LAW
+@given(problems(), st.sampled_from(NAMES), st.randoms(use_true_random=False))
+def test_index_pairs_in_any_order_are_the_targets(
+    problem: tuple[Tensor, int, Tensor, Tensor], name: str, random: Any
+) -> None:
+    counts, documents, logits, targets = problem
+    pairs = targets.nonzero().tolist()
+    pairs += pairs[:2]  # a pair named twice counts once
+    random.shuffle(pairs)
+    rows, labels = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
+    loss = double(name, counts, documents, reduction="none")
+    assert torch.equal(loss(logits, (rows.int(), labels.int())), loss(logits, targets))
+    pairs_gradient = gradient_of(loss, logits, (rows, labels))  # type: ignore[arg-type]
+    assert torch.equal(pairs_gradient, gradient_of(loss, logits, targets))
+
+
+def test_index_pairs_under_mask_compile_and_vmap() -> None:
+    logits, targets = batch()
+    pairs = targets.nonzero(as_tuple=True)
+    for counts in (COUNTS, [700, 90, 0, 1]):
+        loss = double("db", counts, on_missing="mask")
+        assert torch.equal(loss(logits, pairs), loss(logits, targets))
+    loss = double("db")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(compiled(logits, pairs), loss(logits, targets))
+    several = torch.stack([logits, -logits])
+    mapped = torch.func.vmap(loss, in_dims=(0, None))(several, pairs)
+    torch.testing.assert_close(mapped, torch.stack([loss(z, targets) for z in several]))
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "sentence"),
+    [
+        ([0, 6], [0, 0], "Row 6, label 0 is not in targets of 6 documents and 4 labels"),
+        ([0, -1], [0, 0], "Row -1, label 0"),
+        ([0, 0], [0, 4], "Row 0, label 4"),
+        ([0, 0], [0], r"Index pairs are \(2,\) int64 and \(1,\) int64: rows and labels must be two lists"),
+        ([[0]], [[0]], r"Index pairs are \(1, 1\)"),
+        ([0.0], [0], "float32 and"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_refused(rows: Any, labels: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        double("db")(batch()[0], (torch.tensor(rows), torch.tensor(labels)))
+
+
+def wide_problem(documents: int = 9, size: int = 50) -> tuple[Tensor, Tensor, Tensor]:
+    """Features (B, 8), targets (B, 50) with a label-less document, and counts of a long tail."""
+    torch.manual_seed(5)
+    targets = torch.rand(documents, size) < 0.06
+    targets[2] = False
+    return torch.randn(documents, 8), targets, (800 / torch.arange(1, size + 1)).long().clamp_min(2)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "mean_over_documents"])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_blocks_of_labels_give_the_gradients_of_the_plain_path(name: str, bias: bool, reduction: str) -> None:
+    features, targets, counts = wide_problem()
+    for block, missing in ((None, False), (7, False), (50, False), (7, True)):
+        loss = build_loss(
+            name, counts * (counts % 3 > 0 if missing else 1), 1000, reduction=reduction, on_missing="mask"
+        )
+        layer = losses.LinearLoss(8, loss, bias=bias, block=block)
+        plain = copy.deepcopy(layer)
+        wanted, x, y = [*plain.parameters()], features.clone().requires_grad_(), features.clone().requires_grad_()
+        expected = loss(plain.logits(x), targets)
+        for kind in (targets, targets.float(), targets.nonzero(as_tuple=True)):
+            torch.testing.assert_close(layer(y, kind), expected, rtol=1e-5, atol=0)
+        (expected * 3).backward()
+        (layer(y, targets) * 3).backward()
+        pairs = [(y.grad, x.grad), *((a.grad, b.grad) for a, b in zip(layer.parameters(), wanted, strict=True))]
+        for mine, other in pairs:
+            torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6 * float(other.abs().max()))
+
+
+def test_a_linear_loss_is_a_linear_layer_with_a_loss() -> None:
+    features, targets, counts = wide_problem()
+    loss = build_loss("db", counts, 1000)
+    layer = losses.LinearLoss(8, loss, block=16)
+    assert [*layer.state_dict()] == [*nn.Linear(8, 50).state_dict()]
+    value = layer(features, targets)
+    once = torch.autograd.grad(value, [layer.weight, layer.bias], retain_graph=True)
+    for first, second in zip(once, torch.autograd.grad(value, [layer.weight, layer.bias]), strict=True):
+        assert torch.equal(first, second)
+    layer.weight.requires_grad_(False)
+    layer(features, targets).backward()
+    assert layer.weight.grad is None
+    with torch.no_grad():
+        assert not layer(features, targets).requires_grad
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        torch.autograd.grad(layer(features, targets), layer.bias, create_graph=True)
+    empty = layer(features[:0], targets[:0])
+    empty.backward()
+    assert empty == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_linear_loss_of_few_bits_multiplies_in_them_and_adds_in_float32(dtype: torch.dtype) -> None:
+    features, targets, counts = wide_problem()
+    layer = losses.LinearLoss(8, build_loss("db", counts, 1000), block=16)
+    exact = layer(features, targets)
+    with torch.autocast("cpu", dtype):
+        value, plain = layer(features, targets), layer.loss(layer.logits(features), targets)
+    assert value.dtype is torch.float32
+    torch.testing.assert_close(value, plain, rtol=1e-3, atol=0)
+    torch.testing.assert_close(value, exact, rtol=2e-2, atol=0)
+    value.backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.dtype is torch.float32
+    short = copy.deepcopy(layer).to(dtype)
+    leaf = features.to(dtype).requires_grad_()
+    short(leaf, targets).backward()
+    assert leaf.grad is not None
+    assert leaf.grad.dtype is dtype
+
+
+def test_a_linear_loss_says_what_it_cannot_do() -> None:
+    features, targets, counts = wide_problem()
+    loss = build_loss("db", counts, 1000)
+    with pytest.raises(ValueError, match="reduction='none' would hold one loss for each logit"):
+        losses.LinearLoss(8, build_loss("db", counts, 1000, reduction="none"))
+    with pytest.raises(ValueError, match="block is 0"):
+        losses.LinearLoss(8, loss, block=0)
+    with pytest.raises(ValueError, match=r"BCELoss needs all logits"):
+        losses.LinearLoss(8, nn.BCELoss())  # type: ignore[arg-type]
+    layer = losses.LinearLoss(8, loss)
+    with pytest.raises(ValueError, match=r"Features are \(9, 7\) and the weight \(50, 8\)"):
+        layer(features[:, :7], targets)
+    with pytest.raises(ValueError, match=r"Targets are \(9, 49\): they must be \(9, 50\)"):
+        layer(features, targets[:, :49])
+    with pytest.raises(ValueError, match=r"targets\[0, 3\] is 2"):
+        layer(features, torch.tensor([0.0, 0, 0, 2]).repeat(9, 13)[:, :50])
+
+
 # The two constants that depend on the data ---------------------------------------------------------------------------
 
 
@@ -634,6 +800,9 @@ def test_bad_arguments_are_named_with_the_way_out(change: dict[str, Any], senten
 def test_shapes_that_do_not_fit_are_refused(logits: tuple[int, ...], targets: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"Logits are \(.*\) and targets \(.*\): both must be \(documents, 4\)"):
         double("db")(torch.zeros(logits), torch.zeros(targets))
+    if logits != (3, 4):
+        with pytest.raises(ValueError, match=r"Logits are \(.*\): with index pairs they must be \(documents, 4\)"):
+            double("db")(torch.zeros(logits or (4,)), (torch.tensor([0]), torch.tensor([0])))
 
 
 def test_names_are_those_of_the_settings() -> None:

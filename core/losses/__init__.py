@@ -1,0 +1,46 @@
+"""Losses for long-tailed labels: eight of one paper and the form it was released in, as presets of one equation.
+
+Source: Huang, Giledereli, Köksal, Özgür, Ozkirimli: Balancing Methods for Multi-label Text Classification with
+Long-Tailed Class Distribution, EMNLP 2021. For document k and label i
+
+    loss_ki = scale · w_ki · d_ki · m_ki · (-log p_t),    p_t = sigmoid(s_ki)
+
+    s_ki    signed margin       u on positives, -neg_scale · u on negatives, u = logit - shift_i
+    m_ki    modulating factor   alpha_t (1 - p_t)^gamma
+    w_ki    weight              1, class-balanced (by label) or rebalanced (by label and document)
+    d_ki    negative damping    1 / neg_scale on negatives, 1 on positives
+
+Shift, weights and damping are for training alone: the score of a label is the sigmoid of its raw logit. This folder
+needs nothing but torch.
+
+    loss = build_loss("db", counts, documents)      # training documents of each label, training documents in all
+    loss(logits, targets).backward()                # (B, L) and (B, L), or (B, L) and the (rows, labels) of the ones
+"""
+
+from .arguments import Numbers
+from .curves import loss_curve, weight_by_label
+from .linear import LinearLoss
+from .long_tail import LongTailLoss, Reduction, Targets
+from .presets import LOSSES, OnMissing, Preset, Setting, build_loss, constants
+from .weights import auto_mu, class_balanced_weight, logit_shift, modulating_factor, rebalance_weight
+
+__all__ = [
+    "LOSSES",
+    "LinearLoss",
+    "LongTailLoss",
+    "Numbers",
+    "OnMissing",
+    "Preset",
+    "Reduction",
+    "Setting",
+    "Targets",
+    "auto_mu",
+    "build_loss",
+    "class_balanced_weight",
+    "constants",
+    "logit_shift",
+    "loss_curve",
+    "modulating_factor",
+    "rebalance_weight",
+    "weight_by_label",
+]

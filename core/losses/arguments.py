@@ -1,0 +1,96 @@
+"""What the losses are told, looked at before it is used."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Numbers = Iterable[float]  # a list, a tensor, a NumPy array
+
+
+def find_positives(targets: Tensor, pairs: bool = False) -> Any:
+    """Where targets (B, L) are 1: bool (B, L), or the rows and the labels, sorted by row.
+
+    Raises:
+        ValueError: a target other than 0 and 1.
+    """
+    positive = targets.nonzero(as_tuple=True) if pairs else targets.bool()
+    if targets.dtype is not torch.bool and not torch.compiler.is_compiling():
+        wrong = targets[positive] != 1
+        if wrong.any():
+            place = (targets.bool() & (targets != 1)).nonzero()[0].tolist()
+            raise ValueError(f"targets{place} is {targets[tuple(place)].item()}: targets are 0 or 1.")
+    return positive
+
+
+def find_pairs(rows: Tensor, labels: Tensor, documents: int, size: int) -> tuple[Tensor, Tensor]:
+    """Index pairs, sorted by row and each of them once.
+
+    Raises:
+        ValueError: lists that are not of one length, or not of whole numbers; a pair outside (documents, size).
+    """
+    whole = not any(t.is_floating_point() or t.is_complex() or t.dtype is torch.bool for t in (rows, labels))
+    if rows.ndim != 1 or rows.shape != labels.shape or not whole:
+        kinds = " and ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in (rows, labels))
+        raise ValueError(f"Index pairs are {kinds}: rows and labels must be two lists of whole numbers, both (A,).")
+    outside = (rows < 0) | (rows >= documents) | (labels < 0) | (labels >= size)
+    if outside.any():
+        row, label = int(rows[outside][0]), int(labels[outside][0])
+        raise ValueError(f"Row {row}, label {label} is not in targets of {documents} documents and {size} labels.")
+    flat = torch.unique(rows.long() * size + labels.long())
+    return flat // size, flat % size
+
+
+def check_counts(counts: Numbers, documents: int, labels: Sequence[str] | None = None) -> Tensor:
+    """Counts as float64 (L,), if they are whole, not negative and not above `documents`."""
+    n = to_float64(counts)
+    if n.ndim != 1 or len(n) == 0:
+        raise ValueError(f"counts have shape {tuple(n.shape)}: one number for each label is needed, (L,).")
+    if labels is not None and len(labels) != len(n):
+        raise ValueError(f"There are {len(labels)} label names, but {len(n)} counts.")
+    if not documents >= 1 or documents % 1:
+        raise ValueError(f"documents is {documents}: it is the number of training documents, a whole number above 0.")
+    wrong = ~(n >= 0) | (n % 1 != 0)
+    if wrong.any():
+        raise ValueError(
+            f"counts is {n[wrong][0].item():g} for {name_columns(wrong, labels)}: "
+            "counts are numbers of training documents, whole and not negative."
+        )
+    if (n > documents).any():
+        raise ValueError(
+            f"documents is {documents}, but counts go up to {n.max().item():.0f}, "
+            f"for {name_columns(n > documents, labels)}: did you pass the number of batches? "
+            "Pass the training documents, and count a label once in each."
+        )
+    return n
+
+
+def name_columns(chosen: Tensor, labels: Sequence[str] | None) -> str:
+    """The first five columns where `chosen` is true, by name where there are names."""
+    columns: list[int] = chosen.nonzero().squeeze(1).tolist()
+    words = [f"column {i}" if labels is None else f"'{labels[i]}' (column {i})" for i in columns[:5]]
+    return ", ".join(words) + (f" and {len(columns) - 5} more" if len(columns) > 5 else "")
+
+
+def to_float64(values: Any) -> Tensor:
+    """Numbers as a float64 tensor on the CPU."""
+    if isinstance(values, Tensor):
+        return values.detach().to("cpu", torch.float64)
+    try:
+        return torch.tensor(values.tolist() if hasattr(values, "tolist") else list(values), dtype=torch.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"Expected a list of numbers, for labels in column order; found {values!r:.80}.") from None
+
+
+def choose(kind: str, name: str, names: Iterable[str]) -> str:
+    """Returns `name` if it is one of `names`; raises ValueError with the nearest and the whole list otherwise."""
+    names = list(names)
+    if name in names:
+        return name
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    raise ValueError(f"There is no {kind} '{name}'.{hint} Choose one of: {', '.join(names)}.")

@@ -1,0 +1,280 @@
+"""The equation as a module, and its gradient in closed form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from .arguments import find_pairs, find_positives
+from .weights import class_balanced_weight, logit_shift, modulating_factor, rebalance_weight
+
+Reduction = Literal["mean", "sum", "none", "mean_over_documents"]
+Targets = Tensor | tuple[Tensor, Tensor]  # (B, L) of 0 and 1, or the rows (A,) and labels (A,) of the ones
+TILE = 2**17  # elements that one thread works on at a time: a few copies of them fit in its cache
+
+
+class LongTailLoss(nn.Module):
+    """The equation at the head of this package; with the defaults every slot is empty: binary cross-entropy.
+
+    Made by `build_loss`, which checks its arguments. The buffers follow `.to()`; they are float64 after `.double()` and
+    never less than float32, in which logits of fewer bits are computed as well, autocast or not.
+    """
+
+    counts: Tensor
+    shift: Tensor
+    label_weight: Tensor
+    kept: Tensor | None
+
+    def __init__(
+        self,
+        counts: Tensor,
+        documents: int,
+        *,
+        scale: float = 1.0,
+        gamma: float = 0.0,
+        focal_alpha: float | None = None,
+        cb_beta: float | None = None,
+        alpha: float = 0.0,
+        beta: float = 0.0,
+        mu: float | None = None,
+        reweight_negatives: bool | float = True,
+        kappa: float = 0.0,
+        neg_scale: float = 1.0,
+        damped: bool = False,
+        reduction: Reduction = "mean",
+        kept: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.size, self.reduction = len(counts), reduction
+        self.gamma, self.kappa, self.neg_scale = gamma, kappa, neg_scale
+        self.alpha, self.beta, self.mu, self.reweight_negatives = alpha, beta, mu, reweight_negatives
+        self.on_positives = scale * (1 if focal_alpha is None else focal_alpha)
+        self.on_negatives = scale * (1 if focal_alpha is None else 1 - focal_alpha) / (neg_scale if damped else 1)
+        counts = counts.double() if kept is None else counts.double()[kept]
+        weight = torch.ones((), dtype=torch.float64) if cb_beta is None else class_balanced_weight(counts, cb_beta)
+        self._exact = {"counts": counts, "label_weight": weight, "shift": logit_shift(counts, documents, kappa)}
+        for name, values in self._exact.items():
+            self.register_buffer(name, values.float(), persistent=False)
+        self.register_buffer("kept", kept, persistent=False)
+
+    def forward(self, logits: Tensor, targets: Targets) -> Tensor:
+        """The loss of logits (B, L) with targets; a single document (L,) will do.
+
+        Targets are (B, L), 0 or 1 in any dtype, or the index pairs of the ones: rows (A,) and labels (A,) in any order,
+        where a pair named twice counts once. They are checked, at the price of a synchronisation on a GPU, unless the
+        call is being compiled. The gradient is computed in closed form together with the loss; what is being compiled,
+        vectorised by `torch.func` or differentiated twice takes a composition of torch operations.
+
+        Raises:
+            ValueError: shapes that do not fit, a target other than 0 and 1, a pair outside (B, L).
+        """
+        shape = logits.shape
+        fits = logits.ndim > 0 and shape[-1] == self.size
+        if isinstance(targets, Tensor):
+            if not fits or shape != targets.shape:
+                shapes = f"{tuple(shape)} and targets {tuple(targets.shape)}"
+                raise ValueError(f"Logits are {shapes}: both must be (documents, {self.size}).")
+        elif not fits or logits.ndim != 2:
+            raise ValueError(f"Logits are {tuple(shape)}: with index pairs they must be (documents, {self.size}).")
+        pair = self.narrow(targets, len(logits) if logits.ndim else 0)
+        if self.kept is not None:
+            logits = logits.index_select(-1, self.kept)
+        with torch.autocast(logits.device.type, enabled=False):
+            if torch.compiler.is_compiling():
+                loss = self.compose(logits, *pair)
+            else:
+                loss = _ClosedForm.apply(self, logits, *pair)[0]
+        if self.reduction == "none" and self.kept is not None:
+            return loss.new_zeros(shape).index_copy(-1, self.kept, loss)
+        return loss / self.elements(logits.shape) if self.reduction.startswith("mean") else loss
+
+    def narrow(self, targets: Targets, rows: int) -> tuple[Tensor, Tensor | None]:
+        """Targets without the labels that are left out: (dense, None), or checked rows and labels, sorted by row."""
+        if isinstance(targets, Tensor):
+            if self.kept is None:
+                return targets, None
+            return find_positives(targets).index_select(-1, self.kept), None
+        row, label = targets
+        if not torch.compiler.is_compiling():
+            row, label = find_pairs(row.to(self.counts.device), label.to(self.counts.device), rows, self.size)
+        if self.kept is None:
+            return row, label
+        place = torch.full((self.size,), -1, device=label.device)
+        place[self.kept] = torch.arange(len(self.kept), device=label.device)
+        label = place[label]
+        return row[label >= 0], label[label >= 0]
+
+    def narrow_pairs(self, targets: Targets, rows: int) -> tuple[Tensor, Tensor]:
+        """Checked rows and labels of the targets without the labels that are left out."""
+        first, second = self.narrow(targets, rows)
+        return find_positives(first, pairs=True) if second is None else (first, second)
+
+    def elements(self, shape: torch.Size) -> int:
+        """What a sum over `shape` is divided by under `reduction`."""
+        if self.reduction == "mean":
+            return max(1, shape.numel())
+        return max(1, shape.numel() // shape[-1]) if self.reduction == "mean_over_documents" else 1
+
+    def compose(self, logits: Tensor, targets: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The loss as a composition of torch operations: elements (B, L), or their sum where anything is reduced.
+
+        Args:
+            logits: (B, L).
+            targets: (B, L), or the rows of index pairs.
+            labels: the labels of index pairs, (A,).
+        """
+        if labels is None:
+            positive = targets.bool()
+        else:
+            nothing = torch.zeros(logits.shape, dtype=torch.bool, device=targets.device)
+            positive = nothing.index_put((targets, labels), ~nothing.new_zeros(()))
+        s = self.signed_margin(logits, positive)
+        gain = self.weight(positive) * logsigmoid(s)
+        if self.gamma:
+            gain = gain * modulating_factor(s, self.gamma)
+        return -gain if self.reduction == "none" else -gain.sum()
+
+    def signed_margin(self, logits: Tensor, positive: Tensor) -> Tensor:
+        """The s of the equation (B, L): logit - shift, times -neg_scale on negatives; `positive` (B, L) is bool."""
+        margin = logits.to(torch.promote_types(logits.dtype, self.counts.dtype))
+        if self.kappa:
+            margin = margin - self.shift
+        return margin * torch.where(positive, margin.new_full((), 1.0), margin.new_full((), -self.neg_scale))
+
+    def weight(self, positive: Tensor) -> Tensor:
+        """What stands before (1 - p_t)^gamma and -log p_t: scale · w · d · alpha_t, broadcastable to (B, L)."""
+        w = self.label_weight
+        if self.mu is not None:
+            w = rebalance_weight(positive, self.counts, self.alpha, self.beta, self.mu)
+        if self.on_positives == self.on_negatives and self.reweight_negatives:
+            return self.on_positives * w
+        on_negatives = self.on_negatives * (w if self.reweight_negatives else torch.ones_like(w))
+        return torch.where(positive, self.on_positives * w, on_negatives)
+
+    # Closed form: gain and slope are in units of -on_negatives and on_negatives · neg_scale, which makes negatives,
+    # nearly all elements, the cheapest.
+
+    def steepness(self, rows: Tensor, labels: Tensor, documents: int) -> Tensor | None:
+        """What 1 / n is multiplied by to give beta · r, (B, 1): inf without labels, where the weight is alpha + 1."""
+        if self.mu is None:
+            return None
+        total = self.counts.new_zeros(documents).index_add_(0, rows, 1 / self.counts[labels])
+        return (self.beta / total)[:, None]
+
+    def on_negative(
+        self, logits: Tensor, steepness: Tensor | None, columns: slice, out: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Gain and slope (B, C) of logits (B, C) of some columns as if all were negatives; `out` becomes the slope."""
+        if self.kappa:
+            s = torch.add(self.shift[columns] * self.neg_scale, logits, alpha=-self.neg_scale, out=out)
+        else:
+            s = torch.mul(logits, -self.neg_scale, out=out)
+        weight = None
+        if self.reweight_negatives and steepness is not None:
+            weight = self._rebalanced(steepness * (1 / self.counts[columns]))
+        elif self.reweight_negatives and self.label_weight.ndim:
+            weight = self.label_weight[columns]
+        return self._gain_and_slope(s, weight)
+
+    def on_positive(
+        self, logits: Tensor, steepness: Tensor | None, rows: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Gain and slope (A,) of the logits (A,) of the positives."""
+        s = logits - self.shift[labels] if self.kappa else logits.clone()
+        weight = None
+        if steepness is not None:
+            weight = self._rebalanced(steepness[rows, 0] / self.counts[labels])
+        elif self.label_weight.ndim:
+            weight = self.label_weight[labels]
+        gain, slope = self._gain_and_slope(s, weight)
+        ratio = self.on_positives / self.on_negatives
+        return gain.mul_(ratio), slope.mul_(-ratio / self.neg_scale)
+
+    def _rebalanced(self, steep: Tensor) -> Tensor:
+        assert self.mu is not None
+        return steep.sub_(self.beta * self.mu).sigmoid_().add_(self.alpha)
+
+    def _gain_and_slope(self, s: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Weighted q^gamma log p and its derivative q^gamma (q - gamma p log p) with q = 1 - p; overwrites `s`."""
+        log_p = logsigmoid(s)
+        q = s.neg_().sigmoid_()
+        if self.gamma:
+            factor = q * q if self.gamma == 2 else q**self.gamma
+            if weight is not None:
+                factor.mul_(weight)
+            q.addcmul_(q - 1, log_p, value=self.gamma)
+            return log_p.mul_(factor), q.mul_(factor)
+        return (log_p, q) if weight is None else (log_p.mul_(weight), q.mul_(weight))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LongTailLoss:
+        super()._apply(fn, recurse)
+        for name, exact in self._exact.items():  # .double() becomes exact, .half() stays float32, where 1/n and r fit
+            moved = getattr(self, name)
+            setattr(self, name, exact.to(torch.promote_types(moved.dtype, torch.float32)).to(moved.device))
+        return self
+
+
+class _ClosedForm(torch.autograd.Function):
+    """`LongTailLoss.compose` with the slope computed beside it, tile by tile: one more (B, L) until backward."""
+
+    @staticmethod
+    def forward(loss: LongTailLoss, logits: Tensor, targets: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        size = logits.shape[-1]
+        z = logits.reshape(-1, size).to(torch.promote_types(logits.dtype, loss.counts.dtype))
+        rows = targets
+        if labels is None:
+            rows, labels = find_positives(targets.reshape(-1, size), pairs=True)
+        steepness = loss.steepness(rows, labels, len(z))
+        gains, slopes = loss.on_positive(z[rows, labels], steepness, rows, labels)
+        flat = rows * size + labels
+        threads = torch.get_num_threads() if z.device.type == "cpu" else 2**9
+        step = max(1, TILE * threads // size)
+        starts = range(0, len(z), step)
+        cuts = [0, len(flat)]
+        if len(starts) > 1:
+            cuts = torch.searchsorted(flat, torch.tensor([*starts, len(z)], device=flat.device) * size).tolist()
+        slope = torch.empty(z.shape, dtype=z.dtype, device=z.device)
+        elements = torch.empty_like(slope) if loss.reduction == "none" else None
+        total = slope.new_zeros(())
+        for start, first, last in zip(starts, cuts, cuts[1:], strict=False):
+            tile, place = slice(start, start + step), flat[first:last] - start * size
+            rate = None if steepness is None else steepness[tile]
+            gain, _ = loss.on_negative(z[tile], rate, slice(None), slope[tile])
+            gain.view(-1).index_copy_(0, place, gains[first:last])
+            slope[tile].view(-1).index_copy_(0, place, slopes[first:last])
+            if elements is None:
+                total += gain.sum()
+            else:
+                torch.mul(gain, -loss.on_negatives, out=elements[tile])
+        value = total * -loss.on_negatives if elements is None else elements.view(logits.shape)
+        return value, slope.view(logits.shape)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.loss, logits, targets, labels = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(logits, targets, labels, output[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor | None, _: Any) -> tuple[Any, ...]:
+        logits, targets, labels, slope = ctx.saved_tensors
+        if gradient is None:
+            return None, None, None, None
+        if torch.is_grad_enabled():  # for a second derivative
+            pull = torch.func.vjp(lambda z: ctx.loss.compose(z, targets, labels), logits)[1]
+            return None, pull(gradient)[0], None, None
+        unit = ctx.loss.on_negatives * ctx.loss.neg_scale
+        return None, (slope * (gradient * unit)).to(logits.dtype), None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], loss: LongTailLoss, *inputs: Any) -> tuple[Any, tuple[int, None]]:
+        if inputs[2] is None:
+            find_positives(inputs[1])
+        value = torch.vmap(loss.compose, in_dims[1:], randomness=info.randomness)(*inputs)
+        return (value, value.new_tensor(math.nan)), (0, None)

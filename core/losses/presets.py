@@ -1,0 +1,145 @@
+"""The losses by name, their constants, and `build_loss`."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .arguments import Numbers, check_counts, choose, name_columns
+from .long_tail import LongTailLoss, Reduction
+
+OnMissing = Literal["raise", "clamp", "mask"]
+Setting = Literal["reuters", "pubmed", "plain"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Which slots of the equation a loss fills, and its `scale` on the two data sets of the paper."""
+
+    title: str
+    weight: Literal["one", "class-balanced", "rebalanced"]
+    focal: bool
+    tolerant: bool  # of negatives: the logits are shifted, and stretched by neg_scale on negatives
+    damped: bool
+    reuters: float
+    pubmed: float
+    plain: float = 1.0
+
+
+# fmt: off
+LOSSES: dict[str, Preset] = {
+    #                         title                                weight            focal  toler. damped scales
+    "bce":             Preset("Binary cross-entropy",              "one",            False, False, False,  1.0,  1.0),
+    "fl":              Preset("Focal loss",                        "one",            True,  False, False,  1.0,  1.0),
+    "cb":              Preset("Class-balanced focal loss",         "class-balanced", True,  False, False, 10.0,  5.0),
+    "r-fl":            Preset("Rebalanced focal loss",             "rebalanced",     True,  False, False,  1.0,  1.0),
+    "ntr-fl":          Preset("Negative-tolerant focal loss",      "one",            True,  True,  True,   1.0,  0.5),
+    "db-0fl":          Preset("Distribution-balanced, not focal",  "rebalanced",     False, True,  True,   0.5,  0.5),
+    "cb-ntr":          Preset("Class-balanced, negative-tolerant", "class-balanced", True,  True,  True,  10.0, 10.0),
+    "db":              Preset("Distribution-balanced loss",        "rebalanced",     True,  True,  True,   1.0,  1.0),
+    "ntr-fl-released": Preset("Negative-tolerant, as released",    "one",            True,  True,  False,  1.0,  0.5),
+}
+# fmt: on
+
+_RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
+    "gamma": (lambda value: 0 <= value < math.inf, "0 or more"),
+    "focal_alpha": (lambda value: 0 < value < 1, "between 0 and 1"),
+    "alpha": (lambda value: 0 <= value < math.inf, "0 or more"),
+    "beta": (lambda value: 0 < value < math.inf, "above 0"),
+    "mu": (lambda value: 0 <= value <= 1, "from 0 to 1, like the r of a positive"),
+    "cb_beta": (lambda value: 0 <= value < 1, "from 0 to below 1"),
+    "kappa": (lambda value: 0 <= value < math.inf, "0 or more"),
+    "neg_scale": (lambda value: 0 < value < math.inf, "above 0"),
+    "scale": (lambda value: 0 < value < math.inf, "above 0"),
+    "reweight_negatives": (lambda value: value in (0, 1), "True or False"),
+}
+
+
+def constants(
+    name: str, counts: Numbers, documents: int, setting: Setting = "reuters", **overrides: float | str | None
+) -> dict[str, float]:
+    """The constants that a preset reads, by their names in `build_loss`: its defaults, changed by `overrides`.
+
+    Setting "reuters" and "pubmed" give the authors' `scale` and `mu`; "plain" gives scale 1 and the mean r of the data,
+    documents / label assignments (their own `mu` lies halfway between this mean and the median: `auto_mu`).
+
+    Raises:
+        ValueError: an unknown name or setting, a constant that the preset does not read or that is out of range, bad
+            counts or documents.
+    """
+    preset, n = LOSSES[choose("loss", name, LOSSES)], check_counts(counts, documents)
+    choose("setting", setting, ("reuters", "pubmed", "plain"))
+    values: dict[str, float] = {"scale": getattr(preset, setting)}
+    if preset.focal:
+        values |= {"gamma": 2.0, "focal_alpha": 0.5}
+    if preset.tolerant:
+        values |= {"kappa": 0.05, "neg_scale": 2.0}
+    if preset.weight == "class-balanced":
+        values |= {"cb_beta": 0.9, "reweight_negatives": True}
+    if preset.weight == "rebalanced":
+        mean_r = min(1.0, documents / max(1.0, n.sum().item()))
+        mu = {"reuters": 0.9, "pubmed": 0.05, "plain": mean_r}[setting]
+        values |= {"alpha": 0.1, "beta": 10.0, "mu": mu, "reweight_negatives": True}
+    for key, value in overrides.items():
+        choose("constant", key, _RANGES)
+        if value is None:
+            continue
+        if key not in values:
+            raise ValueError(f"Loss '{name}' does not read {key}; it reads {', '.join(values)}.")
+        if value == "auto" and key == "mu":
+            raise ValueError("mu='auto' needs the training targets: pass mu=auto_mu(rows, labels, counts).")
+        within, words = _RANGES[key]
+        if not isinstance(value, int | float) or not within(value):
+            raise ValueError(f"{key} is {value!r}: it must be {words}.")
+        values[key] = value
+    return values
+
+
+def build_loss(
+    name: str,
+    counts: Numbers,
+    documents: int,
+    *,
+    setting: Setting = "reuters",
+    reduction: Reduction = "mean",
+    on_missing: OnMissing = "raise",
+    labels: Sequence[str] | None = None,
+    **overrides: float | str | None,
+) -> LongTailLoss:
+    """Makes one of `LOSSES`, ready for `loss(logits, targets)`.
+
+    Args:
+        name: a key of `LOSSES`.
+        counts: n, training documents that carry each label, (L,), in column order. Documents, not occurrences.
+        documents: N, training documents. Neither batches nor labels, and without validation or test.
+        setting: whose `scale` and `mu`: see `constants`.
+        reduction: "mean" over all B·L elements (0 for an empty batch), "sum", "none" (B, L), or "mean_over_documents":
+            summed over labels, mean over documents.
+        on_missing: what to do where the loss divides by the count of a label without a training document: "raise",
+            "clamp" (count one document, with a warning), or "mask" (leave the label out, whatever the loss).
+        labels: names of the columns, for messages.
+        **overrides: constants of the preset; None keeps its value. `gamma`, `focal_alpha` (modulating factor), `alpha`,
+            `beta`, `mu` (rebalanced weight), `cb_beta` (class-balanced weight), `kappa`, `neg_scale` (the lambda of the
+            paper), `scale`, and `reweight_negatives` (False: w = 1 on negatives; the paper's code weights both).
+
+    Raises:
+        ValueError: bad counts (with the labels' names), documents, names or constants, always with the way out.
+    """
+    n = check_counts(counts, documents, labels)
+    values = constants(name, n, documents, setting, **overrides)
+    choose("reduction", reduction, ("mean", "sum", "none", "mean_over_documents"))
+    choose("on_missing", on_missing, ("raise", "clamp", "mask"))
+    preset, missing, kept = LOSSES[name], n == 0, None
+    if missing.any() and on_missing == "mask":
+        kept = (~missing).nonzero().squeeze(1)
+        if len(kept) == 0:
+            raise ValueError("No label has a training document: nothing is left to learn.")
+    elif missing.any() and (preset.tolerant or preset.weight != "one"):
+        found = f"No training document for {name_columns(missing, labels)}"
+        if on_missing == "raise":
+            raise ValueError(f"{found}. Drop such labels, or pass on_missing='clamp' or on_missing='mask'.")
+        warnings.warn(f"{found}: counted as if there were one.", stacklevel=2)
+    return LongTailLoss(n.clamp_min(1), documents, damped=preset.damped, reduction=reduction, kept=kept, **values)

@@ -1,0 +1,103 @@
+"""What fills the slots of the equation: weights, shift and modulating factor, as pure functions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from .arguments import Numbers, to_float64
+
+
+def class_balanced_weight(counts: Numbers, cb_beta: float = 0.9) -> Tensor:
+    """w_i = (1 - cb_beta) / (1 - cb_beta^n_i), float64 (L,): 1 for one document, 1 - cb_beta for very many.
+
+    Source: Cui, Jia, Lin, Song, Belongie: Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019.
+
+    Args:
+        counts: n, (L,), 1 or more.
+        cb_beta: 0 up to, but not including, 1.
+    """
+    return (1 - cb_beta) / -torch.expm1(torch.xlogy(to_float64(counts), cb_beta))
+
+
+def rebalance_weight(
+    targets: Tensor, counts: Tensor, alpha: float = 0.1, beta: float = 10.0, mu: float = 0.9
+) -> Tensor:
+    """w_ki = alpha + sigmoid(beta (r_ki - mu)), (B, L), with r_ki = (1 / n_i) / sum of 1 / n_j over the labels j of k.
+
+    r undoes that a document with many labels is drawn for each of them: over the positives of a document it adds up
+    to 1. It is defined for negatives alike, without an upper bound. A document without labels weighs alpha + 1
+    throughout, the limit of a vanishing sum.
+
+    Source: Wu, Huang, Liu, Wang, Lin: Distribution-Balanced Loss for Multi-Label Classification in Long-Tailed
+    Datasets, ECCV 2020, as used by Huang et al., EMNLP 2021, equation 5.
+
+    Args:
+        targets: (B, L), 0 or 1.
+        counts: n, (L,), 1 or more; a floating tensor decides the dtype of the result.
+        alpha: lower bound of the weight.
+        beta: steepness.
+        mu: the r at which the weight is alpha + 1/2.
+    """
+    inverse = 1 / counts
+    total = torch.where(targets.bool(), inverse, 0).sum(-1, keepdim=True)
+    empty = total == 0
+    r = inverse / total.masked_fill(empty, 1)
+    return r.sub_(mu).mul_(beta).sigmoid_().add_(alpha).masked_fill_(empty, alpha + 1)
+
+
+def auto_mu(rows: Numbers, labels: Numbers, counts: Numbers) -> float:
+    """The authors' rule for `mu`: halfway between the mean and the median of r over the positives of the training part.
+
+    The mean is documents / label assignments; the median is 1 where most labels stand alone.
+
+    Source: Huang et al., EMNLP 2021, released code.
+
+    Args:
+        rows: document of each positive, (A,).
+        labels: label of each positive, (A,): together the coordinates of the ones in targets.
+        counts: n, (L,).
+
+    Raises:
+        ValueError: no positives, lists of different lengths, a label that `counts` says no document carries.
+    """
+    row, label = to_float64(rows).long(), to_float64(labels).long()
+    if len(row) == 0 or row.shape != label.shape:
+        raise ValueError(f"auto_mu needs as many rows as labels, and at least one; found {len(row)} and {len(label)}.")
+    inverse = (1 / to_float64(counts))[label]
+    if not inverse.isfinite().all():
+        raise ValueError(f"counts[{int(label[~inverse.isfinite()][0])}] is 0, but a document carries this label.")
+    r = inverse / inverse.new_zeros(int(row.max()) + 1).index_add_(0, row, inverse)[row]
+    middle = r.sort().values[[(len(r) - 1) // 2, len(r) // 2]].mean()
+    return float(r.mean() + middle) / 2
+
+
+def logit_shift(counts: Numbers, documents: int, kappa: float = 0.05) -> Tensor:
+    """shift_i = kappa log(N / n_i - 1), float64 (L,): above 0 for a label on fewer than half of the documents.
+
+    Subtracted from the logits it is logit adjustment with the prior n_i / N and temperature kappa. A label on all
+    documents counts as on N - 1/2 of them, so that the shift stays finite.
+
+    Source: Huang et al., EMNLP 2021, equation 7; Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021.
+
+    Args:
+        counts: n, (L,), from 1 to N.
+        documents: N.
+        kappa: 0 or more.
+    """
+    n = to_float64(counts).clamp_max(documents - 0.5)
+    return kappa * ((documents - n).log() - n.log())
+
+
+def modulating_factor(s: Tensor, gamma: float = 2.0) -> Tensor:
+    """(1 - p_t)^gamma with p_t = sigmoid(s), in the shape of `s`: near 0 where the model is right and sure.
+
+    For the positive side s is the logit, for the negative side minus the logit. The gradient is finite for any gamma
+    from 0.
+
+    Source: Lin, Goyal, Girshick, He, Dollár: Focal Loss for Dense Object Detection, ICCV 2017.
+    """
+    if gamma >= 1:
+        return torch.sigmoid(-s) ** gamma
+    return torch.exp(gamma * logsigmoid(-s))  # a power below 1 has an infinite slope where 1 - p_t underflows
