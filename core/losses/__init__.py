@@ -1,5 +1,7 @@
 """Losses for long-tailed labels: eight of one paper and the form it was released in, as presets of one equation.
 
+Others, for comparison, are in `OTHER_LOSSES`; `LinearLoss` trains more labels than there is memory for logits.
+
 Source: Huang, Giledereli, Köksal, Özgür, Ozkirimli: Balancing Methods for Multi-label Text Classification with
 Long-Tailed Class Distribution, EMNLP 2021. For document k and label i
 
@@ -18,26 +20,39 @@ needs nothing but torch.
 """
 
 from .arguments import Numbers
+from .beyond import REDUCTIONS, TermLoss
 from .curves import loss_curve, weight_by_label
 from .linear import LinearLoss
 from .long_tail import LongTailLoss, Reduction, Targets
-from .presets import LOSSES, OnMissing, Preset, Setting, build_loss, constants
-from .weights import auto_mu, class_balanced_weight, logit_shift, modulating_factor, rebalance_weight
+from .presets import LOSSES, OTHER_LOSSES, OnMissing, Other, Preset, Setting, build_loss, constants
+from .weights import (
+    auto_mu,
+    class_balanced_weight,
+    inverse_propensity,
+    logit_shift,
+    modulating_factor,
+    rebalance_weight,
+)
 
 __all__ = [
     "LOSSES",
+    "OTHER_LOSSES",
+    "REDUCTIONS",
     "LinearLoss",
     "LongTailLoss",
     "Numbers",
     "OnMissing",
+    "Other",
     "Preset",
     "Reduction",
     "Setting",
     "Targets",
+    "TermLoss",
     "auto_mu",
     "build_loss",
     "class_balanced_weight",
     "constants",
+    "inverse_propensity",
     "logit_shift",
     "loss_curve",
     "modulating_factor",

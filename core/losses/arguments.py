@@ -12,6 +12,23 @@ from torch import Tensor
 Numbers = Iterable[float]  # a list, a tensor, a NumPy array
 
 
+def check_shapes(logits: torch.Size, targets: Tensor | tuple[Tensor, Tensor], size: int) -> None:
+    """Raises ValueError unless logits are (B, size) and targets as well, or index pairs; or both are (size,)."""
+    fits = len(logits) > 0 and logits[-1] == size
+    if isinstance(targets, Tensor):
+        if not fits or logits != targets.shape:
+            shapes = f"{tuple(logits)} and targets {tuple(targets.shape)}"
+            raise ValueError(f"Logits are {shapes}: both must be (documents, {size}).")
+    elif not fits or len(logits) != 2:
+        raise ValueError(f"Logits are {tuple(logits)}: with index pairs they must be (documents, {size}).")
+
+
+def to_mask(rows: Tensor, labels: Tensor, shape: torch.Size) -> Tensor:
+    """Bool targets (B, L) from index pairs."""
+    nothing = torch.zeros(shape, dtype=torch.bool, device=rows.device)
+    return nothing.index_put((rows, labels), ~nothing.new_zeros(()))
+
+
 def find_positives(targets: Tensor, pairs: bool = False) -> Any:
     """Where targets (B, L) are 1: bool (B, L), or the rows and the labels, sorted by row.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .arguments import Numbers, to_float64
+from .arguments import Numbers, choose, to_float64
 from .presets import LOSSES, Setting, build_loss, constants
 from .weights import class_balanced_weight, modulating_factor
 
@@ -27,6 +27,7 @@ def weight_by_label(
     label and the one in column `beside`, where they are not. A label without training documents has no weight: nan,
     unless the preset weighs all labels alike.
     """
+    choose("curve of a loss", name, LOSSES)
     values, n = constants(name, counts, documents, setting, **overrides), to_float64(counts)
     weight = torch.ones_like(n)
     if "cb_beta" in values:
@@ -71,6 +72,7 @@ def loss_curve(
         Lists of length G: `logit`; `positive_loss`, `negative_loss`; `positive_gradient`, `negative_gradient` with
         respect to the logit; `positive_factor`, `negative_factor`, (1 - p_t)^gamma, 1 where there is none.
     """
+    choose("curve of a loss", name, LOSSES)
     values: dict[str, Any] = constants(name, counts, documents, setting, **overrides)
     n = float(to_float64(counts)[label])
     loss = build_loss(name, [n, n], documents, reduction="none", **values).double()

@@ -137,7 +137,7 @@ def _walk(
         z = z.to(wide)
         row, label = rows[first:last], labels[first:last]
         gains, slopes = loss.on_positive(z[row, label - start], steepness, row, label)
-        gain, slope = loss.on_negative(z, steepness, block_of, z)
+        gain, slope = loss.on_negative(z, steepness, loss.by_label(block_of), z)
         gain[row, label - start], slope[row, label - start] = gains, slopes
         total += gain.sum()
         slope = slope.to(dtype)

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from .arguments import find_pairs, find_positives
-from .weights import class_balanced_weight, logit_shift, modulating_factor, rebalance_weight
+from .arguments import check_shapes, find_pairs, find_positives, to_mask
+from .weights import class_balanced_weight, inverse_propensity, logit_shift, modulating_factor, rebalance_weight
 
 Reduction = Literal["mean", "sum", "none", "mean_over_documents"]
 Targets = Tensor | tuple[Tensor, Tensor]  # (B, L) of 0 and 1, or the rows (A,) and labels (A,) of the ones
-TILE = 2**17  # elements that one thread works on at a time: a few copies of them fit in its cache
+TILE = 2**16  # elements that one thread works on at a time: a few copies of them fit in its cache
 
 
 class LongTailLoss(nn.Module):
@@ -45,6 +45,7 @@ class LongTailLoss(nn.Module):
         reweight_negatives: bool | float = True,
         kappa: float = 0.0,
         neg_scale: float = 1.0,
+        propensity: tuple[float, float] | None = None,
         damped: bool = False,
         reduction: Reduction = "mean",
         kept: Tensor | None = None,
@@ -56,7 +57,11 @@ class LongTailLoss(nn.Module):
         self.on_positives = scale * (1 if focal_alpha is None else focal_alpha)
         self.on_negatives = scale * (1 if focal_alpha is None else 1 - focal_alpha) / (neg_scale if damped else 1)
         counts = counts.double() if kept is None else counts.double()[kept]
-        weight = torch.ones((), dtype=torch.float64) if cb_beta is None else class_balanced_weight(counts, cb_beta)
+        weight = torch.ones((), dtype=torch.float64)
+        if cb_beta is not None:
+            weight = class_balanced_weight(counts, cb_beta)
+        elif propensity is not None:
+            weight = 2 * inverse_propensity(counts, documents, *propensity) - 1
         self._exact = {"counts": counts, "label_weight": weight, "shift": logit_shift(counts, documents, kappa)}
         for name, values in self._exact.items():
             self.register_buffer(name, values.float(), persistent=False)
@@ -74,14 +79,8 @@ class LongTailLoss(nn.Module):
             ValueError: shapes that do not fit, a target other than 0 and 1, a pair outside (B, L).
         """
         shape = logits.shape
-        fits = logits.ndim > 0 and shape[-1] == self.size
-        if isinstance(targets, Tensor):
-            if not fits or shape != targets.shape:
-                shapes = f"{tuple(shape)} and targets {tuple(targets.shape)}"
-                raise ValueError(f"Logits are {shapes}: both must be (documents, {self.size}).")
-        elif not fits or logits.ndim != 2:
-            raise ValueError(f"Logits are {tuple(shape)}: with index pairs they must be (documents, {self.size}).")
-        pair = self.narrow(targets, len(logits) if logits.ndim else 0)
+        check_shapes(shape, targets, self.size)
+        pair = self.narrow(targets, len(logits))
         if self.kept is not None:
             logits = logits.index_select(-1, self.kept)
         with torch.autocast(logits.device.type, enabled=False):
@@ -128,11 +127,7 @@ class LongTailLoss(nn.Module):
             targets: (B, L), or the rows of index pairs.
             labels: the labels of index pairs, (A,).
         """
-        if labels is None:
-            positive = targets.bool()
-        else:
-            nothing = torch.zeros(logits.shape, dtype=torch.bool, device=targets.device)
-            positive = nothing.index_put((targets, labels), ~nothing.new_zeros(()))
+        positive = targets.bool() if labels is None else to_mask(targets, labels, logits.shape)
         s = self.signed_margin(logits, positive)
         gain = self.weight(positive) * logsigmoid(s)
         if self.gamma:
@@ -166,19 +161,28 @@ class LongTailLoss(nn.Module):
         total = self.counts.new_zeros(documents).index_add_(0, rows, 1 / self.counts[labels])
         return (self.beta / total)[:, None]
 
+    def by_label(self, columns: slice) -> tuple[Tensor | None, Tensor | None]:
+        """What `on_negative` needs of some labels: neg_scale · shift, and 1 / n or the weight; None: nothing to do."""
+        shift = self.shift[columns] * self.neg_scale if self.kappa else None
+        if not self.reweight_negatives or (self.mu is None and not self.label_weight.ndim):
+            return shift, None
+        return shift, self.label_weight[columns] if self.mu is None else 1 / self.counts[columns]
+
     def on_negative(
-        self, logits: Tensor, steepness: Tensor | None, columns: slice, out: Tensor | None = None
+        self,
+        logits: Tensor,
+        steepness: Tensor | None,
+        by_label: tuple[Tensor | None, Tensor | None],
+        out: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Gain and slope (B, C) of logits (B, C) of some columns as if all were negatives; `out` becomes the slope."""
-        if self.kappa:
-            s = torch.add(self.shift[columns] * self.neg_scale, logits, alpha=-self.neg_scale, out=out)
-        else:
+        """Gain and slope (B, C) of logits (B, C) of some labels as if all were negatives; `out` becomes the slope."""
+        shift, weight = by_label
+        if shift is None:
             s = torch.mul(logits, -self.neg_scale, out=out)
-        weight = None
-        if self.reweight_negatives and steepness is not None:
-            weight = self._rebalanced(steepness * (1 / self.counts[columns]))
-        elif self.reweight_negatives and self.label_weight.ndim:
-            weight = self.label_weight[columns]
+        else:
+            s = torch.add(shift, logits, alpha=-self.neg_scale, out=out)
+        if weight is not None and steepness is not None:
+            weight = self._rebalanced(steepness * weight)
         return self._gain_and_slope(s, weight)
 
     def on_positive(
@@ -240,11 +244,11 @@ class _ClosedForm(torch.autograd.Function):
             cuts = torch.searchsorted(flat, torch.tensor([*starts, len(z)], device=flat.device) * size).tolist()
         slope = torch.empty(z.shape, dtype=z.dtype, device=z.device)
         elements = torch.empty_like(slope) if loss.reduction == "none" else None
-        total = slope.new_zeros(())
+        total, by_label = slope.new_zeros(()), loss.by_label(slice(None))
         for start, first, last in zip(starts, cuts, cuts[1:], strict=False):
             tile, place = slice(start, start + step), flat[first:last] - start * size
             rate = None if steepness is None else steepness[tile]
-            gain, _ = loss.on_negative(z[tile], rate, slice(None), slope[tile])
+            gain, _ = loss.on_negative(z[tile], rate, by_label, slope[tile])
             gain.view(-1).index_copy_(0, place, gains[first:last])
             slope[tile].view(-1).index_copy_(0, place, slopes[first:last])
             if elements is None:

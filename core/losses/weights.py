@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -88,6 +90,24 @@ def logit_shift(counts: Numbers, documents: int, kappa: float = 0.05) -> Tensor:
     """
     n = to_float64(counts).clamp_max(documents - 0.5)
     return kappa * ((documents - n).log() - n.log())
+
+
+def inverse_propensity(counts: Numbers, documents: int, prop_a: float = 0.55, prop_b: float = 1.5) -> Tensor:
+    """1 / p_i = 1 + C (n_i + b)^-a with C = (log N - 1)(b + 1)^a, float64 (L,): how likely annotators miss label i.
+
+    p is the propensity, the probability that a label which applies is annotated; it grows with the label's frequency.
+
+    Source: Jain, Prabhu, Varma: Extreme Multi-label Loss Functions, KDD 2016 (a 0.55 and b 1.5; 0.5 and 0.4 on
+    Wikipedia, 0.6 and 2.6 on Amazon).
+
+    Args:
+        counts: n, (L,).
+        documents: N.
+        prop_a: 0 or more.
+        prop_b: above 0.
+    """
+    c = max(0.0, math.log(documents) - 1) * (prop_b + 1) ** prop_a
+    return 1 + c * (to_float64(counts) + prop_b) ** -prop_a
 
 
 def modulating_factor(s: Tensor, gamma: float = 2.0) -> Tensor:
