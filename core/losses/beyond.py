@@ -1,7 +1,7 @@
 """Losses that are not slots of the equation: one function each, and the module that reduces their terms.
 
-Every function takes logits z and `positive` (bool), both (B, L), with p = sigmoid(z), and returns terms: one for each
-element (B, L), document (B,), label (L,), or for the batch as a whole. P and N are a document's positives and negatives.
+Every function takes logits z and `positive` (bool), both (B, L), and returns terms: one for each element (B, L),
+document (B,), label (L,), or for the batch as a whole. p is sigmoid(z), P and N a document's positives and negatives.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from .arguments import Numbers, choose, to_float64
+from .long_tail import LongTailLoss
 from .presets import LOSSES, Setting, build_loss, constants
 from .weights import class_balanced_weight, modulating_factor
 
@@ -76,6 +77,7 @@ def loss_curve(
     values: dict[str, Any] = constants(name, counts, documents, setting, **overrides)
     n = float(to_float64(counts)[label])
     loss = build_loss(name, [n, n], documents, reduction="none", **values).double()
+    assert isinstance(loss, LongTailLoss)
     grid = to_float64(logits)
     z = grid[:, None].repeat(1, 2).requires_grad_()
     positive = torch.tensor([True, False]).expand_as(z)

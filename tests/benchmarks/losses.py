@@ -1,8 +1,8 @@
 """Seconds and memory of the losses: `python tests/benchmarks/losses.py [cpu|cuda] [--compiled]`.
 
 Prints forward + backward, as ratios to `F.binary_cross_entropy_with_logits` on the same logits and float targets, and
-the peak of memory beyond logits and targets, gradient included, in tensors (B, L). "composed" is `LongTailLoss.compose`,
-the same loss as torch operations that autograd takes apart. For the label set of 670,091 it compares an output layer:
+the peak of memory beyond logits and targets, gradient included, in tensors (B, L). "composed" is the same loss as torch
+operations that autograd takes apart, `LongTailLoss.compose`. For the label set of 670,091 it compares an output layer:
 `LinearLoss` in blocks against nn.Linear and BCE; weights and gradients of the layer are not counted in its memory.
 Times are medians; on a CPU, one thread unless OMP_NUM_THREADS says otherwise. The profiler chatters on stderr.
 """
