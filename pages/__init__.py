@@ -69,7 +69,9 @@ def refuse_endless_numbers() -> None:
 
 def link(name: str, label: str = "", query: Mapping[str, str] | None = None) -> None:
     """Draws a link to another page, by its name in `PAGES`."""
-    st.page_link(page(name), label=label or PAGES[name], query_params=dict(query or {}))
+    st.page_link(
+        page(name), label=label or PAGES[name], icon=":material/arrow_forward:", query_params=dict(query or {})
+    )
 
 
 def header(title: str, sentence: str) -> None:
