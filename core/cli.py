@@ -98,14 +98,23 @@ def data_download(name: str) -> None:
 
 
 @app.command()
-def stats(name: str, split: Split = None, changes: Set = None, as_json: Json = False) -> None:
+def stats(
+    name: str,
+    split: Split = None,
+    head: Annotated[int | None, typer.Option(help="Documents from which a label is of the head.")] = None,
+    tail: Annotated[int | None, typer.Option(help="Documents up to which a label is of the tail.")] = None,
+    changes: Set = None,
+    as_json: Json = False,
+) -> None:
     """Print the measures of a data set: size, cardinality, head / medium / tail, for each part.
 
     Example: python -m core stats reuters --split original --json
     """
     config = _data_config(name, split, changes)
     corpus = datasets.load(config)
-    measured = labels.corpus_stats(corpus, labels.default_borders(len(corpus.labels)))
+    usual = labels.default_borders(len(corpus.labels))
+    borders = labels.Borders(usual.head if head is None else head, usual.tail if tail is None else tail)
+    measured = labels.corpus_stats(corpus, borders)
     if as_json:
         _print_json(measured)
         return

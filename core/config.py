@@ -177,7 +177,8 @@ def parse(kind: type[Settings], values: Mapping[str, Any] | str, *, where: str =
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError(prefix + _in_words(kind, error)) from None
+        words = _in_words(kind, error)
+        raise UserError(f"{prefix}{words}" if prefix else words[:1].upper() + words[1:]) from None
     except UserError as error:
         raise UserError(f"{prefix}{error}") from None
 
@@ -209,7 +210,7 @@ def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
             place[last] = json.loads(text)
         except json.JSONDecodeError:
             place[last] = text
-    return parse(RunConfig, values, where="--set")
+    return parse(RunConfig, values)
 
 
 def setting_names(kind: type[Frozen], prefix: str = "") -> list[str]:

@@ -86,6 +86,7 @@ def test_train_sweep_report_and_delete_together():
         (["train", "--data", "synthetic", "--loss", "bd"], "no loss named 'bd'"),
         (["train", "--data", "synthetic"], "needs a loss"),
         (["train", "--data", "synthetic", "--model", "svm", "--loss", "db"], "loss of its own"),
+        (["stats", "synthetic", "--head", "3", "--tail", "9"], "head from 3 documents, tail up to 9"),
         (["train", "--data", "synthetic", "--loss", "db", "--set", "train.epoch=3"], "train.epochs"),
         (["train", "--data", "synthetic", "--loss", "db", "--set", "data.synthetic.labels=-3"], "synthetic.labels"),
         (["train", "no-such-run"], "There is no run 'no-such-run'"),

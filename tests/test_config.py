@@ -27,7 +27,7 @@ def test_a_config_survives_json_unchanged(name, seed, epochs):
 
 
 def test_an_unknown_key_names_the_nearest():
-    with pytest.raises(UserError, match=r"there is no setting 'train\.epoch'.*'train\.epochs'"):
+    with pytest.raises(UserError, match=r"There is no setting 'train\.epoch'.*'train\.epochs'"):
         parse(RunConfig, {"loss": {"name": "db"}, "train": {"epoch": 3}})
 
 
