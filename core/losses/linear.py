@@ -128,7 +128,7 @@ def _walk(
     steepness = loss.steepness(rows, labels, documents)
     starts = range(0, size, block)
     cuts = torch.searchsorted(labels, torch.tensor([*starts, size], device=labels.device)).tolist()
-    unit = -loss.on_negatives / loss.elements(torch.Size((documents, size)))
+    unit = loss.on_negatives / loss.elements(torch.Size((documents, size)))
     for start, first, last in zip(starts, cuts, cuts[1:], strict=False):
         block_of = slice(start, start + block)
         columns = block_of if loss.kept is None else loss.kept[block_of]
@@ -136,10 +136,10 @@ def _walk(
         z = x @ w.T if bias is None else torch.addmm(bias[columns].to(dtype), x, w.T)
         z = z.to(wide)
         row, label = rows[first:last], labels[first:last]
-        gains, slopes = loss.on_positive(z[row, label - start], steepness, row, label)
-        gain, slope = loss.on_negative(z, steepness, loss.by_label(block_of), z)
-        gain[row, label - start], slope[row, label - start] = gains, slopes
-        total += gain.sum()
+        of_positives, slope_of_positives = loss.on_positive(z[row, label - start], steepness, row, label)
+        part, slope = loss.on_negative(z, steepness, loss.by_label(block_of), z)
+        part[row, label - start], slope[row, label - start] = of_positives, slope_of_positives
+        total += part.sum()
         slope = slope.to(dtype)
         if to_features is not None:
             to_features += slope @ w

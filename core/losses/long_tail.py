@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
 
 from .arguments import check_shapes, find_pairs, find_positives, to_mask
 from .weights import class_balanced_weight, inverse_propensity, logit_shift, modulating_factor, rebalance_weight
@@ -72,8 +72,8 @@ class LongTailLoss(nn.Module):
 
         Targets are (B, L), 0 or 1 in any dtype, or the index pairs of the ones: rows (A,) and labels (A,) in any order,
         where a pair named twice counts once. They are checked, at the price of a synchronisation on a GPU, unless the
-        call is being compiled. The gradient is computed in closed form together with the loss; what is being compiled,
-        vectorised by `torch.func` or differentiated twice takes a composition of torch operations.
+        call is being compiled. The gradient is computed in closed form together with the loss; what is vectorised by
+        `torch.func` or differentiated twice takes a composition of torch operations.
 
         Raises:
             ValueError: shapes that do not fit, a target other than 0 and 1, a pair outside (B, L).
@@ -84,10 +84,8 @@ class LongTailLoss(nn.Module):
         if self.kept is not None:
             logits = logits.index_select(-1, self.kept)
         with torch.autocast(logits.device.type, enabled=False):
-            if torch.compiler.is_compiling():
-                loss = self.compose(logits, *pair)
-            else:
-                loss = _ClosedForm.apply(self, logits, *pair)[0]
+            way = _Traced if torch.compiler.is_compiling() else _ClosedForm
+            loss = way.apply(self, logits, *pair)[0]
         if self.reduction == "none" and self.kept is not None:
             return loss.new_zeros(shape).index_copy(-1, self.kept, loss)
         return loss / self.elements(logits.shape) if self.reduction.startswith("mean") else loss
@@ -151,8 +149,9 @@ class LongTailLoss(nn.Module):
         on_negatives = self.on_negatives * (w if self.reweight_negatives else torch.ones_like(w))
         return torch.where(positive, self.on_positives * w, on_negatives)
 
-    # Closed form: gain and slope are in units of -on_negatives and on_negatives · neg_scale, which makes negatives,
-    # nearly all elements, the cheapest.
+    # Closed form. With t = -s and q = sigmoid(t) = 1 - p_t, an element is w q^gamma log(1 + e^t) and its slope in t is
+    # w q^gamma (q + gamma (1 - q) log(1 + e^t)); both are in units of on_negatives, which makes negatives, nearly all
+    # elements, the cheapest.
 
     def steepness(self, rows: Tensor, labels: Tensor, documents: int) -> Tensor | None:
         """What 1 / n is multiplied by to give beta · r, (B, 1): inf without labels, where the weight is alpha + 1."""
@@ -162,8 +161,8 @@ class LongTailLoss(nn.Module):
         return (self.beta / total)[:, None]
 
     def by_label(self, columns: slice) -> tuple[Tensor | None, Tensor | None]:
-        """What `on_negative` needs of some labels: neg_scale · shift, and 1 / n or the weight; None: nothing to do."""
-        shift = self.shift[columns] * self.neg_scale if self.kappa else None
+        """What `on_negative` needs of some labels: -neg_scale · shift, and 1 / n or the weight; None: nothing to do."""
+        shift = self.shift[columns] * -self.neg_scale if self.kappa else None
         if not self.reweight_negatives or (self.mu is None and not self.label_weight.ndim):
             return shift, None
         return shift, self.label_weight[columns] if self.mu is None else 1 / self.counts[columns]
@@ -175,45 +174,45 @@ class LongTailLoss(nn.Module):
         by_label: tuple[Tensor | None, Tensor | None],
         out: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Gain and slope (B, C) of logits (B, C) of some labels as if all were negatives; `out` becomes the slope."""
+        """Loss and slope (B, C) of logits (B, C) of some labels as if all were negatives; `out` becomes the slope."""
         shift, weight = by_label
         if shift is None:
-            s = torch.mul(logits, -self.neg_scale, out=out)
+            t = torch.mul(logits, self.neg_scale, out=out)
         else:
-            s = torch.add(shift, logits, alpha=-self.neg_scale, out=out)
+            t = torch.add(shift, logits, alpha=self.neg_scale, out=out)
         if weight is not None and steepness is not None:
             weight = self._rebalanced(steepness * weight)
-        return self._gain_and_slope(s, weight)
+        return self._loss_and_slope(t, weight)
 
     def on_positive(
         self, logits: Tensor, steepness: Tensor | None, rows: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Gain and slope (A,) of the logits (A,) of the positives."""
-        s = logits - self.shift[labels] if self.kappa else logits.clone()
+        """Loss and slope (A,) of the logits (A,) of the positives, in the units of `on_negative`."""
+        t = self.shift[labels] - logits if self.kappa else -logits
         weight = None
         if steepness is not None:
             weight = self._rebalanced(steepness[rows, 0] / self.counts[labels])
         elif self.label_weight.ndim:
             weight = self.label_weight[labels]
-        gain, slope = self._gain_and_slope(s, weight)
+        loss, slope = self._loss_and_slope(t, weight)
         ratio = self.on_positives / self.on_negatives
-        return gain.mul_(ratio), slope.mul_(-ratio / self.neg_scale)
+        return loss.mul_(ratio), slope.mul_(-ratio / self.neg_scale)
 
     def _rebalanced(self, steep: Tensor) -> Tensor:
         assert self.mu is not None
         return steep.sub_(self.beta * self.mu).sigmoid_().add_(self.alpha)
 
-    def _gain_and_slope(self, s: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Weighted q^gamma log p and its derivative q^gamma (q - gamma p log p) with q = 1 - p; overwrites `s`."""
-        log_p = logsigmoid(s)
-        q = s.neg_().sigmoid_()
-        if self.gamma:
-            factor = q * q if self.gamma == 2 else q**self.gamma
-            if weight is not None:
-                factor.mul_(weight)
-            q.addcmul_(q - 1, log_p, value=self.gamma)
-            return log_p.mul_(factor), q.mul_(factor)
-        return (log_p, q) if weight is None else (log_p.mul_(weight), q.mul_(weight))
+    def _loss_and_slope(self, t: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Loss and slope at `t`, which becomes the slope."""
+        loss = softplus(t, threshold=40)
+        q = t.sigmoid_()
+        if not self.gamma:
+            return (loss, q) if weight is None else (loss.mul_(weight), q.mul_(weight))
+        factor = q**self.gamma
+        if weight is not None:
+            factor.mul_(weight)
+        loss.mul_(factor)
+        return loss, torch.lerp(loss * self.gamma, factor, q, out=q)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LongTailLoss:
         super()._apply(fn, recurse)
@@ -224,7 +223,7 @@ class LongTailLoss(nn.Module):
 
 
 class _ClosedForm(torch.autograd.Function):
-    """`LongTailLoss.compose` with the slope computed beside it, tile by tile: one more (B, L) until backward."""
+    """`LongTailLoss.compose` with the slope computed beside it, tile by tile, which then becomes the gradient."""
 
     @staticmethod
     def forward(loss: LongTailLoss, logits: Tensor, targets: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -234,7 +233,7 @@ class _ClosedForm(torch.autograd.Function):
         if labels is None:
             rows, labels = find_positives(targets.reshape(-1, size), pairs=True)
         steepness = loss.steepness(rows, labels, len(z))
-        gains, slopes = loss.on_positive(z[rows, labels], steepness, rows, labels)
+        of_positives, slope_of_positives = loss.on_positive(z[rows, labels], steepness, rows, labels)
         flat = rows * size + labels
         threads = torch.get_num_threads() if z.device.type == "cpu" else 2**9
         step = max(1, TILE * threads // size)
@@ -248,33 +247,36 @@ class _ClosedForm(torch.autograd.Function):
         for start, first, last in zip(starts, cuts, cuts[1:], strict=False):
             tile, place = slice(start, start + step), flat[first:last] - start * size
             rate = None if steepness is None else steepness[tile]
-            gain, _ = loss.on_negative(z[tile], rate, by_label, slope[tile])
-            gain.view(-1).index_copy_(0, place, gains[first:last])
-            slope[tile].view(-1).index_copy_(0, place, slopes[first:last])
+            part, _ = loss.on_negative(z[tile], rate, by_label, slope[tile])
+            part.view(-1).index_copy_(0, place, of_positives[first:last])
+            slope[tile].view(-1).index_copy_(0, place, slope_of_positives[first:last])
             if elements is None:
-                total += gain.sum()
+                total += part.sum()
             else:
-                torch.mul(gain, -loss.on_negatives, out=elements[tile])
-        value = total * -loss.on_negatives if elements is None else elements.view(logits.shape)
+                torch.mul(part, loss.on_negatives, out=elements[tile])
+        value = total * loss.on_negatives if elements is None else elements.view(logits.shape)
         return value, slope.view(logits.shape)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         ctx.loss, logits, targets, labels = inputs
+        ctx.slope = output[1]
         ctx.mark_non_differentiable(output[1])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(logits, targets, labels, output[1])
+        ctx.save_for_backward(logits, targets, labels)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor | None, _: Any) -> tuple[Any, ...]:
-        logits, targets, labels, slope = ctx.saved_tensors
+        loss, (logits, targets, labels) = ctx.loss, ctx.saved_tensors
         if gradient is None:
             return None, None, None, None
         if torch.is_grad_enabled():  # for a second derivative
-            pull = torch.func.vjp(lambda z: ctx.loss.compose(z, targets, labels), logits)[1]
+            pull = torch.func.vjp(lambda z: loss.compose(z, targets, labels), logits)[1]
             return None, pull(gradient)[0], None, None
-        unit = ctx.loss.on_negatives * ctx.loss.neg_scale
-        return None, (slope * (gradient * unit)).to(logits.dtype), None, None
+        slope, ctx.slope = ctx.slope, None
+        if slope is None:  # a second backward through a graph that was retained
+            slope = _ClosedForm.forward(loss, logits, targets, labels)[1]
+        return None, slope.mul_(gradient * (loss.on_negatives * loss.neg_scale)).to(logits.dtype), None, None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], loss: LongTailLoss, *inputs: Any) -> tuple[Any, tuple[int, None]]:
@@ -282,3 +284,46 @@ class _ClosedForm(torch.autograd.Function):
             find_positives(inputs[1])
         value = torch.vmap(loss.compose, in_dims[1:], randomness=info.randomness)(*inputs)
         return (value, value.new_tensor(math.nan)), (0, None)
+
+
+class _Traced(torch.autograd.Function):
+    """`_ClosedForm` for `torch.compile`: one pass over the matrix.
+
+    Masks are numbers here, not bools: the compiler would store them for backward, at several times the cost of the loss.
+    """
+
+    @staticmethod
+    def forward(loss: LongTailLoss, logits: Tensor, targets: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        z = logits.to(torch.promote_types(logits.dtype, loss.counts.dtype))
+        if labels is None:
+            y = targets.to(z.dtype)
+        else:
+            y = torch.zeros_like(z).index_put((targets, labels), z.new_ones(()))
+        sign = loss.neg_scale - (1 + loss.neg_scale) * y
+        t = sign * (z - loss.shift if loss.kappa else z)
+        easy = torch.exp(-t.abs())
+        sure = 1 / (1 + easy)
+        q = torch.where(t > 0, sure, easy * sure)
+        factor = loss.on_negatives + (loss.on_positives - loss.on_negatives) * y
+        w = loss.label_weight
+        if loss.mu is not None:
+            inverse = 1 / loss.counts
+            r = inverse / (inverse * y).sum(-1, keepdim=True)
+            w = loss.alpha + torch.sigmoid(loss.beta * (r - loss.mu))
+        if loss.mu is not None or w.ndim:
+            factor = factor * (w if loss.reweight_negatives else 1 + (w - 1) * y)
+        if loss.gamma:
+            factor = factor * q**loss.gamma
+        elements = factor * (t.clamp_min(0) + torch.log1p(easy))
+        slope = factor * q + loss.gamma * elements * (1 - q) if loss.gamma else factor * q
+        return elements if loss.reduction == "none" else elements.sum(), sign * slope
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.dtype = inputs[1].dtype
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, _: Any) -> tuple[Any, ...]:
+        return None, (ctx.saved_tensors[0] * gradient).to(ctx.dtype), None, None
