@@ -18,7 +18,7 @@ FLOORS = [
     {"encoders"},
     {"models"},
     {"trainer"},
-    {"thresholds", "metrics", "confusion"},
+    {"thresholds", "metrics", "confusion", "uncertainty"},
     {"store"},
     {"report"},
     {"worker"},
