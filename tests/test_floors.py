@@ -20,6 +20,7 @@ FLOORS = [
     {"trainer"},
     {"thresholds", "metrics", "confusion", "uncertainty"},
     {"store"},
+    {"share"},
     {"report"},
     {"worker"},
     {"jobs"},
