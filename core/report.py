@@ -110,6 +110,14 @@ class Sampled:
     samples: np.ndarray
 
 
+def data_title(run: Run) -> str:
+    """Data set and split of a run; for synthetic data also what differs from the default size and seed."""
+    assert run.config is not None
+    config = run.config.data
+    made = config.synthetic.model_dump(exclude_defaults=True) if config.name == "synthetic" else {}
+    return " ".join([config.name, config.split, *(f"{key}={value}" for key, value in made.items())])
+
+
 def method(run: Run) -> str:
     """What a run is called in the paper's tables: the loss, or the model if that has its own."""
     assert run.config is not None
@@ -143,7 +151,8 @@ def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
 
 def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
     """The method of each run, then its model and settings as far as they differ between runs of that method."""
-    flat = [_flat(run.config.model_dump() if run.config else {}) for run in runs]
+    flat = [_flat(run.config.model_dump(exclude={"data"}) if run.config else {}) for run in runs]
+    flat = [{"data": data_title(run), **settings} for run, settings in zip(runs, flat, strict=True)]
     names = []
     for run, settings in zip(runs, flat, strict=True):
         mine = method(run)
@@ -151,8 +160,7 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
         words = [mine]
         for key, value in settings.items():
             if len({json.dumps(other.get(key)) for other in others}) > 1 and (with_seed or key != "seed"):
-                short = key.removeprefix("model.name").removeprefix("data.name")
-                words.append(f"{short.rpartition('.')[2]} {value}" if short else str(value))
+                words.append(str(value) if key in ("data", "model.name") else f"{key.rpartition('.')[2]} {value}")
         names.append(" · ".join(words))
     alike = {name for name in names if names.count(name) > 1}
     return [f"{name} · {run.id[-10:]}" if name in alike else name for name, run in zip(names, runs, strict=True)]
