@@ -21,6 +21,7 @@ FLOORS = [
     {"thresholds", "metrics", "confusion", "uncertainty"},
     {"store"},
     {"share"},
+    {"explain"},
     {"sheets"},
     {"report"},
     {"worker"},
