@@ -281,7 +281,7 @@ def paper_table(
     Raises:
         UserError: the table is neither 2 nor 3.
     """
-    columns = _columns_of(table)
+    columns = columns_of(table)
     found = []
     for row in rows:
         config = row.runs[0].config
@@ -320,7 +320,7 @@ def paper_table(
     return frame.assign(**best).drop(columns="_order").reset_index(drop=True).astype({"seeds": "Int64"})
 
 
-def _columns_of(table: int) -> dict[str, int]:
+def columns_of(table: int) -> dict[str, int]:
     """The table's columns and the place of each in `uncertainty.COLUMNS`."""
     if table not in GROUPS:
         raise UserError(f"There is no table {table} to fill: choose 2 or 3.")
@@ -362,7 +362,7 @@ def ablation(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> pd.DataFram
         (percentage points), significant, published (the paper's difference; NaN where it has none). Only the first
         row of each method counts, and only pairs of which both methods are there.
     """
-    columns = {column: place for table in GROUPS for column, place in _columns_of(table).items()}
+    columns = {column: place for table in GROUPS for column, place in columns_of(table).items()}
     first: dict[str, Row] = {}
     for row in rows:
         first.setdefault(row.method, row)
