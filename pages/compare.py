@@ -118,7 +118,7 @@ def widths(table: int) -> dict[Any, Any]:
     """Widths of a table's columns, by position; 0 is the hidden index."""
     column = st.column_config
     scores = {2 + place: column.NumberColumn(width=92) for place in range(len(report.SCORE_COLUMNS[table]))}
-    return {1: column.TextColumn(width=150, pinned=True), **scores}
+    return {1: column.TextColumn(width=150), **scores}
 
 
 def downloads(frame: Any, rows: list[Row], table: int) -> None:
@@ -291,7 +291,7 @@ def cost(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None
         height="content",
         placeholder="–",
         column_config={
-            "method": column.TextColumn(width=150, pinned=True),
+            "method": column.TextColumn(width=150),
             "seconds": column.ProgressColumn(
                 "whole run (s)", format="%.1f", min_value=0, max_value=float(table["seconds"].max() or 1)
             ),

@@ -136,7 +136,7 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
             "pair:N",
             sort=[pair for _, pair in order],
             title=None,
-            axis=alt.Axis(labels=place == 0, ticks=False, domain=False, labelLimit=140, minExtent=0),
+            axis=alt.Axis(labels=place == 0, ticks=False, domain=False, labelLimit=140, labelFlush=False),
         )
         base = alt.Chart(rows)
         tooltip = [
@@ -147,7 +147,11 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
             alt.Tooltip("high:Q", format="+.2f"),
             alt.Tooltip("published:Q", title="published", format="+.2f"),
         ]
-        x = alt.X("difference:Q", title="points", axis=alt.Axis(gridColor=GRID, tickCount=5))
+        x = alt.X(
+            "difference:Q",
+            title="points",
+            axis=alt.Axis(gridColor=GRID, tickCount=4, labelFlush=False, labelOverlap=False),
+        )
         colour = alt.Color(
             "part:N",
             title=None,
@@ -312,7 +316,12 @@ def change_chart(table: pd.DataFrame) -> alt.Chart:
         .mark_bar(height={"band": 0.7})
         .encode(
             x=alt.X("change:Q", title="change of F1 (points)", axis=alt.Axis(gridColor=GRID)),
-            y=alt.Y("label:N", sort=list(shown["label"]), title=None, axis=alt.Axis(labelLimit=180)),
+            y=alt.Y(
+                "label:N",
+                sort=list(shown["label"]),
+                title=None,
+                axis=alt.Axis(labelLimit=180, labelOverlap=False, labelFlush=False),
+            ),
             color=alt.Color(
                 "group:N",
                 title=None,

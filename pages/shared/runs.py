@@ -16,7 +16,8 @@ from pages import plain
 
 def version(run: Run) -> tuple[Any, ...]:
     """What a run's cached results hang on: its folder and the files that are read."""
-    files = [run.path / name for name in ("metrics.json", "predictions.npz", "validation.npz", "history.jsonl")]
+    names = ("metrics.json", "predictions.npz", "validation.npz", "history.jsonl", "thresholds.json")
+    files = [run.path / name for name in names]
     return str(run.path), run.ended, *(file.stat().st_mtime_ns for file in files if file.exists())
 
 
