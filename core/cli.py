@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from core import data as datasets
-from core import jobs, labels, report, store
+from core import jobs, labels, report, share, store
 from core.config import DataConfig, ModelConfig, RunConfig, UserError, parse, with_changes
 from core.store import LIVE, Run
 
@@ -285,9 +285,12 @@ def print_report(
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
     as_latex: Annotated[bool, typer.Option("--latex", help="A LaTeX table (booktabs).")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table.")] = False,
+    xlsx: Annotated[Path | None, typer.Option(help="Write a workbook.")] = None,
     table: Annotated[int, typer.Option(help="2: head / medium / tail; 3: single- / multi-label documents.")] = 2,
+    each: Annotated[bool, typer.Option("--each", help="A row for every run; else seeds fold into their mean.")] = False,
 ) -> None:
-    """Print the scores of runs beside the paper's; `all` means every finished run.
+    """Print the scores of runs with 95 % intervals beside the paper's; `all` means every finished run.
 
     Example: python -m core report all --latex
     """
@@ -296,23 +299,36 @@ def print_report(
     if as_json:
         _print_json({"runs": report.run_rows(chosen)})
         return
-    frame = report.comparison(chosen, table=table)
-    if as_latex or as_csv:
-        sys.stdout.write(report.to_latex(frame) if as_latex else report.to_csv(frame))
+    rows = report.fold([run for run in chosen if run.state == "finished"], seeds=not each)
+    sampled = report.sample_rows(rows)
+    frame, footer = report.paper_table(rows, sampled, table=table), report.provenance(rows)
+    if xlsx:
+        _write(xlsx, report.to_xlsx(frame, footer))
         return
-    scores = report.SCORE_COLUMNS[table]
-    shown = Table("method", "source", "seed", *(name.replace("_", " ") for name in scores), box=None)
+    printers = {report.to_latex: as_latex, report.to_csv: as_csv, report.to_markdown: as_markdown}
+    for printer, asked in printers.items():
+        if asked:
+            sys.stdout.write(printer(frame, footer))
+            return
+    columns = report.SCORE_COLUMNS[table]
+    shown = Table("method", "seeds", *(name.replace("_", " ") for name in columns), box=None)
     for row in frame.to_dict("records"):
-        seed = "" if row["source"] == "published" else str(row["seed"])
-        shown.add_row(row["method"], row["source"], seed, *(_score(row[name]) for name in scores))
+        seeds = "" if row["source"] == "published" else str(row["seeds"])
+        cells = ["±".join(part for part in report.cell(row, name) if part) or "-" for name in columns]
+        shown.add_row(f"{row['name']}{report.SOURCES[row['source']]}", seeds, *cells)
     out.print(shown)
     for run in chosen:
         if run.state != "finished":
             err.print(f"{run.id} has no scores: it is {run.state}.", markup=False, highlight=False)
 
 
-def _score(percent: float) -> str:
-    return "-" if percent != percent else f"{percent:.2f}"
+def _write(path: Path, content: str | bytes) -> None:
+    """Writes a file that a person asked for."""
+    try:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+    out.print(f"{path} written", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -332,3 +348,37 @@ def delete(run: str) -> None:
     """
     jobs.delete(run)
     out.print(f"{run} deleted", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def publish(runs: list[str]) -> None:
+    """Copy the results of finished runs, without weights and texts, to those that are shown to everybody.
+
+    Example: python -m core publish reuters-tfidf-db-s0-0123456789
+    """
+    for run_id in runs:
+        path = share.publish(store.get_run(run_id))
+        out.print(f"{run_id} published at {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("export")
+def export_run(
+    run: str,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The zip to write.")],
+    weights: Annotated[bool, typer.Option(help="With what it takes to score other texts.")] = True,
+) -> None:
+    """Write a finished run as a zip: settings, scores, predictions, weights; no texts.
+
+    Example: python -m core export reuters-tfidf-db-s0-0123456789 -o run.zip
+    """
+    share.export(store.get_run(run), output, weights=weights)
+    out.print(f"{run} written to {output}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("import")
+def import_run(file: Path) -> None:
+    """Take in a run from a zip that `export` wrote; everything in it is checked first.
+
+    Example: python -m core import run.zip
+    """
+    out.print(share.import_run(file).id, markup=False, highlight=False, soft_wrap=True)

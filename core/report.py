@@ -1,17 +1,24 @@
-"""Tables of runs: the rows of `report --json`, and the paper's Tables 2 and 3 with the published rows beside ours."""
+"""Tables of runs: the rows of `report --json`, and the paper's Tables 2 and 3 with intervals and the published rows."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Iterable
-from functools import cache
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from core import store
+from core import metrics, store, thresholds, uncertainty
 from core.config import PAPER_LOSSES, UserError
+from core.labels import Borders
+from core.sheets import workbook
 from core.store import Run
 
 GROUPS = {
@@ -25,6 +32,17 @@ SCORE_COLUMNS = {
 }
 METHODS = ("svm", *PAPER_LOSSES)
 """Row order of the paper's tables."""
+SOURCES = {"published": " (published)", "run": ""}
+CAPTIONS = {
+    2: "F1 in percent over all labels and over head, medium and tail labels, test part.",
+    3: "F1 in percent over all documents and over those with one label and with several, test part.",
+}
+PARTS = {
+    "reweighting": [("fl", "r-fl"), ("fl", "cb"), ("ntr-fl", "db"), ("ntr-fl", "cb-ntr")],
+    "negative tolerance": [("fl", "ntr-fl"), ("r-fl", "db"), ("cb", "cb-ntr")],
+    "focal factor": [("bce", "fl"), ("db-0fl", "db")],
+}
+"""What a part of the distribution-balanced loss adds: pairs of methods that differ by that part alone."""
 
 
 @cache
@@ -41,7 +59,7 @@ def run_row(run: Run) -> dict[str, Any]:
     """
     if run.config is None:
         raise UserError(run.problem)
-    metrics = store.read_metrics(run) if run.state == "finished" else {}
+    scored = store.read_metrics(run) if run.state == "finished" else {}
     return {
         "run": run.id,
         "data": run.config.data.name,
@@ -49,9 +67,9 @@ def run_row(run: Run) -> dict[str, Any]:
         "loss": run.config.loss.name if run.config.loss else None,
         "seed": run.config.seed,
         "state": run.state,
-        "threshold": metrics.get("threshold"),
-        "test": metrics.get("test"),
-        "seconds": metrics.get("seconds"),
+        "threshold": scored.get("threshold"),
+        "test": scored.get("test"),
+        "seconds": scored.get("seconds"),
     }
 
 
@@ -60,68 +78,419 @@ def run_rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
     return [run_row(run) for run in runs]
 
 
-def method(row: dict[str, Any]) -> str:
-    """What a row is called in the paper's tables: the loss, or the model if that has its own."""
-    return row["loss"] or row["model"]
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: a run, or runs that differ by their seed alone.
+
+    Attributes:
+        name: what the row is called beside the others: the method, and what it takes to tell it from them.
+        method: the name in the paper's tables: the loss, or the model if that has its own.
+        runs: the lowest seed first.
+        fingerprint: of the data, which all runs share.
+    """
+
+    name: str
+    method: str
+    runs: tuple[Run, ...]
+    fingerprint: str
 
 
-def comparison(runs: Iterable[Run], *, table: int = 2, with_published: bool = True) -> pd.DataFrame:
-    """Table 2 (frequency groups) or 3 (numbers of labels) of finished runs, published rows first for each method.
+@dataclass(frozen=True)
+class Sampled:
+    """The numbers of Tables 2 and 3, in the order of `uncertainty.COLUMNS`, as fractions; NaN of an empty group.
+
+    Attributes:
+        scores: on the test part, the mean of the seeds, (C,).
+        deviation: over seeds, (C,); NaN of one seed.
+        samples: on resampled test documents, (folds, C); NaN where the predictions cannot be read.
+    """
+
+    scores: np.ndarray
+    deviation: np.ndarray
+    samples: np.ndarray
+
+
+def data_title(run: Run) -> str:
+    """Data set and split of a run; for synthetic data also what differs from the default size and seed."""
+    assert run.config is not None
+    config = run.config.data
+    made = config.synthetic.model_dump(exclude_defaults=True) if config.name == "synthetic" else {}
+    return " ".join([config.name, config.split, *(f"{key}={value}" for key, value in made.items())])
+
+
+def method(run: Run) -> str:
+    """What a run is called in the paper's tables: the loss, or the model if that has its own."""
+    assert run.config is not None
+    return run.config.loss.name if run.config.loss else run.config.model.name
+
+
+def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
+    """Rows of finished runs in the paper's order.
+
+    Args:
+        runs: finished, with readable settings and scores.
+        seeds: runs that differ by their seed alone are one row; else each is its own.
+    """
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        assert run.config is not None
+        alike = json.dumps(run.config.model_dump(exclude={"seed"}), sort_keys=True)
+        key = (alike, store.read_results(run)["fingerprint"], "" if seeds else run.id)
+        groups.setdefault(key, []).append(run)
+    folded = [
+        sorted(group, key=lambda run: (run.config.seed if run.config else 0, run.id)) for group in groups.values()
+    ]
+    names = _names([group[0] for group in folded], with_seed=not seeds)
+    rows = [
+        Row(name, method(group[0]), tuple(group), key[1])
+        for name, group, key in zip(names, folded, groups, strict=True)
+    ]
+    order = {name: place for place, name in enumerate(METHODS)}
+    return sorted(rows, key=lambda row: (order.get(row.method, len(order)), row.method, row.name))
+
+
+def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
+    """The method of each run, then its model and settings as far as they differ between runs of that method."""
+    flat = [_flat(run.config.model_dump(exclude={"data"}) if run.config else {}) for run in runs]
+    flat = [{"data": data_title(run), **settings} for run, settings in zip(runs, flat, strict=True)]
+    names = []
+    for run, settings in zip(runs, flat, strict=True):
+        mine = method(run)
+        others = [other for one, other in zip(runs, flat, strict=True) if method(one) == mine]
+        words = [mine]
+        for key, value in settings.items():
+            if len({json.dumps(other.get(key)) for other in others}) > 1 and (with_seed or key != "seed"):
+                words.append(str(value) if key in ("data", "model.name") else f"{key.rpartition('.')[2]} {value}")
+        names.append(" · ".join(words))
+    alike = {name for name in names if names.count(name) > 1}
+    return [f"{name} · {run.id[-10:]}" if name in alike else name for name, run in zip(names, runs, strict=True)]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+@lru_cache(maxsize=4)
+def _weights(documents: int) -> np.ndarray:
+    return uncertainty.resample(documents)
+
+
+def sample(run: Run, borders: Borders) -> Sampled:
+    """A run's scores with these borders, and the same on resampled test documents.
+
+    Raises:
+        UserError: metrics or predictions are damaged.
+    """
+    predictions, scored = store.read_predictions(run), store.read_results(run)
+    counts = np.asarray(scored["counts"], np.int64)
+    predicted = thresholds.apply(predictions.scores, predictions.threshold)
+    scores = metrics.score_groups(predictions.targets, predicted, counts, borders)
+    weights = _weights(predictions.targets.shape[0])
+    samples = uncertainty.bootstrap(predictions.targets, predicted, counts, borders, weights=weights)
+    return Sampled(_in_order(scores), np.full(samples.shape[1], np.nan), samples)
+
+
+def kept_scores(run: Run) -> Sampled:
+    """A run's scores as its metrics hold them, for the run's own borders; without resamples.
+
+    Raises:
+        UserError: the metrics are damaged.
+    """
+    scores = _in_order(store.read_results(run)["test"])
+    return Sampled(scores, np.full(len(scores), np.nan), np.full((1, len(scores)), np.nan))
+
+
+def _in_order(scores: Mapping[str, Any]) -> np.ndarray:
+    found = []
+    for column in uncertainty.COLUMNS:
+        group, _, name = column.partition("/")
+        value = (scores.get(group) or {}).get(name)
+        found.append(math.nan if value is None else float(value))
+    return np.array(found)
+
+
+def over_seeds(sampled: Sequence[Sampled]) -> Sampled:
+    """The mean of runs that differ by their seed; one of them without resamples leaves none."""
+    table = uncertainty.over_seeds(np.stack([one.scores for one in sampled]))
+    shapes = {one.samples.shape for one in sampled}
+    samples = np.mean([one.samples for one in sampled], axis=0) if len(shapes) == 1 else kept_nothing(sampled[0])
+    return Sampled(table["mean"].to_numpy(), table["deviation"].to_numpy(), samples)
+
+
+def kept_nothing(like: Sampled) -> np.ndarray:
+    """Resamples of a run that has none."""
+    return np.full((1, len(like.scores)), np.nan)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mine minus the other's, on the same test documents, as fractions, each (C,); NaN where they cannot be compared.
+
+    Attributes:
+        scores: the difference.
+        low: lower end of its interval.
+        high: upper end.
+        significant: the interval leaves out 0.
+    """
+
+    scores: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    significant: np.ndarray
+
+
+def difference(mine: Sampled, other: Sampled, *, comparable: bool = True) -> Difference:
+    """How two rows differ; resamples are paired, for both drew the same documents.
+
+    Args:
+        mine: of one row.
+        other: of the other.
+        comparable: both have the same data set and split; nothing is said otherwise.
+    """
+    scores = mine.scores - other.scores
+    if not comparable:
+        nothing = np.full(len(scores), np.nan)
+        return Difference(nothing, nothing, nothing, np.zeros(len(scores), np.bool_))
+    if mine.samples.shape != other.samples.shape:
+        nothing = np.full(len(scores), np.nan)
+        return Difference(scores, nothing, nothing, np.zeros(len(scores), np.bool_))
+    ends = uncertainty.interval(scores, mine.samples - other.samples)
+    return Difference(scores, ends[0], ends[1], uncertainty.is_significant(ends))
+
+
+def paper_table(
+    rows: Sequence[Row], sampled: Mapping[str, Sampled], *, table: int = 2, with_published: bool = True
+) -> pd.DataFrame:
+    """Table 2 (frequency groups) or 3 (numbers of labels), published rows first for each method.
+
+    Args:
+        rows: of `fold`.
+        sampled: by a row's name.
+        table: 2 or 3.
+        with_published: add the paper's rows of the data sets that occur.
 
     Returns:
-        A frame with the columns source ("published" or "run"), method, data, model, loss, seed, run, then
-        `SCORE_COLUMNS[table]` in percent (missing where a group is empty), in the row order of the paper.
+        Columns source ("published" or "run"), method, name, data, seeds, runs (ids), then for each of
+        `SCORE_COLUMNS[table]` the score in percent (NaN where a group is empty), with the suffixes _low and _high its
+        interval, _deviation that over seeds, _best whether it is higher than that of every other run's row by more
+        than chance.
 
     Raises:
         UserError: the table is neither 2 nor 3.
     """
+    columns = columns_of(table)
+    found = []
+    for row in rows:
+        config = row.runs[0].config
+        assert config is not None
+        mine = sampled[row.name]
+        ends = 100 * uncertainty.interval(mine.scores, mine.samples)
+        others = [
+            difference(mine, sampled[other.name], comparable=other.fingerprint == row.fingerprint)
+            for other in rows
+            if other.name != row.name
+        ]
+        best = np.all([other.significant & (other.scores > 0) for other in others], axis=0) & bool(others)
+        values: dict[str, Any] = {}
+        for column, place in columns.items():
+            values |= {
+                column: 100 * mine.scores[place],
+                f"{column}_low": ends[0, place],
+                f"{column}_high": ends[1, place],
+                f"{column}_deviation": 100 * mine.deviation[place],
+                f"{column}_best": bool(best[place]) if others else False,
+            }
+        identity = {"source": "run", "method": row.method, "name": row.name, "data": config.data.name}
+        found.append({**identity, "seeds": len(row.runs), "runs": " ".join(run.id for run in row.runs), **values})
+    for data in sorted({_published_name(row["data"]) for row in found} - {""}) if with_published else []:
+        for name, numbers in published()[f"table{table}"][data].items():
+            if len(numbers) == len(columns):
+                values = dict(zip(columns, numbers, strict=True))
+                found.append({"source": "published", "method": name, "name": name, "data": data, **values})
+    keys = ["source", "method", "name", "data", "seeds", "runs"]
+    more = [f"{column}{suffix}" for column in columns for suffix in ("", "_low", "_high", "_deviation", "_best")]
+    frame = pd.DataFrame(found, columns=[*keys, *more])
+    order = {name: place for place, name in enumerate(METHODS)}
+    places = frame["method"].map(lambda name: order.get(name, len(order)))
+    frame = frame.assign(_order=places).sort_values(["_order", "method", "source", "name"], kind="stable")
+    best = {f"{column}_best": frame[f"{column}_best"].eq(True) for column in columns}
+    return frame.assign(**best).drop(columns="_order").reset_index(drop=True).astype({"seeds": "Int64"})
+
+
+def columns_of(table: int) -> dict[str, int]:
+    """The table's columns and the place of each in `uncertainty.COLUMNS`."""
     if table not in GROUPS:
         raise UserError(f"There is no table {table} to fill: choose 2 or 3.")
-    rows = []
-    for row in run_rows(run for run in runs if run.state == "finished"):
-        scores = {
-            f"{group}_{score}": _percent(row["test"].get(key, {}).get(name))
-            for group, key in GROUPS[table].items()
-            for score, name in SCORES.items()
-        }
-        identity = {key: row[key] for key in ("data", "model", "loss", "seed", "run")}
-        rows.append({"source": "run", "method": method(row), **identity, **scores})
-    for data in sorted({_published_name(row["data"]) for row in rows} - {""}) if with_published else []:
-        for name, values in published()[f"table{table}"][data].items():
-            if table == 2 or len(values) == len(SCORE_COLUMNS[3]):
-                rows.append(
-                    {"source": "published", "method": name, "data": data}
-                    | dict(zip(SCORE_COLUMNS[table], values, strict=True))
-                )
-    columns = ["source", "method", "data", "model", "loss", "seed", "run", *SCORE_COLUMNS[table]]
-    frame = pd.DataFrame(rows, columns=columns)
-    order = {name: place for place, name in enumerate(METHODS)}
-    keys = frame["method"].map(lambda name: order.get(name, len(order)))
-    frame = frame.assign(_order=keys).sort_values(["_order", "method", "source", "model", "seed"], kind="stable")
-    return frame.drop(columns="_order").reset_index(drop=True).astype({"seed": "Int64"})
+    return {
+        f"{group}_{score}": uncertainty.COLUMNS.index(f"{key}/{name}")
+        for group, key in GROUPS[table].items()
+        for score, name in SCORES.items()
+    }
 
 
 def _published_name(data: str) -> str:
     return next((name for name in ("reuters", "pubmed") if data == name or data.startswith(f"{name}-")), "")
 
 
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else 100 * fraction
+def sample_rows(rows: Iterable[Row], borders: Borders | None = None) -> dict[str, Sampled]:
+    """`over_seeds` of every row, by its name; a run whose predictions are damaged keeps its scores without intervals.
+
+    Args:
+        rows: of `fold`.
+        borders: those of each run's training if None.
+    """
+    found = {}
+    for row in rows:
+        parts = []
+        for run in row.runs:
+            try:
+                parts.append(sample(run, borders or Borders(**store.read_results(run)["borders"])))
+            except UserError:
+                parts.append(kept_scores(run))
+        found[row.name] = over_seeds(parts)
+    return found
 
 
-def to_latex(frame: pd.DataFrame) -> str:
-    """A comparison as a LaTeX table in the form of the paper's (booktabs, one column group per label group)."""
-    scores = [column for column in frame.columns if column.partition("_")[2] in SCORES]
-    heads = [(column.partition("_")[0].capitalize(), f"{column.partition('_')[2]}-F1") for column in scores]
-    seeds = frame["seed"].map(lambda seed: "" if pd.isna(seed) else f", seed {seed}")
-    names = frame["method"] + frame["source"].map({"published": " (published)", "run": ""}) + seeds
-    values = frame[scores].astype(float).set_axis(pd.MultiIndex.from_tuples(heads), axis=1).set_axis(names, axis=0)
-    values.index.name = None
-    return values.to_latex(
-        float_format="%.2f", na_rep="--", escape=True, multicolumn_format="c", column_format="l" + "r" * len(scores)
-    )
+def ablation(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> pd.DataFrame:
+    """What each part of the distribution-balanced loss adds: differences of the pairs of methods in `PARTS`.
+
+    Returns:
+        Columns part, without, with (methods), group (total, head, ...), score (micro, macro), difference, low, high
+        (percentage points), significant, published (the paper's difference; NaN where it has none). Only the first
+        row of each method counts, and only pairs of which both methods are there.
+    """
+    columns = {column: place for table in GROUPS for column, place in columns_of(table).items()}
+    first: dict[str, Row] = {}
+    for row in rows:
+        first.setdefault(row.method, row)
+    found = []
+    for part, pairs in PARTS.items():
+        for without, with_part in pairs:
+            if without not in first or with_part not in first:
+                continue
+            a, b = first[with_part], first[without]
+            gain = difference(sampled[a.name], sampled[b.name], comparable=a.fingerprint == b.fingerprint)
+            assert a.runs[0].config is not None
+            paper = _published_differences(with_part, without, _published_name(a.runs[0].config.data.name))
+            for column, place in columns.items():
+                group, _, score = column.partition("_")
+                found.append(
+                    {
+                        **{"part": part, "without": without, "with": with_part, "group": group, "score": score},
+                        "difference": 100 * gain.scores[place],
+                        "low": 100 * gain.low[place],
+                        "high": 100 * gain.high[place],
+                        "significant": bool(gain.significant[place]),
+                        "published": paper.get(column, math.nan),
+                    }
+                )
+    names = ["part", "without", "with", "group", "score", "difference", "low", "high", "significant", "published"]
+    return pd.DataFrame(found, columns=names)
 
 
-def to_csv(frame: pd.DataFrame) -> str:
-    """A comparison as CSV; scores in percent with two decimals."""
-    return frame.to_csv(index=False, float_format="%.2f")
+def _published_differences(mine: str, other: str, data: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for table in GROUPS:
+        numbers = published()[f"table{table}"].get(data, {})
+        if mine in numbers and other in numbers and len(numbers[mine]) == len(SCORE_COLUMNS[table]):
+            pairs = zip(numbers[mine], numbers[other], strict=True)
+            found |= {column: a - b for column, (a, b) in zip(SCORE_COLUMNS[table], pairs, strict=True)}
+    return found
+
+
+def provenance(rows: Sequence[Row]) -> list[str]:
+    """Where a table's numbers come from: intervals, data, versions, and the command of every run."""
+    lines = [
+        f"Intervals: 95 %, from {uncertainty.FOLDS:,} resamples of the test documents; a mean of several seeds is "
+        "resampled as one. Bold: higher than every other run's row by more than chance (paired resamples)."
+    ]
+    runs = [run for row in rows for run in row.runs]
+    scored = {run.id: store.read_results(run) for run in runs}
+    for run in runs:
+        assert run.config is not None
+        data = run.config.data
+        lines.append(f"Data: {data.name}, split {data.split}, fingerprint {scored[run.id]['fingerprint']}.")
+    lines += [
+        ", ".join(f"{name} {version}" for name, version in found["versions"].items()) for found in scored.values()
+    ]
+    lines += [f"{run_id}: {found['command']}" for run_id, found in scored.items()]
+    return list(dict.fromkeys(lines))
+
+
+def cell(row: Mapping[str, Any], column: str) -> tuple[str, str]:
+    """A score as text and the half width of its interval as text; empty where there is none."""
+    value, low, high = (row.get(f"{column}{suffix}", math.nan) for suffix in ("", "_low", "_high"))
+    if pd.isna(value):
+        return "", ""
+    return f"{value:.2f}", "" if pd.isna(low) else f"{(high - low) / 2:.2f}"
+
+
+def title(row: Mapping[str, Any]) -> str:
+    """A row's name as exports print it: with its source, and the number of seeds if there are several."""
+    seeds = row["seeds"]
+    several = "" if pd.isna(seeds) or seeds < 2 else f", mean of {seeds} seeds"
+    return f"{row['name']}{SOURCES[row['source']]}{several}"
+
+
+def to_latex(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
+    """A `paper_table` in the form of the paper's (booktabs, one column group per label group)."""
+    table = _table_of(frame)
+    groups = list(GROUPS[table])
+    lines = [
+        *(f"% {line}" for line in footer),
+        rf"\begin{{tabular}}{{l{'r' * len(SCORE_COLUMNS[table])}}}",
+        r"\toprule",
+        " & ".join(["", *(rf"\multicolumn{{2}}{{c}}{{{group.capitalize()}}}" for group in groups)]) + r" \\",
+        " & ".join(["", *("micro-F1 & macro-F1" for _ in groups)]) + r" \\",
+        r"\midrule",
+    ]
+    for row in frame.to_dict("records"):
+        cells = [_escaped(title(row))]
+        for column in SCORE_COLUMNS[table]:
+            value, half = cell(row, column)
+            value = rf"\textbf{{{value}}}" if row[f"{column}_best"] else value or "--"
+            cells.append(value + (rf" {{\scriptsize$\pm${half}}}" if half else ""))
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _escaped(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "·": r"$\cdot$"}
+    return "".join(special.get(letter, f"\\{letter}" if letter in "&%$#_{}" else letter) for letter in text)
+
+
+def to_markdown(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
+    """A `paper_table` as Markdown, the footer below it."""
+    columns = SCORE_COLUMNS[_table_of(frame)]
+    lines = [
+        "| |" + "|".join(column.replace("_", " ") for column in columns) + "|",
+        "|---" + "|---:" * len(columns) + "|",
+    ]
+    for row in frame.to_dict("records"):
+        cells = []
+        for column in columns:
+            value, half = cell(row, column)
+            value = f"**{value}**" if row[f"{column}_best"] else value or "–"
+            cells.append(value + (f" ±{half}" if half else ""))
+        lines.append("|" + "|".join([title(row).replace("|", "\\|"), *cells]) + "|")
+    return "\n".join([*lines, "", *(f"- `{line}`" for line in footer), ""])
+
+
+def to_csv(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
+    """A `paper_table` with all its columns, percent with two decimals; the footer in lines that begin with #."""
+    text = io.StringIO()
+    frame.to_csv(text, index=False, float_format="%.2f", quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+    return text.getvalue() + "".join(f"# {line}\n" for line in footer)
+
+
+def to_xlsx(frame: pd.DataFrame, footer: Sequence[str] = ()) -> bytes:
+    """A `paper_table` as a workbook: the sheet `table` with numbers, the sheet `provenance` with the footer."""
+    rows = [[None if pd.isna(value) else value for value in row] for row in frame.itertuples(index=False, name=None)]
+    return workbook({"table": [list(frame.columns), *rows], "provenance": [[line] for line in footer]})
+
+
+def _table_of(frame: pd.DataFrame) -> int:
+    return next(table for table, columns in SCORE_COLUMNS.items() if set(columns) <= set(frame.columns))

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.config import RunConfig, UserError, cache_dir, parse
-from core.files import atomic_path, is_locked, read_json, write_json
+from core.files import atomic_path, is_locked, locked, read_json, write_json
 
 STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
 LIVE = ("queued", "running")
@@ -38,6 +38,7 @@ class Run:
         reason: why it failed, was stopped or is lost, in words; empty otherwise.
         progress: `phase` in words, `fraction` 0..1 and, while a network trains, `epoch` and `epochs`.
         problem: one sentence if a file of the folder is damaged, else empty.
+        published: it lies in `published_dir`: results to look at, without weights, never changed.
     """
 
     id: str
@@ -51,11 +52,12 @@ class Run:
     progress: dict[str, Any] = field(default_factory=dict)
     device: str = ""
     problem: str = ""
+    published: bool = False
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Scores of the test part: n documents, L labels.
+    """Scores of the test part, or of the validation part: n documents, L labels.
 
     Attributes:
         ids: the documents' ids in the collection, n of them.
@@ -75,6 +77,11 @@ class Predictions:
 def runs_dir() -> Path:
     """Folder that holds one folder per run."""
     return cache_dir() / "runs"
+
+
+def published_dir() -> Path:
+    """Folder of runs that are shown beside those of `runs_dir` and never changed."""
+    return cache_dir() / "published"
 
 
 def run_id(config: RunConfig, fingerprint: str) -> str:
@@ -99,26 +106,29 @@ def run_path(run_id: str) -> Path:
 
 
 def get_run(run_id: str) -> Run:
-    """Reads one run.
+    """Reads one run; one's own goes before a published one of the same id.
 
     Raises:
         UserError: not a run id, or no such run.
     """
     path = run_path(run_id)
-    if not path.is_dir():
-        raise UserError(f"There is no run '{run_id}'. `python -m core runs` lists the runs there are.")
-    return _read_run(path)
+    for folder in (path, published_dir() / path.name):
+        if folder.is_dir():
+            return read_run(folder)
+    raise UserError(f"There is no run '{run_id}'. `python -m core runs` lists the runs there are.")
 
 
 def list_runs() -> list[Run]:
     """All runs, the one submitted last first. A damaged folder is listed with its problem and hides no other."""
-    try:
-        folders = [path for path in runs_dir().iterdir() if RUN_ID.fullmatch(path.name) and path.is_dir()]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise UserError(f"The folder of runs, {runs_dir()}, cannot be read: {error.strerror}.") from None
-    return sorted((_read_run(path) for path in folders), key=lambda run: (-(run.submitted or 0), run.id))
+    found: dict[str, Path] = {}
+    for parent in (published_dir(), runs_dir()):
+        try:
+            found |= {path.name: path for path in parent.iterdir() if RUN_ID.fullmatch(path.name) and path.is_dir()}
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UserError(f"The folder of runs, {parent}, cannot be read: {error.strerror}.") from None
+    return sorted((read_run(path) for path in found.values()), key=lambda run: (-(run.submitted or 0), run.id))
 
 
 def alive_lock(path: Path) -> Path:
@@ -158,7 +168,8 @@ def tickets_before(ticket: Path) -> int:
     return ahead
 
 
-def _read_run(path: Path) -> Run:
+def read_run(path: Path) -> Run:
+    """Reads a run's folder; what is damaged in it becomes the run's problem."""
     config, problem = None, ""
     # Liveness is read before the status: a worker writes its last status before it dies, never after.
     alive = is_locked(alive_lock(path))
@@ -194,6 +205,7 @@ def _read_run(path: Path) -> Run:
         progress=progress if isinstance(progress, dict) else {},
         device=str(status.get("device", "")),
         problem=problem,
+        published=path.parent == published_dir(),
     )
 
 
@@ -264,8 +276,33 @@ def read_metrics(run: Run) -> dict[str, Any]:
     return metrics
 
 
-def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Writes `predictions.npz`: arrays only, no pickled objects."""
+NEEDED = ("labels", "counts", "borders", "threshold", "threshold_rule", "fingerprint", "command", "versions", "seconds")
+"""Keys of `metrics.json` that the results pages read."""
+
+
+def read_results(run: Run) -> dict[str, Any]:
+    """`read_metrics` with all that the results pages need.
+
+    Raises:
+        UserError: the run's settings are damaged, it has not finished, or another version wrote its metrics.
+    """
+    if run.config is None:
+        raise UserError(run.problem)
+    metrics = read_metrics(run)
+    if missing := [key for key in NEEDED if key not in metrics]:
+        raise UserError(
+            f"{run.id}: metrics.json does not hold {', '.join(missing)}: an older version wrote it, or it is "
+            "damaged. Delete the run and train it again."
+        )
+    return metrics
+
+
+PREDICTIONS = {"test": "predictions.npz", "validation": "validation.npz"}
+"""File with the scores of each part."""
+
+
+def write_predictions(path: Path, predictions: Predictions, part: str = "test") -> None:
+    """Writes the scores of a part: arrays only, no pickled objects."""
     scores = predictions.scores
     arrays: dict[str, Any] = {
         "ids": np.array(predictions.ids, dtype=np.str_),
@@ -277,35 +314,42 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     }
     if isinstance(scores, sp.csr_array):
         arrays |= {"score_indptr": scores.indptr, "score_indices": scores.indices, "score_data": scores.data}
+        if (scores.data == scores.data.astype(np.float16)).all():
+            arrays["score_data"] = scores.data.astype(np.float16)
     else:
         arrays["scores"] = scores
-    with atomic_path(path / "predictions.npz") as temporary, temporary.open("wb") as file:
+    with atomic_path(path / PREDICTIONS[part]) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def read_predictions(run: Run) -> Predictions:
-    """The test part's scores.
+def read_predictions(run: Run, part: str = "test") -> Predictions:
+    """The scores of a part.
 
     Raises:
-        UserError: missing, cut short or inconsistent.
+        UserError: missing, cut short, inconsistent, or with scores that are no numbers.
     """
+    name = PREDICTIONS[part]
     try:
         # numpy leaves a file open that it opened itself and could not read.
-        with (run.path / "predictions.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with (run.path / name).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             shape = tuple(int(size) for size in stored["shape"])
             targets = _csr(np.ones(len(stored["target_indices"]), bool), stored, "target", shape)
             if "scores" in stored:
                 scores: np.ndarray | sp.csr_array = stored["scores"]
             else:
-                scores = _csr(stored["score_data"], stored, "score", shape)
+                scores = _csr(stored["score_data"].astype(np.float32), stored, "score", shape)
             ids = stored["ids"].tolist()
             if scores.shape != shape or len(ids) != shape[0]:
                 raise ValueError("its arrays do not fit together")
+            values = scores.data if isinstance(scores, sp.csr_array) else scores
+            if not np.isfinite(values).all():
+                raise ValueError(f"{np.sum(~np.isfinite(values))} of its scores are not numbers")
             return Predictions(ids, stored["rows"], targets, scores, float(stored["threshold"]))
     except FileNotFoundError:
-        raise UserError(f"{run.id}: predictions.npz is missing.") from None
+        more = ": an older version made the run" if part == "validation" else ""
+        raise UserError(f"{run.id}: {name} is missing{more}.") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{run.id}: predictions.npz is damaged ({error}). Delete the run and train it again.") from None
+        raise UserError(f"{run.id}: {name} is damaged ({error}). Delete the run and train it again.") from None
 
 
 def _csr(data: np.ndarray, stored: Any, name: str, shape: tuple[int, ...]) -> sp.csr_array:
@@ -339,9 +383,40 @@ def delete_run(run_id: str) -> None:
     """Removes a run's folder.
 
     Raises:
-        UserError: no such run, or it is queued or running.
+        UserError: no such run, it is published, or it is queued or running.
     """
     run = get_run(run_id)
+    if run.published:
+        raise UserError(f"Run {run_id} is published: it is there to be looked at, and is not deleted here.")
     if run.state in LIVE or is_locked(alive_lock(run.path)):
         raise UserError(f"Run {run_id} is {run.state}: stop it first (`python -m core stop {run_id}`), then delete it.")
     shutil.rmtree(run.path)
+
+
+def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:
+    """The named thresholds of a run: by name, `rule` and `values`, one number for all labels or one for each.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not (run.path / "thresholds.json").exists():
+        return {}
+    sets = read_json(run.path / "thresholds.json")
+    if not isinstance(sets, dict) or not all(isinstance(one, dict) and "values" in one for one in sets.values()):
+        raise UserError(f"{run.id}: thresholds.json is damaged: it holds no named thresholds. Delete that file.")
+    return sets
+
+
+def save_threshold_set(run: Run, name: str, *, rule: str, values: float | list[float]) -> None:
+    """Keeps thresholds under a name; the same name again replaces them. Two people at once lose none.
+
+    Raises:
+        UserError: a name that is empty or too long, or a published run.
+    """
+    if not name.strip() or len(name) > 60:
+        raise UserError("Thresholds need a name of 1 to 60 letters.")
+    if run.published:
+        raise UserError(f"Run {run.id} is published and never changed: train it yourself to keep thresholds with it.")
+    with locked(cache_dir() / "locks" / "thresholds.lock"):
+        sets = read_threshold_sets(run)
+        write_json(run.path / "thresholds.json", {**sets, name.strip(): {"rule": rule, "values": values}})

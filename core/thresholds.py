@@ -1,4 +1,4 @@
-"""One threshold for all labels, fitted on validation: a label is predicted where its score is above it.
+"""Thresholds fitted on validation, one for all labels or one each: a label is predicted where its score is above it.
 
 Scores are a dense (n, L) array, or a CSR array of each document's highest scores: what it does not store lies below
 everything that it stores, is never predicted, and counts as missed where it is true.
@@ -9,12 +9,19 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from core.labels import indicator
+from core.labels import count_documents, indicator
 
 GRIDS = {"paper": np.arange(40, 61) / 100, "shift": np.arange(-100, 101) / 100}
 """Probabilities as in Huang et al., EMNLP 2021, and, for an SVM's margins, the shift of its hyperplane."""
 CONSTANTS = {"fixed": 0.5, "zero": 0.0}
 RULES = ("exact", *GRIDS, *CONSTANTS)
+LABEL_RULES = ("per-label", "scut", "scut-fbr", "pcut")
+"""Rules of `fit_labels`: SCut with a guard, SCut alone, SCutFBR.1, and PCut."""
+FOLDS = 5
+STRENGTHS = (0.0, 1.0, 4.0, 16.0, 64.0, np.inf)
+"""Of the guard of `per-label`: documents of an average label that are added to each label's own."""
+FBR = 0.1
+"""A best F1 below this makes `scut-fbr` predict the label in almost no document."""
 
 
 def fit_global(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, rule: str = "exact") -> float:
@@ -46,6 +53,11 @@ def fit_global(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, rule
         grid = GRIDS[rule]
         above = [len(part) - np.searchsorted(part, grid, side="right") for part in (hits, values)]
         return float(grid[np.argmax(2 * above[0] / np.maximum(above[1] + positives, 1))])
+    return _best_cut(values, hits, positives)
+
+
+def _best_cut(values: np.ndarray, hits: np.ndarray, positives: int) -> float:
+    """The cut of best F1, from all scores and those of true labels, each rising."""
     if not len(hits):
         return float(values[-1]) if len(values) else 0.5
     lowest = np.unique(hits)  # the best cut lies just below a true label's score: from there on down come errors alone
@@ -74,11 +86,212 @@ def _sorted_scores(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> 
     return np.sort(values), np.sort(hits)
 
 
-def apply(scores: np.ndarray | sp.csr_array, threshold: float) -> sp.csr_array:
-    """Predicted labels, (n, L) bool: score > threshold, compared in float64, as the threshold was fitted."""
-    limit = np.float64(threshold)
+def fit_labels(
+    targets: sp.csr_array,
+    scores: np.ndarray | sp.csr_array,
+    *,
+    rule: str = "per-label",
+    counts: np.ndarray | None = None,
+    documents: int = 0,
+) -> np.ndarray:
+    """One threshold for each label, (L,) float64.
+
+    Args:
+        targets: (n, L).
+        scores: (n, L), finite.
+        rule: `scut` is the cut of best F1 of each label, which over-fits rare labels. `scut-fbr` averages it over
+            `FOLDS` folds, each without a fifth of the documents, and takes the label's highest score where the best F1
+            is below `FBR`. `per-label` adds to each label's hits and errors those of some documents of an average
+            label; how many (`STRENGTHS`), from none, which is `scut`, to all, which is the global threshold, is the
+            choice of best macro-F1 in cross-validation. `pcut` predicts a label in the share of documents that it has
+            in training.
+        counts: training documents of each label, (L,); read by `pcut` alone.
+        documents: of the training part; read by `pcut` alone.
+
+    Returns:
+        Thresholds; a label without a true document gets its highest score, and from `per-label` the global threshold.
+
+    Raises:
+        ValueError: an unknown rule, shapes that differ, scores that are not finite.
+
+    Source: Yang, SIGIR 2001; Fan & Lin 2007; why a guard is needed: Lin & Lin, CIKM 2023.
+    """
+    if rule not in LABEL_RULES:
+        raise ValueError(f"rule is {rule!r}, expected one of {', '.join(LABEL_RULES)}")
+    if rule == "pcut":
+        if counts is None or documents < 1:
+            raise ValueError("rule 'pcut' needs counts and the number of training documents")
+        return _match_shares(_Cuts(targets, scores), np.asarray(counts) / documents)
+    if rule == "scut":
+        return _best_of_labels(_Cuts(targets, scores), 0.0)[0]
+    folds = _folds(targets.shape[0])
+    if rule == "scut-fbr":
+        found = [_best_of_labels(_Cuts(targets[rest], scores[rest]), FBR)[0] for rest, _ in folds]
+        return np.mean(found, axis=0) if found else _best_of_labels(_Cuts(targets, scores), FBR)[0]
+    errors = {strength: np.zeros((3, targets.shape[1]), np.int64) for strength in STRENGTHS}
+    for rest, held in folds:
+        cuts = _Cuts(targets[rest], scores[rest])
+        for strength in STRENGTHS:
+            predicted = apply(scores[held], _shrunk(cuts, strength))
+            errors[strength] += np.array(_count_errors(targets[held], predicted))
+    macro = {s: np.mean(2 * tp / np.maximum(2 * tp + fp + fn, 1)) for s, (tp, fp, fn) in errors.items()}
+    best = max(STRENGTHS, key=lambda strength: (macro[strength], strength)) if targets.shape[1] else np.inf
+    return _shrunk(_Cuts(targets, scores), best)
+
+
+def _folds(documents: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows that stay and rows that are held out, `FOLDS` times; none of fewer documents than folds."""
+    order = np.random.default_rng(0).permutation(documents)
+    parts = np.array_split(order, FOLDS) if documents >= FOLDS else []
+    return [(np.sort(np.setdiff1d(order, part)), np.sort(part)) for part in parts]
+
+
+def _count_errors(targets: sp.csr_array, predicted: sp.csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    true, given = indicator(targets), indicator(predicted)
+    tp, true_of, given_of = (count_documents(part) for part in (true.multiply(given).tocsr(), true, given))
+    return tp, given_of - tp, true_of - tp
+
+
+class _Cuts:
+    """Every label's scores, falling, and what a cut below each of them predicts.
+
+    Attributes:
+        labels: of each entry, rising, (E,).
+        values: the scores, falling within a label, (E,) float64.
+        hits: the label is true there, (E,) bool.
+        tp: hits of the label down to and with this entry, (E,).
+        given: entries of the label down to and with this one, (E,).
+        last: no entry of the label below this one has the same score, (E,) bool: only there can a cut be.
+        middles: thresholds between each entry and the label's next lower one, (E,).
+        positives: true documents of each label, (L,).
+        starts: the first entry of each label, (L + 1,).
+    """
+
+    def __init__(self, targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> None:
+        if targets.shape != scores.shape:
+            raise ValueError(f"targets are {targets.shape}, scores are {scores.shape}: shapes must be equal")
+        true = indicator(targets)
+        if isinstance(scores, sp.csr_array):
+            stored = sp.csr_array((np.arange(1, scores.nnz + 1), scores.indices, scores.indptr), shape=scores.shape)
+            labels, values = scores.indices, scores.data.astype(np.float64)
+            hits = np.zeros(scores.nnz, np.bool_)
+            hits[true.multiply(stored).tocsr().data - 1] = True
+        else:
+            labels = np.tile(np.arange(scores.shape[1]), scores.shape[0])
+            values, hits = scores.astype(np.float64).ravel(), true.toarray().ravel()
+        if not np.isfinite(values).all():
+            raise ValueError(f"{np.sum(~np.isfinite(values))} of {len(values)} scores are not finite")
+        order = np.lexsort((-values, labels))
+        self.labels, self.values, self.hits = labels[order], values[order], hits[order]
+        self.positives = count_documents(true)
+        self.starts = np.searchsorted(self.labels, np.arange(targets.shape[1] + 1))
+        self.tp = np.cumsum(self.hits)
+        self.tp -= (self.tp - self.hits)[self.starts[self.labels]]
+        self.given = np.arange(len(values)) - self.starts[self.labels] + 1
+        ends = np.append(self.labels[1:] != self.labels[:-1], True)[: len(values)]
+        below = np.append(self.values[1:], -np.inf)[: len(values)]
+        self.last = ends | (below != self.values)
+        low = np.where(ends, self.values, below)
+        middle = low + (self.values - low) / 2
+        self.middles = np.where(ends, np.nextafter(self.values, -np.inf), np.where(middle < self.values, middle, low))
+
+    def first_best(self, quality: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Each label's entry of the highest quality, the uppermost of equals (-1 of none), and that quality."""
+        labels = len(self.starts) - 1
+        best, filled = np.full(labels, -np.inf), np.diff(self.starts) > 0
+        if not len(quality):
+            return np.full(labels, -1), best
+        best[filled] = np.maximum.reduceat(quality, self.starts[:-1][filled])
+        reached = np.flatnonzero(quality == best[self.labels])
+        entry = np.full(labels, -1)
+        entry[self.labels[reached][::-1]] = reached[::-1]
+        return entry, best
+
+    def highest(self) -> np.ndarray:
+        """The highest score of each label, above which nothing is predicted, (L,); infinity where none is stored."""
+        found, filled = np.full(len(self.positives), np.inf), np.diff(self.starts) > 0
+        found[filled] = self.values[self.starts[:-1][filled]]
+        return found
+
+
+def _best_of_labels(cuts: _Cuts, floor: float) -> tuple[np.ndarray, np.ndarray]:
+    """SCut: the threshold of best F1 of each label and that F1; the highest score where it is 0 or below `floor`."""
+    f1 = np.where(cuts.last, 2 * cuts.tp / (cuts.given + cuts.positives[cuts.labels]), -1.0)
+    entry, best = cuts.first_best(f1)
+    found = cuts.highest()
+    use = (best > 0) & (best >= floor)
+    found[use] = cuts.middles[entry[use]]
+    return found, np.maximum(best, 0.0)
+
+
+def _shrunk(cuts: _Cuts, strength: float) -> np.ndarray:
+    """The threshold of best F1 of each label with `strength` documents of an average label added to its own."""
+    values, hits = np.sort(cuts.values), np.sort(cuts.values[cuts.hits])
+    positives = int(cuts.positives.sum())
+    common = _best_cut(values, hits, positives)
+    found = np.full(len(cuts.positives), common)
+    if np.isinf(strength) or not positives:
+        return found
+
+    def quality(tp: np.ndarray, given: np.ndarray, own: np.ndarray, limits: np.ndarray) -> np.ndarray:
+        """F1 with the pooled hits and predictions per true pair added, `strength` times."""
+        pooled = [(len(part) - np.searchsorted(part, limits, side="right")) / positives for part in (hits, values)]
+        return 2 * (tp + strength * pooled[0]) / np.maximum(given + own + strength * (pooled[1] + 1), 1e-12)
+
+    below = quality(cuts.tp, cuts.given, cuts.positives[cuts.labels], cuts.middles)
+    entry, best = cuts.first_best(np.where(cuts.last, below, -1.0))
+    above = cuts.values > common
+    tp, given = (np.bincount(cuts.labels[above & part], minlength=len(found)) for part in (cuts.hits, True))
+    use = (best > quality(tp, given, cuts.positives, np.array(common))) & (cuts.positives > 0)
+    found[use] = cuts.middles[entry[use]]
+    return found
+
+
+def _match_shares(cuts: _Cuts, shares: np.ndarray) -> np.ndarray:
+    """PCut: each label predicted in `shares` of the documents, as near as ties between scores allow from below."""
+    sizes = np.diff(cuts.starts)
+    documents = int(sizes.max(initial=0))
+    wanted = np.minimum(np.round(shares * documents).astype(np.int64), sizes)
+    fits = cuts.last & (cuts.given <= wanted[cuts.labels])
+    entry, best = cuts.first_best(np.where(fits, cuts.given, 0))
+    found = cuts.highest()
+    found[best > 0] = cuts.middles[entry[best > 0]]
+    return found
+
+
+def fit_top_k(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, most: int = 20) -> int:
+    """RCut: the number of labels to give every document, of best micro-F1; the lowest of equally good ones."""
+    positives = indicator(targets).nnz
+    found = []
+    for k in range(1, min(most, max(targets.shape[1], 1)) + 1):
+        predicted = top_labels(scores, k)
+        found.append(2 * indicator(targets).multiply(predicted).nnz / max(positives + predicted.nnz, 1))
+    return int(np.argmax(found)) + 1
+
+
+def top_labels(scores: np.ndarray | sp.csr_array, k: int) -> sp.csr_array:
+    """The k highest scores of every document as predicted labels, (n, L) bool; of equals the lower column first."""
+    if isinstance(scores, sp.csr_array):
+        rows = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+        order = np.lexsort((scores.indices, -scores.data.astype(np.float64), rows))
+        kept = order[np.arange(len(rows)) - scores.indptr[rows] < k]
+        rows, columns = rows[kept], scores.indices[kept]
+    else:
+        best = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")[:, :k]
+        rows, columns = np.repeat(np.arange(len(best)), best.shape[1]), best.ravel()
+    return sp.csr_array((np.ones(len(rows), np.bool_), (rows, columns)), shape=scores.shape)
+
+
+def apply(scores: np.ndarray | sp.csr_array, threshold: float | np.ndarray) -> sp.csr_array:
+    """Predicted labels, (n, L) bool: score > threshold, compared in float64, as the threshold was fitted.
+
+    Args:
+        scores: (n, L).
+        threshold: one for all labels, or one each, (L,).
+    """
+    limit = np.asarray(threshold, np.float64)
     if not isinstance(scores, sp.csr_array):
         return sp.csr_array(scores > limit)
-    kept = scores.data > limit
+    kept = scores.data > (limit[scores.indices] if limit.ndim else limit)
     indptr = np.concatenate([[0], np.cumsum(kept)])[scores.indptr]
     return sp.csr_array((np.ones(indptr[-1], np.bool_), scores.indices[kept], indptr), shape=scores.shape)

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import platform
+import resource
 import shutil
 import sys
 import time
@@ -180,11 +181,10 @@ def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
         )
         for part in ("validation", "test")
     }
-    rows = corpus.parts["test"]
-    store.write_predictions(
-        path,
-        Predictions([corpus.ids[row] for row in rows], rows, corpus.targets_of("test"), scores["test"], threshold),
-    )
+    for part in results:
+        rows, ids = corpus.parts[part], [corpus.ids[row] for row in corpus.parts[part]]
+        kept = Predictions(ids, rows, corpus.targets_of(part), scores[part], threshold)
+        store.write_predictions(path, kept, part)
     with atomic_path(path / "model.safetensors") as temporary:
         save_file(weights, temporary)
     encoder.save(path)
@@ -202,6 +202,16 @@ def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
             "command": store.read_status(path).get("command", ""),
             "versions": _versions(),
             "threads": THREADS,
+            "scores": metrics.score_all(
+                corpus.targets_of("test"),
+                scores["test"],
+                thresholds.apply(scores["test"], threshold),
+                counts=corpus.counts,
+                documents=len(corpus.parts["train"]),
+                borders=borders,
+            ),
+            "documents": {part: len(rows) for part, rows in corpus.parts.items()},
+            "memory": _peak_memory(),
             "seconds": round(time.monotonic() - began, 3),
         },
     )
@@ -214,6 +224,12 @@ def threshold_rule(config: RunConfig) -> str:
     if config.model.name == "svm":
         return {"exact": "exact", "paper": "shift", "fixed": "zero"}[config.train.threshold]
     return config.train.threshold
+
+
+def _peak_memory() -> int:
+    """Bytes that this process held at most; macOS counts in bytes, Linux in KiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _versions() -> dict[str, str]:

@@ -24,7 +24,8 @@ PAGES = {
     "explorer": "Data set",
     "loss_weights": "Loss weights",
     "launcher": "Training",
-    "results": "Results",
+    "compare": "Compare",
+    "errors": "Errors",
 }
 """Every page's module, which is also its address, and its title; in the order of the menu."""
 STARTED = Event()

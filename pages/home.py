@@ -16,7 +16,12 @@ STEPS = (
     ("explorer", "Look at the data", "How long the tail is, which labels come together, what the documents say."),
     ("loss_weights", "See what a loss would do", "The weight that each loss gives to every label, on the real counts."),
     ("launcher", "Train", "Models and losses of your choice, in the background: you may close the browser."),
-    ("results", "Compare", "The runs beside the published tables, label by label, and what is confused with what."),
+    ("compare", "Compare", "The runs beside the published tables: which is better, where, and by more than chance."),
+    (
+        "errors",
+        "Read the errors",
+        "What is confused with what, in which documents, why, and what a threshold would do.",
+    ),
 )
 
 
@@ -89,7 +94,7 @@ def runs() -> None:
     with st.container(horizontal=True):
         for state, number in states.most_common():
             st.metric(state.capitalize(), f"{number:,}", width="content")
-    link("results" if states["finished"] else "launcher", "Results" if states["finished"] else "Training")
+    link("compare" if states["finished"] else "launcher", "Compare" if states["finished"] else "Training")
 
 
 if __name__ == "__main__":

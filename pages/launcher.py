@@ -234,7 +234,7 @@ def choose_run(ids: list[str]) -> None:
 def live(configs: list[RunConfig]) -> None:
     """The launch button, the queue, all runs and the chosen run, read anew from their folders every second."""
     try:
-        runs = store.list_runs()
+        runs = [run for run in store.list_runs() if not run.published]
     except UserError as error:
         st.error(plain(str(error)))
         return
@@ -327,7 +327,7 @@ def chosen(runs: list[Run]) -> None:
         st.badge(run.state, color=training.STATE_COLOURS[run.state])
         st.text(training.run_name(run))
         if run.state == "finished" and not run.problem:
-            link("results", query={"runs": run.id})
+            link("errors", query={"run": run.id})
     if run.problem:
         st.error(plain(run.problem))
     if run.reason:

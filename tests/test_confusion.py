@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.metrics import precision_score, recall_score
 
 from core import confusion, metrics
 
@@ -143,3 +144,92 @@ def test_bad_arguments_are_named() -> None:
     for i, j in ((3, 0), (0, -1)):
         with pytest.raises(ValueError, match=r"not in 0\.\.2"):
             confusion.pair_documents(truth, truth, i, j)
+
+
+def none_added(matrix: np.ndarray) -> np.ndarray:
+    return np.c_[matrix, ~matrix.any(axis=1)]
+
+
+@quick
+@given(pairs)
+def test_mlct_agrees_with_the_table_of_labels(pair: Pair) -> None:
+    truth, given_ = pair
+    by_row, by_column = confusion.mlct(*sparse(pair))
+    true, predicted = none_added(truth), none_added(given_)
+    np.testing.assert_allclose(by_row.sum(axis=1), true.sum(axis=0), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(by_column.sum(axis=0), predicted.sum(axis=0), rtol=0, atol=1e-12)
+    hits = (truth & given_).sum(axis=0)
+    assert by_row.diagonal()[:-1].tolist() == by_column.diagonal()[:-1].tolist() == hits.tolist()
+    if not len(truth):
+        return
+    rows, columns = by_row.sum(axis=1)[:-1], by_column.sum(axis=0)[:-1]
+    recall = recall_score(*(np.atleast_2d(part.astype(int)) for part in pair), average=None, zero_division=0)
+    precision = precision_score(*(part.astype(int) for part in pair), average=None, zero_division=0)
+    if truth.shape[1] > 1:  # scikit-learn takes one column for a binary problem
+        np.testing.assert_allclose(hits / np.maximum(rows, 1e-300), recall, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(hits / np.maximum(columns, 1e-300), precision, rtol=0, atol=1e-12)
+
+
+@quick
+@given(pairs)
+def test_mlct_equals_its_definition(pair: Pair) -> None:
+    true, predicted = (none_added(part) for part in pair)
+    size = true.shape[1]
+    by_row, by_column = np.zeros((size, size)), np.zeros((size, size))
+    for t, p in zip(true, predicted, strict=True):
+        for i in np.flatnonzero(t):
+            for j in np.flatnonzero(p):
+                if i == j:
+                    by_row[i, i] += 1
+                    by_column[i, i] += 1
+                if not p[i]:
+                    by_row[i, j] += 1 / p.sum()
+                if not t[j]:
+                    by_column[i, j] += 1 / t.sum()
+    found = confusion.mlct(*sparse(pair))
+    np.testing.assert_allclose(found[0].toarray(), by_row, atol=1e-12)
+    np.testing.assert_allclose(found[1].toarray(), by_column, atol=1e-12)
+
+
+@quick
+@given(pairs)
+def test_the_order_of_confusion_is_a_permutation(pair: Pair) -> None:
+    matrix = confusion.mlct(*sparse(pair))[0]
+    assert sorted(confusion.confusion_order(matrix).tolist()) == list(range(matrix.shape[0]))
+
+
+def test_confused_labels_stand_side_by_side() -> None:
+    truth = np.zeros((4, 8), bool)
+    truth[:, 0] = True
+    given_ = np.zeros((4, 8), bool)
+    given_[:, 6] = True
+    order = confusion.confusion_order(confusion.swap_counts(sp.csr_array(truth), sp.csr_array(given_))).tolist()
+    assert abs(order.index(0) - order.index(6)) == 1
+
+
+@quick
+@given(pairs, st.data())
+def test_cooccurrences_equal_a_count(pair: Pair, data: st.DataObject) -> None:
+    label = st.integers(0, pair[0].shape[1] - 1)
+    chosen = data.draw(st.lists(st.tuples(label, label), max_size=5))
+    i, j = (np.array([both[side] for both in chosen], int) for side in (0, 1))
+    found = confusion.cooccurrences(sp.csr_array(pair[0]), i, j)
+    assert found.tolist() == [int((pair[0][:, a] & pair[0][:, b]).sum()) for a, b in chosen]
+
+
+@quick
+@given(pairs)
+def test_document_scores_equal_a_count(pair: Pair) -> None:
+    table = confusion.document_scores(*sparse(pair))
+    for row, (true, predicted) in zip(table.to_dict("records"), zip(*pair, strict=True), strict=True):
+        hit, union = (true & predicted).sum(), (true | predicted).sum()
+        assert (row["hit"], row["missed"], row["spurious"]) == (
+            hit,
+            (true & ~predicted).sum(),
+            (predicted & ~true).sum(),
+        )
+        assert (row["true"], row["given"]) == (true.sum(), predicted.sum())
+        assert row["jaccard"] == (hit / union if union else 1)
+        assert row["f1"] == pytest.approx(2 * hit / (true.sum() + predicted.sum()) if union else 1)
+    expected = metrics.subset_accuracy(*sparse(pair))
+    assert (table["jaccard"] == 1).mean() == pytest.approx(expected) or table.empty

@@ -11,7 +11,17 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import f1_score, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    f1_score,
+    hamming_loss,
+    label_ranking_average_precision_score,
+    ndcg_score,
+    precision_recall_fscore_support,
+    precision_score,
+    recall_score,
+)
 
 from core import metrics
 from core.labels import Borders
@@ -22,9 +32,10 @@ quick = settings(deadline=None, max_examples=50)
 BORDERS = Borders(35, 8)
 EMPTY = {"micro_f1": None, "macro_f1": None}
 REFERENCES = {
-    "micro_f1": partial(f1_score, average="micro", zero_division=0),
-    "macro_f1": partial(f1_score, average="macro", zero_division=0),
-}
+    f"{average}_{name}": partial(score, average=average, zero_division=0)
+    for name, score in (("f1", f1_score), ("precision", precision_score), ("recall", recall_score))
+    for average in ("micro", "macro", "samples")
+} | {"hamming_loss": hamming_loss, "subset_accuracy": accuracy_score}
 
 pairs = st.tuples(st.integers(1, 8), st.integers(2, 6)).flatmap(
     lambda shape: st.tuples(arrays(np.bool_, shape), arrays(np.bool_, shape))
@@ -60,9 +71,12 @@ class TestLaws:
     def test_is_between_0_and_1_and_1_only_if_perfect(self, name: str, pair: Pair) -> None:
         assert 0 <= score(name, pair) <= 1
         truth = np.vstack([pair[0], np.ones((1, pair[0].shape[1]), bool)])
-        assert score(name, (truth, truth)) == 1
+        truth[:, 0] = True  # no document without labels, no label without documents
+        perfect = 0 if name == "hamming_loss" else 1
+        assert score(name, (truth, truth)) == perfect
         wrong = np.vstack([pair[1], np.ones((1, pair[0].shape[1]), bool)])
-        assert (score(name, (truth, wrong)) == 1) == (pair[0] == pair[1]).all()
+        if not name.endswith(("precision", "recall")):  # one of the two may be perfect alone
+            assert (score(name, (truth, wrong)) == perfect) == (truth == wrong).all()
 
     @quick
     @given(pair=pairs)
@@ -77,7 +91,8 @@ class TestLaws:
     @pytest.mark.parametrize("shape", [(3, 2), (0, 2), (3, 0), (0, 0)])
     def test_nothing_true_and_nothing_predicted_is_0(self, name: str, shape: tuple[int, int]) -> None:
         nothing = np.zeros(shape, bool)
-        assert score(name, (nothing, nothing)) == 0
+        exactly_right = name == "subset_accuracy" and shape[0] > 0
+        assert score(name, (nothing, nothing)) == exactly_right
 
     def test_how_the_arrays_are_stored_does_not_matter(self, name: str) -> None:
         truth, given_ = np.array([[1, 0, 1]]), np.array([[1, 1, 0]])
@@ -164,3 +179,213 @@ def test_label_table_equals_scikit_learn(pair: Pair, data: st.DataObject) -> Non
 def test_label_table_of_no_labels_is_empty() -> None:
     nothing = sp.csr_array((3, 0), dtype=bool)
     assert metrics.label_table(nothing, nothing, [], np.zeros(0, int), BORDERS).empty
+
+
+def test_readings_of_macro_f1_count_the_labels_that_differ() -> None:
+    truth = sp.csr_array(np.array([[1, 1, 0, 0], [1, 0, 0, 0]], dtype=bool))
+    given_ = sp.csr_array(np.array([[1, 0, 1, 0], [1, 0, 0, 0]], dtype=bool))
+    assert metrics.macro_readings(truth, given_) == {
+        "labels": 4,
+        "without_documents": 2,
+        "undefined": 1,
+        "macro_f1": 1 / 4,
+        "macro_f1_supported": 1 / 2,
+        "f1_of_means": 1 / 4,
+    }
+    assert metrics.macro_readings(truth[:0], given_[:0])["macro_f1_supported"] is None
+
+
+# Rankings
+
+dense_problems = st.tuples(st.integers(1, 7), st.integers(2, 6)).flatmap(
+    lambda shape: st.tuples(
+        arrays(np.bool_, shape), arrays(np.float32, shape, elements=st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0]))
+    )
+)
+distinct_problems = st.tuples(st.integers(1, 7), st.integers(2, 6), st.randoms(use_true_random=False)).flatmap(
+    lambda made: st.tuples(
+        arrays(np.bool_, made[:2]),
+        st.just(np.array(made[2].sample(range(1000), made[0] * made[1]), np.float32).reshape(made[:2]) / 1024),
+    )
+)
+
+
+def stored(scores: np.ndarray) -> sp.csr_array:
+    """A CSR that stores every score, zeros included."""
+    rows, columns = np.indices(scores.shape)
+    return sp.csr_array((scores.ravel(), (rows.ravel(), columns.ravel())), shape=scores.shape)
+
+
+@quick
+@given(dense_problems)
+def test_average_precision_and_lrap_equal_scikit_learn(problem: Pair) -> None:
+    truth, scores = problem
+    supported = truth.any(axis=0)
+    for kind in (scores, stored(scores), scores.astype(np.float16)):
+        found = metrics.average_precisions(sp.csr_array(truth), kind)
+        assert np.isnan(found).tolist() == (~supported).tolist()
+        expected = [average_precision_score(truth[:, i], scores[:, i]) for i in np.flatnonzero(supported)]
+        np.testing.assert_allclose(found[supported], expected, rtol=1e-12)
+        assert metrics.mean_average_precision(sp.csr_array(truth), kind) == pytest.approx(
+            sum(expected) / truth.shape[1]
+        )
+        assert metrics.label_ranking_average_precision(sp.csr_array(truth), kind) == pytest.approx(
+            label_ranking_average_precision_score(truth.astype(int), scores)
+        )
+
+
+def test_sorting_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    truth, scores = sp.csr_array(rng.random((9, 7)) < 0.4), rng.random((9, 7)).round(1)
+    functions = (
+        metrics.average_precisions,
+        metrics.label_ranking_average_precision,
+        lambda *both: metrics.rank_labels(*both, 3).columns,
+    )
+    whole = [function(truth, scores) for function in functions]
+    monkeypatch.setattr(metrics, "ENTRIES", 20)
+    for function, before in zip(functions, whole, strict=True):
+        np.testing.assert_array_equal(function(truth, scores), before)
+
+
+@quick
+@given(distinct_problems, st.integers(1, 8))
+def test_ranking_scores_equal_their_definitions(problem: Pair, k: int) -> None:
+    truth, scores = problem
+    targets, sizes = sp.csr_array(truth), truth.sum(axis=1)
+    best = np.argsort(-scores, axis=1)[:, :k]
+    hits = np.array([truth[row, columns].sum() for row, columns in enumerate(best)])
+    for kind in (scores, stored(scores)):
+        ranking = metrics.rank_labels(targets, kind, k)
+        assert ranking.columns[:, : best.shape[1]].tolist() == best.tolist()
+        assert (ranking.columns[:, best.shape[1] :] == -1).all()
+        assert metrics.precision_at(ranking, k) == pytest.approx(np.mean(hits / k))
+        assert metrics.recall_at(ranking, k) == pytest.approx(np.mean(hits / np.maximum(sizes, 1)))
+        assert metrics.r_precision_at(ranking, k) == pytest.approx(np.mean(hits / np.maximum(np.minimum(sizes, k), 1)))
+        assert metrics.ndcg_at(ranking, k) == pytest.approx(ndcg_score(truth, scores, k=k, ignore_ties=True))
+        assert all(0 <= metric(ranking, k) <= 1 for metric in metrics.RANKINGS.values())
+
+
+@quick
+@given(distinct_problems, st.integers(1, 6), st.data())
+def test_propensity_scores_are_shares_of_the_best_possible(problem: Pair, k: int, data: st.DataObject) -> None:
+    truth, scores = problem
+    targets = sp.csr_array(truth)
+    counts = data.draw(arrays(np.int64, truth.shape[1], elements=st.integers(0, 500)))
+    weights = metrics.inverse_propensities(counts, 1000)
+    assert (weights[np.argsort(counts, kind="stable")][:-1] >= weights[np.argsort(counts, kind="stable")][1:]).all()
+    precision, gain = metrics.propensity_scores_at(metrics.rank_labels(targets, scores, k), targets, weights, k)
+    gained = sum(weights[i] for d, row in enumerate(np.argsort(-scores, axis=1)[:, :k]) for i in row if truth[d, i])
+    possible = sum(sum(sorted(weights[row], reverse=True)[:k]) for row in truth)
+    assert precision == pytest.approx(gained / possible if possible else 0)
+    ideal = np.where(truth, weights, 0.0)
+    perfect = metrics.propensity_scores_at(metrics.rank_labels(targets, ideal, k), targets, weights, k)
+    assert perfect == pytest.approx((1.0, 1.0) if truth.any() else (0.0, 0.0))
+    alike = metrics.rank_labels(targets, scores, k), targets, np.ones(truth.shape[1]), k
+    if len(set(truth.sum(axis=1))) == 1 and truth.any():
+        assert metrics.propensity_scores_at(*alike)[1] == pytest.approx(metrics.ndcg_at(alike[0], k))
+    assert 0 <= gain <= 1 + 1e-12
+
+
+def test_propensities_are_those_of_jain_et_al() -> None:
+    weights = metrics.inverse_propensities(np.array([0, 98.5]), 1096.633158)  # ln N = 7
+    c = 6 * 2.5**0.55
+    assert weights.tolist() == pytest.approx([1 + c * 1.5**-0.55, 1 + c * 100**-0.55])
+
+
+def test_labels_that_are_not_stored_are_never_hit() -> None:
+    scores = sp.csr_array((np.array([0.9, 0.0], np.float32), ([0, 0], [2, 0])), shape=(2, 3))
+    truth = sp.csr_array(np.array([[1, 1, 0], [0, 1, 0]], dtype=bool))
+    ranking = metrics.rank_labels(truth, scores, 3)
+    assert ranking.columns.tolist() == [[2, 0, -1], [-1, -1, -1]]
+    assert ranking.hits.tolist() == [[False, True, False], [False, False, False]]
+    assert metrics.average_precisions(truth, scores)[:2].tolist() == [1.0, 0.0]
+    assert metrics.label_ranking_average_precision(truth, scores) == pytest.approx(0.125)
+
+
+@quick
+@given(dense_problems, st.data())
+def test_all_scores_agree_with_one_another_and_are_json(problem: Pair, data: st.DataObject) -> None:
+    truth, scores = problem
+    targets, predicted = sp.csr_array(truth), sp.csr_array(scores > 0.3)
+    counts = data.draw(arrays(np.int64, truth.shape[1], elements=st.sampled_from([0, 8, 35, 99])))
+    found = metrics.score_all(targets, scores, predicted, counts=counts, documents=200, borders=BORDERS)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert {name: found[name] for name in METRICS} == {name: score(name, (truth, scores > 0.3)) for name in METRICS}
+    assert found["map"]["all"] == metrics.mean_average_precision(targets, scores)
+    assert found["p@1"] == pytest.approx(metrics.precision_at(metrics.rank_labels(targets, scores, 1), 1))
+    again = metrics.score_all(targets, stored(scores), predicted, counts=counts, documents=200, borders=BORDERS)
+    assert again == found
+
+
+# Slices and calibration
+
+
+@quick
+@given(pairs)
+def test_slices_equal_the_scores_of_their_documents(pair: Pair) -> None:
+    targets, predicted = (sp.csr_array(part) for part in pair)
+    slices = metrics.size_slices(targets, (0, 1, 2, 4))
+    assert list(slices) == ["0", "1", "2-3", "4+"]
+    assert sorted(np.concatenate(list(slices.values())).tolist()) == list(range(len(pair[0])))
+    table = metrics.score_slices(targets, predicted, slices)
+    for row in table.to_dict("records"):
+        rows = slices[row["slice"]]
+        assert row["documents"] == len(rows)
+        for name in METRICS:
+            expected = score(name, (pair[0][rows], pair[1][rows])) if len(rows) else np.nan
+            assert row[name] == pytest.approx(expected, nan_ok=True)
+
+
+def test_slices_by_length_share_the_documents() -> None:
+    lengths = np.random.default_rng(0).permutation(np.r_[np.arange(90), [5] * 10])
+    slices = metrics.length_slices(lengths)
+    assert sorted(np.concatenate(list(slices.values())).tolist()) == list(range(100))
+    assert all(20 <= len(rows) <= 30 for rows in slices.values())
+    ranges = [(int(a), int(b)) for a, b in (name.split("-") for name in slices)]
+    assert ranges == sorted(ranges)
+    assert list(metrics.length_slices(np.array([3, 3]))) == ["3-3"]
+    assert metrics.length_slices(np.zeros(0)) == {}
+
+
+def test_edges_that_do_not_rise_are_named() -> None:
+    with pytest.raises(ValueError, match=r"\[2, 2\]"):
+        metrics.size_slices(sp.csr_array((1, 1), dtype=bool), (2, 2))
+
+
+@quick
+@given(dense_problems)
+def test_calibration_shares_every_pair_among_the_bins(problem: Pair) -> None:
+    truth, scores = problem
+    counts = np.resize([99, 20, 1], truth.shape[1])
+    for kind in (scores, stored(scores)):
+        curve = metrics.calibration(sp.csr_array(truth), kind, counts, BORDERS, bins=4)
+        for group, part in curve.groupby("group"):
+            mask = np.ones(len(counts), bool) if group == "all" else metrics.group_of(counts, BORDERS) == group
+            assert part["pairs"].sum() == truth[:, mask].size
+            assert part["pairs"] @ part["true"] == pytest.approx(truth[:, mask].sum())
+            assert part["pairs"] @ part["score"] == pytest.approx(scores[:, mask].sum())
+        errors = metrics.expected_calibration_error(curve)
+        assert set(errors) == set(curve["group"])
+        assert all(0 <= error <= 1 for error in errors.values())
+    perfect = metrics.calibration(sp.csr_array(truth), truth.astype(np.float32), counts, BORDERS)
+    assert metrics.expected_calibration_error(perfect) == dict.fromkeys(set(perfect["group"]), 0.0)
+
+
+def test_margins_have_no_calibration() -> None:
+    with pytest.raises(ValueError, match="expected probabilities"):
+        metrics.calibration(sp.csr_array([[True]]), np.array([[-1.5]]), np.array([3]), BORDERS)
+
+
+def test_bad_arguments_of_rankings_are_named() -> None:
+    truth = sp.csr_array((2, 3), dtype=bool)
+    functions = (
+        metrics.average_precisions,
+        metrics.label_ranking_average_precision,
+        lambda *both: metrics.rank_labels(*both, 3),
+    )
+    for function in functions:
+        with pytest.raises(ValueError, match=r"\(2, 3\).*\(2, 4\)"):
+            function(truth, np.zeros((2, 4)))
+    with pytest.raises(ValueError, match="k is 0"):
+        metrics.rank_labels(truth, np.zeros((2, 3)), 0)

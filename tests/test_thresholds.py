@@ -203,3 +203,122 @@ def test_bad_arguments_are_named() -> None:
         thresholds.fit_global(targets, scores[:, :1], rule="exact")
     with pytest.raises(ValueError, match="1 of 2 scores are not finite"):
         thresholds.fit_global(targets, scores, rule="exact")
+
+
+# One threshold for each label
+
+
+@quick
+@given(problems(), st.booleans())
+def test_scut_is_the_best_cut_of_every_label(problem: tuple[sp.csr_array, np.ndarray], as_stored: bool) -> None:
+    targets, dense = problem
+    scores = stored_best(dense.astype(np.float32), np.ones(dense.shape, bool)) if as_stored else dense
+    limits = thresholds.fit_labels(targets, scores, rule="scut")
+    predicted = thresholds.apply(scores, limits)
+    for label in range(targets.shape[1]):
+        column = targets[:, [label]]
+        values = dense[:, [label]].astype(np.float32) if as_stored else dense[:, [label]]
+        best, fewest = brute_force(column, values)
+        assert metrics.micro_f1(column, predicted[:, [label]]) == best
+        assert predicted[:, [label]].nnz == (fewest if best else 0)
+
+
+@quick
+@given(problems(), st.sampled_from(thresholds.LABEL_RULES), st.data())
+def test_thresholds_of_labels_follow_the_labels(
+    problem: tuple[sp.csr_array, np.ndarray], rule: str, data: st.DataObject
+) -> None:
+    targets, scores = problem
+    more = {"counts": np.arange(targets.shape[1]), "documents": 9}
+    limits = thresholds.fit_labels(targets, scores, rule=rule, **more)
+    assert limits.shape == (targets.shape[1],)
+    assert not np.isnan(limits).any()
+    order = data.draw(st.permutations(range(targets.shape[1])))
+    turned = thresholds.fit_labels(
+        sp.csr_array(targets.toarray()[:, order]), scores[:, order], rule=rule, **{**more, "counts": np.array(order)}
+    )
+    if rule != "per-label":  # sums in another order may break a tie between two strengths
+        np.testing.assert_array_equal(turned, limits[order])
+    stored = stored_best(scores.astype(np.float32), np.ones(scores.shape, bool))
+    np.testing.assert_array_equal(
+        thresholds.fit_labels(targets, stored, rule=rule, **more),
+        thresholds.fit_labels(targets, scores.astype(np.float32), rule=rule, **more),
+    )
+
+
+def long_tail(seed: int, documents: int = 600) -> tuple[sp.csr_array, np.ndarray]:
+    """Forty labels from frequent to very rare, whose scores are the probabilities, so that one threshold suits all."""
+    rng = np.random.default_rng(seed)
+    shares = np.geomspace(0.3, 0.003, 40)
+    truth = rng.random((documents, 40)) < shares
+    evidence = rng.normal(np.where(truth, 1.5, -1.5), 1.0)
+    scores = 1 / (1 + np.exp(-3 * evidence) * (1 - shares) / shares)
+    return sp.csr_array(truth), scores.astype(np.float32)
+
+
+def test_the_guard_of_per_label_does_not_lose_what_scut_loses_to_chance() -> None:
+    losses = {"per-label": [], "scut": [], "scut-fbr": []}
+    for seed in range(6):
+        fitted, tested = long_tail(seed), long_tail(100 + seed, 4000)
+        common = thresholds.fit_global(*fitted)
+        best = metrics.macro_f1(tested[0], thresholds.apply(tested[1], common))
+        for rule, found in losses.items():
+            limits = thresholds.fit_labels(*fitted, rule=rule)
+            found.append(best - metrics.macro_f1(tested[0], thresholds.apply(tested[1], limits)))
+    assert np.mean(losses["scut"]) > 0.01
+    assert np.mean(losses["per-label"]) < np.mean(losses["scut"]) / 2
+    assert np.mean(losses["scut-fbr"]) < np.mean(losses["scut"]) + 0.01
+
+
+def test_per_label_finds_labels_that_need_a_threshold_of_their_own() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((800, 6)) < 0.3
+    scores = np.where(truth, 0.8, 0.6) + rng.normal(0, 0.03, truth.shape)
+    scores[:, 3:] -= 0.5  # half of the labels score low
+    targets = sp.csr_array(truth)
+    one = metrics.macro_f1(targets, thresholds.apply(scores, thresholds.fit_global(targets, scores)))
+    each = metrics.macro_f1(targets, thresholds.apply(scores, thresholds.fit_labels(targets, scores)))
+    assert one < 0.8
+    assert each > 0.99
+
+
+@quick
+@given(problems(), st.data())
+def test_pcut_predicts_the_share_of_training(problem: tuple[sp.csr_array, np.ndarray], data: st.DataObject) -> None:
+    targets, scores = problem
+    documents = max(len(scores), 1)
+    counts = data.draw(arrays(np.int64, scores.shape[1], elements=st.integers(0, documents)))
+    limits = thresholds.fit_labels(targets, scores, rule="pcut", counts=counts, documents=documents)
+    given_ = thresholds.apply(scores, limits).toarray().sum(axis=0)
+    for label in range(scores.shape[1] if len(scores) else 0):
+        reachable = [int((scores[:, label] > cut).sum()) for cut in [*np.unique(scores[:, label]), -np.inf]]
+        assert given_[label] == max(number for number in reachable if number <= counts[label])
+
+
+@quick
+@given(problems(), st.integers(1, 6))
+def test_top_labels_are_the_highest_scores(problem: tuple[sp.csr_array, np.ndarray], k: int) -> None:
+    targets, scores = problem
+    scores = scores.astype(np.float32)
+    stored = stored_best(scores, np.ones(scores.shape, bool))
+    chosen = thresholds.top_labels(scores, k)
+    assert (chosen.toarray().sum(axis=1) == min(k, scores.shape[1])).all()
+    for row, given_ in zip(scores, chosen.toarray(), strict=True):
+        assert (not given_.all() and row[given_].min() >= row[~given_].max()) or given_.all()
+    np.testing.assert_array_equal(thresholds.top_labels(stored, k).toarray(), chosen.toarray())
+    best = thresholds.fit_top_k(targets, scores)
+    results = [metrics.micro_f1(targets, thresholds.top_labels(scores, k)) for k in range(1, scores.shape[1] + 1)]
+    assert best == int(np.argmax(results)) + 1
+
+
+def test_bad_arguments_of_label_rules_are_named() -> None:
+    targets, scores = sp.csr_array([[True, False]]), np.array([[0.5, np.nan]])
+    with pytest.raises(ValueError, match="'best'"):
+        thresholds.fit_labels(targets, scores, rule="best")
+    with pytest.raises(ValueError, match="needs counts"):
+        thresholds.fit_labels(targets, scores, rule="pcut")
+    for rule in ("scut", "pcut"):
+        with pytest.raises(ValueError, match="1 of 2 scores are not finite"):
+            thresholds.fit_labels(targets, scores, rule=rule, counts=np.ones(2), documents=3)
+        with pytest.raises(ValueError, match=r"\(1, 2\).*\(1, 1\)"):
+            thresholds.fit_labels(targets, scores[:, :1], rule=rule, counts=np.ones(2), documents=3)

@@ -4,10 +4,10 @@ import shutil
 import numpy as np
 import pytest
 
-from core import data, jobs, labels, metrics, store, thresholds, worker
+from core import data, jobs, labels, metrics, report, store, thresholds, worker
 from core.config import UserError
 from core.files import write_json
-from core.report import comparison, run_row, to_csv, to_latex
+from core.labels import Borders
 
 SMALL = ["data.synthetic.documents=400", "data.synthetic.labels=12", "model.hidden=16", "train.epochs=4"]
 
@@ -119,16 +119,31 @@ def test_more_than_a_thousand_labels_stay_sparse():
     assert np.diff(scores.indptr).max() <= store.TOP_K + 50
 
 
-def test_the_paper_tables_hold_finished_runs_in_the_paper_order():
+def test_validation_scores_and_every_score_are_kept():
+    run = execute("tfidf", "db")
+    kept, validation = store.read_metrics(run), store.read_predictions(run, "validation")
+    assert validation.targets.shape[0] == kept["documents"]["validation"] > 0
+    assert thresholds.fit_global(validation.targets, validation.scores) == validation.threshold == kept["threshold"]
+    test = store.read_predictions(run)
+    assert not set(test.rows) & set(validation.rows)
+    predicted = thresholds.apply(test.scores, test.threshold)
+    borders = Borders(**kept["borders"])
+    again = metrics.score_all(
+        *(test.targets, test.scores, predicted),
+        counts=np.array(kept["counts"]),
+        documents=kept["documents"]["train"],
+        borders=borders,
+    )
+    assert again == kept["scores"]
+    assert kept["scores"]["micro_f1"] == kept["test"]["all"]["micro_f1"]
+    assert kept["memory"] > 50_000_000
+
+
+def test_tables_leave_out_damaged_runs_and_hold_every_other():
     runs = [execute("tfidf", "db"), execute("svm", None)]
     shutil.copytree(runs[0].path, store.run_path("copy"), ignore=lambda *_: ["metrics.json", "alive.lock"])
     os.truncate(store.run_path("copy") / "status.json", 0)
-    frame = comparison(store.list_runs(), table=2)
+    rows = report.fold(run for run in store.list_runs() if run.state == "finished")
+    frame = report.paper_table(rows, report.sample_rows(rows))
     assert frame["method"].tolist() == ["svm", "db"]
-    assert frame["total_micro"].iloc[1] == pytest.approx(100 * run_row(runs[0])["test"]["all"]["micro_f1"])
-    latex, csv = to_latex(frame), to_csv(frame)
-    assert latex.count("\\multicolumn{2}{c}") == 4
-    assert csv.splitlines()[0].startswith("source,method,data,model,loss,seed,run,total_micro,total_macro,head_micro")
-    assert len(csv.splitlines()) == 3
-    with pytest.raises(UserError, match="no table 4"):
-        comparison(runs, table=4)
+    assert frame["total_micro"].iloc[1] == pytest.approx(100 * report.run_row(runs[0])["test"]["all"]["micro_f1"])

@@ -1,0 +1,165 @@
+"""Runs that travel: published beside the code, exported to a zip, imported from one that nobody has to trust."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+from core import store
+from core.config import UserError
+from core.files import atomic_path, read_json, write_json
+from core.labels import indicator
+from core.store import PREDICTIONS, Predictions, Run
+
+RESULTS = ("config.json", "status.json", "history.jsonl", "metrics.json", "thresholds.json", *PREDICTIONS.values())
+"""Files of a run that say what came out."""
+WEIGHTS = ("model.safetensors", "vocabulary.json", "idf.safetensors")
+"""Files that a run needs to score other texts."""
+STATUS = ("state", "submitted", "started", "ended", "device", "command")
+LARGEST = 4_000_000_000
+"""Bytes that an imported run may have in all."""
+PUBLISHED_SCORES = 20
+"""Highest scores of a document that a published run keeps, beside those of its true and its predicted labels."""
+
+
+def publish(run: Run) -> Path:
+    """Copies a finished run's results into `store.published_dir`: no weights, no log, no place on this machine.
+
+    Of every document the highest scores stay and those of its true and predicted labels, so that the scores at the
+    run's threshold are those of the run; `metrics.json` keeps what was computed from all scores.
+
+    Raises:
+        UserError: it has not finished, is damaged, or is published already.
+    """
+    target = store.published_dir() / run.id
+    if target.exists():
+        raise UserError(f"Run {run.id} is published already: delete {target} first.")
+    with atomic_path(target) as folder:
+        folder.mkdir()
+        _copy_results(run, folder)
+        for part, name in PREDICTIONS.items():
+            if (run.path / name).exists():
+                store.write_predictions(folder, _thin(store.read_predictions(run, part)), part)
+    return target
+
+
+def _thin(predictions: Predictions) -> Predictions:
+    scores = predictions.scores
+    if isinstance(scores, sp.csr_array):
+        return predictions
+    best = np.argpartition(-scores.astype(np.float32), min(PUBLISHED_SCORES, scores.shape[1] - 1), axis=1)
+    kept = (scores.astype(np.float64) > predictions.threshold) | indicator(predictions.targets).toarray()
+    kept[np.arange(len(kept))[:, None], best[:, :PUBLISHED_SCORES]] = True
+    rows, columns = np.nonzero(kept)
+    thin = sp.csr_array((scores[rows, columns].astype(np.float32), (rows, columns)), shape=scores.shape)
+    return Predictions(predictions.ids, predictions.rows, predictions.targets, thin, predictions.threshold)
+
+
+def _copy_results(run: Run, folder: Path) -> None:
+    """Copies what is no score, without paths of this machine."""
+    metrics = store.read_metrics(run)
+    write_json(folder / "metrics.json", metrics | {"source": Path(str(metrics.get("source", ""))).name})
+    write_json(folder / "config.json", read_json(run.path / "config.json"))
+    status = store.read_status(run.path)
+    write_json(folder / "status.json", {key: status[key] for key in STATUS if key in status})
+    for name in ("history.jsonl", "thresholds.json"):
+        if (run.path / name).exists():
+            shutil.copyfile(run.path / name, folder / name)
+
+
+def export(run: Run, path: Path, *, weights: bool = True) -> None:
+    """Writes a finished run as a zip with one folder, named like the run; without log and places on this machine.
+
+    Raises:
+        UserError: it has not finished, is damaged, or the zip cannot be written.
+    """
+    store.read_metrics(run)
+    try:
+        with atomic_path(path.absolute()) as temporary:
+            folder = temporary.parent / run.id
+            folder.mkdir()
+            _copy_results(run, folder)
+            names = [*PREDICTIONS.values(), *(WEIGHTS if weights else ())]
+            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+                for file in sorted(folder.iterdir()):
+                    archive.write(file, f"{run.id}/{file.name}")
+                for name in names:
+                    if (run.path / name).exists():
+                        archive.write(run.path / name, f"{run.id}/{name}")
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def import_run(path: Path) -> Run:
+    """Takes a run in from a zip that `export` wrote, checked like any file of a stranger.
+
+    Raises:
+        UserError: no zip, damaged, too large, with other files than a run's, no finished run, or there already.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            run_id = _check(archive, path.name)
+            target = store.run_path(run_id)
+            if target.exists():
+                raise UserError(f"Run {run_id} is there already: delete it first (`python -m core delete {run_id}`).")
+            with atomic_path(target) as folder:
+                folder.mkdir()
+                for info in archive.infolist():
+                    if not info.is_dir():
+                        _extract(archive, info, folder / info.filename.partition("/")[2])
+                _check_run(store.read_run(folder))
+            return store.get_run(run_id)
+    except FileNotFoundError:
+        raise UserError(f"There is no file {path}.") from None
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{path.name} is no intact zip of a run: {error}.") from None
+    except OSError as error:
+        raise UserError(f"{path.name} cannot be imported: {error.strerror or error}.") from None
+
+
+def _check(archive: zipfile.ZipFile, name: str) -> str:
+    """The run's id, if the zip holds one folder with files of a run and nothing else."""
+    files = [info for info in archive.infolist() if not info.is_dir()]
+    folders = {info.filename.partition("/")[0] for info in files}
+    if len(folders) != 1 or not store.RUN_ID.fullmatch(run_id := folders.pop()):
+        raise UserError(f"{name} is no exported run: it must hold one folder that is named like a run.")
+    seen = set()
+    for info in files:
+        inner = info.filename.partition("/")[2]
+        linked = stat.S_ISLNK(info.external_attr >> 16)
+        if inner not in (*RESULTS, *WEIGHTS) or linked or info.filename in seen:
+            raise UserError(f"{name} holds '{info.filename[:80]}', which is no file of a run: nothing was imported.")
+        seen.add(info.filename)
+    if missing := {"config.json", "status.json", "metrics.json", "predictions.npz"} - {
+        info.filename.partition("/")[2] for info in files
+    }:
+        raise UserError(f"{name} is no exported run: it lacks {', '.join(sorted(missing))}.")
+    if sum(info.file_size for info in files) > LARGEST:
+        raise UserError(f"{name} would need more than {LARGEST / 1e9:.0f} GB: nothing was imported.")
+    return run_id
+
+
+def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:
+    """Writes one file, never more bytes than the zip said it has."""
+    left = info.file_size
+    with archive.open(info) as source, target.open("wb") as file:
+        while block := source.read(1 << 20):
+            left -= len(block)
+            if left < 0:
+                raise zipfile.BadZipFile(f"'{info.filename}' is longer than it says")
+            file.write(block)
+
+
+def _check_run(run: Run) -> None:
+    """Whether an unpacked folder is a finished run that every page can read."""
+    if run.problem:
+        raise UserError(f"{run.problem} Nothing was imported.")
+    metrics, predictions = store.read_results(run), store.read_predictions(run)
+    if not len(metrics["labels"]) == len(metrics["counts"]) == predictions.targets.shape[1]:
+        raise UserError(f"{run.id}: metrics.json and predictions.npz have different labels: nothing was imported.")

@@ -1,0 +1,1 @@
+"""What several pages share and is no page itself."""

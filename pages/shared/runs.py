@@ -1,0 +1,81 @@
+"""What the pages of results share: finished runs whose scores can be read, cached on what is read, and their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from core import report, store
+from core.config import UserError
+from core.labels import Borders
+from core.store import Predictions, Run
+from pages import plain
+
+
+def version(run: Run) -> tuple[Any, ...]:
+    """What a run's cached results hang on: its folder and the files that are read."""
+    names = ("metrics.json", "predictions.npz", "validation.npz", "history.jsonl", "thresholds.json")
+    files = [run.path / name for name in names]
+    return str(run.path), run.ended, *(file.stat().st_mtime_ns for file in files if file.exists())
+
+
+BY_VERSION: dict[Any, Callable[[Any], Any]] = {Run: version}
+
+
+@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=BY_VERSION)
+def metrics_of(run: Run) -> dict[str, Any]:
+    return store.read_results(run)
+
+
+@st.cache_resource(max_entries=24, show_spinner=False, hash_funcs=BY_VERSION)
+def predictions_of(run: Run, part: str = "test") -> Predictions:
+    return store.read_predictions(run, part)
+
+
+def readable(runs: list[Run]) -> list[Run]:
+    """The finished runs whose scores can be read; each damaged one is named in a sentence and hides no other."""
+    good = []
+    for run in runs:
+        if run.state != "finished":
+            continue
+        try:
+            metrics_of(run)
+            good.append(run)
+        except UserError as error:
+            st.warning(plain(str(error)))
+    return good
+
+
+def wrong_address(*keys: str) -> None:
+    """Says for every run of the address that cannot be shown why not."""
+    for key in keys:
+        for run_id in st.query_params.get_all(key):
+            try:
+                run = store.get_run(run_id)
+                if run.state != "finished":
+                    raise UserError(f"Run {run_id} has no scores: it is {run.state}.")
+            except UserError as error:
+                st.error(plain(str(error)))
+
+
+def run_name(run: Run) -> str:
+    """A run as people call it: method, seed, data, whether it is published, and the end of its id."""
+    assert run.config is not None
+    words = [report.method(run), *([run.config.model.name] if run.config.loss else []), f"seed {run.config.seed}"]
+    published = " (published)" if run.published else ""
+    return f"{' · '.join(words)} · {report.data_title(run)} · {run.id[-10:]}{published}"
+
+
+def pick_borders(kept: Borders) -> Borders:
+    """Draws the borders between head, medium and tail; those of the runs' training are the default."""
+    with st.popover("Head, medium, tail", width="stretch"):
+        st.caption("By the number of documents of the train part that carry a label; medium lies between.")
+        head = st.number_input("Head from", 1, value=None, placeholder=str(kept.head), key="head", bind="query-params")
+        tail = st.number_input("Tail up to", 0, value=None, placeholder=str(kept.tail), key="tail", bind="query-params")
+    try:
+        return Borders(kept.head if head is None else head, kept.tail if tail is None else tail)
+    except UserError as error:
+        st.error(plain(str(error)))
+        return kept

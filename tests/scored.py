@@ -1,0 +1,57 @@
+"""Finished runs made from scores instead of training: what tables, pages and archives have to show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from core import metrics, store
+from core.config import LossConfig, ModelConfig, RunConfig
+from core.files import write_json
+from core.labels import Borders
+from core.store import Predictions, Run
+
+COUNTS = np.array([90, 60, 40, 20, 12, 9, 8, 3, 1, 0])
+LABELS = [f"label {i}" for i in range(10)]
+DOCUMENTS = 200
+BORDERS = Borders(35, 8)
+
+
+def make_run(loss: str | None = "db", seed: int = 0, *, quality: float = 2.0, name: str = "", **model: Any) -> Run:
+    """A finished run whose scores tell true from false the better the higher `quality` is."""
+    config = RunConfig(
+        model=ModelConfig(name="tfidf" if loss else "svm", **model),
+        loss=LossConfig(name=loss) if loss else None,
+        seed=seed,
+    )
+    path = store.runs_dir() / (name or store.run_id(config, "f"))
+    path.mkdir(parents=True)
+    truth = np.random.default_rng(0).random((DOCUMENTS, 10)) < np.maximum(COUNTS, 3) / 300
+    noise = np.random.default_rng([seed, len(loss or "")]).normal(0, 1, truth.shape)
+    scores = (1 / (1 + np.exp(-quality * (2 * truth - 1) - noise))).astype(np.float16)
+    targets, predicted = sp.csr_array(truth), sp.csr_array(scores > 0.5)
+    write_json(path / "config.json", config.model_dump())
+    write_json(path / "status.json", {"state": "finished", "submitted": 1.0, "ended": 2.0, "command": "python"})
+    ids = [str(row) for row in range(DOCUMENTS)]
+    store.write_predictions(path, Predictions(ids, np.arange(DOCUMENTS), targets, scores, 0.5))
+    store.write_predictions(path, Predictions(ids, np.arange(DOCUMENTS), targets, scores, 0.5), "validation")
+    write_json(
+        path / "metrics.json",
+        {
+            "threshold": 0.5,
+            "threshold_rule": "fixed",
+            "test": metrics.score_groups(targets, predicted, COUNTS, BORDERS),
+            "validation": metrics.score_groups(targets, predicted, COUNTS, BORDERS),
+            "labels": LABELS,
+            "counts": COUNTS.tolist(),
+            "borders": {"head": 35, "tail": 8},
+            "fingerprint": "f" * 64,
+            "source": "/somewhere/data.tar.gz",
+            "command": f"python -m core train --seed {seed}",
+            "versions": {"tailscope": "0.1.0", "numpy": "2"},
+            "seconds": 1.5,
+        },
+    )
+    return store.get_run(path.name)

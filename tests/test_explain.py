@@ -1,0 +1,67 @@
+"""Words that moved a decision: the scores are those of the run, and the parts sum to the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core import data, explain, jobs, share, store, worker
+from core.config import UserError
+from core.files import write_json
+from core.store import Run
+
+SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "train.epochs=2"]
+
+
+def execute(model: str, loss: str | None, changes: list[str]) -> Run:
+    config = jobs.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=[*SMALL, *changes])
+    path = store.run_path(store.run_id(config, data.load(config.data).fingerprint))
+    path.mkdir(parents=True)
+    write_json(path / "config.json", config.model_dump())
+    write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu", "command": "by hand"})
+    worker.execute(path)
+    return store.get_run(path.name)
+
+
+@pytest.fixture(params=["svm", "linear", "hidden"])
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    if request.param == "svm":
+        yield execute("svm", None, [])
+    else:
+        yield execute("tfidf", "db", [f"model.hidden={8 if request.param == 'hidden' else 0}"])
+
+
+def test_scores_are_the_stored_ones_and_words_sum_to_them(run: Run) -> None:
+    assert run.config is not None
+    corpus, scorer, kept = data.load(run.config.data), explain.load(run), store.read_predictions(run)
+    texts = list(corpus.texts(kept.rows[:20]))
+    scores = scorer.scores(texts)
+    np.testing.assert_allclose(scores, kept.scores[:20], atol=2e-3)
+    for row, label in ((0, 0), (3, 5), (7, 7)):
+        table = scorer.contributions(texts[row], label)
+        total = table["adds"].sum() + scorer.rest(texts[row], label)
+        expected = scores[row, label]
+        assert total == pytest.approx(
+            expected if not scorer.probabilities else np.log(expected / (1 - expected)), abs=1e-4
+        )
+        assert table["adds"].abs().is_monotonic_decreasing
+        assert set(table["word"]) <= set(texts[row].lower().split()) | set(scorer.words)
+        np.testing.assert_allclose(table["adds"], table["value"] * table["weight"])
+    assert scorer.contributions("", 0).empty
+    assert np.isfinite(scorer.scores(["", "words that nobody knows"])).all()
+
+
+def test_runs_without_weights_say_what_to_do(run: Run, cache: Path) -> None:
+    share.publish(run)
+    (run.path / "model.safetensors").write_bytes(b"\x08")
+    with pytest.raises(UserError, match="weights are damaged"):
+        explain.load(run)
+    (run.path / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="not in its folder"):
+        explain.load(run)
+    store.delete_run(run.id)
+    with pytest.raises(UserError, match="published without its weights: run its command"):
+        explain.load(store.get_run(run.id))

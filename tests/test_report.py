@@ -1,0 +1,232 @@
+"""Tables of runs: folded seeds, intervals, bold, the published rows, and every form in which they leave the house."""
+
+from __future__ import annotations
+
+import csv
+import io
+import xml.etree.ElementTree as ET
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scored import BORDERS, COUNTS, make_run
+
+from core import metrics, report, store, thresholds, uncertainty
+from core.config import UserError
+from core.files import write_json
+from core.labels import Borders
+from core.report import Sampled
+from core.sheets import workbook
+from core.store import Run
+
+
+@pytest.fixture
+def runs() -> list[Run]:
+    return [make_run("db", seed, quality=2.5) for seed in (0, 1, 2)] + [make_run("bce", 0, quality=1.0), make_run(None)]
+
+
+def test_seeds_fold_into_one_row_in_the_order_of_the_paper(runs: list[Run]) -> None:
+    rows = report.fold(reversed(runs))
+    assert [(row.name, len(row.runs)) for row in rows] == [("svm", 1), ("bce", 1), ("db", 3)]
+    assert [run.config.seed for run in rows[2].runs if run.config] == [0, 1, 2]
+    assert [row.name for row in report.fold(runs, seeds=False)] == [
+        *("svm", "bce", "db · seed 0", "db · seed 1", "db · seed 2")
+    ]
+
+
+def test_rows_are_told_apart_by_what_differs() -> None:
+    rows = report.fold([make_run(hidden=0), make_run(hidden=64), make_run("bce"), make_run("db", name="copy")])
+    assert [row.name for row in rows] == ["bce", "db · hidden 0", "db · hidden 64"]
+    assert len(rows[1].runs) == 2
+
+
+def test_scores_are_those_of_the_run_and_the_mean_of_the_seeds(runs: list[Run]) -> None:
+    sampled = report.sample(runs[0], BORDERS)
+    kept = report.kept_scores(runs[0])
+    np.testing.assert_allclose(sampled.scores, kept.scores)
+    assert sampled.samples.shape == (uncertainty.FOLDS, len(uncertainty.COLUMNS))
+    both = report.over_seeds([report.sample(run, BORDERS) for run in runs[:3]])
+    parts = np.stack([report.kept_scores(run).scores for run in runs[:3]])
+    np.testing.assert_allclose(both.scores, parts.mean(axis=0))
+    np.testing.assert_allclose(both.deviation, parts.std(axis=0, ddof=1))
+    moved = report.sample(runs[0], Borders(50, 1))
+    predictions = store.read_predictions(runs[0])
+    predicted = thresholds.apply(predictions.scores, 0.5)
+    expected = metrics.score_groups(predictions.targets, predicted, COUNTS, Borders(50, 1))
+    assert moved.scores[uncertainty.COLUMNS.index("tail/macro_f1")] == expected["tail"]["macro_f1"]
+
+
+def test_bold_is_only_what_is_better_than_every_other_by_more_than_chance(runs: list[Run]) -> None:
+    rows = report.fold(runs)
+    sampled = report.sample_rows(rows)
+    frame = report.paper_table(rows, sampled, with_published=False).set_index("name")
+    assert frame.loc["db", "total_micro_best"]
+    assert not frame.loc[["svm", "bce"], "total_micro_best"].any()
+    place = uncertainty.COLUMNS.index("all/micro_f1")
+    for other in ("svm", "bce"):
+        gain = report.difference(sampled["db"], sampled[other])
+        assert gain.low[place] > 0
+        assert gain.scores[place] == pytest.approx(sampled["db"].scores[place] - sampled[other].scores[place])
+    low, high = (frame.loc["db", f"total_micro_{end}"] for end in ("low", "high"))
+    assert low < frame.loc["db", "total_micro"] < high
+    twins = [row for row in rows if row.name != "bce"]
+    same = {row.name: sampled["db"] for row in twins}
+    assert not report.paper_table(twins, same)["total_micro_best"].any()
+    assert not report.paper_table(rows[:1], sampled)["total_micro_best"].any(), "one row beats nobody"
+
+
+def test_rows_of_other_data_are_not_compared(runs: list[Run]) -> None:
+    rows = report.fold(runs)
+    sampled = report.sample_rows(rows)
+    nothing = report.difference(sampled["db"], sampled["bce"], comparable=False)
+    assert np.isnan(nothing.scores).all()
+    assert not nothing.significant.any()
+    path = runs[3].path / "metrics.json"
+    write_json(path, {**store.read_metrics(runs[3]), "fingerprint": "0" * 64})
+    rows = report.fold([runs[0], runs[3]])
+    assert not report.paper_table(rows, sampled | report.sample_rows(rows))["total_micro_best"].any()
+
+
+def test_damaged_predictions_leave_the_scores_without_intervals(runs: list[Run]) -> None:
+    whole = report.paper_table(report.fold(runs), report.sample_rows(report.fold(runs)))
+    (runs[1].path / "predictions.npz").write_bytes(b"PK")
+    rows = report.fold(runs)
+    frame = report.paper_table(rows, report.sample_rows(rows))
+    pd.testing.assert_series_equal(frame["total_micro"], whole["total_micro"])
+    damaged = frame["name"].eq("db") & frame["source"].eq("run")
+    assert frame.loc[damaged, "total_micro_low"].isna().all()
+    assert frame.loc[frame["name"].eq("bce") & frame["source"].eq("run"), "total_micro_low"].notna().all()
+
+
+def test_the_published_rows_stand_beside_each_method(runs: list[Run]) -> None:
+    rows = report.fold(runs)
+    sampled = report.sample_rows(rows)
+    for table, expected in ((2, report.METHODS), (3, report.METHODS[1:])):
+        frame = report.paper_table(rows, sampled, table=table)
+        assert frame.loc[frame["source"].eq("published"), "method"].tolist() == list(expected)
+        first = frame[frame["method"].eq("db")].iloc[0]
+        assert first["source"] == "published"
+        assert first[report.SCORE_COLUMNS[table]].tolist() == report.published()[f"table{table}"]["reuters"]["db"]
+        assert not first[f"{report.SCORE_COLUMNS[table][0]}_best"]
+    with pytest.raises(UserError, match="no table 4"):
+        report.paper_table(rows, sampled, table=4)
+
+
+def test_ablation_is_the_difference_of_pairs_that_differ_by_one_part() -> None:
+    runs = [make_run(name, quality=quality) for name, quality in (("r-fl", 1.5), ("db", 3.0), ("db-0fl", 2.0))]
+    rows = report.fold(runs)
+    sampled = report.sample_rows(rows)
+    table = report.ablation(rows, sampled)
+    assert {(row[0], row[1], row[2]) for row in table.itertuples(index=False)} == {
+        ("negative tolerance", "r-fl", "db"),
+        ("focal factor", "db-0fl", "db"),
+    }
+    row = table[table["part"].eq("negative tolerance") & table["group"].eq("tail") & table["score"].eq("macro")].iloc[0]
+    place = uncertainty.COLUMNS.index("tail/macro_f1")
+    assert row["difference"] == pytest.approx(100 * (sampled["db"].scores - sampled["r-fl"].scores)[place])
+    assert row["low"] < row["difference"] < row["high"]
+    assert row["published"] == pytest.approx(31.39 - 14.22)
+    assert report.ablation([], {}).empty
+
+
+@pytest.fixture
+def table(runs: list[Run]) -> tuple[pd.DataFrame, list[str]]:
+    rows = report.fold(runs)
+    return report.paper_table(rows, report.sample_rows(rows)), report.provenance(rows)
+
+
+def test_provenance_names_data_versions_and_every_command(table: tuple[pd.DataFrame, list[str]]) -> None:
+    text = "\n".join(table[1])
+    assert "f" * 64 in text
+    assert "tailscope 0.1.0" in text
+    assert all(f"--seed {seed}" in text for seed in (0, 1, 2))
+    assert len(table[1]) == len(set(table[1]))
+
+
+def test_latex_prints_every_score_and_bold_ones_bold(table: tuple[pd.DataFrame, list[str]]) -> None:
+    frame, footer = table
+    latex = report.to_latex(frame, footer)
+    lines = [line for line in latex.splitlines() if line.endswith(r"\\")][2:]
+    assert len(lines) == len(frame)
+    for line, row in zip(lines, frame.to_dict("records"), strict=True):
+        assert line.count("&") == 8
+        assert line.count(r"\textbf") == sum(row[f"{column}_best"] for column in report.SCORE_COLUMNS[2])
+        assert f"{row['total_micro']:.2f}" in line
+    assert latex.count(r"\pm") == 8 * 3
+    assert all(line.startswith("%") for line in latex.splitlines()[: len(footer)])
+    assert r"db · 50\%" not in report.to_latex(frame.assign(name="db · 50%"))
+    assert r"$\cdot$ 50\%" in report.to_latex(frame.assign(name="db · 50%"))
+
+
+def test_markdown_is_one_table_with_its_footer(table: tuple[pd.DataFrame, list[str]]) -> None:
+    lines = report.to_markdown(*table).splitlines()
+    rows = lines[: len(table[0]) + 2]
+    assert len({line.count("|") for line in rows}) == 1
+    assert any("**" in line for line in rows)
+    assert sum(line.startswith("- ") for line in lines) == len(table[1])
+
+
+def test_csv_reads_back(table: tuple[pd.DataFrame, list[str]]) -> None:
+    text = report.to_csv(*table)
+    read = pd.read_csv(io.StringIO(text), comment="#")
+    np.testing.assert_allclose(read["total_micro"], table[0]["total_micro"], atol=0.005)
+    assert sum(line.startswith("#") for line in text.splitlines()) == len(table[1])
+    assert len(next(csv.reader(io.StringIO(text)))) == len(table[0].columns)
+
+
+def cells(content: bytes, sheet: int) -> list[list[str | float | None]]:
+    space = {"s": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        root = ET.fromstring(archive.read(f"xl/worksheets/sheet{sheet}.xml"))
+        for name in archive.namelist():
+            ET.fromstring(archive.read(name))
+    found = []
+    for row in root.iterfind(".//s:row", space):
+        values: list[str | float | None] = []
+        for cell in row.iterfind("s:c", space):
+            number, text = cell.find("s:v", space), cell.find(".//s:t", space)
+            values.append(float(number.text) if number is not None else text.text if text is not None else None)
+        found.append(values)
+    return found
+
+
+def test_workbooks_read_back(table: tuple[pd.DataFrame, list[str]]) -> None:
+    content = report.to_xlsx(*table)
+    header, *rows = cells(content, 1)
+    assert header == list(table[0].columns)
+    assert [row[header.index("total_micro")] for row in rows] == pytest.approx(table[0]["total_micro"].tolist())
+    assert [line for [line] in cells(content, 2)] == table[1]
+
+
+def test_a_workbook_holds_any_text_and_number() -> None:
+    values = ["<a&b>", " x ", "=1+1", "line\nbreak", None, 3, 0.1, np.float64(2.5), np.int64(7), True]
+    read = cells(workbook({"a < b": [values]}), 1)[0]
+    assert read == ["<a&b>", " x ", "=1+1", "line\nbreak", None, 3.0, 0.1, 2.5, 7.0, "True"]
+    assert cells(workbook({"x": [["\x00bell\x07"]]}), 1) == [["bell"]]
+
+
+def test_the_command_line_prints_every_form(runs: list[Run], tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from core.cli import app
+
+    def call(*words: str) -> str:
+        done = CliRunner().invoke(app, ["report", *words])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert call("all", "--latex").count(r"\\") == 2 + 9 + 3
+    assert call("all", "--latex", "--each").count(r"\\") == 2 + 9 + 5
+    assert "| |total micro" in call("all", "--markdown")
+    call("all", "--xlsx", str(tmp_path / "table.xlsx"))
+    assert cells((tmp_path / "table.xlsx").read_bytes(), 1)[0][0] == "source"
+
+
+def test_nothing_is_a_table_without_rows() -> None:
+    frame = report.paper_table([], {})
+    assert frame.empty
+    assert r"\toprule" in report.to_latex(frame)
+    assert report.over_seeds([Sampled(np.ones(14), np.ones(14), np.ones((1, 14)))]).scores.tolist() == [1.0] * 14

@@ -1,0 +1,215 @@
+"""Runs that travel: what is published scores alike, what is exported comes back, what is foreign stays outside."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scored import COUNTS, make_run
+from typer.testing import CliRunner
+
+from core import metrics, share, store, thresholds
+from core.cli import app
+from core.config import UserError
+from core.files import write_json
+from core.labels import Borders
+from core.store import Run
+
+
+@pytest.fixture
+def run() -> Run:
+    made = make_run("db")
+    for name in share.WEIGHTS:
+        (made.path / name).write_text("weights")
+    (made.path / "log.txt").write_text("/a/place/on/this/machine")
+    (made.path / "history.jsonl").write_text('{"epoch": 1}\n')
+    return made
+
+
+def scores_of(run: Run) -> dict[str, metrics.Scores]:
+    predictions = store.read_predictions(run)
+    predicted = thresholds.apply(predictions.scores, predictions.threshold)
+    return metrics.score_groups(predictions.targets, predicted, COUNTS, Borders())
+
+
+def test_a_published_run_scores_alike_and_holds_no_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(share, "PUBLISHED_SCORES", 3)
+    before, parts = scores_of(run), {part: store.read_predictions(run, part) for part in store.PREDICTIONS}
+    path = share.publish(run)
+    assert {file.name for file in path.iterdir()} == {
+        *("config.json", "status.json", "metrics.json", "history.jsonl", "predictions.npz", "validation.npz")
+    }
+    assert "place" not in "".join(file.read_text("utf-8", errors="ignore") for file in path.iterdir())
+    assert "/somewhere" not in (path / "metrics.json").read_text("utf-8")
+    published = store.read_run(path)
+    assert published.published
+    assert scores_of(published) == before
+    for part, whole in parts.items():
+        thin = store.read_predictions(published, part)
+        assert thin.ids == whole.ids
+        best = np.argsort(-whole.scores.astype(float), axis=1)[:, :3]
+        rows = np.arange(len(best))[:, None]
+        np.testing.assert_array_equal(thin.scores.toarray()[rows, best], whole.scores[rows, best])
+        assert thin.scores.nnz < whole.scores.size / 2
+    with pytest.raises(UserError, match="published already"):
+        share.publish(run)
+
+
+def test_published_runs_are_listed_below_ones_own_and_never_changed(run: Run) -> None:
+    share.publish(run)
+    assert [one.published for one in store.list_runs()] == [False]
+    store.delete_run(run.id)
+    assert [one.published for one in store.list_runs()] == [True]
+    assert store.get_run(run.id).published
+    with pytest.raises(UserError, match="not deleted"):
+        store.delete_run(run.id)
+    with pytest.raises(UserError, match="never changed"):
+        store.save_threshold_set(store.get_run(run.id), "mine", rule="fixed", values=0.3)
+
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_an_exported_run_comes_back_as_it_was(run: Run, tmp_path: Path, weights: bool) -> None:
+    store.save_threshold_set(run, "mine", rule="fixed", values=0.3)
+    before = {file.name: file.read_bytes() for file in run.path.iterdir()}
+    share.export(run, tmp_path / "run.zip", weights=weights)
+    assert [file.name for file in tmp_path.iterdir() if file.suffix == ".zip"] == ["run.zip"]
+    store.delete_run(run.id)
+    back = share.import_run(tmp_path / "run.zip")
+    assert (back.id, back.state, back.problem) == (run.id, "finished", "")
+    after = {file.name: file.read_bytes() for file in back.path.iterdir()}
+    expected = before.keys() - {"log.txt"} - (set() if weights else set(share.WEIGHTS))
+    assert after.keys() == expected
+    same = expected - {"metrics.json", "status.json", "config.json"}
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert json.loads(after["metrics.json"])["source"] == "data.tar.gz"
+    with pytest.raises(UserError, match="is there already"):
+        share.import_run(tmp_path / "run.zip")
+
+
+def test_only_finished_runs_travel(run: Run, tmp_path: Path) -> None:
+    write_json(run.path / "status.json", {"state": "failed", "submitted": 1.0})
+    for action in (share.publish, lambda one: share.export(one, tmp_path / "run.zip")):
+        with pytest.raises(UserError, match="it is failed"):
+            action(store.get_run(run.id))
+    assert not (tmp_path / "run.zip").exists()
+    assert not store.published_dir().exists() or not list(store.published_dir().iterdir())
+
+
+def rewritten(source: Path, target: Path, changes: dict[str, bytes | None]) -> Path:
+    """A copy of a zip with files replaced, added, or (None) left out; names are below the run's folder."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        folder = old.namelist()[0].partition("/")[0]
+        kept = {name: old.read(name) for name in old.namelist()}
+        kept |= {name if name.startswith("/") or "!" in name else f"{folder}/{name}": v for name, v in changes.items()}
+        for name, content in kept.items():
+            if content is not None:
+                new.writestr(name.replace("!", ""), content)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"run.py": b"print()"}, "run.py', which is no file of a run"),
+        ({"sub/config.json": b"{}"}, "which is no file of a run"),
+        ({"../../config.json": b"{}"}, "which is no file of a run"),
+        ({"!elsewhere/config.json": b"{}"}, "must hold one folder"),
+        ({"/etc/config.json": b"{}"}, "must hold one folder"),
+        ({"predictions.npz": None}, "lacks predictions.npz"),
+        ({"predictions.npz": b"PK\x03\x04 cut"}, "predictions.npz is damaged"),
+        ({"config.json": b'{"sead": 1}'}, "config.json"),
+        ({"metrics.json": b"{]"}, "metrics.json is damaged"),
+        ({"metrics.json": b'{"test": {}}'}, "does not hold labels"),
+        ({"status.json": b'{"state": "running"}'}, "it is lost"),
+    ],
+)
+def test_a_foreign_zip_is_refused_in_one_sentence(
+    run: Run, tmp_path: Path, changes: dict[str, bytes | None], said: str
+) -> None:
+    share.export(run, tmp_path / "good.zip")
+    store.delete_run(run.id)
+    bad = rewritten(tmp_path / "good.zip", tmp_path / "bad.zip", changes)
+    with pytest.raises(UserError, match=said.replace(".", r"\.")):
+        share.import_run(bad)
+    assert not list(store.runs_dir().iterdir())
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_a_zip_with_other_labels_or_too_many_bytes_is_refused(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share.export(run, tmp_path / "good.zip")
+    metrics_of = store.read_metrics(run)
+    store.delete_run(run.id)
+    changed = json.dumps({**metrics_of, "labels": ["one"]}).encode()
+    with pytest.raises(UserError, match="different labels"):
+        share.import_run(rewritten(tmp_path / "good.zip", tmp_path / "bad.zip", {"metrics.json": changed}))
+    monkeypatch.setattr(share, "LARGEST", 100)
+    with pytest.raises(UserError, match="would need more than"):
+        share.import_run(tmp_path / "good.zip")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5, -4])
+def test_a_damaged_zip_is_one_sentence(run: Run, tmp_path: Path, keep: float) -> None:
+    share.export(run, tmp_path / "good.zip")
+    store.delete_run(run.id)
+    content = (tmp_path / "good.zip").read_bytes()
+    (tmp_path / "cut.zip").write_bytes(content[: int(keep * len(content)) if 0 < keep < 1 else int(keep)])
+    done = CliRunner().invoke(app, ["import", str(tmp_path / "cut.zip")])
+    assert isinstance(done.exception, UserError)
+    assert "cut.zip is no intact zip of a run" in str(done.exception)
+    assert not list(store.runs_dir().iterdir())
+
+
+def test_a_link_in_a_zip_is_refused(run: Run, tmp_path: Path) -> None:
+    share.export(run, tmp_path / "good.zip")
+    store.delete_run(run.id)
+    with zipfile.ZipFile(tmp_path / "good.zip", "a") as archive:
+        link = zipfile.ZipInfo(f"{run.id}/thresholds.json")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(UserError, match="no file of a run"):
+        share.import_run(tmp_path / "good.zip")
+
+
+def test_the_command_line_publishes_exports_and_imports(run: Run, tmp_path: Path) -> None:
+    def call(*words: str) -> str:
+        done = CliRunner().invoke(app, list(words))
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert "published at" in call("publish", run.id)
+    call("export", run.id, "-o", str(tmp_path / "run.zip"))
+    call("delete", run.id)
+    assert call("import", str(tmp_path / "run.zip")).strip() == run.id
+    assert not store.get_run(run.id).published
+
+
+def test_named_thresholds_are_kept_with_the_run(run: Run) -> None:
+    assert store.read_threshold_sets(run) == {}
+    store.save_threshold_set(run, "low", rule="fixed", values=0.2)
+    store.save_threshold_set(run, " each ", rule="per-label", values=[0.1] * 10)
+    store.save_threshold_set(run, "low", rule="fixed", values=0.25)
+    assert store.read_threshold_sets(run) == {
+        "low": {"rule": "fixed", "values": 0.25},
+        "each": {"rule": "per-label", "values": [0.1] * 10},
+    }
+    with pytest.raises(UserError, match="need a name"):
+        store.save_threshold_set(run, " ", rule="fixed", values=0.2)
+    (run.path / "thresholds.json").write_text('{"x": 3}')
+    with pytest.raises(UserError, match=r"thresholds\.json is damaged"):
+        store.read_threshold_sets(run)
+
+
+def test_scores_that_are_no_numbers_are_said(run: Run) -> None:
+    predictions = store.read_predictions(run)
+    predictions.scores[3, 2] = np.nan
+    store.write_predictions(run.path, predictions)
+    with pytest.raises(UserError, match="1 of its scores are not numbers"):
+        store.read_predictions(run)
+    (run.path / "validation.npz").unlink()
+    with pytest.raises(UserError, match="an older version made the run"):
+        store.read_predictions(run, "validation")

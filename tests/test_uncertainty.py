@@ -1,0 +1,151 @@
+"""Uncertainty: a resample is scored as if its documents had been repeated, pairs are pairs, intervals cover."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from core import metrics, uncertainty
+from core.labels import Borders
+
+quick = settings(deadline=None, max_examples=40)
+
+BORDERS = Borders(35, 8)
+pairs = st.tuples(st.integers(0, 8), st.integers(0, 5)).flatmap(
+    lambda shape: st.tuples(arrays(np.bool_, shape), arrays(np.bool_, shape))
+)
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def sparse(pair: Pair) -> tuple[sp.csr_array, sp.csr_array]:
+    return sp.csr_array(pair[0]), sp.csr_array(pair[1])
+
+
+@quick
+@given(pairs, st.data())
+def test_a_fold_scores_its_documents_as_often_as_they_were_drawn(pair: Pair, data: st.DataObject) -> None:
+    counts = data.draw(arrays(np.int64, pair[0].shape[1], elements=st.sampled_from([0, 8, 20, 35])))
+    weights = uncertainty.resample(len(pair[0]), folds=3, seed=data.draw(st.integers(0, 5)))
+    assert (weights.sum(axis=1) == len(pair[0])).all()
+    found = uncertainty.bootstrap(*sparse(pair), counts, BORDERS, weights=weights)
+    assert found.shape == (3, len(uncertainty.COLUMNS))
+    sizes = pair[0].sum(axis=1)
+    for fold, drawn in zip(found, weights.astype(int), strict=True):
+        repeated = tuple(sp.csr_array(np.repeat(part, drawn, axis=0)) for part in pair)
+        scores = metrics.score_groups(*repeated, counts, BORDERS)
+        for value, column in zip(fold, uncertainty.COLUMNS, strict=True):
+            group, name = column.split("/")
+            if (group == "single_label" and (sizes == 1).any()) or (group == "multi_label" and (sizes > 1).any()):
+                expected = scores[group][name] or 0.0  # none of the stratum drawn
+            else:
+                expected = scores[group][name]
+            if pair[0].shape[1] == 0 or expected is None:
+                assert np.isnan(value)
+            else:
+                assert value == pytest.approx(expected, abs=1e-6)
+
+
+def test_blocks_of_folds_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    pair = sp.csr_array(rng.random((50, 6)) < 0.3), sp.csr_array(rng.random((50, 6)) < 0.3)
+    counts = np.array([99, 40, 20, 20, 3, 0])
+    whole = uncertainty.bootstrap(*pair, counts, BORDERS, folds=40)
+    monkeypatch.setattr(uncertainty, "NUMBERS", 60)
+    np.testing.assert_array_equal(uncertainty.bootstrap(*pair, counts, BORDERS, folds=40), whole)
+
+
+def test_the_same_seed_draws_the_same_documents() -> None:
+    np.testing.assert_array_equal(uncertainty.resample(30, folds=5), uncertainty.resample(30, folds=5))
+    assert (uncertainty.resample(30, folds=5, seed=1) != uncertainty.resample(30, folds=5)).any()
+    assert uncertainty.resample(0, folds=5).shape == (5, 0)
+
+
+def population(rng: np.random.Generator, documents: int) -> Pair:
+    """A long tail, a classifier that misses more of the rare labels."""
+    shares = np.geomspace(0.3, 0.002, 30)
+    truth = rng.random((documents, 30)) < shares
+    return truth, (truth & (rng.random(truth.shape) < np.linspace(0.95, 0.4, 30))) | (
+        rng.random(truth.shape) < shares * 0.1
+    )
+
+
+def test_intervals_of_micro_f1_cover_the_population() -> None:
+    rng = np.random.default_rng(0)
+    counts = np.full(30, 40)
+    truth = metrics.micro_f1(*sparse(population(rng, 100_000)))
+    inside = 0
+    for _ in range(60):
+        pair = sparse(population(rng, 300))
+        samples = uncertainty.bootstrap(*pair, counts, BORDERS, folds=200)[:, 0]
+        low, high = uncertainty.interval(metrics.micro_f1(*pair), samples)
+        inside += low <= truth <= high
+    assert 50 <= inside <= 60  # 95 % of 60 is 57
+
+
+def test_intervals_lie_around_the_score_even_where_resamples_lose_labels() -> None:
+    pair = sparse(population(np.random.default_rng(1), 300))
+    score = metrics.macro_f1(*pair)
+    samples = uncertainty.bootstrap(*pair, np.full(30, 40), BORDERS)[:, 1]
+    assert samples.mean() < score - 0.02  # labels with one or two documents are missing from many resamples
+    low, high = uncertainty.interval(score, samples)
+    assert low < score < high
+    assert high - low == pytest.approx(np.subtract(*np.percentile(samples, [97.5, 2.5])))
+
+
+def test_a_pair_of_runs_is_told_apart_better_than_two_runs_alone() -> None:
+    rng = np.random.default_rng(2)
+    truth, given_ = population(rng, 800)
+    worse = given_ & (rng.random(given_.shape) < 0.95)
+    counts = np.full(30, 40)
+    one, two = (
+        uncertainty.bootstrap(sp.csr_array(truth), sp.csr_array(part), counts, BORDERS)[:, 0]
+        for part in (given_, worse)
+    )
+    gain = metrics.micro_f1(sp.csr_array(truth), sp.csr_array(given_)) - metrics.micro_f1(
+        sp.csr_array(truth), sp.csr_array(worse)
+    )
+    ends = uncertainty.interval(gain, one - two)
+    assert uncertainty.is_significant(ends)
+    assert ends[1] - ends[0] < (one - two[::-1]).std() * 3.92
+    assert not uncertainty.is_significant(uncertainty.interval(0.0, one - one))
+    assert uncertainty.is_significant(np.array([[0.1, -1, np.nan, -2], [0.2, 1, np.nan, -1]])).tolist() == [
+        *(True, False, False, True)
+    ]
+
+
+def test_seeds_have_a_mean_and_a_deviation() -> None:
+    table = uncertainty.over_seeds([[1.0, 5.0], [3.0, 5.0]])
+    assert table.to_dict("list") == {
+        "seeds": [2, 2],
+        "mean": [2.0, 5.0],
+        "deviation": [pytest.approx(2**0.5), 0.0],
+    }
+    assert uncertainty.over_seeds([[1.0]])["deviation"].isna().all()
+
+
+@quick
+@given(arrays(np.int64, (3, 6), elements=st.integers(0, 40)))
+def test_intervals_of_labels_hold_their_f1(errors: np.ndarray) -> None:
+    low, high = uncertainty.label_intervals(*errors)
+    f1 = metrics.f1(*errors)
+    assert ((low >= 0) & (low <= f1 + 1e-12) & (f1 <= high + 1e-12) & (high <= 1)).all()
+    twice = uncertainty.label_intervals(*(2 * errors))
+    assert (twice[1] - twice[0] <= high - low + 1e-12).all()
+    nothing = errors.sum(axis=0) == 0
+    assert (low[nothing] == 0).all()
+    assert (high[nothing] == 1).all()
+
+
+def test_wilsons_interval_is_that_of_the_books() -> None:
+    low, high = uncertainty.label_intervals(np.array([8]), np.array([1]), np.array([1]))
+    share = [(8 + 1.92073) / 13.84146 + side * 1.959964 * (8 * 2 / 10 + 0.960365) ** 0.5 / 13.84146 for side in (-1, 1)]
+    assert [low[0], high[0]] == pytest.approx([2 * j / (1 + j) for j in share], abs=1e-5)
+
+
+def test_shapes_that_differ_are_named() -> None:
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(2, 4\)"):
+        uncertainty.bootstrap(*(sp.csr_array((2, n), dtype=bool) for n in (3, 4)), np.zeros(3), BORDERS)
