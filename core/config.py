@@ -209,7 +209,7 @@ def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
             place[last] = json.loads(text)
         except json.JSONDecodeError:
             place[last] = text
-    return parse(RunConfig, values, where="--set")
+    return parse(RunConfig, values)
 
 
 def setting_names(kind: type[Frozen], prefix: str = "") -> list[str]:

@@ -290,7 +290,8 @@ def read_predictions(run: Run) -> Predictions:
         UserError: missing, cut short or inconsistent.
     """
     try:
-        with np.load(run.path / "predictions.npz", allow_pickle=False) as stored:
+        # numpy leaves a file open that it opened itself and could not read.
+        with (run.path / "predictions.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
             shape = tuple(int(size) for size in stored["shape"])
             targets = _csr(np.ones(len(stored["target_indices"]), bool), stored, "target", shape)
             if "scores" in stored:

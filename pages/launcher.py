@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import time
 from collections.abc import Iterable
@@ -368,18 +367,7 @@ def wrong_run() -> None:
             st.error(plain(str(error)))
 
 
-@st.cache_resource(show_spinner=False)
-def spare_the_collector() -> None:
-    """Leaves the modules loaded by now out of the full garbage collection that Streamlit makes after every tick.
-
-    It took 0.13 s of processor time a second for each open browser, the rest of a tick takes 0.03 s.
-    """
-    gc.collect()
-    gc.freeze()
-
-
 def show() -> None:
-    spare_the_collector()
     header("Training", "Choose what to train, launch it, and watch it. Runs go on when the browser is closed.")
     wrong_run()
     configs = form()

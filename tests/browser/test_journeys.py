@@ -56,6 +56,19 @@ def test_the_first_click_on_a_fresh_server_is_heard(serve: Serve, tmp_path: Path
         expect(page.get_by_text(re.compile(r"^\d+ test documents? carr"))).to_be_visible()
 
 
+def test_what_is_typed_first_on_a_fresh_server_is_kept(serve: Serve, tmp_path: Path, page: Page, ready: Ready) -> None:
+    with serve(tmp_path) as fresh:
+        page.goto(f"{fresh}/launcher?{SMALL}")
+        ready(page, "Launch 1 run", role="button")
+        seeds = page.get_by_label("Seeds", exact=True)
+        seeds.fill("0, 1")
+        seeds.press("Enter")
+        ready(page, "Launch 2 runs", role="button")
+        page.get_by_role("button", name="fl", exact=True).click()
+        ready(page, "Launch 4 runs", role="button")
+        expect(seeds).to_have_value("0, 1")
+
+
 @pytest.mark.parametrize(("path", "heading"), HEADINGS.items())
 def test_every_page_draws_without_an_error_in_the_browser(
     path: str, heading: str, address: str, page: Page, ready: Ready
