@@ -23,11 +23,14 @@ from core.losses import LOSSES, OTHER_LOSSES, LongTailLoss, TermLoss
 from core.store import Predictions
 
 SIDES = {"positive": "label is there", "negative": "label is not there"}
-QUANTILES = (0.1, 0.5, 0.9)
+QUANTILES = (np.arange(10) + 0.5) / 10
+"""Their mean is that of the whole, and between the first and the last are nine in ten."""
 GRID = (np.arange(200) + 0.5) / 200
 """Quantiles that stand for a whole distribution."""
 BINS = 240
 """Above so many labels, ranks are drawn in bins that are even on a logarithmic axis."""
+COARSE = 24
+"""Bins where a weight differs from document to document, so that each holds enough of them."""
 NEGATIVES = 4000
 """Documents that stand for all where negatives are looked at."""
 ELEMENTS = 2**20
@@ -107,7 +110,7 @@ class Company:
 
     Attributes:
         edges: of the bins of columns, (bins + 1,).
-        by_bin: `QUANTILES` of r, (bins, 3).
+        by_bin: `QUANTILES` of r, (bins, 10).
         by_group: r at the quantiles `GRID`, (200,); none for a group without pairs.
     """
 
@@ -124,7 +127,7 @@ def measure_company(targets: sp.csr_array, counts: np.ndarray, borders: Borders)
         counts: (K,).
         borders: of the frequency groups.
     """
-    edges, groups = rank_bins(len(counts)), group_slices(counts, borders)
+    edges, groups = rank_bins(len(counts), COARSE), group_slices(counts, borders)
     targets = targets[:, : len(counts)]
     inverse = 1 / counts
     with np.errstate(divide="ignore"):
@@ -145,7 +148,7 @@ def measure_company(targets: sp.csr_array, counts: np.ndarray, borders: Borders)
         there[sample.indices[sample.indptr[column] : sample.indptr[column + 1]]] = True
         return inverse[column] * steepness[order[~there[order]]]
 
-    negative = np.array([_at(absent(column), QUANTILES) for column in middles(edges)]).reshape(-1, 3)
+    negative = np.array([_at(absent(column), QUANTILES) for column in middles(edges)])
     lacking = {}
     for group, part in groups.items():
         columns = np.arange(part.start, part.stop)[spread(part.stop - part.start, 100)]
@@ -222,21 +225,34 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
 def weight_frame(
     choices: Sequence[Choice], counts: np.ndarray, documents: int, company: Company, labels: Sequence[str], side: str
 ) -> pd.DataFrame:
-    """Weight by label rank: columns loss, rank, labels, count, low, weight, high; low to high are 80 % of documents.
+    """Weight by label rank: columns loss, rank, labels, count, low, weight, high.
 
-    A row is a label, or a bin of neighbours in rank under the middle one's rank and count.
+    A row is a label, or a bin of neighbours in rank; `weight` is the mean over documents, low to high nine in ten.
     """
-    columns = middles(company.edges)
-    names = [labels[a] if b - a == 1 else f"ranks {a + 1:,} to {b:,}" for a, b in pairwise(company.edges)]
-    rows = []
+    names = ["loss", "rank", "labels", "count", "low", "weight", "high"]
+    fine, rows = rank_bins(len(counts)), [pd.DataFrame(columns=names)]
     for choice in choices:
-        weight = weigh(choice, counts, documents, side, columns, company.by_bin[side])
-        if weight is not None:
-            parts = dict(zip(("low", "weight", "high"), weight.T, strict=True))
-            frame = {"loss": choice.title, "rank": columns + 1, "labels": names, "count": counts[columns]}
-            rows.append(pd.DataFrame(frame | parts))
-    columns_ = ["loss", "rank", "labels", "count", "low", "weight", "high"]
-    return pd.concat(rows, ignore_index=True).dropna() if rows else pd.DataFrame(columns=columns_)
+        differs = "mu" in choice.constants(counts, documents)
+        edges = company.edges if differs else fine
+        columns = middles(edges)
+        r = company.by_bin[side] if differs else np.ones((len(columns), 1))
+        weight = weigh(choice, counts, documents, side, columns, r)
+        if weight is None:
+            continue
+        first, last = edges[:-1] + 1, edges[1:]
+        ranks = np.sqrt(first * last)
+        ranks[-1] = last[-1]
+        frame = {
+            "loss": choice.title,
+            "rank": ranks,
+            "labels": [labels[a - 1] if a == b else f"ranks {a:,} to {b:,}" for a, b in zip(first, last, strict=True)],
+            "count": counts[columns],
+            "low": weight[:, 0],
+            "weight": weight.mean(1),
+            "high": weight[:, -1],
+        }
+        rows.append(pd.DataFrame(frame).dropna())
+    return stack(rows)
 
 
 def group_weights(
@@ -496,8 +512,8 @@ def document_frame(
 
 WIDE = 1000.0
 """Largest weight by the smallest from which a few documents decide a step."""
-UNLIKE = 3.0
-"""From this factor on, up or down, a learning rate that suits cross-entropy does not suit another loss."""
+UNLIKE = 2.0
+"""From this factor on, up or down, a learning rate of cross-entropy does not suit another loss."""
 SATURATED = 0.9
 
 
@@ -506,9 +522,7 @@ def start_ratio(mass: pd.DataFrame, reference: pd.DataFrame) -> float:
     return float(mass["mass"].sum() / reference["mass"].sum())
 
 
-def cautions(
-    choice: Choice, counts: np.ndarray, documents: int, company: Company, borders: Borders, start: float
-) -> list[str]:
+def cautions(choice: Choice, counts: np.ndarray, documents: int, company: Company, borders: Borders) -> list[str]:
     """What can go wrong in training with this loss, in sentences.
 
     Args:
@@ -517,7 +531,6 @@ def cautions(
         documents: N.
         company: of the train part.
         borders: of the frequency groups.
-        start: size of the first gradient in units of cross-entropy's, see `start_ratio`.
     """
     said, columns = [], middles(company.edges)
     weights = [weigh(choice, counts, documents, side, columns, company.by_bin[side]) for side in SIDES]
@@ -535,18 +548,26 @@ def cautions(
             f"with mu = {mu:g} the rebalanced weight is at its floor or ceiling for {share:.0%} of the positives, so "
             "that it hardly tells labels apart. The authors' rule for mu suits the data."
         )
-    if not 1 / UNLIKE <= start <= UNLIKE:
-        size = f"{start:,.3g} times" if start >= 0.1 else f"1/{1 / max(start, 1e-300):,.0f} of"
-        rate = f"divide it by {start:,.0f}" if start > 1 else f"multiply it by about {1 / max(start, 1e-300):,.0f}"
-        said.append(
-            f"the first gradient is {size} cross-entropy's. A learning rate for plain SGD does not carry over: {rate}. "
-            "Adam, and the trainer here, which scales every step, do not feel it."
-        )
     return said
 
 
+def rate_caution(starts: Mapping[str, float]) -> str:
+    """What the first gradients of losses, in units of cross-entropy's, mean for the learning rate; empty: nothing."""
+    unlike = [
+        f"{title} {start:,.0f}" if start >= 10 else f"{title} {start:.2g}"
+        for title, start in starts.items()
+        if not 1 / UNLIKE <= start <= UNLIKE
+    ]
+    if not unlike:
+        return ""
+    return (
+        f"The first gradient, in units of cross-entropy's: {', '.join(unlike)}. With plain SGD, divide the learning "
+        "rate by that; Adam, and steps of a fixed length as of the tfidf model, do not feel it."
+    )
+
+
 def stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """One frame of several with the same columns."""
+    """One frame of several with the same columns, empty ones among them."""
     return pd.concat([frame for frame in frames if len(frame)] or list(frames[:1]), ignore_index=True)
 
 

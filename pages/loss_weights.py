@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core import jobs, store
 from core.config import SETTINGS, DataConfig, UserError
@@ -22,6 +23,7 @@ SHOWN_FIRST = ("bce", "cb", "db")
 STEPS = {"scale": 0.5, "focal_alpha": 0.05, "cb_beta": 0.01, "alpha": 0.05, "beta": 1.0, "kappa": 0.01}
 """By how much a click changes a constant; 0.25 for the others."""
 VIEWS = ("Weight by label", "Shift and asymmetry", "Loss by logit", "One document", "Where the gradient goes")
+ANSWERS = {"yes": True, "no": False}
 SIDES = {"positive": "is there", "negative": "is not there"}
 UNTRAINED = {"prior": "untrained, log-odds of each label", "zero": "untrained, all logits 0"}
 BY_HAND = "by hand"
@@ -97,19 +99,32 @@ def pick_losses() -> tuple[tuple[str, ...], Any]:
     from core.losses import LOSSES, OTHER_LOSSES
 
     offered = (*LOSSES, *OTHER_LOSSES)
-    left, right = st.columns([3, 1], vertical_alignment="top")
-    chosen = left.pills(
-        "Losses to compare", offered, selection_mode="multi", default=SHOWN_FIRST, key="losses", bind="query-params"
-    )
-    setting = right.segmented_control(
-        "Constants start from",
-        SETTINGS,
-        default="reuters",
-        required=True,
-        key="setting",
+    chosen = st.pills(
+        "Losses to compare",
+        offered,
+        selection_mode="multi",
+        default=SHOWN_FIRST,
+        key="losses",
+        wrap=True,
         bind="query-params",
-        help="reuters and pubmed: the paper's scale and mu for these sets. plain: scale 1, and mu from the data.",
     )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
+        setting = st.segmented_control(
+            "Constants start from",
+            SETTINGS,
+            default="reuters",
+            required=True,
+            key="setting",
+            bind="query-params",
+            help="reuters and pubmed: the paper's scale and mu for these sets. plain: scale 1, and mu from the data.",
+        )
+        st.toggle(
+            "Beside a changed loss, show its preset",
+            True,
+            key="presets",
+            bind="query-params",
+            help="As a dotted line, and as a bar of its own.",
+        )
     return tuple(name for name in offered if name in chosen), setting
 
 
@@ -132,10 +147,8 @@ def cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
                     st.caption("Put the constant right, or reset all, to see this loss.")
                     continue
             choices.append(choice)
-            if choice.changes and st.session_state.get("presets", True):
+            if choice.changes and st.session_state["presets"]:
                 choices.append(Choice(f"{name} (preset)", name, setting))
-        if any(choice.changes for choice in choices):
-            st.toggle("Show the preset of a changed loss beside it, dotted", True, key="presets", bind="query-params")
     for problem in problems:
         st.error(plain(problem))
     return choices
@@ -147,23 +160,25 @@ def card(view: View, name: str, setting: Any) -> Choice:
     from core.gradients import Choice
 
     defaults = Choice(name, name, setting).constants(view.counts, view.documents)
-    left, right = st.columns([5, 4], gap="large")
-    with right:
-        about = st.container()
+    left, right = st.columns([6, 5], gap="large")
+    about, actions = right.container(), st.container(horizontal=True, vertical_alignment="center")
     with left:
-        chosen = controls(view, name, setting, defaults)
+        chosen = controls(view, name, setting, defaults, actions)
     choice = Choice(name, name, setting, tuple((key, value) for key, value in chosen.items() if value != defaults[key]))
     with about:
         st.markdown(f"**{figures.title_of(name)}** · {figures.READINGS[name]}")
         values = choice.constants(view.counts, view.documents)
         st.latex(figures.formula(name, values, view.documents))
         st.caption(figures.origin(name))
-    calls(view, choice)
+    with actions:
+        calls(view, choice)
     return choice
 
 
-def controls(view: View, name: str, setting: Any, defaults: dict[str, float]) -> dict[str, float]:
-    """Draws a control for every constant of a loss and a reset for all; returns their values.
+def controls(
+    view: View, name: str, setting: Any, defaults: dict[str, float], actions: DeltaGenerator
+) -> dict[str, float]:
+    """Draws a control for every constant of a loss, and among the `actions` a reset for all; returns their values.
 
     Raises:
         UserError: the address holds a value out of range.
@@ -177,16 +192,17 @@ def controls(view: View, name: str, setting: Any, defaults: dict[str, float]) ->
     for constant, key in keys.items():
         with suppress(ValueError):
             asked[constant] = float(st.query_params.get(key, ""))
-    places = iter([place for _ in range(4) for place in st.columns(3, vertical_alignment="bottom")])
+    places = iter([place for _ in range(-(-len(keys) // 3)) for place in st.columns(3)])
     for constant, default in defaults.items():
         symbol, word, meaning = figures.CONSTANTS[constant]
         label = f"${symbol}$ {word}"
         about = f"{meaning} Preset: {default:g}. In code: `{constant}`"
         with next(places):
             if constant == "reweight_negatives":
-                values[constant] = st.toggle(
-                    label, bool(default), key=keys[constant], bind="query-params", help=f"{meaning} Preset: yes."
-                )
+                about = f"{meaning} Preset: yes. In code: `{constant}`"
+                values[constant] = ANSWERS[
+                    st.selectbox(label, list(ANSWERS), key=keys[constant], bind="query-params", help=about)
+                ]
             elif constant == "mu":
                 values[constant] = st.slider(
                     label, 0.0, 1.0, default, 0.005, "%.3f", key=keys[constant], bind="query-params", help=about
@@ -203,23 +219,23 @@ def controls(view: View, name: str, setting: Any, defaults: dict[str, float]) ->
                     help=about,
                 )
                 values[constant] = default if typed is None else round(typed, 12)
-    with st.container(horizontal=True):
+    with actions:
         st.button(
             "Reset",
             key=f"reset-{name}",
             on_click=put,
-            args=({keys[constant]: default for constant, default in defaults.items()},),
+            args=({keys[one]: "yes" if default is True else default for one, default in defaults.items()},),
             disabled=values == defaults,
             help="All constants of this loss as in its preset.",
         )
         if "mu" in values:
             rule = auto_mu(view.corpus)
             st.button(
-                f"mu by the authors' rule: {rule:.3f}",
+                f"mu by the rule: {rule:.3f}",
                 key=f"auto-{name}",
                 on_click=put,
                 args=({keys["mu"]: rule},),
-                help="Halfway between the mean and the median of r over the labels of the train documents.",
+                help="The authors' rule: halfway between the mean and the median of r in the train documents.",
             )
     wrong = tuple((key, value) for key, value in asked.items() if key == "mu" and not 0 <= value <= 1)
     Choice(name, name, setting, wrong or tuple(values.items())).constants(view.counts, view.documents)
@@ -249,34 +265,32 @@ def calls(view: View, choice: Choice) -> None:
     """Python and the command line that make exactly this loss, and the way to the launcher's form."""
     from core.figures import losses as figures
 
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if figures.can_be_trained(choice.name):
-            size = {f"synthetic_{key}": str(value) for key, value in synthetic_changes(view.config).items()}
-            words = {"true": "yes", "false": "no"}
-            settings = {f"set.{key}": words.get(value, value) for key, value in figures.changes_of(choice).items()}
-            data = {"data": view.config.name, "split": view.config.split}
-            with st.container(width="content"):
-                link(
-                    "launcher", f"Train with {choice.name}", {**data, **size, "losses": choice.name, **settings}
-                )  # opens the form; a button there starts the run
-        with st.popover("Python and command line"):
-            st.code(figures.python_call(choice, view.config), language="python")
-            if figures.can_be_trained(choice.name):
-                changes = [f"{key}={value}" for key, value in figures.changes_of(choice).items()]
-                changes += [f"data.synthetic.{key}={value}" for key, value in synthetic_changes(view.config).items()]
-                run = jobs.make_config(
-                    data=view.config.name,
-                    split=view.config.split,
-                    model="tfidf",
-                    loss=choice.name,
-                    seed=0,
-                    changes=changes,
-                )
-                st.code(jobs.command_line(run), language="bash", wrap_lines=True)
-            else:
-                st.caption(
-                    "Runs of this dashboard are trained with the losses of the paper; this one is for your own code."
-                )
+    size = synthetic_changes(view.config)
+    changes = figures.changes_of(choice)
+    trained = figures.can_be_trained(choice.name)
+    if trained:
+        query = {"data": view.config.name, "split": view.config.split, "losses": choice.name}
+        query |= {f"synthetic_{key}": str(value) for key, value in size.items()}
+        query |= {f"set.{key}": {"true": "yes", "false": "no"}.get(value, value) for key, value in changes.items()}
+        with st.container(width="content"):
+            link("launcher", f"Train with {choice.name}", query)  # fills a form; nothing starts
+    with st.popover("Python and command line"):
+        st.code(figures.python_call(choice, view.config), language="python")
+        if not trained:
+            st.caption("Runs of this dashboard have the losses of the paper; this one is for your own code.")
+            return
+        run = jobs.make_config(
+            data=view.config.name,
+            split=view.config.split,
+            model="tfidf",
+            loss=choice.name,
+            seed=0,
+            changes=[
+                *(f"data.synthetic.{key}={value}" for key, value in size.items()),
+                *(f"{key}={value}" for key, value in changes.items()),
+            ],
+        )
+        st.code(jobs.command_line(run), language="bash", wrap_lines=True)
 
 
 def synthetic_changes(config: DataConfig) -> dict[str, Any]:
@@ -289,7 +303,9 @@ def synthetic_changes(config: DataConfig) -> dict[str, Any]:
 
 def warn(view: View) -> None:
     """Says what can go wrong with the chosen losses on this data, or that nothing was found."""
-    said = []
+    from core.gradients import rate_caution
+
+    said, starts = [], {}
     if missing := len(view.corpus.labels) - view.labels:
         names = ", ".join(view.corpus.labels[view.labels : view.labels + 5]) + (", ..." if missing > 5 else "")
         labels = "label has" if missing == 1 else "labels have"
@@ -297,6 +313,9 @@ def warn(view: View) -> None:
     for choice in view.choices:
         if choice.title == choice.name:
             said += [f"{choice.title}: {sentence}" for sentence in cautions(view.corpus, choice)]
+            starts[choice.title] = start(view.corpus, choice)
+    if rate := rate_caution(starts):
+        said.append(rate)
     if said:
         st.warning("\n".join(f"- {plain(sentence)}" for sentence in said))
     else:
@@ -308,9 +327,14 @@ def cautions(corpus: Corpus, choice: Choice) -> list[str]:
     from core import gradients
 
     view = View(corpus)
-    plain_loss = gradients.Choice("bce", "bce")
-    start = gradients.start_ratio(mass(corpus, choice, "prior"), mass(corpus, plain_loss, "prior"))
-    return gradients.cautions(choice, view.counts, view.documents, company(corpus), view.borders, start)
+    return gradients.cautions(choice, view.counts, view.documents, company(corpus), view.borders)
+
+
+def start(corpus: Corpus, choice: Choice) -> float:
+    """The size of a loss's first gradient in units of cross-entropy's."""
+    from core import gradients
+
+    return gradients.start_ratio(mass(corpus, choice, "prior"), mass(corpus, gradients.Choice("bce", "bce"), "prior"))
 
 
 # Sections.
@@ -371,7 +395,8 @@ def weights(view: View) -> None:
     )
     st.caption(
         "What the log-loss of a label counts, before it is modulated. Rebalanced weights depend on the other labels "
-        "of the document: the line is the median over documents, the band holds 80 % of them." + unweighed(view, table)
+        "of the document: the line is their mean over documents, the band holds nine in ten."
+        + unlike(view, set(table["loss"]))
     )
     with_words = figures.group_table(table, side)
     column = st.column_config
@@ -388,11 +413,10 @@ def weights(view: View) -> None:
     )
 
 
-def unweighed(view: View, table: Any) -> str:
-    """Says which losses have no weight by label."""
-    there = set(table["loss"])
-    lacking = [choice.title for choice in view.choices if choice.title not in there]
-    return f" Without a weight of their own for each label: {', '.join(lacking)}." if lacking else ""
+def unlike(view: View, drawn: Any) -> str:
+    """Says which losses are not drawn because they have no value of their own for each label."""
+    lacking = [choice.title for choice in view.choices if choice.title not in drawn]
+    return f" Not drawn, as they compare all labels at once: {', '.join(lacking)}." if lacking else ""
 
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
@@ -463,31 +487,30 @@ def curves(view: View) -> None:
         for group, part in gradients.group_slices(view.counts, view.borders).items()
         if part.stop > part.start
     ]
-    drawn = False
+    drawn = [choice for choice in view.choices if gradients.by_element(choice.name)]
+    if not drawn:
+        st.info("None of these losses has a curve for one label: they compare all labels of a document or a batch.")
+        return
+    st.altair_chart(figures.legend(drawn), alt="Colours of the losses")
     for place, (group, part) in zip(st.columns(3), groups, strict=False):
         with place:
             names = view.corpus.labels[part]
             default = {"head": names[0], "medium": names[len(names) // 2], "tail": names[-1]}[group]
             label = pick_label(f"{group.capitalize()} label", f"{group}_label", names, default)
             column = view.corpus.labels.index(label if label is not None else default)
-            frame = gradients.stack([curve(view.corpus, choice, column, beside == "beside") for choice in view.choices])
-            if not len(frame):
-                continue
-            drawn = True
+            frame = gradients.stack([curve(view.corpus, choice, column, beside == "beside") for choice in drawn])
             st.caption(f"{view.counts[column]:,} of {view.documents:,} train documents carry it.")
             for quantity in ("value", "gradient"):
                 st.altair_chart(
-                    figures.by_logit(frame, view.choices, quantity=quantity, legend=quantity == "value"),
+                    figures.by_logit(frame, view.choices, quantity=quantity),
                     key=f"{group}-{quantity}",
                     alt=f"{quantity} of a {group} label by its logit",
                 )
-    if drawn:
-        st.caption(
-            "Full lines: the label is there, and is pushed up. Dashed: it is not, and is pushed down. "
-            "Both axes of pushes and losses are logarithmic." + curveless(view)
-        )
-    else:
-        st.info("None of these losses has a curve for one label: they compare all labels of a document or a batch.")
+    st.caption(
+        "Full lines: the label is there, and is pushed up. Dashed: it is not, and is pushed down. "
+        "Losses and pushes are on logarithmic axes; a push is the size of the gradient by the logit."
+        + unlike(view, {choice.title for choice in drawn})
+    )
 
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
@@ -496,14 +519,6 @@ def curve(corpus: Corpus, choice: Choice, column: int, beside: bool) -> Any:
 
     view = View(corpus)
     return gradients.curve_frame([choice], view.counts, view.documents, column, beside=beside)
-
-
-def curveless(view: View) -> str:
-    """Says which losses have no curve."""
-    from core.gradients import by_element
-
-    lacking = [choice.title for choice in view.choices if not by_element(choice.name)]
-    return f" Without a curve for one label: {', '.join(lacking)}." if lacking else ""
 
 
 # Logits.

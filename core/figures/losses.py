@@ -80,9 +80,9 @@ CONSTANTS = {
     "mu": (r"\mu", "centre", "The r at which the rebalanced weight is halfway up. Below it a label fades."),
     "kappa": (r"\kappa", "shift", "How far the bar of a rare label is raised in training; 0: not at all."),
     "neg_scale": (r"\lambda", "tolerance", "How much faster easy negatives let go; 1: as cross-entropy."),
-    "reweight_negatives": ("w^-", "weigh negatives", "Whether the weight holds for labels that are not there, too."),
-    "gamma_pos": (r"\gamma_+", "focus, there", "How fast positives that are found fade out."),
-    "gamma_neg": (r"\gamma_-", "focus, not there", "How fast negatives that are right fade out."),
+    "reweight_negatives": ("w^-", "negatives", "Whether the weight holds for labels that are not there as well."),
+    "gamma_pos": (r"\gamma_+", "there", "How fast positives that are found fade out."),
+    "gamma_neg": (r"\gamma_-", "not there", "How fast negatives that are right fade out."),
     "prob_margin": ("m", "margin", "Negatives with a score below it do not count."),
     "tau": (r"\tau", "temperature", "How strongly logits are shifted by label frequency."),
     "logit_margin": ("m", "margin", "By how much a positive's logit must lie above 0."),
@@ -91,8 +91,8 @@ CONSTANTS = {
     "poly_2": (r"\epsilon_2", "second term", "Coefficient of the second term of the polynomial."),
     "dice_alpha": (r"\alpha", "focus", "How fast sure positives are let go."),
     "smooth": ("s", "smoothing", "Added above and below the fraction."),
-    "temp_pos": ("T_+", "temperature, there", "High: all positives count; low: the worst alone."),
-    "temp_neg": ("T_-", "temperature, not there", "High: all negatives count; low: the worst alone."),
+    "temp_pos": ("T_+", "there", "High: all positives count; low: the worst alone."),
+    "temp_neg": ("T_-", "not there", "High: all negatives count; low: the worst alone."),
     "prop_a": ("a", "decay", "How fast labels are missed less as they become frequent."),
     "prop_b": ("b", "offset", "Added to the documents of a label."),
 }
@@ -134,7 +134,7 @@ def _slots(name: str, values: Mapping[str, float], documents: int) -> list[str]:
     weight = {"one": "", "class-balanced": "w_i", "rebalanced": r"\hat r_{ki}"}[preset.weight]
     margin = r"z_{ki}-\nu_i" if values.get("kappa") else "z_{ki}"
     on_negatives = values["scale"] * (1 if side is None else 1 - side) / (stretch if preset.damped else 1)
-    gamma = values.get("gamma", 0)
+    gamma, miss = values.get("gamma", 0), "p" if stretch == 1 else "q"
     there = [
         _times(values["scale"] * (1 if side is None else side)),
         weight,
@@ -144,30 +144,33 @@ def _slots(name: str, values: Mapping[str, float], documents: int) -> list[str]:
     absent = [
         _times(on_negatives),
         weight if values.get("reweight_negatives", True) else "",
-        rf"q^{{{_number(gamma)}}}" if gamma else "",
-        r"\left(-\log (1-q)\right)",
+        rf"{miss}^{{{_number(gamma)}}}" if gamma else "",
+        rf"\left(-\log (1-{miss})\right)",
     ]
-    stretched = rf"{_number(stretch)}\,({margin})" if stretch != 1 and values.get("kappa") else _times(stretch) + margin
-    lines = [_case(1, there, rf"p=\sigma({margin})"), _case(0, absent, rf"q=\sigma({stretched})")]
+    lines = [_case(1, there), _case(0, absent), rf"&p=\sigma({margin})"]
+    if stretch != 1:
+        bracket = rf"({margin})" if values.get("kappa") else margin
+        lines.append(rf"&q=\sigma({_times(stretch)}{bracket})")
     if preset.weight == "class-balanced":
         beta = _number(values["cb_beta"])
         lines.append(rf"&w_i=\frac{{1-{beta}}}{{1-{beta}^{{\,n_i}}}}")
     if preset.weight == "rebalanced":
         lines.append(
             rf"&\hat r_{{ki}}={_number(values['alpha'])}+\sigma\left({_number(values['beta'])}\,"
-            rf"(r_{{ki}}-{_number(values['mu'])})\right),\quad r_{{ki}}=\frac{{1/n_i}}{{\sum_{{j\in k}}1/n_j}}"
+            rf"(r_{{ki}}-{_number(values['mu'])})\right)"
         )
+        lines.append(r"&r_{ki}=\frac{1/n_i}{\sum_{j\in k}1/n_j}")
     if values.get("kappa"):
         lines.append(_shift(values["kappa"], documents))
     return lines
 
 
-def _case(target: int, factors: Sequence[str], where: str) -> str:
-    return rf"y_{{ki}}={target}:\quad & {_product(factors)},\quad {where}"
+def _case(target: int, factors: Sequence[str]) -> str:
+    return rf"y_{{ki}}={target}:\quad & {_product(factors)}"
 
 
 def _product(factors: Sequence[str]) -> str:
-    return r"\,".join(factor for factor in factors if factor)
+    return r"\,".join(factor.removesuffix(r"\,") for factor in factors if factor)
 
 
 def _times(value: float) -> str:
@@ -189,7 +192,8 @@ def _shift(kappa: float, documents: int) -> str:
 def _asymmetric(v: dict[str, float], first: str) -> list[str]:
     absent = [_times(v["scale"]), rf"q^{{{_number(v['gamma_neg'])}}}", r"\left(-\log(1-q)\right)"]
     margin = _number(v["prob_margin"])
-    return [_case(1, [_times(v["scale"]), first], r"p=\sigma(z_{ki})"), _case(0, absent, rf"q=\max(p-{margin},\,0)")]
+    where = rf"&p=\sigma(z_{{ki}}),\quad q=\max(p-{margin},\,0)"
+    return [_case(1, [_times(v["scale"]), first]), _case(0, absent), where]
 
 
 _OTHERS: dict[str, Any] = {
@@ -200,20 +204,19 @@ _OTHERS: dict[str, Any] = {
         rf"-\tfrac{{{_number(v['poly_2'])}}}{{2}}(1-p)^2\right)",
     ),
     "zlpr": lambda v, _: [
-        rf"\ell_k=&{_times(v['scale'])}\log\Big(1+\sum_{{i\in k}}e^{{-z_{{ki}}}}\Big)"
-        rf"+{_times(v['scale'])}\log\Big(1+\sum_{{i\notin k}}e^{{z_{{ki}}}}\Big)"
+        rf"\ell_k=&{_times(v['scale'])}\log\Big(1+\sum_{{i\in k}}e^{{-z_{{ki}}}}\Big)",
+        rf"&+{_times(v['scale'])}\log\Big(1+\sum_{{i\notin k}}e^{{z_{{ki}}}}\Big)",
     ],
     "logit-adjusted": lambda v, n: [
-        _case(1, [_times(v["scale"]), r"\left(-\log p\right)"], r"p=\sigma(z_{ki}-\nu_i)"),
-        _case(0, [_times(v["scale"]), r"\left(-\log(1-p)\right)"], _shift(v["tau"], n).lstrip("&")),
+        _case(1, [_times(v["scale"]), r"\left(-\log p\right)"]),
+        _case(0, [_times(v["scale"]), r"\left(-\log(1-p)\right)"]),
+        r"&p=\sigma(z_{ki}-\nu_i)",
+        _shift(v["tau"], n),
     ],
     "hill": lambda v, _: [
-        _case(
-            1,
-            [_times(v["scale"]), rf"(1-q)^{{{_number(v['gamma'])}}}\left(-\log q\right)"],
-            rf"q=\sigma(z_{{ki}}-{_number(v['logit_margin'])})",
-        ),
-        _case(0, [_times(v["scale"]), rf"({_number(v['hill_lambda'])}-p)\,p^2"], r"p=\sigma(z_{ki})"),
+        _case(1, [_times(v["scale"]), rf"(1-q)^{{{_number(v['gamma'])}}}\left(-\log q\right)"]),
+        _case(0, [_times(v["scale"]), rf"({_number(v['hill_lambda'])}-p)\,p^2"]),
+        rf"&p=\sigma(z_{{ki}}),\quad q=\sigma(z_{{ki}}-{_number(v['logit_margin'])})",
     ],
     "dice": lambda v, _: [
         rf"\ell_i=&{_times(v['scale'])}\left(1-\frac{{2\sum_k a_{{ki}}y_{{ki}}+{_number(v['smooth'])}}}"
@@ -221,23 +224,22 @@ _OTHERS: dict[str, Any] = {
         rf"&a_{{ki}}=(1-p)^{{{_number(v['dice_alpha'])}}}\,p,\quad p=\sigma(z_{{ki}})",
     ],
     "two-way": lambda v, _: [
-        rf"\ell=&{_times(v['scale'])}\operatorname{{mean}}_k\,\operatorname{{softplus}}\Big("
-        rf"{_times(v['temp_neg'])}\log\sum_{{i\notin k}}e^{{z_{{ki}}/{_number(v['temp_neg'])}}}"
-        rf"+{_times(v['temp_pos'])}\log\sum_{{i\in k}}e^{{-z_{{ki}}/{_number(v['temp_pos'])}}}\Big)",
-        r"&+\ \text{the same over the documents of each label}",
+        rf"\ell=&{_times(v['scale'])}\operatorname{{mean}}_k\,\log\left(1+e^{{N_k+P_k}}\right)",
+        r"&+\ \text{the same over documents, by label}",
+        rf"N_k=&{_times(v['temp_neg'])}\log\sum_{{i\notin k}}e^{{z_{{ki}}/{_number(v['temp_neg'])}}}",
+        rf"P_k=&{_times(v['temp_pos'])}\log\sum_{{i\in k}}e^{{-z_{{ki}}/{_number(v['temp_pos'])}}}",
     ],
     "soft-f1": lambda v, _: [
         rf"\ell_i=&{_times(v['scale'])}\left(1-\frac{{2\sum_k p_{{ki}}\,y_{{ki}}}}"
-        r"{\sum_k p_{ki}+\sum_k y_{ki}}\right),\quad p_{ki}=\sigma(z_{ki})"
+        r"{\sum_k p_{ki}+\sum_k y_{ki}}\right)",
+        r"&p_{ki}=\sigma(z_{ki})",
     ],
     "propensity": lambda v, n: [
-        _case(1, [_times(v["scale"]), r"(2/\pi_i-1)", r"\left(-\log p\right)"], r"p=\sigma(z_{ki})"),
-        _case(
-            0,
-            [_times(v["scale"]), r"\left(-\log(1-p)\right)"],
-            rf"1/\pi_i=1+{_number(max(0.0, math.log(n) - 1) * (v['prop_b'] + 1) ** v['prop_a'])}\,"
-            rf"(n_i+{_number(v['prop_b'])})^{{-{_number(v['prop_a'])}}}",
-        ),
+        _case(1, [_times(v["scale"]), r"(2/\pi_i-1)", r"\left(-\log p\right)"]),
+        _case(0, [_times(v["scale"]), r"\left(-\log(1-p)\right)"]),
+        r"&p=\sigma(z_{ki})",
+        rf"&1/\pi_i=1+{_number(max(0.0, math.log(n) - 1) * (v['prop_b'] + 1) ** v['prop_a'])}\,"
+        rf"(n_i+{_number(v['prop_b'])})^{{-{_number(v['prop_a'])}}}",
     ],
 }
 
@@ -372,10 +374,12 @@ def ticks_of_ten(low: float, high: float) -> list[float]:
     return [tick for tick in ticks if low <= tick <= high]
 
 
-def _loss_colour(choices: Sequence[Choice], frame: pd.DataFrame, *, columns: int = 6) -> alt.Color:
+def _loss_colour(
+    choices: Sequence[Choice], frame: pd.DataFrame, *, columns: int = 6, symbol: str = "stroke"
+) -> alt.Color:
     shown = _shown(choices, frame)
     scale = alt.Scale(domain=[one.title for one in shown], range=[COLOURS[one.name] for one in shown])
-    look = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=3, columns=columns, labelLimit=220)
+    look = alt.Legend(orient="top", symbolType=symbol, symbolStrokeWidth=3, columns=columns, labelLimit=220)
     order = [one.title for one in shown]
     return alt.Color("loss:N", title=None, sort=order, scale=scale, legend=look if columns else None)
 
@@ -440,28 +444,26 @@ def weight_by_rank(
     x, behind = _ranks(bands, labels)
     both = np.r_[frame["low"], frame["high"]]
     y = _log_axis(both, f"weight where the {SIDES[side]}")
-    colour = _loss_colour(choices, frame)
     areas = (
-        alt.Chart(frame[frame["high"] > frame["low"] * 1.001])
-        .mark_area(opacity=0.16, interpolate="step")
-        .encode(x=x, y=alt.Y("low:Q", **y), y2="high:Q", color=colour)
+        alt.Chart(frame[frame["loss"].isin(frame.loc[frame["high"] > frame["low"] * 1.001, "loss"])])
+        .mark_area(opacity=0.16, interpolate="monotone")
+        .encode(x=x, y=alt.Y("low:Q", **y), y2="high:Q", color=_loss_colour(choices, frame, columns=0))
     )
     lines = (
         alt.Chart(frame)
-        .mark_line(strokeWidth=2.4, interpolate="step")
+        .mark_line(strokeWidth=2.4, interpolate="monotone")
         .encode(
             x=x,
             y=alt.Y("weight:Q", **y),
-            color=colour,
+            color=_loss_colour(choices, frame),
             strokeDash=_loss_dash(choices, frame),
             tooltip=[
                 alt.Tooltip("loss:N"),
                 alt.Tooltip("labels:N", title="label"),
-                alt.Tooltip("rank:Q", format=",d"),
                 alt.Tooltip("count:Q", title="train documents", format=",d"),
-                alt.Tooltip("weight:Q", title="weight, median", format=".4g"),
-                alt.Tooltip("low:Q", title="in 10 % below", format=".4g"),
-                alt.Tooltip("high:Q", title="in 10 % above", format=".4g"),
+                alt.Tooltip("weight:Q", title="mean weight", format=".4g"),
+                alt.Tooltip("low:Q", title="in 5 % below", format=".4g"),
+                alt.Tooltip("high:Q", title="in 5 % above", format=".4g"),
             ],
         )
     )
@@ -534,16 +536,33 @@ def tolerance(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.LayerChart:
     return alt.LayerChart(layer=[rule, lines], height=HEIGHT)
 
 
-def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str, legend: bool) -> alt.Chart:
+def legend(choices: Sequence[Choice]) -> alt.LayerChart:
+    """The colours of the losses, for charts without a legend of their own.
+
+    Args:
+        choices: in the order of the legend.
+    """
+    names = [choice.title for choice in choices]
+    places = [divmod(number, 6) for number in range(len(names))]
+    rows = pd.DataFrame({"loss": names, "row": [row for row, _ in places], "place": [place for _, place in places]})
+    base = alt.Chart(rows).encode(
+        x=alt.X("place:Q", axis=None, scale=alt.Scale(domain=[0, 6], nice=False)),
+        y=alt.Y("row:O", axis=None, scale=alt.Scale(padding=0.5)),
+    )
+    marks = base.mark_square(size=120, opacity=1).encode(color=_loss_colour(choices, rows, columns=0))
+    words = base.mark_text(align="left", dx=12, fontSize=13, color="gray").encode(text="loss:N")
+    return alt.LayerChart(layer=[marks, words], height=20 + 24 * (1 + max(places)[0]), view=alt.ViewConfig(stroke=None))
+
+
+def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str) -> alt.Chart:
     """Loss (`value`) or size of the gradient (`gradient`) by logit, logarithmic; positives full lines, others dashed.
 
     Args:
         frame: of `core.gradients.curve_frame`; what is below `LEAST` is not drawn.
         choices: for colours.
         quantity: a column of it.
-        legend: whether there is one.
     """
-    title = {"value": "loss", "gradient": "push (gradient)"}[quantity]
+    title = {"value": "loss", "gradient": "push"}[quantity]
     shown = frame.assign(size=frame[quantity].abs())
     shown = shown[shown["size"] >= LEAST]
     top = max(1.0, float(shown["size"].max()) if len(shown) else 1.0) * 1.3
@@ -552,14 +571,14 @@ def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str, l
         alt.Chart(shown)
         .mark_line(strokeWidth=2.2)
         .encode(
-            x=alt.X("logit:Q", title="logit", axis=alt.Axis(gridColor=GRID, tickCount=7)),
+            x=alt.X("logit:Q", title="logit", axis=alt.Axis(gridColor=GRID, tickCount=5)),
             y=alt.Y(
                 "size:Q",
                 title=title,
                 scale=alt.Scale(type="log", domain=[LEAST, top], nice=False),
                 axis=alt.Axis(gridColor=GRID, values=ticks_of_ten(LEAST, top), format="~g"),
             ),
-            color=_loss_colour(choices, frame, columns=4 if legend else 0),
+            color=_loss_colour(choices, frame, columns=0),
             strokeDash=alt.StrokeDash(
                 "side:N", scale=alt.Scale(domain=list(SIDES.values()), range=[[1, 0], [5, 4]]), legend=None
             ),
@@ -573,7 +592,7 @@ def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str, l
                 alt.Tooltip(f"{quantity}:Q", title=title, format=".4g"),
             ],
         )
-        .properties(height=HEIGHT - 40)
+        .properties(height=HEIGHT - 60)
     )  # fmt: skip
 
 
@@ -593,7 +612,9 @@ def gradient_shares(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.Layer
     rows = rows.sort_values("number")
     rows["middle"] = rows.groupby("loss")["share"].cumsum() - rows["share"] / 2
     rows["words"] = [f"{share:.0%}" if share >= 0.055 else "" for share in rows["share"]]
-    y = alt.Y("loss:N", title=None, sort=order, axis=alt.Axis(labelLimit=220, ticks=False, domain=False))
+    y = alt.Y(
+        "loss:N", title=None, sort=order, axis=alt.Axis(labelLimit=220, labelOverlap=False, ticks=False, domain=False)
+    )
     x = alt.Scale(domain=[0, 1.13], nice=False)
     colours = [GROUP_COLOURS[group] + ("" if side == "positive" else "66") for group, side in MASS.values()]
     bars = (
@@ -636,7 +657,7 @@ def gradient_shares(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.Layer
         .mark_text(align="left", fontSize=12, color="gray", dx=6)
         .encode(x=alt.datum(1, scale=x), y=y, text="words:N")
     )
-    return alt.LayerChart(layer=[bars, inside, beside], height=34 * len(order) + 100)
+    return alt.LayerChart(layer=[bars, inside, beside], height=36 * len(order) + 140)
 
 
 def document_labels(frame: pd.DataFrame, most: int = 8) -> list[int]:
@@ -685,7 +706,7 @@ def document_pushes(
             ),
             y=y,
             yOffset=alt.YOffset("loss:N", sort=[choice.title for choice in shown]),
-            color=_loss_colour(choices, rows, columns=5),
+            color=_loss_colour(choices, rows, columns=4, symbol="square"),
             tooltip=[
                 alt.Tooltip("loss:N"),
                 alt.Tooltip("label:N"),
