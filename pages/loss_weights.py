@@ -528,7 +528,10 @@ def pick_logits(view: View, *more: str) -> str:
     """Draws the choice of logits: of an untrained network, of a finished run on this data, or one of `more`."""
     from core.figures.training import run_name
 
-    runs = {run.id: f"run: {run_name(run)}" for run in finished(str(store.runs_dir()), view.config, view.corpus)}
+    runs = {
+        run.id: f"run: {run_name(run)} ({run.id[-6:]})"
+        for run in finished(str(store.runs_dir()), view.config, view.corpus)
+    }
     words = {**UNTRAINED, **{one: one for one in more}, **runs}
     chosen: str = st.selectbox(
         "Logits",
@@ -644,6 +647,10 @@ def one_document(view: View) -> None:
     st.altair_chart(
         figures.gradient_shares(figures.document_mass(frame, groups), view.choices),
         alt="Share of this document's gradient by groups of labels",
+    )
+    st.caption(
+        "Strong colours: labels that the document has; pale: labels that it does not have. At the right: the whole "
+        f"gradient, in units of {view.choices[0].title}."
     )
     left, right = st.columns([1, 1], gap="large")
     with left:

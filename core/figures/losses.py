@@ -254,7 +254,7 @@ def ratio_in_words(row: Mapping[str, float]) -> str:
     if not (head > 0 and tail > 0):
         return ""
     ratio = tail / head
-    if abs(ratio - 1) < 0.02:
+    if abs(ratio - 1) < 0.05:
         return "a tail label that is there weighs as much as a head label"
     return f"a tail label that is there weighs {times(ratio)} a head label"
 
@@ -379,17 +379,24 @@ def _loss_colour(
 ) -> alt.Color:
     shown = _shown(choices, frame)
     scale = alt.Scale(domain=[one.title for one in shown], range=[COLOURS[one.name] for one in shown])
-    look = alt.Legend(orient="top", symbolType=symbol, symbolStrokeWidth=3, columns=columns, labelLimit=220)
     order = [one.title for one in shown]
-    return alt.Color("loss:N", title=None, sort=order, scale=scale, legend=look if columns else None)
+    look = _legend(columns, symbol) if columns else None
+    return alt.Color("loss:N", title=None, sort=order, scale=scale, legend=look)
+
+
+def _legend(columns: int = 6, symbol: str = "stroke") -> alt.Legend:
+    return alt.Legend(
+        orient="top", symbolType=symbol, symbolStrokeWidth=3, symbolSize=260, columns=columns, labelLimit=220
+    )
 
 
 def _loss_dash(choices: Sequence[Choice], frame: pd.DataFrame) -> alt.StrokeDash:
-    """Dotted: the preset of a loss that was changed."""
+    """Dotted: the preset of a loss that was changed. The legend is that of the colours."""
     shown = _shown(choices, frame)
     dashes = [DASHES.get(one.name, [1, 0]) if one.title == one.name else [1, 3] for one in shown]
     scale = alt.Scale(domain=[one.title for one in shown], range=dashes)
-    return alt.StrokeDash("loss:N", sort=[one.title for one in shown], scale=scale, legend=None)
+    order = [one.title for one in shown]
+    return alt.StrokeDash("loss:N", title=None, sort=order, scale=scale, legend=_legend())
 
 
 def _shown(choices: Sequence[Choice], frame: pd.DataFrame) -> list[Choice]:
@@ -445,7 +452,7 @@ def weight_by_rank(
     both = np.r_[frame["low"], frame["high"]]
     y = _log_axis(both, f"weight where the {SIDES[side]}")
     areas = (
-        alt.Chart(frame[frame["loss"].isin(frame.loc[frame["high"] > frame["low"] * 1.001, "loss"])])
+        alt.Chart(frame[frame["loss"].isin(_spread_out(frame, choices))])
         .mark_area(opacity=0.16, interpolate="monotone")
         .encode(x=x, y=alt.Y("low:Q", **y), y2="high:Q", color=_loss_colour(choices, frame, columns=0))
     )
@@ -468,6 +475,12 @@ def weight_by_rank(
         )
     )
     return alt.LayerChart(layer=[*behind, areas, lines], height=HEIGHT + 60).resolve_scale(color="independent")
+
+
+def _spread_out(frame: pd.DataFrame, choices: Sequence[Choice]) -> list[str]:
+    """The losses whose weights differ from document to document, presets of changed ones left out."""
+    differ = set(frame.loc[frame["high"] > frame["low"] * 1.001, "loss"])
+    return [choice.title for choice in choices if choice.title == choice.name and choice.title in differ]
 
 
 def shift_by_rank(
@@ -549,9 +562,16 @@ def legend(choices: Sequence[Choice]) -> alt.LayerChart:
         x=alt.X("place:Q", axis=None, scale=alt.Scale(domain=[0, 6], nice=False)),
         y=alt.Y("row:O", axis=None, scale=alt.Scale(padding=0.5)),
     )
-    marks = base.mark_square(size=120, opacity=1).encode(color=_loss_colour(choices, rows, columns=0))
+    changed = [choice.title for choice in choices if choice.title != choice.name]
+    marks = base.mark_square(size=120).encode(color=_loss_colour(choices, rows, columns=0), opacity=_paler(changed))
     words = base.mark_text(align="left", dx=12, fontSize=13, color="gray").encode(text="loss:N")
     return alt.LayerChart(layer=[marks, words], height=20 + 24 * (1 + max(places)[0]), view=alt.ViewConfig(stroke=None))
+
+
+def _paler(titles: list[str]) -> Any:
+    if not titles:
+        return alt.value(1)
+    return alt.condition(alt.FieldOneOfPredicate("loss", titles), alt.value(0.4), alt.value(1))
 
 
 def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str) -> alt.Chart:
