@@ -36,6 +36,8 @@ LIVE_SHOWN = 12
 RUNS_SHOWN = 200
 NEXT_STEP = "Launch the same settings to start it anew."
 COMMANDS_SHOWN = 20
+URL: Literal["query-params"] = "query-params"
+"""The form stands in the address: a link fills it."""
 
 
 def setting(key: str) -> Any:
@@ -46,16 +48,18 @@ def setting(key: str) -> Any:
     about = ". ".join(text for text in (field.description, f"Setting `{key}`") if text)
     default, widget = field.default, f"set.{key}"
     if key == "train.device":
-        return st.selectbox(label, ("auto", "cpu", "cuda"), key=widget, help=about, accept_new_options=True)
+        return st.selectbox(label, ("auto", "cpu", "cuda"), key=widget, bind=URL, help=about, accept_new_options=True)
     if field.annotation is bool:
-        return st.toggle(label, default, key=widget, help=about)
+        return st.toggle(label, default, key=widget, bind=URL, help=about)
     if get_origin(field.annotation) is Literal:
         options = get_args(field.annotation)
-        return st.selectbox(label, options, options.index(default), key=widget, help=about)
+        return st.selectbox(label, options, options.index(default), key=widget, bind=URL, help=about)
     if bool in get_args(field.annotation):
-        return {"preset": None, "yes": True, "no": False}[st.selectbox(label, ("preset", "yes", "no"), key=widget)]
+        chosen = st.selectbox(label, ("preset", "yes", "no"), key=widget, bind=URL)
+        return {"preset": None, "yes": True, "no": False}[chosen]
     if key == "loss.mu":
-        return st.text_input(label, key=widget, placeholder="preset", help=f"A number or auto. {about}") or None
+        about = f"A number or auto. {about}"
+        return st.text_input(label, key=widget, bind=URL, placeholder="preset", help=about) or None
     whole = field.annotation is int
     low, high = bounds(field)
     return st.number_input(
@@ -67,6 +71,7 @@ def setting(key: str) -> Any:
         format=None if whole else "%g",
         placeholder="preset",
         key=widget,
+        bind=URL,
         help=about,
     )
 
@@ -144,8 +149,10 @@ def form() -> list[RunConfig]:
         chosen = pick_data()
         changes = changed("data.synthetic", chosen.synthetic) if chosen.name == "synthetic" else []
         left, right = st.columns([1, 2])
-        models = left.pills("Models", MODEL_NAMES, selection_mode="multi", default="tfidf", key="models")
-        text = right.text_input("Seeds", "0", key="seeds", help="0, 1, 2 or 0-4: each seed is a run of its own.")
+        models = left.pills("Models", MODEL_NAMES, selection_mode="multi", default="tfidf", key="models", bind=URL)
+        text = right.text_input(
+            "Seeds", "0", key="seeds", bind=URL, help="0, 1, 2 or 0-4: each seed is a run of its own."
+        )
         trained = any(model != "svm" for model in models)
         losses = st.pills(
             "Losses",
@@ -154,6 +161,7 @@ def form() -> list[RunConfig]:
             default="bce",
             format_func=lambda name: "the paper's eight" if name == "paper" else name,
             key="losses",
+            bind=URL,
             disabled=not trained,
             help="Each loss is a run of its own. The SVM has a loss of its own and takes none.",
         )

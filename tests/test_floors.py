@@ -23,7 +23,7 @@ FLOORS = [
     {"share"},
     {"explain"},
     {"sheets"},
-    {"report"},
+    {"report", "gradients"},
     {"worker"},
     {"jobs"},
     {"cli"},
@@ -31,7 +31,7 @@ FLOORS = [
 ]
 """A module imports only from the floors before its own; those on one floor may share it."""
 FLOOR = {module: number for number, modules in enumerate(FLOORS) for module in modules}
-TORCH = {"losses", "encoders", "models", "trainer", "worker"}
+TORCH = {"losses", "encoders", "models", "trainer", "worker", "gradients"}
 NOT_IN_PAGES = {"torch", "numpy", "pandas", "sklearn", "scipy", "plotly", "altair", "transformers"}
 
 

@@ -1,18 +1,21 @@
-"""What the loss page shows: weight by label rank, modulating factor and loss by logit, formulas and what they mean."""
+"""What the loss page shows: weights by label rank, shifts, curves by logit, gradients, formulas and what they mean."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from core.figures import GRID, GROUP_COLOURS, HEIGHT, MAX_MARKS
-from core.figures.data import log_ticks, spread_over_ranks
+from core.config import LOSS_NAMES, DataConfig
+from core.figures import GRID, GROUP_COLOURS, HEIGHT
+from core.figures.data import log_ticks
+from core.gradients import SIDES, Choice
 from core.labels import FREQUENCY_GROUPS, Borders, group_sizes
-from core.losses import LOSSES, Numbers, Setting, constants, loss_curve, weight_by_label
+from core.losses import LOSSES, OTHER_LOSSES
 
 COLOURS = {
     "bce": "#7f7f7f",
@@ -24,19 +27,29 @@ COLOURS = {
     "cb-ntr": "#c0621c",
     "db": "#cf3a3a",
     "ntr-fl-released": "#8a7f63",
+    "asl": "#3f8f9b",
+    "zlpr": "#5b6fd6",
+    "logit-adjusted": "#6f9a2f",
+    "hill": "#a8563f",
+    "apl": "#2b6f8f",
+    "dice": "#b05fb0",
+    "two-way": "#4f7f5a",
+    "soft-f1": "#c78a2a",
+    "propensity": "#9a6f8f",
 }
 """One colour for each loss, in every chart of losses."""
 DASHES = {"fl": [2, 3], "ntr-fl": [6, 3], "cb-ntr": [6, 3], "db": [5, 4], "ntr-fl-released": [2, 3]}
 """Lines that may lie on those of other losses, which then show through."""
-LOGITS = np.linspace(-6, 6, 97)
 LEAST = 1e-3
-"""Below this a loss is not drawn."""
-SIDES = {"positive": "label is there", "negative": "label is not there"}
+"""Below this neither loss nor gradient is drawn."""
+MASS = {f"{group}, {words}": (group, side) for side, words in (("positive", "there"), ("negative", "not there"))
+        for group in FREQUENCY_GROUPS}  # fmt: skip
+"""Parts of a gradient: labels of a group on one side."""
 READINGS = {
     "bce": "Every label counts the same: frequent labels and easy negatives make up nearly all of the loss.",
     "fl": "What the model already gets right fades out, so that hard examples remain; label frequency plays no part.",
-    "cb": "A label with few documents weighs up to ten times as much as a frequent one; above some forty documents "
-    "the weight no longer changes.",
+    "cb": "A label with few documents weighs more than a frequent one, up to a ceiling; with the preset the weight no "
+    "longer changes above some forty documents.",
     "r-fl": "A rare label that comes with a frequent one keeps its weight and the frequent one loses its own: "
     "this undoes that the document is drawn for both.",
     "ntr-fl": "Rare labels have to clear a higher bar in training, and negatives that are easy already push far less.",
@@ -45,104 +58,305 @@ READINGS = {
     "db": "All three at once: rebalanced weights, tolerance of negatives, and what is easy fades out.",
     "ntr-fl-released": "As ntr-fl, but without the division of negatives, as the paper's code was released: "
     "they count twice as much.",
+    "asl": "Negatives fade out much faster than positives, and those with a score below a margin do not count at all.",
+    "zlpr": "All positives of a document are pushed above 0 and all negatives below, the worst ones hardest.",
+    "logit-adjusted": "Every logit is learned relative to how frequent its label is: rare labels must clear a far "
+    "higher bar in training.",
+    "hill": "A negative with a high score pushes less again: it may be a label that annotators missed.",
+    "apl": "Positives follow a polynomial with coefficients of its own, negatives fade out as in asl.",
+    "dice": "Measures the overlap of predicted and true labels over a batch: true negatives do not count.",
+    "two-way": "Compares logits with one another, within each document and within each label of a batch.",
+    "soft-f1": "Optimises a smooth macro-F1 of the batch: every label counts the same, however rare.",
+    "propensity": "Positives of rare labels weigh more, as annotators are assumed to have missed more of them.",
 }
 """Each loss in a sentence."""
+CONSTANTS = {
+    "scale": ("c", "scale", "Multiplies the whole loss."),
+    "gamma": (r"\gamma", "focus", "How fast what the model gets right fades out; 0: not at all."),
+    "focal_alpha": (r"\alpha_f", "side", "Weight of labels that are there; 1 minus it is that of those that are not."),
+    "cb_beta": (r"\beta", "smoothing", "0: all labels weigh the same; towards 1: by the inverse of their documents."),
+    "alpha": (r"\alpha", "floor", "The least that a rebalanced weight can be."),
+    "beta": (r"\beta", "steepness", "How sharply the rebalanced weight turns from low to high."),
+    "mu": (r"\mu", "centre", "The r at which the rebalanced weight is halfway up. Below it a label fades."),
+    "kappa": (r"\kappa", "shift", "How far the bar of a rare label is raised in training; 0: not at all."),
+    "neg_scale": (r"\lambda", "tolerance", "How much faster easy negatives let go; 1: as cross-entropy."),
+    "reweight_negatives": ("w^-", "negatives", "Whether the weight holds for labels that are not there as well."),
+    "gamma_pos": (r"\gamma_+", "there", "How fast positives that are found fade out."),
+    "gamma_neg": (r"\gamma_-", "not there", "How fast negatives that are right fade out."),
+    "prob_margin": ("m", "margin", "Negatives with a score below it do not count."),
+    "tau": (r"\tau", "temperature", "How strongly logits are shifted by label frequency."),
+    "logit_margin": ("m", "margin", "By how much a positive's logit must lie above 0."),
+    "hill_lambda": (r"\lambda", "turn", "Where a negative with a high score begins to push less."),
+    "poly_1": (r"\epsilon_1", "first term", "Coefficient of the first term of the polynomial."),
+    "poly_2": (r"\epsilon_2", "second term", "Coefficient of the second term of the polynomial."),
+    "dice_alpha": (r"\alpha", "focus", "How fast sure positives are let go."),
+    "smooth": ("s", "smoothing", "Added above and below the fraction."),
+    "temp_pos": ("T_+", "there", "High: all positives count; low: the worst alone."),
+    "temp_neg": ("T_-", "not there", "High: all negatives count; low: the worst alone."),
+    "prop_a": ("a", "decay", "How fast labels are missed less as they become frequent."),
+    "prop_b": ("b", "offset", "Added to the documents of a label."),
+}
+"""Each constant of a loss: its symbol in LaTeX, a word for it, and what it means."""
 
 
-def formula(name: str) -> str:
-    """The loss of one document and label in LaTeX, with the slots that this preset fills."""
-    preset = LOSSES[name]
-    weight = {"one": "", "class-balanced": r"\frac{1-\beta}{1-\beta^{n_i}}\,", "rebalanced": r"\hat r_{ki}\,"}
-    parts = ["c\\," if {preset.reuters, preset.pubmed} != {1.0} else "", weight[preset.weight]]
-    if preset.damped:
-        parts.append(r"d_{ki}\,")
-    if preset.focal:
-        parts.append(r"\alpha_t\,(1-p_t)^{\gamma}\,")
-    return "".join(parts) + r"\left(-\log p_t\right)"
+# In words and as a formula.
 
 
-def symbols(names: Sequence[str]) -> list[str]:
-    """LaTeX definitions of the symbols that occur in the formulas of these losses."""
-    chosen = [LOSSES[name] for name in names]
-    found = [r"p_t = \sigma(s_{ki})"]
-    if any(not preset.tolerant for preset in chosen):
-        found.append(
-            r"s_{ki} = \pm z_{ki}" + (r"\ \text{without tolerance}" if any(p.tolerant for p in chosen) else "")
-        )
-    if any(preset.tolerant for preset in chosen):
-        found += [
-            r"s_{ki} = z_{ki}-\nu_i\ \text{or}\ -\lambda\,(z_{ki}-\nu_i)",
-            r"\nu_i = \kappa\,\log\left(\tfrac{N}{n_i}-1\right)",
-        ]
-    if any(preset.damped for preset in chosen):
-        found.append(r"d_{ki} = 1\ \text{or}\ \tfrac{1}{\lambda}")
-    if any(preset.weight == "rebalanced" for preset in chosen):
-        found += [
-            r"\hat r_{ki} = \alpha + \sigma\left(\beta\,(r_{ki}-\mu)\right)",
-            r"r_{ki} = \frac{1/n_i}{\sum_{j\in k} 1/n_j}",
-        ]
-    return found
+def title_of(name: str) -> str:
+    """The loss's full name."""
+    return (LOSSES[name] if name in LOSSES else OTHER_LOSSES[name]).title
 
 
-def constants_in_words(name: str, counts: Numbers, documents: int, setting: Setting) -> str:
-    """The constants of a preset, as in `scale 10, gamma 2`."""
-    values = constants(name, counts, documents, setting)
-    return ", ".join(f"{key} {value:g}" for key, value in values.items() if key != "reweight_negatives")
+def origin(name: str) -> str:
+    """Where the loss comes from and how its scores become decisions, in a sentence."""
+    if name in LOSSES:
+        return "Huang et al., EMNLP 2021. Decide by a threshold fitted on validation."
+    other = OTHER_LOSSES[name]
+    decide = "logit above 0" if other.decision == "logit > 0" else "a threshold fitted on validation"
+    return f"{other.source}. Decide by {decide}."
 
 
-def weight_frame(
-    names: Sequence[str],
-    counts: np.ndarray,
-    documents: int,
-    setting: Setting,
-    *,
-    beside: int | None,
-    labels: Sequence[str],
-) -> pd.DataFrame:
-    """Weight of a positive by label rank for each loss.
+def formula(name: str, values: Mapping[str, float], documents: int) -> str:
+    """The loss of document k and label i in LaTeX, with the numbers in it.
 
     Args:
-        names: of losses.
-        counts: n, (L,), falling.
+        name: of the loss.
+        values: all its constants.
         documents: N.
-        setting: see `core.losses.constants`.
-        beside: column of the label that is there as well, or None: see `core.losses.weight_by_label`.
-        labels: names of the columns.
-
-    Returns:
-        Columns loss, rank, label, count, weight; at most `MAX_MARKS` rows, without labels that have no weight.
     """
-    places = spread_over_ranks(len(counts), MAX_MARKS // max(1, len(names)))
-    rows = [
-        pd.DataFrame(
-            {
-                "loss": name,
-                "rank": places + 1,
-                "label": [labels[place] for place in places],
-                "count": counts[places],
-                "weight": np.array(weight_by_label(name, counts, documents, setting, beside=beside))[places],
-            }
-        )
-        for name in names
+    lines = _slots(name, values, documents) if name in LOSSES else _OTHERS[name](dict(values), documents)
+    return r"\begin{aligned}" + r" \\[3pt] ".join(lines) + r"\end{aligned}"
+
+
+def _slots(name: str, values: Mapping[str, float], documents: int) -> list[str]:
+    preset = LOSSES[name]
+    side, stretch = values.get("focal_alpha"), values.get("neg_scale", 1.0)
+    weight = {"one": "", "class-balanced": "w_i", "rebalanced": r"\hat r_{ki}"}[preset.weight]
+    margin = r"z_{ki}-\nu_i" if values.get("kappa") else "z_{ki}"
+    on_negatives = values["scale"] * (1 if side is None else 1 - side) / (stretch if preset.damped else 1)
+    gamma, miss = values.get("gamma", 0), "p" if stretch == 1 else "q"
+    there = [
+        _times(values["scale"] * (1 if side is None else side)),
+        weight,
+        rf"(1-p)^{{{_number(gamma)}}}" if gamma else "",
+        r"\left(-\log p\right)",
     ]
-    columns = ["loss", "rank", "label", "count", "weight"]
-    return pd.concat(rows, ignore_index=True).dropna() if rows else pd.DataFrame(columns=columns)
+    absent = [
+        _times(on_negatives),
+        weight if values.get("reweight_negatives", True) else "",
+        rf"{miss}^{{{_number(gamma)}}}" if gamma else "",
+        rf"\left(-\log (1-{miss})\right)",
+    ]
+    lines = [_case(1, there), _case(0, absent), rf"&p=\sigma({margin})"]
+    if stretch != 1:
+        bracket = rf"({margin})" if values.get("kappa") else margin
+        lines.append(rf"&q=\sigma({_times(stretch)}{bracket})")
+    if preset.weight == "class-balanced":
+        beta = _number(values["cb_beta"])
+        lines.append(rf"&w_i=\frac{{1-{beta}}}{{1-{beta}^{{\,n_i}}}}")
+    if preset.weight == "rebalanced":
+        lines.append(
+            rf"&\hat r_{{ki}}={_number(values['alpha'])}+\sigma\left({_number(values['beta'])}\,"
+            rf"(r_{{ki}}-{_number(values['mu'])})\right)"
+        )
+        lines.append(r"&r_{ki}=\frac{1/n_i}{\sum_{j\in k}1/n_j}")
+    if values.get("kappa"):
+        lines.append(_shift(values["kappa"], documents))
+    return lines
 
 
-def curve_frame(names: Sequence[str], counts: Numbers, documents: int, label: int, setting: Setting) -> pd.DataFrame:
-    """Loss and modulating factor of one label by logit.
+def _case(target: int, factors: Sequence[str]) -> str:
+    return rf"y_{{ki}}={target}:\quad & {_product(factors)}"
 
-    Returns:
-        Columns loss, side (of `SIDES`), logit, value (the loss), factor.
+
+def _product(factors: Sequence[str]) -> str:
+    return r"\,".join(factor.removesuffix(r"\,") for factor in factors if factor)
+
+
+def _times(value: float) -> str:
+    return "" if value == 1 else f"{_number(value)}" + r"\,"
+
+
+def _number(value: float) -> str:
+    text = f"{value:.4g}"
+    if "e" in text:
+        digits, power = text.split("e")
+        return rf"{digits}\cdot 10^{{{int(power)}}}"
+    return text
+
+
+def _shift(kappa: float, documents: int) -> str:
+    return rf"&\nu_i={_times(kappa)}\log\left(\frac{{{documents}}}{{n_i}}-1\right)"
+
+
+def _asymmetric(v: dict[str, float], first: str) -> list[str]:
+    absent = [_times(v["scale"]), rf"q^{{{_number(v['gamma_neg'])}}}", r"\left(-\log(1-q)\right)"]
+    margin = _number(v["prob_margin"])
+    where = rf"&p=\sigma(z_{{ki}}),\quad q=\max(p-{margin},\,0)"
+    return [_case(1, [_times(v["scale"]), first]), _case(0, absent), where]
+
+
+_OTHERS: dict[str, Any] = {
+    "asl": lambda v, _: _asymmetric(v, rf"(1-p)^{{{_number(v['gamma_pos'])}}}\left(-\log p\right)"),
+    "apl": lambda v, _: _asymmetric(
+        v,
+        rf"(1-p)^{{{_number(v['gamma_pos'])}}}\left(-\log p-({_number(v['poly_1'])})(1-p)"
+        rf"-\tfrac{{{_number(v['poly_2'])}}}{{2}}(1-p)^2\right)",
+    ),
+    "zlpr": lambda v, _: [
+        rf"\ell_k=&{_times(v['scale'])}\log\Big(1+\sum_{{i\in k}}e^{{-z_{{ki}}}}\Big)",
+        rf"&+{_times(v['scale'])}\log\Big(1+\sum_{{i\notin k}}e^{{z_{{ki}}}}\Big)",
+    ],
+    "logit-adjusted": lambda v, n: [
+        _case(1, [_times(v["scale"]), r"\left(-\log p\right)"]),
+        _case(0, [_times(v["scale"]), r"\left(-\log(1-p)\right)"]),
+        r"&p=\sigma(z_{ki}-\nu_i)",
+        _shift(v["tau"], n),
+    ],
+    "hill": lambda v, _: [
+        _case(1, [_times(v["scale"]), rf"(1-q)^{{{_number(v['gamma'])}}}\left(-\log q\right)"]),
+        _case(0, [_times(v["scale"]), rf"({_number(v['hill_lambda'])}-p)\,p^2"]),
+        rf"&p=\sigma(z_{{ki}}),\quad q=\sigma(z_{{ki}}-{_number(v['logit_margin'])})",
+    ],
+    "dice": lambda v, _: [
+        rf"\ell_i=&{_times(v['scale'])}\left(1-\frac{{2\sum_k a_{{ki}}y_{{ki}}+{_number(v['smooth'])}}}"
+        rf"{{\sum_k a_{{ki}}+\sum_k y_{{ki}}+{_number(v['smooth'])}}}\right)",
+        rf"&a_{{ki}}=(1-p)^{{{_number(v['dice_alpha'])}}}\,p,\quad p=\sigma(z_{{ki}})",
+    ],
+    "two-way": lambda v, _: [
+        rf"\ell=&{_times(v['scale'])}\operatorname{{mean}}_k\,\log\left(1+e^{{N_k+P_k}}\right)",
+        r"&+\ \text{the same over documents, by label}",
+        rf"N_k=&{_times(v['temp_neg'])}\log\sum_{{i\notin k}}e^{{z_{{ki}}/{_number(v['temp_neg'])}}}",
+        rf"P_k=&{_times(v['temp_pos'])}\log\sum_{{i\in k}}e^{{-z_{{ki}}/{_number(v['temp_pos'])}}}",
+    ],
+    "soft-f1": lambda v, _: [
+        rf"\ell_i=&{_times(v['scale'])}\left(1-\frac{{2\sum_k p_{{ki}}\,y_{{ki}}}}"
+        r"{\sum_k p_{ki}+\sum_k y_{ki}}\right)",
+        r"&p_{ki}=\sigma(z_{ki})",
+    ],
+    "propensity": lambda v, n: [
+        _case(1, [_times(v["scale"]), r"(2/\pi_i-1)", r"\left(-\log p\right)"]),
+        _case(0, [_times(v["scale"]), r"\left(-\log(1-p)\right)"]),
+        r"&p=\sigma(z_{ki})",
+        rf"&1/\pi_i=1+{_number(max(0.0, math.log(n) - 1) * (v['prop_b'] + 1) ** v['prop_a'])}\,"
+        rf"(n_i+{_number(v['prop_b'])})^{{-{_number(v['prop_a'])}}}",
+    ],
+}
+
+
+def ratio_in_words(row: Mapping[str, float]) -> str:
+    """What a tail label weighs in units of a head label, in a clause; empty where a group has no pairs.
+
+    Args:
+        row: of `core.gradients.group_weights`, positives.
     """
-    rows = []
-    for name in names:
-        curve = loss_curve(name, counts, documents, label, LOGITS, setting)
-        for side, words in SIDES.items():
-            values = {"value": curve[f"{side}_loss"], "factor": curve[f"{side}_factor"]}
-            rows.append(pd.DataFrame({"loss": name, "side": words, "logit": LOGITS, **values}))
-    columns = ["loss", "side", "logit", "value", "factor"]
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
+    head, tail = row["head"], row["tail"]
+    if not (head > 0 and tail > 0):
+        return ""
+    ratio = tail / head
+    if abs(ratio - 1) < 0.05:
+        return "a tail label that is there weighs as much as a head label"
+    return f"a tail label that is there weighs {times(ratio)} a head label"
+
+
+def times(ratio: float) -> str:
+    """A factor as people say it: `3.7 times`, `half`, `1/40 of`."""
+    if ratio >= 0.995:
+        return f"{ratio:,.0f} times" if ratio >= 20 else f"{ratio:.2g} times"
+    return f"{ratio:.2f} times" if ratio >= 0.1 else f"1/{1 / ratio:,.0f} of"
+
+
+def group_table(means: pd.DataFrame, side: str) -> pd.DataFrame:
+    """Mean weights with a column `in words`, for positives: what a tail label weighs in units of a head label.
+
+    Args:
+        means: of `core.gradients.group_weights`.
+        side: of `core.gradients.SIDES`.
+    """
+    if side == "negative":
+        return means
+    words = [ratio_in_words(row) for row in means.to_dict("records")]
+    return means.assign(**{"in words": [word[:1].upper() + word[1:] for word in words]})
+
+
+def shift_in_words(shift: pd.DataFrame, tolerance: pd.DataFrame) -> list[str]:
+    """For each loss: from which score the rarest label counts as found, and what an easy negative still pushes.
+
+    Args:
+        shift: of `core.gradients.shift_frame`, losses one after the other.
+        tolerance: of `core.gradients.tolerance_frame`, the same.
+    """
+    said = []
+    for title, rows in shift.groupby("loss", sort=False):
+        rare = rows.iloc[-1]
+        easy = tolerance[(tolerance["loss"] == title) & (tolerance["logit"] == -4)]["share"].iloc[0]
+        said.append(
+            f"**{title}**: in training the rarest label counts as found from a score of {rare['score']:.2f} on, not "
+            f".50; where it is not there and the logit is -4, it pushes {times(easy)} what cross-entropy would."
+        )
+    return said
+
+
+def mass_in_words(frame: pd.DataFrame) -> list[str]:
+    """For each loss: the shares of its gradient that go to labels that are there, and to the tail.
+
+    Args:
+        frame: of `core.gradients.gradient_mass`, losses one after the other.
+    """
+    said = []
+    for title, rows in frame.groupby("loss", sort=False):
+        whole = rows["mass"].sum()
+        if not whole > 0:
+            said.append(f"**{title}**: no gradient at all.")
+            continue
+        there, tail = (
+            rows.loc[chosen, "mass"].sum() / whole for chosen in (rows["side"] == "positive", rows["group"] == "tail")
+        )
+        found = rows.loc[(rows["side"] == "positive") & (rows["group"] == "tail"), "mass"].sum() / whole
+        said.append(
+            f"**{title}**: {_percent(there)} to labels that are there, {_percent(1 - there)} to labels that are not; "
+            f"{_percent(tail)} to the tail, {_percent(found)} to tail labels that are there."
+        )
+    return said
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.1 else f"{share:.2%}"
+
+
+def python_call(choice: Choice, data: DataConfig) -> str:
+    """Python that makes exactly this loss from the data set; it runs as it stands beside `core/`."""
+    shown = data.model_dump(exclude_defaults=True) | {"name": data.name, "split": data.split}
+    synthetic = shown.pop("synthetic", None)
+    made = ", ".join(f"{key}={value!r}" for key, value in shown.items())
+    imported = "DataConfig"
+    if synthetic:
+        made += f", synthetic=SyntheticConfig({', '.join(f'{key}={value!r}' for key, value in synthetic.items())})"
+        imported += ", SyntheticConfig"
+    options = [f'"{choice.name}"', "corpus.counts", 'len(corpus.parts["train"])']
+    if choice.setting != "reuters":
+        options.append(f'setting="{choice.setting}"')
+    options += ['on_missing="mask"', *(f"{key}={value!r}" for key, value in choice.changes)]
+    return (
+        f"from core.config import {imported}\nfrom core.data import load\nfrom core.losses import build_loss\n\n"
+        f"corpus = load(DataConfig({made}))\n"
+        f"loss = build_loss({', '.join(options)})\n"
+        "# loss(logits, targets).backward()"
+    )
+
+
+def changes_of(choice: Choice) -> dict[str, str]:
+    """What differs from a run's defaults, by the setting's name: `loss.mu` and its value, as text."""
+    changed = {"loss.setting": choice.setting} if choice.setting != "reuters" else {}
+    return changed | {f"loss.{key}": str(value).lower() for key, value in choice.changes}
+
+
+def can_be_trained(name: str) -> bool:
+    """Whether runs can be made with this loss."""
+    return name in LOSS_NAMES
+
+
+# Charts.
 
 
 def group_bands(counts: np.ndarray, borders: Borders) -> pd.DataFrame:
@@ -160,86 +374,237 @@ def ticks_of_ten(low: float, high: float) -> list[float]:
     return [tick for tick in ticks if low <= tick <= high]
 
 
-def weight_by_rank(frame: pd.DataFrame, bands: pd.DataFrame, *, labels: int) -> alt.LayerChart:
-    """Weight of a positive against label rank (logarithmic), a line for each loss, head, medium and tail as bands.
+def _loss_colour(
+    choices: Sequence[Choice], frame: pd.DataFrame, *, columns: int = 6, symbol: str = "stroke"
+) -> alt.Color:
+    shown = _shown(choices, frame)
+    scale = alt.Scale(domain=[one.title for one in shown], range=[COLOURS[one.name] for one in shown])
+    order = [one.title for one in shown]
+    look = _legend(columns, symbol) if columns else None
+    return alt.Color("loss:N", title=None, sort=order, scale=scale, legend=look)
 
-    Args:
-        frame: of `weight_frame`.
-        bands: of `group_bands`.
-        labels: L.
-    """
+
+def _legend(columns: int = 6, symbol: str = "stroke") -> alt.Legend:
+    return alt.Legend(
+        orient="top", symbolType=symbol, symbolStrokeWidth=3, symbolSize=260, columns=columns, labelLimit=220
+    )
+
+
+def _loss_dash(choices: Sequence[Choice], frame: pd.DataFrame) -> alt.StrokeDash:
+    """Dotted: the preset of a loss that was changed. The legend is that of the colours."""
+    shown = _shown(choices, frame)
+    dashes = [DASHES.get(one.name, [1, 0]) if one.title == one.name else [1, 3] for one in shown]
+    scale = alt.Scale(domain=[one.title for one in shown], range=dashes)
+    order = [one.title for one in shown]
+    return alt.StrokeDash("loss:N", title=None, sort=order, scale=scale, legend=_legend())
+
+
+def _shown(choices: Sequence[Choice], frame: pd.DataFrame) -> list[Choice]:
+    titles = set(frame["loss"])
+    return [choice for choice in choices if choice.title in titles]
+
+
+def _ranks(bands: pd.DataFrame, labels: int) -> tuple[alt.X, list[alt.Chart]]:
+    """The logarithmic rank axis, and head, medium and tail as bands behind."""
     low, high = 0.85, max(10.0, labels + 0.5)
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    bands = bands.assign(start=bands["start"].clip(lower=low))
     x = alt.X(
         "rank:Q",
         title="rank of the label, the most frequent first",
         scale=scale,
         axis=alt.Axis(values=log_ticks(labels), format=",d", grid=False),
     )
-    colour = alt.Color("group:N", scale=alt.Scale(domain=list(FREQUENCY_GROUPS), range=_group_range()), legend=None)
+    bands = bands.assign(start=bands["start"].clip(lower=low))
+    groups = alt.Scale(domain=list(FREQUENCY_GROUPS), range=[GROUP_COLOURS[group] for group in FREQUENCY_GROUPS])
+    colour = alt.Color("group:N", scale=groups, legend=None)
     areas = alt.Chart(bands).mark_rect(opacity=0.13).encode(x=alt.X("start:Q", scale=scale), x2="end:Q", color=colour)
     words = (
         alt.Chart(bands.assign(middle=np.sqrt(bands["start"] * bands["end"])))
         .mark_text(baseline="top", fontSize=12, fontWeight="bold")
         .encode(x=alt.X("middle:Q", scale=scale), y=alt.value(6), text="group:N", color=colour)
     )
-    names = [name for name in LOSSES if name in set(frame["loss"])]
-    dashes = alt.Scale(domain=names, range=[DASHES.get(name, [1, 0]) for name in names])
-    least, most = (float(frame["weight"].min()), float(frame["weight"].max())) if len(frame) else (1.0, 1.0)
+    return x, [areas, words]
+
+
+def _log_axis(values: pd.Series | np.ndarray, title: str, *, above: float = 2.0) -> dict[str, Any]:
+    least, most = (float(np.min(values)), float(np.max(values))) if len(values) else (1.0, 1.0)
+    domain = [least / 1.4, most * above]
+    return {
+        "title": title,
+        "scale": alt.Scale(type="log", domain=domain, nice=False),
+        "axis": alt.Axis(format="~g", gridColor=GRID, values=ticks_of_ten(*domain)),
+    }
+
+
+def weight_by_rank(
+    frame: pd.DataFrame, choices: Sequence[Choice], bands: pd.DataFrame, *, labels: int, side: str
+) -> alt.LayerChart:
+    """Weight against label rank, both logarithmic: a line for each loss, and where it depends on the document, a band.
+
+    Args:
+        frame: of `core.gradients.weight_frame`.
+        choices: for colours.
+        bands: of `group_bands`.
+        labels: L.
+        side: of `core.gradients.SIDES`.
+    """
+    x, behind = _ranks(bands, labels)
+    both = np.r_[frame["low"], frame["high"]]
+    y = _log_axis(both, f"weight where the {SIDES[side]}")
+    areas = (
+        alt.Chart(frame[frame["loss"].isin(_spread_out(frame, choices))])
+        .mark_area(opacity=0.16, interpolate="monotone")
+        .encode(x=x, y=alt.Y("low:Q", **y), y2="high:Q", color=_loss_colour(choices, frame, columns=0))
+    )
+    lines = (
+        alt.Chart(frame)
+        .mark_line(strokeWidth=2.4, interpolate="monotone")
+        .encode(
+            x=x,
+            y=alt.Y("weight:Q", **y),
+            color=_loss_colour(choices, frame),
+            strokeDash=_loss_dash(choices, frame),
+            tooltip=[
+                alt.Tooltip("loss:N"),
+                alt.Tooltip("labels:N", title="label"),
+                alt.Tooltip("count:Q", title="train documents", format=",d"),
+                alt.Tooltip("weight:Q", title="mean weight", format=".4g"),
+                alt.Tooltip("low:Q", title="in 5 % below", format=".4g"),
+                alt.Tooltip("high:Q", title="in 5 % above", format=".4g"),
+            ],
+        )
+    )
+    return alt.LayerChart(layer=[*behind, areas, lines], height=HEIGHT + 60).resolve_scale(color="independent")
+
+
+def _spread_out(frame: pd.DataFrame, choices: Sequence[Choice]) -> list[str]:
+    """The losses whose weights differ from document to document, presets of changed ones left out."""
+    differ = set(frame.loc[frame["high"] > frame["low"] * 1.001, "loss"])
+    return [choice.title for choice in choices if choice.title == choice.name and choice.title in differ]
+
+
+def shift_by_rank(
+    frame: pd.DataFrame, choices: Sequence[Choice], bands: pd.DataFrame, *, labels: int
+) -> alt.LayerChart:
+    """Shift of the logits against label rank.
+
+    Args:
+        frame: of `core.gradients.shift_frame`.
+        choices: for colours.
+        bands: of `group_bands`.
+        labels: L.
+    """
+    x, behind = _ranks(bands, labels)
+    low, high = (min(0.0, frame["shift"].min()), max(0.0, frame["shift"].max())) if len(frame) else (0.0, 1.0)
+    margin = 0.12 * (high - low or 1)
     lines = (
         alt.Chart(frame)
         .mark_line(strokeWidth=2.4, interpolate="step")
         .encode(
             x=x,
             y=alt.Y(
-                "weight:Q",
-                title="weight of a positive",
-                scale=alt.Scale(type="log", domain=[least / 1.4, most * 2], nice=False),
-                axis=alt.Axis(format="~g", gridColor=GRID, values=ticks_of_ten(least / 1.4, most * 2)),
+                "shift:Q",
+                title="shift of the logit",
+                scale=alt.Scale(domain=[low - margin / 3, high + margin], nice=False),
+                axis=alt.Axis(gridColor=GRID, tickCount=6, format="~g"),
             ),
-            color=_loss_colour(frame),
-            strokeDash=alt.StrokeDash("loss:N", sort=names, scale=dashes, legend=None),
+            color=_loss_colour(choices, frame),
+            strokeDash=_loss_dash(choices, frame),
             tooltip=[
                 alt.Tooltip("loss:N"),
-                alt.Tooltip("label:N"),
                 alt.Tooltip("rank:Q", format=",d"),
                 alt.Tooltip("count:Q", title="train documents", format=",d"),
-                alt.Tooltip("weight:Q", format=".4g"),
+                alt.Tooltip("shift:Q", format=".4f"),
+                alt.Tooltip("score:Q", title="score that counts as 1/2 in training", format=".3f"),
             ],
         )
     )
-    return alt.LayerChart(layer=[areas, words, lines], height=HEIGHT + 40).resolve_scale(color="independent")
+    return alt.LayerChart(layer=[*behind, lines], height=HEIGHT).resolve_scale(color="independent")
 
 
-def by_logit(frame: pd.DataFrame, *, quantity: str, title: str) -> alt.Chart:
-    """Loss (`value`, logarithmic) or modulating factor (`factor`) by logit; positives full lines, negatives dashed.
+def tolerance(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.LayerChart:
+    """How hard a negative pushes by its logit, against cross-entropy.
 
     Args:
-        frame: of `curve_frame`.
-        quantity: a column of it; losses below `LEAST` are not drawn.
-        title: of the vertical axis.
+        frame: of `core.gradients.tolerance_frame`.
+        choices: for colours.
     """
-    shown, scale, ticks = frame, alt.Scale(domain=[0, 1]), [0, 0.2, 0.4, 0.6, 0.8, 1]
-    if quantity == "value":
-        shown = frame[frame["value"] >= LEAST]
-        top = max(1.0, float(frame["value"].max()) if len(frame) else 1.0) * 1.3
-        scale, ticks = alt.Scale(type="log", domain=[LEAST, top], nice=False), ticks_of_ten(LEAST, top)
+    shown = frame[frame["share"] >= LEAST]
+    lines = (
+        alt.Chart(shown)
+        .mark_line(strokeWidth=2.4)
+        .encode(
+            x=alt.X("logit:Q", title="logit of the negative", axis=alt.Axis(gridColor=GRID, tickCount=7)),
+            y=alt.Y("share:Q", **_log_axis(shown["share"], "push, in units of cross-entropy's", above=1.4)),
+            color=_loss_colour(choices, shown),
+            strokeDash=_loss_dash(choices, shown),
+            tooltip=[
+                alt.Tooltip("loss:N"),
+                alt.Tooltip("logit:Q", format=".2f"),
+                alt.Tooltip("share:Q", title="push, in units of cross-entropy's", format=".3g"),
+            ],
+        )
+    )
+    rule = alt.Chart(pd.DataFrame({"share": [1.0]})).mark_rule(strokeDash=[5, 4], color="gray").encode(y="share:Q")
+    return alt.LayerChart(layer=[rule, lines], height=HEIGHT)
+
+
+def legend(choices: Sequence[Choice]) -> alt.LayerChart:
+    """The colours of the losses, for charts without a legend of their own.
+
+    Args:
+        choices: in the order of the legend.
+    """
+    names = [choice.title for choice in choices]
+    places = [divmod(number, 6) for number in range(len(names))]
+    rows = pd.DataFrame({"loss": names, "row": [row for row, _ in places], "place": [place for _, place in places]})
+    base = alt.Chart(rows).encode(
+        x=alt.X("place:Q", axis=None, scale=alt.Scale(domain=[0, 6], nice=False)),
+        y=alt.Y("row:O", axis=None, scale=alt.Scale(padding=0.5)),
+    )
+    changed = [choice.title for choice in choices if choice.title != choice.name]
+    marks = base.mark_square(size=120).encode(color=_loss_colour(choices, rows, columns=0), opacity=_paler(changed))
+    words = base.mark_text(align="left", dx=12, fontSize=13, color="gray").encode(text="loss:N")
+    return alt.LayerChart(layer=[marks, words], height=20 + 24 * (1 + max(places)[0]), view=alt.ViewConfig(stroke=None))
+
+
+def _paler(titles: list[str]) -> Any:
+    if not titles:
+        return alt.value(1)
+    return alt.condition(alt.FieldOneOfPredicate("loss", titles), alt.value(0.4), alt.value(1))
+
+
+def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str) -> alt.Chart:
+    """Loss (`value`) or size of the gradient (`gradient`) by logit, logarithmic; positives full lines, others dashed.
+
+    Args:
+        frame: of `core.gradients.curve_frame`; what is below `LEAST` is not drawn.
+        choices: for colours.
+        quantity: a column of it.
+    """
+    title = {"value": "loss", "gradient": "push"}[quantity]
+    shown = frame.assign(size=frame[quantity].abs())
+    shown = shown[shown["size"] >= LEAST]
+    top = max(1.0, float(shown["size"].max()) if len(shown) else 1.0) * 1.3
+    changed = [choice.title for choice in choices if choice.title != choice.name]
     return (
         alt.Chart(shown)
         .mark_line(strokeWidth=2.2)
         .encode(
-            x=alt.X("logit:Q", title="logit", axis=alt.Axis(gridColor=GRID, tickCount=7)),
+            x=alt.X("logit:Q", title="logit", axis=alt.Axis(gridColor=GRID, tickCount=5)),
             y=alt.Y(
-                f"{quantity}:Q",
+                "size:Q",
                 title=title,
-                scale=scale,
-                axis=alt.Axis(gridColor=GRID, values=ticks, format="~g"),
+                scale=alt.Scale(type="log", domain=[LEAST, top], nice=False),
+                axis=alt.Axis(gridColor=GRID, values=ticks_of_ten(LEAST, top), format="~g"),
             ),
-            color=_loss_colour(frame, columns=5),
+            color=_loss_colour(choices, frame, columns=0),
             strokeDash=alt.StrokeDash(
                 "side:N", scale=alt.Scale(domain=list(SIDES.values()), range=[[1, 0], [5, 4]]), legend=None
             ),
+            opacity=alt.condition(
+                alt.FieldOneOfPredicate("loss", changed), alt.value(0.4), alt.value(1)
+            ) if changed else alt.value(1),
             tooltip=[
                 alt.Tooltip("loss:N"),
                 alt.Tooltip("side:N", title="when the"),
@@ -247,21 +612,169 @@ def by_logit(frame: pd.DataFrame, *, quantity: str, title: str) -> alt.Chart:
                 alt.Tooltip(f"{quantity}:Q", title=title, format=".4g"),
             ],
         )
-        .properties(height=HEIGHT)
+        .properties(height=HEIGHT - 60)
+    )  # fmt: skip
+
+
+def gradient_shares(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.LayerChart:
+    """Which labels get the gradient: one stacked bar for each loss, and its whole size in units of the first row's.
+
+    Args:
+        frame: columns loss, side, group, mass: of `core.gradients.gradient_mass`, losses one after the other.
+        choices: in the order of the bars.
+    """
+    order = [choice.title for choice in choices]
+    names = {place: name for name, place in MASS.items()}
+    rows = frame.assign(part=[names[place] for place in zip(frame["group"], frame["side"], strict=True)])
+    rows["number"] = rows["part"].map({name: number for number, name in enumerate(MASS)})
+    whole = rows.groupby("loss")["mass"].sum()
+    rows["share"] = rows["mass"] / rows["loss"].map(whole).where(lambda total: total > 0, np.nan)
+    rows = rows.sort_values("number")
+    rows["middle"] = rows.groupby("loss")["share"].cumsum() - rows["share"] / 2
+    rows["words"] = [f"{share:.0%}" if share >= 0.055 else "" for share in rows["share"]]
+    y = alt.Y(
+        "loss:N", title=None, sort=order, axis=alt.Axis(labelLimit=220, labelOverlap=False, ticks=False, domain=False)
     )
+    x = alt.Scale(domain=[0, 1.13], nice=False)
+    colours = [GROUP_COLOURS[group] + ("" if side == "positive" else "66") for group, side in MASS.values()]
+    bars = (
+        alt.Chart(rows)
+        .mark_bar(height=alt.RelativeBandSize(0.62))
+        .encode(
+            x=alt.X(
+                "share:Q",
+                title="share of the gradient",
+                stack="zero",
+                scale=x,
+                axis=alt.Axis(format="%", gridColor=GRID, values=[0, 0.2, 0.4, 0.6, 0.8, 1]),
+            ),
+            y=y,
+            color=alt.Color(
+                "part:N",
+                title=None,
+                sort=list(MASS),
+                scale=alt.Scale(domain=list(MASS), range=colours),
+                legend=alt.Legend(orient="top", columns=3, symbolType="square", labelLimit=200),
+            ),
+            order="number:Q",
+            tooltip=[
+                alt.Tooltip("loss:N"),
+                alt.Tooltip("part:N", title="labels"),
+                alt.Tooltip("share:Q", format=".2%"),
+                alt.Tooltip("mass:Q", title="gradient of a document", format=".3g"),
+            ],
+        )
+    )
+    first = float(whole.get(order[0], np.nan)) if order else np.nan
+    totals = pd.DataFrame({"loss": whole.index, "ratio": whole.to_numpy() / (first or np.nan)})
+    totals["words"] = [f"× {ratio:,.3g}" if np.isfinite(ratio) else "" for ratio in totals["ratio"]]
+    inside = alt.Chart(rows).mark_text(fontSize=12).encode(
+        x=alt.X("middle:Q", scale=x), y=y, text="words:N",
+        color=alt.condition("datum.side == 'positive'", alt.value("white"), alt.value("gray")),
+    )  # fmt: skip
+    beside = (
+        alt.Chart(totals)
+        .mark_text(align="left", fontSize=12, color="gray", dx=6)
+        .encode(x=alt.datum(1, scale=x), y=y, text="words:N")
+    )
+    return alt.LayerChart(layer=[bars, inside, beside], height=36 * len(order) + 140)
 
 
-def _loss_colour(frame: pd.DataFrame, *, columns: int = 9) -> alt.Color:
-    names = [name for name in LOSSES if name in set(frame["loss"])]
-    scale = alt.Scale(domain=names, range=[COLOURS[name] for name in names])
-    legend = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=3, columns=columns)
-    return alt.Color("loss:N", title=None, sort=names, scale=scale, legend=legend)
+def document_labels(frame: pd.DataFrame, most: int = 8) -> list[int]:
+    """The columns worth showing of a document: its own labels, and the negatives that get most of any loss's gradient.
+
+    Args:
+        frame: of `core.gradients.document_frame`, losses one after the other.
+        most: negatives.
+    """
+    size = frame["push"].abs()
+    share = size / size.groupby(frame["loss"]).transform("sum").where(lambda total: total > 0, 1.0)
+    largest = share.groupby(frame["column"]).max()
+    own = sorted(frame.loc[frame["positive"], "column"].unique().tolist())
+    return own + largest.drop(own).nlargest(most).index.tolist()
 
 
-def _group_range() -> list[str]:
-    return [GROUP_COLOURS[group] for group in FREQUENCY_GROUPS]
+def document_pushes(
+    frame: pd.DataFrame, choices: Sequence[Choice], labels: Sequence[str], columns: Sequence[int]
+) -> alt.LayerChart:
+    """Which label of a document gets which share of the gradient: bars to the right raise its logit.
+
+    Args:
+        frame: of `core.gradients.document_frame`, losses one after the other.
+        choices: for colours.
+        labels: all names.
+        columns: of `document_labels`.
+    """
+    whole = frame["push"].abs().groupby(frame["loss"]).transform("sum")
+    rows = frame.assign(share=frame["push"] / whole.where(whole > 0, 1.0))
+    rows = rows[rows["column"].isin(columns)]
+    own = set(rows.loc[rows["positive"], "column"])
+    names = {column: f"{'✓ ' if column in own else ''}{labels[column]}" for column in columns}
+    rows = rows.assign(label=rows["column"].map(names))
+    shown = _shown(choices, rows)
+    y = alt.Y("label:N", title=None, sort=list(names.values()), axis=alt.Axis(labelLimit=200, ticks=False, grid=False))
+    ticks = [-1, -0.3, -0.1, -0.03, 0, 0.03, 0.1, 0.3, 1]
+    bars = (
+        alt.Chart(rows)
+        .mark_bar()
+        .encode(
+            x=alt.X(
+                "share:Q",
+                title="share of the loss's gradient",
+                scale=alt.Scale(type="symlog", constant=0.02, domain=[-1, 1], nice=False),
+                axis=alt.Axis(values=ticks, labelExpr="format(abs(datum.value), '.0%')", gridColor=GRID),
+            ),
+            y=y,
+            yOffset=alt.YOffset("loss:N", sort=[choice.title for choice in shown]),
+            color=_loss_colour(choices, rows, columns=4, symbol="square"),
+            tooltip=[
+                alt.Tooltip("loss:N"),
+                alt.Tooltip("label:N"),
+                alt.Tooltip("logit:Q", format=".2f"),
+                alt.Tooltip("weight:Q", format=".4g"),
+                alt.Tooltip("value:Q", title="loss", format=".4g"),
+                alt.Tooltip("push:Q", title="push on the logit", format=".4g"),
+                alt.Tooltip("share:Q", format=".2%"),
+            ],
+        )
+    )
+    zero = alt.Chart(pd.DataFrame({"share": [0.0]})).mark_rule(color="gray").encode(x="share:Q")
+    return alt.LayerChart(layer=[bars, zero], height=max(200, len(names) * (12 + 8 * len(shown)) + 60))
 
 
-def sentences(name: str) -> Mapping[str, str]:
-    """Title, formula and reading of a loss."""
-    return {"title": LOSSES[name].title, "formula": formula(name), "reading": READINGS[name]}
+def document_table(
+    frame: pd.DataFrame, labels: Sequence[str], columns: Sequence[int], *, quantity: str
+) -> pd.DataFrame:
+    """One quantity for every label under every loss: columns label, there, logit, and one for each loss.
+
+    Args:
+        frame: of `core.gradients.document_frame`, losses one after the other.
+        labels: all names.
+        columns: the rows' labels.
+        quantity: weight, value or push.
+    """
+    wide = frame.pivot(index="column", columns="loss", values=quantity)
+    order = list(dict.fromkeys(frame["loss"]))
+    first = frame.drop_duplicates("column").set_index("column")
+    about = pd.DataFrame(
+        {
+            "label": [labels[column] for column in columns],
+            "there": first.loc[columns, "positive"].to_numpy(),
+            "logit": first.loc[columns, "logit"].to_numpy(),
+        }
+    )
+    return pd.concat([about, wide.loc[columns, order].reset_index(drop=True)], axis=1)
+
+
+def document_mass(frame: pd.DataFrame, groups: Mapping[str, slice]) -> pd.DataFrame:
+    """A document's absolute gradient by loss, side and frequency group, for `gradient_shares`.
+
+    Args:
+        frame: of `core.gradients.document_frame`, losses one after the other.
+        groups: of `core.gradients.group_slices`.
+    """
+    ends = [part.stop for part in groups.values()]
+    group = np.array(FREQUENCY_GROUPS)[np.searchsorted(ends, frame["column"], side="right").clip(max=2)]
+    side = np.where(frame["positive"], "positive", "negative")
+    rows = frame.assign(group=group, side=side, mass=frame["push"].abs())
+    return rows.groupby(["loss", "side", "group"], sort=False, as_index=False)["mass"].sum()
