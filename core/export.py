@@ -43,6 +43,6 @@ def to_svg(chart: alt.TopLevelMixin, *, width: int = 720) -> bytes:
     """
     import vl_convert
 
-    spec = chart.properties(width=width).to_dict()  # type: ignore[attr-defined]
+    spec = chart.properties(width=width).to_dict()
     spec["background"] = "white"
     return vl_convert.vegalite_to_svg(spec).encode("utf-8")

@@ -64,9 +64,10 @@ def similar_names(names: Sequence[str]) -> list[tuple[int, int, str]]:
     first = {}
     for place, name in enumerate(names):
         first.setdefault(_without_blanks(name), place)
-    for one, other in _one_letter_apart(list(first)):
-        found.setdefault(tuple(sorted((first[one], first[other]))), TYPO)  # type: ignore[arg-type]
-    return [(one, other, why) for (one, other), why in found.items()]
+    for word, typo in _one_letter_apart(list(first)):
+        ends = first[word], first[typo]
+        found.setdefault((min(ends), max(ends)), TYPO)
+    return [(*ends, why) for ends, why in found.items()]
 
 
 def _one_letter_apart(words: list[str]) -> Iterator[tuple[str, str]]:
@@ -103,9 +104,9 @@ def find_lookalikes(names: Sequence[str], pairs: Cooccurrence, *, floor: int = 5
         Column why beside those of `core.cooccurrence.block`; each pair once, j the rarer one.
     """
     alike = similar_names(names)
-    ends = np.array([pair[:2] for pair in alike], np.int64).reshape(-1, 2)
-    rarer = pairs.counts[ends[:, 0]] < pairs.counts[ends[:, 1]]
-    named = measure_pairs(pairs, np.where(rarer, *ends.T), np.where(rarer, *ends.T[::-1]))
+    first, second = np.array([ends for *ends, _ in alike], np.int64).reshape(-1, 2).T
+    rarer = pairs.counts[first] < pairs.counts[second]
+    named = measure_pairs(pairs, np.where(rarer, first, second), np.where(rarer, second, first))
     named.insert(0, "why", [why for *_, why in alike])
     close = strongest(pairs, by="jaccard", floor=floor, limit=limit)
     close = close[close["jaccard"] >= SAME_DOCUMENTS]

@@ -38,8 +38,6 @@ MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
         "documents_per_label": ("Documents per label", "Assignments divided by labels.", "%.2f"),
         "single_label": ("With one label", "Documents that carry exactly one label.", "localized"),
         "multi_label": ("With several labels", "Documents that carry two labels or more.", "localized"),
-        "assignments": ("Assignments", "Pairs of a document and one of its labels.", "localized"),
-        "density": ("Density", "Labels per document divided by the number of labels.", "%.5f"),
     },
     "Imbalance": {
         "labels_with_documents": ("Labels that occur", "Labels with a document in this part.", "localized"),
@@ -66,11 +64,15 @@ MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
         "head_share": ("Head's share", "Share of the assignments that go to labels of the head.", "percent"),
     },
     "Labels of a document": {
+        "assignments": ("Assignments", "Pairs of a document and one of its labels.", "localized"),
+        "density": ("Density", "Labels per document divided by the number of labels.", "%.5f"),
         "without_label": ("None", "Documents without a label.", "localized"),
         "two_labels": ("Two", "Documents with exactly two labels.", "localized"),
         "three_labels": ("Three", "Documents with exactly three labels.", "localized"),
         "four_labels_or_more": ("Four or more", "Documents with four labels or more.", "localized"),
-        "most_labels": ("At most", "The largest number of labels of one document.", "localized"),
+        "most_labels": ("Most", "The largest number of labels of one document.", "localized"),
+    },
+    "Label sets": {
         "labelsets": ("Label sets", "Different combinations of labels.", "localized"),
         "single_labelsets": ("Seen once", "Combinations of labels that one document alone carries.", "localized"),
         "pmax": ("PMax", "Share of the documents that carry the commonest combination.", "percent"),
@@ -222,7 +224,7 @@ def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
                 title=None,
                 stack="zero",
                 scale=alt.Scale(domain=[0, 1]),
-                axis=alt.Axis(format="%", gridColor=GRID, tickCount=5),
+                axis=alt.Axis(format="%", gridColor=GRID, tickCount=3),
             ),
             y=y,
             color=group_colour(),
@@ -257,7 +259,10 @@ def labels_per_document(frame: pd.DataFrame) -> alt.LayerChart:
             axis=alt.Axis(labelAngle=0, labelOverlap=True),
         ),
         y=alt.Y(
-            "documents:Q", title="documents", axis=alt.Axis(format="~s", gridColor=GRID, tickCount=5, tickMinStep=1)
+            "documents:Q",
+            title="documents",
+            scale=alt.Scale(domain=[0, 1.08 * max(1, rows["documents"].max() if len(rows) else 1)]),
+            axis=alt.Axis(format="~s", gridColor=GRID, tickCount=5, tickMinStep=1),
         ),
         tooltip=[
             alt.Tooltip("words:O", title="labels"),
@@ -387,18 +392,24 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str], *, colour: str = "p"
     few, many = len(order) <= 24, len(order) > 60
     shown = [words[column] for column in order]
     band = alt.Scale(domain=shown, paddingInner=0.06 if len(order) <= 60 else 0)
-    look: dict[str, Any] = {"labelOverlap": many, "ticks": False, "domain": False, "grid": False, "labelLimit": 0}
+    look: dict[str, Any] = {"ticks": False, "domain": False, "grid": False, "labelLimit": 0, "labelFlush": False}
     look["labelFontSize"] = 12 if few else 9
     fills: dict[str, Any] = {"color": alt.value(GROUP_COLOURS["head"])}
     legend: dict[str, Any] = {"orient": "top", "symbolType": "square", "direction": "horizontal"}
     if colour == "lift":
         rows["strength"] = np.log2(rows["lift"]).abs()
-        rows["than"] = np.where(rows["lift"] >= 1, "more often than by chance", "less often")
-        than = ["more often than by chance", "less often"]
+        than = ["more often", "less often"]
+        rows["than"] = np.where(rows["lift"] >= 1, *than)
         scale = alt.Scale(domain=than, range=[GROUP_COLOURS["head"], GROUP_COLOURS["tail"]])
-        fills["color"] = alt.Color("than:N", title=None, scale=scale, legend=alt.Legend(labelLimit=0, **legend))
+        fills["color"] = alt.Color(
+            "than:N", title="than by chance", scale=scale, legend=alt.Legend(labelLimit=0, **legend)
+        )
         times = alt.Legend(
-            title="times", values=[0, 1, 3, 6], labelExpr="format(pow(2, datum.value), '.0f') + '×'", **legend
+            title="how many times",
+            values=[1, 3, 6],
+            symbolFillColor="gray",
+            labelExpr="format(pow(2, datum.value), '.0f') + '×'",
+            **legend,
         )
         strength = alt.Scale(domain=[0, 6], range=[0.08, 1], clamp=True)
         fills["opacity"] = alt.Opacity("strength:Q", scale=strength, legend=times)
@@ -415,9 +426,11 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str], *, colour: str = "p"
                 title="label i",
                 sort=shown,
                 scale=band,
-                axis=alt.Axis(orient="top", labelAngle=-60 if few else -90, **look),
+                axis=alt.Axis(orient="top", labelAngle=-60 if few else -90, labelOverlap=many, **look),
             ),
-            y=alt.Y("given:N", title="given label j", sort=shown, scale=band, axis=alt.Axis(**look)),
+            y=alt.Y(
+                "given:N", title="given label j", sort=shown, scale=band, axis=alt.Axis(labelOverlap=False, **look)
+            ),
             stroke=alt.condition(cell, alt.value(GROUP_COLOURS["tail"]), alt.value("#00000000")),
             tooltip=[
                 alt.Tooltip("given:N", title="given j"),
@@ -430,7 +443,7 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str], *, colour: str = "p"
             **fills,
         )
         .add_params(cell)
-        .properties(height=max(220, (22 if few else 12) * len(order) + 150))
+        .properties(height=max(220, (22 if few else 12) * len(order) + 210))
         .configure_view(fill="#8888880f", stroke=None)
     )
 

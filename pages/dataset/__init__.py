@@ -11,12 +11,14 @@ from core import cooccurrence, documents, export, labels
 from core.cooccurrence import Cooccurrence
 from core.data import Corpus
 from core.labels import Borders
-from pages import LABELS_OFFERED
+from pages import LABELS_OFFERED, plain
 
 PAGE = 50
 """Documents shown at once."""
 SAVED = 20_000
 """Documents in one downloaded list."""
+LONGEST = 50_000
+"""Letters of a document that are shown."""
 BY_CONTENT: dict[Any, Any] = {Corpus: lambda corpus: corpus.fingerprint}
 
 
@@ -117,21 +119,19 @@ def columns(table: Mapping[str, tuple[str, str, str]]) -> dict[str, Any]:
     }
 
 
-def read_documents(corpus: Corpus, rows: Any, *, key: str, narrow: bool = False) -> None:
-    """Draws documents 50 at a time, and the text of a chosen one.
+def read_documents(corpus: Corpus, rows: Any, sentence: str, *, key: str) -> None:
+    """Draws a list of documents, 50 at a time, and the text of a chosen one.
 
     Args:
         corpus: whose documents.
         rows: their row numbers.
+        sentence: how many were found.
         key: of the table; another key forgets which row was chosen.
-        narrow: there is little room: titles alone.
     """
     pages = max(1, -(-len(rows) // PAGE))
-    if st.session_state.get("page", 1) > pages:
-        st.session_state["page"] = pages
-    number = 1
-    if pages > 1:
-        number = int(st.number_input(f"Page, of {pages:,}", 1, pages, key="page", bind="query-params", width=180))
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.caption(plain(sentence), width="content")
+        number = pick_number(f"Page, of {pages:,}", pages)
     shown = rows[(number - 1) * PAGE : number * PAGE]
     column = st.column_config
     chosen = st.dataframe(
@@ -141,11 +141,10 @@ def read_documents(corpus: Corpus, rows: Any, *, key: str, narrow: bool = False)
         height=min(38 + 35 * len(shown), 353),
         on_select="rerun",
         selection_mode="single-row",
-        column_order=["title", "labels"] if narrow else ["id", "title", "labels"],
         column_config={
             "id": column.TextColumn("Id", width="small"),
-            "title": column.TextColumn("Title", width="medium" if narrow else "large"),
-            "labels": column.ListColumn("Labels", width="medium" if narrow else "large"),
+            "title": column.TextColumn("Title", width="large"),
+            "labels": column.ListColumn("Labels", width="large"),
         },
         alt="Documents that were found",
     )
@@ -155,13 +154,42 @@ def read_documents(corpus: Corpus, rows: Any, *, key: str, narrow: bool = False)
         st.caption("Tick a row to read the document.")
 
 
+def leaf_documents(corpus: Corpus, rows: Any, sentence: str) -> None:
+    """Draws documents one at a time, the first at once.
+
+    Args:
+        corpus: whose documents.
+        rows: their row numbers, at least one.
+        sentence: how many were found.
+    """
+    st.caption(plain(sentence))
+    number = pick_number(f"Document, of {len(rows):,}", len(rows))
+    read_document(corpus, int(rows[number - 1]))
+
+
+def pick_number(title: str, last: int) -> int:
+    """Draws the choice of a page or document, kept in the address; nothing where there is one alone."""
+    if st.session_state.get("page", 1) > last:
+        st.session_state["page"] = last
+    if last == 1:
+        return 1
+    return int(st.number_input(title, 1, last, key="page", bind="query-params", width=160))
+
+
 def read_document(corpus: Corpus, row: int) -> None:
-    """Draws one document as it is: id, labels, title, body."""
+    """Draws one document as it is: id and labels, title, body."""
     with st.container(border=True, height=420):
         carried = documents.document_table(corpus, [row])["labels"][0]
         st.text(f"{corpus.ids[row]} · {', '.join(carried) or 'no label'}")
         st.text(corpus.titles[row])
-        st.text(corpus.bodies[row] or "(The document has no body.)")
+        st.text(shown_text(corpus.bodies[row]))
+
+
+def shown_text(body: str) -> str:
+    """A body as it is shown: whole, or its beginning where it is very long."""
+    if len(body) > LONGEST:
+        return f"{body[:LONGEST]}\n\n(The first {LONGEST:,} of {len(body):,} letters.)"
+    return body or "(The document has no body.)"
 
 
 def borders_of(corpus: Corpus) -> Borders:

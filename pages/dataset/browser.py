@@ -6,7 +6,7 @@ import streamlit as st
 
 from core import documents
 from core.data import Corpus
-from pages import LABELS_OFFERED, plain
+from pages import LABELS_OFFERED
 from pages.dataset import SAVED, columns_of, documents_found, first_page, offer, pick_labels, pick_part, read_documents
 
 
@@ -48,11 +48,11 @@ def show(corpus: Corpus) -> None:
             wanted[key] = columns_of(corpus, pick_labels(title, key, corpus.labels, search=search, help=about))
     rows = documents_found(corpus, part, **wanted, least=least, most=most, text=text)
     total = len(documents.rows_of(corpus, part))
-    st.caption(plain(f"{len(rows):,} of {total:,} documents."))
     if not len(rows):
-        st.info("No document passes all of these filters: take one away.")
+        st.info(f"None of {total:,} documents passes all of these filters: take one away.")
         return
-    read_documents(corpus, rows, key=f"read-{corpus.fingerprint[:8]}-{part}-{wanted}-{least}-{most}-{text}")
+    key = f"read-{corpus.fingerprint[:8]}-{part}-{wanted}-{least}-{most}-{text}"
+    read_documents(corpus, rows, f"{len(rows):,} of {total:,} documents.", key=key)
     offer(f"{corpus.name}-{part}-documents", table=lambda: documents.document_table(corpus, rows[:SAVED]))
     if len(rows) > SAVED:
         st.caption(f"The file holds the first {SAVED:,}.")

@@ -13,8 +13,8 @@ from pages import plain
 from pages.dataset import BY_CONTENT, offer
 
 SHOWS = {
-    "differences": "Labels whose share differs most, in standard errors",
-    "absent": "Labels without a document in a part",
+    "Differences": "Labels whose share differs most, in standard errors",
+    "Absent": "Labels without a document in a part",
 }
 
 
@@ -51,17 +51,17 @@ def show(corpus: Corpus) -> None:
         )
         offer(f"{corpus.name}-drift-{one}-{other}", table=table, chart=chart)
     with right:
+        st.subheader("Label by label")
         which = st.segmented_control(
             "Show",
             list(SHOWS),
-            default="differences",
+            default="Differences",
             required=True,
             key="drift",
             bind="query-params",
-            format_func=str.capitalize,
         )
         st.caption(SHOWS[which])
-        listed = figures.most_drifted(table) if which == "differences" else figures.absent(table)
+        listed = figures.most_drifted(table) if which == "Differences" else figures.absent(table)
         if not len(listed):
             st.info(plain(f"Every label has a document in {one} and in {other}."))
             return
@@ -72,9 +72,9 @@ def show(corpus: Corpus) -> None:
             height=388,
             lazy=len(listed) > 1000,
             placeholder="–",
-            column_order=["label", "count", "other_count", *(["ratio", "z"] if which == "differences" else [])],
+            column_order=["label", "count", "other_count", *(["ratio", "z"] if which == "Differences" else [])],
             column_config={
-                "label": column.TextColumn("Label", width="medium"),
+                "label": column.TextColumn("Label"),
                 "count": column.NumberColumn(one.capitalize(), format="localized", help=f"Documents in {one}."),
                 "other_count": column.NumberColumn(
                     other.capitalize(), format="localized", help=f"Documents in {other}."

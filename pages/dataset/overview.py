@@ -22,7 +22,8 @@ SENTENCES = {
     "read what it means.",
     "Imbalance": "How unevenly the documents are spread over the labels. Labels without a document are counted in Gini "
     "and among the rare ones alone.",
-    "Labels of a document": "How many labels a document carries, and how often the same combination comes again.",
+    "Labels of a document": "How many labels a document carries: none, two, three and so on.",
+    "Label sets": "How often the same combination of labels comes again.",
 }
 
 
@@ -51,20 +52,17 @@ def show(corpus: Corpus) -> None:
 def figures_of(corpus: Corpus, stats: dict[str, Any]) -> None:
     """The size of the data set in one row."""
     train = stats["parts"]["train"]
-    with st.container(horizontal=True, gap="large"):
-        for part, about in PARTS.items():
-            if part in corpus.parts:
-                st.metric(f"{part.capitalize()} documents", f"{len(corpus.parts[part]):,}", help=about, width="content")
-        st.metric("Labels", f"{len(corpus.labels):,}", help="Labels that a document can carry.", width="content")
-        st.metric(
-            "Labels per document",
-            f"{train['cardinality'] or 0:.4f}",
-            help="Label cardinality: the mean number of labels of a train document.",
-            width="content",
-        )
-        st.metric(
-            "Imbalance",
-            f"{train['max_ir'] or 0:,.0f}:1",
-            help="Train documents of the most frequent label for one of the rarest label that has any.",
-            width="content",
-        )
+    row = st.columns([4, 4, 4, 4, 6, 5])
+    for place, (part, about) in zip(row, PARTS.items(), strict=False):
+        place.metric(part.capitalize(), f"{len(corpus.parts.get(part, ())):,}", help=about)
+    row[3].metric("Labels", f"{len(corpus.labels):,}", help="Labels that a document can carry.")
+    row[4].metric(
+        "Labels per document",
+        f"{train['cardinality'] or 0:.4f}",
+        help="Label cardinality: the mean number of labels of a train document.",
+    )
+    row[5].metric(
+        "Imbalance",
+        f"{train['max_ir'] or 0:,.0f}:1",
+        help="Train documents of the most frequent label for one of the rarest label that has any.",
+    )

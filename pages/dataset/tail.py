@@ -119,7 +119,7 @@ def every_label(corpus: Corpus, table: Any) -> None:
         lazy=len(found) > 1000,
         placeholder="–",
         column_config={
-            "label": column.TextColumn("Label", width="medium"),
+            "label": column.TextColumn("Label"),
             "rank": column.NumberColumn("Rank", format="localized", help="1 is the most frequent in the train part."),
             "group": column.TextColumn("Group", help="By the borders above."),
             **{

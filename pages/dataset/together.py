@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -17,22 +17,24 @@ from pages.dataset import (
     columns_of,
     documents_found,
     first_page,
+    leaf_documents,
     offer,
     pairs_of,
     pick_labels,
     pick_part,
-    read_documents,
 )
 
-VIEWS = ("heatmap", "strongest pairs", "whole matrix")
-LABELS_OF = {"frequent": "most frequent", "chosen": "chosen", "around": "around one label"}
+LABELS_OF = ("most frequent", "chosen", "around one label")
 MOST, WIDE = 100, 40
 """Labels in a heatmap at most; and those from which on it has the page's whole width."""
-COLOURS = {"p": "p(i given j)", "lift": "lift"}
-ORDERS = {"frequency": "by frequency", "clusters": "in clusters"}
-RANKINGS = {"lift": "lift", "jaccard": "Jaccard index", "p": "p(i given j)", "both": "documents with both"}
-MEANS = {"density": "pairs that occur", "p": "p(i given j)"}
+COLOURS = {"p(i given j)": "p", "lift": "lift"}
+ORDERS = ("by frequency", "in clusters")
+RANKINGS = {"lift": "lift", "Jaccard index": "jaccard", "p(i given j)": "p", "shared documents": "both"}
+MEANS = {"pairs that occur": "density", "p(i given j)": "p"}
 BINS = 60
+NEAR = ("other", "p", "p_back", "lift", "both", "other_documents")
+TIED = ("label", "other", "p", "p_back", "lift", "jaccard", "both")
+"""Columns of a list of neighbours and of a list of pairs."""
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=BY_CONTENT)
@@ -68,36 +70,27 @@ def show(corpus: Corpus) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
         part = pick_part(corpus)
         view = st.segmented_control(
-            "Show", VIEWS, default=VIEWS[0], required=True, key="show", bind="query-params", format_func=str.capitalize
+            "Show", list(VIEWS), default="Heatmap", required=True, key="show", bind="query-params"
         )
-    {"heatmap": heatmap, "strongest pairs": pair_list, "whole matrix": matrix}[view](corpus, part)
+    VIEWS[view](corpus, part)
 
 
-def choose(key: str, default: str, options: dict[str, str], title: str, about: str = "") -> str:
-    """Draws a small choice between ways to look, kept in the address."""
-    return st.selectbox(
-        title,
-        list(options),
-        list(options).index(default),
-        key=key,
-        bind="query-params",
-        format_func=options.__getitem__,
-        help=about or None,
-        width=190,
-    )
+def choose(key: str, options: Iterable[str], title: str, about: str | None = None) -> str:
+    """Draws a small choice between ways to look, kept in the address; the first is the default."""
+    return st.selectbox(title, list(options), key=key, bind="query-params", help=about, width=160)
 
 
 def pick_floor(key: str, default: int) -> int:
     """Draws the number of documents below which a pair is left out."""
     return int(
         st.number_input(
-            "Documents with both, at least",
+            "Shared, at least",
             1,
             value=default,
             key=key,
             bind="query-params",
-            width=190,
-            help="Pairs that share fewer documents are left out: what they say rests on too little.",
+            width=160,
+            help="Documents with both labels. Pairs with fewer are left out: what they say rests on too little.",
         )
     )
 
@@ -105,18 +98,18 @@ def pick_floor(key: str, default: int) -> int:
 def heatmap(corpus: Corpus, part: str) -> None:
     """p(i given j) of some labels; a click chooses the pair whose documents stand beside it."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        which = choose("which", "frequent", LABELS_OF, "Labels")
-        order = choose("order", "frequency", ORDERS, "Order", "In clusters: labels that share documents side by side.")
-        colour = choose("colour", "p", COLOURS, "Colour", "Lift: p(i given j) divided by p(i).")
+        which = choose("which", LABELS_OF, "Labels")
+        order = choose("order", ORDERS, "Order", "In clusters: labels that share documents side by side.")
+        colour = COLOURS[choose("colour", COLOURS, "Colour", "Lift: p(i given j) divided by p(i).")]
         floor = pick_floor("floor", 1)
         most = min(MOST, len(corpus.labels))
         top = most
         if which != "chosen" and most > 2:
-            top = st.slider("How many labels", 2, most, min(20, most), key="top", bind="query-params", width=240)
+            top = st.slider("How many labels", 2, most, min(20, most), key="top", bind="query-params", width=160)
     near = None
     if which == "chosen":
         chosen = pick_some(corpus)
-    elif which == "around":
+    elif which == "around one label":
         centre = pick_label("Label", "centre", corpus.labels, corpus.labels[0])
         if centre is None:
             return
@@ -132,9 +125,9 @@ def heatmap(corpus: Corpus, part: str) -> None:
             else "No other label shares so many documents with this one. Lower the least number of documents with both."
         )
         return
-    if order == "clusters":
+    if order == "in clusters":
         chosen = list(clustered(corpus, part, tuple(chosen)))
-    elif which != "around":
+    elif near is None:
         chosen = sorted(chosen)
     wide = len(chosen) > WIDE
     left, right = (st.container(), st.container()) if wide else st.columns([3, 2], gap="large")
@@ -154,7 +147,9 @@ def heatmap(corpus: Corpus, part: str) -> None:
         offer(f"{corpus.name}-{part}-together", table=lambda: figures.pair_table(table, corpus.labels), chart=chart)
         if near is not None:
             st.subheader("Neighbours")
-            list_pairs(corpus, figures.pair_table(near, corpus.labels), f"near-{part}-{chosen[0]}-{colour}-{floor}")
+            list_pairs(
+                corpus, figures.pair_table(near, corpus.labels), f"near-{part}-{chosen[0]}-{colour}-{floor}", NEAR
+            )
     with right:
         pair(corpus, part)
 
@@ -182,7 +177,7 @@ def choose_pair(label: str, beside: str) -> None:
     first_page()
 
 
-def list_pairs(corpus: Corpus, table: Any, key: str) -> None:
+def list_pairs(corpus: Corpus, table: Any, key: str, shown: Sequence[str] = TIED) -> None:
     """Draws pairs of labels; a tick chooses the pair whose documents are shown."""
 
     def chosen() -> None:
@@ -197,7 +192,7 @@ def list_pairs(corpus: Corpus, table: Any, key: str) -> None:
         height=min(38 + 35 * len(table), 458),
         on_select=chosen,
         selection_mode="single-row",
-        column_order=list(figures.PAIRS),
+        column_order=shown,
         column_config=columns(figures.PAIRS),
         placeholder="–",
         alt="Pairs of labels",
@@ -211,7 +206,7 @@ def pair_list(corpus: Corpus, part: str) -> None:
         text = st.text_input(
             "Search", type="search", live=True, key="with", bind="query-params", placeholder="part of a name"
         )
-        by = choose("by", "lift", RANKINGS, "Strongest by")
+        by = RANKINGS[choose("by", RANKINGS, "Strongest by")]
         floor = pick_floor("least_both", 5)
     table, number = strongest(corpus, part, by=by, floor=floor, text=text)
     left, right = st.columns([3, 2], gap="large")
@@ -229,8 +224,8 @@ def pair_list(corpus: Corpus, part: str) -> None:
 def matrix(corpus: Corpus, part: str) -> None:
     """All labels against all labels, binned by rank."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        colour = choose("mean", "density", MEANS, "Colour")
-        by = choose("by", "lift", RANKINGS, "Strongest by")
+        colour = MEANS[choose("mean", MEANS, "Colour")]
+        by = RANKINGS[choose("by", RANKINGS, "Strongest by")]
         floor = pick_floor("least_both", 5)
     table = density(corpus, part)
     left, right = st.columns([3, 2], gap="large")
@@ -293,6 +288,24 @@ def pair(corpus: Corpus, part: str) -> None:
             st.metric("Lift", f"{facts['lift']:,.1f}", help="How many times as often as by chance.", width="content")
     carry = "document carries" if len(rows) == 1 else "documents carry"
     where = "" if part == "all" else f"{part} "
-    st.caption(plain(f"{len(rows):,} {where}{carry} {label} and {beside}."))
-    if len(rows):
-        read_documents(corpus, rows, key=f"pair-{corpus.fingerprint[:8]}-{part}-{j}-{i}", narrow=True)
+    sentence = f"{len(rows):,} {where}{carry} {label} and {beside}."
+    if not len(rows):
+        st.info(plain(sentence))
+    else:
+        leaf_documents(corpus, rows, sentence)
+        if st.button("List them", on_click=list_documents, args=(label, beside), type="tertiary"):
+            st.rerun()
+
+
+def list_documents(label: str, beside: str) -> None:
+    """Opens the section on documents with two labels asked for."""
+    st.session_state["view"] = "Documents"
+    st.session_state["all_of"] = [label, beside]
+    first_page()
+
+
+VIEWS: dict[str, Callable[[Corpus, str], None]] = {
+    "Heatmap": heatmap,
+    "Strongest pairs": pair_list,
+    "Whole matrix": matrix,
+}
