@@ -525,8 +525,7 @@ def drift(frame: pd.DataFrame, one: str, other: str) -> alt.LayerChart:
     domain = [low / 1.5, 1.0]
     scale = alt.Scale(type="log", domain=domain, nice=False)
     powers = [10.0**power for power in range(math.floor(math.log10(domain[0])), 1)]
-    # The last digit that a share of this size needs.
-    axis = alt.Axis(values=powers, format="~%" if low >= 1e-4 else "~g", gridColor=GRID)
+    axis = alt.Axis(values=powers, format="~%", gridColor=GRID)
     x = alt.X("share:Q", title=f"share of {one} documents", scale=scale, axis=axis)
     y = alt.Y("other_share:Q", title=f"share of {other} documents", scale=scale, axis=axis)
     line = alt.Chart(pd.DataFrame({"share": domain, "other_share": domain}))

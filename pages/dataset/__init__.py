@@ -114,7 +114,9 @@ def columns(table: Mapping[str, tuple[str, str, str]]) -> dict[str, Any]:
     """Headings, explanations and number formats of a table's columns."""
     config = st.column_config
     return {
-        key: config.NumberColumn(title, help=meaning, format=form) if form else config.TextColumn(title, help=meaning)
+        key: config.NumberColumn(title, help=meaning, format=form, step=1 if form == "localized" else None)
+        if form
+        else config.TextColumn(title, help=meaning)
         for key, (title, meaning, form) in table.items()
     }
 

@@ -120,14 +120,19 @@ def every_label(corpus: Corpus, table: Any) -> None:
         placeholder="–",
         column_config={
             "label": column.TextColumn("Label"),
-            "rank": column.NumberColumn("Rank", format="localized", help="1 is the most frequent in the train part."),
-            "group": column.TextColumn("Group", help="By the borders above."),
+            "rank": column.NumberColumn(
+                "Rank", width="small", format="localized", help="1 is the most frequent in the train part."
+            ),
+            "group": column.TextColumn("Group", width="small", help="By the borders above."),
             **{
-                part: column.NumberColumn(part.capitalize(), format="localized", help=f"Documents of the {part} part.")
+                part: column.NumberColumn(
+                    part.capitalize(), width="small", format="localized", help=f"Documents of the {part} part."
+                )
                 for part in corpus.parts
             },
             "imbalance": column.NumberColumn(
                 "IRLbl",
+                width="small",
                 format="%.1f",
                 help="Train documents of the most frequent label for one of this label; none without a document.",
             ),

@@ -30,7 +30,7 @@ MOST, WIDE = 100, 40
 COLOURS = {"p(i given j)": "p", "lift": "lift"}
 ORDERS = ("by frequency", "in clusters")
 RANKINGS = {"lift": "lift", "Jaccard index": "jaccard", "p(i given j)": "p", "shared documents": "both"}
-MEANS = {"pairs that occur": "density", "p(i given j)": "p"}
+MEANS = {"p(i given j)": "p", "pairs that occur": "density"}
 BINS = 60
 NEAR = ("other", "p", "p_back", "lift", "both", "other_documents")
 TIED = ("label", "other", "p", "p_back", "lift", "jaccard", "both")
@@ -110,7 +110,8 @@ def heatmap(corpus: Corpus, part: str) -> None:
     if which == "chosen":
         chosen = pick_some(corpus)
     elif which == "around one label":
-        centre = pick_label("Label", "centre", corpus.labels, corpus.labels[0])
+        with st.container(width=340):
+            centre = pick_label("Label", "centre", corpus.labels, corpus.labels[0])
         if centre is None:
             return
         column = corpus.labels.index(centre)
