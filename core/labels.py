@@ -1,4 +1,4 @@
-"""What a label distribution looks like: frequency groups, imbalance, label sets, co-occurrence."""
+"""What a label distribution looks like: frequency groups, imbalance, label sets, drift between parts."""
 
 from __future__ import annotations
 
@@ -100,27 +100,6 @@ def group_shares(counts: np.ndarray, borders: Borders) -> pd.DataFrame:
     )
 
 
-def cooccurrence(targets: sp.csr_array, columns: Sequence[int]) -> pd.DataFrame:
-    """p(i given j) = documents with i and j / documents with j, for every ordered pair of the chosen label columns.
-
-    Returns:
-        Columns given (j), label (i), p (NaN where no document has j), both, documents (those with j); j by j.
-    """
-    chosen = np.asarray(columns, dtype=np.int64)
-    part = indicator(targets)[:, chosen].astype(np.int64)
-    both = (part.T @ part).toarray()
-    documents = np.repeat(both.diagonal(), len(chosen))
-    return pd.DataFrame(
-        {
-            "given": np.repeat(chosen, len(chosen)),
-            "label": np.tile(chosen, len(chosen)),
-            "p": both.ravel() / np.where(documents, documents, np.nan),
-            "both": both.ravel(),
-            "documents": documents,
-        }
-    )
-
-
 def imbalance_ratios(counts: np.ndarray) -> np.ndarray:
     """IRLbl(l) = max_k n_k / n_l, (L,); NaN for a label without documents, which has none.
 
@@ -147,6 +126,51 @@ def gini(counts: np.ndarray) -> float | None:
     rising = np.sort(np.asarray(counts, dtype=np.float64))
     n, total = len(rising), rising.sum()
     return float((2 * np.arange(1, n + 1) - n - 1) @ rising / (n * total)) if total else None
+
+
+def lorenz(counts: np.ndarray) -> pd.DataFrame:
+    """Share of all assignments that the rarest labels own: the Lorenz curve, whose bend `gini` measures.
+
+    Returns:
+        Columns share_of_labels and share_of_assignments, both from 0 to 1, a row for 0 labels and one more for each
+        label, the rarest first; one row where no label has a document.
+    """
+    owned = np.concatenate([[0], np.cumsum(np.sort(np.asarray(counts, np.int64)))])
+    owned = owned if owned[-1] else owned[:1]
+    share = np.linspace(0, 1, len(owned))
+    return pd.DataFrame({"share_of_labels": share, "share_of_assignments": owned / max(owned[-1], 1)})
+
+
+def drift(labels: Sequence[str], one: np.ndarray, other: np.ndarray, *, documents: tuple[int, int]) -> pd.DataFrame:
+    """How much more or less frequent each label is in a second part than in a first.
+
+    Args:
+        labels: names, (L,).
+        one: documents of each label in the first part, (L,).
+        other: documents of each label in the second part, (L,).
+        documents: of the first and of the second part.
+
+    Returns:
+        Columns label, count, other_count, share, other_share (of the part's documents), ratio (of the shares; NaN for a
+        label in neither, infinite for one in the second alone), z (of the two-proportion test: beyond 3 or so the
+        difference is more than chance); labels in column order. Shares of a part without documents are NaN.
+    """
+    shares = [np.asarray(counts) / (total or np.nan) for counts, total in zip((one, other), documents, strict=True)]
+    pooled = (np.asarray(one) + other) / (sum(documents) or np.nan)
+    spread = np.sqrt(pooled * (1 - pooled) * sum(1 / total if total else np.nan for total in documents))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = shares[1] / shares[0]
+    return pd.DataFrame(
+        {
+            "label": list(labels),
+            "count": one,
+            "other_count": other,
+            "share": shares[0],
+            "other_share": shares[1],
+            "ratio": ratio,
+            "z": (shares[1] - shares[0]) / np.where(spread > 0, spread, np.nan),
+        }
+    )
 
 
 def labelset_counts(targets: sp.csr_array) -> np.ndarray:
@@ -180,12 +204,17 @@ def part_measures(targets: sp.csr_array, *, rare: int = 8) -> dict[str, Any]:
     unique = int(np.sum(sets == 1))
     return {
         "documents": documents,
+        "documents_per_label": assignments / labels if labels else None,
         "cardinality": assignments / documents if documents else None,
         "density": assignments / documents / labels if documents and labels else None,
         "assignments": assignments,
         "without_label": int(np.sum(sizes == 0)),
         "single_label": int(np.sum(sizes == 1)),
         "multi_label": int(np.sum(sizes > 1)),
+        "two_labels": int(np.sum(sizes == 2)),
+        "three_labels": int(np.sum(sizes == 3)),
+        "four_labels_or_more": int(np.sum(sizes > 3)),
+        "most_labels": int(sizes.max(initial=0)),
         "labels_with_documents": len(present),
         "max_count": int(present.max()) if assignments else None,
         "min_count": int(present.min()) if assignments else None,
@@ -234,18 +263,20 @@ class Labelled(Protocol):
 
 
 def corpus_stats(corpus: Labelled, borders: Borders) -> dict[str, Any]:
-    """What `stats --json` prints: name, fingerprint, labels, split, bins, borders, and `part_measures` of each part.
+    """What `stats --json` prints: name, fingerprint, labels, split, bins, borders, `part_measures` of parts and of all.
 
-    A part's `head_share` is the share of its assignments that are to labels of the training part's head.
+    A part's `head_share` is the share of its assignments that are to labels of the training part's head. `all` is of
+    the documents of all parts together.
     """
     counts = corpus.counts
     head = group_of(counts, borders) == "head"
-    parts = {}
-    for part in corpus.parts:
-        targets = corpus.targets_of(part)
+
+    def measure(targets: sp.csr_array) -> dict[str, Any]:
         measures = part_measures(targets, rare=borders.tail)
         owned = int(count_documents(targets)[head].sum())
-        parts[part] = measures | {"head_share": owned / measures["assignments"] if measures["assignments"] else None}
+        return measures | {"head_share": owned / measures["assignments"] if measures["assignments"] else None}
+
+    parts = {part: corpus.targets_of(part) for part in corpus.parts}
     return {
         "name": corpus.name,
         "fingerprint": corpus.fingerprint,
@@ -253,5 +284,6 @@ def corpus_stats(corpus: Labelled, borders: Borders) -> dict[str, Any]:
         "split": corpus.split,
         "bins": group_sizes(counts, borders),
         "borders": asdict(borders),
-        "parts": parts,
+        "parts": {part: measure(targets) for part, targets in parts.items()},
+        "all": measure(sp.vstack(list(parts.values()), format="csr")),
     }

@@ -10,10 +10,12 @@ from core.config import ROOT
 
 FLOORS = [
     {"config"},
-    {"files"},
+    {"files", "export"},
     {"readers"},
     {"data"},
-    {"labels"},
+    {"labels", "documents"},
+    {"cooccurrence"},
+    {"lookalikes"},
     {"losses"},
     {"encoders"},
     {"models"},

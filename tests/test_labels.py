@@ -1,4 +1,4 @@
-"""Frequency groups and measures of a label distribution: laws, empty cases, and Reuters' known values."""
+"""Frequency groups, measures and drift of a label distribution: laws, empty cases, and Reuters' known values."""
 
 from __future__ import annotations
 
@@ -83,26 +83,6 @@ def test_labels_per_document_has_no_gaps() -> None:
     assert labels.labels_per_document(TARGETS[:0]).empty
 
 
-@quick
-@given(dense_targets, st.data())
-def test_cooccurrence_equals_a_double_loop(dense: np.ndarray, draws: st.DataObject) -> None:
-    n_labels = dense.shape[1]
-    columns = draws.draw(st.lists(st.integers(0, n_labels - 1), unique=True)) if n_labels else []
-    table = labels.cooccurrence(sp.csr_array(dense), columns)
-    expected = [
-        (j, i, int(np.sum(dense[:, i] & dense[:, j])), int(np.sum(dense[:, j]))) for j in columns for i in columns
-    ]
-    assert list(table[["given", "label", "both", "documents"]].itertuples(index=False, name=None)) == expected
-    for p, (_, _, both, documents) in zip(table["p"], expected, strict=True):
-        assert p == both / documents if documents else math.isnan(p)
-
-
-def test_cooccurrence_has_a_direction() -> None:
-    table = labels.cooccurrence(TARGETS, [0, 1]).set_index(["given", "label"])["p"]
-    assert table[0, 1] == 0.5  # corn given wheat
-    assert table[1, 0] == 1.0  # wheat given corn
-
-
 def test_a_label_without_documents_has_no_imbalance_ratio() -> None:
     ratios = labels.imbalance_ratios(COUNTS)
     assert ratios[:3].tolist() == [1, 2, 4]
@@ -119,6 +99,8 @@ def test_part_measures_by_hand() -> None:
     assert measures["cardinality"] == 7 / 5
     assert measures["density"] == pytest.approx(7 / 20)
     assert (measures["without_label"], measures["single_label"], measures["multi_label"]) == (1, 1, 3)
+    assert (measures["two_labels"], measures["three_labels"], measures["four_labels_or_more"]) == (3, 0, 0)
+    assert (measures["most_labels"], measures["documents_per_label"]) == (2, 7 / 4)
     assert (measures["labelsets"], measures["single_labelsets"]) == (4, 3)
     assert (measures["pmax"], measures["puniq"]) == (2 / 5, 3 / 5)
     pair = 1 - math.sqrt(2) / 1.5  # IRLbl 1 and 2
@@ -162,6 +144,41 @@ def test_gini_of_equal_counts_is_0_and_of_one_owner_is_nearly_1(n_labels: int, c
     assert labels.gini(np.eye(1, n_labels)[0] * count) == pytest.approx(1 - 1 / n_labels)
 
 
+@quick
+@given(arrays(np.int64, st.integers(1, 30), elements=st.integers(0, 100)))
+def test_the_lorenz_curve_rises_below_equality_and_bends_as_gini_says(counts: np.ndarray) -> None:
+    curve = labels.lorenz(counts)
+    if not counts.sum():
+        assert curve.to_dict("list") == {"share_of_labels": [0.0], "share_of_assignments": [0.0]}
+        return
+    x, y = curve["share_of_labels"].to_numpy(), curve["share_of_assignments"].to_numpy()
+    assert (len(curve), x[-1], y[-1]) == (len(counts) + 1, 1, 1)
+    assert (np.diff(y) >= 0).all()
+    assert (y <= x + 1e-12).all()
+    assert 1 - 2 * np.trapezoid(y, x) == pytest.approx(labels.gini(counts))
+
+
+def test_drift_compares_shares_and_knows_chance() -> None:
+    table = labels.drift("abcd", np.array([50, 1, 0, 3]), np.array([5, 0, 2, 0]), documents=(100, 10)).set_index(
+        "label"
+    )
+    assert (table.loc["a", "share"], table.loc["a", "other_share"], table.loc["a", "ratio"]) == (0.5, 0.5, 1)
+    assert table.loc["a", "z"] == 0
+    assert table["ratio"].tolist()[1:] == [0, math.inf, 0]
+    pooled = 2 / 110
+    assert table.loc["c", "z"] == pytest.approx(0.2 / math.sqrt(pooled * (1 - pooled) * (1 / 100 + 1 / 10)))
+    assert table.loc["b", "z"] < 0
+
+
+def test_drift_of_labels_everywhere_or_nowhere_and_of_an_empty_part() -> None:
+    table = labels.drift("ab", np.array([4, 0]), np.array([2, 0]), documents=(4, 2))
+    assert table["ratio"].tolist()[0] == 1
+    assert math.isnan(table["ratio"][1])
+    assert table["z"].isna().all()
+    empty = labels.drift("ab", np.array([4, 0]), np.array([0, 0]), documents=(4, 0))
+    assert empty[["other_share", "ratio", "z"]].isna().all(axis=None)
+
+
 def corpus_of(train: sp.csr_array, **parts: sp.csr_array) -> SimpleNamespace:
     parts = {"train": train, **parts}
     return SimpleNamespace(
@@ -178,12 +195,14 @@ def corpus_of(train: sp.csr_array, **parts: sp.csr_array) -> SimpleNamespace:
 def test_corpus_stats_holds_the_promised_keys_and_fits_json() -> None:
     stats = labels.corpus_stats(corpus_of(TARGETS, validation=TARGETS[:0], test=TARGETS[3:]), Borders(4, 1))
     assert json.loads(json.dumps(stats, allow_nan=False)) == stats
-    assert stats.keys() == {"name", "fingerprint", "labels", "split", "bins", "borders", "parts"}
+    assert stats.keys() == {"name", "fingerprint", "labels", "split", "bins", "borders", "parts", "all"}
     assert (stats["labels"], stats["bins"]) == (4, {"head": 1, "medium": 1, "tail": 2})
     assert stats["borders"] == {"head": 4, "tail": 1}
     assert list(stats["parts"]) == ["train", "validation", "test"]
     assert stats["parts"]["train"]["head_share"] == 4 / 7
     assert stats["parts"]["test"]["head_share"] == 1 / 2
+    assert (stats["all"]["documents"], stats["all"]["assignments"], stats["all"]["head_share"]) == (7, 9, 5 / 9)
+    assert stats["all"].keys() == stats["parts"]["train"].keys()
     assert (stats["parts"]["validation"]["documents"], stats["parts"]["validation"]["head_share"]) == (0, None)
 
 
@@ -202,39 +221,30 @@ KNOWN = {
     "gini": (0.8110, 0.7928, 0.8047),
     "single_label": (6578, 2583, 9161),
     "multi_label": (1192, 436, 1628),
+    "two_labels": (865, 308, 1173),
+    "three_labels": (192, 63, 255),
+    "four_labels_or_more": (135, 65, 200),
+    "without_label": (0, 0, 0),
 }
 """Train, test and both together, of the ModApte split with the 90 topics that occur in both."""
-KNOWN_SIZES = ((6578, 2583, 9161), (865, 308, 1173), (192, 63, 255), (135, 65, 200))
-"""Documents with 1, 2, 3 and more labels."""
 
 
-@pytest.fixture
-def original(reuters_dir: Path, reuters_cache: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setenv("TAILSCOPE_CACHE", str(reuters_cache))
-    corpus = data.load(DataConfig(name="reuters", split="original"))
-    parts = {part: corpus.targets_of(part) for part in ("train", "test")}
-    return parts | {"both": sp.vstack([parts["train"], parts["test"]], format="csr"), "corpus": corpus}
-
-
-@pytest.mark.reuters
-def test_reuters_has_its_known_values(original: dict[str, Any]) -> None:
-    for place, part in enumerate(("train", "test", "both")):
-        measures = labels.part_measures(original[part])
-        for name, values in KNOWN.items():
-            known = str(values[place])
-            assert round(measures[name], len(known.partition(".")[2])) == values[place], (part, name)
-        sizes = labels.labels_per_document(original[part]).set_index("labels")["documents"]
-        assert [sizes[1], sizes[2], sizes[3], sizes[sizes.index > 3].sum()] == [row[place] for row in KNOWN_SIZES]
+@pytest.fixture(scope="module")
+def original(reuters_folder: Path, reuters_cache: Path) -> dict[str, Any]:
+    """The measures of split `original`, by part."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAILSCOPE_CACHE", str(reuters_cache))
+        patch.setenv("TAILSCOPE_DATA", str(reuters_folder))
+        stats = labels.corpus_stats(data.load(DataConfig(name="reuters", split="original")), Borders())
+    return stats["parts"] | {"all": stats["all"]}
 
 
 @pytest.mark.reuters
-def test_reuters_has_its_known_pairs(original: dict[str, Any]) -> None:
-    names = original["corpus"].labels
-    gold, platinum, grain, corn = (names.index(name) for name in ("gold", "platinum", "grain", "corn"))
-    table = labels.cooccurrence(original["train"], [gold, platinum, grain, corn]).set_index(["given", "label"])["p"]
-    assert (table[platinum, gold], table[gold, platinum], table[corn, grain]) == (4 / 5, 4 / 94, 179 / 181)
-    test = labels.cooccurrence(original["test"], [gold, platinum]).set_index(["given", "label"])["p"]
-    assert test[platinum, gold] == 3 / 7
+@pytest.mark.parametrize("measure", KNOWN)
+def test_reuters_has_its_known_values(original: dict[str, Any], measure: str) -> None:
+    for part, value in zip(("train", "test", "all"), KNOWN[measure], strict=True):
+        digits = len(str(value).partition(".")[2])
+        assert round(original[part][measure], digits) == value, part
 
 
 @pytest.mark.reuters

@@ -1,11 +1,10 @@
-"""Home, explorer and loss weights in the states that data and store can be in, without a browser."""
+"""Home and loss weights in the states that data and store can be in, without a browser."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -113,109 +112,11 @@ def test_a_failed_download_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     assert page.button(key="download_reuters")
 
 
-# Explorer
-
-
-def test_without_real_data_the_synthetic_set_is_shown_with_the_reason() -> None:
-    page = open_page("explorer", synthetic_documents="400", synthetic_labels="30")
-    assert page.selectbox(key="data").value == "synthetic"
-    assert "because Reuters-21578 was not found." in words(page)
-
-
-def test_explorer_shows_the_size_in_the_address() -> None:
-    page = open_page("explorer", **SMALL)
-    shown = figures(page)
-    documents = sum(int(shown[f"{part} documents"].replace(",", "")) for part in ("Train", "Validation", "Test"))
-    assert (documents, shown["Labels"]) == (400, "30")
-    assert sum(int(shown[group]) for group in ("Head", "Medium", "Tail")) == 30
-    assert len(page.get("vega_lite_chart")) == 4
-
-
-def test_moved_borders_move_the_groups_and_nonsense_is_one_sentence() -> None:
-    page = open_page("explorer", **SMALL, head="2", tail="1")
-    few = int(figures(page)["Tail"])
-    page.number_input(key="head").set_value(100)
-    page.number_input(key="tail").set_value(99).run()
-    assert int(figures(page)["Tail"]) > few
-    page.number_input(key="tail").set_value(100).run()
-    assert not page.exception
-    assert len(page.error) == 1
-    assert "100" in page.error[0].value
-    assert page.selectbox(key="label").value
-
-
-def test_the_split_without_validation_offers_two_parts() -> None:
-    page = open_page("explorer", **SMALL, split="original")
-    assert page.get_by_key("part").options == ["train", "test"]
-    assert figures(page)["Validation documents"] == "0"
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        {"label": "no such label", "beside": "<b>", "page": "-3", "part": "nowhere", "top": "9999"},
-        {"split": "nonsense", "head": "x", "tail": "1e15", "synthetic_zipf": "nan"},
-        {"page": "100000000000000000000000"},
-    ],
-)
-def test_nonsense_in_the_address_is_left_out(query: dict[str, str]) -> None:
-    page = open_page("explorer", **{**SMALL, **query})
-    assert len(page.error) <= 1
-    assert figures(page)["Labels"] == "30"
-
-
-@pytest.mark.parametrize("number", ["inf", "-1e9999"])
-def test_an_endless_number_in_the_address_is_one_sentence(number: str) -> None:
-    page = open_page("explorer", **SMALL, tail=number)
-    assert [f"tail={number}" in error.value for error in page.error] == [True]
-
-
 @pytest.mark.parametrize("name", ["explorer", "loss_weights"])
 @pytest.mark.parametrize(("asked", "said"), [("nonsense", "Choose one of"), ("reuters", "TAILSCOPE_DATA")])
 def test_a_data_set_that_is_not_there_is_one_sentence(name: str, asked: str, said: str) -> None:
     page = open_page(name, data=asked)
     assert [said in error.value for error in page.error] == [True]
-
-
-def test_documents_of_two_labels_and_pages_of_fifty() -> None:
-    page = open_page("explorer", **SMALL)
-    first = page.selectbox(key="label").value
-    assert len(page.dataframe[-1].value) == 50
-    page.number_input(key="page").set_value(2).run()
-    assert page.number_input(key="page").value == 2
-    other = page.selectbox(key="label").options[3]
-    page.selectbox(key="beside").set_value(other).run()
-    listed = page.dataframe[-1].value["labels"]
-    assert len(listed)
-    assert all({first, other} <= set(carried) for carried in listed)
-    assert page.number_input(key="page").value == 1
-
-
-def test_a_changed_source_is_read_again(tmp_path: Path) -> None:
-    folder = tmp_path / "data" / "reuters"
-    write_nltk(folder, [("train", "a", "x"), ("test", "a", "y")])
-    assert figures(open_page("explorer", data="reuters-nltk", split="original"))["Train documents"] == "1"
-    write_nltk(folder, [("train", "a", "x"), ("test", "a", "y"), ("train", "a", "z")])
-    assert figures(open_page("explorer", data="reuters-nltk", split="original"))["Train documents"] == "2"
-
-
-def test_a_damaged_source_is_one_sentence(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "whole.zip", "w") as archive:
-        archive.writestr("reuters/cats.txt", "training/1 a\n" * 2000)
-    (tmp_path / "data").mkdir()
-    content = (tmp_path / "whole.zip").read_bytes()
-    (tmp_path / "data" / "reuters.zip").write_bytes(content[: len(content) // 2])
-    page = open_page("explorer", data="reuters-nltk")
-    assert len(page.error) == 1
-    assert "reuters.zip" in page.error[0].value
-
-
-def test_the_words_of_a_data_set_are_never_markup(tmp_path: Path) -> None:
-    documents = [(part, "a", f"{NASTY}\n{NASTY}") for part in ("train", "test")]
-    write_nltk(tmp_path / "data" / "reuters", documents)
-    page = open_page("explorer", data="reuters-nltk", split="original")
-    assert page.dataframe[-1].value["title"].tolist() == [NASTY]
-    assert not [element for element in page.markdown if "script" in str(element.value)]
 
 
 def test_plain_text_keeps_its_words_and_loses_its_markup() -> None:

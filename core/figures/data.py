@@ -1,4 +1,4 @@
-"""What the explorer shows: rank against frequency, labels per document, co-occurrence, measures, documents."""
+"""What the explorer shows: the tail, the documents, labels that come together, drift; as charts and as tables."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
+from core import labels
+from core.cooccurrence import Cooccurrence, count_strong, measure_pairs, strongest
 from core.data import Corpus
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MAX_MARKS
 from core.labels import FREQUENCY_GROUPS, Borders
@@ -20,30 +21,98 @@ NO_DOCUMENT = 0.5
 MOST_LABELS = 24
 """Documents with this many labels or more share one bar."""
 CELL = "cell"
-"""Name of the heatmap's selection."""
-MEASURES = {
-    "documents": ("Documents", ""),
-    "labels_with_documents": ("Labels with a document", "Of all labels, how many occur in this part."),
-    "cardinality": ("Labels per document", "Label cardinality: the mean number of labels."),
-    "density": ("Label density", "Labels per document divided by the number of labels."),
-    "assignments": ("Label assignments", "Pairs of a document and one of its labels."),
-    "single_label": ("Documents with one label", ""),
-    "multi_label": ("Documents with several labels", ""),
-    "without_label": ("Documents without a label", ""),
-    "max_count": ("Documents of the most frequent label", ""),
-    "min_count": ("Documents of the rarest label", "Labels without a document are left out."),
-    "labelsets": ("Label sets", "Different combinations of labels."),
-    "single_labelsets": ("Label sets seen once", ""),
-    "pmax": ("Share of the commonest label set", "Documents that carry it, of all."),
-    "puniq": ("Share of label sets seen once", "Divided by the documents."),
-    "max_ir": ("Largest imbalance", "Most frequent label divided by the rarest one (MaxIR)."),
-    "mean_ir": ("Mean imbalance", "Most frequent label divided by each label, mean (MeanIR)."),
-    "cv_ir": ("Spread of the imbalance", "Standard deviation divided by the mean of the imbalance (CVIR)."),
-    "scumble": ("Rare beside frequent", "SCUMBLE, 0 to 1: how much rare labels come together with frequent ones."),
-    "gini": ("Gini coefficient", "0: all labels equally frequent; towards 1: one label owns all documents."),
-    "rare_label_share": ("Share of rare labels", "Labels with at most 8 documents in this part, of all labels."),
+"""Name of the selection of a heatmap."""
+LONGEST_NAME = 40
+"""Letters of a label's name in a chart; the rest is left out there."""
+CHANCE = 3.0
+"""A difference between two parts of more than so many standard errors is hardly chance."""
+BINS = 50
+LENGTHS = (128, 256, 512)
+"""Tokens that encoders commonly read of a text."""
+
+MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
+    "Table 1 of the paper": {
+        "documents": ("Documents", "Documents of the part.", "localized"),
+        "labels": ("Labels", "Labels that a document can carry; the same for every part.", "localized"),
+        "cardinality": ("Labels per document", "Label cardinality: the mean number of labels of a document.", "%.4f"),
+        "documents_per_label": ("Documents per label", "Assignments divided by labels.", "%.2f"),
+        "single_label": ("With one label", "Documents that carry exactly one label.", "localized"),
+        "multi_label": ("With several labels", "Documents that carry two labels or more.", "localized"),
+    },
+    "Imbalance": {
+        "labels_with_documents": ("Labels that occur", "Labels with a document in this part.", "localized"),
+        "max_count": ("Most frequent", "Documents of the most frequent label.", "localized"),
+        "min_count": ("Rarest", "Documents of the rarest label that occurs.", "localized"),
+        "max_ir": (
+            "MaxIR",
+            "Largest imbalance ratio: documents of the most frequent label for one of the rarest that occurs.",
+            "localized",
+        ),
+        "mean_ir": (
+            "MeanIR",
+            "Mean over the labels that occur of: documents of the most frequent label divided by the label's own.",
+            "%.2f",
+        ),
+        "cv_ir": ("CVIR", "Spread of the imbalance ratios: standard deviation divided by mean.", "%.3f"),
+        "scumble": ("SCUMBLE", "How much rare labels share documents with frequent ones: 0 not at all, to 1.", "%.4f"),
+        "gini": ("Gini", "0: every label has as many documents; towards 1: one label has them all.", "%.4f"),
+        "rare_label_share": (
+            "Rare labels",
+            "Share of labels with at most 8 documents in this part (at most 15 in sets of over 1,000 labels).",
+            "percent",
+        ),
+        "head_share": ("Head's share", "Share of the assignments that go to labels of the head.", "percent"),
+    },
+    "Labels of a document": {
+        "assignments": ("Assignments", "Pairs of a document and one of its labels.", "localized"),
+        "density": ("Density", "Labels per document divided by the number of labels.", "%.5f"),
+        "without_label": ("None", "Documents without a label.", "localized"),
+        "two_labels": ("Two", "Documents with exactly two labels.", "localized"),
+        "three_labels": ("Three", "Documents with exactly three labels.", "localized"),
+        "four_labels_or_more": ("Four or more", "Documents with four labels or more.", "localized"),
+        "most_labels": ("Most", "The largest number of labels of one document.", "localized"),
+    },
+    "Label sets": {
+        "labelsets": ("Label sets", "Different combinations of labels.", "localized"),
+        "single_labelsets": ("Seen once", "Combinations of labels that one document alone carries.", "localized"),
+        "pmax": ("PMax", "Share of the documents that carry the commonest combination.", "percent"),
+        "puniq": ("PUniq", "Combinations seen once, divided by documents.", "percent"),
+    },
 }
-"""Each measure of `core.labels.part_measures` in words, and what it means."""
+"""Each measure of `core.labels.corpus_stats`, by the table it stands in: heading, what it means, how it is written."""
+PUBLISHED = (
+    {
+        "part": "Reuters in the paper",
+        "documents": 10_788,
+        "labels": 90,
+        "cardinality": 1.24,
+        "documents_per_label": 148.11,
+    },
+    {
+        "part": "PubMed in the paper",
+        "documents": 224_897,
+        "labels": 18_211,
+        "cardinality": 12.3,
+        "documents_per_label": 151.88,
+    },
+)
+"""Table 1 of Huang et al., EMNLP 2021."""
+PAIRS: dict[str, tuple[str, str, str]] = {
+    "label": ("Label j", "The rarer label of the two.", ""),
+    "other": ("Label i", "The label that comes with it.", ""),
+    "p": ("p(i given j)", "Share of the documents with j that have i as well.", "percent"),
+    "p_back": ("p(j given i)", "Share of the documents with i that have j as well.", "percent"),
+    "lift": ("Lift", "p(i given j) divided by p(i): how many times as often as by chance.", "%.1f"),
+    "jaccard": (
+        "Jaccard",
+        "Documents with both divided by documents with one of them: 1 if they are the same.",
+        "%.3f",
+    ),
+    "both": ("Both", "Documents with both labels.", "localized"),
+    "documents": ("Of j", "Documents with j.", "localized"),
+    "other_documents": ("Of i", "Documents with i.", "localized"),
+}
+"""Columns of a table of label pairs: heading, what it means, how it is written."""
 
 
 def group_colour(title: str | None = None, *, legend: bool = True) -> alt.Color:
@@ -58,15 +127,15 @@ def group_colour(title: str | None = None, *, legend: bool = True) -> alt.Color:
     )
 
 
-def spread_over_ranks(labels: int, limit: int = MAX_MARKS) -> np.ndarray:
-    """Positions 0..labels-1 to draw on a logarithmic rank axis: all, or about `limit` evenly spaced on it.
+def spread_over_ranks(number: int, limit: int = MAX_MARKS) -> np.ndarray:
+    """Positions 0..number-1 to draw on a logarithmic rank axis: all, or about `limit` evenly spaced on it.
 
     Returns:
         Rising positions without repetition, the first and the last among them, at most `limit`.
     """
-    if labels <= limit:
-        return np.arange(labels)
-    return np.unique(np.geomspace(1, labels, limit).round().astype(np.int64)) - 1
+    if number <= limit:
+        return np.arange(number)
+    return np.unique(np.geomspace(1, number, limit).round().astype(np.int64)) - 1
 
 
 def log_ticks(highest: float) -> list[float]:
@@ -137,8 +206,8 @@ def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
     Args:
         frame: of `core.labels.group_shares`.
     """
-    labels = max(1, int(frame["labels"].sum()))
-    parts = {"share of labels": frame["labels"] / labels, "share of assignments": frame["share_of_assignments"]}
+    total = max(1, int(frame["labels"].sum()))
+    parts = {"share of labels": frame["labels"] / total, "share of assignments": frame["share_of_assignments"]}
     rows = pd.concat(
         [frame[["group"]].assign(of=of, share=share, order=range(len(frame))) for of, share in parts.items()]
     )
@@ -155,7 +224,7 @@ def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
                 title=None,
                 stack="zero",
                 scale=alt.Scale(domain=[0, 1]),
-                axis=alt.Axis(format="%", gridColor=GRID, tickCount=5),
+                axis=alt.Axis(format="%", gridColor=GRID, tickCount=3),
             ),
             y=y,
             color=group_colour(),
@@ -190,7 +259,10 @@ def labels_per_document(frame: pd.DataFrame) -> alt.LayerChart:
             axis=alt.Axis(labelAngle=0, labelOverlap=True),
         ),
         y=alt.Y(
-            "documents:Q", title="documents", axis=alt.Axis(format="~s", gridColor=GRID, tickCount=5, tickMinStep=1)
+            "documents:Q",
+            title="documents",
+            scale=alt.Scale(domain=[0, 1.08 * max(1, rows["documents"].max() if len(rows) else 1)]),
+            axis=alt.Axis(format="~s", gridColor=GRID, tickCount=5, tickMinStep=1),
         ),
         tooltip=[
             alt.Tooltip("words:O", title="labels"),
@@ -203,114 +275,410 @@ def labels_per_document(frame: pd.DataFrame) -> alt.LayerChart:
     return alt.LayerChart(layer=[bars, numbers] if len(names) <= 16 else [bars], height=HEIGHT)
 
 
-def cooccurrence(frame: pd.DataFrame, names: Sequence[str]) -> alt.Chart:
-    """p(i given j) as a heatmap, row j and column i; a click selects a cell (`CELL`: fields given and label).
+def lorenz(frame: pd.DataFrame) -> alt.LayerChart:
+    """Share of the assignments against share of the labels, the rarest first, beside the line of equality.
 
     Args:
-        frame: of `core.labels.cooccurrence`; a label beside itself is left out.
-        names: all labels, by column.
+        frame: of `core.labels.lorenz`; many rows are sampled.
     """
-    pairs = frame[frame["given"] != frame["label"]]
-    order = [names[column] for column in dict.fromkeys(frame["given"].tolist())]
-    rows = pairs.assign(
-        given=[names[column] for column in pairs["given"]], label=[names[column] for column in pairs["label"]]
+    shown = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, 400).round().astype(np.int64))]
+    axes: dict[str, Any] = {"format": "%", "gridColor": GRID, "tickCount": 5}
+    x = alt.X("share_of_labels:Q", title="share of labels, the rarest first", axis=alt.Axis(**axes))
+    y = alt.Y("share_of_assignments:Q", title="share of assignments", axis=alt.Axis(**axes))
+    even = pd.DataFrame({"share_of_labels": [0.0, 1.0], "share_of_assignments": [0.0, 1.0]})
+    diagonal = alt.Chart(even).mark_line(strokeDash=[5, 4], color="gray", strokeWidth=1.5).encode(x=x, y=y)
+    curve = (
+        alt.Chart(shown)
+        .mark_area(color=GROUP_COLOURS["head"], opacity=0.25, line={"color": GROUP_COLOURS["head"], "strokeWidth": 2.5})
+        .encode(
+            x=x,
+            y=y,
+            tooltip=[
+                alt.Tooltip("share_of_labels:Q", title="the rarest", format=".1%"),
+                alt.Tooltip("share_of_assignments:Q", title="own", format=".2%"),
+            ],
+        )
     )
-    cell = alt.selection_point(name=CELL, fields=["given", "label"], empty=False, clear=False)
-    band = alt.Scale(domain=order, paddingInner=0.06)
-    few = len(order) <= 24
-    look: dict[str, Any] = {"labelOverlap": False, "ticks": False, "domain": False, "grid": False}
-    look["labelFontSize"] = 12 if few else 9
+    return alt.LayerChart(layer=[curve, diagonal], height=HEIGHT)
+
+
+def lengths(frame: pd.DataFrame, unit: str) -> alt.Chart:
+    """Documents by their length: a histogram up to the longest of 99 in 100; the rest shares the last bar.
+
+    Args:
+        frame: of `core.documents.measure_lengths`; may be empty.
+        unit: its column, `words` or `tokens`.
+    """
+    values = frame[unit].to_numpy(np.int64)
+    top = max(1, int(np.quantile(values, 0.99))) if len(values) else 1
+    step = max(1, math.ceil((top + 1) / BINS))
+    bars = top // step + 1
+    found = np.bincount(np.minimum(values // step, bars - 1), minlength=bars)
+    first = np.arange(bars) * step
+    last = first + step - 1
+    words = [f"{one:,}" if step == 1 else f"{one:,} to {two:,}" for one, two in zip(first, last, strict=True)]
+    words[-1] = f"{first[-1]:,} or more"
+    rows = pd.DataFrame({"first": first, "end": first + step, "documents": found, "range": words})
+    rows["share"] = rows["documents"] / max(len(values), 1)
     return (
         alt.Chart(rows)
-        .mark_rect(color=GROUP_COLOURS["head"], cornerRadius=1, strokeWidth=2.5, cursor="pointer")
+        .mark_bar(color=GROUP_COLOURS["all"], binSpacing=1)
+        .encode(
+            x=alt.X("first:Q", bin="binned", title=f"{unit} of a document", axis=alt.Axis(gridOpacity=0, tickCount=6)),
+            x2="end:Q",
+            y=alt.Y("documents:Q", title="documents", axis=alt.Axis(format="~s", gridColor=GRID, tickMinStep=1)),
+            tooltip=[
+                alt.Tooltip("range:N", title=unit),
+                alt.Tooltip("documents:Q", format=",d"),
+                alt.Tooltip("share:Q", title="share of documents", format=".2%"),
+            ],
+        )
+        .properties(height=HEIGHT)
+    )
+
+
+def length_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns length (words, tokens), mean, median, nine_in_ten, ninety_nine, longest; NaN of no documents."""
+    spread = {"median": 0.5, "nine_in_ten": 0.9, "ninety_nine": 0.99, "longest": 1.0}
+    rows = []
+    for unit in ("words", "tokens"):
+        values = frame[unit]
+        rows.append({"length": unit, "mean": values.mean()} | {key: values.quantile(at) for key, at in spread.items()})
+    return pd.DataFrame(rows)
+
+
+def share_longer(frame: pd.DataFrame, tokens: int) -> float:
+    """Share of documents with more than so many tokens; NaN of no documents."""
+    return float((frame["tokens"] > tokens).mean())
+
+
+def short_names(names: Sequence[str], columns: Sequence[int]) -> dict[int, str]:
+    """A name to write in a chart for each label column, of at most `LONGEST_NAME` letters; no two are the same."""
+    shown: dict[int, str] = {}
+    taken: set[str] = set()
+    for column in dict.fromkeys(columns):
+        name = " ".join(names[column].split()) or "(blank)"
+        short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+        number = 2
+        while short in taken:
+            mark = f"… ({number})"
+            short, number = f"{name[: LONGEST_NAME - len(mark)]}{mark}", number + 1
+        taken.add(short)
+        shown[int(column)] = short
+    return shown
+
+
+def cooccurrence(frame: pd.DataFrame, names: Sequence[str], *, colour: str = "p") -> alt.Chart:
+    """Ordered pairs of labels as a heatmap, row j and column i; a click selects a cell (`CELL`: fields j and i).
+
+    Args:
+        frame: of `core.cooccurrence.block`; a label beside itself, and pairs without a document, are left blank.
+        names: all labels, by column.
+        colour: `p`, from pale to full; or `lift`, one colour for more often than by chance and one for less.
+    """
+    order = list(dict.fromkeys(frame["label"].tolist()))
+    words = short_names(names, order)
+    pairs = frame[(frame["label"] != frame["other"]) & (frame["both"] > 0) & frame["p"].notna()]
+    rows = pd.DataFrame(
+        {
+            "j": pairs["label"],
+            "i": pairs["other"],
+            "given": pairs["label"].map(words),
+            "label": pairs["other"].map(words),
+            **pairs[["p", "lift", "both", "documents"]],
+        }
+    )
+    cell = alt.selection_point(name=CELL, fields=["j", "i"], empty=False, clear=False)
+    few, many = len(order) <= 24, len(order) > 60
+    shown = [words[column] for column in order]
+    band = alt.Scale(domain=shown, paddingInner=0.06 if len(order) <= 60 else 0)
+    look: dict[str, Any] = {"ticks": False, "domain": False, "grid": False, "labelLimit": 0, "labelFlush": False}
+    look["labelFontSize"] = 12 if few else 9
+    fills: dict[str, Any] = {"color": alt.value(GROUP_COLOURS["head"])}
+    legend: dict[str, Any] = {"orient": "top", "symbolType": "square", "direction": "horizontal"}
+    if colour == "lift":
+        rows["strength"] = np.log2(rows["lift"]).abs()
+        than = ["more often", "less often"]
+        rows["than"] = np.where(rows["lift"] >= 1, *than)
+        scale = alt.Scale(domain=than, range=[GROUP_COLOURS["head"], GROUP_COLOURS["tail"]])
+        fills["color"] = alt.Color(
+            "than:N", title="than by chance", scale=scale, legend=alt.Legend(labelLimit=0, **legend)
+        )
+        times = alt.Legend(
+            title="how many times",
+            values=[1, 3, 6],
+            symbolFillColor="gray",
+            labelExpr="format(pow(2, datum.value), '.0f') + '×'",
+            **legend,
+        )
+        strength = alt.Scale(domain=[0, 6], range=[0.08, 1], clamp=True)
+        fills["opacity"] = alt.Opacity("strength:Q", scale=strength, legend=times)
+    else:
+        shares = alt.Legend(title="p(i given j)", values=[0.05, 0.2, 0.5, 1], format=".0%", **legend)
+        strength = alt.Scale(type="sqrt", domain=[0, 1], range=[0.1, 1])
+        fills["opacity"] = alt.Opacity("p:Q", scale=strength, legend=shares)
+    return (
+        alt.Chart(rows)
+        .mark_rect(cornerRadius=0 if many else 1, strokeWidth=2.5, cursor="pointer")
         .encode(
             x=alt.X(
                 "label:N",
                 title="label i",
-                sort=order,
+                sort=shown,
                 scale=band,
-                axis=alt.Axis(orient="top", labelAngle=-60 if few else -90, labelLimit=110, **look),
+                axis=alt.Axis(orient="top", labelAngle=-60 if few else -90, labelOverlap=many, **look),
             ),
             y=alt.Y(
-                "given:N",
-                title="given label j",
-                sort=order,
-                scale=band,
-                axis=alt.Axis(labelLimit=140, **look),
-            ),
-            opacity=alt.Opacity(
-                "p:Q",
-                title="p(i given j)",
-                scale=alt.Scale(type="sqrt", domain=[0, 1], range=[0.06, 1]),
-                legend=alt.Legend(orient="right", values=[1, 0.5, 0.2, 0.05, 0], format=".0%", symbolType="square"),
+                "given:N", title="given label j", sort=shown, scale=band, axis=alt.Axis(labelOverlap=False, **look)
             ),
             stroke=alt.condition(cell, alt.value(GROUP_COLOURS["tail"]), alt.value("#00000000")),
             tooltip=[
                 alt.Tooltip("given:N", title="given j"),
                 alt.Tooltip("label:N", title="label i"),
                 alt.Tooltip("p:Q", title="p(i given j)", format=".1%"),
+                alt.Tooltip("lift:Q", format=",.2f"),
                 alt.Tooltip("both:Q", title="documents with both", format=",d"),
                 alt.Tooltip("documents:Q", title="documents with j", format=",d"),
             ],
+            **fills,
         )
         .add_params(cell)
-        .properties(height=max(220, (22 if few else 14) * len(order) + 90))
+        .properties(height=max(220, (22 if few else 12) * len(order) + 210))
+        .configure_view(fill="#8888880f", stroke=None)
     )
 
 
-def measure_table(parts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """The measures of every part side by side, as text.
+def density(frame: pd.DataFrame, number: int, *, colour: str = "density") -> alt.Chart:
+    """All labels against all labels in bins of neighbouring ranks; a click selects a cell (`CELL`: row and column).
 
     Args:
-        parts: by the part's name, `core.labels.part_measures`.
+        frame: of `core.cooccurrence.density`.
+        number: of all labels.
+        colour: `density`, the share of pairs that share a document; or `p`, the mean of p(i given j).
+    """
+    titles = {"density": "share of pairs that share a document", "p": "mean of p(i given j)"}
+    ends = {"first": "first", "last": "end", "other_first": "other_first", "other_last": "other_end"}
+    rows = frame[["row", "column", "pairs", "density", "p", "both", "first", "other_first"]].assign(
+        end=frame["last"] + 1, other_end=frame["other_last"] + 1
+    )
+    for first, last, words in (("first", "last", "given"), ("other_first", "other_last", "beside")):
+        both = zip(frame[first], frame[last], strict=True)
+        rows[words] = [f"{one:,}" if one == two else f"{one:,} to {two:,}" for one, two in both]
+    cell = alt.selection_point(name=CELL, fields=["row", "column"], empty=False, clear=False)
+    ticks = alt.Axis(values=log_ticks(number), format=",d", grid=False)
+    scale: dict[str, Any] = {"type": "log", "domain": [1, number + 1], "nice": False}
+    return (
+        alt.Chart(rows)
+        .mark_rect(color=GROUP_COLOURS["head"], strokeWidth=2, cursor="pointer")
+        .encode(
+            x=alt.X(
+                f"{ends['other_first']}:Q",
+                title="rank of label i",
+                scale=alt.Scale(**scale),
+                axis=alt.Axis(orient="top", values=log_ticks(number), format=",d", grid=False),
+            ),
+            x2=f"{ends['other_last']}:Q",
+            y=alt.Y(f"{ends['first']}:Q", title="rank of label j", scale=alt.Scale(**scale, reverse=True), axis=ticks),
+            y2=f"{ends['last']}:Q",
+            opacity=alt.Opacity(
+                f"{colour}:Q",
+                scale=alt.Scale(type="sqrt", domain=[0, 1], range=[0.02, 1]),
+                legend=alt.Legend(
+                    title=titles[colour],
+                    titleLimit=0,
+                    orient="top",
+                    values=[0.01, 0.1, 0.5, 1],
+                    format=".0%",
+                    symbolType="square",
+                ),
+            ),
+            stroke=alt.condition(cell, alt.value(GROUP_COLOURS["tail"]), alt.value("#00000000")),
+            tooltip=[
+                alt.Tooltip("given:N", title="labels j, ranks"),
+                alt.Tooltip("beside:N", title="labels i, ranks"),
+                alt.Tooltip("density:Q", title="pairs that share a document", format=".2%"),
+                alt.Tooltip("p:Q", title="mean of p(i given j)", format=".2%"),
+                alt.Tooltip("pairs:Q", title="pairs", format=",d"),
+            ],
+        )
+        .add_params(cell)
+        .properties(height=520)
+        .configure_view(fill="#8888880f", stroke=None)
+    )
+
+
+def drift(frame: pd.DataFrame, one: str, other: str) -> alt.LayerChart:
+    """Share of documents of every label in two parts, both logarithmic; the line is equality.
+
+    Args:
+        frame: of `core.labels.drift`; of many labels those furthest from chance are drawn, and some of the others.
+        one: the first part's name.
+        other: the second part's name.
+    """
+    both = frame[(frame["count"] > 0) & (frame["other_count"] > 0)]
+    order = np.argsort(-both["z"].abs().fillna(0).to_numpy(), kind="stable")
+    half = MAX_MARKS // 2
+    rest = order[half:]
+    shown = both.iloc[[*order[:half], *rest[:: max(1, -(-len(rest) // half))]]].copy()
+    shown["what"] = np.where(shown["z"].abs() > CHANCE, "more than chance", "within chance")
+    low = min(1.0, float(shown[["share", "other_share"]].min().min()) if len(shown) else 1e-4)
+    domain = [low / 1.5, 1.0]
+    scale = alt.Scale(type="log", domain=domain, nice=False)
+    powers = [10.0**power for power in range(math.floor(math.log10(domain[0])), 1)]
+    axis = alt.Axis(values=powers, format="~%", gridColor=GRID)
+    x = alt.X("share:Q", title=f"share of {one} documents", scale=scale, axis=axis)
+    y = alt.Y("other_share:Q", title=f"share of {other} documents", scale=scale, axis=axis)
+    line = alt.Chart(pd.DataFrame({"share": domain, "other_share": domain}))
+    what = ["more than chance", "within chance"]
+    points = (
+        alt.Chart(shown)
+        .mark_circle(size=44, opacity=0.8)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color(
+                "what:N",
+                title=None,
+                scale=alt.Scale(domain=what, range=[GROUP_COLOURS["tail"], GROUP_COLOURS["all"]]),
+                legend=alt.Legend(orient="top", symbolType="circle", labelLimit=0),
+            ),
+            tooltip=[
+                alt.Tooltip("label:N"),
+                alt.Tooltip("count:Q", title=f"{one} documents", format=",d"),
+                alt.Tooltip("other_count:Q", title=f"{other} documents", format=",d"),
+                alt.Tooltip("ratio:Q", title="times as frequent", format=",.2f"),
+                alt.Tooltip("z:Q", title="standard errors", format="+.1f"),
+            ],
+        )
+    )
+    return alt.LayerChart(
+        layer=[line.mark_line(strokeDash=[5, 4], color="gray", strokeWidth=1.5).encode(x=x, y=y), points],
+        height=HEIGHT + 60,
+    )
+
+
+def measure_table(stats: Mapping[str, Any], title: str) -> pd.DataFrame:
+    """One of the tables in `MEASURES`: a row for each part that has documents, one for all of them.
+
+    Args:
+        stats: of `core.labels.corpus_stats`.
+        title: a key of `MEASURES`; the first has the paper's own rows below.
 
     Returns:
-        Columns measure, one for each part, and meaning; a measure that is undefined is a dash.
+        Column part, then the measures as numbers; NaN where undefined.
     """
-    return pd.DataFrame(
-        [
-            {
-                "measure": words,
-                **{part: _in_digits(measures.get(key)) for part, measures in parts.items()},
-                "meaning": meaning,
-            }
-            for key, (words, meaning) in MEASURES.items()
-        ]
-    )
+    parts = {part: row for part, row in stats["parts"].items() if row["documents"]}
+    parts["all"] = stats["all"]
+    rows = [{"part": part, "labels": stats["labels"]} | row for part, row in parts.items()]
+    if "documents" in MEASURES[title]:
+        rows += PUBLISHED
+    table = pd.DataFrame(rows)[["part", *MEASURES[title]]]
+    return table.astype(dict.fromkeys(MEASURES[title], np.float64))
 
 
-def _in_digits(value: float | int | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+def all_measures(stats: Mapping[str, Any]) -> pd.DataFrame:
+    """Every measure of every part, as it is downloaded: columns part, measure, value, meaning."""
+    rows = []
+    for part, values in [*stats["parts"].items(), ("all", stats["all"])]:
+        for table in MEASURES.values():
+            for key, (_, meaning, _) in table.items():
+                value = stats["labels"] if key == "labels" else values[key]
+                rows.append({"part": part, "measure": key, "value": value, "meaning": meaning})
+    return pd.DataFrame(rows)
 
 
-def rows_with(corpus: Corpus, part: str, columns: Sequence[int]) -> np.ndarray:
-    """Row numbers of a part's documents that carry all of some labels, in the order of the corpus."""
-    rows = corpus.parts[part]
-    targets = sp.csc_array(corpus.targets_of(part))
-    held = np.ones(len(rows), bool)
+def pair_table(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Pairs of labels with names for columns.
+
+    Args:
+        frame: of `core.cooccurrence`.
+        names: all labels, by column.
+    """
+    named = {key: [names[column] for column in frame[key]] for key in ("label", "other")}
+    return frame.assign(**named).reset_index(drop=True)
+
+
+def search(frame: pd.DataFrame, text: str, columns: Sequence[str] = ("label",)) -> pd.DataFrame:
+    """The rows with `text` in one of some columns, case ignored; all rows for an empty text."""
+    wanted = text.strip().lower()
+    if not wanted:
+        return frame
+    found = np.zeros(len(frame), bool)
     for column in columns:
-        own = np.zeros(len(rows), bool)
-        own[targets.indices[targets.indptr[column] : targets.indptr[column + 1]]] = True
-        held &= own
-    return np.sort(rows[held])
+        found |= np.array([wanted in str(value).lower() for value in frame[column]], bool)
+    return frame[found].reset_index(drop=True)
 
 
-def document_table(corpus: Corpus, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
-    """Columns id, title and labels (a list, the most frequent first) of some documents."""
-    targets = corpus.targets
-    return pd.DataFrame(
-        {
-            "id": [str(corpus.ids[row]) for row in rows],
-            "title": [" ".join(corpus.titles[int(row)].split()) or "(no title)" for row in rows],
-            "labels": [
-                [
-                    corpus.labels[column]
-                    for column in sorted(targets.indices[targets.indptr[row] : targets.indptr[row + 1]])
-                ]
-                for row in rows
-            ],
-        },
-        columns=["id", "title", "labels"],
+def label_table(corpus: Corpus, borders: Borders) -> pd.DataFrame:
+    """Every label, the most frequent first: label, rank, group, its documents in each part, imbalance (IRLbl)."""
+    table = labels.rank_frequency(corpus.labels, corpus.counts, borders)
+    column = {name: place for place, name in enumerate(corpus.labels)}
+    order = [column[name] for name in table["label"]]
+    for part in corpus.parts:
+        table[part] = labels.count_documents(corpus.targets_of(part))[order]
+    return table.drop(columns="count").assign(imbalance=labels.imbalance_ratios(corpus.counts)[order])
+
+
+def strongest_pairs(
+    pairs: Cooccurrence,
+    names: Sequence[str],
+    *,
+    by: str,
+    floor: int,
+    text: str = "",
+    ranks: tuple[tuple[int, int], tuple[int, int]] | None = None,
+) -> tuple[pd.DataFrame, int]:
+    """The pairs of labels that are tied most, with names, and how many there are in all.
+
+    Args:
+        pairs: of `core.cooccurrence.count_pairs`.
+        names: all labels, by column.
+        by: one of `core.cooccurrence.ORDERS`.
+        floor: documents in common at least.
+        text: stands in the name of one of the two; case is ignored.
+        ranks: first and last column, from 1, of the one and of the other label.
+    """
+    wanted = text.strip().lower()
+    one = np.array([wanted in name.lower() for name in names], bool) if wanted else np.ones(len(names), bool)
+    other = np.ones(len(names), bool)
+    if ranks is not None:
+        place = np.arange(1, len(names) + 1)
+        one, other = (
+            mask & (place >= low) & (place <= high) for mask, (low, high) in zip((one, other), ranks, strict=True)
+        )
+    within = (one, other)
+    return pair_table(strongest(pairs, by=by, floor=floor, within=within), names), count_strong(
+        pairs, floor=floor, within=within
     )
+
+
+def pair_facts(pairs: Cooccurrence, label: int, other: int) -> dict[str, Any]:
+    """What ties two labels: a row of `core.cooccurrence.block` as numbers, None where undefined."""
+    row = measure_pairs(pairs, np.array([label]), np.array([other])).iloc[0]
+    whole = ("both", "documents", "other_documents")
+    return {
+        key: None if row[key] != row[key] else int(row[key]) if key in whole else float(row[key]) for key in row.index
+    }
+
+
+def most_drifted(frame: pd.DataFrame, *, limit: int = 1000) -> pd.DataFrame:
+    """The labels of `core.labels.drift` whose shares differ most, in standard errors; not those in neither part."""
+    found = frame[frame["z"].notna()]
+    return found.iloc[np.argsort(-found["z"].abs().to_numpy(), kind="stable")[:limit]].reset_index(drop=True)
+
+
+def absent(frame: pd.DataFrame) -> pd.DataFrame:
+    """The labels of `core.labels.drift` without a document in one of the parts, the most frequent first."""
+    found = frame[(frame["count"] == 0) | (frame["other_count"] == 0)]
+    order = np.argsort(-(found["count"] + found["other_count"]).to_numpy(), kind="stable")
+    return found.iloc[order].reset_index(drop=True)
+
+
+def drift_summary(frame: pd.DataFrame) -> dict[str, float]:
+    """Of `core.labels.drift`: labels drifted beyond `CHANCE`, expected by chance, absent from each part."""
+    return {
+        "drifted": int((frame["z"].abs() > CHANCE).sum()),
+        "expected": float(frame["z"].notna().sum() * math.erfc(CHANCE / math.sqrt(2))),
+        "absent": int((frame["count"] == 0).sum()),
+        "other_absent": int((frame["other_count"] == 0).sum()),
+    }

@@ -1,0 +1,48 @@
+"""What is downloaded: tables that no spreadsheet runs as formulas, charts as drawings."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""A text that begins so may be run by a spreadsheet."""
+
+
+def neutralise(value: Any) -> Any:
+    """A text that a spreadsheet would take for a formula gets an apostrophe before it; all else stays as it is.
+
+    Source: OWASP, CSV Injection.
+    """
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA) else value
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """A table as CSV: formulas neutralised, numbers in full, lists as JSON, nothing for what is undefined."""
+    shown = frame.copy()
+    for place, dtype in enumerate(frame.dtypes):
+        if dtype.kind not in "biuf":
+            values = [
+                neutralise(json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value)
+                for value in frame.iloc[:, place]
+            ]
+            shown.isetitem(place, values)
+    return shown.rename(columns=neutralise).to_csv(index=False)
+
+
+def to_svg(chart: alt.TopLevelMixin, *, width: int = 720) -> bytes:
+    """A chart as SVG on white, drawn on this machine.
+
+    Args:
+        chart: as it is shown; it has no width of its own.
+        width: pixels.
+    """
+    import vl_convert
+
+    spec = chart.properties(width=width).to_dict()
+    spec["background"] = "white"
+    return vl_convert.vegalite_to_svg(spec).encode("utf-8")
