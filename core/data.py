@@ -23,6 +23,7 @@ import scipy.sparse as sp
 from core import intake
 from core.config import DataConfig, FileConfig, SplitConfig, SyntheticConfig, UserError, cache_dir, choose
 from core.corpus import CODES, FORMAT, Report, Split, open_corpus, open_whole, write_corpus
+from core.corpus import PARTS as PARTS
 from core.corpus import Corpus as Corpus
 from core.files import atomic_path, locked, write_text
 from core.readers import (

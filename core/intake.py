@@ -508,7 +508,7 @@ def unregister(name: str) -> None:
 
 def find_files(folders: Iterable[Path], *, limit: int = 200) -> list[Path]:
     """Files and saved `datasets` folders that can be read, up to two folders deep; no link that leads out."""
-    endings = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes if suffix != ".txt")
+    endings = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
     packed = tuple(f"{ending}{pack}" for ending in endings for pack in ("", ".gz", ".zip"))
     files: list[Path] = []
     for folder in folders:

@@ -95,7 +95,9 @@ def _stratified(config: SplitConfig, targets: sp.csr_array) -> np.ndarray:
     for part, share in ((TEST, config.test), (VALIDATION, config.validation / (1 - config.test))):
         if share:
             splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=config.seed)
-            kept, taken = next(splitter.split(rows, targets[rows].toarray()))
+            dense = targets[rows].toarray()
+            dense = dense if labels > 1 else np.hstack([dense, ~dense])  # the package wants two labels or more
+            kept, taken = next(splitter.split(rows, dense))
             codes[rows[taken]] = part
             rows = rows[kept]
     return codes

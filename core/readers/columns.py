@@ -188,7 +188,7 @@ def _document(path: Path, file: FileConfig, row: Row, number: int) -> Record:
     for column in file.labels:
         value = row.values.get(column)
         if file.sep == INDICATOR:
-            if _is_missing(value):
+            if _is_missing(value) or value == "":
                 continue
             if not _is_switch(value):
                 raise say(column, f"found {_shown(value)} where 0 or 1 is expected.")

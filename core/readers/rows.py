@@ -26,7 +26,7 @@ SNIFFED = 1 << 18
 """Bytes at the beginning of a file from which its form is told."""
 CHUNK = 1 << 20
 SUFFIXES = {
-    "csv": (".csv", ".tsv", ".tab", ".txt"),
+    "csv": (".csv", ".tsv", ".tab"),
     "jsonl": (".jsonl", ".ndjson", ".jsonlines"),
     "json": (".json",),
     "parquet": (".parquet", ".pq"),
@@ -283,11 +283,13 @@ class _Tape:
     """Characters of a stream from the first one that is still needed on, and the line that it stands in."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
-        self.stream, self.kept, self.at, self.line, self.ended = stream, "", 0, 1, False
+        self.stream, self.kept, self.at, self.ended = stream, "", 0, False
+        self.gone, self.line, self.line_began = 0, 1, 0  # characters no longer kept, line, and where that began
 
     def more(self, size: int = CHUNK) -> bool:
         """Reads on; false at the end."""
         chunk = self.stream.read(size)
+        self.gone += self.at
         self.kept, self.at = self.kept[self.at :] + chunk, 0
         self.ended = not chunk
         return bool(chunk)
@@ -295,15 +297,18 @@ class _Tape:
     def skip(self, blanks: str) -> str:
         """Goes to the first character that is none of these, and gives it; empty at the end."""
         while True:
-            while self.at < len(self.kept) and self.kept[self.at] in blanks:
-                self.line += self.kept[self.at] == "\n"
-                self.at += 1
+            end = self.at
+            while end < len(self.kept) and self.kept[end] in blanks:
+                end += 1
+            self.take(end)
             if self.at < len(self.kept) or not self.more():
                 return self.kept[self.at : self.at + 1]
 
     def take(self, end: int) -> None:
         """Goes to a place in what is kept."""
-        self.line += self.kept.count("\n", self.at, end)
+        if lines := self.kept.count("\n", self.at, end):
+            self.line += lines
+            self.line_began = self.gone + self.kept.rindex("\n", self.at, end) + 1
         self.at = end
 
 
@@ -334,15 +339,15 @@ def _next_value(path: Path, tape: _Tape) -> tuple[Any, int]:
             problem: Exception = ValueError("unended")
         except (ValueError, RecursionError) as error:
             problem = error
+        at = getattr(problem, "pos", tape.at) - tape.at
         if isinstance(problem, RecursionError) or len(tape.kept) - tape.at > MAX_FIELD or not tape.more(size):
             if problem.args == ("unended",):
                 return value, end
             break
         size *= 2
-    start, at = tape.at, getattr(problem, "pos", tape.at)
-    line = tape.line + tape.kept.count("\n", start, at)
-    column = at - max(tape.kept.rfind("\n", start, at), start - 1 if line == tape.line else -1)
-    raise UserError(f"{path.name}, line {line}, column {column}: {_json_words(problem)}.") from None
+    tape.take(tape.at + at)
+    column = tape.gone + tape.at - tape.line_began + 1
+    raise UserError(f"{path.name}, line {tape.line}, column {column}: {_json_words(problem)}.") from None
 
 
 # Parquet and Arrow.
