@@ -8,9 +8,8 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -115,9 +114,9 @@ def data_add(
     identity: Annotated[str | None, typer.Option("--id", help="Column of the documents' own names.")] = None,
     year: Annotated[str | None, typer.Option(help="Column of the year.")] = None,
     years: Annotated[str | None, typer.Option(help="Keep these alone, such as 2010-2014.")] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(help="Column that says train, validation or test; or random, stratified, paper: made here."),
+    split: Annotated[str | None, typer.Option(help="Column that says train, validation or test.")] = None,
+    made: Annotated[
+        str | None, typer.Option(help="own (by --split), random, stratified or paper (PubMed's); own if there is one.")
     ] = None,
     validation: Annotated[float, typer.Option(help="Share of the documents.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of the documents.")] = 0.2,
@@ -139,26 +138,21 @@ def data_add(
 
     Examples:
     python -m core data add papers.csv --name papers --text abstract --labels topics --sep ";"
-    python -m core data add allMeSH.json.gz --name pubmed --split paper --min-documents 5
+    python -m core data add allMeSH.json.gz --name pubmed --made paper --min-documents 5
     python -m core data add comments.parquet --name comments --drop duplicates,empty_texts --dry-run
     """
     if not dry_run:
         intake.check_name(name or _missing("--name"), [source.name for source in datasets.available()])
-    guessed = readers.guess(path)
-    if encoding or delimiter or header is not None:
-        form = {"encoding": encoding, "delimiter": delimiter, "header": header}
-        guessed = _guess_again(path, guessed, {key: value for key, value in form.items() if value is not None})
-    made = split if split in get_args(SplitConfig.model_fields["made"].annotation) else None
-    column = split if split and not made else None
-    told: dict[str, Any] = {"title": title, "sep": sep, "id": identity, "split": column, "year": year}
+    form = {"encoding": encoding, "delimiter": delimiter, "header": header}
+    guessed = readers.guess(path, **{key: value for key, value in form.items() if value is not None})
+    told: dict[str, Any] = {"title": title, "sep": sep, "id": identity, "split": split, "year": year}
     told |= {"text": text, "labels": label_columns, "years": _year_range(years)}
     if label_columns and sep is None and tuple(label_columns) != guessed.labels:
         told["sep"] = _separator_of(path, guessed, label_columns)
     values = guessed.model_dump() | {key: value for key, value in told.items() if value is not None}
     file = parse(FileConfig, values, where=path.name)
-    made = made or ("own" if file.split else "random")
     shares = {"validation": validation, "test": test, "seed": seed, "min_documents": min_documents}
-    division = parse(SplitConfig, {"made": made} | shares)
+    division = parse(SplitConfig, {"made": made or ("own" if file.split else "random")} | shares)
     choices = dict.fromkeys(_names(drop), "drop") | dict.fromkeys(_names(merge), "merge")
     with _bar() as bar:
         task = bar.add_task(f"reading {path.name}", total=1.0)
@@ -184,20 +178,11 @@ def _missing(option: str) -> str:
     raise UserError(f"{option} is missing: say how the data set is to be called, such as {option} my-data.")
 
 
-def _guess_again(path: Path, file: FileConfig, form: dict[str, Any]) -> FileConfig:
-    file = parse(FileConfig, {"format": file.format, "encoding": file.encoding, "delimiter": file.delimiter} | form)
-    return readers.guess_columns(file, _first_rows(path, file))
-
-
-def _first_rows(path: Path, file: FileConfig) -> list[dict[str, Any]]:
-    return [row.values for row in islice(readers.read_rows(path, file), readers.FIRST)]
-
-
 def _separator_of(path: Path, file: FileConfig, columns: list[str]) -> str:
     """The usual separator of a label column that a person named; 0/1 for several columns or all."""
     if len(columns) > 1 or columns == ["*"]:
         return readers.INDICATOR
-    return readers.find_separator([row.get(columns[0]) for row in _first_rows(path, file)])
+    return readers.find_separator([row.get(columns[0]) for row in readers.first_rows(path, file)])
 
 
 def _year_range(years: str | None) -> tuple[int, int] | None:

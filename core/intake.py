@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import shutil
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -161,12 +163,52 @@ def _source_files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
-def _key(path: Path, file: FileConfig) -> str:
+def state_of(path: Path) -> list[tuple[str, int, int]]:
+    """What tells that a file has changed: paths, sizes and times.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
-        states = [(str(one.resolve()), (state := one.stat()).st_size, state.st_mtime_ns) for one in _source_files(path)]
+        return [(str(one.resolve()), (state := one.stat()).st_size, state.st_mtime_ns) for one in _source_files(path)]
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}. Check the path and its rights.") from None
-    return hashlib.sha256(json.dumps([FORMAT, states, file.model_dump()]).encode()).hexdigest()[:16]
+
+
+def _key(path: Path, file: FileConfig) -> str:
+    return hashlib.sha256(json.dumps([FORMAT, state_of(path), file.model_dump()]).encode()).hexdigest()[:16]
+
+
+def find_scan(path: Path, file: FileConfig) -> Path | None:
+    """The folder that `scan` made of this file as it is now, if it has."""
+    folder = cache_dir() / "data" / "intake" / _key(path, file)
+    return folder if folder.joinpath("scan.json").is_file() else None
+
+
+def keep_upload(name: str, content: BytesIO) -> Path:
+    """Writes what somebody sent into the cache, under a name that holds no path; the same content only once.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    letters = re.sub(r"[^\w.-]+", "_", Path(name.replace("\\", "/")).name).lstrip(".")[-100:] or "file"
+    content.seek(0)
+    folder = uploads() / hashlib.file_digest(content, "sha256").hexdigest()[:16]
+    content.seek(0)
+    try:
+        if not folder.joinpath(letters).is_file():
+            with atomic_path(folder / letters) as temporary, temporary.open("wb") as file:
+                shutil.copyfileobj(content, file)
+    except OSError as error:
+        raise UserError(
+            f"{letters} cannot be kept in {uploads()}: {error.strerror or error}. Make room there."
+        ) from None
+    return folder / letters
+
+
+def uploads() -> Path:
+    """Files that were sent through the browser and are not a data set yet."""
+    return cache_dir() / "data" / "uploads"
 
 
 # What is wrong with it, and what would become of it.
@@ -440,7 +482,34 @@ def register(
             "there, or name another folder in TAILSCOPE_CACHE."
         ) from None
     shutil.rmtree(scanned_folder, ignore_errors=True)
+    if uploads() in path.parents:
+        shutil.rmtree(path.parent, ignore_errors=True)
     return kept
+
+
+def command_line(
+    name: str, path: Path, file: FileConfig, split: SplitConfig, choices: Mapping[str, str] | None = None
+) -> str:
+    """The command that adds this file in this way, ready to paste into a shell."""
+    words = ["python", "-m", "core", "data", "add", str(path), "--name", name]
+    for option, values in (("--text", file.text), ("--labels", file.labels)):
+        words += [word for value in values for word in (option, value)]
+    singles = {"--title": file.title, "--sep": file.sep, "--id": file.id, "--year": file.year}
+    words += [word for option, value in singles.items() if value for word in (option, value)]
+    words += ["--years", "-".join(map(str, file.years))] if file.years else []
+    words += ["--split", file.split] if file.split else []
+    words += ["--made", split.made]
+    usual = SplitConfig()
+    for key in ("validation", "test", "seed", "min_documents"):
+        if getattr(split, key) != getattr(usual, key):
+            words += [f"--{key.replace('_', '-')}", str(getattr(split, key))]
+    form = {"csv": ("encoding", "delimiter"), "jsonl": ("encoding",), "json": ("encoding",)}.get(file.format, ())
+    words += [word for key in form for word in (f"--{key}", getattr(file, key))]
+    words += ["--header" if file.header else "--no-header"] if file.format == "csv" else []
+    for action in ("drop", "merge"):
+        if asked := [key for key, chosen in (choices or {}).items() if chosen == action]:
+            words += [f"--{action}", ",".join(asked)]
+    return shlex.join(words)
 
 
 def _planned(folder: Path, plan: Plan) -> Iterator[Record]:
@@ -476,7 +545,7 @@ def open_registered(kept: Registered) -> Corpus:
     if corpus is None:
         raise UserError(
             f"The copy of '{kept.name}' in {cache_dir() / 'data'} is damaged or gone: remove the data set with "
-            f"`python -m core data remove {kept.name}` and add {kept.path} again."
+            f"`python -m core data remove {kept.name}` and add {Path(kept.path).name} again."
         )
     return corpus
 

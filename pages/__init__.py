@@ -22,6 +22,7 @@ from core.data import Corpus
 PAGES = {
     "home": "Home",
     "explorer": "Data set",
+    "add_data": "Add data",
     "loss_weights": "Loss weights",
     "launcher": "Training",
     "compare": "Compare",

@@ -132,7 +132,7 @@ def test_a_cell_that_does_not_fit_is_said_with_its_line(row: dict[str, Any], wor
 
 def test_a_mapping_that_does_not_fit_the_file(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", {"text": "x", "tag": "a"}, {"text": "y", "tag": "b"})
-    with pytest.raises(UserError, match="no column of a.jsonl named 'txt'. Did you mean 'text'"):
+    with pytest.raises(UserError, match=r"no column of a\.jsonl named 'txt'\. Did you mean 'text'"):
         documents(path, text=("txt",))
     with pytest.raises(UserError, match=r"which column holds the text \(--text\). Columns: text, tag"):
         documents(path, text=())

@@ -1,11 +1,11 @@
 """One function per format: from a path or settings to records, one document at a time."""
 
-from core.readers.columns import FIRST as FIRST
 from core.readers.columns import INDICATOR as INDICATOR
 from core.readers.columns import columns_of as columns_of
 from core.readers.columns import find_separator as find_separator
+from core.readers.columns import first_rows as first_rows
 from core.readers.columns import guess as guess
-from core.readers.columns import guess_columns as guess_columns
+from core.readers.columns import preview as preview
 from core.readers.columns import read_documents as read_documents
 from core.readers.record import Record as Record
 from core.readers.reuters import SGML_FILE as SGML_FILE

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from core.config import FileConfig, UserError, choose
+from core.config import FileConfig, UserError, choose, parse
 from core.readers.record import Record
 from core.readers.rows import Progress, Row, read_rows, sniff, unit
 
@@ -38,14 +38,36 @@ USUAL = {
 """Names that columns usually have, the most telling first."""
 
 
-def guess(path: Path) -> FileConfig:
+def guess(path: Path, **form: Any) -> FileConfig:
     """The form of a file and what its columns seem to be; what cannot be guessed is left empty.
 
+    Args:
+        path: a file, or a folder saved by Hugging Face `datasets`.
+        form: `encoding`, `delimiter` or `header`, where a person knows better.
+
     Raises:
-        UserError: see `sniff` and `read_rows`.
+        UserError: see `sniff` and `read_rows`; a form that makes no sense.
     """
-    file = sniff(path)
-    return guess_columns(file, [row.values for row in islice(read_rows(path, file), FIRST)])
+    file = parse(FileConfig, sniff(path).model_dump() | form, where=path.name)
+    return _guess_columns(file, first_rows(path, file))
+
+
+def first_rows(path: Path, file: FileConfig) -> list[dict[str, Any]]:
+    """The rows from which columns are guessed."""
+    return [row.values for row in islice(read_rows(path, file), FIRST)]
+
+
+def preview(rows: Sequence[dict[str, Any]], *, columns: int = 30, letters: int = 200) -> list[dict[str, str]]:
+    """Rows as they are shown to a person: the first columns, each cell as text, cut short."""
+    shown = columns_of(rows)[:columns]
+    return [{column: _text_of(row.get(column))[:letters] for column in shown} for row in rows]
+
+
+def _text_of(value: Any) -> str:
+    words = (
+        value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    )
+    return words.encode("utf-8", "replace").decode()
 
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -53,7 +75,7 @@ def columns_of(rows: Sequence[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(column for row in rows for column in row))
 
 
-def guess_columns(file: FileConfig, rows: Sequence[dict[str, Any]]) -> FileConfig:
+def _guess_columns(file: FileConfig, rows: Sequence[dict[str, Any]]) -> FileConfig:
     """Fills in what the columns seem to be, by their names and then by their values."""
     columns = columns_of(rows)
     values = {column: [row[column] for row in rows if row.get(column) not in (None, "")] for column in columns}
