@@ -39,6 +39,7 @@ def show() -> None:
         "Add data", "Your own documents: see what is in the file and what is wrong with it, then keep it as a data set."
     )
     if added := st.session_state.pop("added", None):
+        st.session_state["file"] = None
         st.success(plain(added[1]))
         link("explorer", f"Open {added[0]}", {"data": added[0]})
     path = pick_file()
@@ -68,7 +69,7 @@ def pick_file() -> Path | None:
     left, right = st.columns(2, gap="large")
     sent = left.file_uploader(
         "Drop a file",
-        key="sent",
+        key=f"sent{st.session_state.get('times', 0)}",  # another key empties it
         help="CSV, TSV, JSON, JSON lines or Parquet, plain, gz or zip. It stays on the machine that Tailscope runs on. "
         "Larger files: put them into a folder of TAILSCOPE_DATA, or use `python -m core data add`.",
     )
@@ -124,7 +125,7 @@ def pick_columns(path: Path) -> FileConfig | None:
     said = f"{path.name} is read as {guessed.format.upper()}, {len(columns):,} columns"
     st.caption(plain(f"{said}; the first {min(30, len(columns))} are shown." if len(columns) > 30 else f"{said}."))
     st.subheader("What the columns are")
-    values = guessed.model_dump() | pick_meanings(guessed, columns, key=f"{changed}{guessed.header}{guessed.delimiter}")
+    values = guessed.model_dump() | pick_meanings(guessed, rows, key=f"{changed}{guessed.header}{guessed.delimiter}")
     if not (values["text"] or values["title"]) or not values["labels"]:
         st.info("Choose the column that holds the text and the one that holds the labels.")
         return None
@@ -151,8 +152,9 @@ def pick_form(guessed: FileConfig, *, key: str) -> tuple[tuple[str, Any], ...]:
     )
 
 
-def pick_meanings(guessed: FileConfig, columns: Sequence[str], *, key: str) -> dict[str, Any]:
+def pick_meanings(guessed: FileConfig, rows: Sequence[dict[str, Any]], *, key: str) -> dict[str, Any]:
     """Draws one choice for each role; the guess is chosen at first."""
+    columns = readers.columns_of(rows)
     offered = list(dict.fromkeys([*guessed.text, *guessed.labels, *columns[:OFFERED]]))
     offered = [column for column in offered if column != "*"]
 
@@ -178,7 +180,8 @@ def pick_meanings(guessed: FileConfig, columns: Sequence[str], *, key: str) -> d
         )
         sep = readers.INDICATOR
         if len(labels) == 1 and labels != ["*"] and guessed.sep != readers.INDICATOR:
-            signs = [guessed.sep, *(sign for sign in SEPARATORS if sign != guessed.sep)]
+            usual = readers.find_separator([row.get(labels[0]) for row in rows])
+            signs = [usual, *(sign for sign in SEPARATORS if sign != usual)]
             sep = st.selectbox(
                 "Between labels",
                 signs,
@@ -242,6 +245,7 @@ def pick_choices(plan: Plan) -> dict[str, str]:
         st.caption("None of the defects that were looked for was found.")
         return {}
     choices = {defect.key: pick_choice(defect) for defect in found}
+    st.session_state["choices"] = st.session_state.get("choices", {}) | choices
     if without := [defect.title for defect in plan.defects if not defect.count]:
         words = "; ".join(f"{title[:1].lower()}{title[1:]}" for title in without)
         st.caption(plain(f"Looked for and not found: {words}."))
@@ -256,7 +260,7 @@ def pick_choice(defect: Defect) -> str:
             choice = st.segmented_control(
                 defect.title,
                 CHOICES[defect.key],
-                default=CHOICES[defect.key][0],
+                default=st.session_state.get("choices", {}).get(defect.key, CHOICES[defect.key][0]),
                 required=True,
                 format_func=WORDS.__getitem__,
                 key=f"choice-{defect.key}",
@@ -297,9 +301,7 @@ def keep(path: Path, file: FileConfig, split: SplitConfig, choices: dict[str, st
         name,
         f"{kept.documents:,} documents with {kept.labels:,} labels are kept as '{name}'.",
     )
-    st.session_state.pop("sent", None)
-    st.query_params.pop("file", None)
-    st.session_state.pop("file", None)
+    st.session_state["times"] = st.session_state.get("times", 0) + 1
     st.rerun()
 
 

@@ -47,6 +47,7 @@ GUESSES: list[tuple[str, list[dict[str, Any]], dict[str, Any]]] = [
         [{"text": LONG, "gold": 1, "corn": 0, "source": "AP"}, {"text": "x", "gold": 0, "corn": 1, "source": "dpa"}],
         {"text": ("text",), "labels": ("gold", "corn"), "sep": "0/1"},
     ),
+    ("title alone", [{"title": LONG, "what": "gold;corn"}], {"text": ("title",), "labels": ("what",), "sep": ";"}),
     ("by values", [{"a": LONG, "b": ["gold"]}, {"a": LONG, "b": []}], {"text": ("a",), "labels": ("b",)}),
     ("lists in words", [{"text": LONG, "genres": "['gold', 'a;b']"}], {"text": ("text",), "labels": ("genres",)}),
     ("no split after all", [{"text": LONG, "labels": "x", "split": "a|b"}], {"text": ("text",), "labels": ("labels",)}),

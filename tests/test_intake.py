@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import data, intake, labels
-from core.config import DataConfig, SplitConfig, UserError
+from core.config import ROOT, DataConfig, SplitConfig, UserError
 from core.intake import CHOICES, Plan, examine, scan
 from core.readers import guess
 
@@ -277,3 +281,22 @@ def test_pubmed_sample_is_read_whole(pubmed_file: Path) -> None:
     assert {part: len(rows) for part, rows in corpus.parts.items()} == {"train": 12_705, "validation": 296, "test": 296}
     assert corpus.counts.min() >= 5
     assert np.all(np.diff(corpus.counts) <= 0)
+
+
+def test_the_command_line_makes_the_same_data_set(defective: Path, cache: Path) -> None:
+    choices = {"similar_labels": "merge", "duplicates": "drop"}
+    line = intake.command_line("again", defective, guess(defective), OWN, choices)
+    words = [sys.executable, *shlex.split(line)[1:]]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    data.add("mine", defective, guess(defective), OWN, choices)
+    one, other = (data.load(data.default_config(name)).fingerprint for name in ("again", "mine"))
+    assert one == other
+
+
+@pytest.mark.parametrize("name", ["a b.csv", "../../etc/passwd", "..\\..\\x.csv", ".hidden", "", "é😀.csv", "x" * 300])
+def test_an_upload_is_kept_in_its_folder_whatever_its_name(name: str, cache: Path) -> None:
+    path = intake.keep_upload(name, io.BytesIO(b"text,labels\n"))
+    assert path.resolve().is_relative_to(cache.resolve() / "data" / "uploads")
+    assert path.read_bytes() == b"text,labels\n"
+    assert intake.keep_upload(name, io.BytesIO(b"text,labels\n")) == path

@@ -89,8 +89,10 @@ def _guess_columns(file: FileConfig, rows: Sequence[dict[str, Any]]) -> FileConf
     free = [column for column in columns if column not in taken and values[column]]
     switches = [column for column in free if all(_is_switch(value) for value in values[column])]
     if not found["text"]:
-        texts = {c: sum(map(len, v)) / len(v) for c in free if (v := [x for x in values[c] if isinstance(x, str)])}
+        able = [*free, *filter(None, [found["title"]])]
+        texts = {c: sum(map(len, v)) / len(v) for c in able if (v := [x for x in values[c] if isinstance(x, str)])}
         found["text"] = max(texts, key=texts.__getitem__, default="")
+        found["title"] = "" if found["title"] == found["text"] else found["title"]
         free = [column for column in free if column != found["text"]]
     labels: tuple[str, ...] = (found["labels"],) if found["labels"] else ()
     sep = ""
