@@ -24,6 +24,9 @@ PARTS = ("train", "validation", "test")
 CODES = ("train", "test", "validation", "")
 """The part of each document stands in the prepared copy as its place here; the last is none."""
 
+BLOCK = 1 << 16
+"""Ids that are gathered before they become an array."""
+
 Report = Callable[[str, float], None]
 Split = Callable[[np.ndarray, np.ndarray, sp.csr_array], tuple[dict[str, np.ndarray], tuple[str, ...]]]
 """From ids (N,), parts as they were written (N,) int8 and targets (N, L) to row numbers by part, and notes."""
@@ -112,7 +115,8 @@ def write_corpus(
     columns = {name: column for column, name in enumerate(names)}
     codes = {part: code for code, part in enumerate(CODES)}
     offsets = {"titles": array("q", [0]), "bodies": array("q", [0])}
-    indptr, indices, parts, ids = array("q", [0]), array("i"), bytearray(), list[str]()
+    indptr, indices, parts = array("q", [0]), array("i"), bytearray()
+    ids, blocks = list[str](), list[np.ndarray]()
     digest = hashlib.sha256()
     with folder.joinpath("titles.bin").open("wb") as titles, folder.joinpath("bodies.bin").open("wb") as bodies:
         for record in records:
@@ -124,18 +128,22 @@ def write_corpus(
             indptr.append(len(indices))
             parts.append(codes[record.part])
             ids.append(record.id)
-            if report and len(ids) % 1000 == 0:
-                report("preparing documents", len(ids) / total)
+            if len(ids) == BLOCK:  # an array of them takes a third of the memory
+                blocks.append(np.array(ids, np.str_))
+                ids.clear()
+            if report and len(parts) % 1000 == 0:
+                report("preparing documents", len(parts) / total)
     arrays: dict[str, np.ndarray] = {
-        **{key: np.array(values, np.int64) for key, values in offsets.items()},
-        "indptr": np.array(indptr, np.int64),
-        "indices": np.array(indices, np.int32),
-        "parts": np.array(parts, np.int8),
-        "ids": np.array(ids, np.str_),
+        **{key: np.frombuffer(values, np.int64) for key, values in offsets.items()},
+        "indptr": np.frombuffer(indptr, np.int64),
+        "indices": np.frombuffer(indices, np.int32),
+        "parts": np.frombuffer(parts, np.int8),
+        "ids": np.concatenate([*blocks, np.array(ids, np.str_)]),
     }
+    blocks.clear()
     for key, values in arrays.items():
         np.save(folder / f"{key}.npy", values, allow_pickle=False)
-        digest.update(values.tobytes())
+        digest.update(np.ascontiguousarray(values).data)
     digest.update(json.dumps(list(columns)).encode())
     sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
     write_json(folder / "manifest.json", {"sha256": digest.hexdigest(), "sizes": sizes, "labels": list(columns)})

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import time
 import unicodedata
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -133,7 +134,7 @@ def scan(path: Path, file: FileConfig, report: Report | None = None) -> Path:
 
 def _scan(folder: Path, path: Path, file: FileConfig, report: Report | None) -> None:
     folder.mkdir()
-    places, hashes, broken = list[int](), list[int](), list[bool]()
+    places, hashes, broken = array("q"), array("Q"), bytearray()
 
     def mended() -> Iterator[Record]:
         tell = partial(report, f"reading {path.name}") if report else None
@@ -153,9 +154,9 @@ def _scan(folder: Path, path: Path, file: FileConfig, report: Report | None) -> 
     write_corpus(folder, (), mended())
     if not places:
         raise UserError(f"{path.name} holds no documents{' of these years' if file.years else ''}.")
-    np.save(folder / "places.npy", np.array(places, np.int64), allow_pickle=False)
-    np.save(folder / "hashes.npy", np.array(hashes, np.uint64), allow_pickle=False)
-    np.save(folder / "broken.npy", np.array(broken, np.bool_), allow_pickle=False)
+    np.save(folder / "places.npy", np.frombuffer(places, np.int64), allow_pickle=False)
+    np.save(folder / "hashes.npy", np.frombuffer(hashes, np.uint64), allow_pickle=False)
+    np.save(folder / "broken.npy", np.frombuffer(broken, np.bool_), allow_pickle=False)
     write_json(folder / "scan.json", {"unit": unit(file)})
 
 
