@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from core import losses
-from core.config import LOSS_NAMES, SETTINGS
+from core.config import SETTINGS
 from core.losses import LOSSES, auto_mu, build_loss, constants, loss_curve, weight_by_label
 
 GOLDEN = Path(os.environ.get("TAILSCOPE_SHARED") or Path(__file__).parents[2] / "shared") / "golden" / "losses.json"
@@ -803,10 +803,6 @@ def test_shapes_that_do_not_fit_are_refused(logits: tuple[int, ...], targets: tu
     if logits != (3, 4):
         with pytest.raises(ValueError, match=r"Logits are \(.*\): with index pairs they must be \(documents, 4\)"):
             double("db")(torch.zeros(logits or (4,)), (torch.tensor([0]), torch.tensor([0])))
-
-
-def test_names_are_those_of_the_settings() -> None:
-    assert tuple(LOSSES) == LOSS_NAMES
 
 
 # For the page --------------------------------------------------------------------------------------------------------

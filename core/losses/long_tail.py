@@ -289,16 +289,13 @@ class _ClosedForm(torch.autograd.Function):
 class _Traced(torch.autograd.Function):
     """`_ClosedForm` for `torch.compile`: one pass over the matrix.
 
-    Masks are numbers here, not bools: the compiler would store them for backward, at several times the cost of the loss.
+    Masks are numbers here: bools the compiler would store for backward, at several times the cost of the loss.
     """
 
     @staticmethod
     def forward(loss: LongTailLoss, logits: Tensor, targets: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         z = logits.to(torch.promote_types(logits.dtype, loss.counts.dtype))
-        if labels is None:
-            y = targets.to(z.dtype)
-        else:
-            y = torch.zeros_like(z).index_put((targets, labels), z.new_ones(()))
+        y = (targets if labels is None else to_mask(targets, labels, z.shape)).to(z.dtype)
         sign = loss.neg_scale - (1 + loss.neg_scale) * y
         t = sign * (z - loss.shift if loss.kappa else z)
         easy = torch.exp(-t.abs())
