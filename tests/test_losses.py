@@ -21,6 +21,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from core import losses
 from core.config import SETTINGS
 from core.losses import LOSSES, auto_mu, build_loss, constants, loss_curve, weight_by_label
+from core.losses.arguments import find_positives
 
 GOLDEN = Path(os.environ.get("TAILSCOPE_SHARED") or Path(__file__).parents[2] / "shared") / "golden" / "losses.json"
 CASES: list[dict[str, Any]] = json.loads(GOLDEN.read_text())["cases"] if GOLDEN.is_file() else []
@@ -594,6 +595,21 @@ def test_index_pairs_in_any_order_are_the_targets(
     assert torch.equal(pairs_gradient, gradient_of(loss, logits, targets))
 
 
+@pytest.mark.parametrize("shape", [(131, 131), (3, 40_000), (5, 7)])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float32, torch.int64])
+def test_the_ones_of_a_large_matrix_are_all_found(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    targets = (torch.rand(shape) < 0.01).to(dtype)
+    targets[-1, -1] = targets[0, 0] = 1
+    for matrix in (targets, targets.T):
+        found = find_positives(matrix, pairs=True)
+        assert torch.equal(torch.stack(found, 1), matrix.nonzero())
+    if dtype is torch.float32:
+        targets[1, 5] = math.nan
+        with pytest.raises(ValueError, match=r"targets\[1, 5\] is nan"):
+            find_positives(targets, pairs=True)
+
+
 def test_index_pairs_under_mask_compile_and_vmap() -> None:
     logits, targets = batch()
     pairs = targets.nonzero(as_tuple=True)
@@ -791,6 +807,8 @@ def test_settings_choose_scale_and_mu() -> None:
     [
         ({"name": "dbb"}, "no loss 'dbb'. Did you mean 'db'"),
         ({"name": ""}, "no loss ''. Choose one of: bce, fl, cb"),
+        ({"name": "bal"}, "no loss 'bal'"),
+        ({"name": "C"}, "no loss 'C'"),
         ({"setting": "reuter"}, "no setting 'reuter'. Did you mean 'reuters'"),
         ({"reduction": "average"}, "no reduction 'average'. Choose one of: mean, sum, none, mean_over_documents"),
         ({"on_missing": "drop"}, "no on_missing 'drop'"),

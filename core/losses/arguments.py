@@ -45,7 +45,9 @@ def find_positives(targets: Tensor, pairs: bool = False) -> Any:
 
 
 def _nonzero(targets: Tensor) -> tuple[Tensor, Tensor]:
-    """`targets.nonzero(as_tuple=True)` of a matrix that is nearly empty: looks at eight targets at once."""
+    """`targets.nonzero(as_tuple=True)`; of a large matrix, which is nearly empty, it looks at eight targets at once."""
+    if targets.numel() < 2**14:
+        return targets.nonzero(as_tuple=True)  # type: ignore[return-value]
     flat = targets.to(torch.bool, copy=True).contiguous().view(-1)
     even = len(flat) // 8 * 8
     words = flat[:even].view(torch.int64).nonzero()

@@ -15,7 +15,7 @@ from .weights import class_balanced_weight, inverse_propensity, logit_shift, mod
 
 Reduction = Literal["mean", "sum", "none", "mean_over_documents"]
 Targets = Tensor | tuple[Tensor, Tensor]  # (B, L) of 0 and 1, or the rows (A,) and labels (A,) of the ones
-TILE = 2**16  # elements that one thread works on at a time: a few copies of them fit in its cache
+TILE = 5 * 2**15  # elements that one thread works on at a time: few calls, and its caches hold a few copies
 
 
 class LongTailLoss(nn.Module):
@@ -209,8 +209,8 @@ class LongTailLoss(nn.Module):
         if not self.gamma:
             return (loss, q) if weight is None else (loss.mul_(weight), q.mul_(weight))
         factor = q**self.gamma
-        if weight is not None:
-            factor.mul_(weight)
+        if weight is not None:  # a weight by label and document is nobody else's: what it takes is free again at once
+            factor = weight.mul_(factor) if weight.ndim == 2 else factor.mul_(weight)
         loss.mul_(factor)
         return loss, torch.lerp(loss * self.gamma, factor, q, out=q)
 
@@ -254,6 +254,7 @@ class _ClosedForm(torch.autograd.Function):
                 total += part.sum()
             else:
                 torch.mul(part, loss.on_negatives, out=elements[tile])
+            del part  # before the next one is made
         value = total * loss.on_negatives if elements is None else elements.view(logits.shape)
         return value, slope.view(logits.shape)
 

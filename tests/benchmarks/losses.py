@@ -4,7 +4,7 @@ Prints forward + backward, as ratios to `F.binary_cross_entropy_with_logits` on 
 the peak of memory beyond logits and targets, gradient included, in tensors (B, L). "composed" is the same loss as torch
 operations that autograd takes apart, `LongTailLoss.compose`. For the label set of 670,091 it compares an output layer:
 `LinearLoss` in blocks against nn.Linear and BCE; weights and gradients of the layer are not counted in its memory.
-Times are medians; on a CPU, one thread unless OMP_NUM_THREADS says otherwise. The profiler chatters on stderr.
+Times are the least of many; on a CPU, one thread unless OMP_NUM_THREADS says otherwise. The profiler chatters on stderr.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def wait() -> None:
 
 
 def seconds(steps: dict[str, Callable[[], None]], least: float = 1.0) -> dict[str, float]:
-    """Median seconds of each step; they take turns, so that a busy machine slows all alike.
+    """The least seconds of each step, what it takes undisturbed; they take turns, on a busy machine as well.
 
-    A turn is two calls, of which the second counts: the first finds another step's memory in the cache.
+    The first call of a turn does not count: it finds another step's memory in the cache.
     """
     times: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
@@ -46,12 +46,13 @@ def seconds(steps: dict[str, Callable[[], None]], least: float = 1.0) -> dict[st
     while time.perf_counter() - began < least * len(steps) or len(times[next(iter(steps))]) < 5:
         for name, step in steps.items():
             step()
-            wait()
-            start = time.perf_counter()
-            step()
-            wait()
-            times[name].append(time.perf_counter() - start)
-    return {name: sorted(values)[len(values) // 2] for name, values in times.items()}
+            for _ in range(4):
+                wait()
+                start = time.perf_counter()
+                step()
+                wait()
+                times[name].append(time.perf_counter() - start)
+    return {name: min(values) for name, values in times.items()}
 
 
 def peak(step: Callable[[], None], leaves: list[Tensor]) -> float:
