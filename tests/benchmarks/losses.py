@@ -4,7 +4,8 @@ Prints forward + backward, as ratios to `F.binary_cross_entropy_with_logits` on 
 the peak of memory beyond logits and targets, gradient included, in tensors (B, L). "composed" is the same loss as torch
 operations that autograd takes apart, `LongTailLoss.compose`. For the label set of 670,091 it compares an output layer:
 `LinearLoss` in blocks against nn.Linear and BCE; weights and gradients of the layer are not counted in its memory.
-Times are the least of many; on a CPU, one thread unless OMP_NUM_THREADS says otherwise. The profiler chatters on stderr.
+Times are the least of many, on a CPU with one thread unless OMP_NUM_THREADS says otherwise. The profiler chatters on
+stderr.
 """
 
 from __future__ import annotations
