@@ -305,16 +305,16 @@ class _Traced(torch.autograd.Function):
         factor = loss.on_negatives + (loss.on_positives - loss.on_negatives) * y
         w = loss.label_weight
         if loss.mu is not None:
-            inverse = 1 / loss.counts
-            r = inverse / (inverse * y).sum(-1, keepdim=True)
-            w = loss.alpha + torch.sigmoid(loss.beta * (r - loss.mu))
+            steepness = loss.beta / (y / loss.counts).sum(-1, keepdim=True)
+            w = loss.alpha + torch.sigmoid(steepness / loss.counts - loss.beta * loss.mu)
         if loss.mu is not None or w.ndim:
             factor = factor * (w if loss.reweight_negatives else 1 + (w - 1) * y)
         if loss.gamma:
             factor = factor * q**loss.gamma
         elements = factor * (t.clamp_min(0) + torch.log1p(easy))
         slope = factor * q + loss.gamma * elements * (1 - q) if loss.gamma else factor * q
-        return elements if loss.reduction == "none" else elements.sum(), sign * slope
+        value = elements if loss.reduction == "none" else elements.sum(-1).sum()  # by rows, as the weights are made
+        return value, sign * slope
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -124,7 +124,7 @@ def losses_alone(documents: int, size: int) -> None:
             torch.compiler.reset()
             fast = torch.compile(copy.deepcopy(loss))
             steps["compiled"] = run(lambda: fast(logits, targets))  # noqa: B023
-        took = seconds(steps, 0.3)
+        took = seconds(steps, 0.4)
         cells = (
             f"{took[way] / took['plain']:>14.2f}x{peak(steps[way], [logits]) / whole:>8.1f}" if way in steps else ""
             for way in ways
