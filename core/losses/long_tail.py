@@ -313,8 +313,11 @@ class _Traced(torch.autograd.Function):
             factor = factor * q**loss.gamma
         elements = factor * (t.clamp_min(0) + torch.log1p(easy))
         slope = factor * q + loss.gamma * elements * (1 - q) if loss.gamma else factor * q
-        value = elements if loss.reduction == "none" else elements.sum(-1).sum()  # by rows, as the weights are made
-        return value, sign * slope
+        if loss.reduction == "none":
+            return elements, sign * slope
+        if loss.kappa or w.ndim:  # one loop for the sum and the slope: by rows where a number stands for each label
+            elements = elements.sum(-1)
+        return elements.sum(), sign * slope
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
