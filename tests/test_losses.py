@@ -838,6 +838,7 @@ def test_settings_choose_scale_and_mu() -> None:
         ({"counts": [20] * 9}, "for column 0, column 1, column 2, column 3, column 4 and 4 more: did you pass"),
         ({"documents": 0}, "documents is 0: it is the number of training documents"),
         ({"documents": 12.5}, "documents is 12.5"),
+        ({"documents": "10"}, "documents is 10: it is the number"),
         ({"documents": math.nan}, "documents is nan"),
         ({"labels": ["earn"]}, "There are 1 label names, but 2 counts"),
     ],
