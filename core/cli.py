@@ -18,7 +18,17 @@ from rich.table import Table
 
 from core import data as datasets
 from core import intake, jobs, labels, readers, report, share, store
-from core.config import DataConfig, FileConfig, ModelConfig, RunConfig, SplitConfig, UserError, parse, with_changes
+from core.config import (
+    LOSS_NAMES,
+    DataConfig,
+    FileConfig,
+    ModelConfig,
+    RunConfig,
+    SplitConfig,
+    UserError,
+    parse,
+    with_changes,
+)
 from core.store import LIVE, Run
 
 app = typer.Typer(
@@ -275,7 +285,7 @@ def train(
     arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     data: DataName = "",
     model: Annotated[str, typer.Option(help="svm or tfidf.")] = "tfidf",
-    loss: Annotated[str | None, typer.Option(help="bce fl cb r-fl ntr-fl db-0fl cb-ntr db; none for svm.")] = None,
+    loss: Annotated[str | None, typer.Option(help=f"None for svm; else one of {' '.join(LOSS_NAMES)}.")] = None,
     seed: Annotated[int, typer.Option(help="Same config, data and seed: same run.")] = 0,
     split: Split = None,
     changes: Set = None,
@@ -329,7 +339,9 @@ def _work(path: Path) -> None:
 def sweep(
     data: DataName = "",
     models: Annotated[str, typer.Option(help="Comma-separated.")] = "svm,tfidf",
-    losses: Annotated[str, typer.Option(help="Comma-separated; `paper` is the eight of the paper.")] = "paper",
+    losses: Annotated[
+        str, typer.Option(help="As in `train`, comma-separated; `paper` is the paper's eight.")
+    ] = "paper",
     seeds: Annotated[str, typer.Option(help="Comma-separated whole numbers.")] = "0",
     split: Split = None,
     changes: Set = None,

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _FOCAL = ("gamma", "focal_alpha")
 _TOLERANT = ("kappa", "neg_scale")
 _CLASS_BALANCED = ("cb_beta", "reweight_negatives")
+_ASYMMETRIC = ("gamma_pos", "gamma_neg", "prob_margin")
 _REBALANCED = ("alpha", "beta", "mu", "reweight_negatives")
 LOSS_CONSTANTS: dict[str, tuple[str, ...]] = {
     "bce": ("scale",),
@@ -27,6 +28,15 @@ LOSS_CONSTANTS: dict[str, tuple[str, ...]] = {
     "cb-ntr": ("scale", *_FOCAL, *_TOLERANT, *_CLASS_BALANCED),
     "db": ("scale", *_FOCAL, *_TOLERANT, *_REBALANCED),
     "ntr-fl-released": ("scale", *_FOCAL, *_TOLERANT),
+    "asl": ("scale", *_ASYMMETRIC),
+    "zlpr": ("scale",),
+    "logit-adjusted": ("scale", "tau"),
+    "hill": ("scale", "gamma", "logit_margin", "hill_lambda"),
+    "apl": ("scale", *_ASYMMETRIC, "poly_1", "poly_2"),
+    "dice": ("scale", "dice_alpha", "smooth"),
+    "two-way": ("scale", "temp_pos", "temp_neg"),
+    "soft-f1": ("scale",),
+    "propensity": ("scale", "prop_a", "prop_b"),
 }
 """The constants that each loss of `core.losses` reads, known here without importing torch."""
 LOSS_NAMES = tuple(LOSS_CONSTANTS)
@@ -139,6 +149,20 @@ class LossConfig(Frozen):
     neg_scale: float | None = Field(None, gt=0)
     scale: float | None = Field(None, gt=0)
     reweight_negatives: bool | None = None
+    gamma_pos: float | None = Field(None, ge=0)
+    gamma_neg: float | None = Field(None, ge=0)
+    prob_margin: float | None = Field(None, ge=0, lt=1)
+    tau: float | None = Field(None, ge=0)
+    logit_margin: float | None = Field(None, ge=0)
+    hill_lambda: float | None = Field(None, ge=1)
+    poly_1: float | None = None
+    poly_2: float | None = None
+    dice_alpha: float | None = Field(None, ge=0)
+    smooth: float | None = Field(None, gt=0)
+    temp_pos: float | None = Field(None, gt=0)
+    temp_neg: float | None = Field(None, gt=0)
+    prop_a: float | None = Field(None, ge=0)
+    prop_b: float | None = Field(None, gt=0)
 
     @model_validator(mode="after")
     def _known(self) -> LossConfig:
@@ -163,7 +187,9 @@ class TrainConfig(Frozen):
     weight_decay: float = Field(0.0, ge=0)
     patience: int = Field(10, ge=1, description="epochs without a better validation micro-F1 before training ends")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    threshold: Literal["exact", "paper", "fixed"] = "exact"
+    threshold: Literal["auto", "exact", "paper", "fixed"] = Field(
+        "auto", description="auto: what the loss asks for, 0.5 where it draws that line itself (zlpr), exact elsewhere"
+    )
 
 
 class RunConfig(Frozen):

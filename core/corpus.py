@@ -27,6 +27,9 @@ CODES = ("train", "test", "validation", "")
 BLOCK = 1 << 16
 """Ids that are gathered before they become an array."""
 
+COUNTED = 1 << 22
+"""Entries that are counted at once: `bincount` makes a copy of 8 bytes for each."""
+
 Report = Callable[[str, float], None]
 Split = Callable[[np.ndarray, np.ndarray, sp.csr_array], tuple[dict[str, np.ndarray], tuple[str, ...]]]
 """From ids (N,), parts as they were written (N,) int8 and targets (N, L) to row numbers by part, and notes."""
@@ -203,4 +206,7 @@ def open_corpus(folder: Path, name: str, split: str, source: str, parts_of: Spli
 
 def count_columns(targets: sp.csr_array) -> np.ndarray:
     """Stored entries of each column, (L,) int64."""
-    return np.bincount(targets.indices, minlength=targets.shape[1]).astype(np.int64)
+    counts = np.zeros(targets.shape[1], np.int64)
+    for start in range(0, len(targets.indices), COUNTED):
+        counts += np.bincount(targets.indices[start : start + COUNTED], minlength=len(counts))
+    return counts

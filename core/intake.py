@@ -290,7 +290,7 @@ def examine(folder: Path, split: SplitConfig, choices: Mapping[str, str] | None 
     if not len(rows):
         raise UserError("No document would be left: keep some of those with defects.")
     columns = _merged(scanned, chosen["similar_labels"], found)
-    targets = _renamed(scanned.targets[rows], columns, len(scanned.names))
+    targets = _renamed(scanned.targets if len(rows) == len(kept) else scanned.targets[rows], columns)
     codes, said = splits.divide(split, np.asarray(scanned.codes)[rows], targets)
     leaks = _leaks(scanned.hashes[rows], codes)
     found(
@@ -346,17 +346,18 @@ def _merged(scanned: _Scanned, choice: str, found: Any) -> np.ndarray:
         "Merging counts them as the most frequent spelling.",
         show,
     )
-    columns = np.arange(len(scanned.names))
+    columns = np.arange(len(scanned.names), dtype=np.int32)
     if choice == "merge":
         for first, group in groups.items():
             columns[group] = first
     return columns
 
 
-def _renamed(targets: sp.csr_array, columns: np.ndarray, width: int) -> sp.csr_array:
+def _renamed(targets: sp.csr_array, columns: np.ndarray) -> sp.csr_array:
     """Targets with each label counted as another; two that become one count once."""
-    shape = (targets.shape[0], width)
-    renamed = sp.csr_array((targets.data.copy(), columns[targets.indices], targets.indptr), shape=shape)
+    if np.array_equal(columns, np.arange(len(columns))):
+        return targets
+    renamed = sp.csr_array((targets.data.copy(), columns[targets.indices], targets.indptr), shape=targets.shape)
     renamed.sum_duplicates()
     return renamed
 

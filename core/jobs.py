@@ -70,14 +70,14 @@ def grid(
     Raises:
         UserError: an unknown name, or nothing to run.
     """
-    names = [name for loss in losses for name in (PAPER_LOSSES if loss == "paper" else (loss,))]
+    names = loss_names(losses)
     changes = list(changes)
     configs = []
     for model in dict.fromkeys(models):
         choose("model", model, MODEL_NAMES)
         if model != "svm" and not names:
             raise UserError(f"Model '{model}' needs at least one loss: choose from {', '.join(LOSS_NAMES)}.")
-        for loss in dict.fromkeys(names) if model != "svm" else [None]:
+        for loss in names if model != "svm" else [None]:
             fitting = [change for change in changes if _concerns(loss, change)]
             for seed in dict.fromkeys(seeds):
                 config = make_config(data=data, model=model, loss=loss, seed=seed, split=split, changes=fitting)
@@ -85,6 +85,11 @@ def grid(
     if not configs:
         raise UserError("There is nothing to run: choose at least one model and one seed.")
     return configs
+
+
+def loss_names(losses: Iterable[str]) -> list[str]:
+    """Every loss once, `paper` being the eight of the paper."""
+    return list(dict.fromkeys(name for loss in losses for name in (PAPER_LOSSES if loss == "paper" else (loss,))))
 
 
 def _concerns(loss: str | None, change: str) -> bool:

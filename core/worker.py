@@ -220,10 +220,17 @@ def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
 
 
 def threshold_rule(config: RunConfig) -> str:
-    """The rule of `core.thresholds` for a run: an SVM's margins have the paper's own grid, -1 to 1."""
+    """The rule of `core.thresholds` for a run: an SVM's margins have the paper's own grid, -1 to 1.
+
+    `auto` is `exact`, but 0.5 for a loss that decides by logit > 0.
+    """
+    rule = config.train.threshold
+    if rule == "auto":
+        other = losses.OTHER_LOSSES.get(config.loss.name) if config.loss else None
+        rule = "fixed" if other and other.decision == "logit > 0" else "exact"
     if config.model.name == "svm":
-        return {"exact": "exact", "paper": "shift", "fixed": "zero"}[config.train.threshold]
-    return config.train.threshold
+        return {"exact": "exact", "paper": "shift", "fixed": "zero"}[rule]
+    return rule
 
 
 def _peak_memory() -> int:
@@ -257,12 +264,6 @@ def _fit_network(config: RunConfig, corpus: Corpus, features: Features, reporter
     torch.set_num_threads(THREADS)
     torch.manual_seed(config.seed)
     targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
-    overrides = config.loss.overrides()
-    if overrides.get("mu") == "auto":
-        rows, columns = targets.nonzero()
-        overrides["mu"] = losses.auto_mu(
-            *(torch.from_numpy(a.astype(np.int64)) for a in (rows, columns, corpus.counts))
-        )
     if (corpus.counts == 0).any():
         log.info("%d labels have no train document: they are left out of the loss", (corpus.counts == 0).sum())
     loss = losses.build_loss(
@@ -272,7 +273,8 @@ def _fit_network(config: RunConfig, corpus: Corpus, features: Features, reporter
         setting=config.loss.setting,
         on_missing="mask",
         labels=corpus.labels,
-        **overrides,
+        positives=targets.nonzero() if config.loss.mu == "auto" else None,
+        **config.loss.overrides(),
     ).to(device)
     priors = torch.from_numpy(np.clip(corpus.counts, 0.5, documents - 0.5) / documents).float()
     network = TfidfNetwork(features["train"].shape[1], priors, config.model).to(device)

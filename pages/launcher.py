@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core import jobs, store
 from core.config import (
+    LOSS_CONSTANTS,
     LOSS_NAMES,
     MODEL_NAMES,
     Frozen,
@@ -29,7 +30,7 @@ SECTIONS: dict[str, type[Frozen]] = {"train": TrainConfig, "model": ModelConfig,
 ADVANCED = {
     "train": "Training",
     "model": "Model",
-    "loss": "Loss: what is left empty keeps the value of each preset",
+    "loss": "Loss: the constants of those chosen; what is left empty keeps the value of each preset",
 }
 BASIC = ("train.epochs", "train.batch_size", "train.learning_rate", "train.patience", "train.threshold", "train.device")
 LIVE_SHOWN = 12
@@ -165,12 +166,15 @@ def form() -> list[RunConfig]:
             disabled=not trained,
             help="Each loss is a run of its own. The SVM has a loss of its own and takes none.",
         )
+        read = {name for loss in jobs.loss_names(losses) for name in LOSS_CONSTANTS[loss]}
         changes += settings(BASIC)
         with st.expander("Advanced settings"):
             for section, title in ADVANCED.items():
                 st.caption(title)
-                names = [f"{section}.{name}" for name in SECTIONS[section].model_fields if name != "name"]
-                changes += settings([key for key in names if key not in BASIC])
+                names = [name for name in SECTIONS[section].model_fields if name != "name"]
+                if section == "loss":
+                    names = [name for name in names if name == "setting" or name in read]
+                changes += settings([key for name in names if (key := f"{section}.{name}") not in BASIC])
         if not models:
             raise UserError("Choose at least one model.")
         if trained and not losses:

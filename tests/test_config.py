@@ -84,8 +84,12 @@ def test_choose_lists_the_names():
 
 
 def test_the_constants_known_here_are_those_that_the_losses_read():
-    from core.losses import LOSSES, constants
+    from core.losses import LOSSES, OTHER_LOSSES, constants
 
-    assert list(LOSS_CONSTANTS) == list(LOSSES)
+    assert list(LOSS_CONSTANTS) == [*LOSSES, *OTHER_LOSSES]
+    assert {key for known in LOSS_CONSTANTS.values() for key in known} == set(LossConfig.model_fields) - {
+        "name",
+        "setting",
+    }
     for name, known in LOSS_CONSTANTS.items():
         assert set(known) == set(constants(name, [3, 2, 1], 10))

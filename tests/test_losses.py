@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import os
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from core import losses
-from core.config import LOSS_NAMES, SETTINGS
+from core.config import SETTINGS
 from core.losses import LOSSES, auto_mu, build_loss, constants, loss_curve, weight_by_label
+from core.losses.arguments import find_positives
 
 GOLDEN = Path(os.environ.get("TAILSCOPE_SHARED") or Path(__file__).parents[2] / "shared") / "golden" / "losses.json"
 CASES: list[dict[str, Any]] = json.loads(GOLDEN.read_text())["cases"] if GOLDEN.is_file() else []
@@ -29,6 +31,7 @@ REBALANCED = [name for name in NAMES if LOSSES[name].weight == "rebalanced"]
 TOLERANT = [name for name in NAMES if LOSSES[name].tolerant]
 COUNTED = [name for name in NAMES if LOSSES[name].tolerant or LOSSES[name].weight != "one"]
 COUNTS, DOCUMENTS = [700, 90, 8, 1], 1000
+COMPILER = pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
 LAW = settings(max_examples=25, deadline=None)
 
 
@@ -474,39 +477,49 @@ def test_jacrev_and_vmap(name: str) -> None:
     torch.testing.assert_close(torch.func.vmap(loss)(logits, targets).mean(), loss(logits, targets))
 
 
-@pytest.mark.parametrize("name", ["bce", "cb", "db"])
-def test_compiles_as_one_graph(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "backend"), [*((name, "aot_eager") for name in NAMES), pytest.param("db", "inductor", marks=COMPILER)]
+)
+def test_compiles_as_one_graph(name: str, backend: str) -> None:
     logits, targets = batch(dtype=torch.float32)
     loss = build_loss(name, COUNTS, DOCUMENTS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+        torch.compiler.reset()
+        compiled = torch.compile(loss, fullgraph=True, backend=backend)
         torch.testing.assert_close(compiled(logits, targets.float()), loss(logits, targets))
         torch.testing.assert_close(gradient_of(compiled, logits, targets), gradient_of(loss, logits, targets))
 
 
+class Classifier(nn.Module):
+    """A linear layer and its loss: what DistributedDataParallel wraps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.linear, self.loss = nn.Linear(4, 4), build_loss("db", COUNTS, DOCUMENTS)
+
+    def forward(self, features: Tensor, targets: Tensor) -> Tensor:
+        return self.loss(self.linear(features), targets)
+
+
+def train_a_half(rank: int, store: str) -> None:
+    """One of two processes: its gradient, averaged with the other's, is that of the whole batch in one process."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    features, targets = batch(dtype=torch.float32)
+    whole = Classifier()
+    whole(features, targets).backward()
+    parallel = nn.parallel.DistributedDataParallel(Classifier())
+    for _ in range(2):
+        parallel.zero_grad()
+        parallel(features[rank::2], targets[rank::2]).backward()
+    torch.testing.assert_close(parallel.module.linear.weight.grad, whole.linear.weight.grad)
+    assert parallel.state_dict().keys() == {"module.linear.weight", "module.linear.bias"}
+    torch.distributed.destroy_process_group()
+
+
 def test_distributed_data_parallel(tmp_path: Path) -> None:
-    class Classifier(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.linear = nn.Linear(4, 4)
-            self.loss = build_loss("db", COUNTS, DOCUMENTS)
-
-        def forward(self, features: Tensor, targets: Tensor) -> Tensor:
-            return self.loss(self.linear(features), targets)
-
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    try:
-        features, targets = batch(dtype=torch.float32)
-        model = Classifier()
-        parallel = nn.parallel.DistributedDataParallel(copy.deepcopy(model))
-        model(features, targets).backward()
-        for _ in range(2):
-            parallel.zero_grad()
-            parallel(features, targets).backward()
-        torch.testing.assert_close(parallel.module.linear.weight.grad, model.linear.weight.grad)
-    finally:
-        torch.distributed.destroy_process_group()
+    torch.multiprocessing.spawn(train_a_half, (str(tmp_path / "store"),), nprocs=2)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "mean_over_documents"])
@@ -582,6 +595,21 @@ def test_index_pairs_in_any_order_are_the_targets(
     assert torch.equal(pairs_gradient, gradient_of(loss, logits, targets))
 
 
+@pytest.mark.parametrize("shape", [(131, 131), (3, 40_000), (5, 7)])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float32, torch.int64])
+def test_the_ones_of_a_large_matrix_are_all_found(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    targets = (torch.rand(shape) < 0.01).to(dtype)
+    targets[-1, -1] = targets[0, 0] = 1
+    for matrix in (targets, targets.T):
+        found = find_positives(matrix, pairs=True)
+        assert torch.equal(torch.stack(found, 1), matrix.nonzero())
+    if dtype is torch.float32:
+        targets[1, 5] = math.nan
+        with pytest.raises(ValueError, match=r"targets\[1, 5\] is nan"):
+            find_positives(targets, pairs=True)
+
+
 def test_index_pairs_under_mask_compile_and_vmap() -> None:
     logits, targets = batch()
     pairs = targets.nonzero(as_tuple=True)
@@ -591,6 +619,7 @@ def test_index_pairs_under_mask_compile_and_vmap() -> None:
     loss = double("db")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        torch.compiler.reset()
         compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
         torch.testing.assert_close(compiled(logits, pairs), loss(logits, targets))
     several = torch.stack([logits, -logits])
@@ -624,7 +653,7 @@ def wide_problem(documents: int = 9, size: int = 50) -> tuple[Tensor, Tensor, Te
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "mean_over_documents"])
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "logit-adjusted", "propensity"])
 def test_blocks_of_labels_give_the_gradients_of_the_plain_path(name: str, bias: bool, reduction: str) -> None:
     features, targets, counts = wide_problem()
     for block, missing in ((None, False), (7, False), (50, False), (7, True)):
@@ -678,11 +707,21 @@ def test_a_linear_loss_of_few_bits_multiplies_in_them_and_adds_in_float32(dtype:
     value.backward()
     assert layer.weight.grad is not None
     assert layer.weight.grad.dtype is torch.float32
-    short = copy.deepcopy(layer).to(dtype)
-    leaf = features.to(dtype).requires_grad_()
-    short(leaf, targets).backward()
-    assert leaf.grad is not None
-    assert leaf.grad.dtype is dtype
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_blocks_of_bf16_features_give_the_gradients_of_the_plain_path(name: str) -> None:
+    features, targets, counts = wide_problem()
+    layer = losses.LinearLoss(8, build_loss(name, counts, 1000), block=16, dtype=torch.bfloat16)
+    plain, x, y = copy.deepcopy(layer), features.bfloat16().requires_grad_(), features.bfloat16().requires_grad_()
+    value, expected = layer(x, targets), plain.loss(plain.logits(y), targets)
+    torch.testing.assert_close(value, expected, rtol=1e-5, atol=0)
+    value.backward()
+    expected.backward()
+    pairs = [(x.grad, y.grad), *((a.grad, b.grad) for a, b in zip(layer.parameters(), plain.parameters(), strict=True))]
+    for mine, other in pairs:
+        assert mine.dtype is torch.bfloat16
+        torch.testing.assert_close(mine, other, rtol=2**-6, atol=2**-8 * float(other.abs().max()))
 
 
 def test_a_linear_loss_says_what_it_cannot_do() -> None:
@@ -727,6 +766,16 @@ def test_auto_mu_of_an_even_number_of_positives_takes_the_middle_of_two() -> Non
     assert auto_mu([0, 0, 1], [0, 1, 0], [2, 1]) == pytest.approx((2 / 3 + 2 / 3) / 2)  # r is 1/3, 2/3 and 1
 
 
+def test_mu_auto_is_taken_from_the_positives_of_the_training_part() -> None:
+    _, targets = batch(20)
+    pairs, counts = targets.nonzero(as_tuple=True), targets.sum(0)
+    assert build_loss("db", counts, 20, mu="auto", positives=pairs).mu == auto_mu(*pairs, counts)  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="Loss 'cb' does not read mu"):
+        build_loss("cb", counts, 20, mu="auto", positives=pairs)
+    with pytest.raises(ValueError, match="A positive has label 4, but there are 4 counts"):
+        build_loss("db", counts, 20, mu="auto", positives=([0], [4]))
+
+
 def test_mu_auto_names_the_function_that_gives_it() -> None:
     with pytest.raises(ValueError, match=r"auto_mu\(rows, labels, counts\)"):
         build_loss("db", COUNTS, DOCUMENTS, mu="auto")
@@ -758,6 +807,8 @@ def test_settings_choose_scale_and_mu() -> None:
     [
         ({"name": "dbb"}, "no loss 'dbb'. Did you mean 'db'"),
         ({"name": ""}, "no loss ''. Choose one of: bce, fl, cb"),
+        ({"name": "bal"}, "no loss 'bal'"),
+        ({"name": "C"}, "no loss 'C'"),
         ({"setting": "reuter"}, "no setting 'reuter'. Did you mean 'reuters'"),
         ({"reduction": "average"}, "no reduction 'average'. Choose one of: mean, sum, none, mean_over_documents"),
         ({"on_missing": "drop"}, "no on_missing 'drop'"),
@@ -787,6 +838,7 @@ def test_settings_choose_scale_and_mu() -> None:
         ({"counts": [20] * 9}, "for column 0, column 1, column 2, column 3, column 4 and 4 more: did you pass"),
         ({"documents": 0}, "documents is 0: it is the number of training documents"),
         ({"documents": 12.5}, "documents is 12.5"),
+        ({"documents": "10"}, "documents is 10: it is the number"),
         ({"documents": math.nan}, "documents is nan"),
         ({"labels": ["earn"]}, "There are 1 label names, but 2 counts"),
     ],
@@ -803,10 +855,6 @@ def test_shapes_that_do_not_fit_are_refused(logits: tuple[int, ...], targets: tu
     if logits != (3, 4):
         with pytest.raises(ValueError, match=r"Logits are \(.*\): with index pairs they must be \(documents, 4\)"):
             double("db")(torch.zeros(logits or (4,)), (torch.tensor([0]), torch.tensor([0])))
-
-
-def test_names_are_those_of_the_settings() -> None:
-    assert tuple(LOSSES) == LOSS_NAMES
 
 
 # For the page --------------------------------------------------------------------------------------------------------

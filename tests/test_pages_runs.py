@@ -198,6 +198,21 @@ def test_a_setting_out_of_range_is_one_sentence(cache: Path) -> None:
     assert "train.learning_rate" in said(page.error)
 
 
+def test_the_form_has_the_constants_of_the_losses_chosen_and_a_link_fills_them() -> None:
+    page = open_page("launcher", data="synthetic", losses="asl", **{"set.loss.gamma_neg": "2.0"})
+    shown = {field.key for field in page.number_input}
+    assert {"set.loss.scale", "set.loss.gamma_pos", "set.loss.gamma_neg", "set.loss.prob_margin"} <= shown
+    assert not {"set.loss.cb_beta", "set.loss.tau"} & shown
+    commands = said(page.get("code"))
+    assert "--loss asl" in commands
+    assert "loss.gamma_neg=2" in commands
+    page.get_by_key("losses").set_value(["paper", "zlpr"]).run()
+    shown = {field.key for field in page.number_input}
+    assert "set.loss.cb_beta" in shown
+    assert "set.loss.gamma_neg" not in shown
+    assert page.button(key="launch").label == "Launch 9 runs"
+
+
 def test_stop_ends_a_queued_run(cache: Path) -> None:
     changes = [*SMALL, "train.epochs=4000", "train.patience=4000"]
     configs = [

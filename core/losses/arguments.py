@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
 import torch
@@ -45,7 +46,9 @@ def find_positives(targets: Tensor, pairs: bool = False) -> Any:
 
 
 def _nonzero(targets: Tensor) -> tuple[Tensor, Tensor]:
-    """`targets.nonzero(as_tuple=True)` of a matrix that is nearly empty: looks at eight targets at once."""
+    """`targets.nonzero(as_tuple=True)`; of a large matrix, which is nearly empty, it looks at eight targets at once."""
+    if targets.numel() < 2**14:
+        return targets.nonzero(as_tuple=True)  # type: ignore[return-value]
     flat = targets.to(torch.bool, copy=True).contiguous().view(-1)
     even = len(flat) // 8 * 8
     words = flat[:even].view(torch.int64).nonzero()
@@ -81,7 +84,7 @@ def check_counts(counts: Numbers, documents: int, labels: Sequence[str] | None =
         raise ValueError(f"counts have shape {tuple(n.shape)}: one number for each label is needed, (L,).")
     if labels is not None and len(labels) != len(n):
         raise ValueError(f"There are {len(labels)} label names, but {len(n)} counts.")
-    if not documents >= 1 or documents % 1:
+    if not isinstance(documents, Real) or not documents >= 1 or documents % 1:
         raise ValueError(f"documents is {documents}: it is the number of training documents, a whole number above 0.")
     wrong = ~(n >= 0) | (n % 1 != 0)
     if wrong.any():

@@ -52,7 +52,10 @@ class TermLoss(nn.Module):
         self.register_buffer("kept", kept, persistent=False)
 
     def forward(self, logits: Tensor, targets: Targets) -> Tensor:
-        """The loss of logits (B, L) with targets (B, L) or index pairs, see `LongTailLoss.forward`."""
+        """The loss of logits (B, L) with targets (B, L) or index pairs, see `LongTailLoss.forward`.
+
+        Where `torch.func.vmap` runs over targets as well, they must be bool: numbers cannot be checked there.
+        """
         shape = logits.shape
         check_shapes(shape, targets, self.size)
         if isinstance(targets, Tensor):

@@ -15,7 +15,7 @@ from .weights import class_balanced_weight, inverse_propensity, logit_shift, mod
 
 Reduction = Literal["mean", "sum", "none", "mean_over_documents"]
 Targets = Tensor | tuple[Tensor, Tensor]  # (B, L) of 0 and 1, or the rows (A,) and labels (A,) of the ones
-TILE = 2**16  # elements that one thread works on at a time: a few copies of them fit in its cache
+TILE = 5 * 2**15  # elements that one thread works on at a time: few calls, and its caches hold a few copies
 
 
 class LongTailLoss(nn.Module):
@@ -209,8 +209,8 @@ class LongTailLoss(nn.Module):
         if not self.gamma:
             return (loss, q) if weight is None else (loss.mul_(weight), q.mul_(weight))
         factor = q**self.gamma
-        if weight is not None:
-            factor.mul_(weight)
+        if weight is not None:  # a weight by label and document is nobody else's: what it takes is free again at once
+            factor = weight.mul_(factor) if weight.ndim == 2 else factor.mul_(weight)
         loss.mul_(factor)
         return loss, torch.lerp(loss * self.gamma, factor, q, out=q)
 
@@ -254,6 +254,7 @@ class _ClosedForm(torch.autograd.Function):
                 total += part.sum()
             else:
                 torch.mul(part, loss.on_negatives, out=elements[tile])
+            del part  # before the next one is made
         value = total * loss.on_negatives if elements is None else elements.view(logits.shape)
         return value, slope.view(logits.shape)
 
@@ -289,16 +290,13 @@ class _ClosedForm(torch.autograd.Function):
 class _Traced(torch.autograd.Function):
     """`_ClosedForm` for `torch.compile`: one pass over the matrix.
 
-    Masks are numbers here, not bools: the compiler would store them for backward, at several times the cost of the loss.
+    Masks are numbers here: bools the compiler would store for backward, at several times the cost of the loss.
     """
 
     @staticmethod
     def forward(loss: LongTailLoss, logits: Tensor, targets: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         z = logits.to(torch.promote_types(logits.dtype, loss.counts.dtype))
-        if labels is None:
-            y = targets.to(z.dtype)
-        else:
-            y = torch.zeros_like(z).index_put((targets, labels), z.new_ones(()))
+        y = (targets if labels is None else to_mask(targets, labels, z.shape)).to(z.dtype)
         sign = loss.neg_scale - (1 + loss.neg_scale) * y
         t = sign * (z - loss.shift if loss.kappa else z)
         easy = torch.exp(-t.abs())
@@ -307,16 +305,19 @@ class _Traced(torch.autograd.Function):
         factor = loss.on_negatives + (loss.on_positives - loss.on_negatives) * y
         w = loss.label_weight
         if loss.mu is not None:
-            inverse = 1 / loss.counts
-            r = inverse / (inverse * y).sum(-1, keepdim=True)
-            w = loss.alpha + torch.sigmoid(loss.beta * (r - loss.mu))
+            steepness = loss.beta / (y / loss.counts).sum(-1, keepdim=True)
+            w = loss.alpha + torch.sigmoid(steepness / loss.counts - loss.beta * loss.mu)
         if loss.mu is not None or w.ndim:
             factor = factor * (w if loss.reweight_negatives else 1 + (w - 1) * y)
         if loss.gamma:
             factor = factor * q**loss.gamma
         elements = factor * (t.clamp_min(0) + torch.log1p(easy))
         slope = factor * q + loss.gamma * elements * (1 - q) if loss.gamma else factor * q
-        return elements if loss.reduction == "none" else elements.sum(), sign * slope
+        if loss.reduction == "none":
+            return elements, sign * slope
+        if loss.kappa or w.ndim:  # one loop for the sum and the slope: by rows where a number stands for each label
+            elements = elements.sum(-1)
+        return elements.sum(), sign * slope
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from .arguments import Numbers, check_counts, choose, name_columns
 from .beyond import REDUCTIONS, TermLoss, Terms, apl, asl, dice, hill, soft_f1, two_way, zlpr
 from .long_tail import LongTailLoss, Reduction
+from .weights import auto_mu
 
 OnMissing = Literal["raise", "clamp", "mask"]
 Setting = Literal["reuters", "pubmed", "plain"]
@@ -157,7 +158,8 @@ def _override(name: str, values: dict[str, float], overrides: Mapping[str, float
         if key not in values:
             raise ValueError(f"Loss '{name}' does not read {key}; it reads {', '.join(values)}.")
         if value == "auto" and key == "mu":
-            raise ValueError("mu='auto' needs the training targets: pass mu=auto_mu(rows, labels, counts).")
+            way = "pass positives=(rows, labels), or mu=auto_mu(rows, labels, counts)"
+            raise ValueError(f"mu='auto' needs the training targets: {way}.")
         within, words = _RANGES[key]
         if not isinstance(value, int | float) or not within(value):
             raise ValueError(f"{key} is {value!r}: it must be {words}.")
@@ -174,6 +176,7 @@ def build_loss(
     reduction: Reduction = "mean",
     on_missing: OnMissing = "raise",
     labels: Sequence[str] | None = None,
+    positives: tuple[Numbers, Numbers] | None = None,
     **overrides: float | str | None,
 ) -> LongTailLoss | TermLoss:
     """Makes one of `LOSSES` or `OTHER_LOSSES`, ready for `loss(logits, targets)`.
@@ -189,6 +192,7 @@ def build_loss(
         on_missing: what to do where the loss divides by the count of a label without a training document: "raise",
             "clamp" (count one document, with a warning), or "mask" (leave the label out, whatever the loss).
         labels: names of the columns, for messages.
+        positives: rows and labels of the ones in the training targets, which mu="auto" needs: see `auto_mu`.
         **overrides: constants of the preset; None keeps its value. `gamma`, `focal_alpha` (modulating factor), `alpha`,
             `beta`, `mu` (rebalanced weight), `cb_beta` (class-balanced weight), `kappa`, `neg_scale` (the lambda of the
             paper), `scale`, and `reweight_negatives` (False: w = 1 on negatives; the paper's code weights both). Those
@@ -198,6 +202,8 @@ def build_loss(
         ValueError: bad counts (with the labels' names), documents, names or constants, always with the way out.
     """
     n = check_counts(counts, documents, labels)
+    if overrides.get("mu") == "auto" and positives is not None:
+        overrides["mu"] = auto_mu(*positives, n)
     values = constants(name, n, documents, setting, **overrides)
     choose("reduction", reduction, ("mean", "sum", "none", "mean_over_documents"))
     choose("on_missing", on_missing, ("raise", "clamp", "mask"))

@@ -62,12 +62,16 @@ def auto_mu(rows: Numbers, labels: Numbers, counts: Numbers) -> float:
         counts: n, (L,).
 
     Raises:
-        ValueError: no positives, lists of different lengths, a label that `counts` says no document carries.
+        ValueError: no positives, lists of different lengths, a label that `counts` does not know or that it says no
+            document carries.
     """
     row, label = to_float64(rows).long(), to_float64(labels).long()
     if len(row) == 0 or row.shape != label.shape:
         raise ValueError(f"auto_mu needs as many rows as labels, and at least one; found {len(row)} and {len(label)}.")
-    inverse = (1 / to_float64(counts))[label]
+    n = to_float64(counts)
+    if label.min() < 0 or label.max() >= len(n):
+        raise ValueError(f"A positive has label {int(label.max())}, but there are {len(n)} counts: columns from 0.")
+    inverse = (1 / n)[label]
     if not inverse.isfinite().all():
         raise ValueError(f"counts[{int(label[~inverse.isfinite()][0])}] is 0, but a document carries this label.")
     r = inverse / inverse.new_zeros(int(row.max()) + 1).index_add_(0, row, inverse)[row]

@@ -4,7 +4,8 @@ Prints forward + backward, as ratios to `F.binary_cross_entropy_with_logits` on 
 the peak of memory beyond logits and targets, gradient included, in tensors (B, L). "composed" is the same loss as torch
 operations that autograd takes apart, `LongTailLoss.compose`. For the label set of 670,091 it compares an output layer:
 `LinearLoss` in blocks against nn.Linear and BCE; weights and gradients of the layer are not counted in its memory.
-Times are medians; on a CPU, one thread unless OMP_NUM_THREADS says otherwise. The profiler chatters on stderr.
+Times are the least of many, on a CPU with one thread unless OMP_NUM_THREADS says otherwise. The profiler chatters on
+stderr.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.profiler import ProfilerActivity, profile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from core.losses import LOSSES, LinearLoss, LongTailLoss, build_loss
+from core.losses import LOSSES, OTHER_LOSSES, LinearLoss, LongTailLoss, build_loss
 
 DEVICE = "cuda" if "cuda" in sys.argv else "cpu"
 HIDDEN = 64
@@ -34,7 +35,10 @@ def wait() -> None:
 
 
 def seconds(steps: dict[str, Callable[[], None]], least: float = 1.0) -> dict[str, float]:
-    """Median seconds of each step; they take turns, so that a busy machine slows all alike."""
+    """The least seconds of each step, what it takes undisturbed; they take turns, on a busy machine as well.
+
+    The first call of a turn does not count: it finds another step's memory in the cache.
+    """
     times: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         step()
@@ -42,12 +46,14 @@ def seconds(steps: dict[str, Callable[[], None]], least: float = 1.0) -> dict[st
     began = time.perf_counter()
     while time.perf_counter() - began < least * len(steps) or len(times[next(iter(steps))]) < 5:
         for name, step in steps.items():
-            wait()
-            start = time.perf_counter()
             step()
-            wait()
-            times[name].append(time.perf_counter() - start)
-    return {name: sorted(values)[len(values) // 2] for name, values in times.items()}
+            for _ in range(4):
+                wait()
+                start = time.perf_counter()
+                step()
+                wait()
+                times[name].append(time.perf_counter() - start)
+    return {name: min(values) for name, values in times.items()}
 
 
 def peak(step: Callable[[], None], leaves: list[Tensor]) -> float:
@@ -95,24 +101,35 @@ def losses_alone(documents: int, size: int) -> None:
         return step
 
     plain = run(lambda: binary_cross_entropy_with_logits(logits, targets))
-    base = f"BCE {seconds({'bce': plain})['bce'] * 1e3:.3f} ms, {peak(plain, [logits]) / whole:.1f} tensors"
+    steps = {"plain": plain}
+    if "--compiled" in sys.argv:
+        quick = torch.compile(lambda: binary_cross_entropy_with_logits(logits, targets))
+        steps["compiled"] = run(quick)
+    took = seconds(steps)
+    base = f"BCE {took['plain'] * 1e3:.3f} ms, {peak(plain, [logits]) / whole:.1f} tensors"
+    base += "".join(f"; compiled {seconds / took['plain']:.2f}x" for seconds in [*took.values()][1:])
     print(f"\n({documents}, {size}) on {DEVICE}: {base}")
     ways = ["dense", "pairs", "composed", *(["compiled"] if "--compiled" in sys.argv else [])]
     print(f"{'':16}" + "".join(f"{way + ' time':>15}{'memory':>8}" for way in ways))
-    for name in LOSSES:
+    for name in (*LOSSES, *OTHER_LOSSES):
         loss = build_loss(name, counts, 214_897).to(DEVICE)
         steps = {
             "plain": plain,
             "dense": run(lambda: loss(logits, targets)),  # noqa: B023
             "pairs": run(lambda: loss(logits, pairs)),  # noqa: B023
-            "composed": run(lambda: loss.compose(logits, targets) / logits.numel()),  # noqa: B023
         }
+        if isinstance(loss, LongTailLoss):
+            steps["composed"] = run(lambda: loss.compose(logits, targets) / logits.numel())  # noqa: B023
         if "compiled" in ways:
+            torch.compiler.reset()
             fast = torch.compile(copy.deepcopy(loss))
             steps["compiled"] = run(lambda: fast(logits, targets))  # noqa: B023
-        took = seconds(steps, 0.3)
-        cells = (f"{took[way] / took['plain']:>14.2f}x{peak(steps[way], [logits]) / whole:>8.1f}" for way in ways)
-        print(f"{name:16}" + "".join(cells), flush=True)
+        took = seconds(steps, 0.4)
+        cells = (
+            f"{took[way] / took['plain']:>14.2f}x{peak(steps[way], [logits]) / whole:>8.1f}" if way in steps else ""
+            for way in ways
+        )
+        print(f"{name:16}" + "".join(f"{cell:>23}" for cell in cells), flush=True)
 
 
 def output_layer(documents: int, size: int) -> None:
