@@ -58,4 +58,12 @@ def company(corpus: Corpus) -> Company:
 def unlike(view: View, drawn: Any) -> str:
     """Says which losses are not drawn because they have no value of their own for each label."""
     lacking = [choice.title for choice in view.choices if choice.title not in drawn]
-    return f" Not drawn, as they compare all labels at once: {', '.join(lacking)}." if lacking else ""
+    return f" Not shown here, as they compare all labels at once: {', '.join(lacking)}." if lacking else ""
+
+
+def show_legend(view: View, drawn: Any, *, lines: bool = False) -> None:
+    """Draws the colours of the losses whose titles are `drawn`."""
+    from core.figures import losses as figures
+
+    choices = [choice for choice in view.choices if choice.title in drawn]
+    st.altair_chart(figures.legend(choices, lines=lines), alt="Colours of the losses")

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.data import Corpus
 from pages import pick_label
-from pages.losses import BY_CONTENT, View, unlike
+from pages.losses import BY_CONTENT, View, show_legend, unlike
 
 if TYPE_CHECKING:
     from core.gradients import Choice
@@ -47,7 +47,7 @@ def show(view: View) -> None:
     if not drawn:
         st.info("None of these losses has a curve for one label: they compare all labels of a document or a batch.")
         return
-    st.altair_chart(figures.legend(drawn), alt="Colours of the losses")
+    show_legend(view, {choice.title for choice in drawn})
     for place, (group, part) in zip(st.columns(3), groups, strict=False):
         with place:
             names = view.corpus.labels[part]

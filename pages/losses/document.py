@@ -11,7 +11,7 @@ from core import documents, store
 from core.config import UserError
 from core.data import Corpus
 from pages import LABELS_OFFERED, pick_label, plain
-from pages.losses import BY_CONTENT, View
+from pages.losses import BY_CONTENT, View, show_legend, unlike
 from pages.losses.logits import UNTRAINED, pick_logits, predictions
 
 if TYPE_CHECKING:
@@ -56,40 +56,40 @@ def show(view: View) -> None:
         "Strong colours: labels that the document has; pale: labels that it does not have. At the right: the whole "
         f"gradient, in units of {view.choices[0].title}."
     )
-    left, right = st.columns([1, 1], gap="large")
-    with left:
-        st.altair_chart(
-            figures.document_pushes(frame, view.choices, view.corpus.labels, shown),
-            alt="Share of the gradient that each label gets under every loss",
-        )
-        others = view.labels - len(shown)
-        st.caption(
-            "✓ marks the document's own labels. To the right a logit is pushed up, to the left down; the axis widens "
-            "small shares." + (f" {others:,} other labels get less each." if others else "")
-        )
-    with right:
-        quantity = st.segmented_control(
-            "In numbers",
-            list(QUANTITIES),
-            format_func=QUANTITIES.__getitem__,
-            default="push",
-            required=True,
-            key="quantity",
-            bind="query-params",
-        )
-        numbers = st.column_config.NumberColumn
-        st.dataframe(
-            figures.document_table(frame, view.corpus.labels, shown, quantity=quantity),
-            hide_index=True,
-            height="content",
-            placeholder="–",
-            column_config={
-                "there": st.column_config.CheckboxColumn(width="small"),
-                "logit": numbers(format="%.2f", width="small"),
-                **{choice.title: numbers(format="%.3g") for choice in view.choices},
-            },
-            alt="What each label of the document gets under every loss",
-        )
+    show_legend(view, {choice.title for choice in view.choices})
+    st.altair_chart(
+        figures.document_pushes(frame, view.choices, view.corpus.labels, shown),
+        alt="Share of the gradient that each label gets under every loss",
+    )
+    others = view.labels - len(shown)
+    st.caption(
+        "✓ marks the document's own labels. To the right a logit is pushed up, to the left down; the axis widens small "
+        "shares." + (f" The other {others:,} labels get less than those shown." if others else "")
+    )
+    quantity = st.segmented_control(
+        "In numbers",
+        list(QUANTITIES),
+        format_func=QUANTITIES.__getitem__,
+        default="push",
+        required=True,
+        key="quantity",
+        bind="query-params",
+    )
+    numbers = st.column_config.NumberColumn
+    st.dataframe(
+        figures.document_table(frame, view.corpus.labels, shown, quantity=quantity),
+        hide_index=True,
+        height="content",
+        placeholder="–",
+        column_config={
+            "label": st.column_config.TextColumn(pinned=True),
+            "there": st.column_config.CheckboxColumn(width="small"),
+            "logit": numbers(format="%.2f", width="small"),
+            **{choice.title: numbers(format="%.3g") for choice in view.choices},
+        },
+        alt="What each label of the document gets under every loss",
+    )
+    st.caption(unlike(view, set(frame.dropna(subset=[quantity])["loss"])))
 
 
 def effect(view: View, choice: Choice, columns: Any, logits: Any) -> Any:

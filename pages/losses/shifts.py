@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.data import Corpus
 from pages import plain
-from pages.losses import BY_CONTENT, View
+from pages.losses import BY_CONTENT, View, show_legend
 
 if TYPE_CHECKING:
     from core.gradients import Choice
@@ -36,6 +36,7 @@ def show(view: View) -> None:
     if not len(shift):
         st.info("None of these losses shifts logits or is tolerant of negatives. ntr-fl, db-0fl, cb-ntr and db are.")
         return
+    show_legend(view, set(shift["loss"]), lines=True)
     left, right = st.columns(2, gap="large")
     bands = figures.group_bands(view.counts, view.borders)
     with left:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core.data import Corpus
-from pages.losses import BY_CONTENT, View, company, unlike
+from pages.losses import BY_CONTENT, View, company, show_legend, unlike
 
 if TYPE_CHECKING:
     from core.gradients import Choice
@@ -47,6 +47,7 @@ def show(view: View) -> None:
     if not len(frame):
         st.info("None of these losses has a weight for each label: they compare all labels of a document or a batch.")
         return
+    show_legend(view, set(frame["loss"]), lines=True)
     st.altair_chart(
         figures.weight_by_rank(frame, view.choices, bands, labels=view.labels, side=side),
         alt="Weight of each label by its rank, for every loss",
