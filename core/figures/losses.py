@@ -739,6 +739,7 @@ def document_pushes(
             y=y,
             yOffset=alt.YOffset("loss:N", sort=[choice.title for choice in shown]),
             color=_loss_colour(choices, rows),
+            opacity=_paler(_presets(shown)),
             tooltip=[
                 alt.Tooltip("loss:N"),
                 alt.Tooltip("label:N"),
