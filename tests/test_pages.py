@@ -150,12 +150,12 @@ def test_every_view_draws_the_losses_of_the_address(view: str) -> None:
 @pytest.mark.parametrize("view", VIEWS)
 def test_losses_beyond_the_paper_break_no_view(view: str) -> None:
     page = open_page("loss_weights", **SMALL, view=view)
-    page.get_by_key("losses").set_value(["zlpr", "dice", "two-way", "soft-f1"]).run()
+    page.get_by_key("compared").set_value(["zlpr", "dice", "two-way", "soft-f1"]).run()
     assert not page.exception
     assert not page.error
     assert len(page.latex) == 4
     assert view in VIEWS[3:] or "None of these losses" in words(page)
-    page.get_by_key("losses").set_value(list(page.get_by_key("losses").options)).run()
+    page.get_by_key("compared").set_value(list(page.get_by_key("losses").options)).run()
     assert not page.exception
     assert not page.error
     assert len(page.get("vega_lite_chart")) == CHARTS[view]
@@ -197,10 +197,10 @@ def test_a_constant_out_of_range_is_one_sentence_and_the_other_losses_stay(query
 
 
 def test_no_loss_is_one_sentence_and_nonsense_is_left_out() -> None:
-    nonsense = {"company": "nobody", "setting": "x", "label": "?", "losses": "nonsense", "view": "?", "db.mu": "much"}
+    nonsense = {"company": "nobody", "setting": "x", "label": "?", "compared": "nonsense", "view": "?", "db.mu": "much"}
     page = open_page("loss_weights", **SMALL, **nonsense, logits="run-of-yore", document="none", source="?")
     assert not page.exception
-    page.get_by_key("losses").set_value([]).run()
+    page.get_by_key("compared").set_value([]).run()
     assert not page.exception
     assert ["at least one loss" in error.value for error in page.error] == [True]
 

@@ -34,7 +34,7 @@ def pick_losses() -> tuple[tuple[str, ...], Any]:
         offered,
         selection_mode="multi",
         default=SHOWN_FIRST,
-        key="losses",
+        key="compared",
         wrap=True,
         bind="query-params",
     )
