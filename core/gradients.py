@@ -6,7 +6,7 @@ Labels are in the order of falling counts, and `counts` (K,) ends with the last 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -569,24 +569,3 @@ def rate_caution(starts: Mapping[str, float]) -> str:
 def stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """One frame of several with the same columns, empty ones among them."""
     return pd.concat([frame for frame in frames if len(frame)] or list(frames[:1]), ignore_index=True)
-
-
-def find_documents(text: Callable[[int], str], rows: np.ndarray, words: str, limit: int) -> tuple[list[int], bool]:
-    """The first rows whose text holds all words, in any case and as parts of words, and whether there are more.
-
-    Args:
-        text: gives the text of a row.
-        rows: to look at, in order.
-        words: separated by blanks; none: every document fits.
-        limit: how many to give.
-    """
-    wanted, found = words.lower().split(), list[int]()
-    for row in rows.tolist():
-        if wanted:
-            held = text(row).lower()
-            if not all(word in held for word in wanted):
-                continue
-        if len(found) == limit:
-            return found, True
-        found.append(row)
-    return found, False

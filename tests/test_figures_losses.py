@@ -1,83 +1,182 @@
-"""What the loss page draws: every loss has a formula that fits its slots, weights agree with the loss itself."""
+"""What the loss page draws and says: formulas with the numbers in them, words, calls that run, small charts."""
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from core.config import LOSS_NAMES
-from core.figures import MAX_MARKS, losses
+from core import gradients
+from core.config import LOSS_NAMES, DataConfig, SyntheticConfig
+from core.data import load
+from core.figures import losses
+from core.gradients import Choice
 from core.labels import Borders
-from core.losses import LOSSES, build_loss
+from core.losses import LOSSES, OTHER_LOSSES, build_loss
 
-COUNTS = np.array([60, 40, 20, 10, 8, 2, 0])
-LABELS = list("abcdefg")
+COUNTS = np.array([60, 40, 20, 10, 8, 2])
 DOCUMENTS = 100
+NAMES = [*LOSSES, *OTHER_LOSSES]
+BORDERS = Borders(head=35, tail=8)
 
 
-@pytest.mark.parametrize("name", LOSS_NAMES)
-def test_every_loss_is_said_in_words_and_as_a_formula_of_its_slots(name: str) -> None:
-    said, preset = losses.sentences(name), LOSSES[name]
-    assert said["reading"].endswith(".")
-    assert (r"\gamma" in said["formula"]) == preset.focal
-    assert (r"\hat r" in said["formula"]) == (preset.weight == "rebalanced")
-    assert (r"\beta^{n_i}" in said["formula"]) == (preset.weight == "class-balanced")
-    assert (r"d_{ki}" in said["formula"]) == preset.damped
-    assert any(r"\kappa" in symbol for symbol in losses.symbols([name])) == preset.tolerant
-    assert said["formula"].count("{") == said["formula"].count("}")
-    assert name in losses.COLOURS
+@pytest.mark.parametrize("name", NAMES)
+def test_every_loss_is_said_in_words_and_as_a_formula_with_its_numbers(name: str) -> None:
+    values = Choice(name, name).constants(COUNTS, DOCUMENTS)
+    formula = losses.formula(name, values, DOCUMENTS)
+    assert losses.READINGS[name].endswith(".")
+    assert losses.title_of(name)
+    assert "Decide by" in losses.origin(name)
+    assert formula.count("{") == formula.count("}")
+    assert values.keys() <= losses.CONSTANTS.keys()
+    if name in LOSSES:
+        preset = LOSSES[name]
+        assert (r"\hat r" in formula) == (preset.weight == "rebalanced")
+        assert ("w_i" in formula) == (preset.weight == "class-balanced")
+        assert (r"\nu_i" in formula) == preset.tolerant
+
+
+def test_the_formula_follows_its_constants() -> None:
+    choice = Choice("db", "db", "reuters", (("mu", 0.37), ("gamma", 0), ("kappa", 0)))
+    formula = losses.formula("db", choice.constants(COUNTS, DOCUMENTS), DOCUMENTS)
+    assert "-0.37" in formula
+    assert "^{" not in formula
+    assert r"\nu" not in formula
 
 
 def test_every_loss_has_a_colour_of_its_own() -> None:
-    assert losses.COLOURS.keys() == losses.READINGS.keys() == LOSSES.keys()
-    assert len(set(losses.COLOURS.values())) == len(LOSSES)
+    assert set(losses.COLOURS) == set(losses.READINGS) == set(NAMES)
+    assert len(set(losses.COLOURS.values())) == len(NAMES)
 
 
-@pytest.mark.parametrize("name", ["bce", "cb", "r-fl", "db", "db-0fl"])
-def test_weights_are_those_of_the_loss(name: str) -> None:
-    """In a document with this label and label 0, the loss at s = 0 is weight · .5^gamma · log 2."""
-    frame = losses.weight_frame([name], COUNTS, DOCUMENTS, "reuters", beside=0, labels=LABELS)
-    loss = build_loss(name, COUNTS, DOCUMENTS, reduction="none", on_missing="mask").double()
-    for row in frame[frame["rank"].between(2, 6)].to_dict("records"):
-        targets = torch.zeros(1, len(COUNTS), dtype=torch.bool)
-        targets[0, [0, row["rank"] - 1]] = True
-        shift = loss.shift[row["rank"] - 1] if loss.kappa else 0.0
-        element = loss(torch.full(targets.shape, float(shift), dtype=torch.float64), targets)[0, row["rank"] - 1]
-        assert row["weight"] * 0.5**loss.gamma * np.log(2) == pytest.approx(float(element))
+@pytest.mark.parametrize(
+    "choice",
+    [
+        Choice("bce", "bce"),
+        Choice("db", "db", "pubmed", (("mu", 0.25), ("reweight_negatives", False))),
+        Choice("asl", "asl", "plain", (("gamma_neg", 3.0),)),
+    ],
+    ids=lambda choice: choice.name,
+)
+def test_the_python_call_makes_exactly_this_loss(choice: Choice, synthetic_config: DataConfig) -> None:
+    space: dict[str, object] = {}
+    exec(losses.python_call(choice, synthetic_config), space)
+    corpus = load(synthetic_config)
+    counts, documents = corpus.counts, len(corpus.parts["train"])
+    loss = choice.build(counts, documents)
+    z = torch.linspace(-3, 3, 2 * len(counts)).reshape(2, -1)
+    y = torch.arange(2 * len(counts)).reshape(2, -1) % 3 == 0
+    assert float(space["loss"](z, y)) == pytest.approx(float(loss(z, y)))  # type: ignore[operator]
 
 
-def test_labels_without_documents_have_no_weight_where_it_would_be_divided_by_zero() -> None:
-    frame = losses.weight_frame(["bce", "cb"], COUNTS, DOCUMENTS, "reuters", beside=None, labels=LABELS)
-    assert frame.groupby("loss")["rank"].max().to_dict() == {"bce": 7, "cb": 6}
+def test_the_call_names_the_size_of_a_synthetic_set() -> None:
+    config = DataConfig(name="synthetic", synthetic=SyntheticConfig(documents=400, labels=12))
+    assert "SyntheticConfig(documents=400, labels=12)" in losses.python_call(Choice("cb", "cb"), config)
 
 
-def test_charts_of_all_losses_stay_small_and_valid() -> None:
-    counts = np.maximum(1, 30_000 // np.arange(1, 18_212))
-    names = [f"label {i}" for i in range(len(counts))]
-    frame = losses.weight_frame(LOSS_NAMES, counts, 60_000, "pubmed", beside=0, labels=names)
-    bands = losses.group_bands(counts, Borders(50, 15))
-    assert len(frame) <= MAX_MARKS
-    assert (frame["loss"].nunique(), frame["rank"].max()) == (len(LOSS_NAMES), len(counts))
-    losses.weight_by_rank(frame, bands, labels=len(counts)).to_dict()
-    curves = losses.curve_frame(LOSS_NAMES, counts, 60_000, len(counts) - 1, "pubmed")
-    assert len(curves) <= MAX_MARKS
-    for quantity in ("value", "factor"):
-        losses.by_logit(curves, quantity=quantity, title=quantity).to_dict()
+def test_what_is_changed_is_said_as_a_run_reads_it() -> None:
+    choice = Choice("db", "db", "plain", (("mu", 0.5), ("reweight_negatives", False)))
+    changed = {"loss.setting": "plain", "loss.mu": "0.5", "loss.reweight_negatives": "false"}
+    assert losses.changes_of(choice) == changed
+    assert [losses.can_be_trained(name) for name in NAMES] == [name in LOSS_NAMES for name in NAMES]
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "said"),
+    [
+        (1, 1, "weighs as much as"),
+        (1, 3.7, "weighs 3.7 times a head"),
+        (1, 0.5, "weighs 0.50 times"),
+        (1, 0.01, "1/100 of a head"),
+        (1, np.nan, ""),
+    ],
+)
+def test_the_ratio_of_tail_and_head_in_words(head: float, tail: float, said: str) -> None:
+    words = losses.ratio_in_words({"head": head, "tail": tail})
+    assert said in words
+    assert bool(words) == bool(said)
+
+
+def test_the_shares_of_the_gradient_in_words() -> None:
+    parts = [("positive", "head", 6.0), ("positive", "tail", 1.0), ("negative", "head", 2.0), ("negative", "tail", 1.0)]
+    frame = pd.DataFrame([{"loss": "db", "side": side, "group": group, "mass": mass} for side, group, mass in parts])
+    (said,) = losses.mass_in_words(frame)
+    assert "70% to labels that are there, 30% to labels that are not; 20% to the tail, 10% to tail labels" in said
+    assert "no gradient" in losses.mass_in_words(frame.assign(mass=0.0))[0]
+
+
+def test_the_shift_in_words_is_that_of_the_rarest_label() -> None:
+    choice = Choice("db", "db")
+    shift = gradients.shift_frame([choice], COUNTS, DOCUMENTS)
+    (said,) = losses.shift_in_words(shift, gradients.tolerance_frame([choice], COUNTS, DOCUMENTS, 5))
+    nu = 0.05 * np.log(DOCUMENTS / 2 - 1)
+    assert f"a score of {1 / (1 + np.exp(-nu)):.2f} on" in said
+    push = (1 / (1 + np.exp(2 * (4 + nu)))) / (1 / (1 + np.exp(4)))
+    assert f"1/{1 / push:,.0f} of what cross-entropy" in said
+
+
+def test_a_document_shows_its_own_labels_and_the_negatives_that_are_pushed_most() -> None:
+    logits = np.array([-6.0, 4.0, -5.0, 2.0, -1.0, -6.0])
+    choices = [Choice("bce", "bce"), Choice("db", "db")]
+    frames = [gradients.document_frame(choice, COUNTS, DOCUMENTS, np.array([5, 0]), logits) for choice in choices]
+    frame = gradients.stack(frames)
+    assert losses.document_labels(frame, most=2)[:2] == [0, 5]
+    assert set(losses.document_labels(frame, most=2)[2:]) == {1, 3}
+    table = losses.document_table(frame, list("abcdef"), [0, 5, 1], quantity="push")
+    assert table.columns.tolist() == ["label", "there", "logit", "bce", "db"]
+    assert table["there"].tolist() == [True, True, False]
+    assert table["bce"].to_numpy() == pytest.approx([1 - 1 / (1 + np.exp(6))] * 2 + [-1 / (1 + np.exp(-4))])
+    mass = losses.document_mass(frame, gradients.group_slices(COUNTS, BORDERS))
+    assert mass["mass"].sum() == pytest.approx(frame["push"].abs().sum())
 
 
 def test_bands_cover_all_ranks_and_leave_out_empty_groups() -> None:
-    bands = losses.group_bands(COUNTS, Borders(35, 8))
+    bands = losses.group_bands(COUNTS, BORDERS)
     assert bands.to_dict("list") == {
         "group": ["head", "medium", "tail"],
         "start": [0.5, 2.5, 4.5],
-        "end": [2.5, 4.5, 7.5],
+        "end": [2.5, 4.5, 6.5],
     }
-    assert losses.group_bands(np.array([5, 4]), Borders(35, 8))["group"].tolist() == ["tail"]
+    assert losses.group_bands(np.array([5, 4]), BORDERS)["group"].tolist() == ["tail"]
 
 
-def test_no_loss_gives_empty_charts() -> None:
-    frame = losses.weight_frame([], COUNTS, DOCUMENTS, "reuters", beside=None, labels=LABELS)
-    assert frame.empty
-    assert losses.curve_frame([], COUNTS, DOCUMENTS, 0, "reuters").empty
-    losses.weight_by_rank(frame, losses.group_bands(COUNTS, Borders()), labels=len(COUNTS)).to_dict()
+def test_charts_of_all_losses_and_many_labels_are_valid_and_small() -> None:
+    counts = np.maximum(1, 30_000 // np.arange(1, 18_212))
+    names, bands = [f"label {i}" for i in range(len(counts))], losses.group_bands(counts, Borders(50, 15))
+    choices = [Choice(name, name) for name in NAMES] + [Choice("db (preset)", "db", "pubmed")]
+    edges = gradients.rank_bins(len(counts), gradients.COARSE)
+    r = np.tile(gradients.QUANTILES, (len(edges) - 1, 1))
+    company = gradients.Company(edges, {"positive": r, "negative": r}, {})
+    weights = gradients.weight_frame(choices, counts, 60_000, company, names, "positive")
+    shift = gradients.shift_frame(choices, counts, 60_000)
+    curves = gradients.curve_frame(choices, counts, 60_000, 18_210, beside=True)
+    own = np.array([0, 18_210])
+    frame = gradients.stack([gradients.document_frame(one, counts, 60_000, own, -np.ones(18_211)) for one in choices])
+    shown = losses.document_labels(frame)
+    assert len(shown) <= 10
+    mass = losses.document_mass(frame, gradients.group_slices(counts, Borders(50, 15)))
+    charts = [
+        losses.weight_by_rank(weights, choices, bands, labels=18_211, side="positive"),
+        losses.shift_by_rank(shift, choices, bands, labels=18_211),
+        losses.tolerance(gradients.tolerance_frame(choices, counts, 60_000, 18_210), choices),
+        losses.by_logit(curves, choices, quantity="gradient"),
+        losses.document_pushes(frame, choices, names, shown),
+        losses.gradient_shares(mass, choices),
+        losses.legend(choices, lines=True),
+        losses.legend(choices),
+    ]
+    for chart in charts:
+        assert len(json.dumps(chart.to_dict())) < 2_000_000
+
+
+def test_losses_that_compare_all_labels_have_no_weight_no_shift_and_no_curve() -> None:
+    choices = [Choice(name, name) for name in ("zlpr", "dice", "two-way", "soft-f1")]
+    company = gradients.Company(gradients.rank_bins(6), {}, {})
+    assert gradients.weight_frame(choices, COUNTS, DOCUMENTS, company, list("abcdef"), "positive").empty
+    assert gradients.shift_frame(choices, COUNTS, DOCUMENTS).empty
+    assert gradients.curve_frame(choices, COUNTS, DOCUMENTS, 0, beside=False).empty
+    for choice in choices:
+        assert build_loss(choice.name, COUNTS, DOCUMENTS)

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import jobs
+from core import jobs, store
 from core.config import ROOT
 from pages import PAGES, plain
 
@@ -126,30 +127,136 @@ def test_plain_text_keeps_its_words_and_loses_its_markup() -> None:
 
 # Loss weights
 
+VIEWS = ("Weight by label", "Shift and asymmetry", "Loss by logit", "One document", "Where the gradient goes")
+CHARTS = dict(zip(VIEWS, (2, 3, 7, 3, 1), strict=True))
 
-def test_loss_weights_draws_every_loss_of_the_address() -> None:
-    page = open_page("loss_weights", **SMALL)
-    assert len(page.get("vega_lite_chart")) == 3
-    assert len(page.latex) > 5
-    for name in page.get_by_key("losses").options:
-        assert f"`{name}`" in words(page) or name not in page.get_by_key("losses").value
-    page.get_by_key("losses").set_value(["cb-ntr"]).run()
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_draws_the_losses_of_the_address(view: str) -> None:
+    page = open_page("loss_weights", **SMALL, view=view, loss="db")
+    assert not page.error
+    assert len(page.get("vega_lite_chart")) == CHARTS[view]
+    assert len(page.latex) == 3
+    page.slider(key="db.mu").set_value(0.5).run()
     assert not page.exception
-    assert "`cb-ntr`" in words(page)
-    assert "`db`" not in words(page)
+    assert not page.error
+    assert any("-0.5)" in formula.value for formula in page.latex)
+    assert any(
+        "db (preset)" in chart.proto.SerializeToString().decode("utf-8", "ignore")
+        for chart in page.get("vega_lite_chart")
+    )
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_losses_beyond_the_paper_break_no_view(view: str) -> None:
+    page = open_page("loss_weights", **SMALL, view=view)
+    page.get_by_key("compared").set_value(["zlpr", "dice", "two-way", "soft-f1"]).run()
+    assert not page.exception
+    assert not page.error
+    assert len(page.latex) == 4
+    assert view in VIEWS[3:] or "None of these losses" in words(page)
+    page.get_by_key("compared").set_value(list(page.get_by_key("losses").options)).run()
+    assert not page.exception
+    assert not page.error
+    assert len(page.get("vega_lite_chart")) == CHARTS[view]
+
+
+def test_reset_and_the_rule_move_the_controls() -> None:
+    page = open_page("loss_weights", **SMALL, loss="db")
+    page.slider(key="db.mu").set_value(0.3).run()
+    page.number_input(key="db.gamma").set_value(1).run()
+    page.button(key="reset-db").click().run()
+    assert (page.slider(key="db.mu").value, page.number_input(key="db.gamma").value) == (0.9, 2)
+    page.button(key="auto-db").click().run()
+    assert 0 < page.slider(key="db.mu").value < 1
+    assert page.slider(key="db.mu").value != 0.9
+    assert "db (preset)" in words(page) or len(page.latex) == 3
+
+
+def test_setting_plain_takes_mu_from_the_data() -> None:
+    page = open_page("loss_weights", **SMALL, loss="db", setting="plain")
+    (mu,) = [slider for slider in page.slider if slider.key.startswith("db.mu")]
+    assert mu.value not in (0.9, 0.05)
+    assert not page.error
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"db.mu": "1.5"}, "Loss 'db': mu"),
+        ({"db.mu": "-3"}, "Loss 'db': mu"),
+        ({"cb.cb_beta": "1"}, "Loss 'cb': cb_beta"),
+        ({"db.neg_scale": "-2"}, "Loss 'db': neg_scale"),
+    ],
+)
+def test_a_constant_out_of_range_is_one_sentence_and_the_other_losses_stay(query: dict[str, str], said: str) -> None:
+    page = open_page("loss_weights", **SMALL, **query)
+    assert [said.replace("_", "") in error.value.replace("\\", "").replace("_", "") for error in page.error] == [True]
+    assert len(page.get("vega_lite_chart")) == 2
+    assert "nan" not in words(page).lower().split()
 
 
 def test_no_loss_is_one_sentence_and_nonsense_is_left_out() -> None:
-    page = open_page("loss_weights", **SMALL, company="nobody", setting="x", label="?", losses="nonsense")
-    page.get_by_key("losses").set_value([]).run()
+    nonsense = {"company": "nobody", "setting": "x", "label": "?", "compared": "nonsense", "view": "?", "db.mu": "much"}
+    page = open_page("loss_weights", **SMALL, **nonsense, logits="run-of-yore", document="none", source="?")
+    assert not page.exception
+    page.get_by_key("compared").set_value([]).run()
     assert not page.exception
     assert ["at least one loss" in error.value for error in page.error] == [True]
 
 
-@pytest.mark.parametrize("company", ["alone", "beside"])
-def test_labels_without_train_documents_do_not_stop_the_losses(tmp_path: Path, company: str) -> None:
-    rows = [("train", "a", "x")] * 7 + [("train", "b a", "x"), ("test", "a b", "y")]
-    write_nltk(tmp_path / "data" / "reuters", rows)
-    page = open_page("loss_weights", data="reuters-nltk", split="original", company=company)
+@pytest.mark.parametrize("view", VIEWS)
+def test_labels_without_train_documents_are_named_and_do_not_stop_the_losses(view: str) -> None:
+    page = open_page("loss_weights", data="synthetic", synthetic_documents="60", synthetic_labels="60", view=view)
     assert not page.error
-    assert len(page.get("vega_lite_chart")) == 3
+    assert page.get("vega_lite_chart")
+    assert ["12 labels have no train document" in warning.value for warning in page.warning] == [True]
+
+
+def test_a_document_is_found_by_its_words_and_one_may_be_pasted(tmp_path: Path) -> None:
+    rows = [("train", "a", "barley rose")] * 4 + [("train", "b a", f"wheat fell {NASTY}"), ("test", "a b", "y")]
+    write_nltk(tmp_path / "data" / "reuters", rows)
+    page = open_page("loss_weights", data="reuters-nltk", split="original", view="One document")
+    page.text_input(key="words").set_value("WHEAT fell").run()
+    assert "of 1 found" in page.selectbox(key="document").label
+    assert "Its labels: a, b." in words(page)
+    page.text_input(key="words").set_value("rye").run()
+    assert "Leave one of them out" in page.info[0].value
+    page.get_by_key("source").set_value("pasted text").run()
+    page.multiselect(key="pasted_labels").set_value(["b"]).run()
+    page.selectbox(key="logits").set_value("by hand").run()
+    page.slider(key="z-b").set_value(2.0).run()
+    assert not page.exception
+    assert not page.error
+    table = page.dataframe[0].value
+    assert table.loc[table["there"], ["label", "logit"]].to_numpy().tolist() == [["b", 2.0]]
+
+
+def test_the_logits_of_a_finished_run_can_be_looked_at() -> None:
+    size = ["data.synthetic.documents=400", "data.synthetic.labels=30", "train.epochs=1"]
+    run = jobs.submit(jobs.make_config(data="synthetic", model="tfidf", loss="bce", seed=0, changes=size))
+    *_, last = jobs.watch(run.id)
+    assert last.state == "finished", last.reason
+    page = open_page("loss_weights", **SMALL, view="One document")
+    page.selectbox(key="logits").set_value(run.id).run()
+    assert not page.error
+    known = store.read_predictions(store.get_run(run.id))
+    names = [option.partition(" ")[0] for option in page.selectbox(key="document").options]
+    table = page.dataframe[0].value
+    scores = known.scores[0].astype(float)
+    assert names
+    assert len(set(table["logit"])) > 1
+    logits = np.log(scores) - np.log1p(-scores)
+    assert all(np.isclose(logits, logit, atol=1e-3).any() for logit in table["logit"])
+
+
+def test_train_with_this_and_the_calls_carry_what_is_changed() -> None:
+    page = open_page("loss_weights", **SMALL, **{"db.mu": "0.35", "db.reweight_negatives": "no"}, loss="db")
+    calls = [code.value for code in page.code]
+    assert sum("mu=0.35, reweight_negatives=False" in call for call in calls) == 1
+    assert sum("loss.mu=0.35" in call and "loss.reweight_negatives=false" in call for call in calls) == 1
+    links = [element.proto for element in page.get("page_link")]
+    (query,) = [link.query_string for link in links if "losses=db" in link.query_string]
+    assert "set.loss.mu=0.35" in query
+    assert "set.loss.reweight_negatives=no" in query
+    assert "synthetic_labels=30" in query

@@ -12,7 +12,6 @@ import pandas as pd
 
 from core.config import LOSS_NAMES, DataConfig
 from core.figures import GRID, GROUP_COLOURS, HEIGHT
-from core.figures.data import log_ticks
 from core.gradients import SIDES, Choice
 from core.labels import FREQUENCY_GROUPS, Borders, group_sizes
 from core.losses import LOSSES, OTHER_LOSSES
@@ -40,6 +39,10 @@ COLOURS = {
 """One colour for each loss, in every chart of losses."""
 DASHES = {"fl": [2, 3], "ntr-fl": [6, 3], "cb-ntr": [6, 3], "db": [5, 4], "ntr-fl-released": [2, 3]}
 """Lines that may lie on those of other losses, which then show through."""
+BAR = 7
+"""Height of a label's bar, in pixels."""
+ACROSS = 6
+"""Losses in a row of the legend."""
 LEAST = 1e-3
 """Below this neither loss nor gradient is drawn."""
 MASS = {f"{group}, {words}": (group, side) for side, words in (("positive", "there"), ("negative", "not there"))
@@ -292,7 +295,7 @@ def shift_in_words(shift: pd.DataFrame, tolerance: pd.DataFrame) -> list[str]:
         easy = tolerance[(tolerance["loss"] == title) & (tolerance["logit"] == -4)]["share"].iloc[0]
         said.append(
             f"**{title}**: in training the rarest label counts as found from a score of {rare['score']:.2f} on, not "
-            f".50; where it is not there and the logit is -4, it pushes {times(easy)} what cross-entropy would."
+            f"0.50; where it is not there and the logit is -4, it pushes {times(easy)} what cross-entropy would."
         )
     return said
 
@@ -374,29 +377,20 @@ def ticks_of_ten(low: float, high: float) -> list[float]:
     return [tick for tick in ticks if low <= tick <= high]
 
 
-def _loss_colour(
-    choices: Sequence[Choice], frame: pd.DataFrame, *, columns: int = 6, symbol: str = "stroke"
-) -> alt.Color:
+def _loss_colour(choices: Sequence[Choice], frame: pd.DataFrame) -> alt.Color:
+    """The colours of the losses, which `legend` tells."""
     shown = _shown(choices, frame)
-    scale = alt.Scale(domain=[one.title for one in shown], range=[COLOURS[one.name] for one in shown])
     order = [one.title for one in shown]
-    look = _legend(columns, symbol) if columns else None
-    return alt.Color("loss:N", title=None, sort=order, scale=scale, legend=look)
-
-
-def _legend(columns: int = 6, symbol: str = "stroke") -> alt.Legend:
-    return alt.Legend(
-        orient="top", symbolType=symbol, symbolStrokeWidth=3, symbolSize=260, columns=columns, labelLimit=220
-    )
+    scale = alt.Scale(domain=order, range=[COLOURS[one.name] for one in shown])
+    return alt.Color("loss:N", sort=order, scale=scale, legend=None)
 
 
 def _loss_dash(choices: Sequence[Choice], frame: pd.DataFrame) -> alt.StrokeDash:
-    """Dotted: the preset of a loss that was changed. The legend is that of the colours."""
+    """Dotted: the preset of a loss that was changed."""
     shown = _shown(choices, frame)
-    dashes = [DASHES.get(one.name, [1, 0]) if one.title == one.name else [1, 3] for one in shown]
-    scale = alt.Scale(domain=[one.title for one in shown], range=dashes)
     order = [one.title for one in shown]
-    return alt.StrokeDash("loss:N", title=None, sort=order, scale=scale, legend=_legend())
+    dashes = [DASHES.get(one.name, [1, 0]) if one.title == one.name else [1, 3] for one in shown]
+    return alt.StrokeDash("loss:N", sort=order, scale=alt.Scale(domain=order, range=dashes), legend=None)
 
 
 def _shown(choices: Sequence[Choice], frame: pd.DataFrame) -> list[Choice]:
@@ -412,14 +406,15 @@ def _ranks(bands: pd.DataFrame, labels: int) -> tuple[alt.X, list[alt.Chart]]:
         "rank:Q",
         title="rank of the label, the most frequent first",
         scale=scale,
-        axis=alt.Axis(values=log_ticks(labels), format=",d", grid=False),
+        axis=alt.Axis(values=ticks_of_ten(1, max(10, labels)), format=",d", grid=False),
     )
     bands = bands.assign(start=bands["start"].clip(lower=low))
-    groups = alt.Scale(domain=list(FREQUENCY_GROUPS), range=[GROUP_COLOURS[group] for group in FREQUENCY_GROUPS])
-    colour = alt.Color("group:N", scale=groups, legend=None)
+    bands["colour"] = bands["group"].map(GROUP_COLOURS)
+    bands["middle"] = np.sqrt(bands["start"] * bands["end"])
+    colour = alt.Color("colour:N", scale=None)  # as it stands: the scale of colours is that of the losses
     areas = alt.Chart(bands).mark_rect(opacity=0.13).encode(x=alt.X("start:Q", scale=scale), x2="end:Q", color=colour)
     words = (
-        alt.Chart(bands.assign(middle=np.sqrt(bands["start"] * bands["end"])))
+        alt.Chart(bands)
         .mark_text(baseline="top", fontSize=12, fontWeight="bold")
         .encode(x=alt.X("middle:Q", scale=scale), y=alt.value(6), text="group:N", color=colour)
     )
@@ -454,7 +449,7 @@ def weight_by_rank(
     areas = (
         alt.Chart(frame[frame["loss"].isin(_spread_out(frame, choices))])
         .mark_area(opacity=0.16, interpolate="monotone")
-        .encode(x=x, y=alt.Y("low:Q", **y), y2="high:Q", color=_loss_colour(choices, frame, columns=0))
+        .encode(x=x, y=alt.Y("low:Q", **y), y2="high:Q", color=_loss_colour(choices, frame))
     )
     lines = (
         alt.Chart(frame)
@@ -474,7 +469,7 @@ def weight_by_rank(
             ],
         )
     )
-    return alt.LayerChart(layer=[*behind, areas, lines], height=HEIGHT + 60).resolve_scale(color="independent")
+    return alt.LayerChart(layer=[*behind, areas, lines], height=HEIGHT + 60)
 
 
 def _spread_out(frame: pd.DataFrame, choices: Sequence[Choice]) -> list[str]:
@@ -519,7 +514,7 @@ def shift_by_rank(
             ],
         )
     )
-    return alt.LayerChart(layer=[*behind, lines], height=HEIGHT).resolve_scale(color="independent")
+    return alt.LayerChart(layer=[*behind, lines], height=HEIGHT)
 
 
 def tolerance(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.LayerChart:
@@ -549,23 +544,43 @@ def tolerance(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.LayerChart:
     return alt.LayerChart(layer=[rule, lines], height=HEIGHT)
 
 
-def legend(choices: Sequence[Choice]) -> alt.LayerChart:
-    """The colours of the losses, for charts without a legend of their own.
+def legend(choices: Sequence[Choice], *, lines: bool = False) -> alt.LayerChart:
+    """The colours of the losses, for all charts of a view.
 
     Args:
-        choices: in the order of the legend.
+        choices: those that are drawn, in the order of the legend.
+        lines: told as lines, with the dashes that losses have, or else as squares.
     """
-    names = [choice.title for choice in choices]
-    places = [divmod(number, 6) for number in range(len(names))]
-    rows = pd.DataFrame({"loss": names, "row": [row for row, _ in places], "place": [place for _, place in places]})
-    base = alt.Chart(rows).encode(
-        x=alt.X("place:Q", axis=None, scale=alt.Scale(domain=[0, 6], nice=False)),
-        y=alt.Y("row:O", axis=None, scale=alt.Scale(padding=0.5)),
+    rows = pd.DataFrame(
+        {
+            "loss": [one.title for one in choices],
+            "row": [number // ACROSS for number in range(len(choices))],
+            "place": [number % ACROSS for number in range(len(choices))],
+        }
+    ).assign(end=lambda told: told["place"] + 0.16)
+    y = alt.Y("row:O", axis=None, scale=alt.Scale(padding=0.5))
+    across = alt.Scale(domain=[0, ACROSS], nice=False)
+    base = alt.Chart(rows).encode(y=y, color=_loss_colour(choices, rows))
+    if lines:
+        marks = base.mark_rule(strokeWidth=3).encode(
+            x=alt.X("place:Q", axis=None, scale=across), x2="end:Q", strokeDash=_loss_dash(choices, rows)
+        )
+    else:
+        marks = base.mark_square(size=120).encode(
+            x=alt.X("place:Q", axis=None, scale=across), opacity=_paler(_presets(choices))
+        )
+    words = (
+        alt.Chart(rows)
+        .mark_text(align="left", dx=6 if lines else 12, fontSize=13, color="gray")
+        .encode(x=alt.X("end:Q" if lines else "place:Q", axis=None, scale=across), y=y, text="loss:N")
     )
-    changed = [choice.title for choice in choices if choice.title != choice.name]
-    marks = base.mark_square(size=120).encode(color=_loss_colour(choices, rows, columns=0), opacity=_paler(changed))
-    words = base.mark_text(align="left", dx=12, fontSize=13, color="gray").encode(text="loss:N")
-    return alt.LayerChart(layer=[marks, words], height=20 + 24 * (1 + max(places)[0]), view=alt.ViewConfig(stroke=None))
+    height = 20 + 24 * (1 + (len(choices) - 1) // ACROSS)
+    return alt.LayerChart(layer=[marks, words], height=height, view=alt.ViewConfig(stroke=None))
+
+
+def _presets(choices: Sequence[Choice]) -> list[str]:
+    """Presets beside losses that were changed."""
+    return [choice.title for choice in choices if choice.title != choice.name]
 
 
 def _paler(titles: list[str]) -> Any:
@@ -586,7 +601,6 @@ def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str) -
     shown = frame.assign(size=frame[quantity].abs())
     shown = shown[shown["size"] >= LEAST]
     top = max(1.0, float(shown["size"].max()) if len(shown) else 1.0) * 1.3
-    changed = [choice.title for choice in choices if choice.title != choice.name]
     return (
         alt.Chart(shown)
         .mark_line(strokeWidth=2.2)
@@ -598,13 +612,11 @@ def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str) -
                 scale=alt.Scale(type="log", domain=[LEAST, top], nice=False),
                 axis=alt.Axis(gridColor=GRID, values=ticks_of_ten(LEAST, top), format="~g"),
             ),
-            color=_loss_colour(choices, frame, columns=0),
+            color=_loss_colour(choices, frame),
             strokeDash=alt.StrokeDash(
                 "side:N", scale=alt.Scale(domain=list(SIDES.values()), range=[[1, 0], [5, 4]]), legend=None
             ),
-            opacity=alt.condition(
-                alt.FieldOneOfPredicate("loss", changed), alt.value(0.4), alt.value(1)
-            ) if changed else alt.value(1),
+            opacity=_paler(_presets(choices)),
             tooltip=[
                 alt.Tooltip("loss:N"),
                 alt.Tooltip("side:N", title="when the"),
@@ -716,7 +728,7 @@ def document_pushes(
     ticks = [-1, -0.3, -0.1, -0.03, 0, 0.03, 0.1, 0.3, 1]
     bars = (
         alt.Chart(rows)
-        .mark_bar()
+        .mark_bar(height=BAR - 1)
         .encode(
             x=alt.X(
                 "share:Q",
@@ -726,7 +738,8 @@ def document_pushes(
             ),
             y=y,
             yOffset=alt.YOffset("loss:N", sort=[choice.title for choice in shown]),
-            color=_loss_colour(choices, rows, columns=4, symbol="square"),
+            color=_loss_colour(choices, rows),
+            opacity=_paler(_presets(shown)),
             tooltip=[
                 alt.Tooltip("loss:N"),
                 alt.Tooltip("label:N"),
@@ -739,7 +752,7 @@ def document_pushes(
         )
     )
     zero = alt.Chart(pd.DataFrame({"share": [0.0]})).mark_rule(color="gray").encode(x="share:Q")
-    return alt.LayerChart(layer=[bars, zero], height=max(200, len(names) * (12 + 8 * len(shown)) + 60))
+    return alt.LayerChart(layer=[bars, zero], height=len(names) * (10 + BAR * len(shown)) + 60)
 
 
 def document_table(

@@ -150,11 +150,11 @@ def test_a_document_is_read_as_text_whatever_it_says(serve: Serve, tmp_path: Pat
 
 def test_losses_are_chosen_by_a_click_and_kept_in_the_address(address: str, page: Page, ready: Ready) -> None:
     page.goto(f"{address}/loss_weights?{SMALL}")
-    ready(page, "In words and as a formula", role="heading")
-    expect(page.locator("code", has_text=re.compile("^cb-ntr$"))).to_have_count(0)
+    ready(page, "Weight by label", role="tab")
+    chosen = page.get_by_role("tab", name="cb-ntr", exact=True)
+    expect(chosen).to_have_count(0)
     page.get_by_role("button", name="cb-ntr", exact=True).click()
-    expect(page.locator("code", has_text=re.compile("^cb-ntr$"))).to_have_count(1)
-    ready(page, "In words and as a formula", role="heading")
-    expect(page).to_have_url(re.compile("losses=cb-ntr"))
+    expect(chosen).to_have_count(1)
+    expect(page).to_have_url(re.compile("compared=cb-ntr"))
     page.goto(page.url)
-    expect(page.locator("code", has_text=re.compile("^cb-ntr$"))).to_have_count(1)
+    expect(chosen).to_have_count(1)

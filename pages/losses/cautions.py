@@ -1,0 +1,51 @@
+"""What to know before training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.data import Corpus
+from pages import plain
+from pages.losses import BY_CONTENT, View, company
+from pages.losses.logits import mass
+
+if TYPE_CHECKING:
+    from core.gradients import Choice
+
+
+def warn(view: View) -> None:
+    """Says what can go wrong with the chosen losses on this data, or that nothing was found."""
+    from core.gradients import rate_caution
+
+    said, starts = [], {}
+    if missing := len(view.corpus.labels) - view.labels:
+        names = ", ".join(view.corpus.labels[view.labels : view.labels + 5]) + (", ..." if missing > 5 else "")
+        labels = "label has" if missing == 1 else "labels have"
+        said.append(f"{missing:,} {labels} no train document ({names}): training leaves them out, nothing is drawn.")
+    for choice in view.choices:
+        if choice.title == choice.name:
+            said += [f"{choice.title}: {sentence}" for sentence in cautions(view.corpus, choice)]
+            starts[choice.title] = start(view.corpus, choice)
+    if rate := rate_caution(starts):
+        said.append(rate)
+    if said:
+        st.warning("\n".join(f"- {plain(sentence)}" for sentence in said))
+    else:
+        st.caption("Nothing to warn about: every label has a train document, weights and first gradients are moderate.")
+
+
+@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
+def cautions(corpus: Corpus, choice: Choice) -> list[str]:
+    from core import gradients
+
+    view = View(corpus)
+    return gradients.cautions(choice, view.counts, view.documents, company(corpus), view.borders)
+
+
+def start(corpus: Corpus, choice: Choice) -> float:
+    """The size of a loss's first gradient in units of cross-entropy's."""
+    from core import gradients
+
+    return gradients.start_ratio(mass(corpus, choice, "prior"), mass(corpus, gradients.Choice("bce", "bce"), "prior"))

@@ -1,0 +1,38 @@
+"""Where the gradient goes."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core import store
+from pages.losses import View
+from pages.losses.logits import UNTRAINED, mass, pick_logits, sample
+
+
+def show(view: View) -> None:
+    """Which labels the gradient goes to, over a sample of the data."""
+    from core import gradients
+    from core.figures import losses as figures
+
+    left, _ = st.columns([2, 3])
+    with left:
+        logits = pick_logits(view)
+    frame = gradients.stack([mass(view.corpus, choice, logits) for choice in view.choices])
+    st.altair_chart(
+        figures.gradient_shares(frame, view.choices),
+        alt="Share of the gradient that goes to head, medium and tail labels that are there and not there",
+    )
+    targets, _ = sample(view.corpus, logits)
+    part = "train" if logits in UNTRAINED else "test"
+    st.caption(
+        f"Sum of the absolute gradients by the logits over {targets.shape[0]:,} {part} documents, drawn at random with "
+        "a fixed seed. Strong colours: the label is there; pale: it is not. At the right: the whole gradient, in units "
+        f"of {view.choices[0].title}."
+    )
+    for sentence in figures.mass_in_words(frame):
+        st.markdown(f"- {sentence}")
+    if logits not in UNTRAINED and view.labels > store.DENSE_LABELS:
+        st.caption(
+            f"Of so many labels a run keeps the {store.TOP_K} best scores of a document: the others count as 0, and "
+            "what goes to labels that are not there is a lower bound."
+        )

@@ -1,0 +1,82 @@
+"""Logits to look at losses with, of an untrained network or of a finished run, and the gradients that they give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from core import store
+from core.config import DataConfig
+from core.data import Corpus
+from pages.losses import BY_CONTENT, View
+
+if TYPE_CHECKING:
+    from core.gradients import Choice
+
+UNTRAINED = {"prior": "untrained, log-odds of each label", "zero": "untrained, all logits 0"}
+
+
+def pick_logits(view: View, *more: str) -> str:
+    """Draws the choice of logits: of an untrained network, of a finished run on this data, or one of `more`."""
+    from core.figures.training import run_name
+
+    runs = {
+        run.id: f"run: {run_name(run)} ({run.id[-6:]})"
+        for run in finished(str(store.runs_dir()), view.config, view.corpus)
+    }
+    words = {**UNTRAINED, **{one: one for one in more}, **runs}
+    chosen: str = st.selectbox(
+        "Logits",
+        list(words),
+        format_func=words.__getitem__,
+        key="logits",
+        bind="query-params",
+        help="What the network says. Runs keep the scores of test documents.",
+    )
+    return chosen
+
+
+@st.cache_data(ttl=5, show_spinner=False, hash_funcs=BY_CONTENT)
+def finished(folder: str, config: DataConfig, corpus: Corpus) -> list[store.Run]:  # noqa: ARG001 - a part of the key
+    """Finished runs with scores on this data, as it is now."""
+    return [
+        run
+        for run in store.list_runs()
+        if run.state == "finished"
+        and not run.problem
+        and run.config is not None
+        and run.config.data == config
+        and run.config.model.name != "svm"
+        and store.run_id(run.config, corpus.fingerprint) == run.id
+    ]
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the run's scores")
+def predictions(run_id: str, folder: str) -> store.Predictions:  # noqa: ARG001 - a part of the key
+    return store.read_predictions(store.get_run(run_id))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_CONTENT)
+def sample(corpus: Corpus, logits: str) -> tuple[Any, Any]:
+    """Targets and logits of a sample: of train documents, or of a run's test documents."""
+    from core import gradients
+
+    view = View(corpus)
+    if logits in UNTRAINED:
+        rows = gradients.sample_rows(view.documents, view.labels)
+        targets = corpus.targets_of("train")[rows][:, : view.labels]
+        return targets, gradients.untrained_logits(logits, view.counts, view.documents)
+    known = predictions(logits, str(store.runs_dir()))
+    rows = gradients.sample_rows(len(known.rows), view.labels)
+    return known.targets[rows][:, : view.labels], gradients.logits_of(known, rows, view.labels)
+
+
+@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
+def mass(corpus: Corpus, choice: Choice, logits: str) -> Any:
+    from core import gradients
+
+    view = View(corpus)
+    targets, known = sample(corpus, logits)
+    groups = gradients.group_slices(view.counts, view.borders)
+    return gradients.gradient_mass(choice, view.counts, view.documents, targets, known, groups)

@@ -1,0 +1,62 @@
+"""Shift and asymmetry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from core.data import Corpus
+from pages import plain
+from pages.losses import BY_CONTENT, View, show_legend
+
+if TYPE_CHECKING:
+    from core.gradients import Choice
+
+
+@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
+def shift_rows(corpus: Corpus, choice: Choice, column: int) -> tuple[Any, Any]:
+    from core import gradients
+
+    view = View(corpus)
+    return (
+        gradients.shift_frame([choice], view.counts, view.documents),
+        gradients.tolerance_frame([choice], view.counts, view.documents, column),
+    )
+
+
+def show(view: View) -> None:
+    """The shift by rank, and what tolerance leaves of a negative's push."""
+    from core import gradients
+    from core.figures import losses as figures
+
+    column = view.labels - 1
+    pairs = [shift_rows(view.corpus, choice, column) for choice in view.choices]
+    shift, tolerance = gradients.stack([pair[0] for pair in pairs]), gradients.stack([pair[1] for pair in pairs])
+    if not len(shift):
+        st.info("None of these losses shifts logits or is tolerant of negatives. ntr-fl, db-0fl, cb-ntr and db are.")
+        return
+    show_legend(view, set(shift["loss"]), lines=True)
+    left, right = st.columns(2, gap="large")
+    bands = figures.group_bands(view.counts, view.borders)
+    with left:
+        st.markdown("**How far the bar is raised**")
+        st.altair_chart(
+            figures.shift_by_rank(shift, view.choices, bands, labels=view.labels),
+            alt="Shift of the logit of each label by its rank",
+        )
+        st.caption(
+            "In training a label counts as found from this logit on, not from 0: the rarer, the higher. "
+            "Scores are made from the raw logit, so that nothing is shifted later."
+        )
+    with right:
+        st.markdown("**What tolerance leaves of a negative's push**")
+        st.altair_chart(
+            figures.tolerance(tolerance, view.choices), alt="Push of a negative by its logit, against cross-entropy"
+        )
+        st.caption(
+            plain(f"For the rarest label, {view.corpus.labels[column]}. ")
+            + "Left of 0 the model is right already: below the dashed line it is pushed less than by cross-entropy."
+        )
+    for sentence in figures.shift_in_words(shift, tolerance):
+        st.markdown(f"- {sentence}")

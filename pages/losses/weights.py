@@ -1,0 +1,72 @@
+"""Weight by label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from core.data import Corpus
+from pages.losses import BY_CONTENT, View, company, show_legend, unlike
+
+if TYPE_CHECKING:
+    from core.gradients import Choice
+
+SIDES = {"positive": "is there", "negative": "is not there"}
+
+
+@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
+def weight_rows(corpus: Corpus, choice: Choice, side: str) -> tuple[Any, Any]:
+    from core import gradients
+
+    view = View(corpus)
+    known = company(corpus)
+    return (
+        gradients.weight_frame([choice], view.counts, view.documents, known, corpus.labels, side),
+        gradients.group_weights([choice], view.counts, view.documents, known, view.borders, side),
+    )
+
+
+def show(view: View) -> None:
+    """Weight by label rank, and what a tail label weighs in words."""
+    from core import gradients
+    from core.figures import losses as figures
+
+    side = st.segmented_control(
+        "Weight where the label",
+        list(SIDES),
+        format_func=SIDES.__getitem__,
+        default="positive",
+        required=True,
+        key="side",
+        bind="query-params",
+    )
+    frames, means = zip(*(weight_rows(view.corpus, choice, side) for choice in view.choices), strict=True)
+    frame, table = gradients.stack(frames), gradients.stack(means)
+    bands = figures.group_bands(view.counts, view.borders)
+    if not len(frame):
+        st.info("None of these losses has a weight for each label: they compare all labels of a document or a batch.")
+        return
+    show_legend(view, set(frame["loss"]), lines=True)
+    st.altair_chart(
+        figures.weight_by_rank(frame, view.choices, bands, labels=view.labels, side=side),
+        alt="Weight of each label by its rank, for every loss",
+    )
+    st.caption(
+        "What the log-loss of a label counts, before it is modulated. Rebalanced weights depend on the other labels "
+        "of the document: the line is their mean over documents, the band holds nine in ten."
+        + unlike(view, set(table["loss"]))
+    )
+    with_words = figures.group_table(table, side)
+    column = st.column_config
+    st.dataframe(
+        with_words,
+        hide_index=True,
+        height="content",
+        column_config={
+            "loss": column.TextColumn(width="small"),
+            "in words": column.TextColumn(width="large"),
+            **{group: column.NumberColumn(format="%.4g", width="small") for group in ("head", "medium", "tail")},
+        },
+        alt="Mean weight of head, medium and tail labels under every loss",
+    )

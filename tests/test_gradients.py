@@ -1,0 +1,160 @@
+"""Weights, curves and gradients of the loss page: each equals what the loss itself gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from core import gradients
+from core.config import UserError
+from core.gradients import Choice
+from core.labels import Borders
+from core.losses import LOSSES, OTHER_LOSSES, build_loss
+
+BORDERS = Borders(head=35, tail=8)
+NAMES = [*LOSSES, *OTHER_LOSSES]
+ELEMENTWISE = [name for name in NAMES if gradients.by_element(name)]
+
+
+@pytest.fixture(scope="module")
+def targets() -> sp.csr_array:
+    """100 documents and 6 labels, sorted by how often they occur; every document has the first or the second."""
+    dense = np.zeros((100, 6), bool)
+    dense[:60, 0] = dense[40:100, 1] = True
+    for column, count in enumerate((20, 10, 6, 2), 2):
+        dense[column * 3 : column * 3 + count, column] = True
+    return sp.csr_array(dense)
+
+
+@pytest.fixture(scope="module")
+def counts(targets: sp.csr_array) -> np.ndarray:
+    return np.asarray(targets.sum(0)).ravel().astype(np.int64)
+
+
+@pytest.fixture(scope="module")
+def company(targets: sp.csr_array, counts: np.ndarray) -> gradients.Company:
+    return gradients.measure_company(targets, counts, BORDERS)
+
+
+def element(name: str, counts: np.ndarray, z: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values and gradients of the loss itself, in float64."""
+    logits = torch.from_numpy(z).requires_grad_()
+    value = build_loss(name, counts, 100, reduction="none").double()(logits, torch.tensor(there))
+    (gradient,) = torch.autograd.grad(value.sum(), logits)
+    return value.detach().numpy(), gradient.numpy()
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+@pytest.mark.parametrize("beside", [True, False])
+def test_curves_are_the_loss_and_its_gradient(name: str, beside: bool, counts: np.ndarray) -> None:
+    frame = gradients.curve_frame([Choice(name, name)], counts, 100, 4, beside=beside)
+    grid = gradients.LOGITS
+    for words, there in (("label is there", [beside, True]), ("label is not there", [True, False])):
+        z, y = np.zeros((len(grid), 6)), np.zeros((len(grid), 6), bool)
+        z[:, 4] = grid
+        y[:, [0, 4]] = there
+        value, gradient = element(name, counts, z, y)
+        rows = frame[frame["side"] == words]
+        np.testing.assert_allclose(rows["value"], value[:, 4], rtol=1e-5, atol=1e-12)
+        np.testing.assert_allclose(rows["gradient"], gradient[:, 4], rtol=1e-5, atol=1e-12)
+    assert (frame.loc[frame["side"] == "label is there", "gradient"] <= 0).all()
+
+
+@pytest.mark.parametrize("name", ["bce", "fl", "cb", "r-fl", "ntr-fl", "db-0fl", "cb-ntr", "db", "ntr-fl-released"])
+def test_the_weight_of_a_positive_is_what_its_log_loss_is_multiplied_by(
+    name: str, targets: sp.csr_array, counts: np.ndarray, company: gradients.Company
+) -> None:
+    """At s = 0 the loss is weight · .5^gamma · log 2; here averaged over the documents of each label."""
+    frame = gradients.weight_frame([Choice(name, name)], counts, 100, company, list("abcdef"), "positive")
+    loss = build_loss(name, counts, 100, reduction="none").double()
+    z = np.broadcast_to(loss.shift.numpy() if loss.kappa else 0.0, (100, 6)).astype(np.float64)
+    there = targets.toarray()
+    value, _ = element(name, counts, np.ascontiguousarray(z), there)
+    weight = value / (0.5**loss.gamma * np.log(2))
+    whole = [weight[there[:, column], column] for column in range(6)]
+    assert frame["rank"].tolist() == pytest.approx([1, 2, 3, 4, 5, 6])
+    np.testing.assert_allclose(frame["weight"], [row.mean() for row in whole], rtol=0.15)
+    assert (frame["low"] >= [row.min() * 0.9999 for row in whole]).all()
+    assert (frame["high"] <= [row.max() * 1.0001 for row in whole]).all()
+    groups = gradients.group_weights([Choice(name, name)], counts, 100, company, BORDERS, "positive").iloc[0]
+    assert groups["tail"] == pytest.approx(np.concatenate(whole[4:]).mean(), rel=0.05)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradient_mass_is_the_sum_of_the_absolute_gradient(
+    name: str, targets: sp.csr_array, counts: np.ndarray
+) -> None:
+    groups = gradients.group_slices(counts, BORDERS)
+    start = gradients.untrained_logits("prior", counts, 100)
+    frame = gradients.gradient_mass(Choice(name, name), counts, 100, targets, start, groups)
+    z = torch.from_numpy(np.tile(start, (100, 1))).requires_grad_()
+    there = targets.toarray()
+    (gradient,) = torch.autograd.grad(build_loss(name, counts, 100).double()(z, torch.from_numpy(there)), z)
+    size = np.abs(gradient.numpy()) * 6
+    for row in frame.to_dict("records"):
+        chosen = there if row["side"] == "positive" else ~there
+        part = groups[row["group"]]
+        assert row["mass"] == pytest.approx((size * chosen)[:, part].sum(), rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_document_gets_what_the_loss_gives_it(name: str, counts: np.ndarray) -> None:
+    z = np.array([1.0, -2.0, 0.5, 3.0, -1.0, 0.0])
+    frame = gradients.document_frame(Choice(name, name), counts, 100, np.array([0, 4]), z)
+    assert frame["positive"].tolist() == [True, False, False, False, True, False]
+    assert np.isfinite(frame["push"]).all()
+    if gradients.by_element(name):
+        value, gradient = element(name, counts, z[None], frame["positive"].to_numpy()[None])
+        np.testing.assert_allclose(frame["value"], value[0], rtol=1e-6)
+        np.testing.assert_allclose(frame["push"], -gradient[0], rtol=1e-6)
+    else:
+        assert frame[["weight", "value"]].isna().all(axis=None)
+
+
+def test_untrained_logits_are_zero_or_the_log_odds_and_finite_for_a_label_of_all_documents() -> None:
+    counts = np.array([100, 50, 1])
+    assert gradients.untrained_logits("zero", counts, 100).tolist() == [0, 0, 0]
+    prior = gradients.untrained_logits("prior", counts, 100)
+    assert prior[1:] == pytest.approx([0, -np.log(99)])
+    assert np.isfinite(prior[0])
+
+
+def test_hand_moved_logits_hold_for_the_labels_named() -> None:
+    start = np.array([0.0, -1.0, -2.0, -3.0])
+    assert gradients.logits_by_hand(start, [1, 3], {3: 5.0}, -4.0).tolist() == [-4, -1, -4, 5]
+
+
+def test_cautions_say_what_is_out_of_measure_and_no_more(company: gradients.Company, counts: np.ndarray) -> None:
+    def said(name: str, **changes: float) -> str:
+        choice = Choice(name, name, "reuters", tuple(changes.items()))
+        return " ".join(gradients.cautions(choice, counts, 100, company, BORDERS))
+
+    assert said("bce") == said("db") == ""
+    assert "floor or ceiling" in said("r-fl", mu=0.0, beta=1000.0)
+    assert "times the smallest" in said("r-fl", alpha=1e-6, beta=100.0, mu=1.0)
+
+
+def test_the_learning_rate_is_spoken_of_where_the_first_gradient_differs() -> None:
+    assert gradients.rate_caution({"bce": 1.0, "fl": 0.6}) == ""
+    assert "db 0.16" in gradients.rate_caution({"bce": 1.0, "db": 0.156})
+
+
+def test_a_mu_out_of_range_is_one_sentence_that_names_the_loss(counts: np.ndarray) -> None:
+    with pytest.raises(UserError, match=r"^Loss 'db': .*mu"):
+        Choice("db", "db", "reuters", (("mu", 1.5),)).constants(counts, 100)
+
+
+def test_the_rule_for_mu_lies_between_mean_and_median_of_r(targets: sp.csr_array, counts: np.ndarray) -> None:
+    inverse = targets.toarray() / counts
+    r = (inverse / inverse.sum(1, keepdims=True))[targets.toarray()]
+    assert gradients.rule_for_mu(targets, counts) == pytest.approx((r.mean() + np.median(r)) / 2)
+
+
+@pytest.mark.parametrize("labels", [1, 90, 18_211])
+def test_bins_cover_all_ranks_once(labels: int) -> None:
+    edges = gradients.rank_bins(labels)
+    assert (edges[0], edges[-1]) == (0, labels)
+    assert (np.diff(edges) > 0).all()
+    assert len(edges) <= gradients.BINS + 1
