@@ -42,7 +42,7 @@ def show(corpus: Corpus) -> None:
             column_config=columns(why | kept),
             alt="Labels that may be the same",
         )
-        offer(f"{corpus.name}-{part}-look-alikes", table=table)
+        offer(f"{corpus.name}-{part}-look-alikes", table)
     else:
         st.info("No two labels have names that differ in little, or stand on nearly the same documents.")
     st.subheader("Never without the other")
@@ -71,4 +71,4 @@ def show(corpus: Corpus) -> None:
         column_config=columns(figures.PAIRS),
         alt="Labels that never come alone",
     )
-    offer(f"{corpus.name}-{part}-never-without", table=table)
+    offer(f"{corpus.name}-{part}-never-without", table)

@@ -145,7 +145,7 @@ def heatmap(corpus: Corpus, part: str) -> None:
             "Of the documents with label j (row), the share that has label i as well (column). A click on a cell opens "
             f"the documents with both.{' Where names do not fit, point at a cell.' if wide else ''}"
         )
-        offer(f"{corpus.name}-{part}-together", table=lambda: figures.pair_table(table, corpus.labels), chart=chart)
+        offer(f"{corpus.name}-{part}-together", lambda: figures.pair_table(table, corpus.labels))
         if near is not None:
             st.subheader("Neighbours")
             list_pairs(
@@ -198,7 +198,7 @@ def list_pairs(corpus: Corpus, table: Any, key: str, shown: Sequence[str] = TIED
         placeholder="–",
         alt="Pairs of labels",
     )
-    offer(f"{corpus.name}-pairs", table=table)
+    offer(f"{corpus.name}-pairs", table)
 
 
 def pair_list(corpus: Corpus, part: str) -> None:
@@ -240,7 +240,7 @@ def matrix(corpus: Corpus, part: str) -> None:
             f"All {len(corpus.labels):,} labels by rank, the most frequent first, in bins of neighbouring ranks. A "
             "click on a bin lists its strongest pairs."
         )
-        offer(f"{corpus.name}-{part}-matrix", table=table, chart=chart)
+        offer(f"{corpus.name}-{part}-matrix", table)
     with right:
         cells = answer["selection"].get(figures.CELL)
         found = (
