@@ -142,7 +142,8 @@ def test_names_of_every_kind_stay_text_and_apart_in_a_heatmap(colour: str) -> No
     rows = rows_of(chart)
     assert len(rows) == len(names) * (len(names) - 1)
     assert len({row["label"] for row in rows}) == len(names)
-    assert max(len(row["label"]) for row in rows) <= data.LONGEST_NAME + 4
+    assert max(len(row["label"]) for row in rows) <= data.LONGEST_NAME
+    assert not {row["label"] for row in rows} & data.OF_EVERY_OBJECT
 
 
 def test_a_heatmap_without_a_pair_is_empty() -> None:
@@ -155,6 +156,13 @@ def test_the_binned_matrix_is_small_however_many_labels_there_are() -> None:
     assert 0 < marks(chart) <= 60 * 60
     assert all(row["first"] < row["end"] and row["other_first"] < row["other_end"] for row in rows_of(chart))
     assert len(json.dumps(chart.to_dict())) < 2_000_000
+
+
+def test_a_bin_is_found_by_its_address_alone() -> None:
+    table = density(count_pairs(sp.csr_array(np.ones((2, 3), bool))), 3)
+    assert data.bin_of(table, "0-1")[["first", "other_first"]].to_numpy().tolist() == [[1, 2]]
+    for asked in ("", "0-0", "9-9", "x", "0-1-2"):
+        assert data.bin_of(table, asked).empty
 
 
 def test_lengths_of_the_longest_share_the_last_bar() -> None:
