@@ -32,6 +32,7 @@ print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, docume
 
 EXPLORER = """
 import json, resource, sys, time
+import altair
 from core import cooccurrence, documents, labels, lookalikes
 from core.config import DataConfig
 from core.data import load
@@ -52,7 +53,7 @@ timed("measures", lambda: labels.corpus_stats(corpus, borders))
 pairs = timed("product", lambda: cooccurrence.count_pairs(corpus.targets))
 timed("strongest", lambda: figures.strongest_pairs(pairs, corpus.labels, by="lift", floor=5))
 binned = timed("binned", lambda: cooccurrence.density(pairs, 60))
-timed("alike", lambda: lookalikes.find_lookalikes(corpus.labels, pairs))
+timed("alike", lambda: lookalikes.find_lookalikes(lookalikes.similar_names(corpus.labels), pairs))
 timed("search", lambda: documents.find_documents(corpus, "train", text="words that stand nowhere"))
 counts = [labels.count_documents(corpus.targets_of(part)) for part in ("train", "test")]
 sizes = [len(corpus.parts[part]) for part in ("train", "test")]
@@ -66,6 +67,7 @@ charts = {
     "labels per document": figures.labels_per_document(labels.labels_per_document(corpus.targets)),
     "lengths": figures.lengths(lengths, "words"),
 }
+altair.data_transformers.disable_max_rows()
 found["charts"] = {name: len(json.dumps(chart.to_dict())) / 1e6 for name, chart in charts.items()}
 found["pairs"] = pairs.both.nnz
 print(json.dumps(found))
