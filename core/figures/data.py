@@ -28,8 +28,20 @@ CHANCE = 3.0
 """A difference between two parts of more than so many standard errors is hardly chance."""
 BINS = 50
 OF_EVERY_OBJECT = frozenset(
-    "constructor hasOwnProperty isPrototypeOf propertyIsEnumerable toLocaleString toString valueOf "
-    "__defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__ __proto__".split()
+    [
+        "constructor",
+        "hasOwnProperty",
+        "isPrototypeOf",
+        "propertyIsEnumerable",
+        "toLocaleString",
+        "toString",
+        "valueOf",
+        "__defineGetter__",
+        "__defineSetter__",
+        "__lookupGetter__",
+        "__lookupSetter__",
+        "__proto__",
+    ]
 )
 """Names that every JavaScript object has: on a chart's axis they are taken for those and nothing is drawn."""
 WORD_JOINER = "\u2060"
