@@ -52,7 +52,7 @@ VIEWS: dict[str, tuple[str, str, dict[str, tuple[Callable[[Page], None], str]]]]
             "cell clicked": (lambda page: page.locator(CELL).nth(40).click(), "List them"),
             "part test": (lambda page: choose(page, "test"), "test document"),
             "strongest pairs": (lambda page: choose(page, "Strongest pairs"), "tick one to read"),
-            "pairs searched": (lambda page: fill(page, "Search", "ma"), "tick one to read"),
+            "pairs searched": (lambda page: fill(page, "Search", "zzzz"), "No two labels share so many documents"),
             "whole matrix": (lambda page: choose(page, "Whole matrix"), "in bins of neighbouring ranks"),
         },
     ),
@@ -62,8 +62,10 @@ VIEWS: dict[str, tuple[str, str, dict[str, tuple[Callable[[Page], None], str]]]]
         "view=Documents",
         TABLE,
         {
-            "fewest labels": (lambda page: fill(page, "Labels, from", "2"), " of "),
-            "words searched": (lambda page: fill(page, "Words in title or body", "nowhere to be found"), "None of"),
+            "words searched": (
+                lambda page: fill(page, "Words in title or body", "nowhere to be found"),
+                "passes all of these filters",
+            ),
         },
     ),
 }
