@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,8 +17,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from core import data as datasets
-from core import jobs, labels, report, share, store
-from core.config import DataConfig, ModelConfig, RunConfig, UserError, parse, with_changes
+from core import intake, jobs, labels, readers, report, share, store
+from core.config import DataConfig, FileConfig, ModelConfig, RunConfig, SplitConfig, UserError, parse, with_changes
 from core.store import LIVE, Run
 
 app = typer.Typer(
@@ -26,7 +28,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Tailscope: see, balance and debug long-tailed multi-label text classification.",
 )
-data_app = typer.Typer(invoke_without_command=True, help="List the data sets and where they are; fetch one.")
+data_app = typer.Typer(
+    invoke_without_command=True, help="List the data sets and where they are; fetch, add or remove one."
+)
 app.add_typer(data_app, name="data")
 out, err = Console(), Console(stderr=True)
 
@@ -35,7 +39,7 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, for example train.epochs=3.")
 ]
 DataName = Annotated[str, typer.Option("--data", help="Data set: see `python -m core data`.")]
-Split = Annotated[str | None, typer.Option(help="Named split; `paper` is the default.")]
+Split = Annotated[str | None, typer.Option(help="Named split: see `python -m core data`.")]
 
 
 def main() -> None:
@@ -97,6 +101,134 @@ def data_download(name: str) -> None:
     out.print(f"{name} is at {path}", markup=False)
 
 
+@data_app.command("add")
+def data_add(
+    path: Path,
+    name: Annotated[str, typer.Option(help="Its name in every page and command.")] = "",
+    text: Annotated[list[str] | None, typer.Option(help="Column of the text; several are joined.")] = None,
+    title: Annotated[str | None, typer.Option(help="Column of the title.")] = None,
+    label_columns: Annotated[
+        list[str] | None, typer.Option("--labels", help="Column of the labels; with --sep 0/1 one for each, * is all.")
+    ] = None,
+    sep: Annotated[str | None, typer.Option(help="Between labels in one string; 0/1: a column for each label.")] = None,
+    identity: Annotated[str | None, typer.Option("--id", help="Column of the documents' own names.")] = None,
+    year: Annotated[str | None, typer.Option(help="Column of the year.")] = None,
+    years: Annotated[str | None, typer.Option(help="Keep these alone, such as 2010-2014.")] = None,
+    split: Annotated[str | None, typer.Option(help="Column that says train, validation or test.")] = None,
+    made: Annotated[
+        str | None, typer.Option(help="own (by --split), random, stratified or paper (PubMed's); own if there is one.")
+    ] = None,
+    validation: Annotated[float, typer.Option(help="Share of the documents.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of the documents.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Of a split made here.")] = 123,
+    min_documents: Annotated[int, typer.Option(help="Leave out labels with fewer train documents; paper: 5.")] = 0,
+    encoding: Annotated[str | None, typer.Option(help="Of a text file, such as latin-1.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Between the fields of CSV.")] = None,
+    header: Annotated[bool | None, typer.Option(help="Whether the first line of CSV names the columns.")] = None,
+    drop: Annotated[str, typer.Option(help="Defects to leave out, comma-separated: see --dry-run.")] = "",
+    merge: Annotated[str, typer.Option(help="Defects to merge: similar_labels.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what was guessed and what is wrong; keep nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Read a file of documents, say what is wrong with it, and keep it as a data set.
+
+    CSV, TSV, JSON lines, JSON lists (BioASQ), Parquet, plain or packed, or a folder saved by Hugging Face `datasets`.
+
+    Examples:
+    python -m core data add papers.csv --name papers --text abstract --labels topics --sep ";"
+    python -m core data add allMeSH.json.gz --name pubmed --made paper --min-documents 5
+    python -m core data add comments.parquet --name comments --drop duplicates,empty_texts --dry-run
+    """
+    if not dry_run:
+        intake.check_name(name or _missing("--name"), [source.name for source in datasets.available()])
+    form = {"encoding": encoding, "delimiter": delimiter, "header": header}
+    guessed = readers.guess(path, **{key: value for key, value in form.items() if value is not None})
+    told: dict[str, Any] = {"title": title, "sep": sep, "id": identity, "split": split, "year": year}
+    told |= {"text": text, "labels": label_columns, "years": _year_range(years)}
+    if label_columns and sep is None and tuple(label_columns) != guessed.labels:
+        told["sep"] = _separator_of(path, guessed, label_columns)
+    values = guessed.model_dump() | {key: value for key, value in told.items() if value is not None}
+    file = parse(FileConfig, values, where=path.name)
+    shares = {"validation": validation, "test": test, "seed": seed, "min_documents": min_documents}
+    division = parse(SplitConfig, {"made": made or ("own" if file.split else "random")} | shares)
+    choices = dict.fromkeys(_names(drop), "drop") | dict.fromkeys(_names(merge), "merge")
+    with _bar() as bar:
+        task = bar.add_task(f"reading {path.name}", total=1.0)
+
+        def report(words: str, done: float) -> None:
+            bar.update(task, description=words, completed=done)
+
+        folder = intake.scan(path, file, report)
+        plan = intake.examine(folder, division, choices)
+        kept = None if dry_run else datasets.add(name, path, file, division, choices, progress=report)
+    if as_json:
+        defects = [asdict(defect) | {"choices": list(intake.CHOICES[defect.key])} for defect in plan.defects]
+        size = {"documents": len(plan.rows), "labels": len(plan.labels), "parts": plan.sizes()}
+        mapping = file.model_dump()
+        _print_json({"name": name, "added": kept is not None, "file": mapping, "defects": defects, **size})
+        return
+    _print_plan(path, file, plan, choices)
+    if kept:
+        out.print(f"Kept as '{name}'. Look at it: python -m core stats {name}", markup=False, highlight=False)
+
+
+def _missing(option: str) -> str:
+    raise UserError(f"{option} is missing: say how the data set is to be called, such as {option} my-data.")
+
+
+def _separator_of(path: Path, file: FileConfig, columns: list[str]) -> str:
+    """The usual separator of a label column that a person named; 0/1 for several columns or all."""
+    if len(columns) > 1 or columns == ["*"]:
+        return readers.INDICATOR
+    return readers.find_separator([row.get(columns[0]) for row in readers.first_rows(path, file)])
+
+
+def _year_range(years: str | None) -> tuple[int, int] | None:
+    if not years:
+        return None
+    found = re.fullmatch(r"(\d{4})(?:-(\d{4}))?", years.strip())
+    if not found or int(found[2] or found[1]) < int(found[1]):
+        raise UserError(f"--years {years}: write one year or two with a hyphen between, such as 2010-2014.")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def _print_plan(path: Path, file: FileConfig, plan: intake.Plan, choices: dict[str, str]) -> None:
+    form = ("delimiter", "header") if file.format != "csv" else ()
+    read = {key: value for key, value in file.model_dump().items() if value and key not in form}
+    words = "; ".join(f"{key} {', '.join(v) if isinstance(v, tuple) else v}" for key, v in read.items())
+    _print_line(f"{path.name} is read as: {words}")
+    for defect in plan.defects:
+        if defect.count:
+            usual, *others = intake.CHOICES[defect.key]
+            done = choices.get(defect.key, usual)
+            way = f"; --{others[0]} {defect.key} does otherwise" if done == usual else ""
+            _print_line(f"{defect.title}: {defect.count:,} ({done}{way}). {defect.advice}")
+            for example in defect.examples[:2]:
+                _print_line(f"    {example}")
+    without = [defect.key for defect in plan.defects if not defect.count]
+    _print_line(f"Not found: {', '.join(without)}." if without else "Every kind of defect was found.")
+    for note in plan.notes:
+        _print_line(note)
+    sizes = ", ".join(f"{part} {size:,}" for part, size in plan.sizes().items())
+    _print_line(f"{len(plan.rows):,} of {plan.documents:,} documents, {len(plan.labels):,} labels; {sizes}.")
+
+
+def _print_line(text: str) -> None:
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@data_app.command("remove")
+def data_remove(name: str) -> None:
+    """Remove an added data set from the cache; the file it came from and runs on it stay.
+
+    Example: python -m core data remove papers
+    """
+    intake.unregister(name)
+    out.print(f"{name} removed", markup=False, highlight=False)
+
+
 @app.command()
 def stats(
     name: str,
@@ -134,8 +266,7 @@ def _figure(value: Any) -> str:
 
 
 def _data_config(name: str, split: str | None, changes: list[str] | None) -> DataConfig:
-    values = {"name": name} | ({"split": split} if split else {})
-    base = RunConfig(data=parse(DataConfig, values), model=ModelConfig(name="svm"))
+    base = RunConfig(data=datasets.default_config(name, split), model=ModelConfig(name="svm"))
     return with_changes(base, changes or []).data
 
 

@@ -80,6 +80,33 @@ class DataConfig(Frozen):
     synthetic: SyntheticConfig = SyntheticConfig()
 
 
+class FileConfig(Frozen):
+    """How a file of documents is read and which of its columns is what; "" or () where there is none."""
+
+    format: Literal["csv", "jsonl", "json", "parquet", "datasets"]
+    encoding: str = Field("utf-8", description="of csv, jsonl and json")
+    delimiter: str = Field(",", min_length=1, max_length=1, description="between the fields of csv")
+    header: bool = Field(True, description="whether the first line of csv names the columns; else they are numbered")
+    text: tuple[str, ...] = Field((), description="columns that are joined, with a line break between, to the text")
+    title: str = ""
+    labels: tuple[str, ...] = Field((), description="one column; or with sep 0/1 one for each label, * is all others")
+    sep: str = Field("", max_length=10, description="between labels in one string; 0/1: a column for each label")
+    id: str = ""
+    split: str = Field("", description="column that says train, validation or test")
+    year: str = ""
+    years: tuple[int, int] | None = Field(None, description="first and last year of the documents that are kept")
+
+
+class SplitConfig(Frozen):
+    """How the documents of a registered set are divided, and which labels are kept."""
+
+    made: Literal["own", "random", "stratified", "paper"] = "random"
+    validation: float = Field(0.1, ge=0, lt=0.9, description="share of all documents")
+    test: float = Field(0.2, gt=0, lt=0.9, description="share of all documents")
+    seed: int = Field(123, ge=0, lt=2**31)
+    min_documents: int = Field(0, ge=0, description="a label with fewer train documents is left out")
+
+
 class ModelConfig(Frozen):
     """TF-IDF options of `svm` and `tfidf`; `hidden` and `dropout` are read by `tfidf` alone, `C` by `svm` alone."""
 

@@ -1,4 +1,4 @@
-"""A corpus: texts, labels sorted by training frequency, sparse targets and named splits; prepared once, then mapped."""
+"""Data sets by name: found or fetched, prepared in the cache once, then opened from there."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ import re
 import shutil
 import urllib.error
 import urllib.request
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from core.config import DataConfig, SyntheticConfig, UserError, cache_dir, choose
-from core.files import atomic_path, locked, read_json, write_json, write_text
+from core import intake
+from core.config import DataConfig, FileConfig, SplitConfig, SyntheticConfig, UserError, cache_dir, choose
+from core.corpus import CODES, FORMAT, Report, Split, open_corpus, open_whole, write_corpus
+from core.corpus import PARTS as PARTS
+from core.corpus import Corpus as Corpus
+from core.files import atomic_path, locked, write_text
 from core.readers import (
     SGML_FILE,
     Record,
@@ -34,11 +37,8 @@ from core.readers import (
 )
 from core.readers import confused_pairs as confused_pairs
 
-FORMAT = 2
-"""Version of the prepared layout: a change of the layout or of what a reader gives raises it."""
 NAMES = ("reuters", "reuters-nltk", "synthetic")
 SPLITS = ("paper", "original")
-PARTS = ("train", "validation", "test")
 REUTERS_SIZES = {"reuters": (7770, 3019), "reuters-nltk": (7769, 3019)}
 """Train and test documents of a complete copy."""
 REUTERS_DOCUMENTS = 21_578
@@ -50,73 +50,6 @@ REUTERS_SHA256 = "0e3dd495e06553e794aff9bee98630c0ae743e8f8c291cf63d48bfc41485e9
 CHUNK = 1 << 18
 TIMEOUT = 30
 """Seconds without an answer or a byte after which a download ends."""
-
-Report = Callable[[str, float], None]
-
-
-class Texts(Sequence[str]):
-    """Titles or bodies of a prepared corpus, decoded one at a time from a memory-mapped file."""
-
-    def __init__(self, path: Path) -> None:
-        self._content = np.asarray(np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8))
-        self._offsets = np.asarray(np.load(path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False))
-
-    def __len__(self) -> int:
-        return len(self._offsets) - 1
-
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[str]: ...
-    def __getitem__(self, row: int | slice) -> str | list[str]:
-        rows = range(len(self))[row]
-        if isinstance(rows, range):
-            return [self[one] for one in rows]
-        return self._content[self._offsets[rows] : self._offsets[rows + 1]].tobytes().decode("utf-8")
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """N documents with L labels under one split.
-
-    Attributes:
-        fingerprint: SHA-256 of the prepared content and the split.
-        source: where it comes from, in words.
-        labels: names, L of them, by falling number of train documents, ties by name.
-        targets: (N, L) bool.
-        ids: the collection's own names of the documents, (N,).
-        parts: row numbers of train, validation (may be empty) and test.
-        notes: what a reader of the figures should know.
-    """
-
-    name: str
-    split: str
-    fingerprint: str
-    source: str
-    labels: tuple[str, ...]
-    targets: sp.csr_array
-    ids: np.ndarray
-    titles: Sequence[str]
-    bodies: Sequence[str]
-    parts: dict[str, np.ndarray]
-    notes: tuple[str, ...] = ()
-
-    @cached_property
-    def counts(self) -> np.ndarray:
-        """Train documents of each label, (L,) int64, falling."""
-        return _count_columns(self.targets[self.parts["train"]])
-
-    def targets_of(self, part: str) -> sp.csr_array:
-        """Targets of one part's documents, in the order of `parts[part]`."""
-        return self.targets[self.parts[part]]
-
-    def text(self, row: int) -> str:
-        """Title, line break, body."""
-        return f"{self.titles[row]}\n{self.bodies[row]}"
-
-    def texts(self, rows: Iterable[int]) -> Iterator[str]:
-        """The texts of some rows, one at a time."""
-        return (self.text(int(row)) for row in rows)
 
 
 @dataclass(frozen=True)
@@ -142,8 +75,11 @@ def load(config: DataConfig, *, progress: Report | None = None) -> Corpus:
     Raises:
         UserError: unknown name or split, not found, unreadable, damaged, or the disk is full.
     """
-    choose("data set", config.name, NAMES)
-    choose("split", config.split, SPLITS)
+    added = intake.find_registered()
+    choose("data set", config.name, [*NAMES, *added])
+    choose(f"split of '{config.name}'", config.split, splits_of(config.name))
+    if config.name in added:
+        return intake.open_registered(_sound(added[config.name]))
     report = progress or (lambda *_: None)
     try:
         if config.name == "synthetic":
@@ -153,14 +89,16 @@ def load(config: DataConfig, *, progress: Report | None = None) -> Corpus:
             path = _find(config.name)
             source = f"Reuters-21578 at {path}"
             folder = _folder(config.name, _source_sha256(config.name, path))
-        corpus = _open_whole(folder, config, source)
+        split: Split = partial(_split, config.name, config.split)
+        corpus = open_whole(folder, config.name, config.split, source, split)
         if corpus is None:
             with locked(folder.with_name(f"{folder.name}.lock")):
-                corpus = _open_whole(folder, config, source)  # another process may have made it meanwhile
+                # Another process may have made it meanwhile.
+                corpus = open_whole(folder, config.name, config.split, source, split)
                 if corpus is None:
                     notes = (REMADE,) if folder.exists() else ()
                     _prepare(folder, config, path, report)
-                    corpus = _open(folder, config, source)
+                    corpus = open_corpus(folder, config.name, config.split, source, split)
                     corpus = replace(corpus, notes=(*corpus.notes, *notes))
     except OSError as error:
         raise UserError(
@@ -169,6 +107,33 @@ def load(config: DataConfig, *, progress: Report | None = None) -> Corpus:
         ) from None
     report("ready", 1.0)
     return corpus
+
+
+def splits_of(name: str) -> tuple[str, ...]:
+    """Named splits of a data set, the usual one first.
+
+    Raises:
+        UserError: an added data set whose description is damaged.
+    """
+    added = intake.find_registered()
+    return (_sound(added[name]).split.made,) if name in added else SPLITS
+
+
+def default_config(name: str, split: str | None = None) -> DataConfig:
+    """A data set with its usual split, or with the one named.
+
+    Raises:
+        UserError: there is no such data set or split.
+    """
+    choose("data set", name, [*NAMES, *intake.find_registered()])
+    offered = splits_of(name)
+    return DataConfig(name=name, split=choose(f"split of '{name}'", split or offered[0], offered))
+
+
+def _sound(added: intake.Registered | str) -> intake.Registered:
+    if isinstance(added, str):
+        raise UserError(added)
+    return added
 
 
 # Where data sets are found.
@@ -250,7 +215,32 @@ def available() -> list[Source]:
             sources.append(Source(name, True, str(path), sentence, SPLITS, False, _is_prepared(name, path)))
     sentence = "Built in: made on this machine from a seed, any documents x labels."
     prepared = _folder("synthetic", SyntheticConfig().model_dump()).is_dir()
-    return [*sources, Source("synthetic", True, "built in", sentence, SPLITS, False, prepared)]
+    sources.append(Source("synthetic", True, "built in", sentence, SPLITS, False, prepared))
+    return [*sources, *(_added_source(name, added) for name, added in intake.find_registered().items())]
+
+
+def _added_source(name: str, added: intake.Registered | str) -> Source:
+    place = str(intake.registered_dir() / f"{name}.json")
+    if isinstance(added, str):
+        return Source(name, False, "", added, (), False, False)
+    sentence = (
+        f"Added from {Path(added.path).name}: {added.documents:,} documents, {added.labels:,} labels, "
+        f"split '{added.split.made}'."
+    )
+    return Source(name, True, place, sentence, (added.split.made,), False, True)
+
+
+def add(
+    name: str,
+    path: Path,
+    file: FileConfig,
+    split: SplitConfig,
+    choices: Mapping[str, str] | None = None,
+    *,
+    progress: Report | None = None,
+) -> intake.Registered:
+    """Keeps a person's own file as a data set: see `intake.register`."""
+    return intake.register(name, path, file, split, choices, reserved=NAMES, report=progress)
 
 
 def _is_prepared(name: str, path: Path) -> bool:
@@ -333,92 +323,14 @@ def _prepare(folder: Path, config: DataConfig, path: Path | None, report: Report
         temporary.mkdir()
         if path is None:
             made = make_synthetic(config.synthetic)
-            _write(temporary, label_names(config.synthetic), made, config.synthetic.documents, report)
+            write_corpus(temporary, label_names(config.synthetic), made, config.synthetic.documents, report)
         else:
             names, records = _reuters_records(config.name, path, report)
-            _write(temporary, names, records, len(records), lambda words, done: report(words, 0.8 + done / 5))
-
-
-def _write(folder: Path, names: Sequence[str], records: Iterable[Record], total: int, report: Report) -> None:
-    columns = {name: column for column, name in enumerate(names)}
-    offsets = {"titles": array("q", [0]), "bodies": array("q", [0])}
-    indptr, indices, is_test, ids = array("q", [0]), array("i"), bytearray(), list[str]()
-    digest = hashlib.sha256()
-    with folder.joinpath("titles.bin").open("wb") as titles, folder.joinpath("bodies.bin").open("wb") as bodies:
-        for record in records:
-            for key, file, text in (("titles", titles, record.title), ("bodies", bodies, record.body)):
-                content = text.encode("utf-8")
-                digest.update(content)
-                offsets[key].append(offsets[key][-1] + file.write(content))
-            indices.extend(columns[label] for label in record.labels)
-            indptr.append(len(indices))
-            is_test.append(record.part == "test")
-            ids.append(record.id)
-            if len(ids) % 1000 == 0:
-                report("preparing documents", len(ids) / total)
-    arrays: dict[str, np.ndarray] = {
-        **{key: np.array(values, np.int64) for key, values in offsets.items()},
-        "indptr": np.array(indptr, np.int64),
-        "indices": np.array(indices, np.int32),
-        "is_test": np.array(is_test, np.bool_),
-        "ids": np.array(ids, np.str_),
-    }
-    for key, values in arrays.items():
-        np.save(folder / f"{key}.npy", values, allow_pickle=False)
-        digest.update(values.tobytes())
-    digest.update(json.dumps(list(names)).encode())
-    sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
-    write_json(folder / "manifest.json", {"sha256": digest.hexdigest(), "sizes": sizes, "labels": list(names)})
-
-
-def _open_whole(folder: Path, config: DataConfig, source: str) -> Corpus | None:
-    """The prepared corpus, or None if it is not there or damaged."""
-    try:
-        sizes = read_json(folder / "manifest.json")["sizes"]
-        if any(folder.joinpath(file).stat().st_size != size for file, size in sizes.items()):
-            return None
-        return _open(folder, config, source)
-    except (UserError, OSError, KeyError, TypeError, AttributeError, ValueError):
-        return None
-
-
-def _open(folder: Path, config: DataConfig, source: str) -> Corpus:
-    manifest = read_json(folder / "manifest.json")
-    indptr, indices, is_test, ids = (
-        np.asarray(np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False))
-        for key in ("indptr", "indices", "is_test", "ids")
-    )
-    names = np.array(manifest["labels"], np.str_)
-    ones, shape = np.ones(len(indices), np.bool_), (len(ids), len(names))
-    unsorted = sp.csr_array((ones, indices, indptr), shape=shape)
-    parts, notes = _split(config.name, config.split, ids, is_test, unsorted)
-    counts = _count_columns(unsorted[parts["train"]])
-    order = np.lexsort((names, -counts))
-    rank = np.empty(len(order), np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    targets = sp.csr_array((ones, rank[indices], indptr), shape=shape)
-    targets.sort_indices()
-    return Corpus(
-        name=config.name,
-        split=config.split,
-        fingerprint=hashlib.sha256(f"{manifest['sha256']} {config.split}".encode()).hexdigest(),
-        source=source,
-        labels=tuple(names[order].tolist()),
-        targets=targets,
-        ids=ids,
-        titles=Texts(folder / "titles.bin"),
-        bodies=Texts(folder / "bodies.bin"),
-        parts=parts,
-        notes=notes,
-    )
-
-
-def _count_columns(targets: sp.csr_array) -> np.ndarray:
-    return np.bincount(targets.indices, minlength=targets.shape[1]).astype(np.int64)
+            write_corpus(temporary, names, records, len(records), lambda words, done: report(words, 0.8 + done / 5))
 
 
 def _split(
-    name: str, split: str, ids: np.ndarray, is_test: np.ndarray, targets: sp.csr_array
+    name: str, split: str, ids: np.ndarray, codes: np.ndarray, targets: sp.csr_array
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Row numbers of each part, rising, and what is to be said about them.
 
@@ -428,7 +340,7 @@ def _split(
     1514 and 1724 reproduces every figure they print; 1514 is left out here. Of the synthetic corpus the first train
     document of each label is held out last, so that every label keeps one.
     """
-    train, test, notes = np.flatnonzero(~is_test), np.flatnonzero(is_test), []
+    train, test, notes = *(np.flatnonzero(codes == CODES.index(part)) for part in ("train", "test")), list[str]()
     sizes = len(train), len(test)
     if sizes != REUTERS_SIZES.get(name, sizes):
         expected = "{:,} and {:,}".format(*REUTERS_SIZES[name])

@@ -30,6 +30,7 @@ from core.config import (
     parse,
     with_changes,
 )
+from core.data import default_config
 from core.files import is_locked, locked, read_json, try_lock, write_json
 from core.store import LIVE, Run
 
@@ -48,9 +49,8 @@ def make_config(
     choose("model", model, MODEL_NAMES)
     if loss is not None:
         choose("loss", loss, LOSS_NAMES)
-    values: dict[str, Any] = {"data": {"name": data}, "model": {"name": model}, "seed": seed}
-    if split is not None:
-        values["data"]["split"] = split
+    data_set = default_config(data, split).model_dump()
+    values: dict[str, Any] = {"data": data_set, "model": {"name": model}, "seed": seed}
     if loss is not None:
         values["loss"] = {"name": loss}
     return with_changes(parse(RunConfig, values), changes)

@@ -22,6 +22,7 @@ from core.data import Corpus
 PAGES = {
     "home": "Home",
     "explorer": "Data set",
+    "add_data": "Add data",
     "loss_weights": "Loss weights",
     "launcher": "Training",
     "compare": "Compare",
@@ -107,7 +108,7 @@ def pick_data() -> DataConfig:
         key="split",
         bind="query-params",
         help="paper: 1,000 train documents of Reuters are held out for validation, as the paper's authors did. "
-        "original: train and test alone.",
+        "original: train and test alone. An added data set has the one that was made when it was added.",
     )
     if name != "synthetic":
         return DataConfig(name=name, split=split)

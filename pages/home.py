@@ -44,6 +44,7 @@ def show() -> None:
         for source in data.available():
             data_set(source)
         st.caption(plain(why_first()))
+        link("add_data", "Add your own data")
         st.subheader("Runs")
         runs()
 

@@ -51,6 +51,15 @@ def reuters_cache(reuters_folder: Path, tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
+@pytest.fixture(scope="session")
+def pubmed_file() -> Path:
+    """The sample of PubMed in BioASQ's layout; skips where there is none."""
+    for folder in DATA.split(os.pathsep):
+        if found := sorted(Path(folder).glob("**/allMeSH_sample.json.gz")):
+            return found[0]
+    pytest.skip(f"allMeSH_sample.json.gz is not in {DATA}: name its folder in TAILSCOPE_DATA")
+
+
 @pytest.fixture
 def reuters_dir(reuters_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of data sets that holds Reuters-21578, in sight of the test."""

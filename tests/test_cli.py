@@ -113,3 +113,45 @@ def test_a_damaged_run_does_not_stop_the_list():
     path.mkdir(parents=True)
     write_json(path / "config.json", {})
     assert "config.json" in answer("runs")["runs"][0]["problem"]
+
+
+def test_a_file_is_added_measured_trained_on_and_removed(tmp_path):
+    path = tmp_path / "papers.csv"
+    kinds = {"gold": "Gold rose", "corn": "Corn fell", "oil": "Oil was steady"}
+    rows = [f'"{text} on day {n}","{name};all"' for n in range(12) for name, text in kinds.items()]
+    path.write_text("abstract,topics\n" + "\n".join([*rows, rows[0], ',""']) + "\n")
+    dry = answer("data", "add", str(path), "--dry-run")
+    assert not dry["added"]
+    assert (dry["file"]["text"], dry["file"]["labels"], dry["file"]["sep"]) == (["abstract"], ["topics"], ";")
+    found = {defect["key"]: defect["count"] for defect in dry["defects"] if defect["count"]}
+    assert {"empty_texts": 1, "without_labels": 1, "duplicates": 1}.items() <= found.items()
+    words = ["--name", "papers", "--text", "abstract", "--labels", "topics", "--made", "stratified"]
+    said = call("data", "add", str(path), *words, "--drop", "duplicates,empty_texts").stdout
+    assert "Kept as 'papers'" in said
+    assert "Copies of an earlier document: 1, left out." in said
+    stats = answer("stats", "papers")
+    assert (stats["split"], stats["labels"], stats["all"]["documents"]) == ("stratified", 4, 36)
+    assert "papers" in [source["name"] for source in answer("data")["data"]]
+    run = answer("train", "--data", "papers", "--loss", "db", "--set", "train.epochs=2")
+    assert run["state"] == "finished"
+    assert "papers removed" in call("data", "remove", "papers").stdout
+    assert "no data set named 'papers'" in call("stats", "papers", code=2).stderr.replace("\n", " ")
+
+
+def test_what_cannot_be_added_is_said_in_a_sentence(tmp_path):
+    path = tmp_path / "papers.csv"
+    path.write_text("abstract,topics\nGold,gold\n")
+    for words, expected in (
+        (["nothing.csv", "--name", "x"], "nothing.csv cannot be read"),
+        ([str(path)], "--name is missing"),
+        ([str(path), "--name", "Papers"], "cannot be named 'Papers'"),
+        ([str(path), "--name", "reuters"], "a data set 'reuters' already"),
+        ([str(path), "--name", "x", "--text", "abstrct"], "Did you mean 'abstract'"),
+        ([str(path), "--name", "x", "--made", "fair"], "'made' is 'fair'"),
+        ([str(path), "--name", "x", "--made", "own"], "names no parts"),
+        ([str(path), "--name", "x", "--years", "soon"], "write one year or two"),
+        ([str(path), "--name", "x", "--drop", "all"], "'all' cannot be answered with 'drop'"),
+        ([str(path), "--name", "x", "--delimiter", ";;"], "'delimiter' is ';;'"),
+    ):
+        assert expected in " ".join(call("data", "add", *words, code=2).stderr.split()), words
+    assert "No data set 'x' has been added" in call("data", "remove", "x", code=2).stderr

@@ -274,7 +274,7 @@ FILES = [
     "indptr.npy",
     "indices.npy",
     "ids.npy",
-    "is_test.npy",
+    "parts.npy",
 ]
 
 
@@ -406,7 +406,7 @@ def test_nothing_found_says_why_and_what_to_do(tmp_path: Path, monkeypatch: Any)
 def test_unknown_names_are_refused_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"no data set named 'reuter'\. Did you mean 'reuters'"):
         load(DataConfig(name="reuter"))
-    with pytest.raises(UserError, match=r"no split named 'papers'\. Did you mean 'paper'"):
+    with pytest.raises(UserError, match=r"no split of 'synthetic' named 'papers'\. Did you mean 'paper'"):
         load(DataConfig(name="synthetic", split="papers"))
 
 

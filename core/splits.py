@@ -1,0 +1,109 @@
+"""Dividing documents into train, validation and test."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from core.config import SplitConfig, UserError
+from core.corpus import CODES, count_columns
+
+TRAIN, TEST, VALIDATION, NONE = range(len(CODES))
+FEW = 10
+"""Fewer documents than this are all for training."""
+MAX_CELLS = 50_000_000
+"""Documents x labels that iterative stratification is given: it holds them dense, and its time grows with them."""
+PUBMED_SHARE = 5000 / 224_897
+
+
+def divide(config: SplitConfig, codes: np.ndarray, targets: sp.csr_array) -> tuple[np.ndarray, list[str]]:
+    """A part for every document.
+
+    `own` takes the parts that the file names and holds out of train what it lacks. `random` shuffles. `stratified` is
+    iterative stratification, which keeps each label's share alike in all parts (Sechidis et al., ECML PKDD 2011;
+    package iterative-stratification). `paper` is that of PubMed in Huang et al., EMNLP 2021: `train_test_split` with
+    random_state 123 takes 5,000 of 224,897 documents for test, a second call as many for validation; the same share of
+    another number.
+
+    Args:
+        config: which way, shares and seed.
+        codes: parts as the file names them, places in `CODES`, (N,).
+        targets: (N, L).
+
+    Returns:
+        Places in `CODES`, (N,) int8, and what is to be said about them.
+
+    Raises:
+        UserError: the file names no parts, shares that leave nothing to train on, or too much to stratify.
+    """
+    documents = len(codes)
+    if config.made == "own":
+        return _own(config, codes)
+    if documents < FEW:
+        note = f"All {documents} documents are for training: fewer than {FEW} are not divided."
+        return np.zeros(documents, np.int8), [note]
+    if config.validation + config.test > 0.9:
+        raise UserError("Validation and test together take more than 0.9 of the documents: leave more to train on.")
+    if config.made == "paper":
+        held_out = max(1, round(documents * PUBMED_SHARE))
+        return _cut(documents, held_out, held_out, 123), []
+    if config.made == "random":
+        test, validation = (max(1, round(documents * share)) for share in (config.test, config.validation))
+        return _cut(documents, test, validation if config.validation else 0, config.seed), []
+    return _stratified(config, targets), []
+
+
+def _cut(documents: int, test: int, validation: int, seed: int) -> np.ndarray:
+    from sklearn.model_selection import train_test_split
+
+    codes = np.zeros(documents, np.int8)
+    rest, tested = train_test_split(np.arange(documents), test_size=test, random_state=seed)
+    codes[tested] = TEST
+    if validation:
+        codes[train_test_split(rest, test_size=validation, random_state=seed)[1]] = VALIDATION
+    return codes
+
+
+def _own(config: SplitConfig, codes: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    if (codes == NONE).all():
+        raise UserError("The file names no parts: say which column does (--split), or have a split made here.")
+    codes, notes = codes.copy(), []
+    for part, share in ((TEST, config.test), (VALIDATION, config.validation)):
+        train = np.flatnonzero(codes == TRAIN)
+        if share and not (codes == part).any() and len(train) >= FEW:
+            chosen = np.random.RandomState(config.seed).permutation(train)[: max(1, round(len(train) * share))]
+            codes[chosen] = part
+            notes.append(
+                f"The file names no {CODES[part]} part: {len(chosen):,} of its train documents, drawn with seed "
+                f"{config.seed}, are held out for it."
+            )
+    if not (codes == TRAIN).any():
+        raise UserError("The file's own split has no train documents: have a split made here.")
+    return codes, notes
+
+
+def _stratified(config: SplitConfig, targets: sp.csr_array) -> np.ndarray:
+    from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
+
+    (documents, labels), codes = targets.shape, np.zeros(targets.shape[0], np.int8)
+    if documents * labels > MAX_CELLS:
+        raise UserError(
+            f"Iterative stratification of {documents:,} documents x {labels:,} labels would take too long: it can do "
+            f"{MAX_CELLS:,} in all. Choose a random split, or keep fewer labels."
+        )
+    rows = np.arange(documents)
+    for part, share in ((TEST, config.test), (VALIDATION, config.validation / (1 - config.test))):
+        if share:
+            splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=config.seed)
+            dense = targets[rows].toarray()
+            dense = dense if labels > 1 else np.hstack([dense, ~dense])  # the package wants two labels or more
+            kept, taken = next(splitter.split(rows, dense))
+            codes[rows[taken]] = part
+            rows = rows[kept]
+    return codes
+
+
+def absent(codes: np.ndarray, targets: sp.csr_array) -> dict[str, np.ndarray]:
+    """Labels without a document in a part, as column numbers, for each part that has documents."""
+    parts = {CODES[code]: targets[codes == code] for code in (TRAIN, VALIDATION, TEST) if (codes == code).any()}
+    return {part: np.flatnonzero(count_columns(of_part) == 0) for part, of_part in parts.items()}

@@ -1,0 +1,302 @@
+"""A person's file becomes a data set: its defects are counted, choices are heeded, what is kept opens everywhere."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core import data, intake, labels
+from core.config import ROOT, DataConfig, SplitConfig, UserError
+from core.intake import CHOICES, Plan, examine, scan
+from core.readers import guess
+
+OWN = SplitConfig(made="own", validation=0)
+DEFECTS: list[dict[str, Any]] = [
+    {"text": "Gold rose in London", "labels": ["gold", "metal"], "split": "train"},
+    {"text": "Corn fell in Chicago", "labels": ["corn", "grain"], "split": "train"},
+    {"text": "Gold rose in London", "labels": ["gold"], "split": "train"},
+    {"text": "", "labels": ["gold"], "split": "train"},
+    {"text": "No labels here", "labels": [], "split": "train"},
+    {"text": "Silver was steady", "labels": ["Gold ", "metal"], "split": "test"},
+    {"text": "Corn fell in Chicago", "labels": ["grain"], "split": "test"},
+    {"text": "Z\ufffdrich was quiet", "labels": ["ＧＯＬＤ"], "split": "test"},
+    {"text": "word " * 25_000, "labels": ["grain", "only"], "split": "train"},
+]
+
+
+def written(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+@pytest.fixture
+def defective(tmp_path: Path) -> Path:
+    return written(tmp_path / "defects.jsonl", DEFECTS)
+
+
+def planned(path: Path, split: SplitConfig = OWN, **choices: str) -> Plan:
+    return examine(scan(path, guess(path)), split, choices)
+
+
+def test_every_kind_of_defect_is_counted_with_examples(defective: Path) -> None:
+    defects = {defect.key: defect for defect in planned(defective).defects}
+    assert list(defects) == list(CHOICES)
+    assert {key: defect.count for key, defect in defects.items()} == {
+        "empty_texts": 1,
+        "without_labels": 1,
+        "broken_encodings": 1,
+        "long_texts": 1,
+        "duplicates": 2,
+        "leaks": 1,
+        "similar_labels": 1,
+        "single_document_labels": 4,
+        "absent_labels": 5,
+    }
+    assert defects["empty_texts"].examples == ("line 4: (empty)",)
+    assert defects["leaks"].examples == ("line 2: Corn fell in Chicago",)
+    assert defects["similar_labels"].examples == ("'gold' (3) = 'Gold ' (1) = 'ＧＯＬＤ' (1)",)
+    assert "2 in no train document, 3 in no test document" in defects["absent_labels"].advice
+
+
+def test_choices_are_heeded_and_said(defective: Path) -> None:
+    plain = planned(defective)
+    assert len(plain.rows) == plain.documents == len(DEFECTS)
+    assert not plain.notes
+    everything = {key: actions[-1] for key, actions in CHOICES.items() if key != "single_document_labels"}
+    plan = planned(defective, **everything)
+    assert plan.rows.tolist() == [0, 5, 6], "of copies one stays, that of the test part where there is one"
+    assert plan.labels == ("gold", "metal")
+    assert plan.sizes() == {"train": 1, "validation": 0, "test": 2}
+    assert "Documents without text: 1, left out." in plan.notes
+    merged = planned(defective, similar_labels="merge")
+    assert set(merged.labels) == {"gold", "metal", "corn", "grain", "only"}
+    assert set(planned(defective, leaks="drop").rows) == set(range(9)) - {1}
+
+
+def test_labels_with_few_train_documents_are_left_out(defective: Path) -> None:
+    plan = planned(defective, SplitConfig(made="own", validation=0, min_documents=2))
+    assert plan.labels == ("gold", "grain")
+    assert plan.notes == ("Labels with fewer than 2 train documents: 5, left out.",)
+    with pytest.raises(UserError, match="No label would be left"):
+        planned(defective, SplitConfig(made="own", validation=0, min_documents=9))
+
+
+def test_an_unknown_choice_or_nothing_left_is_said(defective: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'leaks' cannot be answered with 'merge'"):
+        planned(defective, leaks="merge")
+    with pytest.raises(UserError, match="'nonsense' cannot be answered"):
+        planned(defective, nonsense="drop")
+    path = written(tmp_path / "empty.jsonl", [{"text": "", "labels": ["a"]}])
+    with pytest.raises(UserError, match="No document would be left"):
+        planned(path, SplitConfig(), empty_texts="drop")
+
+
+def test_a_data_set_is_kept_and_opens_like_any_other(defective: Path, cache: Path) -> None:
+    kept = data.add("mine", defective, guess(defective), OWN, {"similar_labels": "merge"})
+    assert (kept.documents, kept.labels, kept.version) == (9, 5, data.intake.__version__)
+    assert not any(cache.joinpath("data", "intake").glob("*/*"))
+    corpus = data.load(data.default_config("mine"))
+    assert corpus.labels == ("gold", "grain", "corn", "metal", "only")
+    assert corpus.split == "own"
+    assert [corpus.text(row).strip() for row in corpus.parts["test"]][:2] == [DEFECTS[5]["text"], DEFECTS[6]["text"]]
+    assert corpus.targets_of("test").toarray().tolist() == [
+        [True, False, False, True, False],
+        [False, True, False, False, False],
+        [True, False, False, False, False],
+    ]
+    assert corpus.notes == kept.notes
+    assert "defects.jsonl, added" in corpus.source
+    source = data.available()[-1]
+    assert (source.name, source.found, source.splits) == ("mine", True, ("own",))
+    assert labels.corpus_stats(corpus, labels.Borders())["all"]["documents"] == 9
+
+
+def test_the_same_file_and_settings_have_one_fingerprint(defective: Path) -> None:
+    for name in ("one", "two"):
+        data.add(name, defective, guess(defective), OWN)
+    fingerprints = {data.load(DataConfig(name=name, split="own")).fingerprint for name in ("one", "two")}
+    assert len(fingerprints) == 1
+    data.add("three", defective, guess(defective), OWN, {"similar_labels": "merge"})
+    assert data.load(DataConfig(name="three", split="own")).fingerprint not in fingerprints
+
+
+@pytest.mark.parametrize("name", ["Mine", "../mine", "", "a" * 41, "reuters"])
+def test_a_name_that_cannot_be_used_is_said(name: str, defective: Path, cache: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot be named|already"):
+        data.add(name, defective, guess(defective), OWN)
+    assert not cache.exists()
+
+
+def test_a_name_is_taken_once_and_free_again(defective: Path, cache: Path) -> None:
+    data.add("mine", defective, guess(defective), OWN)
+    with pytest.raises(UserError, match="a data set 'mine' already"):
+        data.add("mine", defective, guess(defective), OWN)
+    data.add("mine-too", defective, guess(defective), OWN)
+    intake.unregister("mine")
+    with pytest.raises(UserError, match="no data set named 'mine'"):
+        data.load(DataConfig(name="mine", split="own"))
+    with pytest.raises(UserError, match=r"No data set 'mine' has been added. Added are: mine-too"):
+        intake.unregister("mine")
+    assert data.load(DataConfig(name="mine-too", split="own")).labels
+    data.add("mine", defective, guess(defective), OWN)
+
+
+def test_a_copy_that_is_damaged_or_gone_is_said(defective: Path, cache: Path) -> None:
+    kept = data.add("mine", defective, guess(defective), OWN)
+    cache.joinpath("data", kept.folder, "bodies.bin").write_bytes(b"x")
+    with pytest.raises(UserError, match="damaged or gone: remove the data set"):
+        data.load(data.default_config("mine"))
+    shutil.rmtree(cache / "data" / kept.folder)
+    with pytest.raises(UserError, match="damaged or gone"):
+        data.load(data.default_config("mine"))
+    cache.joinpath("data", "registered", "mine.json").write_text("{")
+    source = data.available()[-1]
+    assert not source.found
+    assert "mine.json is damaged" in source.sentence
+    with pytest.raises(UserError, match=r"mine\.json is damaged .* data remove mine"):
+        data.load(DataConfig(name="mine", split="own"))
+    intake.unregister("mine")
+
+
+def test_nothing_half_made_stays_behind(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"text": "a", "labels": ["x"]}\n' * 3000)[:-8])
+    with pytest.raises(UserError, match="cut short"):
+        scan(path, guess(written(tmp_path / "b.jsonl", DEFECTS)).model_copy(update={"split": ""}))
+    assert [file.suffix for file in cache.rglob("*") if file.is_file()] == [".lock"]
+
+
+def test_an_unchanged_file_is_read_once(defective: Path) -> None:
+    file = guess(defective)
+    folder = scan(defective, file)
+    inode = folder.stat().st_ino
+    assert scan(defective, file).stat().st_ino == inode
+    written(defective, DEFECTS[:2])
+    assert scan(defective, file) != folder
+
+
+EDGES: dict[str, list[dict[str, Any]]] = {
+    "one label": [{"text": f"text {n}", "labels": ["a"] if n % 2 else []} for n in range(20)],
+    "one document": [{"text": "alone", "labels": ["a", "b"]}],
+    "all labels on all documents": [{"text": f"text {n}", "labels": ["a", "b", "c"]} for n in range(20)],
+    "hostile labels": [
+        {"text": f"text {n}", "labels": ["__proto__", "<script>", "=cmd()", "😀", "שלום", "e\u0301", "\u00e9"]}
+        for n in range(20)
+    ],
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+@pytest.mark.parametrize("made", ["random", "stratified", "paper"])
+def test_sets_at_the_edge_can_be_kept_and_measured(name: str, made: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "edge.jsonl", EDGES[name])
+    data.add("edge", path, guess(path), SplitConfig(made=made))
+    corpus = data.load(data.default_config("edge"))
+    measured = labels.corpus_stats(corpus, labels.Borders())
+    assert measured["all"]["documents"] == len(EDGES[name])
+    assert set(corpus.labels) == {label for row in EDGES[name] for label in row["labels"]}
+    assert sum(len(rows) for rows in corpus.parts.values()) == len(EDGES[name])
+    assert len(corpus.parts["train"])
+
+
+@settings(max_examples=25)
+@given(
+    rows=st.lists(
+        st.tuples(st.text(max_size=6), st.lists(st.text("abAB é", min_size=1, max_size=2), max_size=3), st.booleans()),
+        min_size=1,
+        max_size=25,
+    ),
+    choices=st.fixed_dictionaries({}, optional={key: st.sampled_from(actions) for key, actions in CHOICES.items()}),
+)
+def test_a_plan_keeps_what_it_says(
+    rows: list[tuple[str, list[str], bool]], choices: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("plan")
+    table = [{"text": text, "labels": names, "split": "test" if test else "train"} for text, names, test in rows]
+    path = written(folder / "a.jsonl", table)
+    file = guess(written(folder / "b.jsonl", DEFECTS))
+    plan = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAILSCOPE_CACHE", str(folder / "cache"))
+        with suppress(UserError):  # where nothing is left to train on
+            plan = examine(scan(path, file), OWN, choices)
+        if not plan:
+            return
+        records = list(intake._planned(scan(path, file), plan))
+    assert len(records) == len(plan.rows) == len(plan.codes)
+    assert {label for record in records for label in record.labels} == set(plan.labels)
+    for record, row in zip(records, plan.rows, strict=True):
+        text, names, test = rows[row]
+        assert record.body == text
+        assert record.part == ("test" if test else "train")
+        assert len(record.labels) <= len({name for name in names if name.strip()})
+    kept = [record.body for record in records if record.body.strip()]
+    if choices.get("duplicates") == "drop":
+        assert len(kept) == len(set(kept))
+    if choices.get("empty_texts") == "drop":
+        assert len(kept) == len(records)
+    if choices.get("leaks") == "drop":
+        parts = [{r.body for r in records if r.part == part and r.body.strip()} for part in ("train", "test")]
+        assert not parts[0] & parts[1]
+    if choices.get("similar_labels") == "merge":
+        forms = [" ".join(name.casefold().split()) for name in plan.labels]
+        assert len(forms) == len(set(forms))
+
+
+def test_files_are_found_in_folders_and_links_out_are_not(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "data", tmp_path / "outside.csv"
+    folder.joinpath("deep", "deeper").mkdir(parents=True)
+    for file in (outside, folder / "a.csv", folder / "deep" / "b.jsonl.gz", folder / "deep" / "deeper" / "c.parquet"):
+        file.write_text("")
+    folder.joinpath("notes.txt").write_text("")
+    folder.joinpath("link.csv").symlink_to(outside)
+    folder.joinpath("saved").mkdir()
+    folder.joinpath("saved", "state.json").write_text("{}")
+    found = intake.find_files([folder, tmp_path / "nowhere"])
+    names = [file.relative_to(folder).as_posix() for file in found]
+    assert sorted(names) == ["a.csv", "deep/b.jsonl.gz", "deep/deeper/c.parquet", "saved"]
+
+
+def test_pubmed_sample_is_read_whole(pubmed_file: Path) -> None:
+    path, file = pubmed_file, guess(pubmed_file)
+    assert (file.text, file.title, file.labels) == (("abstractText",), "title", ("meshMajor",))
+    plan = examine(scan(path, file), SplitConfig())
+    assert (len(plan.rows), len(plan.labels)) == (13_297, 13_572)
+    data.add("pubmed-sample", path, file, SplitConfig(made="paper", min_documents=5))
+    corpus = data.load(data.default_config("pubmed-sample"))
+    assert {part: len(rows) for part, rows in corpus.parts.items()} == {"train": 12_705, "validation": 296, "test": 296}
+    assert corpus.counts.min() >= 5
+    assert np.all(np.diff(corpus.counts) <= 0)
+
+
+def test_the_command_line_makes_the_same_data_set(defective: Path, cache: Path) -> None:
+    choices = {"similar_labels": "merge", "duplicates": "drop"}
+    line = intake.command_line("again", defective, guess(defective), OWN, choices)
+    words = [sys.executable, *shlex.split(line)[1:]]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    data.add("mine", defective, guess(defective), OWN, choices)
+    one, other = (data.load(data.default_config(name)).fingerprint for name in ("again", "mine"))
+    assert one == other
+
+
+@pytest.mark.parametrize("name", ["a b.csv", "../../etc/passwd", "..\\..\\x.csv", ".hidden", "", "é😀.csv", "x" * 300])
+def test_an_upload_is_kept_in_its_folder_whatever_its_name(name: str, cache: Path) -> None:
+    path = intake.keep_upload(name, io.BytesIO(b"text,labels\n"))
+    assert path.resolve().is_relative_to(cache.resolve() / "data" / "uploads")
+    assert path.read_bytes() == b"text,labels\n"
+    assert intake.keep_upload(name, io.BytesIO(b"text,labels\n")) == path
