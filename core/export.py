@@ -1,4 +1,4 @@
-"""What is downloaded: tables that no spreadsheet runs as formulas, charts as drawings."""
+"""What is downloaded: tables that no spreadsheet runs as formulas."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import altair as alt
     import pandas as pd
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -32,17 +31,3 @@ def to_csv(frame: pd.DataFrame) -> str:
             ]
             shown.isetitem(place, values)
     return shown.rename(columns=neutralise).to_csv(index=False)
-
-
-def to_svg(chart: alt.TopLevelMixin, *, width: int = 720) -> bytes:
-    """A chart as SVG on white, drawn on this machine.
-
-    Args:
-        chart: as it is shown; it has no width of its own.
-        width: pixels.
-    """
-    import vl_convert
-
-    spec = chart.properties(width=width).to_dict()
-    spec["background"] = "white"
-    return vl_convert.vegalite_to_svg(spec).encode("utf-8")

@@ -91,11 +91,13 @@ def _one_letter_apart(words: list[str]) -> Iterator[tuple[str, str]]:
             changed[place, rest].append(word)
 
 
-def find_lookalikes(names: Sequence[str], pairs: Cooccurrence, *, floor: int = 5, limit: int = 500) -> pd.DataFrame:
+def find_lookalikes(
+    alike: Sequence[tuple[int, int, str]], pairs: Cooccurrence, *, floor: int = 5, limit: int = 500
+) -> pd.DataFrame:
     """Labels to look at before training, the most telling reason first.
 
     Args:
-        names: (L,).
+        alike: of `similar_names`.
         pairs: of `core.cooccurrence.count_pairs`.
         floor: documents in common from which nearly equal documents say something.
         limit: rows at most.
@@ -103,7 +105,6 @@ def find_lookalikes(names: Sequence[str], pairs: Cooccurrence, *, floor: int = 5
     Returns:
         Column why beside those of `core.cooccurrence.block`; each pair once, j the rarer one.
     """
-    alike = similar_names(names)
     first, second = np.array([ends for *ends, _ in alike], np.int64).reshape(-1, 2).T
     rarer = pairs.counts[first] < pairs.counts[second]
     named = measure_pairs(pairs, np.where(rarer, first, second), np.where(rarer, second, first))

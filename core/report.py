@@ -17,6 +17,7 @@ import pandas as pd
 
 from core import metrics, store, thresholds, uncertainty
 from core.config import PAPER_LOSSES, UserError
+from core.export import neutralise
 from core.labels import Borders
 from core.sheets import workbook
 from core.store import Run
@@ -482,7 +483,7 @@ def to_markdown(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
 def to_csv(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
     """A `paper_table` with all its columns, percent with two decimals; the footer in lines that begin with #."""
     text = io.StringIO()
-    frame.to_csv(text, index=False, float_format="%.2f", quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+    frame.map(neutralise).to_csv(text, index=False, float_format="%.2f", quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
     return text.getvalue() + "".join(f"# {line}\n" for line in footer)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,22 @@ def test_the_strongest_are_the_first_of_all_pairs(dense: np.ndarray, by: str, fl
     top = co.strongest(pairs, by=by, floor=floor, limit=limit)
     assert top[by].tolist() == whole[by].tolist()[:limit]
     assert top["both"].tolist() == whole["both"].tolist()[:limit]
+
+
+@given(dense_targets, st.sampled_from(co.ORDERS), st.integers(1, 3))
+def test_the_strongest_pairs_are_those_of_a_dense_double_loop(dense: np.ndarray, by: str, floor: int) -> None:
+    expected = []
+    counts = dense.sum(axis=0, dtype=np.int64).tolist()
+    for first, second in itertools.combinations(range(dense.shape[1]), 2):
+        j, i = (first, second) if counts[first] < counts[second] else (second, first)
+        both = int(np.sum(dense[:, i] & dense[:, j]))
+        if both >= floor:
+            either = int(np.sum(dense[:, i] | dense[:, j]))
+            lift = both * len(dense) / (counts[i] * counts[j])
+            score = {"p": both / counts[j], "lift": lift, "jaccard": both / either, "both": both}[by]
+            expected.append((-score, -both, j, i))
+    table = co.strongest(co.count_pairs(sp.csr_array(dense)), by=by, floor=floor)
+    assert list(zip(-table[by], -table["both"], table["label"], table["other"], strict=True)) == sorted(expected)
 
 
 @given(dense_targets, st.data())

@@ -1,4 +1,4 @@
-"""Downloads: CSV that comes back as it was and runs nowhere, SVG that is a drawing."""
+"""Downloads: CSV that comes back as it was and runs nowhere."""
 
 from __future__ import annotations
 
@@ -6,19 +6,13 @@ import csv
 import io
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse as sp
-from corpora import NASTY
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core import export
-from core.cooccurrence import block, count_pairs
 from core.export import FORMULA
-from core.figures import data as figures
-from core.labels import lorenz
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00"))
 
@@ -49,14 +43,3 @@ def test_numbers_stay_numbers_and_what_is_undefined_is_empty() -> None:
     frame = pd.DataFrame({"n": [-1, 2], "x": [-0.5, float("nan")], "name": ["-a", None]})
     assert read(export.to_csv(frame)) == [["n", "x", "name"], ["-1", "-0.5", "'-a"], ["2", "", ""]]
     assert frame["name"][0] == "-a", "the table itself is not changed"
-
-
-def test_a_chart_is_drawn_as_svg_with_its_names_as_text() -> None:
-    pairs = count_pairs(sp.csr_array(np.ones((3, len(NASTY)), bool)))
-    chart = figures.cooccurrence(block(pairs, range(len(NASTY))), NASTY)
-    drawn = export.to_svg(chart).decode()
-    assert drawn.startswith("<svg")
-    assert "<script>" not in drawn
-    assert "&lt;script&gt;" in drawn
-    assert "__proto__" in drawn
-    assert export.to_svg(figures.lorenz(lorenz(np.array([3, 1])))).startswith(b"<svg")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import altair as alt
@@ -10,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from corpora import NASTY, corpus
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core import labels
-from core.data import Corpus
+from core.cooccurrence import block, count_pairs, density
 from core.figures import GROUP_COLOURS, MAX_MARKS, data
 from core.labels import Borders
 
@@ -52,23 +54,6 @@ def ranks(number: int, *, absent: int = 0) -> pd.DataFrame:
     counts = np.maximum(1, 30_000 // np.arange(1, number + 1))
     counts[number - absent :] = 0
     return labels.rank_frequency([f"label {i}" for i in range(number)], counts, BORDERS)
-
-
-def corpus(targets: Any, parts: dict[str, list[int]]) -> Corpus:
-    matrix = sp.csr_array(np.array(targets, dtype=bool))
-    n, size = matrix.shape
-    return Corpus(
-        name="small",
-        split="paper",
-        fingerprint="0",
-        source="made here",
-        labels=tuple("abcdefgh"[:size]),
-        targets=matrix,
-        ids=np.array([f"id{row}" for row in range(n)]),
-        titles=[f"title\n {row}" if row else "" for row in range(n)],
-        bodies=[f"body {row}" for row in range(n)],
-        parts={part: np.array(rows, np.int64) for part, rows in parts.items()},
-    )
 
 
 @pytest.mark.parametrize("background", BACKGROUNDS.values(), ids=BACKGROUNDS)
@@ -120,46 +105,150 @@ def test_no_documents_give_an_empty_chart() -> None:
     assert marks(data.labels_per_document(pd.DataFrame({"labels": [], "documents": []}, dtype=int))) == 0
 
 
-def test_heatmap_holds_every_ordered_pair_once_and_stays_small() -> None:
-    rng = np.random.default_rng(0)
-    targets = sp.csr_array(rng.random((200, 60)) < 0.1)
-    frame = labels.cooccurrence(targets, range(40))
-    chart = data.cooccurrence(frame, [f"label {i}" for i in range(60)])
-    spec = chart.to_dict()
-    rows = next(iter(spec["datasets"].values()))
-    assert len({(row["given"], row["label"]) for row in rows}) == len(rows) == 40 * 39 <= MAX_MARKS
-    dense = targets.toarray()
+def rows_of(chart: Any) -> list[dict[str, Any]]:
+    """The largest data set of a chart."""
+    return max(chart.to_dict()["datasets"].values(), key=len)
+
+
+def test_heatmap_holds_every_pair_once_with_j_in_the_row_and_i_in_the_column() -> None:
+    dense = np.random.default_rng(0).random((200, 60)) < 0.1
+    pairs = count_pairs(sp.csr_array(dense))
+    names = [f"label {i}" for i in range(60)]
+    chart = data.cooccurrence(block(pairs, range(40)), names)
+    spec, rows = chart.to_dict(), rows_of(chart)
+    both = dense[:, :40].T.astype(int) @ dense[:, :40].astype(int)
+    assert len({(row["j"], row["i"]) for row in rows}) == len(rows) == np.count_nonzero(both) - 40 <= MAX_MARKS
+    assert (spec["encoding"]["y"]["field"], spec["encoding"]["x"]["field"]) == ("given", "label")
     cell = next(row for row in rows if (row["given"], row["label"]) == ("label 3", "label 7"))
+    assert (cell["j"], cell["i"]) == (3, 7)
     assert cell["p"] == pytest.approx((dense[:, 3] & dense[:, 7]).sum() / dense[:, 3].sum())
     assert [param["name"] for param in spec["params"]] == [data.CELL]
+    assert spec["encoding"]["x"]["scale"]["domain"] == names[:40]
 
 
-def test_every_measure_has_words() -> None:
-    measured = labels.part_measures(sp.csr_array(np.eye(3, dtype=bool)))
-    assert measured.keys() == data.MEASURES.keys()
-    table = data.measure_table(
-        {"train": measured, "validation": labels.part_measures(sp.csr_array((0, 3), dtype=bool))}
-    )
-    first = table.set_index("measure").loc["Documents"]
-    assert (first["train"], first["validation"]) == ("3", "0")
-    assert table.set_index("measure").loc["Labels per document", "validation"] == "–"
+def test_lift_is_coloured_by_its_side_of_chance() -> None:
+    dense = np.array([[1, 1, 0], [1, 1, 1], [0, 0, 1], [0, 0, 1]], bool)
+    rows = rows_of(data.cooccurrence(block(count_pairs(sp.csr_array(dense)), range(3)), "abc", colour="lift"))
+    than = {(row["given"], row["label"]): (row["than"], row["strength"]) for row in rows}
+    assert than["a", "b"] == ("more often", 1)  # lift 2
+    assert than["a", "c"] == ("less often", pytest.approx(np.log2(3 / 2)))
 
 
-@given(st.data())
-def test_rows_with_labels_are_those_that_carry_all_of_them(draw: st.DataObject) -> None:
-    rows = draw.draw(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=12))
-    columns = draw.draw(st.lists(st.integers(0, 2), min_size=1, max_size=3))
-    part = draw.draw(st.permutations(range(len(rows))))[: len(rows) // 2 + 1]
-    small = corpus(rows, {"train": part})
-    expected = [row for row in sorted(part) if all(rows[row][column] for column in columns)]
-    assert data.rows_with(small, "train", columns).tolist() == expected
+@pytest.mark.parametrize("colour", ["p", "lift"])
+def test_names_of_every_kind_stay_text_and_apart_in_a_heatmap(colour: str) -> None:
+    names = [*NASTY, "x" * 60, "x" * 61, "e\u0301", "\u00e9", "", "  "]
+    dense = np.ones((3, len(names)), bool)
+    chart = data.cooccurrence(block(count_pairs(sp.csr_array(dense)), range(len(names))), names, colour=colour)
+    rows = rows_of(chart)
+    assert len(rows) == len(names) * (len(names) - 1)
+    assert len({row["label"] for row in rows}) == len(names)
+    assert max(len(row["label"]) for row in rows) <= data.LONGEST_NAME
+    assert not {row["label"] for row in rows} & data.OF_EVERY_OBJECT
 
 
-def test_documents_are_listed_with_title_and_labels() -> None:
-    table = data.document_table(corpus([[0, 1, 0], [1, 0, 1]], {"train": [0, 1]}), [1, 0])
-    assert table.to_dict("list") == {
-        "id": ["id1", "id0"],
-        "title": ["title 1", "(no title)"],
-        "labels": [["a", "c"], ["b"]],
+def test_a_heatmap_without_a_pair_is_empty() -> None:
+    assert marks(data.cooccurrence(block(count_pairs(sp.csr_array(np.eye(3, dtype=bool))), range(3)), "abc")) == 0
+
+
+def test_the_binned_matrix_is_small_however_many_labels_there_are() -> None:
+    targets = sp.random_array((20_000, 18_211), density=12 / 18_211, format="csr", rng=np.random.default_rng(0)) > 0
+    chart = data.density(density(count_pairs(targets), 60), 18_211)
+    assert 0 < marks(chart) <= 60 * 60
+    assert all(row["first"] < row["end"] and row["other_first"] < row["other_end"] for row in rows_of(chart))
+    assert len(json.dumps(chart.to_dict())) < 2_000_000
+
+
+def test_a_bin_is_found_by_its_address_alone() -> None:
+    table = density(count_pairs(sp.csr_array(np.ones((2, 3), bool))), 3)
+    assert data.bin_of(table, "0-1")[["first", "other_first"]].to_numpy().tolist() == [[1, 2]]
+    for asked in ("", "0-0", "9-9", "x", "0-1-2"):
+        assert data.bin_of(table, asked).empty
+
+
+def test_lengths_of_the_longest_share_the_last_bar() -> None:
+    frame = pd.DataFrame({"words": [*range(200), 100_000], "tokens": 1})
+    rows = rows_of(data.lengths(frame, "words"))
+    assert sum(row["documents"] for row in rows) == 201
+    assert rows[-1]["range"].endswith("or more")
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    table = data.length_table(frame).set_index("length")
+    assert (table.loc["words", "median"], table.loc["words", "longest"]) == (100, 100_000)
+    assert data.share_longer(frame, 0) == 1
+    assert sum(row["documents"] for row in rows_of(data.lengths(frame[:0], "words"))) == 0
+    assert data.length_table(frame[:0]).drop(columns="length").isna().all(axis=None)
+
+
+@pytest.mark.parametrize("number", [0, 1, 18_211])
+def test_drift_keeps_the_labels_furthest_from_chance_and_stays_small(number: int) -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(1, 90, number), rng.integers(1, 90, number)
+    frame = labels.drift([str(i) for i in range(number)], one, other, documents=(1000, 1000))
+    chart = data.drift(frame, "train", "test")
+    assert marks(chart) <= MAX_MARKS + 4
+    shown = {row["label"] for rows in chart.to_dict()["datasets"].values() for row in rows if "label" in row}
+    assert set(data.most_drifted(frame, limit=100)["label"]) <= shown
+
+
+def test_labels_absent_from_a_part_are_named_and_counted() -> None:
+    frame = labels.drift("abcd", np.array([50, 0, 0, 3]), np.array([5, 2, 0, 0]), documents=(100, 10))
+    assert data.absent(frame)["label"].tolist() == ["d", "b", "c"]
+    assert data.most_drifted(frame)["label"].tolist() == ["b", "d", "a"]
+    summary = data.drift_summary(frame)
+    assert (summary["drifted"], summary["absent"], summary["other_absent"]) == (1, 2, 2)
+    assert summary["expected"] == pytest.approx(3 * 0.0027, rel=1e-2)
+
+
+def test_every_measure_stands_in_a_table_with_words() -> None:
+    stats = labels.corpus_stats(corpus(np.eye(3), {"train": [0, 1], "validation": [], "test": [2]}), BORDERS)
+    measured = set().union(*data.MEASURES.values())
+    assert measured == stats["all"].keys() | {"labels"}
+    table = data.measure_table(stats, "Table 1 of the paper").set_index("part")
+    assert table.index.tolist() == ["train", "test", "all", "Reuters in the paper", "PubMed in the paper"]
+    assert table.loc["train", "documents"] == 2
+    assert table.loc["PubMed in the paper", "labels"] == 18_211
+    assert data.measure_table(stats, "Imbalance")["part"].tolist() == ["train", "test", "all"]
+    saved = data.all_measures(stats)
+    assert set(saved["part"]) == {"train", "validation", "test", "all"}
+    assert saved["meaning"].str.len().gt(0).all()
+    assert set(saved["measure"]) == measured
+
+
+def test_every_label_has_its_documents_in_every_part() -> None:
+    small = corpus([[1, 1], [1, 0], [0, 1]], {"train": [0, 1], "test": [2]})
+    assert data.label_table(small, Borders(2, 1)).to_dict("list") == {
+        "label": ["a", "b"],
+        "rank": [1, 2],
+        "group": ["head", "tail"],
+        "train": [2, 1],
+        "test": [0, 1],
+        "imbalance": [1, 2],
     }
-    assert data.document_table(corpus([[1]], {"train": [0]}), []).empty
+
+
+def test_strongest_pairs_are_found_by_name_and_by_rank() -> None:
+    dense = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 1, 1]], bool)
+    pairs, names = count_pairs(sp.csr_array(dense)), ["Gold", "platinum", "grain", "corn"]
+
+    def found(**choice: Any) -> list[set[str]]:
+        table, number = data.strongest_pairs(pairs, names, by="both", floor=1, **choice)
+        assert number == len(table)
+        return [{row["label"], row["other"]} for row in table.to_dict("records")]
+
+    assert found()[0] == {"Gold", "platinum"}
+    assert found(text=" gold ") == [{"Gold", "platinum"}, {"Gold", "grain"}]
+    assert found(ranks=((1, 1), (3, 4))) == [{"Gold", "grain"}]
+    assert found(text="x") == []
+
+
+def test_a_search_is_no_pattern_and_ignores_case() -> None:
+    frame = pd.DataFrame({"label": ["Gold", "a.c", "<script>"], "n": [1, 2, 3]})
+    assert data.search(frame, "GOLD")["n"].tolist() == [1]
+    assert data.search(frame, ".")["n"].tolist() == [2]
+    assert data.search(frame, " <SCRIPT> ")["n"].tolist() == [3]
+    assert len(data.search(frame, "")) == 3
+
+
+def test_what_ties_two_labels_is_undefined_without_documents() -> None:
+    pairs = count_pairs(sp.csr_array(np.array([[1, 1, 0]], bool)))
+    assert (data.pair_facts(pairs, 0, 1)["p"], data.pair_facts(pairs, 0, 1)["both"]) == (1, 1)
+    assert (data.pair_facts(pairs, 2, 1)["p"], data.pair_facts(pairs, 2, 1)["both"]) == (None, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -126,6 +127,43 @@ def test_measures_do_not_depend_on_order_and_fit_json(dense: np.ndarray) -> None
     assert measures["documents"] == measures["without_label"] + measures["single_label"] + measures["multi_label"]
     assert measures["labelsets"] == len({row.tobytes() for row in dense})
     assert measures["gini"] is None or 0 <= measures["gini"] < 1
+
+
+@quick
+@given(dense_targets, st.integers(0, 3))
+def test_measures_equal_their_formulas_taken_one_by_one(dense: np.ndarray, rare: int) -> None:
+    measures = labels.part_measures(sp.csr_array(dense), rare=rare)
+    documents, n_labels = dense.shape
+    counts = [sum(bool(row[label]) for row in dense) for label in range(n_labels)]
+    sizes = [int(row.sum()) for row in dense]
+    sets = Counter(row.tobytes() for row in dense)
+    ratios = {label: max(counts) / count for label, count in enumerate(counts) if count}
+    assert (measures["assignments"], measures["labels_with_documents"]) == (sum(counts), len(ratios))
+    assert (measures["labelsets"], measures["single_labelsets"]) == (len(sets), list(sets.values()).count(1))
+    assert measures["most_labels"] == max(sizes, default=0)
+    assert [measures[key] for key in ("without_label", "single_label", "two_labels", "three_labels")] == [
+        sizes.count(number) for number in range(4)
+    ]
+    assert measures["four_labels_or_more"] == sum(size > 3 for size in sizes)
+    if not documents or not n_labels:
+        return
+    assert measures["cardinality"] == pytest.approx(np.mean(sizes))
+    assert measures["density"] == pytest.approx(np.mean(sizes) / n_labels)
+    assert measures["pmax"] == max(sets.values()) / documents
+    assert measures["puniq"] == list(sets.values()).count(1) / documents
+    assert measures["rare_label_share"] == sum(count <= rare for count in counts) / n_labels
+    unevenness = []
+    for row in dense:
+        own = [ratios[label] for label in np.flatnonzero(row)]
+        unevenness.append(1 - math.prod(own) ** (1 / len(own)) / np.mean(own) if own else 0)
+    assert measures["scumble"] == pytest.approx(np.mean(unevenness), abs=1e-12)
+    if ratios:
+        found = list(ratios.values())
+        assert (measures["max_ir"], measures["mean_ir"]) == pytest.approx((max(found), np.mean(found)))
+        gaps = sum(abs(one - other) for one in counts for other in counts)
+        assert measures["gini"] == pytest.approx(gaps / (2 * n_labels * sum(counts)), abs=1e-12)
+    if len(ratios) > 1:
+        assert measures["cv_ir"] == pytest.approx(np.std(found, ddof=1) / np.mean(found))
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])

@@ -27,6 +27,25 @@ LONGEST_NAME = 40
 CHANCE = 3.0
 """A difference between two parts of more than so many standard errors is hardly chance."""
 BINS = 50
+OF_EVERY_OBJECT = frozenset(
+    [
+        "constructor",
+        "hasOwnProperty",
+        "isPrototypeOf",
+        "propertyIsEnumerable",
+        "toLocaleString",
+        "toString",
+        "valueOf",
+        "__defineGetter__",
+        "__defineSetter__",
+        "__lookupGetter__",
+        "__lookupSetter__",
+        "__proto__",
+    ]
+)
+"""Names that every JavaScript object has: on a chart's axis they are taken for those and nothing is drawn."""
+WORD_JOINER = "\u2060"
+"""A letter that is not seen."""
 LENGTHS = (128, 256, 512)
 """Tokens that encoders commonly read of a text."""
 
@@ -358,6 +377,7 @@ def short_names(names: Sequence[str], columns: Sequence[int]) -> dict[int, str]:
     taken: set[str] = set()
     for column in dict.fromkeys(columns):
         name = " ".join(names[column].split()) or "(blank)"
+        name = WORD_JOINER + name if name in OF_EVERY_OBJECT else name
         short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
         number = 2
         while short in taken:
@@ -555,6 +575,11 @@ def drift(frame: pd.DataFrame, one: str, other: str) -> alt.LayerChart:
         layer=[line.mark_line(strokeDash=[5, 4], color="gray", strokeWidth=1.5).encode(x=x, y=y), points],
         height=HEIGHT + 60,
     )
+
+
+def bin_of(frame: pd.DataFrame, asked: str) -> pd.DataFrame:
+    """The row of `core.cooccurrence.density` for "row-column", as its numbers stand there; none for anything else."""
+    return frame[[f"{row}-{column}" == asked for row, column in zip(frame["row"], frame["column"], strict=True)]]
 
 
 def measure_table(stats: Mapping[str, Any], title: str) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -86,28 +86,23 @@ def columns_of(corpus: Corpus, names: Sequence[str]) -> tuple[int, ...]:
     return tuple(corpus.labels.index(name) for name in names)
 
 
-def offer(name: str, *, table: Any = None, chart: Any = None) -> None:
-    """Draws buttons that save a table as CSV and a chart as SVG; each is made when it is asked for.
+def offer(name: str, table: Any) -> None:
+    """Draws a button that saves a table as CSV, which is made when it is asked for.
+
+    The grid's own export is off (`client.disableDataExport`): it would hand a spreadsheet its formulas. A chart's
+    toolbar saves it as PNG.
 
     Args:
         name: of the file, without its ending.
         table: a frame, or a function that makes it.
-        chart: an Altair chart.
     """
 
     def csv() -> str:
         return export.to_csv(table() if callable(table) else table)
 
-    with st.container(horizontal=True, gap="small"):
-        if table is not None:
-            save("Save CSV", csv, f"{name}.csv", "text/csv")
-        if chart is not None:
-            save("Save SVG", lambda: export.to_svg(chart), f"{name}.svg", "image/svg+xml")
-
-
-def save(label: str, make: Callable[[], str | bytes], file: str, mime: str) -> None:
-    """Draws one button that saves a file."""
-    st.download_button(label, make, file, mime, key=f"save-{file}", on_click="ignore", type="tertiary")
+    st.download_button(
+        "Save CSV", csv, f"{name}.csv", "text/csv", key=f"save-{name}", on_click="ignore", type="tertiary"
+    )
 
 
 def columns(table: Mapping[str, tuple[str, str, str]]) -> dict[str, Any]:

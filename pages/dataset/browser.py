@@ -53,6 +53,6 @@ def show(corpus: Corpus) -> None:
         return
     key = f"read-{corpus.fingerprint[:8]}-{part}-{wanted}-{least}-{most}-{text}"
     read_documents(corpus, rows, f"{len(rows):,} of {total:,} documents.", key=key)
-    offer(f"{corpus.name}-{part}-documents", table=lambda: documents.document_table(corpus, rows[:SAVED]))
+    offer(f"{corpus.name}-{part}-documents", lambda: documents.document_table(corpus, rows[:SAVED]))
     if len(rows) > SAVED:
         st.caption(f"The file holds the first {SAVED:,}.")

@@ -49,7 +49,7 @@ def show(corpus: Corpus) -> None:
             f"On the dashed line a label is as frequent in {other} as in {one}; coloured are those further away than "
             f"{figures.CHANCE:.0f} standard errors."
         )
-        offer(f"{corpus.name}-drift-{one}-{other}", table=table, chart=chart)
+        offer(f"{corpus.name}-drift-{one}-{other}", table)
     with right:
         st.subheader("Label by label")
         which = st.segmented_control(

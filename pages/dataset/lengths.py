@@ -34,7 +34,7 @@ def show(corpus: Corpus) -> None:
     table = sizes(corpus, part)
     chart = figures.labels_per_document(table)
     st.altair_chart(chart, alt="Documents by their number of labels")
-    offer(f"{corpus.name}-{part}-labels-per-document", table=table, chart=chart)
+    offer(f"{corpus.name}-{part}-labels-per-document", table)
     st.subheader("Length")
     measured = lengths(corpus, part)
     read = f"A sample: {SAMPLE:,} of {number:,} documents, evenly spread." if number > SAMPLE else "All documents."
@@ -43,7 +43,7 @@ def show(corpus: Corpus) -> None:
         with place:
             histogram = figures.lengths(measured, unit)
             st.altair_chart(histogram, alt=f"Documents by their number of {unit}")
-            offer(f"{corpus.name}-{part}-{unit}", table=measured[[unit]], chart=histogram)
+            offer(f"{corpus.name}-{part}-{unit}", measured[[unit]])
     column = st.column_config
     left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
     headings = {"mean": "Mean", "median": "Median", "nine_in_ten": "9 in 10", "ninety_nine": "99 in 100"}

@@ -13,8 +13,13 @@ from pages.dataset import BY_CONTENT, columns, offer, pairs_of, pick_part
 
 
 @st.cache_data(max_entries=8, show_spinner="Comparing names", hash_funcs=BY_CONTENT)
+def similar(corpus: Corpus) -> Any:
+    return lookalikes.similar_names(corpus.labels)
+
+
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_CONTENT)
 def alike(corpus: Corpus, part: str) -> Any:
-    return figures.pair_table(lookalikes.find_lookalikes(corpus.labels, pairs_of(corpus, part)), corpus.labels)
+    return figures.pair_table(lookalikes.find_lookalikes(similar(corpus), pairs_of(corpus, part)), corpus.labels)
 
 
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_CONTENT)
@@ -42,7 +47,7 @@ def show(corpus: Corpus) -> None:
             column_config=columns(why | kept),
             alt="Labels that may be the same",
         )
-        offer(f"{corpus.name}-{part}-look-alikes", table=table)
+        offer(f"{corpus.name}-{part}-look-alikes", table)
     else:
         st.info("No two labels have names that differ in little, or stand on nearly the same documents.")
     st.subheader("Never without the other")
@@ -71,4 +76,4 @@ def show(corpus: Corpus) -> None:
         column_config=columns(figures.PAIRS),
         alt="Labels that never come alone",
     )
-    offer(f"{corpus.name}-{part}-never-without", table=table)
+    offer(f"{corpus.name}-{part}-never-without", table)

@@ -46,7 +46,7 @@ def show(corpus: Corpus) -> None:
             column_config=columns(heading | measures),
             alt=title,
         )
-    offer(f"{corpus.name}-measures", table=lambda: figures.all_measures(stats))
+    offer(f"{corpus.name}-measures", lambda: figures.all_measures(stats))
 
 
 def figures_of(corpus: Corpus, stats: dict[str, Any]) -> None:

@@ -41,13 +41,13 @@ def show(corpus: Corpus) -> None:
         st.subheader("Frequency against rank")
         chart = figures.rank_frequency(ranks, borders)
         st.altair_chart(chart, alt="Train documents of every label by rank")
-        offer(f"{corpus.name}-rank-frequency", table=ranks, chart=chart)
+        offer(f"{corpus.name}-rank-frequency", ranks)
     with right:
         st.subheader("What the groups hold")
         group_metrics(shares.to_dict("records"))
         chart = figures.group_shares(shares)
         st.altair_chart(chart, alt="Head, medium and tail: shares of labels and of assignments")
-        offer(f"{corpus.name}-groups", table=shares, chart=chart)
+        offer(f"{corpus.name}-groups", shares)
     left, right = st.columns([2, 3], gap="large")
     with left:
         evenness(corpus)
@@ -101,7 +101,7 @@ def evenness(corpus: Corpus) -> None:
     st.caption(
         f"Gini coefficient {gini:.4f}: the part of the triangle under the dashed line that the curve leaves empty."
     )
-    offer(f"{corpus.name}-lorenz", table=rows, chart=chart)
+    offer(f"{corpus.name}-lorenz", rows)
 
 
 def every_label(corpus: Corpus, table: Any) -> None:
@@ -140,4 +140,4 @@ def every_label(corpus: Corpus, table: Any) -> None:
         alt="Labels and their documents",
     )
     st.caption(f"{len(found):,} of {len(table):,} labels.")
-    offer(f"{corpus.name}-labels", table=found)
+    offer(f"{corpus.name}-labels", found)

@@ -145,7 +145,7 @@ def heatmap(corpus: Corpus, part: str) -> None:
             "Of the documents with label j (row), the share that has label i as well (column). A click on a cell opens "
             f"the documents with both.{' Where names do not fit, point at a cell.' if wide else ''}"
         )
-        offer(f"{corpus.name}-{part}-together", table=lambda: figures.pair_table(table, corpus.labels), chart=chart)
+        offer(f"{corpus.name}-{part}-together", lambda: figures.pair_table(table, corpus.labels))
         if near is not None:
             st.subheader("Neighbours")
             list_pairs(
@@ -198,7 +198,7 @@ def list_pairs(corpus: Corpus, table: Any, key: str, shown: Sequence[str] = TIED
         placeholder="–",
         alt="Pairs of labels",
     )
-    offer(f"{corpus.name}-pairs", table=table)
+    offer(f"{corpus.name}-pairs", table)
 
 
 def pair_list(corpus: Corpus, part: str) -> None:
@@ -235,17 +235,14 @@ def matrix(corpus: Corpus, part: str) -> None:
             st.info("No document carries two labels.")
             return
         chart = figures.density(table, len(corpus.labels), colour=colour)
-        answer = st.altair_chart(chart, key="matrix", on_select="rerun", alt="All labels against all labels, by rank")
+        st.altair_chart(chart, key="matrix", on_select=choose_bin, alt="All labels against all labels, by rank")
         st.caption(
             f"All {len(corpus.labels):,} labels by rank, the most frequent first, in bins of neighbouring ranks. A "
             "click on a bin lists its strongest pairs."
         )
-        offer(f"{corpus.name}-{part}-matrix", table=table, chart=chart)
+        offer(f"{corpus.name}-{part}-matrix", table)
     with right:
-        cells = answer["selection"].get(figures.CELL)
-        found = (
-            table[(table["row"] == cells[0]["row"]) & (table["column"] == cells[0]["column"])] if cells else table[:0]
-        )
+        found = figures.bin_of(table, st.query_params.get("bin", ""))
         if not len(found):
             st.info("Click a bin to see which labels it holds.")
             return
@@ -259,6 +256,12 @@ def matrix(corpus: Corpus, part: str) -> None:
             pair(corpus, part)
         else:
             st.info("No two of them share so many documents. Lower the least number.")
+
+
+def choose_bin() -> None:
+    """Keeps the clicked bin in the address."""
+    if cells := st.session_state["matrix"]["selection"].get(figures.CELL):
+        st.query_params["bin"] = f"{cells[0]['row']}-{cells[0]['column']}"
 
 
 def pair(corpus: Corpus, part: str) -> None:

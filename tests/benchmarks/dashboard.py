@@ -1,51 +1,110 @@
-"""Seconds until the dashboard can be used, in Chromium: `python -m tests.benchmarks.dashboard`.
+"""Seconds until the explorer can be used, in Chromium: `python -m tests.benchmarks.dashboard [--large]`.
 
-Prepares the first data set in a cache of its own, then times a new server from its start to the explorer with every
-chart drawn (the browser is open already), and one change of a border until its figures have changed.
+Prepares a data set in a cache of its own, then opens a new server's explorer in new browser profiles and times the
+first paint (the address asked for, to the tables drawn), then what a person does there; each thing first cold, then
+again in other profiles with what the server keeps. `--large` takes a synthetic set of PubMed's size. The last column
+is the largest message that the browser received.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.conftest import CHROMIUM, FLAGS, serving, wait_until_ready
+from tests.browser.conftest import CHROMIUM, FLAGS, IDLE, serving
 
-REPEATS = 5
+LARGE = (
+    "data=synthetic&synthetic_documents=224897&synthetic_labels=18211&synthetic_cardinality=12.6&synthetic_words=200"
+)
+TABLE, CELL = "[data-testid=stDataFrame]", "[data-testid=stVegaLiteChart] [aria-roledescription='rect mark']"
+CHART = "[data-testid=stVegaLiteChart] svg, [data-testid=stVegaLiteChart] canvas"
+ROUNDS = 3
+
+
+def fill(page: Page, label: str, value: str) -> None:
+    field = page.get_by_label(label, exact=True).and_(page.locator("input"))
+    field.fill(value)
+    field.press("Enter")
+
+
+def choose(page: Page, name: str) -> None:
+    page.get_by_role("radio", name=name, exact=True).click()
+
+
+VIEWS: dict[str, tuple[str, str, dict[str, tuple[Callable[[Page], None], str]]]] = {
+    "Overview": ("", TABLE, {}),
+    "Long tail": (
+        "view=Long+tail",
+        CHART,
+        {"border moved": (lambda page: fill(page, "Head from", "60"), "head from 60")},
+    ),
+    "Lengths": ("view=Lengths", CHART, {}),
+    "Together": (
+        "view=Together",
+        CELL,
+        {
+            "cell clicked": (lambda page: page.locator(CELL).nth(40).click(), "List them"),
+            "part test": (lambda page: choose(page, "test"), "test document"),
+            "strongest pairs": (lambda page: choose(page, "Strongest pairs"), "tick one to read"),
+            "pairs searched": (lambda page: fill(page, "Search", "zzzz"), "No two labels share so many documents"),
+            "whole matrix": (lambda page: choose(page, "Whole matrix"), "in bins of neighbouring ranks"),
+        },
+    ),
+    "Drift": ("view=Drift", CHART, {}),
+    "Look-alikes": ("view=Look-alikes", TABLE, {}),
+    "Documents": (
+        "view=Documents",
+        TABLE,
+        {
+            "words searched": (
+                lambda page: fill(page, "Words in title or body", "nowhere to be found"),
+                "passes all of these filters",
+            ),
+        },
+    ),
+}
+"""Each tab: its address, what is drawn there, and what is done there with the words that answer."""
+
+
+def look(browser: Browser, address: str) -> dict[str, tuple[float, float]]:
+    """Seconds and megabytes of every tab's first paint and of what is done there, each tab in a profile of its own."""
+    found: dict[str, tuple[float, float]] = {}
+    for name, (query, drawn, things) in VIEWS.items():
+        page = browser.new_context(viewport={"width": 1400, "height": 1800}).new_page()
+        sizes: list[int] = []
+        page.on("websocket", lambda socket, sizes=sizes: socket.on("framereceived", lambda m: sizes.append(len(m))))
+        start = time.perf_counter()
+        page.goto(f"{address}&{query}")
+        page.locator(drawn).first.wait_for(timeout=120_000)
+        expect(page.locator(IDLE)).to_have_count(1, timeout=120_000)
+        found[name] = time.perf_counter() - start, max(sizes) / 1e6
+        for thing, (do, words) in things.items():
+            page.wait_for_timeout(500)
+            sizes[:] = [0]
+            start = time.perf_counter()
+            do(page)
+            page.get_by_text(words).first.wait_for(timeout=120_000)
+            expect(page.locator(IDLE)).to_have_count(1, timeout=120_000)
+            found[f"  {thing}"] = time.perf_counter() - start, max(sizes) / 1e6
+        page.context.close()
+    return found
 
 
 def main(cache: Path) -> None:
-    with sync_playwright() as playwright:
+    query = LARGE if "--large" in sys.argv else ""
+    with sync_playwright() as playwright, serving(cache, TAILSCOPE_DATA=os.environ.get("TAILSCOPE_DATA", "")) as server:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for repeat in range(REPEATS + 1):  # the first run prepares the data
-            page = browser.new_page(viewport={"width": 1400, "height": 1800})
-            page.goto("about:blank")
-            began = time.perf_counter()
-            with serving(cache, TAILSCOPE_DATA=os.environ.get("TAILSCOPE_DATA", "")) as address:
-                page.goto(f"{address}/explorer")
-                page.locator("[data-testid=stVegaLiteChart] svg").first.wait_for()
-                first = time.perf_counter() - began
-                wait_until_ready(page, "Documents of a label", role="heading")
-                whole, changes = time.perf_counter() - began, []
-                border = page.get_by_label("Head from", exact=True).and_(page.locator("input"))
-                metrics = page.get_by_test_id("stMetricValue")
-                for value in ("60", "35", "60"):
-                    before = metrics.all_inner_texts()
-                    border.fill(value)
-                    start = time.perf_counter()
-                    border.press("Enter")
-                    while metrics.all_inner_texts() == before:
-                        pass
-                    changes.append(time.perf_counter() - start)
-                    expect(page.locator("[data-test-script-state=notRunning]")).to_have_count(1)
-            page.close()
-            name = "cold cache" if repeat == 0 else f"warm cache {repeat}"
-            moved = max(changes)
-            print(f"{name:13} first chart {first:5.2f} s   whole page {whole:5.2f} s   border moved {moved:5.2f} s")
+        rounds = [look(browser, f"{server}/explorer?{query}") for _ in range(1 + ROUNDS)]
+    print(f"{'':18} {'cold':>8} {'warm, best and worst of ' + str(ROUNDS):>32} {'largest message':>18}")
+    for name, (cold, size) in rounds[0].items():
+        warm = [one[name][0] for one in rounds[1:]]
+        print(f"{name:18} {cold:>6.2f} s {min(warm):>21.2f} to {max(warm):.2f} s {size:>15.2f} MB")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -86,12 +87,14 @@ def _answers(url: str) -> bool:
         return False
 
 
-def wait_until_ready(page: Page, text: str, *, role: str = "", ticks: bool = False, timeout: float = 30_000) -> None:
+def wait_until_ready(
+    page: Page, text: str | re.Pattern[str], *, role: str = "", ticks: bool = False, timeout: float = 30_000
+) -> None:
     """Waits until the page shows `text` and is done, and holds that it shows no traceback.
 
     Args:
         page: the browser's page.
-        text: exact text of an element, or with `role` its accessible name.
+        text: exact text of an element, or a pattern, or with `role` its accessible name.
         role: such as `heading`, `button` or `link`.
         ticks: the page reruns by itself, so it is never done: wait for the text alone.
         timeout: milliseconds.
