@@ -155,7 +155,7 @@ def test_losses_beyond_the_paper_break_no_view(view: str) -> None:
     assert not page.error
     assert len(page.latex) == 4
     assert view in VIEWS[3:] or "None of these losses" in words(page)
-    page.get_by_key("compared").set_value(list(page.get_by_key("losses").options)).run()
+    page.get_by_key("compared").set_value(list(page.get_by_key("compared").options)).run()
     assert not page.exception
     assert not page.error
     assert len(page.get("vega_lite_chart")) == CHARTS[view]
