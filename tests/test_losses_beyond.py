@@ -13,8 +13,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
-from test_losses import COUNTS, DOCUMENTS, batch, gradient_of, problems
-from test_worker import execute
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import softplus
@@ -24,6 +22,8 @@ from core.config import LOSS_CONSTANTS, PAPER_LOSSES
 from core.jobs import loss_names
 from core.losses import LOSSES, OTHER_LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss
 from core.worker import threshold_rule
+from tests.test_losses import COUNTS, DOCUMENTS, batch, gradient_of, problems
+from tests.test_worker import execute
 
 LINEAR = ["data.synthetic.documents=400", "data.synthetic.labels=12", "train.epochs=6"]
 NAMES = list(OTHER_LOSSES)
