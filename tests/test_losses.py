@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import warnings
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -505,7 +506,8 @@ class Classifier(nn.Module):
 
 def train_a_half(rank: int, store: str) -> None:
     """One of two processes: its gradient, averaged with the other's, is that of the whole batch in one process."""
-    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    limit = timedelta(seconds=60)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2, timeout=limit)
     features, targets = batch(dtype=torch.float32)
     whole = Classifier()
     whole(features, targets).backward()
@@ -515,6 +517,7 @@ def train_a_half(rank: int, store: str) -> None:
         parallel(features[rank::2], targets[rank::2]).backward()
     torch.testing.assert_close(parallel.module.linear.weight.grad, whole.linear.weight.grad)
     assert parallel.state_dict().keys() == {"module.linear.weight", "module.linear.bias"}
+    torch.distributed.barrier()  # one that ends early takes the store from the other
     torch.distributed.destroy_process_group()
 
 
