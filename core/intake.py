@@ -357,7 +357,8 @@ def _renamed(targets: sp.csr_array, columns: np.ndarray) -> sp.csr_array:
     """Targets with each label counted as another; two that become one count once."""
     if np.array_equal(columns, np.arange(len(columns))):
         return targets
-    renamed = sp.csr_array((targets.data.copy(), columns[targets.indices], targets.indptr), shape=targets.shape)
+    arrays = targets.data.copy(), columns[targets.indices], targets.indptr.copy()
+    renamed = sp.csr_array(arrays, shape=targets.shape)
     renamed.sum_duplicates()
     return renamed
 
