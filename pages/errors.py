@@ -210,7 +210,7 @@ def keep(run: Run, chosen: Chosen) -> None:
         limits, _ = predicted_at(run, chosen)
         store.save_threshold_set(run, name, rule=chosen.name, values=errors.values_of(limits))
         st.toast(plain(f"Kept as {name}."))
-        st.rerun(scope="fragment")
+        st.rerun()
 
 
 def numbers(shown: Shown) -> None:
@@ -601,6 +601,15 @@ def provenance(shown: Shown) -> None:
 @st.fragment
 def body(run: Run, other: Run | None, borders: Borders) -> None:
     """Everything below the choice of the run: moved thresholds redraw this alone."""
+    try:
+        predictions_of(run)
+        draw(run, other, borders)
+    except UserError as error:  # a fragment that is redrawn alone has nobody above it
+        st.error(plain(str(error)))
+
+
+def draw(run: Run, other: Run | None, borders: Borders) -> None:
+    """The numbers and the chosen view of a run whose predictions can be read."""
     metrics = metrics_of(run)
     try:
         chosen = pick_thresholds(run, metrics["labels"])

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from core import metrics, thresholds
+from core import uncertainty
 from core.config import RunConfig
-from core.figures import results, training
-from core.labels import Borders
+from core.figures import errors, training
+from core.labels import Borders, indicator
 from core.store import Predictions, Run
 
 LABELS = ["gold", "silver", "tin"]
@@ -40,55 +40,140 @@ def many_labels(number: int) -> pd.DataFrame:
     return pd.DataFrame({"label": [f"label {i}" for i in range(number)], "group": group, "train": counts, "f1": f1})
 
 
-def test_documents_show_true_and_predicted_labels_with_scores(predictions: Predictions) -> None:
+def given(predictions: Predictions) -> sp.csr_array:
+    return errors.predict(predictions, None)
+
+
+def test_documents_show_hit_missed_and_spurious_labels_with_scores(predictions: Predictions) -> None:
     titles = [f"title {row}" for row in range(8)]
     for stored in (predictions, sparse(predictions)):
-        table = results.document_table(stored, LABELS, [2, 1], titles)
+        table = errors.document_table(stored, given(stored), LABELS, [2, 1], titles)
         assert table["id"].tolist() == ["c", "b"]
         assert table["title"].tolist() == ["title 3", "title 5"]
-        assert table["true"].tolist() == ["gold 0.70, tin 0.30", "gold 0.20"]
-        assert table["predicted"].tolist() == ["gold 0.70", "silver 0.80"]
-    assert "title" not in results.document_table(predictions, LABELS, [0], None)
+        assert table["missed"].tolist() == ["tin 0.30", "gold 0.20"]
+        assert table["spurious"].tolist() == ["", "silver 0.80"]
+        assert table["hit"].tolist() == ["gold 0.70", ""]
+        assert table["f1"].tolist() == pytest.approx([200 / 3, 0])
+    assert "title" not in errors.document_table(predictions, given(predictions), LABELS, [0], None)
 
 
 def test_no_documents_give_an_empty_table(predictions: Predictions) -> None:
-    assert results.document_table(predictions, LABELS, [], None).empty
+    assert errors.document_table(predictions, given(predictions), LABELS, [], None).empty
 
 
 def test_pairs_and_their_documents_agree(predictions: Predictions) -> None:
-    pairs = results.confused_pairs(predictions, LABELS, limit=10)
+    predicted = given(predictions)
+    pairs = errors.confused_pairs(predictions, predicted, LABELS, limit=10)
     found = {(row["missed"], row["gave"]): row["total"] for row in pairs.to_dict("records")}
     assert found == {("gold", "silver"): 1, ("tin", "gold"): 1}
+    assert pairs.set_index("missed")["together"].to_dict() == {"gold": 0, "tin": 1}
+    assert pairs.set_index("missed")["share_together"].to_dict() == {"gold": 0, "tin": 1}
     for (missed, gave), total in found.items():
-        rows, number = results.pair_documents(predictions, LABELS.index(missed), LABELS.index(gave), limit=10)
+        places = LABELS.index(missed), LABELS.index(gave)
+        rows, number = errors.pair_documents(predictions, predicted, *places, limit=10)
         assert len(rows) == number == total
-    rows, number = results.pair_documents(predictions, 0, 1, limit=0)
+    rows, number = errors.pair_documents(predictions, predicted, 0, 1, limit=0)
     assert len(rows) == 0
     assert number == 1
 
 
+def test_pairs_of_another_run_give_the_change(predictions: Predictions) -> None:
+    predicted = given(predictions)
+    perfect = indicator(predictions.targets)
+    for before, change in ((predicted, 0), (perfect, 1)):
+        other = predictions, before
+        table = errors.confused_pairs(predictions, predicted, LABELS, limit=10, other=other)
+        assert table["change"].tolist() == [change, change]
+
+
 def test_search_ignores_case_and_is_no_pattern(predictions: Predictions) -> None:
-    pairs = results.confused_pairs(predictions, LABELS, limit=10)
-    rows, found = results.rows_of_label(pairs, "SILV", ["missed", "gave"], limit=10)
+    pairs = errors.confused_pairs(predictions, given(predictions), LABELS, limit=10)
+    rows, found = errors.rows_of_label(pairs, "SILV", ["missed", "gave"], limit=10)
     assert found == len(rows) == 1
-    assert results.rows_of_label(pairs, ".*", ["missed", "gave"], limit=10)[1] == 0
-    rows, found = results.rows_of_label(pairs, "", ["missed"], limit=1)
+    assert errors.rows_of_label(pairs, ".*", ["missed", "gave"], limit=10)[1] == 0
+    rows, found = errors.rows_of_label(pairs, "", ["missed"], limit=1)
     assert (len(rows), found) == (1, 2)
+
+
+def test_documents_are_found_by_fault_label_and_number_of_labels(predictions: Predictions) -> None:
+    def found(**filters: Any) -> list[int]:
+        rows, number = errors.find_documents(predictions, given(predictions), limit=10, **filters)
+        assert len(rows) == number
+        return rows.tolist()
+
+    assert found() == [1, 2], "the worst first"
+    assert found(order="best first") == [2, 1]
+    assert found(fault="all", order="in order") == [0, 1, 2, 3]
+    assert found(fault="spurious") == [1]
+    assert found(label=0, fault="missed") == [1]
+    assert found(label=0, fault="hit") == [2, 0]
+    assert found(fault="all", sizes=(2, 3)) == [2]
+    assert errors.find_documents(predictions, given(predictions), fault="all", limit=1)[1] == 4
+
+
+def test_labels_that_are_never_predicted_or_never_hit(predictions: Predictions) -> None:
+    predicted = given(predictions)
+    table = errors.label_table(predictions, predicted, LABELS, COUNTS, Borders(35, 8), 0.5)
+    assert errors.select_labels(table, only="never predicted")["label"].tolist() == ["tin"]
+    assert errors.select_labels(table, only="never hit")["label"].tolist() == ["tin"]
+    assert errors.select_labels(table, group="head")["label"].tolist() == ["gold"]
+    assert table["threshold"].tolist() == [0.5] * 3
+    low, high = uncertainty.label_intervals(*(table[name].to_numpy() for name in ("tp", "fp", "fn")))
+    assert table["low"].tolist() == low.tolist()
+    assert table["high"].tolist() == high.tolist()
+    other = errors.label_table(predictions, indicator(predictions.targets), LABELS, COUNTS, Borders(35, 8))
+    shown = errors.shown_labels(table, other)
+    assert shown["change"].tolist() == pytest.approx([-20, 200 / 3 - 100, -100])
+
+
+def test_moved_thresholds_move_the_predictions(predictions: Predictions) -> None:
+    limits = errors.with_changes(0.5, {0: 0.15}, 3)
+    assert limits.tolist() == [0.15, 0.5, 0.5]
+    assert errors.with_changes(0.5, {}, 3) == 0.5
+    assert errors.predict(predictions, limits).toarray()[:, 0].tolist() == [True, True, True, False]
+    assert errors.predict(predictions, None, 1).sum(axis=1).tolist() == [1, 1, 1, 1]
+    now, before = (
+        errors.headline(predictions, errors.predict(predictions, x), COUNTS, Borders(35, 8)) for x in (limits, None)
+    )
+    assert now["micro-F1"] > before["micro-F1"]
+    assert (now["labels a document"], before["labels a document"]) == (1.25, 1.0)
+
+
+def test_the_precision_recall_curve_holds_the_point_of_now(predictions: Predictions) -> None:
+    for stored in (predictions, sparse(predictions)):
+        curve = errors.precision_recall(stored, 0)
+        assert curve["recall"].max() == pytest.approx(100)
+        table = errors.label_table(stored, given(stored), LABELS, COUNTS, Borders(35, 8))
+        now = 100 * table.loc[0, ["precision", "recall"]].to_numpy(float)
+        assert np.isclose(curve[["precision", "recall"]].to_numpy(), now, atol=1e-6).all(axis=1).any()
+    nobody = Predictions(["a"], np.array([0]), sp.csr_array((1, 3), dtype=bool), np.zeros((1, 3), np.float16), 0.5)
+    assert errors.precision_recall(nobody, 0).empty
+
+
+def test_the_map_sums_up_to_recall_and_precision(predictions: Predictions) -> None:
+    predicted = given(predictions)
+    table = errors.confusion_map(predictions, predicted, LABELS, view="recall")
+    right = table[table["true"] == table["predicted"]].set_index("true")
+    scores = errors.label_table(predictions, predicted, LABELS, COUNTS, Borders(35, 8)).set_index("label")
+    share = next(name for name in table.columns if name not in ("true", "predicted") and table[name].dtype == float)
+    for label in right.index:
+        value = right.loc[label, share]
+        assert min(abs(value - scores.loc[label, "recall"]), abs(value - 100 * scores.loc[label, "recall"])) < 1e-9
 
 
 def test_points_stand_for_every_label_once() -> None:
     small = many_labels(300)
-    points = results.f1_points(small)
+    points = errors.f1_points(small)
     assert points["labels"].sum() == 300
     same = small.assign(train=5, f1=0.5, group="tail")
-    one = results.f1_points(same)
+    one = errors.f1_points(same)
     assert one[["train", "f1", "labels"]].to_numpy().tolist() == [[5, 50, 300]]
     assert one["names"][0].endswith("and 294 more")
 
 
 @pytest.mark.parametrize("limit", [2000, 1000, 100])
 def test_many_labels_are_few_marks(limit: int) -> None:
-    points = results.f1_points(many_labels(18_211), limit=limit)
+    points = errors.f1_points(many_labels(18_211), limit=limit)
     assert len(points) <= limit
     assert points["labels"].sum() == 18_211
     assert points.groupby("group")["labels"].sum().to_dict() == many_labels(18_211)["group"].value_counts().to_dict()
@@ -96,29 +181,12 @@ def test_many_labels_are_few_marks(limit: int) -> None:
 
 @pytest.mark.parametrize("runs", [1, 2])
 def test_scatter_is_a_valid_chart(predictions: Predictions, runs: int) -> None:
-    table = results.label_table(predictions, LABELS, COUNTS, Borders(35, 8))
+    table = errors.label_table(predictions, given(predictions), LABELS, COUNTS, Borders(35, 8))
     tables = {f"run {place}": table for place in range(runs)}
-    chart = results.f1_by_frequency(tables, Borders(35, 8)).to_dict()
+    chart = errors.f1_by_frequency(tables, Borders(35, 8)).to_dict()
     marks = sum(len(rows) for rows in chart["datasets"].values())
     assert marks == 3 * runs + 2
-    assert results.f1_by_frequency({"none": table.head(0)}, Borders(35, 8)).to_dict()
-
-
-def test_regrouped_equals_the_scores_with_the_new_borders(predictions: Predictions) -> None:
-    score = {f"{group}_{name}": 11.0 for group in ("total", "head", "medium", "tail") for name in ("micro", "macro")}
-    identity = {"method": "bce", "data": "reuters", "model": "tfidf", "loss": "bce", "seed": 0}
-    frame = pd.DataFrame(
-        [{"source": "published", **identity, "run": None, **score}, {"source": "run", **identity, "run": "r", **score}]
-    )
-    borders = Borders(21, 0)
-    scores = results.score_groups(predictions, COUNTS, borders)
-    changed = results.regrouped(frame, {"r": scores}, table=2)
-    predicted = thresholds.apply(predictions.scores, predictions.threshold)
-    assert scores == metrics.score_groups(predictions.targets, predicted, np.array(COUNTS), borders)
-    assert changed["head_micro"][1] == pytest.approx(100 * scores["head"]["micro_f1"])
-    assert changed["total_micro"].tolist() == [11.0, pytest.approx(100 * scores["all"]["micro_f1"])]
-    assert np.isnan(changed["tail_macro"][0])
-    assert frame["head_micro"].tolist() == [11.0, 11.0]
+    assert errors.f1_by_frequency({"none": table.head(0)}, Borders(35, 8)).to_dict()
 
 
 HISTORY: list[dict[str, Any]] = [

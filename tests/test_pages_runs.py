@@ -155,7 +155,7 @@ def test_training_keeps_the_table_when_a_folder_is_damaged(filled: Path) -> None
 def test_a_wrong_run_id_in_the_address_is_one_sentence(filled: Path, run_id: str) -> None:
     training = open_page("launcher", run=run_id)
     assert len(training.error) == 1
-    results = open_page("results", detail=run_id)
+    results = open_page("errors", run=run_id)
     assert len(results.error) == 1
 
 
@@ -243,92 +243,114 @@ def test_a_stopped_run_can_be_launched_again_at_once(filled: Path) -> None:
 # Results
 
 
-def test_results_without_runs_leads_to_training(cache: Path) -> None:
-    page = open_page("results")
+RESULTS = ["compare", "errors"]
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_without_runs_lead_to_training(name: str, cache: Path) -> None:
+    page = open_page(name)
     assert "There is no finished run to show" in words(page)
     assert not page.dataframe
 
 
-def test_results_tables_hold_every_finished_run(filled: Path) -> None:
-    page = open_page("results")
-    table2, table3 = (page.dataframe[place].value for place in (0, 1))
-    expected = {path.name: read(path / "metrics.json")["test"] for path in runs(filled)}
-    for row in table2.to_dict("records"):
-        assert row["Tail", "macro"] == pytest.approx(100 * expected[row["", "run"]]["tail"]["macro_f1"])
-    for row in table3.to_dict("records"):
-        assert row["Multi", "micro"] == pytest.approx(100 * expected[row["", "run"]]["multi_label"]["micro_f1"])
-    assert set(table2["", "run"]) == set(table3["", "run"]) == set(expected)
+@pytest.mark.parametrize("view", ["Labels", "Confused pairs", "Map", "Documents", "Slices", "Provenance"])
+@pytest.mark.parametrize("model", ["svm", "tfidf"])
+def test_every_view_of_errors_is_drawn_for_every_model(view: str, model: str, filled: Path) -> None:
+    other = run_of(filled, "tfidf" if model == "svm" else "svm").name
+    page = open_page("errors", view=view, run=run_of(filled, model).name, second=other)
+    assert not page.error
+    assert page.segmented_control(key="view").value == view
 
 
-def test_moved_borders_change_groups_and_leave_totals(filled: Path) -> None:
-    page = open_page("results")
-    before = page.dataframe[0].value.set_index(("", "run"))
-    page.number_input(key="head").set_value(200).run()
-    page.number_input(key="tail").set_value(100).run()
-    after = page.dataframe[0].value.set_index(("", "run"))
-    assert after["Total", "micro"].to_dict() == pytest.approx(before["Total", "micro"].to_dict())
-    assert after["Tail", "micro"].to_dict() != pytest.approx(before["Tail", "micro"].to_dict())
-    page.number_input(key="tail").set_value(300).run()
-    assert len(page.error) == 1
-    assert "300" in said(page.error)
+def test_the_numbers_on_top_are_those_of_the_run(filled: Path) -> None:
+    path = run_of(filled, "tfidf")
+    page = open_page("errors", run=path.name)
+    kept = read(path / "metrics.json")["test"]
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert shown["micro-F1"] == f"{100 * kept['all']['micro_f1']:.2f}"
+    assert shown["macro-F1"] == f"{100 * kept['all']['macro_f1']:.2f}"
 
 
-@pytest.mark.parametrize("view", ["Tables", "Labels", "Confused pairs", "Provenance"])
-def test_a_damaged_run_hides_no_other_in_any_view(filled: Path, view: str) -> None:
+def test_a_moved_threshold_moves_numbers_and_is_kept_by_name(filled: Path) -> None:
+    path = run_of(filled, "tfidf")
+    page = open_page("errors", run=path.name, at="my own")
+    page.slider(key=f"limit-{path.name}").set_value(1.0).run()
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert shown["labels a document"] == "0.00"
+    assert shown["micro-F1"] == "0.00"
+    page.text_input(key="keep_as").set_value("nothing at all").run()
+    next(button for button in page.button if button.label == "Keep").click().run()
+    assert not page.exception
+    assert store.read_threshold_sets(store.get_run(path.name))["nothing at all"]["values"] == 1.0
+    page = open_page("errors", run=path.name, at="nothing at all")
+    assert {metric.label: metric.value for metric in page.metric}["labels a document"] == "0.00"
+
+
+@pytest.mark.parametrize("rule", ["per label, no guard (SCut)", "per label, SCutFBR", "top k (RCut)"])
+def test_rules_that_are_fitted_on_validation_are_offered(rule: str, filled: Path) -> None:
+    page = open_page("errors", run=run_of(filled, "tfidf").name, at=rule)
+    assert page.selectbox(key="at").value == rule
+    assert not page.error
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_damaged_run_hides_no_other(name: str, filled: Path) -> None:
     damaged = run_of(filled, "svm")
     (damaged / "metrics.json").write_text("{]", encoding="utf-8")
-    page = open_page("results", view=view)
+    page = open_page(name)
     assert len(page.warning) == 1
     assert damaged.name in said(page.warning)
-    assert run_of(filled, "tfidf").name in [*page.multiselect(key="runs").options]
+    assert page.dataframe
 
 
-def test_a_run_of_another_version_is_named_and_left_out(filled: Path) -> None:
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_run_of_another_version_is_named_and_left_out(name: str, filled: Path) -> None:
     path = run_of(filled, "svm")
     metrics = read(path / "metrics.json")
     del metrics["borders"]
     write_json(path / "metrics.json", metrics)
-    page = open_page("results")
-    assert len(page.dataframe[0].value) == 1
-    assert "does not hold borders" in said(page.warning)
+    assert "does not hold borders" in said(open_page(name).warning)
 
 
 def test_predictions_cut_in_half_leave_the_tables(filled: Path) -> None:
     for path in runs(filled):
         stored = (path / "predictions.npz").read_bytes()
         (path / "predictions.npz").write_bytes(stored[: len(stored) // 2])
-    assert len(open_page("results").dataframe[0].value) == 2
-    page = open_page("results", view="Labels")
+    page = open_page("compare")
+    assert page.dataframe
+    assert "predictions.npz" in said(page.warning)
+    page = open_page("errors")
     assert len(page.error) == 1
     assert "predictions.npz" in said(page.error)
 
 
 def test_the_pair_of_the_address_lists_its_documents(filled: Path) -> None:
-    page = open_page("results", view="Confused pairs")
+    run = run_of(filled, "tfidf").name
+    page = open_page("errors", run=run, view="Confused pairs")
     pair = page.dataframe[0].value.iloc[0]
-    page = open_page("results", view="Confused pairs", missed=pair["missed"], gave=pair["gave"])
+    page = open_page("errors", run=run, view="Confused pairs", missed=pair["missed"], gave=pair["gave"])
     listed = page.dataframe[1].value
     assert len(listed) == pair["total"]
-    assert all(pair["missed"] in true for true in listed["true"])
-    assert not any(pair["missed"] in [word.split()[0] for word in given.split(", ")] for given in listed["predicted"])
-    page = open_page("results", view="Confused pairs", missed="<script>", gave=pair["gave"])
+    assert all(pair["missed"] in labels for labels in listed["missed"])
+    kept = listed["spurious"] + " " + listed["hit"]
+    assert all(pair["gave"] in labels for labels in kept)
+    page = open_page("errors", run=run, view="Confused pairs", missed="<script>", gave=pair["gave"])
     assert len(page.error) == 1
 
 
-def test_runs_on_different_data_are_not_compared_in_silence(filled: Path) -> None:
-    assert not open_page("results").warning
-    path = run_of(filled, "svm")
+def test_runs_on_different_data_are_not_compared(filled: Path) -> None:
+    first, path = run_of(filled, "tfidf").name, run_of(filled, "svm")
     write_json(path / "metrics.json", {**read(path / "metrics.json"), "fingerprint": "0" * 64})
-    assert "different versions of the data" in said(open_page("results").warning)
+    assert path.name not in open_page("errors", run=first).selectbox(key="second").options
 
 
 def test_pairs_are_listed_without_the_data_set(filled: Path) -> None:
     path = run_of(filled, "tfidf")
     metrics = read(path / "metrics.json")
     write_json(path / "metrics.json", {**metrics, "fingerprint": "0" * 64})
-    page = open_page("results", view="Confused pairs", runs=path.name)
+    page = open_page("errors", view="Confused pairs", run=path.name)
     pair = page.dataframe[0].value.iloc[0]
-    page = open_page("results", view="Confused pairs", runs=path.name, missed=pair["missed"], gave=pair["gave"])
+    page = open_page("errors", view="Confused pairs", run=path.name, missed=pair["missed"], gave=pair["gave"])
     assert "has changed since" in words(page)
     assert "title" not in page.dataframe[1].value
     assert len(page.dataframe[1].value) == pair["total"]
