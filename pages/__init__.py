@@ -27,6 +27,7 @@ PAGES = {
     "launcher": "Training",
     "compare": "Compare",
     "errors": "Errors",
+    "try_it": "Try it",
 }
 """Every page's module, which is also its address, and its title; in the order of the menu."""
 STARTED = Event()

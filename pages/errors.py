@@ -8,16 +8,15 @@ from typing import Any
 
 import streamlit as st
 
-from core import explain, store
+from core import store
 from core.config import UserError
 from core.data import Corpus
-from core.explain import Scorer
 from core.figures import errors
 from core.figures.errors import AS_TRAINED, OWN, RULES, TOP_K
 from core.labels import Borders
 from core.store import Predictions, Run
 from pages import corpus_of, header, link, pick_label, plain
-from pages.shared.runs import BY_VERSION, metrics_of, pick_borders, predictions_of, readable, wrong_address
+from pages.shared.runs import BY_VERSION, metrics_of, pick_borders, predictions_of, readable, why, wrong_address
 
 LABELS_SHOWN = 500
 PAIRS_SHOWN = 200
@@ -95,15 +94,6 @@ def pairs_at(run: Run, chosen: Chosen, other: Run | None) -> Any:
     return errors.confused_pairs(
         predictions_of(run), predicted_at(run, chosen)[1], labels, limit=PAIRS_KEPT, other=before
     )
-
-
-@st.cache_resource(max_entries=2, show_spinner="Loading the weights")
-def _scorer(version: tuple[str, int], _run: Run) -> Scorer:  # noqa: ARG001 - a part of the key
-    return explain.load(_run)
-
-
-def scorer_of(run: Run) -> Scorer:
-    return _scorer(explain.weights_version(run), run)
 
 
 def texts_of(run: Run) -> tuple[Corpus | None, str]:
@@ -493,22 +483,6 @@ def one_document(shown: Shown, corpus: Corpus | None, place: int) -> None:
         )
         if corpus:
             why(shown.run, corpus.text(int(shown.predictions.rows[place])), list(table["label"]), shown.labels)
-
-
-def why(run: Run, text: str, offered: list[str], labels: list[str]) -> None:
-    """The words that moved the decision on one label."""
-    label = st.selectbox("Words that moved", offered, key="why")
-    try:
-        scorer = scorer_of(run)
-    except UserError as error:
-        st.caption(plain(str(error)))
-        return
-    table = scorer.contributions(text, labels.index(label))
-    if table.empty:
-        st.caption("No word of this text is known to the model.")
-        return
-    st.caption("Weight times TF-IDF of each word; what they add up to, with the bias, is the score before the sigmoid.")
-    st.altair_chart(errors.word_chart(table), alt=f"Words for and against {label}")
 
 
 def slices_view(shown: Shown) -> None:

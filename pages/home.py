@@ -22,6 +22,7 @@ STEPS = (
         "Read the errors",
         "What is confused with what, in which documents, why, and what a threshold would do.",
     ),
+    ("try_it", "Try it", "A text of your own: which labels each run gives it, and for which words."),
 )
 
 

@@ -161,6 +161,20 @@ def test_the_map_sums_up_to_recall_and_precision(predictions: Predictions) -> No
         assert min(abs(value - scores.loc[label, "recall"]), abs(value - 100 * scores.loc[label, "recall"])) < 1e-9
 
 
+def test_runs_are_laid_side_by_side_by_label() -> None:
+    tried = {
+        "one": (np.array([0.9, 0.2, 0.1]), 0.5, LABELS),
+        "two": (np.array([-1.0, 2.0]), np.array([0.0, 1.0]), ["tin", "lead"]),
+    }
+    table = errors.tried_table(tried, more=1)
+    assert table["label"].tolist() == ["lead", "gold", "silver", "tin"]
+    assert table["given 1"].tolist() == [False, True, False, False]
+    assert table["given 2"].tolist() == [True, False, False, False]
+    assert table.set_index("label").loc["tin", ["one", "two"]].tolist() == [0.1, -1.0]
+    assert np.isnan(table.set_index("label").loc["lead", "one"])
+    assert len(errors.tried_table(tried, limit=2)) == 2
+
+
 def test_points_stand_for_every_label_once() -> None:
     small = many_labels(300)
     points = errors.f1_points(small)

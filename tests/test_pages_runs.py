@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import jobs, store
+from core import data, jobs, store
 from core.config import ROOT, RunConfig
 from core.files import try_lock, write_json
 
@@ -354,6 +354,40 @@ def test_pairs_are_listed_without_the_data_set(filled: Path) -> None:
     assert "has changed since" in words(page)
     assert "title" not in page.dataframe[1].value
     assert len(page.dataframe[1].value) == pair["total"]
+
+
+# Try it
+
+
+def test_try_it_needs_a_run(cache: Path) -> None:
+    assert "There is no trained model to try" in words(open_page("try_it"))
+
+
+def test_a_text_is_labelled_by_several_runs_and_explained(filled: Path) -> None:
+    names = [run_of(filled, model).name for model in ("tfidf", "svm")]
+    page = open_page("try_it")
+    page.multiselect(key="runs").set_value(names).run()
+    corpus = data.load(small("svm", None).data)
+    row = corpus.parts["test"][0]
+    page.text_area(key="text").set_value(corpus.text(int(row))).run()
+    assert not page.exception
+    table = page.dataframe[0].value
+    predictions = store.read_predictions(store.get_run(names[0]))
+    kept = dict(zip(corpus.labels, predictions.scores[0].astype(float), strict=True))
+    shown = table.set_index("label").iloc[:, 0]
+    assert shown.to_dict() == pytest.approx({label: kept[label] for label in shown.index}, abs=2e-3)
+    assert page.selectbox(key="why").value in table["label"].tolist()
+    assert "Weight times TF-IDF" in words(page)
+
+
+def test_a_run_without_weights_is_not_offered_and_a_damaged_one_is_said(filled: Path) -> None:
+    (run_of(filled, "svm") / "model.safetensors").unlink()
+    (run_of(filled, "tfidf") / "model.safetensors").write_bytes(b"no weights")
+    page = open_page("try_it")
+    assert len(page.multiselect(key="runs").options) == 1
+    page.text_area(key="text").set_value("<script>alert(1)</script> **bold**").run()
+    assert "its weights are damaged" in said(page.warning)
+    assert not page.exception
 
 
 def read(path: Path) -> dict[str, Any]:

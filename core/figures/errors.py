@@ -573,6 +573,35 @@ def decision_table(
     )
 
 
+def tried_table(
+    tried: Mapping[str, tuple[np.ndarray, Limits, Sequence[str]]], *, more: int = 3, limit: int = 60
+) -> pd.DataFrame:
+    """What several runs say of one text, side by side.
+
+    Args:
+        tried: by the runs' names: scores (L,), thresholds, label names.
+        more: labels listed of each run beyond those that it gives.
+        limit: labels at most.
+
+    Returns:
+        Columns label and, for each run, its name (score, NaN for a label that it does not know) and `given` with its
+        number from 1 on (bool); labels that more runs give come first, then by their mean score.
+    """
+    sides: dict[str, pd.Series] = {}
+    listed = set[str]()
+    for number, (name, (scores, limits, labels)) in enumerate(tried.items(), 1):
+        given = scores > np.broadcast_to(np.asarray(limits, np.float64), scores.shape)
+        order = np.argsort(-scores, kind="stable")
+        listed |= {labels[column] for column in [*order[given[order]][:limit], *order[~given[order]][:more]]}
+        sides |= {name: pd.Series(scores, index=list(labels)), f"given {number}": pd.Series(given, index=list(labels))}
+    names = sorted(listed)
+    table = pd.DataFrame({"label": names} | {key: side.reindex(names).to_numpy() for key, side in sides.items()})
+    marks = [f"given {number}" for number in range(1, len(tried) + 1)]
+    table[marks] = table[marks].fillna(False).astype(bool)
+    order = np.lexsort((names, -table[list(tried)].mean(axis=1).to_numpy(), -table[marks].sum(axis=1).to_numpy()))
+    return table.iloc[order].head(limit).reset_index(drop=True)
+
+
 def scores_of_document(predictions: Predictions, row: int) -> np.ndarray:
     """All scores of a test document, (L,); what is not stored is 0."""
     if isinstance(predictions.scores, np.ndarray):

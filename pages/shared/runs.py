@@ -7,8 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from core import report, store
+from core import explain, report, store
 from core.config import UserError
+from core.explain import Scorer
+from core.figures import errors
 from core.labels import Borders
 from core.store import Predictions, Run
 from pages import plain
@@ -32,6 +34,15 @@ def metrics_of(run: Run) -> dict[str, Any]:
 @st.cache_resource(max_entries=24, show_spinner=False, hash_funcs=BY_VERSION)
 def predictions_of(run: Run, part: str = "test") -> Predictions:
     return store.read_predictions(run, part)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Loading the weights")
+def _scorer(version: tuple[str, int], _run: Run) -> Scorer:  # noqa: ARG001 - a part of the key
+    return explain.load(_run)
+
+
+def scorer_of(run: Run) -> Scorer:
+    return _scorer(explain.weights_version(run), run)
 
 
 def readable(runs: list[Run]) -> list[Run]:
@@ -79,3 +90,19 @@ def pick_borders(kept: Borders) -> Borders:
     except UserError as error:
         st.error(plain(str(error)))
         return kept
+
+
+def why(run: Run, text: str, offered: list[str], labels: list[str]) -> None:
+    """The words that moved the decision on one label."""
+    label = st.selectbox("Words that moved", offered, key="why")
+    try:
+        scorer = scorer_of(run)
+    except UserError as error:
+        st.caption(plain(str(error)))
+        return
+    table = scorer.contributions(text, labels.index(label))
+    if table.empty:
+        st.caption("No word of this text is known to the model.")
+        return
+    st.caption("Weight times TF-IDF of each word; what they add up to, with the bias, is the score before the sigmoid.")
+    st.altair_chart(errors.word_chart(table), alt=f"Words for and against {label}")

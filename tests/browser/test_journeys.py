@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 HEADINGS = {"": "Tailscope", "explorer": "Data set", "loss_weights": "Loss weights"}
-MENU = ["Home", "Data set", "Add data", "Loss weights", "Training", "Compare", "Errors"]
+MENU = ["Home", "Data set", "Add data", "Loss weights", "Training", "Compare", "Errors", "Try it"]
 SMALL = "data=synthetic&synthetic_documents=400&synthetic_labels=30"
 
 Ready = Callable[..., None]

@@ -1,0 +1,90 @@
+"""Try it: a text of one's own, the labels that each run gives it, and the words that moved them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core import store
+from core.config import UserError
+from core.figures import errors
+from core.store import Run
+from pages import header, link, plain
+from pages.shared.runs import metrics_of, readable, run_name, scorer_of, why, wrong_address
+
+MOST = 6
+"""Runs side by side."""
+LETTERS = 100_000
+
+
+def show() -> None:
+    header("Try it", "Type or paste a text: which labels each run gives it, how surely, and for which words.")
+    wrong_address("runs")
+    finished = {run.id: run for run in readable(store.list_runs()) if run.config}
+    able = {run_id: run for run_id, run in finished.items() if (run.path / "model.safetensors").exists()}
+    if not able:
+        what = (
+            "The finished runs are published without their weights: run the command of one, or" if finished else "First"
+        )
+        st.info(f"There is no trained model to try. {what} launch a run on the Training page.")
+        link("launcher")
+        return
+    chosen = st.multiselect(
+        "Runs",
+        list(able),
+        list(able)[:1],
+        key="runs",
+        bind="query-params",
+        max_selections=MOST,
+        format_func=lambda run_id: run_name(able[run_id]),
+    )
+    text = st.text_area("Text", key="text", height=220, max_chars=LETTERS, placeholder="Type or paste a text")
+    if not text.strip() or not chosen:
+        st.caption("Nothing is kept: the text is read here and forgotten.")
+        return
+    answer([able[run_id] for run_id in chosen], text)
+
+
+def answer(runs: list[Run], text: str) -> None:
+    """Draws what the runs say of a text, side by side."""
+    tried, known = {}, {}
+    for run in runs:
+        try:
+            scorer = scorer_of(run)
+        except UserError as error:
+            st.warning(plain(str(error)))
+            continue
+        metrics, name = metrics_of(run), run_name(run)
+        tried[name] = (scorer.scores([text])[0], metrics["threshold"], metrics["labels"])
+        known[name] = run
+    if not tried:
+        return
+    table = errors.tried_table(tried)
+    for name, (scores, limit, labels) in tried.items():
+        given = [labels[column] for column in scores.argsort()[::-1] if scores[column] > limit]
+        st.text(f"{name}: {', '.join(given) or 'no label'}")
+    column = st.column_config
+    numbers = {}
+    for number, (name, (_, limit, _)) in enumerate(tried.items(), 1):
+        numbers[f"given {number}"] = column.CheckboxColumn("given", help=f"Score above {limit:.3f}, by {name}")
+        numbers[name] = column.NumberColumn(name, format="%.3f", help=f"Threshold {limit:.3f}")
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=min(38 + 35 * len(table), 420),
+        column_config=numbers,
+        placeholder="–",
+        alt="Labels with the score of each run and whether it gives them",
+    )
+    st.subheader("Why")
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        name = st.radio("Run", list(known), key="why_run") if len(known) > 1 else next(iter(known))
+    labels = [label for label in table["label"] if label in set(tried[name][2])]
+    with right:
+        why(known[name], text, labels, tried[name][2])
+
+
+if __name__ == "__main__":
+    import app
+
+    app.main("try_it")
