@@ -430,12 +430,18 @@ def print_report(
     as_latex: Annotated[bool, typer.Option("--latex", help="A LaTeX table (booktabs).")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table.")] = False,
     xlsx: Annotated[Path | None, typer.Option(help="Write a workbook.")] = None,
+    as_html: Annotated[
+        bool, typer.Option("--html", help="Write one page with tables and figures to --output.")
+    ] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
     table: Annotated[int, typer.Option(help="2: head / medium / tail; 3: single- / multi-label documents.")] = 2,
     each: Annotated[bool, typer.Option("--each", help="A row for every run; else seeds fold into their mean.")] = False,
 ) -> None:
     """Print the scores of runs with 95 % intervals beside the paper's; `all` means every finished run.
 
-    Example: python -m core report all --latex
+    Examples:
+    python -m core report all --latex
+    python -m core report all --html -o report.html
     """
     finished = [run for run in store.list_runs() if run.state == "finished" and not run.problem]
     chosen = finished if runs == ["all"] else [store.get_run(run_id) for run_id in runs]
@@ -444,6 +450,11 @@ def print_report(
         return
     rows = report.fold([run for run in chosen if run.state == "finished"], seeds=not each)
     sampled = report.sample_rows(rows)
+    if as_html:
+        from core.figures import page
+
+        _write(output, page.to_html(rows, sampled))
+        return
     frame, footer = report.paper_table(rows, sampled, table=table), report.provenance(rows)
     if xlsx:
         _write(xlsx, report.to_xlsx(frame, footer))

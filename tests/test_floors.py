@@ -31,8 +31,8 @@ FLOORS = [
     {"report", "gradients"},
     {"worker"},
     {"jobs"},
-    {"cli"},
     {"figures"},
+    {"cli"},
 ]
 """A module imports only from the floors before its own; those on one floor may share it."""
 FLOOR = {module: number for number, modules in enumerate(FLOORS) for module in modules}

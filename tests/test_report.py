@@ -6,6 +6,7 @@ import csv
 import io
 import xml.etree.ElementTree as ET
 import zipfile
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from scored import BORDERS, COUNTS, make_run
 
 from core import metrics, report, store, thresholds, uncertainty
 from core.config import UserError
+from core.figures import page
 from core.files import write_json
 from core.labels import Borders
 from core.report import Sampled
@@ -230,3 +232,51 @@ def test_nothing_is_a_table_without_rows() -> None:
     assert frame.empty
     assert r"\toprule" in report.to_latex(frame)
     assert report.over_seeds([Sampled(np.ones(14), np.ones(14), np.ones((1, 14)))]).scores.tolist() == [1.0] * 14
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its tags, their addresses, its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags, self.addresses, self.words = list[str](), list[str](), list[str]()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, text: str) -> None:
+        self.words.append(text)
+
+
+def test_a_page_holds_tables_figures_and_provenance_and_needs_nothing_else(runs: list[Run]) -> None:
+    rows = report.fold(runs)
+    shown = Page(page.to_html(rows, report.sample_rows(rows)))
+    words = " ".join(shown.words)
+    assert shown.addresses == []
+    assert {"table", "figure", "h2"} <= set(shown.tags)
+    db = 100 * np.mean([report.kept_scores(run).scores[0] for run in runs[:3]])
+    assert f"{db:.2f}" in words
+    assert "python -m core train --seed 1" in words
+    assert "ntr-fl (published)" in words
+
+
+def test_nothing_in_a_page_is_read_as_html_but_its_own(runs: list[Run]) -> None:
+    nasty = "</script><img src=x onerror=alert(1)>"
+    for run in runs[3:]:
+        metrics_file = run.path / "metrics.json"
+        changed = store.read_results(run) | {"command": nasty, "labels": [f"{nasty}{n}" for n in range(10)]}
+        write_json(metrics_file, changed)
+    rows = report.fold([store.get_run(run.id) for run in runs[3:]])
+    text = page.to_html(rows, report.sample_rows(rows))
+    assert "img" not in Page(text).tags
+    assert nasty not in text
+
+
+def test_a_run_with_damaged_predictions_keeps_its_row_in_a_page(runs: list[Run]) -> None:
+    (runs[3].path / "predictions.npz").write_bytes(b"no")
+    rows = report.fold(runs)
+    words = " ".join(Page(page.to_html(rows, report.sample_rows(rows))).words)
+    assert "predictions.npz is damaged" in words
+    assert Page(page.to_html([], {})).tags

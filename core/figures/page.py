@@ -1,0 +1,141 @@
+"""Runs as one page of HTML that needs nothing else: tables, figures, what was confused, where it comes from."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.io import to_html as figure_html
+
+from core import confusion, report, store, thresholds
+from core.config import UserError
+from core.figures import GROUP_COLOURS
+from core.figures.compare import METHOD_COLOURS, label_f1, smooth
+from core.labels import Borders, group_sizes, rank_by_frequency
+from core.report import Row, Sampled
+
+PAIRS = 10
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem;
+  color: #1c2430; background: #fff; }
+table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-size: 13px; }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid #d9dee6; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+td.text { text-align: left; } .published { color: #76808f; } small { color: #76808f; }
+figure { margin: 0 0 1.5rem; } code { font-size: 12px; overflow-wrap: anywhere; }
+"""
+
+
+def to_html(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> str:
+    """A page with Tables 2 and 3, figures and provenance; names are escaped, scripts are Plotly's alone.
+
+    Args:
+        rows: of `report.fold`.
+        sampled: of `report.sample_rows`.
+    """
+    titles = list(dict.fromkeys(report.data_title(row.runs[0]) for row in rows))
+    parts = [f"<h1>{html.escape(', '.join(titles) or 'No runs')}</h1>"]
+    for number, caption in report.CAPTIONS.items():
+        frame = report.paper_table(rows, sampled, table=number)
+        parts += [f"<h2>Table {number}</h2><p>{html.escape(caption)}</p>", _score_table(frame, number)]
+    figures = [figure for figure in (_groups(rows, sampled), _by_rank(rows)) if figure.data]
+    for number, figure in enumerate(figures):
+        figure.update_layout(template="plotly_white", height=420, margin={"l": 50, "r": 20, "t": 40, "b": 50})
+        parts.append(f"<figure>{figure_html(figure, full_html=False, include_plotlyjs=number == 0)}</figure>")
+    added = report.ablation(rows, sampled)
+    chosen = added[(added["group"].isin(["total", "tail"])) & (added["score"] == "macro")]
+    if not chosen.empty:
+        parts += ["<h2>What each part of DB adds to macro-F1 (points)</h2>", _difference_table(chosen)]
+    parts += ["<h2>Confused pairs</h2>", *(_pairs(row) for row in rows)]
+    lines = "".join(f"<li><code>{html.escape(line)}</code></li>" for line in report.provenance(rows))
+    parts.append(f"<h2>Where the numbers come from</h2><ul>{lines}</ul>")
+    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Tailscope</title><style>{STYLE}</style>'
+    return f"{head}</head><body>{''.join(parts)}</body></html>\n"
+
+
+def _table(head: Sequence[str], body: Sequence[str]) -> str:
+    cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    return f"<table><thead><tr>{cells}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def _score_table(frame: pd.DataFrame, number: int) -> str:
+    columns, body = report.SCORE_COLUMNS[number], []
+    for row in frame.to_dict("records"):
+        cells = [f"<td>{html.escape(report.title(row))}</td>"]
+        for column in columns:
+            value, half = report.cell(row, column)
+            value = f"<b>{value}</b>" if row[f"{column}_best"] else value or "–"
+            cells.append(f"<td>{value}{f' <small>±{half}</small>' if half else ''}</td>")
+        body.append(f'<tr class="{row["source"]}">{"".join(cells)}</tr>')
+    return _table(["", *(column.replace("_", " ") for column in columns)], body)
+
+
+def _difference_table(frame: pd.DataFrame) -> str:
+    body = []
+    for row in frame.to_dict("records"):
+        change = f"{row['difference']:+.2f}"
+        paper = "–" if pd.isna(row["published"]) else f"{row['published']:+.2f}"
+        words = [row["part"], row["without"], row["with"], row["group"]]
+        cells = [*(html.escape(word) for word in words), f"<b>{change}</b>" if row["significant"] else change]
+        cells += [f"{row['low']:+.2f} to {row['high']:+.2f}", paper]
+        body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    return _table(["part", "without", "with", "labels", "change", "95 %", "in the paper"], body)
+
+
+def _colour(row: Row) -> str | None:
+    return METHOD_COLOURS.get(row.method)
+
+
+def _groups(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> go.Figure:
+    figure = go.Figure()
+    columns = report.columns_of(2)
+    for group in ("head", "medium", "tail"):
+        values = [100 * sampled[row.name].scores[columns[f"{group}_macro"]] for row in rows]
+        figure.add_bar(x=[row.name for row in rows], y=values, name=group, marker_color=GROUP_COLOURS[group])
+    return figure.update_layout(title="Macro-F1 by frequency group (%)", barmode="group")
+
+
+def _by_rank(rows: Sequence[Row]) -> go.Figure:
+    """F1 along the tail of the rows that have the first one's labels."""
+    figure, alike = go.Figure(), list[Row]()
+    for row in rows:
+        metrics = store.read_results(row.runs[0])
+        if not alike or metrics["labels"] == store.read_results(alike[0].runs[0])["labels"]:
+            alike.append(row)
+    for row in alike:
+        metrics = store.read_results(row.runs[0])
+        try:
+            scores = np.mean([label_f1(run) for run in row.runs], axis=0)
+        except UserError:
+            continue  # its predictions are damaged: it keeps its row in the tables
+        ranks = rank_by_frequency(np.asarray(metrics["counts"]))
+        place, values = smooth(100 * scores[np.argsort(ranks)], width=max(len(ranks) / 18, 1.0))
+        figure.add_scatter(x=place, y=values, name=row.name, line_color=_colour(row))
+    if alike:
+        metrics = store.read_results(alike[0].runs[0])
+        sizes = group_sizes(np.asarray(metrics["counts"]), Borders(**metrics["borders"]))
+        for edge in np.cumsum(list(sizes.values()))[:-1]:
+            figure.add_vline(x=float(edge) + 0.5, line_dash="dot", line_color="gray")
+    figure.update_xaxes(title="rank of the label, the most frequent first").update_yaxes(range=[0, 100])
+    return figure.update_layout(title="F1 by label rank, smoothed (%); dotted: head | medium | tail")
+
+
+def _pairs(row: Row) -> str:
+    run = row.runs[0]
+    name = html.escape(f"{row.name}: {run.id}")
+    try:
+        predictions, labels = store.read_predictions(run), store.read_results(run)["labels"]
+    except UserError as error:
+        return f"<h3>{name}</h3><p>{html.escape(str(error))}</p>"
+    predicted = thresholds.apply(predictions.scores, predictions.threshold)
+    table = confusion.confused_pairs(predictions.targets, predicted, labels, limit=PAIRS)
+    body = []
+    for pair in table.to_dict("records"):
+        words = "".join(f'<td class="text">{html.escape(str(pair[key]))}</td>' for key in ("missed", "gave"))
+        numbers = f"<td>{pair['total']}</td><td>{100 * pair['share_of_misses']:.0f} %</td>"
+        body.append(f"<tr>{words}{numbers}</tr>")
+    return f"<h3>{name}</h3>" + _table(["missed", "given or kept", "documents", "of the label's misses"], body)
