@@ -33,7 +33,7 @@ SCORE_COLUMNS = {
 }
 METHODS = ("svm", *PAPER_LOSSES)
 """Row order of the paper's tables."""
-SOURCES = {"published": " (published)", "run": ""}
+SOURCES = {"published": " (paper)", "run": ""}
 CAPTIONS = {
     2: "F1 in percent over all labels and over head, medium and tail labels, test part.",
     3: "F1 in percent over all documents and over those with one label and with several, test part.",

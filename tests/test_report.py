@@ -259,7 +259,7 @@ def test_a_page_holds_tables_figures_and_provenance_and_needs_nothing_else(runs:
     db = 100 * np.mean([report.kept_scores(run).scores[0] for run in runs[:3]])
     assert f"{db:.2f}" in words
     assert "python -m core train --seed 1" in words
-    assert "ntr-fl (published)" in words
+    assert "ntr-fl (paper)" in words
 
 
 def test_nothing_in_a_page_is_read_as_html_but_its_own(runs: list[Run]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import pytest
 from scored import COUNTS, make_run
 from typer.testing import CliRunner
 
-from core import metrics, share, store, thresholds
+from core import metrics, report, share, store, thresholds
 from core.cli import app
-from core.config import UserError
+from core.config import PAPER_LOSSES, ROOT, UserError
 from core.files import write_json
 from core.labels import Borders
 from core.store import Run
@@ -213,3 +214,21 @@ def test_scores_that_are_no_numbers_are_said(run: Run) -> None:
     (run.path / "validation.npz").unlink()
     with pytest.raises(UserError, match="an older version made the run"):
         store.read_predictions(run, "validation")
+
+
+def test_the_published_runs_are_whole_and_carry_nothing_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(ROOT / "cache"))
+    runs = [run for run in store.list_runs() if run.published]
+    methods = {(report.method(run), run.config.seed) for run in runs if run.config}
+    assert methods == {(name, seed) for name in ("svm", *PAPER_LOSSES) for seed in (0, 1, 2)}
+    for run in runs:
+        kept = store.read_results(run)
+        assert kept["command"].startswith("python -m core train --data reuters --model ")
+        assert not {file.name for file in run.path.iterdir()} - set(share.RESULTS)
+        for file in run.path.glob("*.json*"):
+            assert not re.search(r'"/|[A-Za-z]:\\\\', file.read_text("utf-8"))
+        for part in ("test", "validation"):
+            predictions = store.read_predictions(run, part)
+            predicted = thresholds.apply(predictions.scores, predictions.threshold)
+            counts, borders = np.array(kept["counts"]), Borders(**kept["borders"])
+            assert metrics.score_groups(predictions.targets, predicted, counts, borders) == kept[part]

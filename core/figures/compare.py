@@ -94,7 +94,7 @@ def _styled(
     frame: pd.DataFrame, texts: Mapping[str, Sequence[str]], styles: Mapping[str, Sequence[str]], *, table: int
 ) -> Styler:
     seeds = [
-        name + (" (published)" if source == "published" else f"  ×{many}" if many > 1 else "")
+        name + (" (paper)" if source == "published" else f"  ×{many}" if many > 1 else "")
         for name, source, many in zip(frame["name"], frame["source"], frame["seeds"].fillna(0), strict=True)
     ]
     columns: dict[tuple[str, str], Any] = {("", "method"): seeds}

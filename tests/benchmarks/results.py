@@ -1,0 +1,102 @@
+"""Seconds and memory of results: `python -m tests.benchmarks.results`.
+
+Scores of Reuters' size (3,019 test documents x 90 labels) and of PubMed's (5,000 x 18,211, the 100 highest scores of a
+document and those of its true labels), made from a seed; every figure is of a fresh process, memory is its peak. The
+last rows list run folders and open the Compare page on them, without a browser.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MAKE = """
+import numpy as np, scipy.sparse as sp
+from core import confusion, metrics, thresholds, uncertainty
+from core.labels import Borders, default_borders
+rng = np.random.default_rng(0)
+def made(documents, labels, cardinality):
+    share = 1 / np.arange(1, labels + 1); share /= share.sum()
+    sizes = 1 + rng.poisson(cardinality - 1, documents)
+    true = rng.choice(labels, sizes.sum(), p=share)
+    rows = np.repeat(np.arange(documents), sizes)
+    targets = sp.csr_array((np.ones(len(rows), bool), (rows, true)), shape=(documents, labels))
+    targets.sum_duplicates()
+    if labels <= 1000:
+        logits = 5 * targets.toarray() - 3 + rng.normal(0, 1.5, (documents, labels))
+        return targets, (1 / (1 + np.exp(-logits))).astype(np.float16)
+    others = rng.choice(labels, documents * 100, p=share), np.repeat(np.arange(documents), 100)
+    rows, columns = np.concatenate([rows, others[1]]), np.concatenate([true, others[0]])
+    keys = np.unique(rows * labels + columns)
+    rows, columns = keys // labels, keys % labels
+    logits = rng.normal(-3, 1.5, len(rows)) + 5 * np.asarray(targets[rows, columns]).ravel()
+    values = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    return targets, sp.csr_array((values, (rows, columns)), shape=(documents, labels))
+targets, scores = made(SIZE)
+counts = np.bincount(targets.indices, minlength=targets.shape[1]) * 3
+borders = default_borders(targets.shape[1])
+predicted = thresholds.apply(scores, 0.5)
+names = [str(column) for column in range(targets.shape[1])]
+"""
+STEPS = {
+    "exact global threshold": "thresholds.fit_global(targets, scores)",
+    "all scores": "metrics.score_all(targets, scores, predicted, counts=counts, documents=15_000, borders=borders)",
+    "1,000 resamples of Table 2": "uncertainty.bootstrap(targets, predicted, counts, borders)",
+    "confused pairs": "confusion.confused_pairs(targets, predicted, names, limit=20_000)",
+}
+TIMED = """
+import resource, time
+began = time.perf_counter()
+{step}
+print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+LIST = "from core import store; began = time.perf_counter(); store.list_runs(); print(time.perf_counter() - began)"
+PAGE = """
+from streamlit.testing.v1 import AppTest
+page = AppTest.from_file("pages/compare.py", default_timeout=300)
+for _ in range(2):
+    began = time.perf_counter(); page.run(); print(time.perf_counter() - began)
+assert not page.exception and page.dataframe
+"""
+
+
+def run(code: str) -> list[float]:
+    """What a fresh process printed."""
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [float(word) for word in ran.stdout.split()]
+
+
+def copies(cache: Path, number: int) -> None:
+    """A cache with `number` run folders, copies of those published with the repository under other seeds."""
+    originals = sorted(path for path in (ROOT / "cache" / "published").iterdir() if path.is_dir())
+    for place in range(number):
+        original = originals[place % len(originals)]
+        target = cache / "runs" / f"{original.name[:-10]}{place:010x}"
+        shutil.copytree(original, target)
+        config = json.loads(target.joinpath("config.json").read_text())
+        target.joinpath("config.json").write_text(json.dumps(config | {"seed": place // len(originals)}))
+
+
+def main() -> None:
+    for title, size in {"3,019 x 90": "3019, 90, 1.24", "5,000 x 18,211": "5000, 18211, 12.3"}.items():
+        for name, step in STEPS.items():
+            seconds, memory = run(MAKE.replace("SIZE", size) + TIMED.format(step=step))
+            print(f"{title:>16}  {name:28} {seconds:6.2f} s {memory:7.0f} MB", flush=True)
+    for number in (27, 1000):
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["TAILSCOPE_CACHE"] = folder
+            copies(Path(folder), number)
+            print(f"{number:>11} runs  {'listed':28} {run('import time; ' + LIST)[0]:6.2f} s")
+            if number == 27:
+                cold, warm = run("import time; " + PAGE)
+                print(f"{number:>11} runs  {'Compare, cold and warm':28} {cold:6.2f} s {warm:6.2f} s")
+
+
+if __name__ == "__main__":
+    main()
