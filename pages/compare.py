@@ -20,7 +20,7 @@ from pages.shared.runs import BY_VERSION, metrics_of, pick_borders, readable, wr
 LINES = 12
 """Rows that are drawn as lines at first; more can be chosen."""
 CITATION = (
-    "Published rows: Huang et al., Balancing Methods for Multi-label Text Classification with Long-Tailed Class "
+    "Rows of the paper: Huang et al., Balancing Methods for Multi-label Text Classification with Long-Tailed Class "
     "Distribution, EMNLP 2021, Tables 2 and 3; a BERT encoder, single runs."
 )
 
@@ -88,7 +88,7 @@ def tables(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> No
     baseline = left.selectbox(
         "Difference from", names, None, key="baseline", bind="query-params", placeholder="none: show the scores"
     )
-    published = right.toggle("With the published rows", True, key="published", bind="query-params")
+    published = right.toggle("With the rows of the paper", True, key="published", bind="query-params")
     for table, caption in report.CAPTIONS.items():
         frame = report.paper_table(rows, sampled, table=table, with_published=published and not (moved and table == 2))
         if baseline in names:
