@@ -194,7 +194,8 @@ def form() -> list[RunConfig]:
 
 def launch_button(configs: list[RunConfig], runs: list[Run]) -> None:
     """Says what will be launched, with its commands, and draws the button."""
-    states = {run.config: run.state for run in runs if run.state in (*LIVE, "finished") and not run.problem}
+    own = [run for run in runs if not run.problem and not run.published]
+    states = {run.config: run.state for run in own if run.state in (*LIVE, "finished")}
     there = [states[config] for config in configs if config in states]
     new = len(configs) - len(there)
     with st.container(horizontal=True, vertical_alignment="center"):
