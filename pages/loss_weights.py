@@ -39,13 +39,14 @@ def compare(config: DataConfig, corpus: Corpus) -> None:
         if not names:
             raise UserError("Choose at least one loss to see what it does.")
         view = View(corpus, config, tuple(cards.cards(view, names, setting)))
-        cautions.warn(view)
-        if not view.choices:
-            return
-        for tab, draw in zip(st.tabs(list(VIEWS), key="view", bind="query-params"), VIEWS.values(), strict=True):
-            if tab.open:
-                with tab:
-                    draw(view)
+        warnings = st.container()
+        if view.choices:
+            for tab, draw in zip(st.tabs(list(VIEWS), key="view", bind="query-params"), VIEWS.values(), strict=True):
+                if tab.open:
+                    with tab:
+                        draw(view)
+        with warnings:  # last: the first gradients of a moved loss take longer than its chart
+            cautions.warn(view)
     except UserError as error:
         st.error(plain(str(error)))
 
