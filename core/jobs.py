@@ -21,6 +21,7 @@ from core.config import (
     LOSS_CONSTANTS,
     LOSS_NAMES,
     MODEL_NAMES,
+    MODEL_SETTINGS,
     PAPER_LOSSES,
     ROOT,
     RunConfig,
@@ -78,7 +79,7 @@ def grid(
         if model != "svm" and not names:
             raise UserError(f"Model '{model}' needs at least one loss: choose from {', '.join(LOSS_NAMES)}.")
         for loss in names if model != "svm" else [None]:
-            fitting = [change for change in changes if _concerns(loss, change)]
+            fitting = [change for change in changes if _concerns(model, loss, change)]
             for seed in dict.fromkeys(seeds):
                 config = make_config(data=data, model=model, loss=loss, seed=seed, split=split, changes=fitting)
                 configs.append(config)
@@ -92,12 +93,14 @@ def loss_names(losses: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name for loss in losses for name in (PAPER_LOSSES if loss == "paper" else (loss,))))
 
 
-def _concerns(loss: str | None, change: str) -> bool:
-    """Whether a change of a grid is meant for this loss: a constant of one loss is left out of the others."""
-    constant = change.partition("=")[0].strip().removeprefix("loss.")
-    if change.strip().startswith("loss.") and any(constant in known for known in LOSS_CONSTANTS.values()):
-        return loss is not None and constant in LOSS_CONSTANTS[loss]
-    return loss is not None or not change.strip().startswith("loss.setting")
+def _concerns(model: str, loss: str | None, change: str) -> bool:
+    """Whether a change of a grid is meant for a model and loss: a setting of one is left out of the others."""
+    key = change.partition("=")[0].strip()
+    section, _, name = key.partition(".")
+    for known, mine in ((MODEL_SETTINGS, model), (LOSS_CONSTANTS, loss)):
+        if section == ("model" if known is MODEL_SETTINGS else "loss") and any(name in one for one in known.values()):
+            return mine is not None and name in known[mine]
+    return loss is not None or key != "loss.setting"
 
 
 def command_line(config: RunConfig) -> str:

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from core.config import ModelConfig, TrainConfig, UserError
-from core.models import csr_batch
+from core.config import Diverged, ModelConfig, TrainConfig, UserError
+from core.files import atomic_path
+from core.inputs import Inputs
+from core.networks import TextNetwork, Transformer
 
 SCORING_BATCH = 1024
+DENSE_TARGETS = 1000
+"""Up to this many labels targets go to the loss as a matrix, above it as index pairs."""
+EXPLODED = 1000.0
+"""A step's loss in multiples of the first step's, above which training has diverged."""
+CHECKPOINTS_KEPT = 2
+Loss = Callable[[Tensor, Any], Tensor]
+log = logging.getLogger("tailscope")
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,7 @@ class Progress:
 
     Attributes:
         train_loss: mean loss of the epoch's steps so far.
+        gradient_norm: of this step, before it is clipped or scaled.
         ended_epoch: this was the epoch's last step; the network may be scored now.
     """
 
@@ -31,77 +48,323 @@ class Progress:
     steps: int
     train_loss: float
     learning_rate: float
+    gradient_norm: float
     ended_epoch: bool
 
 
+@dataclass
+class State:
+    """All that training changes, so that it can be written down and taken up again.
+
+    Attributes:
+        epoch: the one that is going on, from 1; 0 before the first.
+        step: how many of its steps are done.
+        total: sum of their losses.
+        first: loss of the very first step.
+        most: tokens that are computed at once; halved when memory runs out.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    scaler: torch.amp.GradScaler
+    most: int
+    epoch: int = 0
+    step: int = 0
+    total: float = 0.0
+    first: float = math.nan
+    parameters: list[nn.Parameter] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, network: nn.Module, config: TrainConfig, documents: int) -> State:
+        """The state before the first step over so many documents."""
+        steps = math.ceil(documents / config.batch_size) * config.epochs
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        if config.optimizer == "sgd":
+            optimizer: torch.optim.Optimizer = torch.optim.SGD(
+                parameters, lr=config.learning_rate, momentum=0.9, nesterov=True, weight_decay=config.weight_decay
+            )
+        else:
+            optimizer = torch.optim.AdamW(_groups(network, config), weight_decay=config.weight_decay)
+        if config.warmup:
+            rise = max(1, round(config.warmup * steps))
+            schedule: torch.optim.lr_scheduler.LRScheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer, lambda step: min((step + 1) / rise, max(0.0, (steps - step) / max(1, steps - rise)))
+            )
+        else:
+            schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
+        scaler = torch.amp.GradScaler("cuda", enabled=config.precision == "fp16")
+        return cls(network, optimizer, schedule, scaler, config.max_tokens, parameters=parameters)
+
+
+def _groups(network: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """Parameters with their learning rates: a transformer's layers, each with its own, and what stands above them.
+
+    Biases and the scales of norms do not decay.
+    """
+    body = network.body if isinstance(network, TextNetwork) and isinstance(network.body, Transformer) else None
+    rates: dict[int, float] = {}
+    if body is not None:
+        layers = body.layers()
+        for depth, layer in enumerate(layers):
+            rate = config.learning_rate * config.layer_decay ** (len(layers) - 1 - depth)
+            rates |= {id(parameter): rate for parameter in layer}
+    top = config.learning_rate * (config.head_rate if body is not None else 1.0)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            groups.setdefault((rates.get(id(parameter), top), parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": parameters, "lr": rate} | ({} if decays else {"weight_decay": 0.0})
+        for (rate, decays), parameters in groups.items()
+    ]
+
+
 def train(
-    network: nn.Module,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    features: sp.csr_array,
+    state: State,
+    loss: Loss,
+    inputs: Inputs,
     targets: sp.csr_array,
     *,
     config: TrainConfig,
     seed: int,
     device: str,
 ) -> Iterator[Progress]:
-    """Fits a network to sparse features (N, V) and targets (N, L), the rate falling linearly to zero.
+    """Trains on N documents and their targets (N, L), from where the state stands to the last epoch.
 
-    Each step has the length of the learning rate: Nesterov momentum on gradients scaled to norm 1. So a loss times a
-    constant trains the same network, which makes losses comparable, and the many rare words are not pushed as hard as
-    the frequent ones, which is where Adam loses more than a point of micro-F1 on TF-IDF features.
+    With `optimizer=sgd` each step has the length of the learning rate: Nesterov momentum on gradients scaled to norm
+    1. So a loss times a constant trains the same network, which makes losses comparable, and the many rare words are
+    not pushed as hard as the frequent ones, which is where Adam loses more than a point of micro-F1 on TF-IDF
+    features.
 
     Raises:
-        UserError: the loss is no longer a number.
+        Diverged: the loss is no longer a number, or a thousand times what it was.
+        UserError: memory runs out at one document.
     """
-    order = np.random.default_rng(seed)
-    parameters = list(network.parameters())
-    optimizer = torch.optim.SGD(
-        parameters, lr=config.learning_rate, momentum=0.9, nesterov=True, weight_decay=config.weight_decay
-    )
-    documents = features.shape[0]
-    steps = math.ceil(documents / config.batch_size)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps * config.epochs)
+    rng = np.random.default_rng(seed)
+    sampler = class_aware(targets) if config.resample else None
     for epoch in range(1, config.epochs + 1):
-        network.train()
-        rows, total = order.permutation(documents), 0.0
-        for step in range(1, steps + 1):
-            batch = rows[(step - 1) * config.batch_size : step * config.batch_size]
-            logits = network(*csr_batch(features[batch], device))
-            value = loss(logits, dense_targets(targets[batch], device))
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            _scale_to_norm_one(parameters)
-            rate = optimizer.param_groups[0]["lr"]
-            optimizer.step()
-            schedule.step()
-            total += value.item()
-            if not math.isfinite(total):
+        rows = sampler(rng) if sampler else rng.permutation(len(inputs))
+        batches = inputs.order(rows, rng, config.batch_size)
+        if epoch < state.epoch:
+            continue
+        if epoch > state.epoch:
+            state.epoch, state.step, state.total = epoch, 0, 0.0
+        state.network.train()
+        for batch in batches[state.step :]:
+            rate = max(group["lr"] for group in state.optimizer.param_groups)
+            value, norm = _step(state, loss, inputs, targets, batch, config, device)
+            state.step += 1
+            state.total += value
+            state.first = value if math.isnan(state.first) else state.first
+            if not math.isfinite(state.total) or not math.isfinite(norm):
+                raise Diverged("The loss stopped being a number", epoch=epoch, step=state.step)
+            if value > EXPLODED * max(state.first, 1e-3):
+                raise Diverged(f"The loss rose to {value:.3g}, from {state.first:.3g}", epoch=epoch, step=state.step)
+            mean, ended = state.total / state.step, state.step == len(batches)
+            yield Progress(epoch, state.step, len(batches), mean, rate, norm, ended)
+            state.network.train()
+
+
+def _step(
+    state: State, loss: Loss, inputs: Inputs, targets: sp.csr_array, batch: np.ndarray, config: TrainConfig, device: str
+) -> tuple[float, float]:
+    """One step of the optimizer; returns its loss and the norm of its gradient."""
+    while True:
+        state.optimizer.zero_grad(set_to_none=True)
+        try:
+            value = _gradient(state, loss, inputs, targets, batch, config, device)
+            break
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+                raise
+            if len(parts := inputs.parts(batch, state.most)) == len(batch):
                 raise UserError(
-                    f"The loss stopped being a number in epoch {epoch}, step {step}. "
-                    "Usual causes: too high a train.learning_rate or a loss.scale that is too large."
-                )
-            yield Progress(epoch, step, steps, total / step, rate, ended_epoch=step == steps)
-
-
-def _scale_to_norm_one(parameters: list[nn.Parameter]) -> None:
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    if norm > 0:
+                    "Memory ran out at a single document. Lower model.max_length, or set train.recompute=true."
+                ) from None
+            state.most = state.most // 2 if len(parts) > 1 else _largest(inputs, batch)
+        torch.cuda.empty_cache()
+        log.info("memory ran out: at most %d tokens are computed at once from now on", state.most)
+    state.scaler.unscale_(state.optimizer)
+    gradients = [parameter.grad for parameter in state.parameters if parameter.grad is not None]
+    norm = float(torch.nn.utils.get_total_norm(gradients))
+    if config.optimizer == "sgd" and norm > 0:
         torch._foreach_div_(gradients, norm)
+    elif config.clip and norm > config.clip:
+        torch._foreach_mul_(gradients, config.clip / norm)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.schedule.step()
+    return value, 0.0 if state.scaler.is_enabled() and not math.isfinite(norm) else norm
 
 
-def dense_targets(targets: sp.csr_array, device: str) -> Tensor:
-    """Targets of one batch, (B, L) float32."""
-    return torch.from_numpy(targets.toarray().astype(np.float32)).to(device)
+def _largest(inputs: Inputs, batch: np.ndarray) -> int:
+    """Half of the tokens of a batch that was computed in one part."""
+    most = 1 << 30
+    while len(inputs.parts(batch, most)) == 1 and most > 1:
+        most //= 2
+    return most
+
+
+def _gradient(
+    state: State, loss: Loss, inputs: Inputs, targets: sp.csr_array, batch: np.ndarray, config: TrainConfig, device: str
+) -> float:
+    """The mean loss of a batch, its gradient gathered part by part."""
+    total = 0.0
+    for rows in inputs.parts(batch, state.most):
+        with autocast(config.precision, device):
+            logits = state.network(*inputs.tensors(rows, device))
+        value = loss(logits.float(), targets_of(targets[rows], device)) * (len(rows) / len(batch))
+        state.scaler.scale(value).backward()
+        total += value.item()
+    return total
+
+
+def autocast(precision: str, device: str) -> AbstractContextManager[Any]:
+    """Where a network is computed in half precision."""
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.bfloat16)
+    return torch.autocast(device.partition(":")[0], kind, enabled=precision in ("bf16", "fp16"))
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """`auto` is bf16 on a device that is built for it, else fp32.
+
+    Raises:
+        UserError: fp16 without a GPU.
+    """
+    if precision == "fp16" and device == "cpu":
+        raise UserError("train.precision=fp16 needs a GPU: choose bf16 or fp32 on a CPU.")
+    if precision != "auto":
+        return precision
+    if device == "cpu":
+        return "bf16" if torch.cpu.get_capabilities().get("avx512_bf16") else "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+
+
+def targets_of(targets: sp.csr_array, device: str) -> Tensor | tuple[Tensor, Tensor]:
+    """Targets of some rows as the losses take them: (B, L) float32, or index pairs of the ones where L is large."""
+    if targets.shape[1] <= DENSE_TARGETS:
+        return torch.from_numpy(targets.toarray().astype(np.float32)).to(device)
+    row = np.repeat(np.arange(targets.shape[0]), np.diff(targets.indptr))
+    return torch.from_numpy(row).to(device), torch.from_numpy(targets.indices.astype(np.int64)).to(device)
+
+
+def class_aware(targets: sp.csr_array) -> Callable[[np.random.Generator], np.ndarray]:
+    """Draws as many rows as there are: a label first, each as often as any other, then one of its documents.
+
+    Source: Shen et al. 2016; Wu et al. 2020 pair it with the distribution-balanced loss.
+    """
+    columns = sp.csc_array(targets)
+    sizes = np.diff(columns.indptr)
+    labels = np.flatnonzero(sizes)
+
+    def draw(rng: np.random.Generator) -> np.ndarray:
+        chosen = rng.permutation(np.resize(labels, targets.shape[0]))
+        return columns.indices[columns.indptr[chosen] + rng.integers(0, sizes[chosen])]
+
+    return draw
 
 
 @torch.no_grad()
-def predict(network: nn.Module, features: sp.csr_array, *, device: str) -> Iterator[np.ndarray]:
-    """Scores (sigmoid of the raw logits) of batches of rows, (B, L) float32."""
+def predict(
+    network: nn.Module, inputs: Inputs, *, device: str, precision: str = "fp32", most: int = 65_536, shift: Any = 0.0
+) -> Iterator[np.ndarray]:
+    """Scores (sigmoid of the logits, less `shift` (L,)) of all rows in order, in batches (B, L) float32."""
     network.eval()
-    for start in range(0, features.shape[0], SCORING_BATCH):
-        logits = network(*csr_batch(features[start : start + SCORING_BATCH], device))
-        yield torch.sigmoid(logits.float()).cpu().numpy()
+    for start in range(0, len(inputs), SCORING_BATCH):
+        rows = np.arange(start, min(start + SCORING_BATCH, len(inputs)))
+        # Sorted by length, so that little is padding, and put back in order.
+        pieces = inputs.order(rows, np.random.default_rng(0), len(rows))[0]
+        found = []
+        for part in inputs.parts(pieces, most):
+            with autocast(precision, device):
+                logits = network(*inputs.tensors(part, device))
+            found.append(torch.sigmoid(logits.float() - shift).cpu().numpy())
+        scores = np.concatenate(found)
+        yield scores[np.argsort(pieces)]
+
+
+def write_checkpoint(folder: Path, state: State, more: dict[str, Any]) -> Path:
+    """Writes the state into a folder of its own inside `folder`, whole or not at all, and drops all but the last two.
+
+    Args:
+        folder: of the run's checkpoints.
+        state: of training.
+        more: what the caller wants back, as JSON.
+    """
+    arrays = {f"network.{name}": value for name, value in state.network.state_dict().items()}
+    stored = state.optimizer.state_dict()
+    for number, values in stored["state"].items():
+        arrays |= {f"optimizer.{number}.{key}": value for key, value in values.items() if value is not None}
+    arrays["rng.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        arrays["rng.cuda"] = torch.cuda.get_rng_state()
+    numbers = {
+        "epoch": state.epoch,
+        "step": state.step,
+        "total": state.total,
+        "first": None if math.isnan(state.first) else state.first,
+        "most": state.most,
+        "rates": [(group["lr"], group["initial_lr"]) for group in stored["param_groups"]],
+        "schedule": {key: value for key, value in state.schedule.state_dict().items() if key != "lr_lambdas"},
+        "scaler": state.scaler.state_dict(),
+        "more": more,
+    }
+    path = folder / f"{state.epoch:05d}-{state.step:07d}"
+    if path.exists():
+        return path
+    with atomic_path(path) as temporary:
+        temporary.mkdir()
+        save_file({name: value.detach().cpu().clone() for name, value in arrays.items()}, temporary / "state.safetensors")
+        temporary.joinpath("state.json").write_text(json.dumps(numbers), encoding="utf-8")
+    for old in checkpoints(folder)[:-CHECKPOINTS_KEPT]:
+        for file in old.iterdir():
+            file.unlink()
+        old.rmdir()
+    return path
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run, the oldest first."""
+    return sorted(path for path in folder.glob("[0-9]*-[0-9]*") if path.is_dir())
+
+
+def read_checkpoint(folder: Path, state: State) -> dict[str, Any] | None:
+    """Puts the last whole checkpoint into the state and returns what was kept with it; None if there is none."""
+    for path in reversed(checkpoints(folder)):
+        try:
+            numbers = json.loads(path.joinpath("state.json").read_text("utf-8"))
+            arrays = load_file(path / "state.safetensors")
+            _restore(state, numbers, arrays)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            log.info("checkpoint %s is damaged and left out: %s", path.name, error)
+            continue
+        return dict(numbers["more"])
+    return None
+
+
+def _restore(state: State, numbers: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "rng": {}}
+    for name, value in arrays.items():
+        kind, _, key = name.partition(".")
+        parts[kind][key] = value
+    optimizer = state.optimizer.state_dict()
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in parts["optimizer"].items():
+        number, _, key = name.partition(".")
+        slots.setdefault(int(number), {})[key] = value
+    for group, (rate, initial) in zip(optimizer["param_groups"], numbers["rates"], strict=True):
+        group |= {"lr": rate, "initial_lr": initial}
+    state.network.load_state_dict(parts["network"])
+    state.optimizer.load_state_dict({"state": slots, "param_groups": optimizer["param_groups"]})
+    state.schedule.load_state_dict(numbers["schedule"])
+    state.scaler.load_state_dict(numbers["scaler"])
+    state.epoch, state.step, state.total = numbers["epoch"], numbers["step"], numbers["total"]
+    state.first = math.nan if numbers["first"] is None else numbers["first"]
+    state.most = numbers["most"]
+    torch.set_rng_state(parts["rng"]["cpu"])
+    if "cuda" in parts["rng"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(parts["rng"]["cuda"])
 
 
 @dataclass(frozen=True)

