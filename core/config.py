@@ -66,7 +66,7 @@ MODEL_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "cnn-rnn": {"model": _LONG | {"hidden": 256}, "train": _FROM_SCRATCH},
     "bigru-lwan": {"model": _LONG | {"hidden": 128, "dropout": 0.3}, "train": _FROM_SCRATCH},
 }
-"""What a model's settings are where they are not given and differ from those of `tfidf`, which the classes below say."""
+"""A model's settings where they are not given and differ from those of `tfidf`, which the classes below say."""
 SETTINGS = ("reuters", "pubmed", "plain")
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
 
@@ -295,7 +295,7 @@ class RunConfig(Frozen):
         for section, defaults in MODEL_DEFAULTS.get(str(name), {}).items():
             given = filled.get(section, {})
             if isinstance(given, Mapping):
-                filled[section] = defaults | given
+                filled[section] = {**defaults, **given}
         return filled
 
     @model_validator(mode="after")

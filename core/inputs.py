@@ -40,12 +40,15 @@ class SparseInputs:
         return int(self.features.shape[0])
 
     def order(self, rows: np.ndarray, rng: np.random.Generator, batch_size: int) -> list[np.ndarray]:  # noqa: ARG002
+        """As they come."""
         return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
 
-    def parts(self, rows: np.ndarray, most: int) -> list[np.ndarray]:  # noqa: ARG002 - features have no length
+    def parts(self, rows: np.ndarray, most: int) -> list[np.ndarray]:  # noqa: ARG002
+        """One part: features have no length."""
         return [rows]
 
     def tensors(self, rows: np.ndarray, device: str) -> tuple[Tensor, ...]:
+        """Columns (nnz,) int64, values (nnz,) and offsets (B + 1,) of the rows in CSR form."""
         chosen = self.features[rows]
         return (
             torch.from_numpy(chosen.indices.astype(np.int64)).to(device),
@@ -98,6 +101,7 @@ class TokenInputs:
         return [batches[place] for place in rng.permutation(len(batches))]
 
     def parts(self, rows: np.ndarray, most: int) -> list[np.ndarray]:
+        """Neighbours, as many as have room together; a document that has no room alone is a part of its own."""
         lengths, parts, start = self.lengths(rows), [], 0
         widest = 0
         for place, length in enumerate(lengths):

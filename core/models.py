@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
@@ -46,12 +44,3 @@ class TfidfNetwork(nn.Module):
             return self.features(columns, offsets, per_sample_weights=self.dropout(values)) + self.bias
         hidden = torch.relu(self.features(columns, offsets, per_sample_weights=values) + self.bias)
         return self.output(self.dropout(hidden))
-
-
-def csr_batch(features: sp.csr_array, device: str) -> tuple[Tensor, Tensor, Tensor]:
-    """The arrays of CSR rows as tensors: what `TfidfNetwork` reads."""
-    return (
-        torch.from_numpy(features.indices.astype(np.int64)).to(device),
-        torch.from_numpy(features.data).to(device),
-        torch.from_numpy(features.indptr.astype(np.int64)).to(device),
-    )

@@ -38,12 +38,13 @@ class Transformer(nn.Module):
             raise unreachable(name, error) from None
         if getattr(self.encoder, "pooler", None) is not None:
             self.encoder.pooler = None  # what it computes is not read, and would never have a gradient
-        self.width: int = self.encoder.config.hidden_size
+        self.width = int(self.encoder.config.hidden_size)
         self.frozen = frozen
         if frozen:
             self.encoder.requires_grad_(False)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Hidden states (B, T, H) of token numbers (B, T) and mask (B, T)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
 
@@ -72,6 +73,7 @@ class WordVectors(nn.Module):
             self.vectors.weight.mul_(0.1)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Vectors (B, T, E) of token numbers (B, T) and mask (B, T)."""
         return self.dropout(self.vectors(ids)) * mask.unsqueeze(-1)
 
 
@@ -88,6 +90,7 @@ class Convolutions(nn.Module):
         self.width = len(widths) * filters * chunks
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """The answers (B, width) of states (B, T, E) and mask (B, T)."""
         columns = states.transpose(1, 2)
         found = []
         for convolution in self.convolutions:
@@ -111,6 +114,7 @@ class ConvolvedSequence(nn.Module):
         self.width = hidden
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """The highest states (B, width) of states (B, T, E) and mask (B, T)."""
         answers = torch.relu(self.convolution(states.transpose(1, 2))).transpose(1, 2)
         sequence, _ = self.recurrent(answers * mask.unsqueeze(-1))
         return sequence.float().masked_fill(~mask.unsqueeze(-1), -1.0).amax(1)
@@ -125,6 +129,7 @@ class Recurrent(nn.Module):
         self.width = 2 * hidden
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """States (B, T, 2H) of states (B, T, E) and mask (B, T)."""
         # Documents are read to their own end, so that padding does not change what stands before it.
         lengths = mask.sum(1).clamp(min=1).cpu()
         packed = nn.utils.rnn.pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
@@ -140,6 +145,7 @@ class Pooled(nn.Module):
         self.width, self.kind = width, kind
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """A vector (B, H) of states (B, T, H) and mask (B, T)."""
         if self.kind == "cls":
             return states[:, 0]
         shares = mask.to(states.dtype).unsqueeze(-1)
@@ -170,6 +176,7 @@ class Linear(nn.Module):
         return self.dropout(vector)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Logits (B, L) of states (B, T, H) and mask (B, T)."""
         return self.output(self.features(states, mask))
 
 
@@ -202,6 +209,7 @@ class LabelGraph(Linear):
         self.register_buffer("graph", graph, persistent=False)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Logits (B, L) of states (B, T, H) and mask (B, T)."""
         with torch.autocast(states.device.type, enabled=False):  # sparse products have no half precision
             mixed = torch.relu(torch.sparse.mm(self.graph, self.first(self.vectors)))
             weights = self.second(torch.sparse.mm(self.graph, mixed))
@@ -222,6 +230,7 @@ class LabelWiseAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Logits (B, L) of states (B, T, H) and mask (B, T)."""
         states = self.dropout(states)
         attention = torch.einsum("bth,lh->blt", states, self.queries.to(states.dtype))
         attention = attention.float().masked_fill(~mask.unsqueeze(1), -1e9).softmax(-1)
@@ -254,7 +263,7 @@ def label_graph(targets: sp.csr_array) -> Tensor:
 
     A label that is always alone has itself in whole. `targets` are (N, L).
     """
-    together = sp.csr_array((targets.T.astype(np.float32) @ targets.astype(np.float32)))
+    together = sp.csr_array(targets.T.astype(np.float32) @ targets.astype(np.float32))
     together.setdiag(0)
     together.eliminate_zeros()
     sums = np.asarray(together.sum(axis=1)).ravel()
@@ -281,13 +290,13 @@ def build_network(
     """
     if config.name == "transformer":
         source = str(folder / "encoder") if folder else encoder_source(config.encoder)
-        body: nn.Module = Transformer(source, config.encoder, frozen=config.freeze, pretrained=folder is None)
+        encoder = Transformer(source, config.encoder, frozen=config.freeze, pretrained=folder is None)
         if config.pooling == "lwan":
             if config.head == "label-graph":
                 raise UserError("model.pooling=lwan has weights of its own for each label: leave model.head linear.")
-            return TextNetwork(body, LabelWiseAttention(body.width, priors, dropout=config.dropout))
-        pool: nn.Module = Pooled(body.width, config.pooling)
-        return TextNetwork(body, _pooled(config, pool, priors, targets, hidden=0))
+            return TextNetwork(encoder, LabelWiseAttention(encoder.width, priors, dropout=config.dropout))
+        pool: nn.Module = Pooled(encoder.width, config.pooling)
+        return TextNetwork(encoder, _pooled(config, pool, priors, targets, hidden=0))
     body = WordVectors(size, config.embedding, config.dropout)
     if config.name == "bigru-lwan":
         recurrent = Recurrent(config.embedding, config.hidden)
@@ -311,6 +320,7 @@ class Chain(nn.Module):
         self.first, self.second = first, second
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """States of token numbers (B, T) and mask (B, T)."""
         return self.second(self.first(ids, mask), mask)
 
 

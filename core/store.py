@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.config import RunConfig, UserError, cache_dir, parse
-from core.files import atomic_path, is_locked, locked, read_json, write_json
+from core.files import atomic_path, is_locked, locked, read_json, write_json, write_text
 
 STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
 LIVE = ("queued", "running")
@@ -86,7 +86,7 @@ def published_dir() -> Path:
 
 def run_id(config: RunConfig, fingerprint: str) -> str:
     """The name of the run with this config on data with this fingerprint: the same question has the same name."""
-    question = json.dumps([config.model_dump(), fingerprint], sort_keys=True)
+    question = json.dumps([config.model_dump(exclude_defaults=True), fingerprint], sort_keys=True)
     digest = hashlib.sha256(question.encode()).hexdigest()[:10]
     loss = f"-{config.loss.name}" if config.loss else ""
     return f"{config.data.name}-{config.model.name}{loss}-s{config.seed}-{digest}"
@@ -228,14 +228,40 @@ def update_status(path: Path, **changes: Any) -> None:
 
 def append_history(path: Path, line: dict[str, Any]) -> None:
     """Adds one line to `history.jsonl` in a single write."""
-    with path.joinpath("history.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, allow_nan=False) + "\n")
+    _append(path / "history.jsonl", line)
+
+
+def append_step(path: Path, line: dict[str, Any]) -> None:
+    """Adds one line to `steps.jsonl`, the course of training between evaluations."""
+    _append(path / "steps.jsonl", line)
+
+
+def _append(file: Path, line: dict[str, Any]) -> None:
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write(json.dumps(line, allow_nan=False) + "\n")
+
+
+def cut_lines(path: Path, *, history: int, steps: int) -> None:
+    """Keeps the first lines of a run's history and steps: what was written after its checkpoint happens again."""
+    for name, lines in (("history.jsonl", history), ("steps.jsonl", steps)):
+        if (path / name).exists():
+            kept = path.joinpath(name).read_text("utf-8", errors="replace").splitlines(keepends=True)[:lines]
+            write_text(path / name, "".join(kept))
 
 
 def read_history(run: Run) -> list[dict[str, Any]]:
     """One entry per epoch; a last line that is still being written is left out, a damaged one as well."""
+    return _lines(run.path / "history.jsonl")
+
+
+def read_steps(run: Run) -> list[dict[str, Any]]:
+    """One entry every few seconds of training, as `read_history` reads them."""
+    return _lines(run.path / "steps.jsonl")
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
     try:
-        text = run.path.joinpath("history.jsonl").read_text("utf-8", errors="replace")
+        text = file.read_text("utf-8", errors="replace")
     except OSError:
         return []
     entries = []

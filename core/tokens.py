@@ -1,4 +1,4 @@
-"""From text to token numbers: a tokenizer of a pretrained encoder or words of the train part, and what they made, kept."""
+"""From text to token numbers: by the tokenizer of a pretrained encoder, or by the words of the train part."""
 
 from __future__ import annotations
 

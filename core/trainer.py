@@ -315,7 +315,8 @@ def write_checkpoint(folder: Path, state: State, more: dict[str, Any]) -> Path:
         return path
     with atomic_path(path) as temporary:
         temporary.mkdir()
-        save_file({name: value.detach().cpu().clone() for name, value in arrays.items()}, temporary / "state.safetensors")
+        plain = {name: value.detach().cpu().clone() for name, value in arrays.items()}
+        save_file(plain, temporary / "state.safetensors")
         temporary.joinpath("state.json").write_text(json.dumps(numbers), encoding="utf-8")
     for old in checkpoints(folder)[:-CHECKPOINTS_KEPT]:
         for file in old.iterdir():

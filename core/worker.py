@@ -15,35 +15,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import scipy.sparse as sp
-import torch
 from safetensors.torch import save_file
 
-from core import __version__, data, labels, losses, metrics, store, thresholds
+from core import __version__, data, labels, metrics, store, thresholds
 from core.config import RunConfig, UserError
-from core.data import Corpus
-from core.encoders import TfidfEncoder
 from core.files import atomic_path, try_lock, write_json
-from core.models import TfidfNetwork
+from core.fitting import Stopped, fit, threshold_rule
 from core.store import Predictions
-from core.trainer import LinearRule, fit_svm, predict, train
 
-Features = dict[str, sp.csr_array]
-Fitted = tuple[dict[str, np.ndarray | sp.csr_array], dict[str, torch.Tensor]]
 log = logging.getLogger("tailscope")
 REPORT_EVERY = 0.5
 """Seconds between two writes of the status while a run makes progress."""
 QUEUE_POLL = 0.2
 """Seconds between two looks at the queue."""
-THREADS = 1
-"""Of torch on the CPU: steps on sparse features are so small that a second thread makes them several times slower."""
 RESERVE = 65_536
 """Bytes set aside in the run folder, so that a full disk still leaves room to say that the disk is full."""
-
-
-class _StopRequested(Exception):
-    """Somebody asked this run to stop."""
 
 
 class _Reporter:
@@ -66,9 +52,9 @@ class _Reporter:
             self.now(phase, fraction, **more)
 
     def heed_stop(self) -> None:
-        """Raises `_StopRequested` if somebody asked for it."""
+        """Raises `Stopped` if somebody asked for it."""
         if store.stop_flag(self.path).exists():
-            raise _StopRequested
+            raise Stopped
 
 
 def execute(path: Path) -> None:
@@ -91,7 +77,7 @@ def execute(path: Path) -> None:
         _run(config, path, reporter)
         store.update_status(path, state="finished", ended=time.time(), progress={"phase": "done", "fraction": 1.0})
         log.info("finished")
-    except _StopRequested:
+    except Stopped:
         log.info("stopped by request")
         reason = "stopped by request before it had finished"
         store.update_status(path, state="stopped", ended=time.time(), reason=reason)
@@ -163,15 +149,8 @@ def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
         raise UserError(f"The data set {corpus.name} has changed since this run was made. Start a new run.")
     log.info("%s, split %s: %d labels, %s", corpus.name, corpus.split, len(corpus.labels), corpus.fingerprint[:12])
     borders = labels.default_borders(len(corpus.labels))
-    reporter.now("weighing words", 0.02)
-    encoder = TfidfEncoder.fit(corpus.texts(corpus.parts["train"]), config.model)
-    features = {}
-    for part, rows in corpus.parts.items():
-        features[part] = encoder.encode(corpus.texts(rows))
-        reporter.heed_stop()
-    log.info("features of the train part: %d x %d", *features["train"].shape)
-    fit = _fit_svm if config.model.name == "svm" else _fit_network
-    scores, weights = fit(config, corpus, features, reporter)
+    fitted = fit(config, corpus, reporter)
+    scores = fitted.scores
     reporter.now("scoring", 0.98)
     rule = threshold_rule(config)
     threshold = thresholds.fit_global(corpus.targets_of("validation"), scores["validation"], rule=rule)
@@ -186,8 +165,8 @@ def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
         kept = Predictions(ids, rows, corpus.targets_of(part), scores[part], threshold)
         store.write_predictions(path, kept, part)
     with atomic_path(path / "model.safetensors") as temporary:
-        save_file(weights, temporary)
-    encoder.save(path)
+        save_file(fitted.weights, temporary)
+    fitted.save(path)
     write_json(
         path / "metrics.json",
         {
@@ -201,7 +180,7 @@ def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
             "source": corpus.source,
             "command": store.read_status(path).get("command", ""),
             "versions": _versions(),
-            "threads": THREADS,
+            **fitted.more,
             "scores": metrics.score_all(
                 corpus.targets_of("test"),
                 scores["test"],
@@ -215,22 +194,9 @@ def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
             "seconds": round(time.monotonic() - began, 3),
         },
     )
+    shutil.rmtree(path / "checkpoint", ignore_errors=True)
     everything = results["test"]["all"]
     log.info("test micro-F1 %.4f, macro-F1 %.4f", everything["micro_f1"], everything["macro_f1"])
-
-
-def threshold_rule(config: RunConfig) -> str:
-    """The rule of `core.thresholds` for a run: an SVM's margins have the paper's own grid, -1 to 1.
-
-    `auto` is `exact`, but 0.5 for a loss that decides by logit > 0.
-    """
-    rule = config.train.threshold
-    if rule == "auto":
-        other = losses.OTHER_LOSSES.get(config.loss.name) if config.loss else None
-        rule = "fixed" if other and other.decision == "logit > 0" else "exact"
-    if config.model.name == "svm":
-        return {"exact": "exact", "paper": "shift", "fixed": "zero"}[rule]
-    return rule
 
 
 def _peak_memory() -> int:
@@ -240,91 +206,5 @@ def _peak_memory() -> int:
 
 
 def _versions() -> dict[str, str]:
-    packages = ("torch", "numpy", "scipy", "scikit-learn")
+    packages = ("torch", "numpy", "scipy", "scikit-learn", "transformers")
     return {"tailscope": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}
-
-
-def _fit_svm(config: RunConfig, corpus: Corpus, features: Features, reporter: _Reporter) -> Fitted:
-    shape = (features["train"].shape[1], len(corpus.labels))
-    rule = LinearRule(np.zeros(shape, np.float32), np.zeros(shape[1], np.float32))
-    for done in fit_svm(features["train"], corpus.targets_of("train"), rule, config=config.model, seed=config.seed):
-        reporter.maybe("fitting labels", 0.05 + 0.9 * done)
-        reporter.heed_stop()
-    scores = {
-        part: store.keep_scores(rule.margins(features[part]), corpus.targets_of(part))
-        for part in ("validation", "test")
-    }
-    return scores, {"weights": torch.from_numpy(rule.weights), "intercepts": torch.from_numpy(rule.intercepts)}
-
-
-def _fit_network(config: RunConfig, corpus: Corpus, features: Features, reporter: _Reporter) -> Fitted:
-    assert config.loss is not None, "the config's own check"
-    path, borders = reporter.path, labels.default_borders(len(corpus.labels))
-    device = _torch_device(store.read_status(path)["device"])
-    torch.set_num_threads(THREADS)
-    torch.manual_seed(config.seed)
-    targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
-    if (corpus.counts == 0).any():
-        log.info("%d labels have no train document: they are left out of the loss", (corpus.counts == 0).sum())
-    loss = losses.build_loss(
-        config.loss.name,
-        corpus.counts,
-        documents,
-        setting=config.loss.setting,
-        on_missing="mask",
-        labels=corpus.labels,
-        positives=targets.nonzero() if config.loss.mu == "auto" else None,
-        **config.loss.overrides(),
-    ).to(device)
-    priors = torch.from_numpy(np.clip(corpus.counts, 0.5, documents - 0.5) / documents).float()
-    network = TfidfNetwork(features["train"].shape[1], priors, config.model).to(device)
-    epochs, patience = config.train.epochs, 0
-    best, best_weights, began = -1.0, network.state_dict(), time.monotonic()
-    for step in train(network, loss, features["train"], targets, config=config.train, seed=config.seed, device=device):
-        fraction = 0.05 + 0.9 * (step.epoch - 1 + step.step / step.steps) / epochs
-        reporter.maybe("training", fraction, epoch=step.epoch, epochs=epochs, train_loss=step.train_loss)
-        if not step.ended_epoch:
-            continue
-        validation = store.keep_scores(
-            predict(network, features["validation"], device=device), corpus.targets_of("validation")
-        )
-        threshold = thresholds.fit_global(corpus.targets_of("validation"), validation, rule=threshold_rule(config))
-        predicted = thresholds.apply(validation, threshold)
-        scores = metrics.score_groups(corpus.targets_of("validation"), predicted, corpus.counts, borders)
-        score = scores["all"]["micro_f1"] or 0.0
-        improved = score > best
-        store.append_history(
-            path,
-            {
-                "epoch": step.epoch,
-                "train_loss": step.train_loss,
-                "learning_rate": step.learning_rate,
-                "seconds": round(time.monotonic() - began, 3),
-                "threshold": threshold,
-                "validation": scores,
-                "best": improved,
-            },
-        )
-        log.info("epoch %d: loss %.6g, validation micro-F1 %.4f", step.epoch, step.train_loss, score)
-        if improved:
-            best, patience = score, 0
-            best_weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        else:
-            patience += 1
-        reporter.heed_stop()
-        if patience >= config.train.patience:
-            log.info("no better epoch for %d epochs: training ends", patience)
-            break
-    network.load_state_dict(best_weights)
-    kept = {
-        part: store.keep_scores(predict(network, features[part], device=device), corpus.targets_of(part))
-        for part in ("validation", "test")
-    }
-    return kept, {name: value.cpu().contiguous() for name, value in best_weights.items()}
-
-
-def _torch_device(slot: str) -> str:
-    """`cuda:0` for slot `cuda-0`; a GPU that torch cannot use is an error, never a silent change to the CPU."""
-    if slot != "cpu" and not torch.cuda.is_available():
-        raise UserError(f"This run is to use a GPU, but torch {torch.__version__} has none. Set train.device=cpu.")
-    return slot.replace("-", ":")

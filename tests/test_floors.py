@@ -20,8 +20,8 @@ FLOORS = [
     {"cooccurrence"},
     {"lookalikes"},
     {"losses"},
-    {"encoders"},
-    {"models"},
+    {"encoders", "tokens"},
+    {"models", "networks", "inputs"},
     {"trainer"},
     {"thresholds", "metrics", "confusion", "uncertainty"},
     {"store"},
@@ -29,6 +29,7 @@ FLOORS = [
     {"explain"},
     {"sheets"},
     {"report", "gradients"},
+    {"fitting"},
     {"worker"},
     {"jobs"},
     {"figures"},
@@ -36,7 +37,7 @@ FLOORS = [
 ]
 """A module imports only from the floors before its own; those on one floor may share it."""
 FLOOR = {module: number for number, modules in enumerate(FLOORS) for module in modules}
-TORCH = {"losses", "encoders", "models", "trainer", "worker", "gradients"}
+TORCH = {"losses", "models", "networks", "inputs", "trainer", "fitting", "worker", "gradients"}
 NOT_IN_PAGES = {"torch", "numpy", "pandas", "sklearn", "scipy", "plotly", "altair", "transformers"}
 
 

@@ -5,8 +5,9 @@ import torch
 
 from core.config import ModelConfig, TrainConfig, UserError
 from core.encoders import TfidfEncoder
-from core.models import TfidfNetwork, csr_batch
-from core.trainer import LinearRule, fit_svm, predict, train
+from core.inputs import SparseInputs
+from core.models import TfidfNetwork
+from core.trainer import LinearRule, State, fit_svm, predict, train
 
 TEXTS = [f"{'wheat grain' if i % 3 else 'gold metal'} filler{i % 5} word" for i in range(60)]
 TARGETS = sp.csr_array(np.array([[i % 3 > 0, i % 3 == 0, i == 3] for i in range(60)]))
@@ -18,12 +19,17 @@ def features():
     return TfidfEncoder.fit(TEXTS, CONFIG).encode(TEXTS)
 
 
+def tensors(x):
+    return SparseInputs(x).tensors(np.arange(x.shape[0]), "cpu")
+
+
 def fitted(config=CONFIG, loss=BCE, seed=0, epochs=3):
     torch.manual_seed(seed)
-    x = features()
-    network = TfidfNetwork(x.shape[1], torch.tensor([0.6, 0.3, 0.02]), config)
+    x = SparseInputs(features())
+    network = TfidfNetwork(x.features.shape[1], torch.tensor([0.6, 0.3, 0.02]), config)
     settings = TrainConfig(epochs=epochs, batch_size=16, learning_rate=0.5)
-    steps = list(train(network, loss, x, TARGETS, config=settings, seed=seed, device="cpu"))
+    state = State.begin(network, settings, len(x))
+    steps = list(train(state, loss, x, TARGETS, config=settings, seed=seed, device="cpu"))
     return steps, np.concatenate(list(predict(network, x, device="cpu")))
 
 
@@ -45,7 +51,7 @@ def test_a_text_without_words_gets_the_priors_before_training(hidden):
     network = TfidfNetwork(5, torch.tensor([0.5, 0.01]), ModelConfig(hidden=hidden)).eval()
     for parameter in (network.bias,) if hidden else ():
         torch.nn.init.constant_(parameter, -1.0)
-    scores = torch.sigmoid(network(*csr_batch(sp.csr_array((3, 5), dtype=np.float32), "cpu")))
+    scores = torch.sigmoid(network(*tensors(sp.csr_array((3, 5), dtype=np.float32))))
     torch.testing.assert_close(scores, torch.tensor([[0.5, 0.01]] * 3))
 
 
@@ -56,7 +62,7 @@ def test_the_sparse_path_equals_dense_algebra(hidden):
     network = TfidfNetwork(7, torch.tensor([0.5, 0.1, 0.2]), ModelConfig(hidden=hidden)).eval()
     dense = torch.from_numpy(x.toarray()) @ network.features.weight + network.bias
     expected = network.output(torch.relu(dense)) if hidden else dense
-    torch.testing.assert_close(network(*csr_batch(x, "cpu")), expected)
+    torch.testing.assert_close(network(*tensors(x)), expected)
 
 
 def test_a_seed_gives_the_same_numbers_and_another_seed_others():

@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from core import data, jobs, labels, metrics, report, store, thresholds, worker
+from core import data, fitting, jobs, labels, metrics, report, store, thresholds, worker
 from core.config import UserError
 from core.files import write_json
 from core.labels import Borders
@@ -103,7 +103,7 @@ def test_a_gpu_that_torch_lacks_is_an_error_not_a_silent_change():
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(UserError, match=r"train\.device=cpu"):
-        worker._torch_device("cuda-0")
+        fitting.torch_device("cuda-0")
 
 
 def test_a_folder_that_is_no_run_of_this_cache_is_refused(tmp_path):

@@ -1,0 +1,419 @@
+"""One run's model, from its corpus to the scores of its parts: what `core.worker` calls fitting."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import psutil
+import scipy.sparse as sp
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from core import labels, losses, metrics, store, thresholds, tokens
+from core.config import RunConfig, UserError
+from core.corpus import Corpus, count_columns
+from core.encoders import TfidfEncoder
+from core.files import atomic_path
+from core.inputs import Inputs, SparseInputs, TokenInputs
+from core.models import TfidfNetwork
+from core.networks import build_network
+from core.trainer import (
+    LinearRule,
+    Progress,
+    State,
+    checkpoints,
+    fit_svm,
+    predict,
+    read_checkpoint,
+    resolve_precision,
+    train,
+    write_checkpoint,
+)
+
+PARTS = ("validation", "test")
+SPARSE_THREADS = 1
+"""Of torch on the CPU: steps on sparse features are so small that a second thread makes them several times slower."""
+STEP_EVERY = 2.0
+"""Seconds between two lines of `steps.jsonl`."""
+log = logging.getLogger("tailscope")
+
+
+class Stopped(Exception):
+    """Somebody asked this run to stop."""
+
+
+class Reporter(Protocol):
+    """Who hears how far a run is."""
+
+    path: Path
+
+    def now(self, phase: str, fraction: float, **more: Any) -> None:
+        """Reports at once."""
+
+    def maybe(self, phase: str, fraction: float, **more: Any) -> None:
+        """Reports if the last report is old enough."""
+
+    def heed_stop(self) -> None:
+        """Raises `Stopped` if somebody asked for it."""
+
+
+class Encoder(Protocol):
+    """What turned texts into numbers, and is kept with the run."""
+
+    def save(self, folder: Path) -> None:
+        """Writes what reads new texts."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model.
+
+    Attributes:
+        scores: of the validation and the test part, as they are stored.
+        weights: what `model.safetensors` holds.
+        save: writes into a folder all that is needed, besides the weights, to read new texts.
+        more: entries for `metrics.json`: threads, precision and so on.
+    """
+
+    scores: dict[str, np.ndarray | sp.csr_array]
+    weights: dict[str, torch.Tensor]
+    save: Callable[[Path], None]
+    more: dict[str, Any]
+
+
+def fit(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
+    """Fits the model of a run and scores the validation and the test part.
+
+    Raises:
+        UserError: the encoder cannot be loaded, training diverges, memory runs out.
+    """
+    if config.model.name == "svm":
+        return _fit_svm(config, corpus, reporter)
+    return _fit_network(config, corpus, reporter)
+
+
+def threshold_rule(config: RunConfig) -> str:
+    """The rule of `core.thresholds` for a run: an SVM's margins have the paper's own grid, -1 to 1.
+
+    `auto` is `exact`, but 0.5 for a loss that decides by logit > 0.
+    """
+    rule = config.train.threshold
+    if rule == "auto":
+        other = losses.OTHER_LOSSES.get(config.loss.name) if config.loss else None
+        rule = "fixed" if other and other.decision == "logit > 0" else "exact"
+    if config.model.name == "svm":
+        return {"exact": "exact", "paper": "shift", "fixed": "zero"}[rule]
+    return rule
+
+
+def _features(config: RunConfig, corpus: Corpus, reporter: Reporter) -> tuple[TfidfEncoder, dict[str, sp.csr_array]]:
+    reporter.now("weighing words", 0.02)
+    encoder = TfidfEncoder.fit(corpus.texts(corpus.parts["train"]), config.model)
+    features = {}
+    for part, rows in corpus.parts.items():
+        features[part] = encoder.encode(corpus.texts(rows))
+        reporter.heed_stop()
+    log.info("features of the train part: %d x %d", *features["train"].shape)
+    return encoder, features
+
+
+def _fit_svm(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
+    encoder, features = _features(config, corpus, reporter)
+    shape = (features["train"].shape[1], len(corpus.labels))
+    rule = LinearRule(np.zeros(shape, np.float32), np.zeros(shape[1], np.float32))
+    for done in fit_svm(features["train"], corpus.targets_of("train"), rule, config=config.model, seed=config.seed):
+        reporter.maybe("fitting labels", 0.05 + 0.9 * done)
+        reporter.heed_stop()
+    scores = {part: store.keep_scores(rule.margins(features[part]), corpus.targets_of(part)) for part in PARTS}
+    weights = {"weights": torch.from_numpy(rule.weights), "intercepts": torch.from_numpy(rule.intercepts)}
+    return Fitted(scores, weights, encoder.save, {"threads": SPARSE_THREADS})
+
+
+def _read(
+    config: RunConfig, corpus: Corpus, priors: torch.Tensor, reporter: Reporter
+) -> tuple[Encoder, dict[str, Inputs], nn.Module]:
+    """The encoder, what it made of each part, and a network that has seen nothing yet."""
+    if config.model.name == "tfidf":
+        encoder, features = _features(config, corpus, reporter)
+        inputs: dict[str, Inputs] = {part: SparseInputs(rows) for part, rows in features.items()}
+        torch.manual_seed(config.seed)
+        return encoder, inputs, TfidfNetwork(features["train"].shape[1], priors, config.model)
+    reporter.now("reading tokens", 0.02)
+    reader: tokens.Subwords | tokens.Words
+    if config.model.name == "transformer":
+        reader = tokens.Subwords.load(tokens.encoder_source(config.model.encoder), config.model.encoder)
+    else:
+        reader = tokens.Words.fit(corpus.texts(corpus.parts["train"]), config.model)
+    if config.model.max_length > reader.most:
+        raise UserError(
+            f"model.max_length is {config.model.max_length}, but this encoder reads at most {reader.most} tokens at "
+            "once: lower it, or read longer documents with model.long=window."
+        )
+    made = tokens.tokenize(corpus, reader, lambda phase, done: reporter.maybe(phase, 0.02 + 0.02 * done))
+    inputs = {
+        part: TokenInputs(made, reader, rows, config.model.max_length, config.model.long)
+        for part, rows in corpus.parts.items()
+    }
+    torch.manual_seed(config.seed)
+    network = build_network(config.model, reader.size, priors, corpus.targets_of("train"))
+    if config.train.recompute:
+        if config.model.name != "transformer":
+            raise UserError("train.recompute is for model 'transformer': the others keep little.")
+        network.body.encoder.gradient_checkpointing_enable()  # type: ignore[union-attr, operator]
+    return reader, inputs, network
+
+
+def _fit_network(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
+    assert config.loss is not None, "the config's own check"
+    path, checkpoint = reporter.path, reporter.path / "checkpoint"
+    device = torch_device(store.read_status(path)["device"])
+    settings = config.train.model_copy(update={"precision": resolve_precision(config.train.precision, device)})
+    threads = SPARSE_THREADS if config.model.name == "tfidf" else psutil.cpu_count(logical=False) or 1
+    torch.set_num_threads(threads)
+    targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
+    if (corpus.counts == 0).any():
+        log.info("%d labels have no train document: they are left out of the loss", (corpus.counts == 0).sum())
+    loss = losses.build_loss(
+        config.loss.name,
+        corpus.counts,
+        documents,
+        setting=config.loss.setting,
+        on_missing="mask",
+        labels=corpus.labels,
+        positives=targets.nonzero() if config.loss.mu == "auto" else None,
+        **config.loss.overrides(),
+    ).to(device)
+    priors = torch.from_numpy(np.clip(corpus.counts, 0.5, documents - 0.5) / documents).float()
+    encoder, inputs, network = _read(config, corpus, priors, reporter)
+    network.to(device)
+    if settings.compile:
+        network.compile(dynamic=True)
+    judge = _Judge(config, corpus, network, inputs, device, settings.precision, settings.adjust * torch.logit(priors))
+    state = State.begin(network, settings, documents)
+    course = _Course.resume(checkpoint, state, config, corpus)
+    store.cut_lines(path, history=course.history, steps=course.steps)
+    began, written = time.monotonic() - course.seconds, time.monotonic()
+    speed = _Speed(documents, config.train.batch_size)
+    waiting = False  # for the evaluation of an epoch whose steps are done
+    if course.patience < settings.patience:
+        try:
+            for step in train(state, loss, inputs["train"], targets, config=settings, seed=config.seed, device=device):
+                waiting = step.ended_epoch
+                fraction = 0.05 + 0.9 * (step.epoch - 1 + step.step / step.steps) / settings.epochs
+                if line := speed.line(step, device):
+                    store.append_step(path, line)
+                    course.steps += 1
+                reporter.maybe(
+                    "training", fraction, epoch=step.epoch, epochs=settings.epochs, train_loss=step.train_loss
+                )
+                if step.ended_epoch:
+                    entry = judge(step) | speed.last | {"seconds": round(time.monotonic() - began, 3)}
+                    improved = course.heed(entry, step.epoch)
+                    if improved:
+                        with atomic_path(checkpoint / course.best_file) as temporary:
+                            save_file(_plain(network), temporary)
+                    store.append_history(path, entry | {"best": improved})
+                    score = entry["validation"]["all"]["micro_f1"] or 0.0
+                    log.info("epoch %d: loss %.6g, validation micro-F1 %.4f", step.epoch, step.train_loss, score)
+                    waiting = False
+                    reporter.heed_stop()
+                    if course.patience >= settings.patience:
+                        log.info("no better epoch for %d epochs: training ends", course.patience)
+                        break
+                if time.monotonic() - written >= 60 * settings.checkpoint_minutes:
+                    course.seconds = time.monotonic() - began
+                    course.write(checkpoint, state)
+                    written = time.monotonic()
+        except Stopped:
+            if state.step and not waiting:
+                course.seconds = time.monotonic() - began
+                course.write(checkpoint, state)
+                log.info("stopped in epoch %d, step %d: it can be resumed from there", state.epoch, state.step)
+            raise
+    if not course.best_epoch:
+        raise UserError("No epoch was ever scored: there is nothing to keep.")
+    weights = load_file(checkpoint / course.best_file)
+    network.load_state_dict(weights)
+    scores = {part: judge.scores(part) for part in PARTS}
+    more = {"threads": threads, "precision": settings.precision, "best_epoch": course.best_epoch}
+
+    return Fitted(scores, weights, lambda folder: _save_encoder(encoder, network, folder), more)
+
+
+def _save_encoder(encoder: Encoder, network: nn.Module, folder: Path) -> None:
+    """Writes all that is needed, besides the weights, to read new texts."""
+    encoder.save(folder)
+    if isinstance(encoder, tokens.Subwords):
+        network.body.encoder.config.save_pretrained(folder / "encoder")  # type: ignore[union-attr, operator]
+
+
+def _plain(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Scores a network on the validation part; `shift` (L,) is taken off its logits."""
+
+    config: RunConfig
+    corpus: Corpus
+    network: nn.Module
+    inputs: dict[str, Inputs]
+    device: str
+    precision: str
+    shift: torch.Tensor
+
+    def scores(self, part: str) -> np.ndarray | sp.csr_array:
+        """As they are stored."""
+        batches = predict(
+            self.network,
+            self.inputs[part],
+            device=self.device,
+            precision=self.precision,
+            shift=self.shift.to(self.device) if self.config.train.adjust else 0.0,
+        )
+        return store.keep_scores(batches, self.corpus.targets_of(part))
+
+    def __call__(self, step: Progress) -> dict[str, Any]:
+        """What the history says of an epoch."""
+        targets, scores = self.corpus.targets_of("validation"), self.scores("validation")
+        threshold = thresholds.fit_global(targets, scores, rule=threshold_rule(self.config))
+        predicted = thresholds.apply(scores, threshold)
+        borders = labels.default_borders(len(self.corpus.labels))
+        return {
+            "epoch": step.epoch,
+            "step": step.step,
+            "train_loss": step.train_loss,
+            "learning_rate": step.learning_rate,
+            "gradient_norm": step.gradient_norm,
+            "threshold": threshold,
+            "labels_hit": int((count_columns(predicted.multiply(targets)) > 0).sum()),
+            "validation": metrics.score_groups(targets, predicted, self.corpus.counts, borders),
+        }
+
+
+@dataclass
+class _Course:
+    """How training has gone so far, kept with every checkpoint.
+
+    Attributes:
+        key: the settings and the data it belongs to.
+        score: the best so far.
+        patience: evaluations since.
+        history: lines of `history.jsonl`.
+        steps: lines of `steps.jsonl`.
+        seconds: spent until the checkpoint.
+    """
+
+    key: dict[str, Any]
+    metric: str
+    score: float = -1.0
+    best_epoch: int = 0
+    patience: int = 0
+    history: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+
+    @property
+    def best_file(self) -> str:
+        return f"best-{self.best_epoch:05d}.safetensors"
+
+    @classmethod
+    def resume(cls, folder: Path, state: State, config: RunConfig, corpus: Corpus) -> _Course:
+        """Takes up the last checkpoint, or begins.
+
+        Raises:
+            UserError: the checkpoint belongs to other settings or data.
+        """
+        key = {"config": config.model_dump(), "fingerprint": corpus.fingerprint}
+        course = cls(key, config.train.metric)
+        kept = read_checkpoint(folder, state)
+        if kept is None:
+            return course
+        if different := _different(kept["key"], key):
+            raise UserError(
+                f"The checkpoint cannot be taken up: since it was written, {different}. Start the run anew."
+            )
+        for name in ("score", "best_epoch", "patience", "history", "steps", "seconds"):
+            setattr(course, name, kept[name])
+        log.info("taken up from epoch %d, step %d", state.epoch, state.step)
+        return course
+
+    def write(self, folder: Path, state: State) -> None:
+        """Writes a checkpoint and drops the weights that no checkpoint names."""
+        write_checkpoint(folder, state, {name: getattr(self, name) for name in self.__dataclass_fields__})
+        named = {self.best_file}
+        for path in checkpoints(folder):
+            epoch = json.loads(path.joinpath("state.json").read_text("utf-8"))["more"]["best_epoch"]
+            named.add(f"best-{epoch:05d}.safetensors")
+        for file in folder.glob("best-*.safetensors"):
+            if file.name not in named:
+                file.unlink()
+
+    def heed(self, entry: dict[str, Any], epoch: int) -> bool:
+        """Counts an evaluation; whether it is the best so far."""
+        group, _, name = {"tail_macro_f1": "tail.macro_f1"}.get(self.metric, f"all.{self.metric}").partition(".")
+        score = (entry["validation"].get(group) or {}).get(name) or 0.0
+        self.history += 1
+        if score > self.score:
+            self.score, self.best_epoch, self.patience = score, epoch, 0
+            return True
+        self.patience += 1
+        return False
+
+
+def _different(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:
+    """What differs between two nested settings, in words."""
+    words = []
+    for key in sorted(old.keys() | new.keys()):
+        name, left, right = f"{prefix}{key}", old.get(key), new.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            words.append(_different(left, right, "" if key == "config" else f"{name}."))
+        elif left != right:
+            words.append("the data changed" if key == "fingerprint" else f"{name} changed from {left} to {right}")
+    return ", ".join(word for word in words if word)
+
+
+class _Speed:
+    """Documents in a second, measured between two lines of `steps.jsonl`."""
+
+    def __init__(self, documents: int, batch_size: int) -> None:
+        self.documents, self.batch_size = documents, batch_size
+        self.since, self.done = time.monotonic(), 0
+        self.last: dict[str, Any] = {}
+
+    def line(self, step: Progress, device: str) -> dict[str, Any] | None:
+        """What is written of a step, if the last line is old enough."""
+        self.done += self.batch_size if step.step < step.steps else self.documents - (step.steps - 1) * self.batch_size
+        took = time.monotonic() - self.since
+        if took < STEP_EVERY and not (step.ended_epoch and not self.last):
+            return None
+        memory = torch.cuda.memory_reserved() if device != "cpu" else psutil.Process().memory_info().rss
+        self.last = {"documents_per_second": round(self.done / max(took, 1e-9), 2), "memory": memory}
+        self.since, self.done = time.monotonic(), 0
+        return {
+            "time": time.time(),
+            "epoch": step.epoch,
+            "step": step.step,
+            "steps": step.steps,
+            "train_loss": step.train_loss,
+            "learning_rate": step.learning_rate,
+            "gradient_norm": step.gradient_norm,
+        } | self.last
+
+
+def torch_device(slot: str) -> str:
+    """`cuda:0` for slot `cuda-0`; a GPU that torch cannot use is an error, never a silent change to the CPU."""
+    if slot.startswith("cpu"):
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise UserError(f"This run is to use a GPU, but torch {torch.__version__} has none. Set train.device=cpu.")
+    return slot.replace("-", ":")
