@@ -495,6 +495,16 @@ def stop(run: str) -> None:
 
 
 @app.command()
+def resume(runs: list[str]) -> None:
+    """Put stopped, failed or lost runs into the queue again; each goes on from its last checkpoint, if it has one.
+
+    Example: python -m core resume reuters-transformer-db-s0-0123456789
+    """
+    for run_id in runs:
+        out.print(f"{run_id} {jobs.resume(run_id).state}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
 def delete(run: str) -> None:
     """Delete an ended run for good.
 

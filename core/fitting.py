@@ -173,7 +173,7 @@ def _read(
 
 def _fit_network(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
     assert config.loss is not None, "the config's own check"
-    path, checkpoint = reporter.path, reporter.path / "checkpoint"
+    path, checkpoint = reporter.path, store.checkpoint_dir(reporter.path)
     device = torch_device(store.read_status(path)["device"])
     settings = config.train.model_copy(update={"precision": resolve_precision(config.train.precision, device)})
     threads = SPARSE_THREADS if config.model.name == "tfidf" else psutil.cpu_count(logical=False) or 1

@@ -152,8 +152,8 @@ def existing(config: RunConfig) -> Run | None:
 def submit(config: RunConfig) -> Run:
     """Puts a run into the queue of its device and starts its worker, which outlives this process.
 
-    The same config, data and seed are the same run: a finished, running or queued one is returned as it is; a failed,
-    stopped or lost one starts anew.
+    The same config, data and seed are the same run: a finished, running or queued one is returned as it is; a stopped
+    or lost one goes on from its last checkpoint, and starts anew where it has none, as a failed one does.
 
     Raises:
         UserError: the data cannot be loaded, or the split has no validation part.
@@ -172,22 +172,45 @@ def submit(config: RunConfig) -> Run:
                 return run
             if is_locked(store.alive_lock(path)):
                 raise UserError(f"Run {path.name} is damaged and its worker still lives: stop it, then start it again.")
-            shutil.rmtree(path)
+            if run.problem or run.state == "failed" or not store.has_checkpoint(path):
+                shutil.rmtree(path)
         try:
             return _start(config, path.name)
         except OSError as error:
-            shutil.rmtree(path, ignore_errors=True)
+            if not store.has_checkpoint(path):
+                shutil.rmtree(path, ignore_errors=True)
             raise UserError(
                 f"Run {path.name} cannot be started: {error.strerror} ({error.filename or path})."
             ) from None
 
 
+def resume(run_id: str) -> Run:
+    """Puts a stopped, failed or lost run into the queue again: it goes on from its last checkpoint, if it has one.
+
+    Raises:
+        UserError: no such run, it is published, damaged, finished, or still queued or running.
+    """
+    with locked(cache_dir() / "locks" / "submit.lock"):
+        run = store.get_run(run_id)
+        if run.config is None:
+            raise UserError(f"{run.problem} It cannot be resumed: delete it.")
+        if run.published or run.state in (*LIVE, "finished") or is_locked(store.alive_lock(run.path)):
+            state = "published" if run.published else run.state
+            raise UserError(f"Run {run_id} cannot be resumed: it is {state}.")
+        try:
+            return _start(run.config, run_id)
+        except OSError as error:
+            raise UserError(f"Run {run_id} cannot be resumed: {error.strerror} ({error.filename}).") from None
+
+
 def _start(config: RunConfig, run_id: str) -> Run:
     path = store.run_path(run_id)
-    path.mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok=True)
     alive = try_lock(store.alive_lock(path))
-    assert alive is not None, "the folder is new, nobody can hold its lock"
+    if alive is None:
+        raise UserError(f"Run {run_id} is being worked on by another process.")
     try:
+        store.stop_flag(path).unlink(missing_ok=True)
         write_json(path / "config.json", config.model_dump())
         status = {"state": "queued", "submitted": time.time(), "device": slot(config), "command": command_line(config)}
         write_json(path / "status.json", status)

@@ -270,7 +270,8 @@ def label_graph(targets: sp.csr_array) -> Tensor:
     own = sp.diags_array(np.where(sums > 0, 0.5, 1.0))
     rows = sp.coo_array(own + sp.diags_array(0.5 / np.maximum(sums, 1)) @ together)
     places = torch.from_numpy(np.stack(rows.coords).astype(np.int64))
-    return torch.sparse_coo_tensor(places, torch.from_numpy(rows.data.astype(np.float32)), rows.shape).coalesce()
+    values = torch.from_numpy(rows.data.astype(np.float32))
+    return torch.sparse_coo_tensor(places, values, rows.shape, check_invariants=True).coalesce()
 
 
 def build_network(

@@ -141,6 +141,16 @@ def stop_flag(path: Path) -> Path:
     return path / "stop"
 
 
+def checkpoint_dir(path: Path) -> Path:
+    """Folder of a run's checkpoints."""
+    return path / "checkpoint"
+
+
+def has_checkpoint(path: Path) -> bool:
+    """Whether a run can go on where it was."""
+    return any(checkpoint_dir(path).glob("[0-9]*"))
+
+
 def device_lock(device: str) -> Path:
     """The lock whose holder may use the device: the head of the queue."""
     return cache_dir() / "locks" / f"{device}.lock"

@@ -29,6 +29,8 @@ HUB_NAMES = {"biobert-base-cased-v1.1": "dmis-lab/biobert-base-cased-v1.1"}
 """Short names of presets whose name on the hub is longer."""
 LONGEST = 65_536
 """Tokens of a document that are kept; the rest of a longer one is read by nobody."""
+LETTERS = 32 * LONGEST
+"""Characters of a document that are looked at: no language's tokens are so long."""
 AT_ONCE = 1000
 PAD, UNKNOWN = 0, 1
 WORD = re.compile(r"\w\w+")
@@ -81,7 +83,9 @@ class Subwords:
             UserError: it cannot be reached, or has no tokenizer that can be used.
         """
         from transformers import AutoConfig, AutoTokenizer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         try:
             settings = AutoConfig.from_pretrained(source, trust_remote_code=False)
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
@@ -110,9 +114,9 @@ class Subwords:
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         """Token numbers of each text, without special ones, at most `LONGEST`."""
-        encoded = self.tokenizer(
-            texts, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
-        )
+        cut = [text[:LETTERS] for text in texts]
+        options = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
+        encoded = self.tokenizer(cut, add_special_tokens=False, **options)
         return [ids[:LONGEST] for ids in encoded["input_ids"]]
 
     def words(self, ids: Iterable[int]) -> list[str]:

@@ -358,7 +358,8 @@ def _restore(state: State, numbers: dict[str, Any], arrays: dict[str, Tensor]) -
         group |= {"lr": rate, "initial_lr": initial}
     state.network.load_state_dict(parts["network"])
     state.optimizer.load_state_dict({"state": slots, "param_groups": optimizer["param_groups"]})
-    state.schedule.load_state_dict(numbers["schedule"])
+    lambdas = {"lr_lambdas": [None] * len(numbers["rates"])} if "lr_lambdas" in state.schedule.state_dict() else {}
+    state.schedule.load_state_dict(numbers["schedule"] | lambdas)
     state.scaler.load_state_dict(numbers["scaler"])
     state.epoch, state.step, state.total = numbers["epoch"], numbers["step"], numbers["total"]
     state.first = math.nan if numbers["first"] is None else numbers["first"]

@@ -194,7 +194,7 @@ def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
             "seconds": round(time.monotonic() - began, 3),
         },
     )
-    shutil.rmtree(path / "checkpoint", ignore_errors=True)
+    shutil.rmtree(store.checkpoint_dir(path), ignore_errors=True)
     everything = results["test"]["all"]
     log.info("test micro-F1 %.4f, macro-F1 %.4f", everything["micro_f1"], everything["macro_f1"])
 

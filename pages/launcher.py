@@ -35,7 +35,6 @@ ADVANCED = {
 BASIC = ("train.epochs", "train.batch_size", "train.learning_rate", "train.patience", "train.threshold", "train.device")
 LIVE_SHOWN = 12
 RUNS_SHOWN = 200
-NEXT_STEP = "Launch the same settings to start it anew."
 COMMANDS_SHOWN = 20
 URL: Literal["query-params"] = "query-params"
 """The form stands in the address: a link fills it."""
@@ -140,6 +139,14 @@ def stop(run_id: str) -> None:
     """Stops one run and says how it ended."""
     try:
         st.toast(f"{run_id}: {jobs.stop(run_id).state}")
+    except UserError as error:
+        st.toast(plain(str(error)))
+
+
+def resume(run_id: str) -> None:
+    """Queues an ended run again: it goes on from its last checkpoint."""
+    try:
+        st.toast(f"{run_id}: {jobs.resume(run_id).state}")
     except UserError as error:
         st.toast(plain(str(error)))
 
@@ -341,11 +348,12 @@ def chosen(runs: list[Run]) -> None:
         st.text(training.run_name(run))
         if run.state == "finished" and not run.problem:
             link("errors", query={"run": run.id})
+        if run.state in ("stopped", "failed", "lost") and run.config:
+            st.button("Resume" if store.has_checkpoint(run.path) else "Start again", on_click=resume, args=(run.id,))
     if run.problem:
         st.error(plain(run.problem))
     if run.reason:
-        again = "" if run.state == "failed" else NEXT_STEP
-        st.warning(plain(f"{run.reason[:1].upper()}{run.reason[1:].rstrip('.')}. {again}"))
+        st.warning(plain(f"{run.reason[:1].upper()}{run.reason[1:].rstrip('.')}."))
     if drawn := curves(run):
         for place, (title, spec) in zip(st.columns(len(drawn)), drawn.items(), strict=True):
             place.vega_lite_chart(spec, key=title, alt=f"{title} by epoch")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything reads it: tests ask no hub
+
 import pytest
 from hypothesis import settings
 
@@ -88,3 +90,20 @@ def synthetic(synthetic_config: DataConfig, tmp_path_factory: pytest.TempPathFac
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAILSCOPE_CACHE", str(tmp_path_factory.mktemp("synthetic")))
         return data.load(synthetic_config)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a real, very small BERT: two layers of 16 units, weights by chance, the packaged tokenizer."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    from core.tokens import PACKAGED, encoder_source
+
+    folder = tmp_path_factory.mktemp("encoder")
+    tokenizer = AutoTokenizer.from_pretrained(encoder_source(PACKAGED))
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=len(tokenizer), **small)).save_pretrained(folder)
+    return folder

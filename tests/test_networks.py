@@ -1,0 +1,177 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from core.config import MODEL_DEFAULTS, ModelConfig, RunConfig, TrainConfig, UserError
+from core.inputs import TokenInputs
+from core.networks import LabelGraph, build_network, label_graph
+from core.tokens import Tokens, Words
+from core.trainer import State, class_aware, predict, resolve_precision, train
+
+TEXTS = [f"{'wheat grain' if i % 3 else 'gold metal'} filler{i % 5} word {'more ' * (i % 7)}" for i in range(90)]
+TARGETS = sp.csr_array(np.array([[i % 3 > 0, i % 3 == 0, i % 3 == 0 and i % 2 == 0] for i in range(90)]))
+PRIORS = torch.tensor([0.6, 0.3, 0.15])
+BCE = torch.nn.functional.binary_cross_entropy_with_logits
+NETWORKS = ("textcnn", "xml-cnn", "cnn-rnn", "bigru-lwan")
+SMALL = {"embedding": 16, "filters": 8, "max_length": 16, "min_df": 1, "dropout": 0.1}
+
+
+def settings(name, **more):
+    hidden = {} if name == "textcnn" else {"hidden": 12}
+    model = MODEL_DEFAULTS[name]["model"] | SMALL | hidden | more
+    return ModelConfig(name=name, **model)
+
+
+def made(name="textcnn", long="head", **more):
+    """A network with its inputs, from a seed."""
+    config = settings(name, **more)
+    words = Words.fit(TEXTS, config)
+    torch.manual_seed(0)
+    network = build_network(config, words.size, PRIORS, TARGETS)
+    return network, TokenInputs(Tokens.of(words.encode(TEXTS)), words, np.arange(90), config.max_length, long)
+
+
+def fitted(name="textcnn", loss=BCE, **changes):
+    network, inputs = made(name)
+    options = {"optimizer": "adamw", "learning_rate": 0.01, "epochs": 12, "batch_size": 16, "clip": 1.0} | changes
+    config = TrainConfig(**options)
+    state = State.begin(network, config, 90)
+    steps = list(train(state, loss, inputs, TARGETS, config=config, seed=0, device="cpu"))
+    return state, steps, np.concatenate(list(predict(network, inputs, device="cpu")))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_learns_what_a_word_tells(name):
+    _, steps, scores = fitted(name)
+    assert steps[-1].train_loss < 0.5 * steps[5].train_loss
+    assert ((scores > 0.5)[:, :2] == TARGETS.toarray()[:, :2]).mean() > 0.95
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("long", ["head", "window"])
+def test_what_a_document_scores_hangs_on_no_other_document_and_on_no_padding(name, long):
+    network, inputs = made(name, long, **({"max_length": 8} if long == "window" else {}))
+    together = np.concatenate(list(predict(network, inputs, device="cpu")))
+    network.eval()
+    with torch.no_grad():
+        alone = [torch.sigmoid(network(*inputs.tensors(np.array([row]), "cpu"))).numpy() for row in range(90)]
+    chunks = name == "xml-cnn"  # whose parts are parts of the padded length
+    if not chunks:
+        np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
+    assert np.isfinite(together).all()
+
+
+def test_a_step_in_parts_is_the_step_in_one():
+    network, inputs = made(dropout=0.0)
+    gradients = []
+    for most in (16_384, 20):
+        config = TrainConfig(optimizer="adamw", learning_rate=0.01, epochs=1, batch_size=90, max_tokens=most)
+        network, inputs = made(dropout=0.0)
+        list(train(State.begin(network, config, 90), BCE, inputs, TARGETS, config=config, seed=0, device="cpu"))
+        gradients.append({name: value.grad.clone() for name, value in network.named_parameters()})
+    for name, value in gradients[0].items():
+        torch.testing.assert_close(value, gradients[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_memory_that_runs_out_lowers_what_is_computed_at_once():
+    asked = []
+
+    def loss(logits, targets):
+        asked.append(len(logits))
+        if len(logits) > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return BCE(logits, targets)
+
+    state, steps, _ = fitted(loss=loss, epochs=1, batch_size=64)
+    assert [step.step for step in steps] == [1, 2]
+    assert asked[0] == 64
+    assert sum(size for size in asked if size <= 20) >= 90
+    assert state.most < 20 * 16
+
+
+def test_memory_that_runs_out_at_one_document_is_said():
+    def loss(logits, targets):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(UserError, match="Memory ran out at a single document"):
+        fitted(loss=loss)
+
+
+def test_a_loss_that_explodes_ends_training():
+    calls = []
+
+    def loss(logits, targets):
+        calls.append(1)
+        return BCE(logits, targets) * (1e5 if len(calls) > 3 else 1)
+
+    with pytest.raises(UserError, match="epoch 1, step 4"):
+        fitted(loss=loss)
+
+
+def test_the_label_graph_mixes_the_weights_of_labels_that_come_together():
+    graph = label_graph(TARGETS).to_dense()
+    torch.testing.assert_close(graph.sum(1), torch.ones(3))
+    torch.testing.assert_close(graph, torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.0, 0.5, 0.5]]))
+    network, inputs = made(head="label-graph")
+    assert isinstance(network.head, LabelGraph)
+    network(*inputs.tensors(np.arange(4), "cpu"))[:, 1].sum().backward()
+    reached = network.head.vectors.grad.abs().sum(1) > 0
+    assert reached.tolist() == [False, True, True]
+
+
+def test_the_priors_are_what_a_network_begins_with():
+    network, inputs = made()
+    scores = np.concatenate(list(predict(network, inputs, device="cpu")))
+    np.testing.assert_allclose(scores, np.broadcast_to(PRIORS, (90, 3)), atol=0.05)
+
+
+def test_scores_are_shifted_by_the_log_odds_of_frequency():
+    network, inputs = made()
+    plain, shifted = (
+        torch.logit(torch.from_numpy(np.concatenate(list(predict(network, inputs, device="cpu", shift=shift)))))
+        for shift in (0.0, torch.logit(PRIORS))
+    )
+    torch.testing.assert_close(plain - shifted, torch.logit(PRIORS).expand(90, 3), atol=1e-3, rtol=1e-3)
+
+
+def test_class_aware_draws_give_every_label_its_share():
+    rows = class_aware(TARGETS)(np.random.default_rng(0))
+    assert len(rows) == 90
+    assert TARGETS[rows].toarray().sum(0)[2] >= 30 > TARGETS.toarray().sum(0)[2]
+
+
+def test_a_transformers_layers_and_head_have_rates_of_their_own(tiny_encoder):
+    config = RunConfig.model_validate(
+        {
+            "model": {"name": "transformer", "encoder": str(tiny_encoder)},
+            "loss": {"name": "db"},
+            "train": {"learning_rate": 1.0, "head_rate": 5.0, "layer_decay": 0.5, "weight_decay": 0.1, "warmup": 0},
+        }
+    )
+    network = build_network(config.model, 100, PRIORS, TARGETS)
+    groups = State.begin(network, config.train, 90).optimizer.param_groups
+    assert {group["lr"] for group in groups} == {5.0, 1.0, 0.5, 0.25}
+    assert all((group["weight_decay"] == 0) == (group["params"][0].ndim == 1) for group in groups)
+
+
+def test_a_frozen_transformer_trains_its_head_alone(tiny_encoder):
+    config = ModelConfig(name="transformer", encoder=str(tiny_encoder), freeze=True)
+    network = build_network(config, 100, PRIORS, TARGETS)
+    names = {name.partition(".")[0] for name, value in network.named_parameters() if value.requires_grad}
+    assert names == {"head"}
+    assert not network.train().body.encoder.training
+
+
+def test_half_precision_is_chosen_by_the_device_or_refused():
+    assert resolve_precision("fp32", "cpu") == "fp32"
+    assert resolve_precision("auto", "cpu") in ("fp32", "bf16")
+    with pytest.raises(UserError, match="fp16 needs a GPU"):
+        resolve_precision("fp16", "cpu")
+
+
+def test_settings_that_a_model_does_not_read_are_refused():
+    with pytest.raises(UserError, match=r"'textcnn' does not read model\.pooling"):
+        RunConfig.model_validate({"model": {"name": "textcnn", "pooling": "cls"}, "loss": {"name": "db"}})
+    given = RunConfig.model_validate({"model": {"name": "textcnn"}, "loss": {"name": "db"}, "train": {"epochs": 3}})
+    assert (given.train.epochs, given.train.optimizer, given.model.max_length) == (3, "adamw", 300)

@@ -1,0 +1,183 @@
+"""Training that is cut off at any moment and taken up again ends where it would have ended."""
+
+import itertools
+import os
+import random
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from core import data, fitting, jobs, store, worker
+from core.config import UserError
+from core.files import read_json, write_json
+
+SMALL = ["data.synthetic.documents=240", "data.synthetic.labels=8", "train.epochs=3", "train.batch_size=16"]
+SIZES = ["model.embedding=12", "model.filters=6", "model.max_length=24"]
+MODELS = {
+    "tfidf": ["model.hidden=8", "model.dropout=0.3"],
+    "textcnn": SIZES,
+    "bigru-lwan": ["model.embedding=12", "model.hidden=6", "model.max_length=24"],
+}
+
+
+def prepare(model, changes, checkpoint_minutes=0.0):
+    """A run folder as `core.jobs` makes it, without a process."""
+    changes = [*SMALL, *changes, f"train.checkpoint_minutes={checkpoint_minutes}"]
+    config = jobs.make_config(data="synthetic", model=model, loss="db", seed=1, changes=changes)
+    path = store.run_path(store.run_id(config, data.load(config.data).fingerprint))
+    path.mkdir(parents=True)
+    write_json(path / "config.json", config.model_dump())
+    write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu", "command": "by hand"})
+    return path
+
+
+def outcome(path):
+    run = store.get_run(path.name)
+    history = [{k: v for k, v in line.items() if k not in TIMED} for line in store.read_history(run)]
+    return store.read_predictions(run).scores, store.read_metrics(run)["test"], history
+
+
+TIMED = ("seconds", "documents_per_second", "memory")
+
+
+def same(left, right):
+    np.testing.assert_array_equal(left[0], right[0])
+    assert left[1:] == right[1:]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_stopped_at_several_steps_and_resumed_it_is_the_run_that_was_never_stopped(model, monkeypatch, tmp_path):
+    path = prepare(model, MODELS[model])
+    worker.execute(path)
+    undisturbed = outcome(path)
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "again"))
+    path = prepare(model, MODELS[model], checkpoint_minutes=5.0)
+    shown = worker._Reporter.maybe
+
+    def stop_at(step):
+        counted = itertools.count(1)
+
+        def maybe(self, phase, fraction, **more):
+            if phase == "training" and next(counted) == step:
+                raise fitting.Stopped
+            shown(self, phase, fraction, **more)
+
+        return maybe
+
+    for step in (1, 7, 11, 4):
+        monkeypatch.setattr(worker._Reporter, "maybe", stop_at(step))
+        worker.execute(path)
+        assert store.get_run(path.name).state == "stopped"
+    monkeypatch.setattr(worker._Reporter, "maybe", shown)
+    worker.execute(path)
+    assert not store.checkpoint_dir(path).exists()
+    same(outcome(path), undisturbed)
+
+
+def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_killed(tiny_encoder, monkeypatch, tmp_path):
+    changes = [*SMALL, f"model.encoder={tiny_encoder}", "model.max_length=24", "train.checkpoint_minutes=0"]
+    changes += ["train.precision=fp32"]
+    config = jobs.make_config(data="synthetic", model="transformer", loss="db", seed=1, changes=changes)
+
+    def finished(run):
+        return [now.state for now in jobs.watch(run.id)][-1]
+
+    undisturbed = jobs.submit(config)
+    assert finished(undisturbed) == "finished", store.read_log(undisturbed)
+    expected = outcome(undisturbed.path)
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "again"))
+    chance, run = random.Random(0), jobs.submit(config)
+    for _ in range(5):
+        reached = [path.name for path in fitting.checkpoints(store.checkpoint_dir(run.path))]
+        wanted = chance.randint(1, 5)
+        for now in jobs.watch(run.id, every=0.005):
+            more = {path.name for path in fitting.checkpoints(store.checkpoint_dir(run.path))} - set(reached)
+            reached += sorted(more)
+            wanted -= len(more)
+            if wanted <= 0 and now.state == "running":
+                os.killpg(read_json(run.path / "process.json")["pid"], signal.SIGKILL)
+                break
+        for now in jobs.watch(run.id, every=0.01):
+            last = now
+        if last.state == "finished":
+            break
+        assert last.state == "lost"
+        jobs.resume(run.id)
+    assert finished(run) == "finished", store.read_log(run)
+    assert "taken up from epoch" in "\n".join(store.read_log(run, 1000))
+    same(outcome(run.path), expected)
+
+
+def stopped(model="textcnn", step=20):
+    """A run that was stopped after so many steps, with its checkpoints."""
+    path = prepare(model, MODELS[model])
+    kept = worker._Reporter.maybe
+    counted = itertools.count(1)
+
+    def maybe(self, phase, fraction, **more):
+        if phase == "training" and next(counted) == step:
+            raise fitting.Stopped
+
+    worker._Reporter.maybe = maybe
+    try:
+        worker.execute(path)
+    finally:
+        worker._Reporter.maybe = kept
+    return path
+
+
+def test_a_checkpoint_cut_short_gives_way_to_the_one_before(caplog):
+    path = stopped()
+    older, newest = fitting.checkpoints(store.checkpoint_dir(path))
+    os.truncate(newest / "state.safetensors", 1000)
+    with caplog.at_level("INFO", "tailscope"):
+        worker.execute(path)
+    assert f"checkpoint {newest.name} is damaged" in caplog.text
+    epoch, step = (int(word) for word in older.name.split("-"))
+    assert f"taken up from epoch {epoch}, step {step}" in caplog.text
+    assert store.get_run(path.name).state == "finished"
+
+
+def test_other_settings_and_other_data_are_refused_by_name():
+    path = stopped()
+    config, corpus = store.get_run(path.name).config, data.load(store.get_run(path.name).config.data)
+    other = config.model_copy(update={"train": config.train.model_copy(update={"learning_rate": 0.5})})
+    key = {"config": config.model_dump(), "fingerprint": corpus.fingerprint}
+    changed = {"config": other.model_dump(), "fingerprint": "else"}
+    words = fitting._different(key, changed)
+    assert "train.learning_rate changed from 0.002 to 0.5" in words
+    assert "the data changed" in words
+    write_json(path / "config.json", other.model_dump())
+    shutil.copytree(path, store.run_path(store.run_id(other, corpus.fingerprint)))
+    with pytest.raises(UserError, match=r"train\.learning_rate changed"):
+        worker.execute(store.run_path(store.run_id(other, corpus.fingerprint)))
+
+
+def test_a_disk_that_fills_during_a_checkpoint_leaves_the_one_before(monkeypatch):
+    path = stopped(step=12)
+    before = [place.name for place in fitting.checkpoints(store.checkpoint_dir(path))]
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("core.trainer.save_file", full)
+        with pytest.raises(OSError, match="No space left"):
+            worker.execute(path)
+    run = store.get_run(path.name)
+    assert (run.state, "disk is full" in run.reason) == ("failed", True)
+    assert [place.name for place in fitting.checkpoints(store.checkpoint_dir(path))] == before
+    jobs.resume(path.name)
+    assert [now.state for now in jobs.watch(path.name)][-1] == "finished"
+
+
+def test_only_a_run_that_ended_early_can_be_resumed():
+    path = stopped()
+    assert jobs.resume(path.name).state == "queued"
+    time.sleep(0.1)
+    assert [now.state for now in jobs.watch(path.name)][-1] == "finished"
+    with pytest.raises(UserError, match="cannot be resumed: it is finished"):
+        jobs.resume(path.name)
