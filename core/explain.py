@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,10 @@ from core.config import UserError
 from core.encoders import TfidfEncoder
 from core.store import Run
 
-EXPLAINED = ("svm", "tfidf")
+if TYPE_CHECKING:
+    from core.predict import NetworkScorer
+
+SUMS = ("svm", "tfidf")
 """Models whose decision is a sum over words."""
 
 
@@ -40,6 +44,7 @@ class Scorer:
     second: np.ndarray | None
     second_bias: np.ndarray
     probabilities: bool
+    how = "Weight times TF-IDF of each word; what they add up to, with the bias, is the score before the sigmoid."
 
     def scores(self, texts: Sequence[str]) -> np.ndarray:
         """Scores as the run's predictions hold them, (n, L) float64."""
@@ -81,20 +86,22 @@ class Scorer:
         return float(self.second_bias[label] + self.second[label] @ np.where(on, self.bias, 0))
 
 
-def load(run: Run) -> Scorer:
-    """A run's trained model.
+def load(run: Run) -> Scorer | NetworkScorer:
+    """A run's trained model; torch is loaded for a model that reads tokens.
 
     Raises:
-        UserError: the run is published without weights, damaged, or of a model that is no sum over words.
+        UserError: the run is published without weights, or damaged.
     """
     if run.config is None:
         raise UserError(run.problem)
     name = run.config.model.name
-    if name not in EXPLAINED:
-        raise UserError(f"Words can be weighed for the models {' and '.join(EXPLAINED)}; this run's is {name}.")
     if not (run.path / "model.safetensors").exists():
         what = "It is published without its weights" if run.published else "Its weights are not in its folder"
         raise UserError(f"{what}: run its command, then words can be weighed and other texts tried.")
+    if name not in SUMS:
+        from core import predict
+
+        return predict.load(run)
     try:
         arrays, encoder = load_file(run.path / "model.safetensors"), TfidfEncoder.load(run.path)
         words = np.array(encoder.words, dtype=object)

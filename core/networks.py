@@ -19,12 +19,12 @@ LABEL_VECTORS = 128
 
 
 class Transformer(nn.Module):
-    """A pretrained encoder's last hidden states, (B, T, H).
+    """A pretrained encoder's last hidden states, (B, T, H), or with `pooler` what its own pooler makes, (B, 1, H).
 
     Source: Devlin et al. 2019, as implemented by Hugging Face transformers.
     """
 
-    def __init__(self, source: str, name: str, *, frozen: bool, pretrained: bool = True) -> None:
+    def __init__(self, source: str, name: str, *, frozen: bool, pooler: bool, pretrained: bool = True) -> None:
         super().__init__()
         from transformers import AutoConfig, AutoModel
 
@@ -36,7 +36,8 @@ class Transformer(nn.Module):
                 self.encoder = AutoModel.from_config(AutoConfig.from_pretrained(source), **options)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             raise unreachable(name, error) from None
-        if getattr(self.encoder, "pooler", None) is not None:
+        self.pooler = pooler and getattr(self.encoder, "pooler", None) is not None
+        if getattr(self.encoder, "pooler", None) is not None and not self.pooler:
             self.encoder.pooler = None  # what it computes is not read, and would never have a gradient
         self.width = int(self.encoder.config.hidden_size)
         self.frozen = frozen
@@ -44,9 +45,10 @@ class Transformer(nn.Module):
             self.encoder.requires_grad_(False)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Hidden states (B, T, H) of token numbers (B, T) and mask (B, T)."""
+        """Hidden states of token numbers (B, T) and mask (B, T)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            return self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+            read = self.encoder(input_ids=ids, attention_mask=mask)
+        return read.pooler_output.unsqueeze(1) if self.pooler else read.last_hidden_state
 
     def train(self, mode: bool = True) -> Transformer:
         """A frozen encoder drops nothing out."""
@@ -291,7 +293,9 @@ def build_network(
     """
     if config.name == "transformer":
         source = str(folder / "encoder") if folder else encoder_source(config.encoder)
-        encoder = Transformer(source, config.encoder, frozen=config.freeze, pretrained=folder is None)
+        encoder = Transformer(
+            source, config.encoder, frozen=config.freeze, pooler=config.pooling == "cls", pretrained=folder is None
+        )
         if config.pooling == "lwan":
             if config.head == "label-graph":
                 raise UserError("model.pooling=lwan has weights of its own for each label: leave model.head linear.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 import streamlit as st
@@ -14,7 +14,9 @@ from core import jobs, store
 from core.config import (
     LOSS_CONSTANTS,
     LOSS_NAMES,
+    MODEL_DEFAULTS,
     MODEL_NAMES,
+    MODEL_SETTINGS,
     Frozen,
     LossConfig,
     ModelConfig,
@@ -33,6 +35,8 @@ ADVANCED = {
     "loss": "Loss: the constants of those chosen; what is left empty keeps the value of each preset",
 }
 BASIC = ("train.epochs", "train.batch_size", "train.learning_rate", "train.patience", "train.threshold", "train.device")
+ENCODER = ("encoder", "max_length")
+"""Settings of models that read tokens which belong beside the basic ones."""
 LIVE_SHOWN = 12
 RUNS_SHOWN = 200
 COMMANDS_SHOWN = 20
@@ -40,26 +44,31 @@ URL: Literal["query-params"] = "query-params"
 """The form stands in the address: a link fills it."""
 
 
-def setting(key: str) -> Any:
-    """Draws the widget of one setting, named like `train.epochs`, and returns its value; None keeps the preset's."""
+def setting(key: str, models: Sequence[str]) -> Any:
+    """Draws the widget of one setting, named like `train.epochs`, and returns its value; None keeps the default."""
     section, _, name = key.rpartition(".")
     field = SECTIONS[section].model_fields[name]
     label = name.replace("_", " ").capitalize() if len(name) > 1 else name
     about = ". ".join(text for text in (field.description, f"Setting `{key}`") if text)
     default, widget = field.default, f"set.{key}"
+    if known := own_defaults(section, name, models):
+        default, about = None, f"{about}. Left empty: {known}"
     if key == "train.device":
         return st.selectbox(label, ("auto", "cpu", "cuda"), key=widget, bind=URL, help=about, accept_new_options=True)
     if field.annotation is bool:
         return st.toggle(label, default, key=widget, bind=URL, help=about)
     if get_origin(field.annotation) is Literal:
         options = get_args(field.annotation)
-        return st.selectbox(label, options, options.index(default), key=widget, bind=URL, help=about)
+        index = None if default is None else options.index(default)
+        return st.selectbox(label, options, index, key=widget, bind=URL, help=about, placeholder=known or None)
     if bool in get_args(field.annotation):
         chosen = st.selectbox(label, ("preset", "yes", "no"), key=widget, bind=URL)
         return {"preset": None, "yes": True, "no": False}[chosen]
     if key == "loss.mu":
         about = f"A number or auto. {about}"
         return st.text_input(label, key=widget, bind=URL, placeholder="preset", help=about) or None
+    if field.annotation is str:
+        return st.text_input(label, default, key=widget, bind=URL, help=about)
     whole = field.annotation is int
     low, high = bounds(field)
     return st.number_input(
@@ -69,11 +78,26 @@ def setting(key: str) -> Any:
         value=default,
         step=1 if whole else float(f"1e{int(f'{default or 0.1:e}'.partition('e')[2])}"),
         format=None if whole else "%g",
-        placeholder="preset",
+        placeholder=known or "preset",
         key=widget,
         bind=URL,
         help=about,
     )
+
+
+def own_defaults(section: str, name: str, models: Sequence[str]) -> str:
+    """A setting's defaults in words where they hang on the model, for the models chosen; empty elsewhere."""
+    if not any(name in defaults.get(section, {}) for defaults in MODEL_DEFAULTS.values()):
+        return ""
+    usual = SECTIONS[section].model_fields[name].default
+    values = {
+        model: MODEL_DEFAULTS.get(model, {}).get(section, {}).get(name, usual)
+        for model in models
+        if name in MODEL_SETTINGS[model] or (section == "train" and model != "svm")
+    }
+    if len(set(values.values())) == 1:
+        return f"{next(iter(values.values()))}"
+    return ", ".join(f"{model} {value}" for model, value in values.items()) or f"{usual}"
 
 
 def bounds(field: Any) -> tuple[Any, Any]:
@@ -82,7 +106,7 @@ def bounds(field: Any) -> tuple[Any, Any]:
     return found.get("ge"), found.get("le")
 
 
-def settings(keys: Iterable[str], columns: int = 6) -> list[str]:
+def settings(keys: Iterable[str], models: Sequence[str], columns: int = 6) -> list[str]:
     """Draws settings in rows and returns what differs from the defaults as `key=value` strings."""
     places: list[DeltaGenerator] = []
     changes = []
@@ -90,8 +114,9 @@ def settings(keys: Iterable[str], columns: int = 6) -> list[str]:
         places = places or list(st.columns(columns, vertical_alignment="bottom"))
         section, _, name = key.rpartition(".")
         with places.pop(0):
-            value = setting(key)
-        if value is not None and value != SECTIONS[section].model_fields[name].default:
+            value = setting(key, models)
+        usual = None if own_defaults(section, name, models) else SECTIONS[section].model_fields[name].default
+        if value is not None and value != usual:
             changes.append(change(key, value))
     return changes
 
@@ -174,14 +199,17 @@ def form() -> list[RunConfig]:
             help="Each loss is a run of its own. The SVM has a loss of its own and takes none.",
         )
         read = {name for loss in jobs.loss_names(losses) for name in LOSS_CONSTANTS[loss]}
-        changes += settings(BASIC)
+        basic = [*BASIC, *(f"model.{name}" for name in ENCODER if any(name in MODEL_SETTINGS[m] for m in models))]
+        changes += settings(basic, models)
         with st.expander("Advanced settings"):
             for section, title in ADVANCED.items():
                 st.caption(title)
                 names = [name for name in SECTIONS[section].model_fields if name != "name"]
                 if section == "loss":
                     names = [name for name in names if name == "setting" or name in read]
-                changes += settings([key for name in names if (key := f"{section}.{name}") not in BASIC])
+                if section == "model":
+                    names = [name for name in names if any(name in MODEL_SETTINGS[model] for model in models)]
+                changes += settings([key for name in names if (key := f"{section}.{name}") not in basic], models)
         if not models:
             raise UserError("Choose at least one model.")
         if trained and not losses:

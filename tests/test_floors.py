@@ -26,6 +26,7 @@ FLOORS = [
     {"thresholds", "metrics", "confusion", "uncertainty"},
     {"store"},
     {"share"},
+    {"predict"},
     {"explain"},
     {"sheets"},
     {"report", "gradients"},
@@ -37,7 +38,7 @@ FLOORS = [
 ]
 """A module imports only from the floors before its own; those on one floor may share it."""
 FLOOR = {module: number for number, modules in enumerate(FLOORS) for module in modules}
-TORCH = {"losses", "models", "networks", "inputs", "trainer", "fitting", "worker", "gradients"}
+TORCH = {"losses", "models", "networks", "inputs", "trainer", "predict", "fitting", "worker", "gradients"}
 NOT_IN_PAGES = {"torch", "numpy", "pandas", "sklearn", "scipy", "plotly", "altair", "transformers"}
 
 

@@ -9,7 +9,6 @@ import streamlit as st
 
 from core import explain, report, store
 from core.config import UserError
-from core.explain import Scorer
 from core.figures import errors
 from core.labels import Borders
 from core.store import Predictions, Run
@@ -37,11 +36,11 @@ def predictions_of(run: Run, part: str = "test") -> Predictions:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the weights")
-def _scorer(version: tuple[str, int], _run: Run) -> Scorer:  # noqa: ARG001 - a part of the key
+def _scorer(version: tuple[str, int], _run: Run) -> Any:  # noqa: ARG001 - a part of the key
     return explain.load(_run)
 
 
-def scorer_of(run: Run) -> Scorer:
+def scorer_of(run: Run) -> Any:
     return _scorer(explain.weights_version(run), run)
 
 
@@ -104,5 +103,5 @@ def why(run: Run, text: str, offered: list[str], labels: list[str]) -> None:
     if table.empty:
         st.caption("No word of this text is known to the model.")
         return
-    st.caption("Weight times TF-IDF of each word; what they add up to, with the bias, is the score before the sigmoid.")
+    st.caption(scorer.how)
     st.altair_chart(errors.word_chart(table), alt=f"Words for and against {label}")

@@ -1,0 +1,199 @@
+"""A trained run that reads tokens, ready for texts: `predict.load(run)(texts)`, and why it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from core.config import ModelConfig, UserError
+from core.files import atomic_path
+from core.inputs import TokenInputs
+from core.networks import Linear, TextNetwork, Transformer, build_network
+from core.store import Run, read_metrics
+from core.tokens import WORD, Subwords, Tokens, Words, load_encoder
+from core.trainer import predict
+
+STEPS = 32
+"""Of the path from no text to the text, along which gradients are taken."""
+
+
+@dataclass(frozen=True)
+class NetworkScorer:
+    """A trained network with its tokenizer.
+
+    Attributes:
+        labels: names, L of them.
+        threshold: a label is given where its score is above it.
+        shift: what is taken off each logit, (L,).
+    """
+
+    network: TextNetwork
+    encoder: Subwords | Words
+    config: ModelConfig
+    labels: tuple[str, ...]
+    threshold: float
+    shift: torch.Tensor
+    how = "Integrated gradients: what each word adds to the score before the sigmoid, beside a text of unknown words."
+
+    def __call__(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """The labels of each text with their scores, the surest first."""
+        found = []
+        for scores in self.scores(texts):
+            given = [column for column in np.argsort(-scores) if scores[column] > self.threshold]
+            found.append([(self.labels[column], float(scores[column])) for column in given])
+        return found
+
+    def scores(self, texts: Sequence[str]) -> np.ndarray:
+        """Scores as the run's predictions hold them, (n, L) float64, computed in float32 on the CPU."""
+        batches = predict(self.network, self._inputs(texts), device="cpu", shift=self.shift)
+        return np.concatenate(list(batches)).astype(np.float64)
+
+    def contributions(self, text: str, label: int) -> pd.DataFrame:
+        """What each word of a text adds to the logit of a label, beside a text of unknown words; the largest first.
+
+        They sum to the difference of the two logits, but for the error of a sum over `STEPS` steps.
+
+        Source: Sundararajan et al. 2017 (integrated gradients), as implemented by Captum.
+
+        Returns:
+            Columns word, value (how often it is there), weight (what one of them adds) and adds.
+        """
+        from captum.attr import LayerIntegratedGradients
+
+        ids, mask, *owner = self._inputs([text]).tensors(np.array([0]), "cpu")
+        fixed = torch.isin(ids, torch.tensor([*self.encoder.before, *self.encoder.after, self.encoder.pad]))
+        unknown = getattr(getattr(self.encoder, "tokenizer", None), "unk_token_id", None)
+        nothing = torch.where(fixed, ids, torch.full_like(ids, 1 if unknown is None else unknown))
+        path = LayerIntegratedGradients(self._logits, self._vectors())
+        self.network.eval()
+        with torch.enable_grad():
+            parts = path.attribute(
+                ids,
+                baselines=nothing,
+                additional_forward_args=(mask, *owner, label),
+                n_steps=STEPS,
+                internal_batch_size=None,
+            )
+        adds = parts.sum(-1).detach().numpy()[(mask & ~fixed).numpy()]
+        table = pd.DataFrame({"word": self._words(text, len(adds)), "adds": adds.astype(np.float64)})
+        table = table[table["word"] != ""].groupby("word", sort=False)["adds"].agg(["size", "sum"]).reset_index()
+        table = table.rename(columns={"size": "value", "sum": "adds"})
+        table.insert(2, "weight", table["adds"] / table["value"])
+        return table.iloc[np.argsort(-table["adds"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
+
+    def _inputs(self, texts: Sequence[str]) -> TokenInputs:
+        tokens = Tokens.of(self.encoder.encode(list(texts)))
+        return TokenInputs(tokens, self.encoder, np.arange(len(texts)), self.config.max_length, self.config.long)
+
+    def _logits(self, ids: torch.Tensor, mask: torch.Tensor, *more: Any) -> torch.Tensor:
+        """Logits of one label for the text, or for its windows, repeated once for each step of the path."""
+        *owner, label = more
+        times = len(ids) // len(mask)
+        if times > 1:  # Captum repeats what it interpolates and not the rest
+            mask = mask.repeat(times, 1)
+        logits = self.network(ids, mask)
+        if not owner:
+            return logits[:, label]
+        return logits[:, label].view(-1, len(owner[0])).amax(1).repeat_interleave(len(owner[0])) / len(owner[0])
+
+    def _vectors(self) -> nn.Module:
+        body = self.network.body
+        if isinstance(body, Transformer):
+            return body.encoder.get_input_embeddings()
+        return next(module for module in body.modules() if isinstance(module, nn.Embedding))
+
+    def _words(self, text: str, tokens: int) -> list[str]:
+        """The word that each of the read tokens belongs to; pieces of one word share it."""
+        if isinstance(self.encoder, Words):
+            words = WORD.findall(text.lower())
+        else:
+            made = self.encoder.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            owners, spans = made.word_ids(), made["offset_mapping"]
+            ends: dict[int, tuple[int, int]] = {}
+            for owner, (start, end) in zip(owners, spans, strict=True):
+                first, _ = ends.get(owner, (start, end))
+                ends[owner] = (first, end)
+            words = [text[slice(*ends[owner])].lower() for owner in owners]
+        if len(words) > tokens and self.config.long == "head-tail":
+            tail = tokens // 2
+            words = words[: tokens - tail] + words[-tail:]
+        return [*words[:tokens], *[""] * (tokens - len(words))]
+
+
+def load(run: Run) -> NetworkScorer:
+    """The trained network of a finished run.
+
+    Raises:
+        UserError: the run has no weights, or they are damaged.
+    """
+    assert run.config is not None, "checked by core.explain"
+    config, metrics = run.config.model, read_metrics(run)
+    labels, counts = tuple(metrics["labels"]), np.array(metrics["counts"])
+    documents = metrics["documents"]["train"]
+    priors = torch.from_numpy(np.clip(counts, 0.5, documents - 0.5) / documents).float()
+    try:
+        encoder = load_encoder(config.name, run.path)
+        network = build_network(
+            config, encoder.size, priors, sp.csr_array((1, len(labels)), dtype=bool), folder=run.path
+        )
+        network.load_state_dict(load_file(run.path / "model.safetensors"))
+    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{run.id}: its weights are damaged ({error}). Delete the run and train it again.") from None
+    shift = run.config.train.adjust * torch.logit(priors)
+    return NetworkScorer(network.eval(), encoder, config, labels, metrics["threshold"], shift)
+
+
+def export(run: Run, folder: Path) -> str:
+    """Writes a transformer run as a folder for plain transformers; labels and threshold stand in its config.
+
+    With `model.pooling=cls` and a BERT it is a whole `AutoModelForSequenceClassification`, whose logits are the run's.
+    Any other pooling has no such class: then `AutoModel` loads the encoder, and `head.safetensors` holds the rest.
+
+    Returns:
+        The class that loads it.
+
+    Raises:
+        UserError: the run is no transformer, its weights are damaged, or the folder holds something already.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    if run.config is None or run.config.model.name != "transformer":
+        raise UserError(f"{run.id} is no transformer: `python -m core export` writes any run as a zip.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is not empty: name a folder that is new.")
+    scorer = load(run)
+    body, head = scorer.network.body, scorer.network.head
+    assert isinstance(body, Transformer)
+    settings = body.encoder.config
+    settings.id2label = dict(enumerate(scorer.labels))
+    settings.label2id = {label: column for column, label in enumerate(scorer.labels)}
+    settings.problem_type = "multi_label_classification"
+    settings.threshold = scorer.threshold
+    settings.tailscope = {"run": run.id, "pooling": scorer.config.pooling, "max_length": scorer.config.max_length}
+    whole = None
+    if body.pooler and isinstance(head, Linear) and type(head) is Linear:
+        made = AutoModelForSequenceClassification.from_config(settings)
+        classifier = getattr(made, "classifier", None)
+        if isinstance(classifier, nn.Linear) and classifier.weight.shape == head.output.weight.shape:
+            made.base_model.load_state_dict(body.encoder.state_dict())
+            classifier.load_state_dict({"weight": head.output.weight, "bias": head.output.bias - scorer.shift})
+            whole = made
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        (whole or body.encoder).save_pretrained(temporary)
+        scorer.encoder.tokenizer.save_pretrained(temporary)  # type: ignore[union-attr]
+        if whole is None:
+            save_file(
+                {name: value.contiguous() for name, value in head.state_dict().items()}, temporary / "head.safetensors"
+            )
+    return "AutoModelForSequenceClassification" if whole else "AutoModel"

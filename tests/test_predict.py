@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import torch
+
+from core import explain, predict, store
+from core.config import UserError
+from tests.test_resume import prepare
+
+SIZES = {
+    "textcnn": ["model.embedding=12", "model.filters=6", "model.max_length=24"],
+    "bigru-lwan": ["model.embedding=12", "model.hidden=6", "model.max_length=24"],
+}
+
+
+def trained(model, changes):
+    from core import worker
+
+    path = prepare(model, [*changes, "train.epochs=1"], checkpoint_minutes=5.0)
+    worker.execute(path)
+    return store.get_run(path.name)
+
+
+@pytest.fixture(params=["mean", "cls", "lwan", "window", *SIZES])
+def run(request, tiny_encoder):
+    if request.param in SIZES:
+        return trained(request.param, [*SIZES[request.param], "train.adjust=0.5"])
+    kind = ["model.long=window"] if request.param == "window" else [f"model.pooling={request.param}"]
+    encoder = [f"model.encoder={tiny_encoder}", "model.max_length=24", "train.precision=fp32"]
+    return trained("transformer", [*encoder, *kind])
+
+
+def texts_of(run, part="test"):
+    from core import data
+
+    corpus, stored = data.load(run.config.data), store.read_predictions(run, part)
+    return [corpus.text(int(row)) for row in stored.rows[:7]], stored.scores[:7]
+
+
+def test_a_trained_run_says_of_its_test_documents_what_it_said(run):
+    scorer = predict.load(run)
+    texts, stored = texts_of(run)
+    np.testing.assert_allclose(scorer.scores(texts), stored, atol=2e-3)
+    for row, given in enumerate(scorer(texts)):
+        assert [label for label, _ in given] == [
+            scorer.labels[column]
+            for column in np.argsort(-scorer.scores(texts)[row])
+            if scorer.scores(texts)[row][column] > scorer.threshold
+        ]
+    assert explain.load(run).threshold == scorer.threshold
+
+
+def test_what_words_add_sums_to_the_change_of_the_logit(run):
+    scorer, ((text, *_), _) = predict.load(run), texts_of(run)
+    table = scorer.contributions(text, 1)
+    assert len(table)
+    assert set(table["word"]) <= set(text.lower().replace(".", " ").split()) | set(text.lower())
+    unknown = "qqzzx " * len(text.split())
+    if isinstance(scorer.encoder, predict.Words):
+        before, after = (torch.logit(torch.from_numpy(scorer.scores([one])))[0, 1] for one in (unknown, text))
+        assert table["adds"].sum() == pytest.approx(float(after - before), abs=0.1)
+    assert (table["adds"].abs().diff().dropna() <= 1e-12).all()
+
+
+def test_plain_transformers_loads_what_is_exported_and_scores_the_same(run, tmp_path):
+    if run.config.model.name != "transformer":
+        with pytest.raises(UserError, match="is no transformer"):
+            predict.export(run, tmp_path / "model")
+        return
+    from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+
+    kind = predict.export(run, tmp_path / "model")
+    assert kind == ("AutoModelForSequenceClassification" if run.config.model.pooling == "cls" else "AutoModel")
+    with pytest.raises(UserError, match="not empty"):
+        predict.export(run, tmp_path / "model")
+    if kind == "AutoModel":
+        assert AutoModel.from_pretrained(tmp_path / "model").config.id2label[0]
+        assert (tmp_path / "model" / "head.safetensors").exists()
+        return
+    texts, stored = texts_of(run)
+    model, tokenizer = (
+        kind.from_pretrained(tmp_path / "model") for kind in (AutoModelForSequenceClassification, AutoTokenizer)
+    )
+    read = tokenizer(texts, truncation=True, max_length=24, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        scores = torch.sigmoid(model(**read).logits).numpy()
+    np.testing.assert_allclose(scores, stored, atol=2e-3)
+    assert model.config.threshold == store.read_metrics(run)["threshold"]
+    assert list(model.config.id2label.values()) == store.read_metrics(run)["labels"]
+
+
+def test_weights_of_another_network_are_a_sentence(tiny_encoder):
+    run = trained("textcnn", SIZES["textcnn"])
+    (run.path / "vocabulary.json").write_text('{"words": ["one"]}')
+    with pytest.raises(UserError, match="weights are damaged"):
+        predict.load(run)
