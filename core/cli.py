@@ -26,6 +26,7 @@ from core.config import (
     RunConfig,
     SplitConfig,
     UserError,
+    choose,
     parse,
     with_changes,
 )
@@ -374,6 +375,45 @@ def sweep(
         for run in runs:
             out.print(f"{run.id} {run.state}", markup=False, highlight=False, soft_wrap=True)
     _exit_by(runs)
+
+
+@app.command("search")
+def search_settings(
+    data: Annotated[str, typer.Option(help="Name of the data set.")],
+    loss: Annotated[str, typer.Option(help="Name of the loss.")],
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "tfidf",
+    trials: Annotated[int, typer.Option(min=1, help="How many there are in the end, earlier calls counted.")] = 30,
+    minutes: Annotated[float | None, typer.Option(min=0, help="No trial begins after them.")] = None,
+    metric: Annotated[str, typer.Option(help="micro_f1, macro_f1 or tail_macro_f1, on validation.")] = "micro_f1",
+    seed: Annotated[int, typer.Option(help="Seed of every run.")] = 0,
+    split: Annotated[str | None, typer.Option(help="Name of the split.")] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Any setting as key=value, repeatable.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Search the learning rate and the loss's constants; called again it goes on where it was.
+
+    Example: python -m core search --data reuters --model tfidf --loss db --trials 30 --metric macro_f1
+    """
+    from core import search
+
+    choose("metric", metric, ("micro_f1", "macro_f1", "tail_macro_f1"))
+    base = jobs.make_config(data=data, model=model, loss=loss, seed=seed, split=split, changes=changes or [])
+
+    def report(trial: search.Trial) -> None:
+        if not as_json:
+            out.print(_trial_words(trial), markup=False, highlight=False, soft_wrap=True)
+
+    found = search.search(base, trials=trials, metric=metric, minutes=minutes, report=report)
+    if as_json:
+        _print_json([asdict(trial) for trial in found])
+    elif found:
+        out.print(f"best: {_trial_words(found[0])}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _trial_words(trial: Any) -> str:
+    score = "not scored" if trial.score is None else f"{100 * trial.score:.2f}"
+    settings = " ".join(f"{key}={value:.4g}" for key, value in trial.settings.items())
+    return f"{trial.number}: {score} ({trial.state}) {settings} {trial.run}"
 
 
 def _follow(runs: list[Run]) -> None:

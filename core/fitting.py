@@ -29,6 +29,7 @@ from core.trainer import (
     LinearRule,
     Progress,
     State,
+    blocked,
     checkpoints,
     fit_svm,
     predict,
@@ -41,6 +42,12 @@ from core.trainer import (
 PARTS = ("validation", "test")
 SPARSE_THREADS = 1
 """Of torch on the CPU: steps on sparse features are so small that a second thread makes them several times slower."""
+BLOCKED_LABELS = 4000
+"""Above so many labels the output layer and the loss are computed in blocks, where the loss has that form."""
+BASE_BYTES = 700_000_000
+"""What Python, PyTorch and a corpus take before a network is there."""
+STATE_BYTES = 256
+"""For each token, layer and unit, until the gradient is taken: measured with MiniLM, 32 documents of 128 tokens."""
 STEP_EVERY = 2.0
 """Seconds between two lines of `steps.jsonl`."""
 log = logging.getLogger("tailscope")
@@ -181,7 +188,7 @@ def _fit_network(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitte
     targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
     if (corpus.counts == 0).any():
         log.info("%d labels have no train document: they are left out of the loss", (corpus.counts == 0).sum())
-    loss = losses.build_loss(
+    loss: Any = losses.build_loss(
         config.loss.name,
         corpus.counts,
         documents,
@@ -198,6 +205,11 @@ def _fit_network(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitte
         network.compile(dynamic=True)
     judge = _Judge(config, corpus, network, inputs, device, settings.precision, settings.adjust * torch.logit(priors))
     state = State.begin(network, settings, documents)
+    if len(corpus.labels) > BLOCKED_LABELS and config.model.long != "window" and (found := blocked(network, loss)):
+        state.read, loss = found
+        log.info("%d labels: the output layer and the loss are computed in blocks of labels", len(corpus.labels))
+    needed, free = memory_needed(config, network, documents, len(corpus.labels)), memory_free(device)
+    log.info("needs about %.1f GB of memory, %.1f GB are free", needed / 1e9, free / 1e9)
     course = _Course.resume(checkpoint, state, config, corpus)
     store.cut_lines(path, history=course.history, steps=course.steps)
     began, written = time.monotonic() - course.seconds, time.monotonic()
@@ -246,6 +258,28 @@ def _fit_network(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitte
     more = {"threads": threads, "precision": settings.precision, "best_epoch": course.best_epoch}
 
     return Fitted(scores, weights, lambda folder: _save_encoder(encoder, network, folder), more)
+
+
+def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels: int) -> int:
+    """Bytes that training takes at most, roughly: weights, gradients, what the optimizer keeps, a step's results."""
+    held = 8 if config.train.optimizer == "adamw" else 4
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in network.parameters()]
+    weights = sum(size * (4 + (4 + held if trained else 0)) for size, trained in sizes)
+    batch = min(config.train.batch_size, documents)
+    logits = 12 * batch * labels if labels <= BLOCKED_LABELS else 0
+    states = 0
+    if config.model.name != "tfidf":
+        width, layers = config.model.embedding, 2
+        if config.model.name == "transformer":
+            body: Any = network.body
+            width, layers = body.width, 1 if config.model.freeze else body.encoder.config.num_hidden_layers
+        states = STATE_BYTES * width * layers * min(batch * config.model.max_length, config.train.max_tokens)
+    return BASE_BYTES + weights + logits + states
+
+
+def memory_free(device: str) -> int:
+    """Bytes that can still be had on a device."""
+    return int(psutil.virtual_memory().available if device == "cpu" else torch.cuda.mem_get_info(device)[0])
 
 
 def _save_encoder(encoder: Encoder, network: nn.Module, folder: Path) -> None:
@@ -360,8 +394,7 @@ class _Course:
 
     def heed(self, entry: dict[str, Any], epoch: int) -> bool:
         """Counts an evaluation; whether it is the best so far."""
-        group, _, name = {"tail_macro_f1": "tail.macro_f1"}.get(self.metric, f"all.{self.metric}").partition(".")
-        score = (entry["validation"].get(group) or {}).get(name) or 0.0
+        score = store.score_of(entry, self.metric)
         self.history += 1
         if score > self.score:
             self.score, self.best_epoch, self.patience = score, epoch, 0

@@ -38,9 +38,13 @@ class TfidfNetwork(nn.Module):
         with torch.no_grad():
             (self.output.bias if self.output is not None else self.bias).copy_(torch.logit(priors))
 
+    def hidden(self, columns: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
+        """What the output layer reads, (B, H), of a network with a hidden layer."""
+        units = torch.relu(self.features(columns, offsets, per_sample_weights=values) + self.bias)
+        return self.dropout(units)
+
     def forward(self, columns: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
         """Logits (B, L) of a batch of sparse rows in CSR form: columns (nnz,), values (nnz,), offsets (B + 1,)."""
         if self.output is None:
             return self.features(columns, offsets, per_sample_weights=self.dropout(values)) + self.bias
-        hidden = torch.relu(self.features(columns, offsets, per_sample_weights=values) + self.bias)
-        return self.output(self.dropout(hidden))
+        return self.output(self.hidden(columns, values, offsets))

@@ -250,6 +250,10 @@ class TextNetwork(nn.Module):
         super().__init__()
         self.body, self.head = body, head
 
+    def features(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """What the output layer reads, (B, H), of documents that are read in one piece."""
+        return self.head.features(self.body(ids, mask), mask)  # type: ignore[operator]
+
     def forward(self, ids: Tensor, mask: Tensor, owner: Tensor | None = None) -> Tensor:
         """Logits (B, L) of token numbers (W, T), mask (W, T) and, where there are windows, their document (W,)."""
         logits = self.head(self.body(ids, mask), mask)

@@ -264,6 +264,12 @@ def read_history(run: Run) -> list[dict[str, Any]]:
     return _lines(run.path / "history.jsonl")
 
 
+def score_of(entry: dict[str, Any], metric: str) -> float:
+    """The validation score of a history entry by a name of `train.metric`, 0 where it is undefined."""
+    group, name = ("tail", "macro_f1") if metric == "tail_macro_f1" else ("all", metric)
+    return float((entry["validation"].get(group) or {}).get(name) or 0.0)
+
+
 def read_steps(run: Run) -> list[dict[str, Any]]:
     """One entry every few seconds of training, as `read_history` reads them."""
     return _lines(run.path / "steps.jsonl")

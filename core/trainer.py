@@ -21,9 +21,13 @@ from torch import Tensor, nn
 from core.config import Diverged, ModelConfig, TrainConfig, UserError
 from core.files import atomic_path
 from core.inputs import Inputs
-from core.networks import TextNetwork, Transformer
+from core.losses import LongTailLoss
+from core.losses.linear import linear_loss
+from core.models import TfidfNetwork
+from core.networks import Linear, TextNetwork, Transformer
 
 SCORING_BATCH = 1024
+SCORES_AT_ONCE = 1 << 25
 DENSE_TARGETS = 1000
 """Up to this many labels targets go to the loss as a matrix, above it as index pairs."""
 EXPLODED = 1000.0
@@ -62,6 +66,7 @@ class State:
         total: sum of their losses.
         first: loss of the very first step.
         most: tokens that are computed at once; halved when memory runs out.
+        read: what the loss is computed from: the network's logits, or what its output layer reads.
     """
 
     network: nn.Module
@@ -74,6 +79,10 @@ class State:
     total: float = 0.0
     first: float = math.nan
     parameters: list[nn.Parameter] = field(default_factory=list)
+    read: Callable[..., Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.read = self.network
 
     @classmethod
     def begin(cls, network: nn.Module, config: TrainConfig, documents: int) -> State:
@@ -213,11 +222,32 @@ def _gradient(
     total = 0.0
     for rows in inputs.parts(batch, state.most):
         with autocast(config.precision, device):
-            logits = state.network(*inputs.tensors(rows, device))
-        value = loss(logits.float(), targets_of(targets[rows], device)) * (len(rows) / len(batch))
+            read = state.read(*inputs.tensors(rows, device))
+        value = loss(read.float(), targets_of(targets[rows], device)) * (len(rows) / len(batch))
         state.scaler.scale(value).backward()
         total += value.item()
     return total
+
+
+def blocked(network: nn.Module, loss: nn.Module) -> tuple[Callable[..., Tensor], Loss] | None:
+    """The network up to its output layer, and that layer with the loss in one, which never holds logits (B, L).
+
+    None where there is no such form: a loss that needs all logits, a head that is more than a linear layer.
+    """
+    if isinstance(network, TextNetwork) and type(network.head) is Linear:
+        output: nn.Linear = network.head.output
+        read: Callable[..., Tensor] = network.features
+    elif isinstance(network, TfidfNetwork) and network.output is not None:
+        output, read = network.output, network.hidden
+    else:
+        return None
+    if not isinstance(loss, LongTailLoss):
+        return None
+
+    def layer(features: Tensor, targets: Any) -> Tensor:
+        return linear_loss(loss, features, output.weight, output.bias, targets)
+
+    return read, layer
 
 
 def autocast(precision: str, device: str) -> AbstractContextManager[Any]:
@@ -271,8 +301,9 @@ def predict(
 ) -> Iterator[np.ndarray]:
     """Scores (sigmoid of the logits, less `shift` (L,)) of all rows in order, in batches (B, L) float32."""
     network.eval()
-    for start in range(0, len(inputs), SCORING_BATCH):
-        rows = np.arange(start, min(start + SCORING_BATCH, len(inputs)))
+    size, start = min(32, SCORING_BATCH), 0
+    while start < len(inputs):
+        rows = np.arange(start, min(start + size, len(inputs)))
         # Sorted by length, so that little is padding, and put back in order.
         pieces = inputs.order(rows, np.random.default_rng(0), len(rows))[0]
         found = []
@@ -282,6 +313,8 @@ def predict(
             found.append(torch.sigmoid(logits.float() - shift).cpu().numpy())
         scores = np.concatenate(found)
         yield scores[np.argsort(pieces)]
+        start += len(rows)
+        size = max(1, min(SCORING_BATCH, SCORES_AT_ONCE // scores.shape[1]))
 
 
 def write_checkpoint(folder: Path, state: State, more: dict[str, Any]) -> Path:

@@ -33,6 +33,7 @@ FLOORS = [
     {"fitting"},
     {"worker"},
     {"jobs"},
+    {"search"},
     {"figures"},
     {"cli"},
 ]

@@ -5,9 +5,10 @@ import torch
 
 from core.config import MODEL_DEFAULTS, ModelConfig, RunConfig, TrainConfig, UserError
 from core.inputs import TokenInputs
+from core.losses import build_loss
 from core.networks import LabelGraph, build_network, label_graph
 from core.tokens import Tokens, Words
-from core.trainer import State, class_aware, predict, resolve_precision, train
+from core.trainer import State, blocked, class_aware, predict, resolve_precision, train
 
 TEXTS = [f"{'wheat grain' if i % 3 else 'gold metal'} filler{i % 5} word {'more ' * (i % 7)}" for i in range(90)]
 TARGETS = sp.csr_array(np.array([[i % 3 > 0, i % 3 == 0, i % 3 == 0 and i % 2 == 0] for i in range(90)]))
@@ -175,3 +176,21 @@ def test_settings_that_a_model_does_not_read_are_refused():
         RunConfig.model_validate({"model": {"name": "textcnn", "pooling": "cls"}, "loss": {"name": "db"}})
     given = RunConfig.model_validate({"model": {"name": "textcnn"}, "loss": {"name": "db"}, "train": {"epochs": 3}})
     assert (given.train.epochs, given.train.optimizer, given.model.max_length) == (3, "adamw", 300)
+
+
+@pytest.mark.parametrize("name", ["db", "cb-ntr", "bce"])
+def test_a_step_in_blocks_of_labels_is_the_step_on_all_logits(name):
+    loss = build_loss(name, [54, 36, 18], 90)
+    weights = []
+    for whole in (True, False):
+        config = TrainConfig(optimizer="adamw", learning_rate=0.01, epochs=2, batch_size=30)
+        network, inputs = made(dropout=0.0)
+        state, used = State.begin(network, config, 90), loss
+        if not whole:
+            state.read, used = blocked(network, loss)
+        list(train(state, used, inputs, TARGETS, config=config, seed=0, device="cpu"))
+        weights.append(dict(network.named_parameters()))
+    for key, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][key], rtol=1e-3, atol=1e-4)
+    assert blocked(network, build_loss("zlpr", [54, 36, 18], 90)) is None
+    assert blocked(made("bigru-lwan")[0], loss) is None

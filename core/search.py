@@ -1,0 +1,155 @@
+"""Search for a learning rate and the constants of a loss: each trial is a run, judged on validation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from core import jobs, store
+from core.config import LOSS_CONSTANTS, RunConfig, UserError, cache_dir, parse
+from core.store import LIVE
+
+if TYPE_CHECKING:
+    import optuna
+
+RANGES: dict[str, tuple[float, float]] = {
+    "gamma": (0.0, 4.0),
+    "mu": (0.1, 0.9),
+    "beta": (2.0, 20.0),
+    "kappa": (0.0, 0.2),
+    "neg_scale": (1.0, 10.0),
+    "cb_beta": (0.9, 0.9999),
+    "gamma_pos": (0.0, 2.0),
+    "gamma_neg": (0.0, 6.0),
+    "tau": (0.0, 2.0),
+}
+"""Constants of losses that are searched, each where the loss reads it, from and to."""
+RATE_SPAN = 10.0
+"""The learning rate is searched from its default over this to its default times this."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a search.
+
+    Attributes:
+        state: complete, pruned or fail.
+        score: the best that its epochs reached on validation; None if none was scored.
+    """
+
+    number: int
+    state: str
+    score: float | None
+    settings: dict[str, float]
+    run: str
+
+
+def search(
+    base: RunConfig,
+    *,
+    trials: int,
+    metric: str,
+    minutes: float | None = None,
+    report: Callable[[Trial], None] | None = None,
+) -> list[Trial]:
+    """Runs trials until there are so many, those of earlier calls with the same settings counted, or time is over.
+
+    Args:
+        base: what all trials share; its loss's constants that are set stay as they are.
+        trials: how many there are in the end.
+        metric: `micro_f1`, `macro_f1` or `tail_macro_f1`, on validation: also what decides each run's best epoch.
+        minutes: no trial begins after them.
+        report: hears of each trial that has ended.
+
+    Returns:
+        All trials, the best first.
+
+    Raises:
+        UserError: a model without a loss, or a run cannot be started.
+    """
+    import optuna
+
+    if base.loss is None:
+        raise UserError(f"Model '{base.model.name}' has no learning rate to search: choose another model and a loss.")
+    loss = base.loss.name
+    base = base.model_copy(update={"train": base.train.model_copy(update={"metric": metric})})
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder = cache_dir() / "search"
+    folder.mkdir(parents=True, exist_ok=True)
+    key = hashlib.sha256(json.dumps(base.model_dump(), sort_keys=True).encode()).hexdigest()[:10]
+    name = f"{base.data.name}-{base.model.name}-{loss}-{key}"
+    study = optuna.create_study(
+        storage=f"sqlite:///{folder / name}.db",
+        study_name=name,
+        direction="maximize",
+        load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+    )
+    for left in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
+        study.tell(left.number, state=optuna.trial.TrialState.FAIL)  # of a search that was killed
+    began = time.monotonic()
+    while len(ended := _ended(study)) < trials and (minutes is None or time.monotonic() - began < 60 * minutes):
+        study.sampler = optuna.samplers.TPESampler(seed=base.seed + len(study.trials))
+        trial = study.ask()
+        _run(study, trial, base, metric)
+        if report:
+            report(_ended(study)[-1])
+    return sorted(ended, key=lambda trial: -1.0 if trial.score is None else trial.score, reverse=True)
+
+
+def _ended(study: optuna.Study) -> list[Trial]:
+    found = []
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.name in ("COMPLETE", "PRUNED"):
+            best = max(trial.intermediate_values.values(), default=None) if trial.value is None else trial.value
+            run = trial.user_attrs.get("run", "")
+            found.append(Trial(trial.number, trial.state.name.lower(), best, dict(trial.params), run))
+    return found
+
+
+def suggest(trial: Any, base: RunConfig) -> RunConfig:
+    """A run's settings with the learning rate and the loss's free constants as a trial proposes them."""
+    assert base.loss is not None, "checked by search"
+    values = base.model_dump()
+    rate = base.train.learning_rate
+    values["train"]["learning_rate"] = trial.suggest_float(
+        "train.learning_rate", rate / RATE_SPAN, rate * RATE_SPAN, log=True
+    )
+    fixed = base.loss.overrides()
+    for constant in LOSS_CONSTANTS[base.loss.name]:
+        if constant in RANGES and constant not in fixed:
+            values["loss"][constant] = trial.suggest_float(f"loss.{constant}", *RANGES[constant])
+    return parse(RunConfig, values)
+
+
+def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str) -> None:
+    """Trains one trial; a hopeless one is stopped."""
+    import optuna
+
+    run = jobs.submit(suggest(trial, base))
+    trial.set_user_attr("run", run.id)
+    told = 0
+    try:
+        for now in jobs.watch(run.id):
+            history = store.read_history(now)
+            for place, entry in enumerate(history[told:], told + 1):
+                trial.report(store.score_of(entry, metric), place)
+            told = len(history)
+            if now.state in LIVE and trial.should_prune():
+                jobs.stop(run.id)
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                return
+    except KeyboardInterrupt:
+        jobs.stop(run.id)
+        raise
+    best = max((store.score_of(entry, metric) for entry in history), default=None)
+    if now.state == "finished" and best is not None:
+        study.tell(trial, best)
+    elif best is not None:  # it diverged after some epochs: its settings are no good
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    else:
+        study.tell(trial, 0.0)
