@@ -23,7 +23,7 @@ FLOORS = [
     {"encoders"},
     {"models"},
     {"trainer"},
-    {"thresholds", "metrics", "confusion", "uncertainty"},
+    {"thresholds", "metrics", "confusion", "uncertainty", "label_errors"},
     {"store"},
     {"share"},
     {"explain"},
