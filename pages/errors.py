@@ -33,6 +33,8 @@ LABELS_SHOWN = 500
 PAIRS_SHOWN = 200
 PAIRS_KEPT = 20_000
 DOCUMENTS_SHOWN = 200
+RESERVED = (AS_TRAINED, OWN, *RULES, TOP_K)
+"""Thresholds that every run has; no named set is called so."""
 
 
 @dataclass(frozen=True)
@@ -165,8 +167,7 @@ def apart(one: Run, other: Run) -> str:
 
 def pick_thresholds(run: Run, labels: list[str]) -> Chosen:
     """Draws the what-if: a rule fitted on validation, a named set, or thresholds moved by hand."""
-    reserved = (AS_TRAINED, OWN, *RULES, TOP_K)
-    names = [*reserved, *(name for name in store.read_threshold_sets(run) if name not in reserved)]
+    names = [*RESERVED, *(name for name in store.read_threshold_sets(run) if name not in RESERVED)]
     left, middle, right, last = st.columns([6, 8, 3, 3], vertical_alignment="bottom")
     name = left.selectbox("Thresholds", names, key="at", bind="query-params", help=HELP)
     low, high = errors.score_range(predictions_of(run))
@@ -183,10 +184,8 @@ def pick_thresholds(run: Run, labels: list[str]) -> Chosen:
         label = pick_label("Move the threshold of", "moved", labels, None)
         if label is not None:
             move(run, labels.index(label), Chosen(name, limit), changes)
-        if changes and st.button("Take all labels back"):
-            for column in changes:
-                st.session_state.pop(f"moved-{run.id}-{column}", None)
-            changes.clear()
+        if changes:
+            st.button("Take all labels back", on_click=take_back, args=(run,))
     chosen = Chosen(name, limit, tuple(sorted(changes.items())))
     with last.popover("Keep", width="stretch"):
         keep(run, chosen)
@@ -224,12 +223,29 @@ def keep(run: Run, chosen: Chosen) -> None:
     if run.published:
         st.caption("A published run is never changed: train it yourself to keep thresholds with it.")
         return
-    name = st.text_input("Keep these thresholds as", key="keep_as", placeholder="a name", max_chars=60)
-    if st.button("Keep", disabled=not name.strip()):
-        limits, _ = predicted_at(run, chosen)
+    name = st.text_input("Keep these thresholds as", key="keep_as", placeholder="a name", max_chars=60).strip()
+    if name in RESERVED:
+        st.caption(plain(f"'{name}' is the name of a rule: take another."))
+    st.button("Keep", disabled=not name or name in RESERVED, on_click=kept, args=(run, chosen, name))
+
+
+def kept(run: Run, chosen: Chosen, name: str) -> None:
+    """Keeps the thresholds of now and chooses them."""
+    limits, _ = predicted_at(run, chosen)
+    try:
         store.save_threshold_set(run, name, rule=chosen.name, values=errors.values_of(limits))
-        st.toast(plain(f"Kept as {name}."))
-        st.rerun()
+    except UserError as error:
+        st.toast(plain(str(error)), icon=":material/error:")
+        return
+    take_back(run)
+    st.session_state["at"] = name
+    st.toast(plain(f"Kept as {name}."))
+
+
+def take_back(run: Run) -> None:
+    """Forgets every threshold of a label that was moved by hand."""
+    for column in st.session_state.pop(f"changes-{run.id}", {}):
+        st.session_state.pop(f"moved-{run.id}-{column}", None)
 
 
 def numbers(shown: Shown) -> None:

@@ -87,7 +87,7 @@ def score_range(predictions: Predictions) -> tuple[float, float]:
     if not values.size or (values.min() >= 0 and values.max() <= 1):
         return 0.0, 1.0
     kept = values[np.abs(values) < 50]
-    return math.floor(float(kept.min(initial=-1))), math.ceil(float(kept.max(initial=1)))
+    return float(np.floor(kept.min(initial=-1))), float(np.ceil(kept.max(initial=1)))
 
 
 def headline(
