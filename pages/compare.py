@@ -313,15 +313,17 @@ def cost(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None
 def show() -> None:
     header("Compare", "Which method is better, on which labels, and by more than chance.")
     wrong_address("runs")
-    finished = readable(store.list_runs())
-    if not finished:
-        st.info("There is no finished run to show. Launch one on the Training page: it appears here when it ends.")
-        link("launcher")
-    elif runs := pick(finished):
-        views(runs)
-    else:
-        st.info("No finished run matches these filters.")
-    take_in()
+    results = st.container()
+    take_in()  # below the results, and before their runs are listed
+    with results:
+        finished = readable(store.list_runs())
+        if not finished:
+            st.info("There is no finished run to show. Launch one on the Training page: it appears here when it ends.")
+            link("launcher")
+        elif runs := pick(finished):
+            views(runs)
+        else:
+            st.info("No finished run matches these filters.")
 
 
 def views(runs: list[Run]) -> None:

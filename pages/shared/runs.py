@@ -97,20 +97,12 @@ def pick_borders(kept: Borders) -> Borders:
 def take_in() -> None:
     """Draws what imports a run from a zip."""
     with st.expander("Import a run", icon=":material/upload:"):
-        sent = st.file_uploader(
-            "A zip that `python -m core export` or the button on the Errors page has written",
-            "zip",
-            key=f"run_sent{st.session_state.get('runs_sent', 0)}",  # another key empties it
-        )
+        sent = st.file_uploader("A zip that `python -m core export` or the Errors page has written", "zip")
         if sent is not None and st.button("Import"):
             try:
-                run = share.import_run(sent, sent.name)
+                st.success(plain(f"Imported {share.import_run(sent, sent.name).id}."))
             except UserError as error:
                 st.error(plain(str(error)))
-                return
-            st.session_state["runs_sent"] = st.session_state.get("runs_sent", 0) + 1
-            st.toast(plain(f"Imported {run.id}."))
-            st.rerun()
 
 
 def hand_out(run: Run) -> None:

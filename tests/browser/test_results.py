@@ -81,6 +81,7 @@ def test_from_the_tables_to_the_words_of_one_decision(results: tuple[Path, str],
     ready(page, "Errors", role="heading")
     choose(page, "Run", SVM)
     page.get_by_role("radio", name="Confused pairs").click()
+    ready(page, "Choose a pair to read the documents behind it.")
     search = page.get_by_label("Find a label", exact=True)
     search.fill("platinum")
     search.press("Enter")
@@ -140,6 +141,7 @@ def test_a_run_travels_and_a_damaged_zip_leaves_nothing(
     page.get_by_text("Import a run", exact=True).click()
     for path, said in ((bad, "cut.zip is no intact zip of a run"), (good, f"Imported {BCE}.")):
         page.locator("input[type=file]").set_input_files(path)
+        ready(page, path.name)
         page.get_by_role("button", name="Import", exact=True).click()
         ready(page, re.compile(said))
         assert {path.name for path in (cache / "runs").iterdir()} == there | ({BCE} if path == good else set())
