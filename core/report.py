@@ -150,6 +150,20 @@ def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
     return sorted(rows, key=lambda row: (order.get(row.method, len(order)), row.method, row.name))
 
 
+def seeds_apart(rows: Sequence[Row]) -> str:
+    """A sentence on rows whose means are of different seeds; empty where all have the same."""
+    seeds = [tuple(run.config.seed for run in row.runs if run.config) for row in rows]
+    if len(set(seeds)) < 2:
+        return ""
+    common = max(dict.fromkeys(seeds), key=lambda one: (seeds.count(one), len(one)))
+    others = [f"{row.name} {_listed(mine)}" for row, mine in zip(rows, seeds, strict=True) if mine != common]
+    return f"Not every row has the same seeds: {'; '.join(others)}; every other row {_listed(common)}."
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
+
+
 def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
     """The method of each run, then its model and settings as far as they differ between runs of that method."""
     flat = [_flat(run.config.model_dump(exclude={"data"}) if run.config else {}) for run in runs]

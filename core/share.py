@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import stat
+import tempfile
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,6 +29,8 @@ WEIGHTS = ("model.safetensors", "vocabulary.json", "idf.safetensors")
 STATUS = ("state", "submitted", "started", "ended", "device", "command")
 LARGEST = 4_000_000_000
 """Bytes that an imported run may have in all."""
+LARGEST_READ = 1_000_000_000
+"""Bytes of all that is read into memory when a run is looked at, and of the arrays of a part."""
 PUBLISHED_SCORES = 20
 """Highest scores of a document that a published run keeps, beside those of its true and its predicted labels."""
 
@@ -37,15 +45,27 @@ def publish(run: Run) -> Path:
         UserError: it has not finished, is damaged, or is published already.
     """
     target = store.published_dir() / run.id
-    if target.exists():
-        raise UserError(f"Run {run.id} is published already: delete {target} first.")
-    with atomic_path(target) as folder:
-        folder.mkdir()
+    with _new_folder(target, f"Run {run.id} is published already: delete {target} first.") as folder:
         _copy_results(run, folder)
         for part, name in PREDICTIONS.items():
             if (run.path / name).exists():
                 store.write_predictions(folder, _thin(store.read_predictions(run, part)), part)
     return target
+
+
+@contextmanager
+def _new_folder(target: Path, taken: str) -> Iterator[Path]:
+    """A folder to fill, which is moved to `target` at the end; `UserError(taken)` if somebody was there first."""
+    if target.exists():
+        raise UserError(taken)
+    try:
+        with atomic_path(target) as folder:
+            folder.mkdir()
+            yield folder
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise UserError(taken) from None
+        raise
 
 
 def _thin(predictions: Predictions) -> Predictions:
@@ -96,31 +116,42 @@ def export(run: Run, path: Path, *, weights: bool = True) -> None:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
 
 
-def import_run(path: Path) -> Run:
+def exported(run: Run, *, weights: bool) -> bytes:
+    """The zip that `export` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        export(run, Path(folder) / "run.zip", weights=weights)
+        return (Path(folder) / "run.zip").read_bytes()
+
+
+def import_run(source: Path | BinaryIO, name: str = "") -> Run:
     """Takes a run in from a zip that `export` wrote, checked like any file of a stranger.
+
+    Args:
+        source: the zip, or its open content.
+        name: what messages call it; of a path its file name.
 
     Raises:
         UserError: no zip, damaged, too large, with other files than a run's, no finished run, or there already.
     """
+    name = name or (source.name if isinstance(source, Path) else "The file")
     try:
-        with zipfile.ZipFile(path) as archive:
-            run_id = _check(archive, path.name)
-            target = store.run_path(run_id)
-            if target.exists():
-                raise UserError(f"Run {run_id} is there already: delete it first (`python -m core delete {run_id}`).")
-            with atomic_path(target) as folder:
-                folder.mkdir()
+        with zipfile.ZipFile(source) as archive:
+            run_id = _check(archive, name)
+            taken = f"Run {run_id} is there already: delete it first (`python -m core delete {run_id}`)."
+            with _new_folder(store.run_path(run_id), taken) as folder:
                 for info in archive.infolist():
                     if not info.is_dir():
                         _extract(archive, info, folder / info.filename.partition("/")[2])
+                for part in PREDICTIONS.values():
+                    _check_arrays(folder / part, name)
                 _check_run(store.read_run(folder))
             return store.get_run(run_id)
     except FileNotFoundError:
-        raise UserError(f"There is no file {path}.") from None
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{path.name} is no intact zip of a run: {error}.") from None
+        raise UserError(f"There is no file {source}.") from None
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{name} is no intact zip of a run: {error}.") from None
     except OSError as error:
-        raise UserError(f"{path.name} cannot be imported: {error.strerror or error}.") from None
+        raise UserError(f"{name} cannot be imported: {error.strerror or error}.") from None
 
 
 def _check(archive: zipfile.ZipFile, name: str) -> str:
@@ -140,9 +171,19 @@ def _check(archive: zipfile.ZipFile, name: str) -> str:
         info.filename.partition("/")[2] for info in files
     }:
         raise UserError(f"{name} is no exported run: it lacks {', '.join(sorted(missing))}.")
-    if sum(info.file_size for info in files) > LARGEST:
-        raise UserError(f"{name} would need more than {LARGEST / 1e9:.0f} GB: nothing was imported.")
+    read = [info for info in files if info.filename.endswith((".json", ".jsonl", ".npz"))]
+    for some, most in ((files, LARGEST), (read, LARGEST_READ)):
+        if sum(info.file_size for info in some) > most:
+            raise UserError(f"{name} would need more than {most / 1e9:g} GB: nothing was imported.")
     return run_id
+
+
+def _check_arrays(path: Path, name: str) -> None:
+    """Refuses arrays that would fill the memory when they are read."""
+    if path.exists() and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > LARGEST_READ:
+                raise UserError(f"{name}: {path.name} would need more than {LARGEST_READ / 1e9:g} GB of memory.")
 
 
 def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:
@@ -160,6 +201,8 @@ def _check_run(run: Run) -> None:
     """Whether an unpacked folder is a finished run that every page can read."""
     if run.problem:
         raise UserError(f"{run.problem} Nothing was imported.")
-    metrics, predictions = store.read_results(run), store.read_predictions(run)
-    if not len(metrics["labels"]) == len(metrics["counts"]) == predictions.targets.shape[1]:
-        raise UserError(f"{run.id}: metrics.json and predictions.npz have different labels: nothing was imported.")
+    labels = len(store.read_results(run)["labels"])
+    store.read_threshold_sets(run)
+    for part, name in PREDICTIONS.items():
+        if (run.path / name).exists() and store.read_predictions(run, part).targets.shape[1] != labels:
+            raise UserError(f"{run.id}: metrics.json and {name} have different labels: nothing was imported.")

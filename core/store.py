@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import shutil
 import time
@@ -11,13 +12,15 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from core.config import RunConfig, UserError, cache_dir, parse
 from core.files import atomic_path, is_locked, locked, read_json, write_json, write_text
+from core.labels import Borders
 
 STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
 LIVE = ("queued", "running")
@@ -322,11 +325,29 @@ NEEDED = ("labels", "counts", "borders", "threshold", "threshold_rule", "fingerp
 """Keys of `metrics.json` that the results pages read."""
 
 
+class Results(BaseModel):
+    """What every key of `NEEDED` and the scores have to be; whatever else the file holds is let be."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    labels: list[str]
+    counts: list[NonNegativeInt]
+    borders: dict[Literal["head", "tail"], NonNegativeInt]
+    threshold: float
+    threshold_rule: str
+    fingerprint: str
+    command: str
+    versions: dict[str, str]
+    seconds: float
+    test: dict[str, dict[str, float | None]]
+
+
 def read_results(run: Run) -> dict[str, Any]:
     """`read_metrics` with all that the results pages need.
 
     Raises:
-        UserError: the run's settings are damaged, it has not finished, or another version wrote its metrics.
+        UserError: the run's settings are damaged, it has not finished, another version wrote its metrics, or they are
+            not what they should be (a text for a number, NaN, a label twice).
     """
     if run.config is None:
         raise UserError(run.problem)
@@ -336,6 +357,19 @@ def read_results(run: Run) -> dict[str, Any]:
             f"{run.id}: metrics.json does not hold {', '.join(missing)}: an older version wrote it, or it is "
             "damaged. Delete the run and train it again."
         )
+    try:
+        found = Results.model_validate(metrics)
+        Borders(**found.borders)
+        wrong = "" if len(found.labels) == len(found.counts) else "labels and counts differ in number"
+        wrong = wrong or ("" if len(set(found.labels)) == len(found.labels) else "a label is there twice")
+        wrong = wrong or ("" if "all" in found.test else "the scores of all labels are missing")
+    except ValidationError as error:
+        first = error.errors()[0]
+        wrong = f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+    except (TypeError, UserError):
+        wrong = "its borders make no sense"
+    if wrong:
+        raise UserError(f"{run.id}: metrics.json is damaged ({wrong}). Delete the run and train it again.")
     return metrics
 
 
@@ -380,17 +414,19 @@ def read_predictions(run: Run, part: str = "test") -> Predictions:
                 scores: np.ndarray | sp.csr_array = stored["scores"]
             else:
                 scores = _csr(stored["score_data"].astype(np.float32), stored, "score", shape)
-            ids = stored["ids"].tolist()
-            if scores.shape != shape or len(ids) != shape[0]:
+            ids, rows = stored["ids"].tolist(), stored["rows"]
+            if scores.shape != shape or len(ids) != shape[0] or rows.shape != shape[:1] or rows.dtype.kind != "i":
                 raise ValueError("its arrays do not fit together")
             values = scores.data if isinstance(scores, sp.csr_array) else scores
             if not np.isfinite(values).all():
                 raise ValueError(f"{np.sum(~np.isfinite(values))} of its scores are not numbers")
-            return Predictions(ids, stored["rows"], targets, scores, float(stored["threshold"]))
+            if not math.isfinite(threshold := float(stored["threshold"])):
+                raise ValueError("its threshold is no number")
+            return Predictions(ids, rows, targets, scores, threshold)
     except FileNotFoundError:
         more = ": an older version made the run" if part == "validation" else ""
         raise UserError(f"{run.id}: {name} is missing{more}.") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, IndexError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise UserError(f"{run.id}: {name} is damaged ({error}). Delete the run and train it again.") from None
 
 
@@ -444,9 +480,15 @@ def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:
     if not (run.path / "thresholds.json").exists():
         return {}
     sets = read_json(run.path / "thresholds.json")
-    if not isinstance(sets, dict) or not all(isinstance(one, dict) and "values" in one for one in sets.values()):
+    if not isinstance(sets, dict) or not all(isinstance(one, dict) and _are_numbers(one) for one in sets.values()):
         raise UserError(f"{run.id}: thresholds.json is damaged: it holds no named thresholds. Delete that file.")
     return sets
+
+
+def _are_numbers(kept: dict[str, Any]) -> bool:
+    values = kept.get("values")
+    many = values if isinstance(values, list) else [values]
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in many)
 
 
 def save_threshold_set(run: Run, name: str, *, rule: str, values: float | list[float]) -> None:

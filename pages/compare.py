@@ -15,7 +15,8 @@ from core.labels import Borders
 from core.report import Row, Sampled
 from core.store import Run
 from pages import header, link, plain
-from pages.shared.runs import BY_VERSION, metrics_of, pick_borders, readable, wrong_address
+from pages.dataset import offer
+from pages.shared.runs import BY_VERSION, metrics_of, pick_borders, readable, take_in, wrong_address
 
 LINES = 12
 """Rows that are drawn as lines at first; more can be chosen."""
@@ -102,6 +103,7 @@ def tables(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> No
             key=f"table{table}",
             hide_index=True,
             height="content",
+            placeholder="–",
             column_config=widths(table),
             alt=f"Table {table}. {caption}",
         )
@@ -171,6 +173,7 @@ def parts(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> Non
             name: number(f"{name} (points)", format="%+.2f") for name in ("difference", "low", "high", "published")
         }
         st.dataframe(table, hide_index=True, column_config=points, alt="Differences of pairs of methods")
+        offer("parts", table)
 
 
 def pick_rows(rows: list[Row]) -> list[Row]:
@@ -251,6 +254,7 @@ def two_rows(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> 
             column_config={"mean change": number(format="%+.2f")},
             alt="Labels that gained and lost, by group",
         )
+        offer("changes-by-group", partial(compare.change_summary, table))
         st.dataframe(
             table.head(2000),
             hide_index=True,
@@ -264,6 +268,7 @@ def two_rows(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> 
             },
             alt="Every label's F1 in both",
         )
+        offer("changes", table.rename(columns={"first": first, "second": second}))
 
 
 def training(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:  # noqa: ARG001
@@ -296,26 +301,33 @@ def cost(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None
                 "whole run (s)", format="%.1f", min_value=0, max_value=float(table["seconds"].max() or 1)
             ),
             "epochs": column.NumberColumn(format="%.0f"),
-            "documents_a_second": column.NumberColumn("train documents / s", format="localized"),
+            "documents_a_second": column.NumberColumn("train documents / s", format="localized", step=1),
             "memory": column.NumberColumn("peak memory (MB)", format="%.0f"),
             "micro": column.NumberColumn("test micro-F1 (%)", format="%.2f"),
         },
         alt="Time, epochs, speed and memory of each row",
     )
+    offer("cost", table)
 
 
 def show() -> None:
     header("Compare", "Which method is better, on which labels, and by more than chance.")
     wrong_address("runs")
-    finished = readable(store.list_runs())
-    if not finished:
-        st.info("There is no finished run to show. Launch one on the Training page: it appears here when it ends.")
-        link("launcher")
-        return
-    runs = pick(finished)
-    if not runs:
-        st.info("No finished run matches these filters.")
-        return
+    results = st.container()
+    take_in()  # below the results, and before their runs are listed
+    with results:
+        finished = readable(store.list_runs())
+        if not finished:
+            st.info("There is no finished run to show. Launch one on the Training page: it appears here when it ends.")
+            link("launcher")
+        elif runs := pick(finished):
+            views(runs)
+        else:
+            st.info("No finished run matches these filters.")
+
+
+def views(runs: list[Run]) -> None:
+    """The chosen view of the chosen runs."""
     left, middle, right = st.columns([6, 2, 2], vertical_alignment="bottom")
     view = left.segmented_control("Show", list(VIEWS), default="Tables", required=True, key="view", bind="query-params")
     folded = middle.toggle("Seeds as one row", True, key="fold", bind="query-params")
@@ -327,6 +339,8 @@ def show() -> None:
             "These runs were trained on different versions of the data set: their differences are not computed, and "
             "nothing is bold that is better only than runs on other data."
         )
+    if sentence := report.seeds_apart(rows) if folded else "":
+        st.warning(plain(sentence))
     VIEWS[view](rows, sampled_rows(rows, borders) if view in SAMPLED else {}, borders)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -16,12 +17,24 @@ from core.figures.errors import AS_TRAINED, OWN, RULES, TOP_K
 from core.labels import Borders
 from core.store import Predictions, Run
 from pages import corpus_of, header, link, pick_label, plain
-from pages.shared.runs import BY_VERSION, metrics_of, pick_borders, predictions_of, readable, why, wrong_address
+from pages.dataset import SAVED, offer
+from pages.shared.runs import (
+    BY_VERSION,
+    hand_out,
+    metrics_of,
+    pick_borders,
+    predictions_of,
+    readable,
+    why,
+    wrong_address,
+)
 
 LABELS_SHOWN = 500
 PAIRS_SHOWN = 200
 PAIRS_KEPT = 20_000
 DOCUMENTS_SHOWN = 200
+RESERVED = (AS_TRAINED, OWN, *RULES, TOP_K)
+"""Thresholds that every run has; no named set is called so."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,18 @@ def pairs_at(run: Run, chosen: Chosen, other: Run | None) -> Any:
     )
 
 
+@st.cache_data(max_entries=16, show_spinner="Looking for label errors", hash_funcs=KEYS)
+def doubts_of(run: Run, head: int, tail: int, titles: bool) -> tuple[Any, int]:
+    metrics, corpus = metrics_of(run), texts_of(run)[0]
+    return errors.label_error_table(
+        predictions_of(run),
+        metrics["labels"],
+        metrics["counts"],
+        Borders(head, tail),
+        corpus.titles if corpus and titles else None,
+    )
+
+
 def texts_of(run: Run) -> tuple[Corpus | None, str]:
     """The data set of a run if it is still there and unchanged, and a sentence on what is missing otherwise."""
     if run.config is None:
@@ -115,7 +140,10 @@ def pick_run(runs: list[Run]) -> tuple[Run, Run | None]:
     left, right = st.columns(2)
     default = next((place for place, run in enumerate(runs) if run.config and run.config.loss), 0)
     run = runs[ids.index(left.selectbox("Run", ids, default, key="run", bind="query-params"))]
-    others = [other.id for other in runs if other.id != run.id and comparable(other, run)]
+    why_not = {other.id: apart(run, other) for other in runs if other.id != run.id}
+    others = [run_id for run_id, reason in why_not.items() if not reason]
+    if reason := why_not.get(st.query_params.get("second", ""), ""):
+        st.warning(plain(f"Not compared with {st.query_params['second']}: {reason}."))
     second = right.selectbox(
         "Compare with",
         others,
@@ -127,17 +155,19 @@ def pick_run(runs: list[Run]) -> tuple[Run, Run | None]:
     return run, next((other for other in runs if other.id == second), None)
 
 
-def comparable(one: Run, other: Run) -> bool:
-    """Whether two runs have the same data, split and labels."""
+def apart(one: Run, other: Run) -> str:
+    """Why two runs cannot be laid side by side; empty if they have the same data, split and labels."""
     mine, theirs = metrics_of(one), metrics_of(other)
-    same = bool(one.config and other.config and one.config.data == other.config.data)
-    return same and mine["fingerprint"] == theirs["fingerprint"] and mine["labels"] == theirs["labels"]
+    if one.config is None or other.config is None or one.config.data != other.config.data:
+        return "it has another data set or split"
+    if mine["labels"] != theirs["labels"]:
+        return "its labels have other names or another order"
+    return "" if mine["fingerprint"] == theirs["fingerprint"] else "the data set has changed between the two"
 
 
 def pick_thresholds(run: Run, labels: list[str]) -> Chosen:
     """Draws the what-if: a rule fitted on validation, a named set, or thresholds moved by hand."""
-    reserved = (AS_TRAINED, OWN, *RULES, TOP_K)
-    names = [*reserved, *(name for name in store.read_threshold_sets(run) if name not in reserved)]
+    names = [*RESERVED, *(name for name in store.read_threshold_sets(run) if name not in RESERVED)]
     left, middle, right, last = st.columns([6, 8, 3, 3], vertical_alignment="bottom")
     name = left.selectbox("Thresholds", names, key="at", bind="query-params", help=HELP)
     low, high = errors.score_range(predictions_of(run))
@@ -154,10 +184,8 @@ def pick_thresholds(run: Run, labels: list[str]) -> Chosen:
         label = pick_label("Move the threshold of", "moved", labels, None)
         if label is not None:
             move(run, labels.index(label), Chosen(name, limit), changes)
-        if changes and st.button("Take all labels back"):
-            for column in changes:
-                st.session_state.pop(f"moved-{run.id}-{column}", None)
-            changes.clear()
+        if changes:
+            st.button("Take all labels back", on_click=take_back, args=(run,))
     chosen = Chosen(name, limit, tuple(sorted(changes.items())))
     with last.popover("Keep", width="stretch"):
         keep(run, chosen)
@@ -195,12 +223,29 @@ def keep(run: Run, chosen: Chosen) -> None:
     if run.published:
         st.caption("A published run is never changed: train it yourself to keep thresholds with it.")
         return
-    name = st.text_input("Keep these thresholds as", key="keep_as", placeholder="a name", max_chars=60)
-    if st.button("Keep", disabled=not name.strip()):
-        limits, _ = predicted_at(run, chosen)
+    name = st.text_input("Keep these thresholds as", key="keep_as", placeholder="a name", max_chars=60).strip()
+    if name in RESERVED:
+        st.caption(plain(f"'{name}' is the name of a rule: take another."))
+    st.button("Keep", disabled=not name or name in RESERVED, on_click=kept, args=(run, chosen, name))
+
+
+def kept(run: Run, chosen: Chosen, name: str) -> None:
+    """Keeps the thresholds of now and chooses them."""
+    limits, _ = predicted_at(run, chosen)
+    try:
         store.save_threshold_set(run, name, rule=chosen.name, values=errors.values_of(limits))
-        st.toast(plain(f"Kept as {name}."))
-        st.rerun()
+    except UserError as error:
+        st.toast(plain(str(error)), icon=":material/error:")
+        return
+    take_back(run)
+    st.session_state["at"] = name
+    st.toast(plain(f"Kept as {name}."))
+
+
+def take_back(run: Run) -> None:
+    """Forgets every threshold of a label that was moved by hand."""
+    for column in st.session_state.pop(f"changes-{run.id}", {}):
+        st.session_state.pop(f"moved-{run.id}-{column}", None)
 
 
 def numbers(shown: Shown) -> None:
@@ -271,6 +316,7 @@ def labels_view(shown: Shown) -> None:
         },
         alt="Every label with its hits, misses, F1 and threshold",
     )
+    offer("labels", lambda: errors.shown_labels(errors.rows_of_label(kept, search, ["label"], limit=found)[0], other))
     if found > len(rows):
         st.caption(f"The {len(rows)} most frequent of {found} labels; type a part of a name to find others.")
     picked = chosen["selection"]["rows"]
@@ -336,6 +382,7 @@ def pairs_view(shown: Shown) -> None:
         },
         alt="Pairs of labels by how often the first was missed and the second given or kept",
     )
+    offer("pairs", lambda: errors.rows_of_label(pairs, search, ["missed", "gave"], limit=found)[0])
     if found > len(rows):
         st.caption(f"The first {len(rows)} of {found:,} pairs.")
     behind_pair(shown, missed, gave)
@@ -355,16 +402,17 @@ def behind_pair(shown: Shown, missed: str | None, gave: str | None) -> None:
     if missed not in shown.labels or gave not in shown.labels:
         st.error(plain(f"The pair '{missed}' and '{gave}' of the address is not one of this run's labels."))
         return
-    places, found = errors.pair_documents(
+    find = partial(
+        errors.pair_documents,
         shown.predictions,
         shown.predicted,
         shown.labels.index(missed),
         shown.labels.index(gave),
-        limit=DOCUMENTS_SHOWN,
     )
+    found = find(limit=DOCUMENTS_SHOWN)[1]
     many = "document" if found == 1 else "documents"
     st.text(f"{found} {many} where {missed} was missed and {gave} given or kept")
-    documents(shown, places, f"{missed}-{gave}")
+    documents(shown, find, f"{missed}-{gave}")
 
 
 def map_view(shown: Shown) -> None:
@@ -409,32 +457,40 @@ def documents_view(shown: Shown) -> None:
     most = errors.most_labels(shown.predictions)
     sizes = three.slider("True labels of the document", 0, most, (0, most), key=f"sizes-{shown.run.id}")
     order = four.selectbox("Order", errors.ORDERS, key="order", bind="query-params")
-    places, found = errors.find_documents(
+    find = partial(
+        errors.find_documents,
         shown.predictions,
         shown.predicted,
         label=shown.labels.index(label) if label else None,
         fault=fault,
         sizes=sizes,
         order=order,
-        limit=DOCUMENTS_SHOWN,
     )
+    places, found = find(limit=DOCUMENTS_SHOWN)
     if not found:
         st.info("No document matches.")
         return
     st.text(f"{found:,} documents" + (f", the first {len(places)}" if found > len(places) else ""))
-    documents(shown, places, f"{label}-{fault}-{sizes}-{order}")
+    documents(shown, find, f"{label}-{fault}-{sizes}-{order}")
 
 
-def documents(shown: Shown, places: Any, key: str) -> None:
-    """A list of documents and, on a click, one of them. Texts are never read as Markdown or HTML."""
+def documents(shown: Shown, find: Callable[..., tuple[Any, int]], key: str) -> None:
+    """A list of documents and, on a click, one of them. Texts are never read as Markdown or HTML.
+
+    Args:
+        shown: a run.
+        find: gives the first `limit` places of documents, and their number.
+        key: of the table; another key forgets which row was chosen.
+    """
+    places = find(limit=DOCUMENTS_SHOWN)[0]
     corpus, sentence = texts_of(shown.run)
     if sentence:
         st.info(plain(sentence))
     column = st.column_config
+    table_of = partial(errors.document_table, shown.predictions, shown.predicted, shown.labels)
+    titles = corpus.titles if corpus else None
     chosen = st.dataframe(
-        errors.document_table(
-            shown.predictions, shown.predicted, shown.labels, places, corpus.titles if corpus else None
-        ),
+        table_of(places, titles),
         key=f"documents-{shown.run.id}-{key}",
         hide_index=True,
         height=min(38 + 35 * max(len(places), 1), 300),
@@ -448,6 +504,7 @@ def documents(shown: Shown, places: Any, key: str) -> None:
         },
         alt="Documents with their missed, spurious and hit labels",
     )
+    offer("documents", lambda: table_of(find(limit=SAVED)[0], titles))
     rows = chosen["selection"]["rows"]
     if rows and rows[0] < len(places):
         one_document(shown, corpus, int(places[rows[0]]))
@@ -481,6 +538,7 @@ def one_document(shown: Shown, corpus: Corpus | None, place: int) -> None:
             column_config={"score": number(format="%.3f"), "threshold": number(format="%.3f")},
             alt="How each label of the document was decided",
         )
+        offer("decisions", table)
         if corpus:
             why(shown.run, corpus.text(int(shown.predictions.rows[place])), list(table["label"]), shown.labels)
 
@@ -500,22 +558,16 @@ def slices_view(shown: Shown) -> None:
         }.items()
     }
     st.caption("By number of true labels of the test document.")
-    st.dataframe(
-        errors.size_table(shown.predictions, shown.predicted),
-        hide_index=True,
-        column_config=percent,
-        alt="Scores by number of labels",
-    )
+    sizes = errors.size_table(shown.predictions, shown.predicted)
+    st.dataframe(sizes, hide_index=True, column_config=percent, alt="Scores by number of labels")
+    offer("by-number-of-labels", sizes)
     corpus, sentence = texts_of(shown.run)
     if corpus:
         words = [len(corpus.text(int(row)).split()) for row in shown.predictions.rows]
         st.caption("By number of words of the test document, in four parts.")
-        st.dataframe(
-            errors.length_table(shown.predictions, shown.predicted, words),
-            hide_index=True,
-            column_config=percent,
-            alt="Scores by number of words",
-        )
+        lengths = errors.length_table(shown.predictions, shown.predicted, words)
+        st.dataframe(lengths, hide_index=True, column_config=percent, alt="Scores by number of words")
+        offer("by-number-of-words", lengths)
     else:
         st.info(plain(sentence))
     left, right = st.columns(2, gap="medium")
@@ -543,7 +595,65 @@ def slices_view(shown: Shown) -> None:
             column_config={"value": column.NumberColumn("%", format="%.2f")},
             alt="Other scores of the run",
         )
+        offer("scores", partial(errors.all_scores, kept))
         st.caption(plain(errors.macro_sentence(kept)))
+
+
+def doubts_view(shown: Shown) -> None:
+    """Labels of the test part that are probably wrong or missing in the data."""
+    corpus, sentence = texts_of(shown.run)
+    try:
+        table, judged = doubts_of(shown.run, shown.borders.head, shown.borders.tail, corpus is not None)
+    except ValueError:
+        st.info("An SVM's margins are no probabilities: choose a run with a loss to look for label errors.")
+        return
+    if sentence:
+        st.info(plain(sentence))
+    st.caption(
+        "Test labels that confident learning (cleanlab's multi-label filter) doubts: wrong, the data has the label and "
+        "the run hardly sees it; missing, the other way round. The most doubtful first; thresholds play no part."
+    )
+    st.warning(
+        f"A doubt is no proof, and least of all for a rare label: one that the run has not learned is doubted wherever "
+        f"it is right. {judged} of {len(shown.labels)} labels were judged, those with 5 test documents or more; "
+        "where many of a label's documents are doubted, suspect the run before the data."
+    )
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    search = left.text_input("Find a label", key="label", bind="query-params", placeholder="part of its name")
+    maybe = right.segmented_control("Only", list(errors.KINDS.values()), key="maybe")
+    kept = table[table["maybe"].eq(maybe)] if maybe else table
+    rows, found = errors.rows_of_label(kept, search, ["label"], limit=LABELS_SHOWN)
+    if not found:
+        st.info("Nothing is doubted.")
+        return
+    column = st.column_config
+    chosen = st.dataframe(
+        rows,
+        key=f"doubts-{shown.run.id}-{search}-{maybe}",
+        hide_index=True,
+        height=min(38 + 35 * len(rows), 400),
+        on_select="rerun",
+        selection_mode="single-row",
+        column_order=["id", "title", "label", "group", "maybe", "score", "share"],
+        column_config={
+            "id": column.TextColumn(width=60),
+            "title": column.TextColumn(width=280),
+            "maybe": column.TextColumn("the label may be"),
+            "score": column.NumberColumn(format="%.3f"),
+            "share": column.NumberColumn(
+                "doubted alike (%)", format="%.1f", help="of the test documents that have the label, or that lack it"
+            ),
+        },
+        alt="Labels of documents that are probably wrong or missing",
+    )
+    offer("label-errors", lambda: kept.drop(columns="place"))
+    if found > len(rows):
+        st.caption(f"The first {len(rows)} of {found:,} doubts.")
+    picked = chosen["selection"]["rows"]
+    if picked and picked[0] < len(rows):
+        one_document(shown, corpus, int(rows["place"].iloc[picked[0]]))
+    else:
+        st.caption("Choose a row to read the document and judge for yourself.")
 
 
 def provenance(shown: Shown) -> None:
@@ -565,6 +675,7 @@ def provenance(shown: Shown) -> None:
         hide_index=True,
         alt="Threshold, rule, borders, data and time of the run",
     )
+    hand_out(run)
     st.caption("The command that makes this run again.")
     st.code(metrics["command"], language="bash", wrap_lines=True)
     left, right = st.columns(2)
@@ -623,6 +734,7 @@ VIEWS: dict[str, Callable[[Shown], None]] = {
     "Map": map_view,
     "Documents": documents_view,
     "Slices": slices_view,
+    "Label errors": doubts_view,
     "Provenance": provenance,
 }
 

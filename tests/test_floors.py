@@ -23,7 +23,7 @@ FLOORS = [
     {"encoders", "tokens"},
     {"models", "networks", "inputs"},
     {"trainer"},
-    {"thresholds", "metrics", "confusion", "uncertainty"},
+    {"thresholds", "metrics", "confusion", "uncertainty", "label_errors"},
     {"store"},
     {"share"},
     {"predict"},

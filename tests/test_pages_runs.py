@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from core import data, jobs, store
 from core.config import ROOT, RunConfig
 from core.files import try_lock, write_json
+from core.store import Predictions
 
 SMALL = ["data.synthetic.documents=400", "data.synthetic.labels=12", "train.epochs=3", "model.hidden=0"]
 
@@ -253,7 +254,9 @@ def test_results_without_runs_lead_to_training(name: str, cache: Path) -> None:
     assert not page.dataframe
 
 
-@pytest.mark.parametrize("view", ["Labels", "Confused pairs", "Map", "Documents", "Slices", "Provenance"])
+@pytest.mark.parametrize(
+    "view", ["Labels", "Confused pairs", "Map", "Documents", "Slices", "Label errors", "Provenance"]
+)
 @pytest.mark.parametrize("model", ["svm", "tfidf"])
 def test_every_view_of_errors_is_drawn_for_every_model(view: str, model: str, filled: Path) -> None:
     other = run_of(filled, "tfidf" if model == "svm" else "svm").name
@@ -271,17 +274,19 @@ def test_the_numbers_on_top_are_those_of_the_run(filled: Path) -> None:
     assert shown["macro-F1"] == f"{100 * kept['all']['macro_f1']:.2f}"
 
 
-def test_a_moved_threshold_moves_numbers_and_is_kept_by_name(filled: Path) -> None:
-    path = run_of(filled, "tfidf")
+@pytest.mark.parametrize("model", ["svm", "tfidf"])
+def test_a_moved_threshold_moves_numbers_and_is_kept_by_name(model: str, filled: Path) -> None:
+    path = run_of(filled, model)
     page = open_page("errors", run=path.name, at="my own")
-    page.slider(key=f"limit-{path.name}").set_value(1.0).run()
+    most = page.slider(key=f"limit-{path.name}").max
+    page.slider(key=f"limit-{path.name}").set_value(most).run()
     shown = {metric.label: metric.value for metric in page.metric}
     assert shown["labels a document"] == "0.00"
     assert shown["micro-F1"] == "0.00"
     page.text_input(key="keep_as").set_value("nothing at all").run()
     next(button for button in page.button if button.label == "Keep").click().run()
     assert not page.exception
-    assert store.read_threshold_sets(store.get_run(path.name))["nothing at all"]["values"] == 1.0
+    assert store.read_threshold_sets(store.get_run(path.name))["nothing at all"]["values"] == most
     page = open_page("errors", run=path.name, at="nothing at all")
     assert {metric.label: metric.value for metric in page.metric}["labels a document"] == "0.00"
 
@@ -341,7 +346,50 @@ def test_the_pair_of_the_address_lists_its_documents(filled: Path) -> None:
 def test_runs_on_different_data_are_not_compared(filled: Path) -> None:
     first, path = run_of(filled, "tfidf").name, run_of(filled, "svm")
     write_json(path / "metrics.json", {**read(path / "metrics.json"), "fingerprint": "0" * 64})
-    assert path.name not in open_page("errors", run=first).selectbox(key="second").options
+    page = open_page("errors", run=first, second=path.name)
+    assert path.name not in page.selectbox(key="second").options
+    assert "the data set has changed between the two" in said(page.warning)
+    assert "different versions of the data set" in said(open_page("compare").warning)
+
+
+def test_runs_with_renamed_labels_are_not_compared(filled: Path) -> None:
+    first, path = run_of(filled, "tfidf").name, run_of(filled, "svm")
+    metrics = read(path / "metrics.json")
+    write_json(path / "metrics.json", {**metrics, "labels": ["renamed", *metrics["labels"][1:]]})
+    page = open_page("errors", run=first, second=path.name)
+    assert "its labels have other names" in said(page.warning)
+    page = open_page("compare", view="F1 by rank")
+    assert "Left out, for their labels have other names" in said(page.warning)
+
+
+def test_rows_with_different_seeds_are_said(filled: Path) -> None:
+    more = filled / "runs" / "synthetic-tfidf-db-s1-0123456789"
+    shutil.copytree(run_of(filled, "tfidf"), more)
+    write_json(more / "config.json", {**read(more / "config.json"), "seed": 1})
+    page = open_page("compare")
+    assert "Not every row has the same seeds: svm seed 0; every other row seeds 0, 1." in said(page.warning)
+    page.toggle(key="fold").set_value(False).run()
+    assert not page.warning
+
+
+def test_a_run_with_an_empty_test_part_is_shown_as_such(filled: Path) -> None:
+    path = run_of(filled, "tfidf")
+    for part in store.PREDICTIONS:
+        kept = store.read_predictions(store.get_run(path.name), part)
+        nothing = Predictions([], kept.rows[:0], kept.targets[:0], kept.scores[:0], kept.threshold)
+        store.write_predictions(path, nothing, part)
+    for view in ("Labels", "Confused pairs", "Map", "Documents", "Slices", "Label errors"):
+        open_page("errors", run=path.name, view=view)
+    for view in ("Tables", "Parts of DB", "F1 by rank", "Label by label", "Cost"):
+        open_page("compare", view=view)
+
+
+def test_label_errors_are_listed_with_their_weakness(filled: Path) -> None:
+    page = open_page("errors", run=run_of(filled, "tfidf").name, view="Label errors")
+    assert "least of all for a rare label" in said(page.warning)
+    assert set(page.dataframe[0].value["maybe"]) <= {"wrong", "missing"}
+    page = open_page("errors", run=run_of(filled, "svm").name, view="Label errors")
+    assert "margins are no probabilities" in words(page)
 
 
 def test_pairs_are_listed_without_the_data_set(filled: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -145,12 +148,117 @@ def test_a_zip_with_other_labels_or_too_many_bytes_is_refused(
     share.export(run, tmp_path / "good.zip")
     metrics_of = store.read_metrics(run)
     store.delete_run(run.id)
-    changed = json.dumps({**metrics_of, "labels": ["one"]}).encode()
+    changed = json.dumps({**metrics_of, "labels": ["one"], "counts": [1]}).encode()
     with pytest.raises(UserError, match="different labels"):
         share.import_run(rewritten(tmp_path / "good.zip", tmp_path / "bad.zip", {"metrics.json": changed}))
     monkeypatch.setattr(share, "LARGEST", 100)
     with pytest.raises(UserError, match="would need more than"):
         share.import_run(tmp_path / "good.zip")
+    assert not list(store.runs_dir().iterdir())
+
+
+def arrays_of(content: bytes, **changes: np.ndarray) -> bytes:
+    """The arrays of a .npz with some of them replaced."""
+    with np.load(io.BytesIO(content)) as stored:
+        arrays = dict(stored) | changes
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+BOMB = np.broadcast_to(np.zeros(1, np.int8), 1_100_000_000)
+"""More bytes than are read, which a zip holds in a thousandth."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"scores": np.full((3, 3), "a")}, "predictions.npz is damaged"),
+        ({"scores": np.full((2, 10), 0.5)}, "do not fit together"),
+        ({"scores": np.full((200, 10), np.nan)}, "2000 of its scores are not numbers"),
+        ({"shape": np.zeros(0, int)}, "predictions.npz is damaged"),
+        ({"shape": np.array([200, 10**9])}, "predictions.npz is damaged"),
+        ({"target_indices": np.array([10**6])}, "predictions.npz is damaged"),
+        ({"rows": np.array(["a"])}, "do not fit together"),
+        ({"threshold": np.array([0.1, 0.2])}, "predictions.npz is damaged"),
+        ({"threshold": np.array(np.nan)}, "its threshold is no number"),
+        ({"bomb": BOMB}, "would need more than 1 GB of memory"),
+    ],
+)
+def test_arrays_of_a_stranger_are_refused_in_one_sentence(
+    run: Run, tmp_path: Path, changes: dict[str, np.ndarray], said: str
+) -> None:
+    share.export(run, tmp_path / "good.zip")
+    changed = arrays_of((run.path / "predictions.npz").read_bytes(), **changes)
+    store.delete_run(run.id)
+    with pytest.raises(UserError, match=said.replace(".", r"\.")):
+        share.import_run(rewritten(tmp_path / "good.zip", tmp_path / "bad.zip", {"predictions.npz": changed}))
+    assert not list(store.runs_dir().iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"labels": 3}, "labels: input should be a valid list"),
+        ({"labels": ["a"] * 10}, "a label is there twice"),
+        ({"counts": ["many"] * 10}, "counts.0: input should be a valid integer"),
+        ({"counts": [1]}, "differ in number"),
+        ({"borders": {"head": 3, "tail": 8}}, "its borders make no sense"),
+        ({"borders": {"head": 3}}, "its borders make no sense"),
+        ({"threshold": float("nan")}, "threshold: input should be a finite number"),
+        ({"test": {}}, "the scores of all labels are missing"),
+        ({"test": {"all": {"micro_f1": "high"}}}, "input should be a valid number"),
+        ({"versions": ["2"]}, "versions: input should be a valid dictionary"),
+    ],
+)
+def test_scores_of_wrong_types_are_one_sentence(run: Run, changes: dict[str, object], said: str) -> None:
+    kept = store.read_metrics(run)
+    (run.path / "metrics.json").write_text(json.dumps({**kept, **changes}), "utf-8")
+    with pytest.raises(UserError, match=f"metrics.json is damaged .*{said}"):
+        store.read_results(run)
+
+
+TWO = """
+import sys, time
+from pathlib import Path
+from core import share, store
+from core.config import UserError
+from core.store import get_run
+me, run_id, zip_path, begin = sys.argv[1:]
+while not Path(begin).exists():
+    time.sleep(0.001)
+for turn in range(20):
+    store.save_threshold_set(get_run(run_id), f"{me} {turn}", rule="fixed", values=turn / 20)
+    assert store.read_results(get_run(run_id)) and len(store.read_predictions(get_run(run_id)).ids) == 200
+done = []
+for action in (lambda: share.publish(get_run(run_id)), lambda: share.import_run(Path(zip_path))):
+    try:
+        action()
+        done.append("done")
+    except UserError as error:
+        done.append("late" if "already" in str(error) else str(error))
+print(*done)
+"""
+
+
+def test_two_processes_on_one_cache_lose_and_tear_nothing(run: Run, tmp_path: Path) -> None:
+    other = make_run("bce")
+    share.export(other, tmp_path / "run.zip")
+    store.delete_run(other.id)
+    arguments = (run.id, str(tmp_path / "run.zip"), str(tmp_path / "begin"))
+    both = [
+        subprocess.Popen([sys.executable, "-c", TWO, me, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for me in ("one", "two")
+    ]
+    (tmp_path / "begin").touch()
+    said = [process.communicate(timeout=120)[0].split() for process in both]
+    assert [sorted(parts) for parts in zip(*said, strict=True)] == [["done", "late"], ["done", "late"]]
+    assert len(store.read_threshold_sets(run)) == 40
+    for one in (store.get_run(other.id), store.read_run(store.published_dir() / run.id)):
+        assert not one.problem
+        assert len(store.read_results(one)["labels"]) == store.read_predictions(one).targets.shape[1]
+    left = [path for folder in (store.runs_dir(), store.published_dir()) for path in folder.glob(".*")]
+    assert not left
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5, -4])

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core import confusion, metrics, thresholds, uncertainty
+from core import confusion, label_errors, metrics, thresholds, uncertainty
 from core.config import UserError
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MAX_MARKS
-from core.labels import FREQUENCY_GROUPS, Borders, count_documents, indicator
+from core.labels import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
 from core.store import Predictions
 
 NAMES_SHOWN = 6
@@ -34,6 +34,8 @@ RULES = {
 """Rules that are fitted on validation, as the page calls them, and in `core.thresholds`."""
 TOP_K = "top k (RCut)"
 MAP_LABELS = 36
+MAP_COLOURS = ["rgba(230, 85, 13, 0.08)", "rgba(230, 85, 13, 1)"]
+"""From next to nothing to all: of little opacity instead of pale, so that a dark page shows little as little, too."""
 CURVE_POINTS = 300
 EMPTY_WORD = "–"
 
@@ -85,7 +87,7 @@ def score_range(predictions: Predictions) -> tuple[float, float]:
     if not values.size or (values.min() >= 0 and values.max() <= 1):
         return 0.0, 1.0
     kept = values[np.abs(values) < 50]
-    return math.floor(float(kept.min(initial=-1))), math.ceil(float(kept.max(initial=1)))
+    return float(np.floor(kept.min(initial=-1))), float(np.ceil(kept.max(initial=1)))
 
 
 def headline(
@@ -394,7 +396,7 @@ def confusion_map_chart(table: pd.DataFrame, *, view: str) -> alt.Chart:
         alt.Color(
             "share:Q",
             title=titles[view],
-            scale=alt.Scale(scheme="orangered", type="sqrt", domain=[0, max(shown["share"][~shown["right"]].max(), 1)]),
+            scale=alt.Scale(range=MAP_COLOURS, type="sqrt", domain=[0, max(shown["share"][~shown["right"]].max(), 1)]),
             legend=alt.Legend(orient="top", gradientLength=220, titleLimit=400),
         ),
     )
@@ -644,6 +646,45 @@ def word_chart(table: pd.DataFrame, *, limit: int = 16) -> alt.Chart:
         )
         .properties(height=max(18 * len(shown), 60))
     )
+
+
+KINDS = {True: "wrong", False: "missing"}
+"""What a doubted label may be, by whether the data has it."""
+
+
+def label_error_table(
+    predictions: Predictions,
+    labels: Sequence[str],
+    counts: Sequence[int],
+    borders: Borders,
+    titles: Sequence[str] | None,
+) -> tuple[pd.DataFrame, int]:
+    """`core.label_errors.find_label_errors` of a run's test part with names.
+
+    Returns:
+        Columns place, id, title (if there are titles), label, group, maybe (one of `KINDS`), score, share (percent);
+        and how many labels were judged.
+
+    Raises:
+        ValueError: the scores are no probabilities.
+    """
+    found, judged = label_errors.find_label_errors(predictions.targets, predictions.scores)
+    groups = group_of(np.asarray(counts), borders)
+    places, columns = found["place"].to_numpy(np.int64), found["column"].to_numpy(np.int64)
+    table = pd.DataFrame(
+        {
+            "place": places,
+            "id": [predictions.ids[place] for place in places],
+            "label": [labels[column] for column in columns],
+            "group": groups[columns],
+            "maybe": [KINDS[bool(given)] for given in found["given"]],
+            "score": found["score"],
+            "share": 100 * found["share"],
+        }
+    )
+    if titles is not None:
+        table.insert(2, "title", [titles[int(predictions.rows[place])] for place in places])
+    return table, judged
 
 
 def size_table(predictions: Predictions, predicted: sp.csr_array) -> pd.DataFrame:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from core import explain, report, store
+from core import explain, report, share, store
 from core.config import UserError
 from core.figures import errors
 from core.labels import Borders
 from core.store import Predictions, Run
 from pages import plain
+from pages.dataset import offer
 
 
 def version(run: Run) -> tuple[Any, ...]:
@@ -91,6 +93,30 @@ def pick_borders(kept: Borders) -> Borders:
         return kept
 
 
+def take_in() -> None:
+    """Draws what imports a run from a zip."""
+    with st.expander("Import a run", icon=":material/upload:"):
+        sent = st.file_uploader("A zip that `python -m core export` or the Errors page has written", "zip")
+        if sent is not None and st.button("Import"):
+            try:
+                st.success(plain(f"Imported {share.import_run(sent, sent.name).id}."))
+            except UserError as error:
+                st.error(plain(str(error)))
+
+
+def hand_out(run: Run) -> None:
+    """Draws what exports a run as a zip."""
+    weights = (run.path / "model.safetensors").exists() and st.toggle("With its weights", key="with_weights")
+    st.download_button(
+        "Export the run",
+        partial(share.exported, run, weights=weights),
+        f"{run.id}.zip",
+        "application/zip",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+
+
 def why(run: Run, text: str, offered: list[str], labels: list[str]) -> None:
     """The words that moved the decision on one label."""
     label = st.selectbox("Words that moved", offered, key="why")
@@ -105,3 +131,4 @@ def why(run: Run, text: str, offered: list[str], labels: list[str]) -> None:
         return
     st.caption(scorer.how)
     st.altair_chart(errors.word_chart(table), alt=f"Words for and against {label}")
+    offer("words", table)
