@@ -18,7 +18,7 @@ from playwright.sync_api import Locator, Page, expect
 from core.config import ROOT
 
 SVM = "reuters-svm-s0-c7f802297d"
-BCE = "reuters-tfidf-bce-s0-70a132a4c6"
+BCE = "reuters-tfidf-bce-s0-ac9547d439"
 
 Ready = Callable[..., None]
 
