@@ -134,7 +134,8 @@ def _reason(error: Exception, path: Path) -> str:
     """Why a run failed, for a person: what happened and what to do next."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or "No space left on device" in str(error):  # safetensors has an error of its own
         free = shutil.disk_usage(path).free / 1e6
         return f"The disk is full ({free:.1f} MB free at {store.runs_dir()}). Make room, then start the run again."
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
