@@ -2,8 +2,8 @@
 
 Prepares a data set in a cache of its own, then opens a new server's explorer in new browser profiles and times the
 first paint (the address asked for, to the tables drawn), then what a person does there; each thing first cold, then
-again in other profiles with what the server keeps. `--large` takes a synthetic set of PubMed's size. The last column
-is the largest message that the browser received.
+again in other profiles with what the server keeps; last it moves a slider of the loss page. `--large` takes a synthetic
+set of PubMed's size. The last column is the largest message that the browser received.
 """
 
 from __future__ import annotations
@@ -96,15 +96,46 @@ def look(browser: Browser, address: str) -> dict[str, tuple[float, float]]:
     return found
 
 
+LOSS_VIEWS = ("Weight by label", "Loss and gradient", "One document", "Where the gradient goes")
+HEARD = """() => {
+    addEventListener("keydown", () => { window.pressed = performance.now() }, true);
+    const chart = "[data-testid=stVegaLiteChart]";
+    const inChart = (node) => (node.nodeType === 1 ? node : node.parentElement)?.closest(chart);
+    new MutationObserver((changes) => {
+        if (changes.some((change) => inChart(change.target))) window.drawn = performance.now();
+    }).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
+}"""
+
+
+def slide(browser: Browser, address: str, view: str) -> list[float]:
+    """Seconds from each step of the slider of mu, of the loss db, to the last change of the chart."""
+    page = browser.new_context(viewport={"width": 1400, "height": 1800}).new_page()
+    page.goto(f"{address}&view={view.replace(' ', '+')}")
+    page.get_by_role("tab", name="db", exact=True).click(timeout=120_000)
+    page.locator(CHART).first.wait_for(timeout=120_000)
+    page.wait_for_timeout(2000)
+    page.evaluate(HEARD)
+    seconds = []
+    for _ in range(9):
+        page.get_by_role("slider").press("ArrowLeft")
+        page.wait_for_timeout(1500)
+        seconds.append(page.evaluate("(window.drawn - window.pressed) / 1000"))
+    page.context.close()
+    return sorted(seconds)
+
+
 def main(cache: Path) -> None:
     query = LARGE if "--large" in sys.argv else ""
     with sync_playwright() as playwright, serving(cache, TAILSCOPE_DATA=os.environ.get("TAILSCOPE_DATA", "")) as server:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         rounds = [look(browser, f"{server}/explorer?{query}") for _ in range(1 + ROUNDS)]
+        slides = {view: slide(browser, f"{server}/loss_weights?{query}", view) for view in LOSS_VIEWS}
     print(f"{'':18} {'cold':>8} {'warm, best and worst of ' + str(ROUNDS):>32} {'largest message':>18}")
     for name, (cold, size) in rounds[0].items():
         warm = [one[name][0] for one in rounds[1:]]
         print(f"{name:18} {cold:>6.2f} s {min(warm):>21.2f} to {max(warm):.2f} s {size:>15.2f} MB")
+    for view, seconds in slides.items():
+        print(f"mu moved, {view:24} {seconds[4]:.2f} s, {seconds[0]:.2f} to {seconds[-1]:.2f} s")
 
 
 if __name__ == "__main__":
