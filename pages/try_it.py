@@ -28,15 +28,7 @@ def show() -> None:
         st.info(f"There is no trained model to try. {what} launch a run on the Training page.")
         link("launcher")
         return
-    chosen = st.multiselect(
-        "Runs",
-        list(able),
-        list(able)[:1],
-        key="runs",
-        bind="query-params",
-        max_selections=MOST,
-        format_func=lambda run_id: run_name(able[run_id]),
-    )
+    chosen = st.multiselect("Runs", list(able), list(able)[:1], key="runs", bind="query-params", max_selections=MOST)
     text = st.text_area("Text", key="text", height=220, max_chars=LETTERS, placeholder="Type or paste a text")
     if not text.strip() or not chosen:
         st.caption("Nothing is kept: the text is read here and forgotten.")

@@ -428,6 +428,13 @@ def test_a_text_is_labelled_by_several_runs_and_explained(filled: Path) -> None:
     assert "Weight times TF-IDF" in words(page)
 
 
+def test_the_address_names_the_run_to_try(filled: Path) -> None:
+    for model in ("svm", "tfidf"):
+        page = open_page("try_it", runs=run_of(filled, model).name)
+        assert page.multiselect(key="runs").value == [run_of(filled, model).name]
+        assert not page.error
+
+
 def test_a_run_without_weights_is_not_offered_and_a_damaged_one_is_said(filled: Path) -> None:
     (run_of(filled, "svm") / "model.safetensors").unlink()
     (run_of(filled, "tfidf") / "model.safetensors").write_bytes(b"no weights")

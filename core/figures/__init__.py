@@ -10,3 +10,5 @@ MAX_MARKS = 2000
 """More marks than this are sampled or binned: a chart stays small however many labels there are."""
 HEIGHT = 320
 """Pixels of an ordinary chart."""
+MARGIN = 120
+"""Pixels of a chart's height that its axis, titles and legend take."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core import metrics, report, store, thresholds, uncertainty
-from core.figures import GRID, GROUP_COLOURS, HEIGHT
+from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN
 from core.labels import FREQUENCY_GROUPS, Borders, count_documents, group_of, rank_by_frequency
 from core.report import Row, Sampled
 from core.store import Run
@@ -339,7 +339,7 @@ def change_chart(table: pd.DataFrame) -> alt.Chart:
                 alt.Tooltip("change:Q", format="+.1f"),
             ],
         )
-        .properties(height=max(18 * len(shown), 80))
+        .properties(height=18 * len(shown) + MARGIN)
     )
 
 

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from core import confusion, label_errors, metrics, thresholds, uncertainty
 from core.config import UserError
-from core.figures import GRID, GROUP_COLOURS, HEIGHT, MAX_MARKS
+from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS
 from core.labels import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
 from core.store import Predictions
 
@@ -644,7 +644,7 @@ def word_chart(table: pd.DataFrame, *, limit: int = 16) -> alt.Chart:
                 alt.Tooltip("adds:Q", format="+.3f"),
             ],
         )
-        .properties(height=max(18 * len(shown), 60))
+        .properties(height=18 * len(shown) + MARGIN)
     )
 
 
