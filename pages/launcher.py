@@ -181,11 +181,7 @@ def form() -> list[RunConfig]:
     try:
         chosen = pick_data()
         changes = changed("data.synthetic", chosen.synthetic) if chosen.name == "synthetic" else []
-        left, right = st.columns([1, 2])
-        models = left.pills("Models", MODEL_NAMES, selection_mode="multi", default="tfidf", key="models", bind=URL)
-        text = right.text_input(
-            "Seeds", "0", key="seeds", bind=URL, help="0, 1, 2 or 0-4: each seed is a run of its own."
-        )
+        models = st.pills("Models", MODEL_NAMES, selection_mode="multi", default="tfidf", key="models", bind=URL)
         trained = any(model != "svm" for model in models)
         losses = st.pills(
             "Losses",
@@ -197,6 +193,9 @@ def form() -> list[RunConfig]:
             bind=URL,
             disabled=not trained,
             help="Each loss is a run of its own. The SVM has a loss of its own and takes none.",
+        )
+        text = st.columns([1, 3])[0].text_input(
+            "Seeds", "0", key="seeds", bind=URL, help="0, 1, 2 or 0-4: each seed is a run of its own."
         )
         read = {name for loss in jobs.loss_names(losses) for name in LOSS_CONSTANTS[loss]}
         basic = [*BASIC, *(f"model.{name}" for name in ENCODER if any(name in MODEL_SETTINGS[m] for m in models))]
