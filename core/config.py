@@ -307,6 +307,8 @@ class RunConfig(Frozen):
             if value != defaults[key] and key not in MODEL_SETTINGS[self.model.name]:
                 read = ", ".join(f"model.{setting}" for setting in MODEL_SETTINGS[self.model.name])
                 raise UserError(f"Model '{self.model.name}' does not read model.{key}; it reads {read}.")
+        if (self.model.pooling, self.model.head) == ("lwan", "label-graph"):
+            raise UserError("model.pooling=lwan has weights of its own for each label: leave model.head linear.")
         if self.model.name in ("xml-cnn", "cnn-rnn", "bigru-lwan") and not self.model.hidden:
             raise UserError(f"Model '{self.model.name}' needs a hidden layer: set model.hidden to 1 or more.")
         return self

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.config import ModelConfig, UserError
+from core.config import ModelConfig
 from core.tokens import encoder_source, unreachable
 
 LABEL_VECTORS = 128
@@ -301,8 +301,6 @@ def build_network(
             source, config.encoder, frozen=config.freeze, pooler=config.pooling == "cls", pretrained=folder is None
         )
         if config.pooling == "lwan":
-            if config.head == "label-graph":
-                raise UserError("model.pooling=lwan has weights of its own for each label: leave model.head linear.")
             return TextNetwork(encoder, LabelWiseAttention(encoder.width, priors, dropout=config.dropout))
         pool: nn.Module = Pooled(encoder.width, config.pooling)
         return TextNetwork(encoder, _pooled(config, pool, priors, targets, hidden=0))
