@@ -16,7 +16,7 @@ from scored import BORDERS, COUNTS, make_run
 
 from core import metrics, report, store, thresholds, uncertainty
 from core.config import UserError
-from core.figures import page
+from core.figures import compare, page
 from core.files import write_json
 from core.labels import Borders
 from core.report import Sampled
@@ -77,6 +77,19 @@ def test_bold_is_only_what_is_better_than_every_other_by_more_than_chance(runs: 
     same = {row.name: sampled["db"] for row in twins}
     assert not report.paper_table(twins, same)["total_micro_best"].any()
     assert not report.paper_table(rows[:1], sampled)["total_micro_best"].any(), "one row beats nobody"
+
+
+def test_every_cell_shows_its_own_score_however_often_it_is_drawn(runs: list[Run]) -> None:
+    rows = report.fold(runs)
+    sampled = report.sample_rows(rows, BORDERS)
+    frame = report.paper_table(rows, sampled, table=2, with_published=True)
+    shown = compare.score_table(frame, table=2)
+    for _ in range(2):
+        drawn = ET.fromstring(f"<x>{shown.to_html().partition('</style>')[2]}</x>".replace("&nbsp;", " "))
+        texts = [[cell.text or "" for cell in row.iter("td")][1:] for row in drawn.iter("tr")]
+        for values, row in zip([line for line in texts if line], frame.to_dict("records"), strict=True):
+            parts = [report.cell(row, column) for column in report.SCORE_COLUMNS[2]]
+            assert [text.partition(" ±")[0] for text in values] == [value or "–" for value, _ in parts]
 
 
 def test_rows_of_other_data_are_not_compared(runs: list[Run]) -> None:

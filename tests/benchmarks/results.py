@@ -64,6 +64,18 @@ for _ in range(2):
     began = time.perf_counter(); page.run(); print(time.perf_counter() - began)
 assert not page.exception and page.dataframe
 """
+SLIDER = """
+from streamlit.testing.v1 import AppTest
+from core import store
+run_id = next(run.id for run in store.list_runs() if "-bce-" in run.id)
+page = AppTest.from_file("pages/errors.py", default_timeout=300)
+page.query_params["run"], page.query_params["at"], page.query_params["view"] = run_id, "my own", "Confused pairs"
+page.run()
+for limit in (0.3, 0.2):
+    page.slider(key=f"limit-{run_id}").set_value(limit)
+    began = time.perf_counter(); page.run(); print(time.perf_counter() - began)
+assert not page.exception and page.metric[0].delta
+"""
 
 
 def run(code: str) -> list[float]:
@@ -87,15 +99,17 @@ def main() -> None:
     for title, size in {"3,019 x 90": "3019, 90, 1.24", "5,000 x 18,211": "5000, 18211, 12.3"}.items():
         for name, step in STEPS.items():
             seconds, memory = run(MAKE.replace("SIZE", size) + TIMED.format(step=step))
-            print(f"{title:>16}  {name:28} {seconds:6.2f} s {memory:7.0f} MB", flush=True)
+            print(f"{title:>16}  {name:28} {seconds:7.3f} s {memory:7.0f} MB", flush=True)
     for number in (27, 1000):
         with tempfile.TemporaryDirectory() as folder:
             os.environ["TAILSCOPE_CACHE"] = folder
             copies(Path(folder), number)
-            print(f"{number:>11} runs  {'listed':28} {run('import time; ' + LIST)[0]:6.2f} s")
+            print(f"{number:>11} runs  {'listed':28} {run('import time; ' + LIST)[0]:7.3f} s")
             if number == 27:
                 cold, warm = run("import time; " + PAGE)
-                print(f"{number:>11} runs  {'Compare, cold and warm':28} {cold:6.2f} s {warm:6.2f} s")
+                print(f"{number:>11} runs  {'Compare, cold and warm':28} {cold:7.3f} s {warm:7.3f} s")
+                moved = max(run("import time; " + SLIDER))
+                print(f"{number:>11} runs  {'a moved threshold':28} {moved:7.3f} s")
 
 
 if __name__ == "__main__":
