@@ -273,6 +273,7 @@ class TrainConfig(Frozen):
     adjust: float = Field(
         0.0, ge=0, description="post-hoc logit adjustment: so many times the log-odds of its frequency off each logit"
     )
+    processes: int = Field(1, ge=1, le=64, description="that train together, each on its share of a batch")
     checkpoint_minutes: float = Field(5.0, ge=0, description="between two checkpoints; 0: after every step")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from core import labels, losses, metrics, store, thresholds, tokens
-from core.config import RunConfig, UserError
+from core import labels, losses, metrics, replicas, store, thresholds, tokens
+from core.config import RunConfig, TrainConfig, UserError
 from core.corpus import Corpus, count_columns
 from core.encoders import TfidfEncoder
 from core.files import atomic_path
@@ -178,12 +178,27 @@ def _read(
     return reader, inputs, network
 
 
-def _fit_network(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
+@dataclass
+class _Made:
+    """All that training needs, the same in every process of a run."""
+
+    device: str
+    settings: TrainConfig
+    encoder: Encoder
+    inputs: dict[str, Inputs]
+    network: nn.Module
+    state: State
+    loss: Any
+    priors: torch.Tensor
+    threads: int
+
+
+def _make(config: RunConfig, corpus: Corpus, reporter: Reporter, device: str) -> _Made:
     assert config.loss is not None, "the config's own check"
-    path, checkpoint = reporter.path, store.checkpoint_dir(reporter.path)
-    device = torch_device(store.read_status(path)["device"])
     settings = config.train.model_copy(update={"precision": resolve_precision(config.train.precision, device)})
-    threads = SPARSE_THREADS if config.model.name == "tfidf" else psutil.cpu_count(logical=False) or 1
+    threads = SPARSE_THREADS
+    if config.model.name != "tfidf":
+        threads = max(1, (psutil.cpu_count(logical=False) or 1) // replicas.world())
     torch.set_num_threads(threads)
     targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
     if (corpus.counts == 0).any():
@@ -203,61 +218,101 @@ def _fit_network(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitte
     network.to(device)
     if settings.compile:
         network.compile(dynamic=True)
-    judge = _Judge(config, corpus, network, inputs, device, settings.precision, settings.adjust * torch.logit(priors))
     state = State.begin(network, settings, documents)
     if len(corpus.labels) > BLOCKED_LABELS and config.model.long != "window" and (found := blocked(network, loss)):
         state.read, loss = found
         log.info("%d labels: the output layer and the loss are computed in blocks of labels", len(corpus.labels))
-    needed, free = memory_needed(config, network, documents, len(corpus.labels)), memory_free(device)
-    log.info("needs about %.1f GB of memory, %.1f GB are free", needed / 1e9, free / 1e9)
-    course = _Course.resume(checkpoint, state, config, corpus)
-    store.cut_lines(path, history=course.history, steps=course.steps)
-    began, written = time.monotonic() - course.seconds, time.monotonic()
-    speed = _Speed(documents, config.train.batch_size)
-    waiting = False  # for the evaluation of an epoch whose steps are done
-    if course.patience < settings.patience:
-        try:
-            for step in train(state, loss, inputs["train"], targets, config=settings, seed=config.seed, device=device):
-                waiting = step.ended_epoch
-                fraction = 0.05 + 0.9 * (step.epoch - 1 + step.step / step.steps) / settings.epochs
-                if line := speed.line(step, device):
-                    store.append_step(path, line)
-                    course.steps += 1
-                reporter.maybe(
-                    "training", fraction, epoch=step.epoch, epochs=settings.epochs, train_loss=step.train_loss
-                )
-                if step.ended_epoch:
-                    entry = judge(step) | speed.last | {"seconds": round(time.monotonic() - began, 3)}
-                    improved = course.heed(entry, step.epoch)
-                    if improved:
-                        with atomic_path(checkpoint / course.best_file) as temporary:
-                            save_file(_plain(network), temporary)
-                    store.append_history(path, entry | {"best": improved})
-                    score = entry["validation"]["all"]["micro_f1"] or 0.0
-                    log.info("epoch %d: loss %.6g, validation micro-F1 %.4f", step.epoch, step.train_loss, score)
-                    waiting = False
-                    reporter.heed_stop()
-                    if course.patience >= settings.patience:
-                        log.info("no better epoch for %d epochs: training ends", course.patience)
-                        break
-                if time.monotonic() - written >= 60 * settings.checkpoint_minutes:
-                    course.seconds = time.monotonic() - began
-                    course.write(checkpoint, state)
-                    written = time.monotonic()
-        except Stopped:
-            if state.step and not waiting:
-                course.seconds = time.monotonic() - began
-                course.write(checkpoint, state)
-                log.info("stopped in epoch %d, step %d: it can be resumed from there", state.epoch, state.step)
-            raise
+    return _Made(device, settings, encoder, inputs, network, state, loss, priors, threads)
+
+
+def _fit_network(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
+    device = torch_device(store.read_status(reporter.path)["device"])
+    with replicas.joined(config.train.processes, reporter.path, device) as mine:
+        made = _make(config, corpus, reporter, mine)
+        needed, free = (
+            memory_needed(config, made.network, len(made.inputs["train"]), len(corpus.labels)),
+            memory_free(mine),
+        )
+        log.info("needs about %.1f GB of memory, %.1f GB are free", needed / 1e9, free / 1e9)
+        course = _Course.resume(store.checkpoint_dir(reporter.path), made.state, config, corpus)
+        judge = _Judge(config, corpus, made)
+        _train(config, corpus, reporter, made, course, judge)
     if not course.best_epoch:
         raise UserError("No epoch was ever scored: there is nothing to keep.")
-    weights = load_file(checkpoint / course.best_file)
-    network.load_state_dict(weights)
+    weights = load_file(store.checkpoint_dir(reporter.path) / course.best_file)
+    made.network.load_state_dict(weights)
     scores = {part: judge.scores(part) for part in PARTS}
-    more = {"threads": threads, "precision": settings.precision, "best_epoch": course.best_epoch}
+    more = {"threads": made.threads, "precision": made.settings.precision, "best_epoch": course.best_epoch}
+    return Fitted(scores, weights, lambda folder: _save_encoder(made.encoder, made.network, folder), more)
 
-    return Fitted(scores, weights, lambda folder: _save_encoder(encoder, network, folder), more)
+
+def replicate(config: RunConfig, corpus: Corpus, reporter: Reporter) -> None:
+    """Trains beside the worker of a run, from where its checkpoint stands, until that says it is enough."""
+    device = torch_device(store.read_status(reporter.path)["device"])
+    with replicas.joined(config.train.processes, reporter.path, device) as mine:
+        made = _make(config, corpus, reporter, mine)
+        course = _Course.resume(store.checkpoint_dir(reporter.path), made.state, config, corpus)
+        torch.manual_seed(config.seed + replicas.rank())  # each drops out what it likes
+        if course.patience >= made.settings.patience:
+            return
+        for step in _steps(config, corpus, made):
+            if step.ended_epoch and not replicas.agree(True, mine):
+                return
+
+
+def _steps(config: RunConfig, corpus: Corpus, made: _Made) -> Iterator[Progress]:
+    return train(
+        made.state,
+        made.loss,
+        made.inputs["train"],
+        corpus.targets_of("train"),
+        config=made.settings,
+        seed=config.seed,
+        device=made.device,
+    )
+
+
+def _train(config: RunConfig, corpus: Corpus, reporter: Reporter, made: _Made, course: _Course, judge: _Judge) -> None:
+    """Trains to the last or to the best epoch, and writes what a watcher and a later worker need."""
+    path, checkpoint, settings, state = reporter.path, store.checkpoint_dir(reporter.path), made.settings, made.state
+    store.cut_lines(path, history=course.history, steps=course.steps)
+    began, written = time.monotonic() - course.seconds, time.monotonic()
+    speed = _Speed(len(made.inputs["train"]), settings.batch_size)
+    waiting = False  # for the evaluation of an epoch whose steps are done
+    if course.patience >= settings.patience:
+        return
+    try:
+        for step in _steps(config, corpus, made):
+            waiting = step.ended_epoch
+            fraction = 0.05 + 0.9 * (step.epoch - 1 + step.step / step.steps) / settings.epochs
+            if line := speed.line(step, made.device):
+                store.append_step(path, line)
+                course.steps += 1
+            reporter.maybe("training", fraction, epoch=step.epoch, epochs=settings.epochs, train_loss=step.train_loss)
+            if step.ended_epoch:
+                entry = judge(step) | speed.last | {"seconds": round(time.monotonic() - began, 3)}
+                improved = course.heed(entry, step.epoch)
+                if improved:
+                    with atomic_path(checkpoint / course.best_file) as temporary:
+                        save_file(_plain(made.network), temporary)
+                store.append_history(path, entry | {"best": improved})
+                score = entry["validation"]["all"]["micro_f1"] or 0.0
+                log.info("epoch %d: loss %.6g, validation micro-F1 %.4f", step.epoch, step.train_loss, score)
+                waiting = False
+                reporter.heed_stop()
+                if not replicas.agree(course.patience < settings.patience, made.device):
+                    log.info("no better epoch for %d epochs: training ends", course.patience)
+                    break
+            if time.monotonic() - written >= 60 * settings.checkpoint_minutes:
+                course.seconds = time.monotonic() - began
+                course.write(checkpoint, state)
+                written = time.monotonic()
+    except Stopped:
+        if state.step and not waiting:
+            course.seconds = time.monotonic() - began
+            course.write(checkpoint, state)
+            log.info("stopped in epoch %d, step %d: it can be resumed from there", state.epoch, state.step)
+        raise
 
 
 def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels: int) -> int:
@@ -295,24 +350,21 @@ def _plain(network: nn.Module) -> dict[str, torch.Tensor]:
 
 @dataclass(frozen=True)
 class _Judge:
-    """Scores a network on the validation part; `shift` (L,) is taken off its logits."""
+    """Scores a network on the validation part."""
 
     config: RunConfig
     corpus: Corpus
-    network: nn.Module
-    inputs: dict[str, Inputs]
-    device: str
-    precision: str
-    shift: torch.Tensor
+    made: _Made
 
     def scores(self, part: str) -> np.ndarray | sp.csr_array:
         """As they are stored."""
+        made, shift = self.made, self.config.train.adjust * torch.logit(self.made.priors)
         batches = predict(
-            self.network,
-            self.inputs[part],
-            device=self.device,
-            precision=self.precision,
-            shift=self.shift.to(self.device) if self.config.train.adjust else 0.0,
+            made.network,
+            made.inputs[part],
+            device=made.device,
+            precision=made.settings.precision,
+            shift=shift.to(made.device) if self.config.train.adjust else 0.0,
         )
         return store.keep_scores(batches, self.corpus.targets_of(part))
 

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from core import replicas
 from core.config import Diverged, ModelConfig, TrainConfig, UserError
 from core.files import atomic_path
 from core.inputs import Inputs
@@ -219,14 +220,14 @@ def _gradient(
     state: State, loss: Loss, inputs: Inputs, targets: sp.csr_array, batch: np.ndarray, config: TrainConfig, device: str
 ) -> float:
     """The mean loss of a batch, its gradient gathered part by part."""
-    total = 0.0
-    for rows in inputs.parts(batch, state.most):
+    total, mine = 0.0, replicas.share(batch)
+    for rows in inputs.parts(mine, state.most) if len(mine) else ():
         with autocast(config.precision, device):
             read = state.read(*inputs.tensors(rows, device))
         value = loss(read.float(), targets_of(targets[rows], device)) * (len(rows) / len(batch))
         state.scaler.scale(value).backward()
         total += value.item()
-    return total
+    return replicas.add_up(state.parameters, total)
 
 
 def blocked(network: nn.Module, loss: nn.Module) -> tuple[Callable[..., Tensor], Loss] | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from core import __version__, data, labels, metrics, store, thresholds
+from core import __version__, data, fitting, labels, metrics, replicas, store, thresholds
 from core.config import RunConfig, UserError
 from core.files import atomic_path, try_lock, write_json
 from core.fitting import Stopped, fit, threshold_rule
@@ -57,6 +57,17 @@ class _Reporter:
             raise Stopped
 
 
+class _Silent:
+    """Reports nothing: the first of several processes does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def now(self, phase: str, fraction: float, **more: Any) -> None: ...
+    def maybe(self, phase: str, fraction: float, **more: Any) -> None: ...
+    def heed_stop(self) -> None: ...
+
+
 def execute(path: Path) -> None:
     """Waits for the run's device, trains, scores and writes everything into the run's folder.
 
@@ -67,6 +78,9 @@ def execute(path: Path) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     config = _open(path)
+    if replicas.rank():
+        fitting.replicate(config, data.load(config.data), _Silent(path))
+        return
     alive, device = _hold(path), None
     reserve = path / "reserve"
     try:

@@ -22,6 +22,7 @@ FLOORS = [
     {"losses"},
     {"encoders", "tokens"},
     {"models", "networks", "inputs"},
+    {"replicas"},
     {"trainer"},
     {"thresholds", "metrics", "confusion", "uncertainty", "label_errors"},
     {"store"},
@@ -39,7 +40,7 @@ FLOORS = [
 ]
 """A module imports only from the floors before its own; those on one floor may share it."""
 FLOOR = {module: number for number, modules in enumerate(FLOORS) for module in modules}
-TORCH = {"losses", "models", "networks", "inputs", "trainer", "predict", "fitting", "worker", "gradients"}
+TORCH = {"losses", "models", "networks", "inputs", "replicas", "trainer", "predict", "fitting", "worker", "gradients"}
 NOT_IN_PAGES = {"torch", "numpy", "pandas", "sklearn", "scipy", "plotly", "altair", "transformers"}
 
 

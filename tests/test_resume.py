@@ -181,3 +181,15 @@ def test_only_a_run_that_ended_early_can_be_resumed():
     assert [now.state for now in jobs.watch(path.name)][-1] == "finished"
     with pytest.raises(UserError, match="cannot be resumed: it is finished"):
         jobs.resume(path.name)
+
+
+def test_two_processes_train_what_one_trains(monkeypatch, tmp_path):
+    found = []
+    for processes in (1, 2):
+        monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / str(processes)))
+        path = prepare("textcnn", [*SIZES, "model.dropout=0", f"train.processes={processes}"], checkpoint_minutes=5.0)
+        worker.execute(path)
+        found.append(outcome(path))
+    np.testing.assert_allclose(found[0][0].astype(np.float64), found[1][0].astype(np.float64), atol=0.02)
+    losses = [[line["train_loss"] for line in history] for _, _, history in found]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
