@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from core import metrics, store, thresholds, uncertainty
-from core.config import PAPER_LOSSES, UserError
+from core.config import PAPER_LOSSES, RunConfig, UserError
 from core.export import neutralise
 from core.labels import Borders
 from core.sheets import workbook
@@ -165,20 +165,38 @@ def _listed(seeds: Sequence[int]) -> str:
 
 
 def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
-    """The method of each run, then its model and settings as far as they differ between runs of that method."""
+    """The method of each run, then its model and settings as far as they differ between runs of that method.
+
+    A setting that stands at its model's own default is not named.
+    """
     flat = [_flat(run.config.model_dump(exclude={"data"}) if run.config else {}) for run in runs]
+    usual = [_flat(_usual(run)) for run in runs]
     flat = [{"data": data_title(run), **settings} for run, settings in zip(runs, flat, strict=True)]
     names = []
-    for run, settings in zip(runs, flat, strict=True):
+    for run, settings, own in zip(runs, flat, usual, strict=True):
         mine = method(run)
         others = [other for one, other in zip(runs, flat, strict=True) if method(one) == mine]
         words = [mine]
         for key, value in settings.items():
+            if key in own and own[key] == value:
+                continue
             if len({json.dumps(other.get(key)) for other in others}) > 1 and (with_seed or key != "seed"):
                 words.append(str(value) if key in ("data", "model.name") else f"{key.rpartition('.')[2]} {value}")
         names.append(" · ".join(words))
     alike = {name for name in names if names.count(name) > 1}
     return [f"{name} · {run.id[-10:]}" if name in alike else name for name, run in zip(names, runs, strict=True)]
+
+
+def _usual(run: Run) -> dict[str, Any]:
+    """The settings that a run's model and loss have where nothing is given, but for model and loss themselves."""
+    if run.config is None:
+        return {}
+    named: dict[str, Any] = {"model": {"name": run.config.model.name}}
+    if run.config.loss:
+        named["loss"] = {"name": run.config.loss.name}
+    values = RunConfig.model_validate(named).model_dump(include={"model", "train", "loss"})
+    del values["model"]["name"]
+    return values
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

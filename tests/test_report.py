@@ -40,7 +40,7 @@ def test_seeds_fold_into_one_row_in_the_order_of_the_paper(runs: list[Run]) -> N
 
 def test_rows_are_told_apart_by_what_differs() -> None:
     rows = report.fold([make_run(hidden=0), make_run(hidden=64), make_run("bce"), make_run("db", name="copy")])
-    assert [row.name for row in rows] == ["bce", "db · hidden 0", "db · hidden 64"]
+    assert [row.name for row in rows] == ["bce", "db", "db · hidden 64"]
     assert len(rows[1].runs) == 2
 
 
