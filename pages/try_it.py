@@ -68,12 +68,8 @@ def answer(runs: list[Run], text: str) -> None:
         alt="Labels with the score of each run and whether it gives them",
     )
     st.subheader("Why")
-    left, right = st.columns([1, 2], gap="medium")
-    with left:
-        name = st.radio("Run", list(known), key="why_run") if len(known) > 1 else next(iter(known))
-    labels = [label for label in table["label"] if label in set(tried[name][2])]
-    with right:
-        why(known[name], text, labels, tried[name][2])
+    name = st.radio("Run", list(known), key="why_run", horizontal=True) if len(known) > 1 else next(iter(known))
+    why(known[name], text, [label for label in table["label"] if label in set(tried[name][2])], tried[name][2])
 
 
 if __name__ == "__main__":
