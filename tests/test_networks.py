@@ -86,7 +86,7 @@ def test_memory_that_runs_out_lowers_what_is_computed_at_once():
 
     state, steps, _ = fitted(loss=loss, epochs=1, batch_size=64)
     assert [step.step for step in steps] == [1, 2]
-    assert 64 in asked
+    assert asked[0] > 20
     assert sum(size for size in asked if size <= 20) >= 90
     assert state.most < 20 * 16
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.config import ROOT
 
-SVM = "reuters-svm-s0-c7f802297d"
+SVM = "reuters-svm-s0-bd3198e17a"
 BCE = "reuters-tfidf-bce-s0-ac9547d439"
 
 Ready = Callable[..., None]
