@@ -462,6 +462,52 @@ def list_runs(as_json: Json = False) -> None:
     out.print(table if runs else "There are no runs yet. Start one: python -m core train --model svm")
 
 
+@app.command()
+def status(run: str, as_json: Json = False) -> None:
+    """What a run is doing, or how it ended.
+
+    Example: python -m core status reuters-tfidf-db-s0-0123456789
+    """
+    found = store.get_run(run)
+    history = store.read_history(found)
+    if as_json:
+        keys = ("id", "state", "reason", "submitted", "started", "ended", "progress", "device", "problem")
+        _print_json({**{key: getattr(found, key) for key in keys}, "last": history[-1] if history else None})
+        return
+    words = [found.state, f"{found.progress.get('fraction', 0):.0%}", str(found.progress.get("phase", ""))]
+    if history:
+        scores = history[-1]["validation"]["all"]
+        words.append(f"epoch {history[-1]['epoch']}: validation micro-F1 {100 * (scores['micro_f1'] or 0):.2f}")
+    words += [text for text in (found.problem or found.reason,) if text]
+    out.print(f"{run} {' · '.join(word for word in words if word)}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def logs(
+    run: str,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
+) -> None:
+    """The last lines of a run's log.
+
+    Example: python -m core logs reuters-tfidf-db-s0-0123456789 -f
+    """
+    found = store.get_run(run)
+    for line in store.read_log(found, lines):
+        _print_line(line)
+    file = found.path / "log.txt"
+    done = file.stat().st_size if file.exists() else 0
+    for _ in jobs.watch(run) if follow else ():
+        if file.exists():
+            with file.open("rb") as log:
+                log.seek(done)
+                fresh = log.read()
+            whole = fresh[: fresh.rfind(b"\n") + 1]
+            done += len(whole)
+            for line in whole.decode("utf-8", errors="replace").splitlines():
+                _print_line(line)
+
+
 @app.command("report")
 def print_report(
     runs: list[str],

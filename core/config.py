@@ -96,6 +96,17 @@ def cache_dir() -> Path:
     return Path(os.environ.get("TAILSCOPE_CACHE") or ROOT / "cache")
 
 
+def read_only() -> bool:
+    """Whether `TAILSCOPE_READONLY` asks that nothing is started, stopped, added or removed here."""
+    return os.environ.get("TAILSCOPE_READONLY", "").lower() not in ("", "0", "false", "no")
+
+
+def check_writable() -> None:
+    """Raises `UserError` where `read_only`."""
+    if read_only():
+        raise UserError("This is read-only (TAILSCOPE_READONLY is set): nothing is started, stopped, added or removed.")
+
+
 def choose(kind: str, name: str, names: Iterable[str]) -> str:
     """Returns `name` if it is one of `names`; raises `UserError` with the nearest one and the whole list otherwise."""
     names = list(names)

@@ -21,7 +21,16 @@ import numpy as np
 import scipy.sparse as sp
 
 from core import intake
-from core.config import DataConfig, FileConfig, SplitConfig, SyntheticConfig, UserError, cache_dir, choose
+from core.config import (
+    DataConfig,
+    FileConfig,
+    SplitConfig,
+    SyntheticConfig,
+    UserError,
+    cache_dir,
+    check_writable,
+    choose,
+)
 from core.corpus import CODES, FORMAT, Report, Split, open_corpus, open_whole, write_corpus
 from core.corpus import PARTS as PARTS
 from core.corpus import Corpus as Corpus
@@ -402,6 +411,7 @@ def download(name: str, *, progress: Callable[[int, int], None] | None = None) -
     Raises:
         UserError: no network, an answer that is no archive, the wrong content, or the disk is full.
     """
+    check_writable()
     choose("data set", name, NAMES)
     if name != "reuters":
         raise UserError(f"Data set '{name}' cannot be fetched; only 'reuters' can.")

@@ -21,7 +21,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core import __version__, splits
-from core.config import NAME_PATTERN, FileConfig, Frozen, SplitConfig, UserError, cache_dir, parse
+from core.config import NAME_PATTERN, FileConfig, Frozen, SplitConfig, UserError, cache_dir, check_writable, parse
 from core.corpus import CODES, FORMAT, PARTS, Corpus, Report, Texts, count_columns, open_whole, write_corpus
 from core.files import atomic_path, locked, read_json, write_json
 from core.readers import SUFFIXES, Record, read_documents, unit
@@ -192,6 +192,7 @@ def keep_upload(name: str, content: BytesIO) -> Path:
     Raises:
         UserError: the disk is full.
     """
+    check_writable()
     letters = re.sub(r"[^\w.-]+", "_", Path(name.replace("\\", "/")).name).lstrip(".")[-100:] or "file"
     content.seek(0)
     folder = uploads() / hashlib.file_digest(content, "sha256").hexdigest()[:16]
@@ -445,6 +446,7 @@ def register(
     Raises:
         UserError: see `scan` and `examine`; a name that cannot be used; the disk is full.
     """
+    check_writable()
     check_name(name, reserved)
     note = registered_dir() / f"{name}.json"
     scanned_folder = scan(path, file, report)
@@ -565,6 +567,7 @@ def unregister(name: str) -> None:
     Raises:
         UserError: no such data set.
     """
+    check_writable()
     found = find_registered()
     if name not in found:
         known = f"Added are: {', '.join(found)}." if found else "None has been added."

@@ -27,6 +27,7 @@ from core.config import (
     RunConfig,
     UserError,
     cache_dir,
+    check_writable,
     choose,
     parse,
     with_changes,
@@ -158,6 +159,7 @@ def submit(config: RunConfig) -> Run:
     Raises:
         UserError: the data cannot be loaded, or the split has no validation part.
     """
+    check_writable()
     corpus = data.load(config.data)
     if not len(corpus.parts["validation"]):
         raise UserError(
@@ -190,6 +192,7 @@ def resume(run_id: str) -> Run:
     Raises:
         UserError: no such run, it is published, damaged, finished, or still queued or running.
     """
+    check_writable()
     with locked(cache_dir() / "locks" / "submit.lock"):
         run = store.get_run(run_id)
         if run.config is None:
@@ -258,6 +261,7 @@ def stop(run_id: str, *, grace: float = GRACE) -> Run:
     Raises:
         UserError: the run has already ended.
     """
+    check_writable()
     run = store.get_run(run_id)
     if run.state not in LIVE:
         raise UserError(f"Run {run_id} cannot be stopped: it is {run.state}.")
@@ -287,4 +291,5 @@ def _signal(run: Run, number: int) -> None:
 
 def delete(run_id: str) -> None:
     """Removes an ended run for good; `UserError` if it is queued or running."""
+    check_writable()
     store.delete_run(run_id)

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core import store
-from core.config import UserError
+from core.config import UserError, check_writable
 from core.files import atomic_path, read_json, write_json
 from core.labels import indicator
 from core.store import PREDICTIONS, Predictions, Run
@@ -44,6 +44,7 @@ def publish(run: Run) -> Path:
     Raises:
         UserError: it has not finished, is damaged, or is published already.
     """
+    check_writable()
     target = store.published_dir() / run.id
     with _new_folder(target, f"Run {run.id} is published already: delete {target} first.") as folder:
         _copy_results(run, folder)
@@ -133,6 +134,7 @@ def import_run(source: Path | BinaryIO, name: str = "") -> Run:
     Raises:
         UserError: no zip, damaged, too large, with other files than a run's, no finished run, or there already.
     """
+    check_writable()
     name = name or (source.name if isinstance(source, Path) else "The file")
     try:
         with zipfile.ZipFile(source) as archive:

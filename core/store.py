@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
-from core.config import RunConfig, UserError, cache_dir, parse
+from core.config import RunConfig, UserError, cache_dir, check_writable, parse
 from core.files import atomic_path, is_locked, locked, read_json, write_json, write_text
 from core.labels import Borders
 
@@ -497,6 +497,7 @@ def save_threshold_set(run: Run, name: str, *, rule: str, values: float | list[f
     Raises:
         UserError: a name that is empty or too long, or a published run.
     """
+    check_writable()
     if not name.strip() or len(name) > 60:
         raise UserError("Thresholds need a name of 1 to 60 letters.")
     if run.published:

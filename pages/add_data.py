@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core import data, intake, readers
-from core.config import FileConfig, SplitConfig, UserError, parse
+from core.config import FileConfig, SplitConfig, UserError, parse, read_only
 from core.corpus import Report
 from core.intake import CHOICES, Defect, Plan
 from pages import header, link, plain
@@ -42,6 +42,9 @@ def show() -> None:
         st.session_state["file"] = None
         st.success(plain(added[1]))
         link("explorer", f"Open {added[0]}", {"data": added[0]})
+    if read_only():
+        st.info("This dashboard is read-only: no data set is added or removed here.")
+        return
     path = pick_file()
     if path is None:
         list_added()

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from core import store
-from core.config import UserError
+from core.config import UserError, read_only
 from core.data import Corpus
 from core.figures import errors
 from core.figures.errors import AS_TRAINED, OWN, RULES, TOP_K
@@ -222,6 +222,8 @@ def keep(run: Run, chosen: Chosen) -> None:
     """Draws the form that keeps the thresholds of now under a name."""
     if run.published:
         st.caption("A published run is never changed: train it yourself to keep thresholds with it.")
+        return
+    if read_only():
         return
     name = st.text_input("Keep these thresholds as", key="keep_as", placeholder="a name", max_chars=60).strip()
     if name in RESERVED:

@@ -7,7 +7,7 @@ from collections import Counter
 import streamlit as st
 
 from core import data, store
-from core.config import UserError
+from core.config import UserError, read_only
 from core.data import Source
 from pages import header, link, plain, why_first
 
@@ -61,7 +61,7 @@ def data_set(source: Source) -> None:
         st.caption(plain(source.sentence))
         if source.found:
             link("explorer", "Open", {"data": source.name})
-        elif source.downloadable and st.button("Download (8 MB)", key=f"download_{source.name}"):
+        elif source.downloadable and not read_only() and st.button("Download (8 MB)", key=f"download_{source.name}"):
             fetch(source.name)
 
 

@@ -23,6 +23,7 @@ from core.config import (
     RunConfig,
     TrainConfig,
     UserError,
+    read_only,
 )
 from core.figures import training
 from core.store import LIVE, Run
@@ -285,9 +286,12 @@ def live(configs: list[RunConfig]) -> None:
     except UserError as error:
         st.error(plain(str(error)))
         return
-    launch_button(configs, runs)
+    if not read_only():
+        launch_button(configs, runs)
     if not runs:
-        st.info("No runs yet. Choose a data set, a model and a loss above, then press Launch.")
+        st.info(
+            "No runs yet." + ("" if read_only() else " Choose a data set, a model and a loss above, then press Launch.")
+        )
         return
     queue([run for run in runs if run.state in LIVE])
     table_of(runs)
@@ -307,7 +311,8 @@ def queue(runs: list[Run]) -> None:
         name.text(f"{training.run_name(run)}\n{run.config.data.name if run.config else ''}")
         progress.progress(training.fraction(run), text=plain(training.phase(run)))
         age.text(f"{training.run_age(run, now=time.time())} · {run.device}")
-        action.button("Stop", key=f"stop-{run.id}", on_click=stop, args=(run.id,))
+        if not read_only():
+            action.button("Stop", key=f"stop-{run.id}", on_click=stop, args=(run.id,))
     if len(runs) > LIVE_SHOWN:
         st.caption(f"{len(runs) - LIVE_SHOWN} more are waiting; all are in the table below.")
 
@@ -375,7 +380,7 @@ def chosen(runs: list[Run]) -> None:
         st.text(training.run_name(run))
         if run.state == "finished" and not run.problem:
             link("errors", query={"run": run.id})
-        if run.state in ("stopped", "failed", "lost") and run.config:
+        if run.state in ("stopped", "failed", "lost") and run.config and not read_only():
             st.button("Resume" if store.has_checkpoint(run.path) else "Start again", on_click=resume, args=(run.id,))
     if run.problem:
         st.error(plain(run.problem))
@@ -418,6 +423,10 @@ def wrong_run() -> None:
 def show() -> None:
     header("Training", "Choose what to train, launch it, and watch it. Runs go on when the browser is closed.")
     wrong_run()
+    if read_only():
+        st.info("This dashboard is read-only: runs can be watched, not launched or stopped.")
+        live([])
+        return
     configs = form()
     commands(configs)
     live(configs)

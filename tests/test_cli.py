@@ -26,7 +26,7 @@ def answer(*words):
 
 def test_help_shows_examples_and_every_action():
     text = call("--help").stdout
-    for command in ("data", "stats", "train", "sweep", "runs", "report", "stop", "delete"):
+    for command in ("data", "stats", "train", "sweep", "search", "runs", "status", "logs", "report", "stop", "resume"):
         assert command in text
     assert "python -m core train --data reuters --model tfidf --loss db" in call("train", "--help").stdout
 
@@ -106,6 +106,15 @@ def test_bad_input_is_one_sentence_and_exit_2(words, said):
 def test_a_failed_run_exits_1_and_says_why():
     done = call("train", "--data", "synthetic", "--loss", "bce", *SMALL, "--set", "train.learning_rate=1e38", code=1)
     assert "stopped being a number" in done.stderr.replace("\n", " ")
+
+
+def test_status_and_log_of_a_run_are_printed():
+    call("train", "--data", "synthetic", "--model", "tfidf", "--loss", "bce", *SMALL)
+    (run,) = store.list_runs()
+    assert answer("status", run.id)["last"]["epoch"] == 2
+    assert "finished · 100%" in call("status", run.id).stdout
+    assert call("logs", run.id, "-f", "-n", "2").stdout.splitlines() == store.read_log(run)[-2:]
+    assert "There is no run" in call("logs", "elsewhere", code=2).stderr
 
 
 def test_a_damaged_run_does_not_stop_the_list():

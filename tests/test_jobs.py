@@ -164,3 +164,27 @@ def test_the_command_line_makes_exactly_this_config(changes):
     )
     assert again == wanted
     assert isinstance(again, RunConfig)
+
+
+def test_read_only_nothing_is_started_stopped_added_or_removed(monkeypatch, tmp_path):
+    from core import data, intake, share
+
+    run = ended(jobs.submit(config()))
+    monkeypatch.setenv("TAILSCOPE_READONLY", "1")
+    refused = {
+        "submit": lambda: jobs.submit(config(seed=1)),
+        "stop": lambda: jobs.stop(run.id),
+        "resume": lambda: jobs.resume(run.id),
+        "delete": lambda: jobs.delete(run.id),
+        "publish": lambda: share.publish(run),
+        "import": lambda: share.import_run(tmp_path / "run.zip"),
+        "remove": lambda: intake.unregister("mine"),
+        "keep": lambda: store.save_threshold_set(run, "mine", rule="fixed", values=0.5),
+        "download": lambda: data.download("reuters"),
+    }
+    for act in refused.values():
+        with pytest.raises(UserError, match="read-only"):
+            act()
+    assert store.get_run(run.id).state == "finished"
+    monkeypatch.setenv("TAILSCOPE_READONLY", "0")
+    jobs.delete(run.id)

@@ -451,3 +451,17 @@ def read(path: Path) -> dict[str, Any]:
 
 def runs(cache: Path) -> list[Path]:
     return sorted((cache / "runs").iterdir())
+
+
+def test_a_read_only_dashboard_shows_all_and_offers_no_action(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAILSCOPE_READONLY", "1")
+    for name in ("home", "launcher", "add_data", "compare", "errors", "try_it"):
+        page = open_page(name)
+        assert not page.exception
+        assert not page.error
+        labels = {button.label for button in page.button}
+        assert not labels & {"Stop", "Resume", "Start again", "Keep", "Import", "Remove it", "Download (8 MB)"}
+        assert not any(label.startswith("Launch") for label in labels)
+        if name in ("launcher", "add_data"):
+            assert "read-only" in page.info[0].value
+    assert len(open_page("launcher").dataframe[0].value) == 2

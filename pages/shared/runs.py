@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from core import explain, report, share, store
-from core.config import UserError
+from core.config import UserError, read_only
 from core.figures import errors
 from core.labels import Borders
 from core.store import Predictions, Run
@@ -95,6 +95,8 @@ def pick_borders(kept: Borders) -> Borders:
 
 def take_in() -> None:
     """Draws what imports a run from a zip."""
+    if read_only():
+        return
     with st.expander("Import a run", icon=":material/upload:"):
         sent = st.file_uploader("A zip that `python -m core export` or the Errors page has written", "zip")
         if sent is not None and st.button("Import"):
