@@ -54,6 +54,7 @@ def setting(key: str, models: Sequence[str]) -> Any:
     default, widget = field.default, f"set.{key}"
     if known := own_defaults(section, name, models):
         default, about = None, f"{about}. Left empty: {known}"
+    shown = "by model" if ", " in known else known
     if key == "train.device":
         return st.selectbox(label, ("auto", "cpu", "cuda"), key=widget, bind=URL, help=about, accept_new_options=True)
     if field.annotation is bool:
@@ -61,7 +62,7 @@ def setting(key: str, models: Sequence[str]) -> Any:
     if get_origin(field.annotation) is Literal:
         options = get_args(field.annotation)
         index = None if default is None else options.index(default)
-        return st.selectbox(label, options, index, key=widget, bind=URL, help=about, placeholder=known or None)
+        return st.selectbox(label, options, index, key=widget, bind=URL, help=about, placeholder=shown or None)
     if bool in get_args(field.annotation):
         chosen = st.selectbox(label, ("preset", "yes", "no"), key=widget, bind=URL)
         return {"preset": None, "yes": True, "no": False}[chosen]
@@ -79,7 +80,7 @@ def setting(key: str, models: Sequence[str]) -> Any:
         value=default,
         step=1 if whole else float(f"1e{int(f'{default or 0.1:e}'.partition('e')[2])}"),
         format=None if whole else "%g",
-        placeholder=known or "preset",
+        placeholder=shown or "preset",
         key=widget,
         bind=URL,
         help=about,
@@ -345,7 +346,7 @@ def table_of(runs: list[Run]) -> None:
     )
 
 
-@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Run: lambda run: history_version(run)})
+@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Run: lambda run: file_version(run, "history.jsonl")})
 def curves(run: Run) -> dict[str, dict[str, Any]]:
     """Charts by title, drawn anew only when the run's history has grown; none before the first epoch has ended."""
     history = store.read_history(run)
@@ -357,9 +358,18 @@ def curves(run: Run) -> dict[str, dict[str, Any]]:
     return {title: chart.to_dict() for title, chart in charts.items()}
 
 
-def history_version(run: Run) -> tuple[str, int, int]:
-    """What the curves hang on: the run's history file, its time and size."""
-    file = run.path / "history.jsonl"
+@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Run: lambda run: file_version(run, "steps.jsonl")})
+def course(run: Run) -> dict[str, dict[str, Any]]:
+    """Charts of what happens between evaluations, by what they show; none before the first seconds of training."""
+    steps = store.read_steps(run)
+    if not steps:
+        return {}
+    return {title: training.step_curve(steps, quantity=name).to_dict() for name, title in training.COURSE.items()}
+
+
+def file_version(run: Run, name: str) -> tuple[str, int, int]:
+    """What charts hang on: a file of the run, its time and size."""
+    file = run.path / name
     found = file.stat() if file.exists() else None
     return str(file), found.st_mtime_ns if found else 0, found.st_size if found else 0
 
@@ -395,6 +405,11 @@ def chosen(runs: list[Run]) -> None:
         st.caption("No epoch has ended yet: curves appear after the first.")
     else:
         st.caption("No epoch had ended: there are no curves.")
+    if between := course(run):
+        with st.expander("Between evaluations: loss, learning rate, gradient, speed, memory"):
+            places = [place for _ in range(2) for place in st.columns(3)]
+            for place, (title, spec) in zip(places, between.items(), strict=False):
+                place.vega_lite_chart(spec, key=f"course-{title}", alt=f"{title} by epochs done")
     with st.expander("Log, settings, command", expanded=run.state in ("failed", "lost")):
         st.code("\n".join(store.read_log(run)) or "The log is empty.", language=None, height=260)
         if run.config:

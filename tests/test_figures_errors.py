@@ -256,3 +256,14 @@ def test_run_table_lists_damaged_runs_too() -> None:
 )
 def test_lengths_of_time_in_words(seconds: float, said: str) -> None:
     assert training.words_of_seconds(seconds) == said
+
+
+def test_the_course_between_evaluations_is_drawn_by_epochs_done_and_thinned() -> None:
+    line = {"steps": 100, "train_loss": 0.5, "memory": 2_000_000_000}
+    steps = [line | {"epoch": 1 + number // 100, "step": 1 + number % 100} for number in range(2000)]
+    chart = training.step_curve(steps, quantity="memory").to_dict()
+    (rows,) = chart["datasets"].values()
+    assert training.MOST_POINTS <= len(rows) <= 2 * training.MOST_POINTS
+    assert rows[0] == {"epochs done": 0.01, "memory": 2.0}
+    assert training.step_curve([], quantity="learning_rate").to_dict()
+    assert training.step_curve([{"epoch": 1}], quantity="gradient_norm").to_dict()

@@ -173,6 +173,42 @@ def score_curve(history: Sequence[Mapping[str, Any]], *, average: str) -> alt.La
     return _with_best(line, history)
 
 
+COURSE = {
+    "train_loss": "training loss",
+    "learning_rate": "learning rate",
+    "gradient_norm": "gradient norm",
+    "documents_per_second": "documents/s",
+    "memory": "memory (GB)",
+}
+"""What `steps.jsonl` says between evaluations, and its axis."""
+MOST_POINTS = 400
+
+
+def step_curve(steps: Sequence[Mapping[str, Any]], *, quantity: str) -> alt.Chart:
+    """One quantity of `COURSE` while training goes on, by epochs done; long courses are thinned to `MOST_POINTS`.
+
+    Args:
+        steps: as `core.store.read_steps` gives them; may be empty.
+        quantity: a key of `COURSE`.
+    """
+    unit = 1e9 if quantity == "memory" else 1
+    rows = [
+        {"epochs done": entry["epoch"] - 1 + entry["step"] / entry["steps"], quantity: entry[quantity] / unit}
+        for entry in steps[:: max(1, len(steps) // MOST_POINTS)]
+        if isinstance(entry.get(quantity), int | float) and entry.get("steps")
+    ]
+    frame = pd.DataFrame(rows, columns=["epochs done", quantity])
+    return (
+        alt.Chart(frame, height=180)
+        .mark_line(color=GROUP_COLOURS["all"])
+        .encode(
+            x=alt.X("epochs done:Q", axis=alt.Axis(tickCount=4), scale=alt.Scale(nice=False)),
+            y=alt.Y(f"{quantity}:Q", title=COURSE[quantity], scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)),
+            tooltip=[alt.Tooltip("epochs done:Q", format=".2f"), alt.Tooltip(f"{quantity}:Q", format=".4g")],
+        )
+    )
+
+
 def _epoch_axis() -> alt.X:
     return alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False))
 
@@ -180,7 +216,12 @@ def _epoch_axis() -> alt.X:
 def _colour(names: list[str], colours: list[str]) -> alt.Color:
     """Colours of the lines, with a legend above: the same for all three charts, so that they stand level."""
     scale = alt.Scale(domain=names, range=colours)
-    return alt.Color("series:N", title=None, scale=scale, legend=alt.Legend(orient="top"))
+    return alt.Color(
+        "series:N",
+        title=None,
+        scale=scale,
+        legend=alt.Legend(orient="top", columnPadding=6, labelFontSize=11, symbolSize=60),
+    )
 
 
 def _with_best(line: alt.Chart, history: Sequence[Mapping[str, Any]]) -> alt.LayerChart:
