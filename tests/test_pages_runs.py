@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import data, jobs, store
 from core.config import ROOT, RunConfig
+from core.figures import training
 from core.files import try_lock, write_json
 from core.store import Predictions
 
@@ -112,7 +113,7 @@ def test_training_lists_finished_runs_with_their_validation_scores(filled: Path)
 
 def test_training_draws_the_curves_of_the_run_in_the_address(filled: Path) -> None:
     page = open_page("launcher", run=run_of(filled, "tfidf").name)
-    assert len(page.get("vega_lite_chart")) == 3
+    assert len(page.get("vega_lite_chart")) == 3 + len(training.COURSE)
     page = open_page("launcher", run=run_of(filled, "svm").name)
     assert not page.get("vega_lite_chart")
     assert "no curves" in words(page)
