@@ -24,7 +24,8 @@ from core.store import PREDICTIONS, Predictions, Run
 
 RESULTS = ("config.json", "status.json", "history.jsonl", "metrics.json", "thresholds.json", *PREDICTIONS.values())
 """Files of a run that say what came out."""
-WEIGHTS = ("model.safetensors", "vocabulary.json", "idf.safetensors")
+ENCODER = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+WEIGHTS = ("model.safetensors", "vocabulary.json", "idf.safetensors", *(f"encoder/{name}" for name in ENCODER))
 """Files that a run needs to score other texts."""
 STATUS = ("state", "submitted", "started", "ended", "device", "command")
 LARGEST = 4_000_000_000
@@ -191,6 +192,7 @@ def _check_arrays(path: Path, name: str) -> None:
 def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:
     """Writes one file, never more bytes than the zip said it has."""
     left = info.file_size
+    target.parent.mkdir(exist_ok=True)
     with archive.open(info) as source, target.open("wb") as file:
         while block := source.read(1 << 20):
             left -= len(block)

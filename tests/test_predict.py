@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from core import explain, predict, store
+from core import explain, jobs, predict, share, store
 from core.config import UserError
 from tests.test_resume import prepare
 
@@ -93,3 +93,11 @@ def test_weights_of_another_network_are_a_sentence(tiny_encoder):
     (run.path / "vocabulary.json").write_text('{"words": ["one"]}')
     with pytest.raises(UserError, match="weights are damaged"):
         predict.load(run)
+
+
+def test_a_run_that_travelled_says_what_it_said_at_home(run, tmp_path):
+    texts, stored = texts_of(run)
+    share.export(run, tmp_path / "run.zip")
+    jobs.delete(run.id)
+    again = share.import_run(tmp_path / "run.zip")
+    np.testing.assert_allclose(predict.load(again).scores(texts), stored, atol=2e-3)

@@ -26,11 +26,17 @@ from core.store import Run
 @pytest.fixture
 def run() -> Run:
     made = make_run("db")
+    (made.path / "encoder").mkdir()
     for name in share.WEIGHTS:
         (made.path / name).write_text("weights")
     (made.path / "log.txt").write_text("/a/place/on/this/machine")
     (made.path / "history.jsonl").write_text('{"epoch": 1}\n')
     return made
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def scores_of(run: Run) -> dict[str, metrics.Scores]:
@@ -77,13 +83,13 @@ def test_published_runs_are_listed_below_ones_own_and_never_changed(run: Run) ->
 @pytest.mark.parametrize("weights", [True, False])
 def test_an_exported_run_comes_back_as_it_was(run: Run, tmp_path: Path, weights: bool) -> None:
     store.save_threshold_set(run, "mine", rule="fixed", values=0.3)
-    before = {file.name: file.read_bytes() for file in run.path.iterdir()}
+    before = contents(run.path)
     share.export(run, tmp_path / "run.zip", weights=weights)
     assert [file.name for file in tmp_path.iterdir() if file.suffix == ".zip"] == ["run.zip"]
     store.delete_run(run.id)
     back = share.import_run(tmp_path / "run.zip")
     assert (back.id, back.state, back.problem) == (run.id, "finished", "")
-    after = {file.name: file.read_bytes() for file in back.path.iterdir()}
+    after = contents(back.path)
     expected = before.keys() - {"log.txt"} - (set() if weights else set(share.WEIGHTS))
     assert after.keys() == expected
     same = expected - {"metrics.json", "status.json", "config.json"}
