@@ -471,8 +471,9 @@ def status(run: str, as_json: Json = False) -> None:
     found = store.get_run(run)
     history = store.read_history(found)
     if as_json:
-        keys = ("id", "state", "reason", "submitted", "started", "ended", "progress", "device", "problem")
-        _print_json({**{key: getattr(found, key) for key in keys}, "last": history[-1] if history else None})
+        keys = ("id", "state", "reason", "submitted", "started", "ended", "progress", "device", "user", "problem")
+        more = {"heartbeat": store.read_heartbeat(found), "events": store.read_events(found)}
+        _print_json({key: getattr(found, key) for key in keys} | {"last": history[-1] if history else None} | more)
         return
     words = [found.state, f"{found.progress.get('fraction', 0):.0%}", str(found.progress.get("phase", ""))]
     if history:

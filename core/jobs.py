@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import shlex
@@ -12,11 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
 
-from core import data, store
+from core import data, machine, store
 from core.config import (
     LOSS_CONSTANTS,
     LOSS_NAMES,
@@ -129,19 +132,14 @@ def _differences(left: dict[str, Any], right: dict[str, Any], prefix: str = "") 
             yield f"{prefix}{key}", value
 
 
-def slot(config: RunConfig) -> str:
-    """The device a run waits for: `cpu` or `cuda-0`, ...; `auto` is the first NVIDIA GPU where there is one.
-
-    It asks the driver, not torch, so that a waiting worker costs no gigabyte of libraries.
-    """
+def queue(config: RunConfig) -> str:
+    """The queue a run waits in: `cpu`, `cuda` for any GPU, or `cuda-1` for that one; `auto` is a GPU where one is."""
     device = config.train.device
     if config.model.name == "svm":
         return "cpu"
     if device == "auto":
-        device = (
-            "cuda" if os.path.isdir("/proc/driver/nvidia/gpus") and os.listdir("/proc/driver/nvidia/gpus") else "cpu"
-        )
-    return "cuda-0" if device == "cuda" else device.replace(":", "-")
+        return "cuda" if machine.count_gpus() else "cpu"
+    return device.replace(":", "-")
 
 
 def existing(config: RunConfig) -> Run | None:
@@ -150,16 +148,21 @@ def existing(config: RunConfig) -> Run | None:
     return store.get_run(path.name) if path.is_dir() else None
 
 
-def submit(config: RunConfig) -> Run:
+def submit(config: RunConfig, *, user: str = "") -> Run:
     """Puts a run into the queue of its device and starts its worker, which outlives this process.
 
     The same config, data and seed are the same run: a finished, running or queued one is returned as it is; a stopped
     or lost one goes on from its last checkpoint, and starts anew where it has none, as a failed one does.
 
+    Args:
+        config: the run's settings.
+        user: who asks; empty is the account of this process.
+
     Raises:
-        UserError: the data cannot be loaded, or the split has no validation part.
+        UserError: the data cannot be loaded, the split has no validation part, or there is no such slot.
     """
     check_writable()
+    machine.slots(queue(config))
     corpus = data.load(config.data)
     if not len(corpus.parts["validation"]):
         raise UserError(
@@ -177,7 +180,7 @@ def submit(config: RunConfig) -> Run:
             if run.problem or run.state == "failed" or not store.has_checkpoint(path):
                 shutil.rmtree(path)
         try:
-            return _start(config, path.name)
+            return _start(config, path.name, user)
         except OSError as error:
             if not store.has_checkpoint(path):
                 shutil.rmtree(path, ignore_errors=True)
@@ -186,7 +189,7 @@ def submit(config: RunConfig) -> Run:
             ) from None
 
 
-def resume(run_id: str) -> Run:
+def resume(run_id: str, *, user: str = "") -> Run:
     """Puts a stopped, failed or lost run into the queue again: it goes on from its last checkpoint, if it has one.
 
     Raises:
@@ -201,27 +204,33 @@ def resume(run_id: str) -> Run:
             state = "published" if run.published else run.state
             raise UserError(f"Run {run_id} cannot be resumed: it is {state}.")
         try:
-            return _start(run.config, run_id)
+            return _start(run.config, run_id, user)
         except OSError as error:
             raise UserError(f"Run {run_id} cannot be resumed: {error.strerror} ({error.filename}).") from None
 
 
-def _start(config: RunConfig, run_id: str) -> Run:
-    path = store.run_path(run_id)
+def _start(config: RunConfig, run_id: str, user: str) -> Run:
+    path, device, user = store.run_path(run_id), queue(config), user or _account()
+    was = store.get_run(run_id).state if (path / "status.json").exists() else ""
     path.mkdir(parents=True, exist_ok=True)
     alive = try_lock(store.alive_lock(path))
     if alive is None:
         raise UserError(f"Run {run_id} is being worked on by another process.")
+    for orphan in machine.processes_of(path) if was else ():
+        with suppress(psutil.Error):
+            orphan.kill()
     try:
         store.stop_flag(path).unlink(missing_ok=True)
         write_json(path / "config.json", config.model_dump())
-        status = {"state": "queued", "submitted": time.time(), "device": slot(config), "command": command_line(config)}
-        write_json(path / "status.json", status)
-        store.draw_ticket(slot(config), run_id)
+        status = {"state": "queued", "submitted": time.time(), "device": device, "user": user}
+        write_json(path / "status.json", status | {"command": command_line(config)})
+        store.append_event(path, "resumed" if was else "submitted", user=user, **({"was": was} if was else {}))
+        store.draw_ticket(device, run_id)
         environment = os.environ | {
             "TAILSCOPE_CACHE": str(cache_dir().resolve()),
             "TAILSCOPE_DATA": os.pathsep.join(os.path.abspath(p) for p in data.folders()),
             store.ALIVE_VARIABLE: str(alive),
+            machine.RUN_VARIABLE: str(path.resolve()),
         }
         with path.joinpath("log.txt").open("ab") as log:
             process = subprocess.Popen(
@@ -235,14 +244,19 @@ def _start(config: RunConfig, run_id: str) -> Run:
                 pass_fds=(alive,),
             )
         threading.Thread(target=process.wait, daemon=True).start()
-        try:
-            born = psutil.Process(process.pid).create_time()
-            write_json(path / "process.json", {"pid": process.pid, "born": born})
-        except psutil.NoSuchProcess:
-            pass
+        with suppress(psutil.NoSuchProcess):
+            write_json(path / "process.json", machine.identity(process.pid))
     finally:
         os.close(alive)
     return store.get_run(run_id)
+
+
+def _account() -> str:
+    """Name of the account that this process runs under; its number where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def watch(run_id: str, *, every: float = 0.2) -> Iterator[Run]:
@@ -255,8 +269,8 @@ def watch(run_id: str, *, every: float = 0.2) -> Iterator[Run]:
         time.sleep(every)
 
 
-def stop(run_id: str, *, grace: float = GRACE) -> Run:
-    """Stops a queued or running run: asks first, then SIGTERM, then SIGKILL to its whole process group.
+def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
+    """Stops a queued or running run: asks first, then SIGTERM, then SIGKILL, until all its processes are gone.
 
     Raises:
         UserError: the run has already ended.
@@ -266,27 +280,44 @@ def stop(run_id: str, *, grace: float = GRACE) -> Run:
     if run.state not in LIVE:
         raise UserError(f"Run {run_id} cannot be stopped: it is {run.state}.")
     store.stop_flag(run.path).touch()
+    store.append_event(run.path, "stop asked", user=user or _account())
     for number in (None, signal.SIGTERM, signal.SIGKILL):
         if number is not None:
             _signal(run, number)
         deadline = time.monotonic() + grace
-        while time.monotonic() < deadline:
-            run = store.get_run(run_id)
-            if run.state not in LIVE:
-                return run
+        while run.state in LIVE and time.monotonic() < deadline:
             time.sleep(0.05)
+            run = store.get_run(run_id)
+        if run.state not in LIVE and _are_gone(run.path, deadline):
+            store.append_event(run.path, "all processes are gone")
+            return run
+    left = [process.pid for process in machine.processes_of(run.path)]
+    store.append_event(run.path, "processes are left", pids=left)
     return store.get_run(run_id)
 
 
-def _signal(run: Run, number: int) -> None:
-    """Signals the run's process group, after making sure that the number still belongs to that very process."""
-    try:
-        process = read_json(run.path / "process.json")
-        alive = is_locked(store.alive_lock(run.path))
-        if alive and abs(psutil.Process(process["pid"]).create_time() - process["born"]) < 0.01:
-            os.killpg(process["pid"], number)
-    except (UserError, psutil.NoSuchProcess, ProcessLookupError):
-        return
+def _are_gone(path: Path, deadline: float) -> bool:
+    """Whether no process of a run is left by then."""
+    while any(True for _ in machine.processes_of(path)):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _signal(run: Run, number: signal.Signals) -> None:
+    """Signals a run's process group, if its leader is that very process, and all else that carries the run's mark."""
+    hit = set()
+    with suppress(UserError, ProcessLookupError):
+        leader = read_json(run.path / "process.json")
+        if machine.is_alive(leader):
+            os.killpg(leader["pid"], number)
+            hit.add(leader["pid"])
+    for process in machine.processes_of(run.path):
+        with suppress(psutil.Error):
+            process.send_signal(number)
+            hit.add(process.pid)
+    store.append_event(run.path, f"{number.name} sent", pids=sorted(hit))
 
 
 def delete(run_id: str) -> None:

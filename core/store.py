@@ -10,6 +10,7 @@ import shutil
 import time
 import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -40,6 +41,8 @@ class Run:
         state: one of `STATES`; `lost` means that the worker died without a word.
         reason: why it failed, was stopped or is lost, in words; empty otherwise.
         progress: `phase` in words, `fraction` 0..1 and, while a network trains, `epoch` and `epochs`.
+        device: the queue it waits in or, from its start on, its slot.
+        user: who submitted it.
         problem: one sentence if a file of the folder is damaged, else empty.
         published: it lies in `published_dir`: results to look at, without weights, never changed.
     """
@@ -54,6 +57,7 @@ class Run:
     ended: float | None = None
     progress: dict[str, Any] = field(default_factory=dict)
     device: str = ""
+    user: str = ""
     problem: str = ""
     published: bool = False
 
@@ -154,13 +158,13 @@ def has_checkpoint(path: Path) -> bool:
     return any(checkpoint_dir(path).glob("[0-9]*"))
 
 
-def device_lock(device: str) -> Path:
-    """The lock whose holder may use the device: the head of the queue."""
-    return cache_dir() / "locks" / f"{device}.lock"
+def slot_lock(slot: str) -> Path:
+    """The lock whose holder may use the slot of a device."""
+    return cache_dir() / "locks" / f"{slot}.lock"
 
 
 def draw_ticket(device: str, run_id: str) -> Path:
-    """A place in the queue of a device, kept if the run has one already; places are in the order they were drawn."""
+    """A place in a queue, kept if the run has one already; places are in the order of their drawing."""
     folder = cache_dir() / "queue" / device
     folder.mkdir(parents=True, exist_ok=True)
     ticket = next(folder.glob(f"*.{run_id}"), folder / f"{time.time_ns():020d}.{run_id}")
@@ -217,6 +221,7 @@ def read_run(path: Path) -> Run:
         ended=_number(times["ended"]),
         progress=progress if isinstance(progress, dict) else {},
         device=str(status.get("device", "")),
+        user=str(status.get("user", "")),
         problem=problem,
         published=path.parent == published_dir(),
     )
@@ -247,6 +252,26 @@ def append_history(path: Path, line: dict[str, Any]) -> None:
 def append_step(path: Path, line: dict[str, Any]) -> None:
     """Adds one line to `steps.jsonl`, the course of training between evaluations."""
     _append(path / "steps.jsonl", line)
+
+
+def append_event(path: Path, what: str, **more: Any) -> None:
+    """Adds what happened to a run and when to `events.jsonl`; a full disk loses the event, never the run's state."""
+    with suppress(OSError):
+        _append(path / "events.jsonl", {"time": time.time(), "what": what, **more})
+
+
+def read_events(run: Run) -> list[dict[str, Any]]:
+    """What happened to a run, as `read_history` reads it: `time` in unix seconds, `what`, and more of it."""
+    return [event for event in _lines(run.path / "events.jsonl") if _number(event.get("time")) and event.get("what")]
+
+
+def read_heartbeat(run: Run) -> dict[str, float]:
+    """What a run's worker last said of itself: `time`, `cpu` in percent of a core, `memory` and `gpu` in bytes."""
+    try:
+        beat = read_json(run.path / "heartbeat.json")
+    except UserError:
+        return {}
+    return {key: float(value) for key, value in beat.items() if _number(value) is not None} if beat else {}
 
 
 def _append(file: Path, line: dict[str, Any]) -> None:

@@ -10,14 +10,19 @@ import resource
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
+import psutil
+import torch
 from safetensors.torch import save_file
 
-from core import __version__, data, fitting, labels, metrics, replicas, store, thresholds
+from core import __version__, data, fitting, labels, machine, metrics, replicas, store, thresholds
 from core.config import RunConfig, UserError
 from core.files import atomic_path, try_lock, write_json
 from core.fitting import Stopped, fit, threshold_rule
@@ -26,6 +31,8 @@ from core.store import Predictions
 log = logging.getLogger("tailscope")
 REPORT_EVERY = 0.5
 """Seconds between two writes of the status while a run makes progress."""
+HEARTBEAT_EVERY = 2.0
+"""Seconds between two heartbeats."""
 QUEUE_POLL = 0.2
 """Seconds between two looks at the queue."""
 RESERVE = 65_536
@@ -57,6 +64,42 @@ class _Reporter:
             raise Stopped
 
 
+@contextmanager
+def _heartbeat(path: Path) -> Iterator[None]:
+    """Says every `HEARTBEAT_EVERY` seconds that the process still runs, and what it uses with all its children."""
+    ended = Event()
+    worker, total = psutil.Process(), psutil.virtual_memory().total
+    spent, at = 0.0, worker.create_time()
+
+    def beat() -> None:
+        nonlocal spent, at
+        seconds, memory, now = 0.0, 0, time.time()
+        for process in (worker, *worker.children(recursive=True)):
+            times = process.cpu_times()
+            seconds += times.user + times.system
+            memory += process.memory_info().rss
+        cpu = 100 * max(0.0, seconds - spent) / max(now - at, 0.1)
+        said = {"time": now, "cpu": round(cpu, 1), "memory": memory, "of_memory": total}
+        if torch.cuda.is_initialized():
+            said["gpu"] = torch.cuda.memory_reserved()
+        spent, at = seconds, now
+        write_json(path / "heartbeat.json", said)
+
+    def beats() -> None:
+        while not ended.is_set():
+            with suppress(OSError, psutil.Error):  # a child that ends just now; a full disk is said by what fills it
+                beat()
+            ended.wait(HEARTBEAT_EVERY)
+
+    thread = Thread(target=beats, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 class _Silent:
     """Reports nothing: the first of several processes does."""
 
@@ -81,27 +124,32 @@ def execute(path: Path) -> None:
     if replicas.rank():
         fitting.replicate(config, data.load(config.data), _Silent(path))
         return
-    alive, device = _hold(path), None
+    alive, held = _hold(path), None
     reserve = path / "reserve"
     try:
         reserve.write_bytes(bytes(RESERVE))
         reporter = _Reporter(path)
-        device = _wait_for_device(path, reporter)
-        store.update_status(path, state="running", started=time.time())
-        _run(config, path, reporter)
+        with _heartbeat(path):
+            slot, held = _wait_for_slot(path, reporter)
+            store.update_status(path, state="running", started=time.time(), device=slot)
+            store.append_event(path, "started", slot=slot)
+            _run(config, path, reporter)
         store.update_status(path, state="finished", ended=time.time(), progress={"phase": "done", "fraction": 1.0})
+        store.append_event(path, "finished")
         log.info("finished")
     except Stopped:
         log.info("stopped by request")
         reason = "stopped by request before it had finished"
         store.update_status(path, state="stopped", ended=time.time(), reason=reason)
+        store.append_event(path, "stopped")
     except Exception as error:
         reserve.unlink(missing_ok=True)
         store.update_status(path, state="failed", ended=time.time(), reason=_reason(error, path))
+        store.append_event(path, "failed")
         raise
     finally:
         reserve.unlink(missing_ok=True)
-        for descriptor in (device, alive):
+        for descriptor in (held, alive):
             if descriptor is not None:
                 os.close(descriptor)
 
@@ -127,16 +175,17 @@ def _hold(path: Path) -> int:
     return taken
 
 
-def _wait_for_device(path: Path, reporter: _Reporter) -> int:
-    """Waits until this run is the first in its device's queue and holds the device's lock, first come first served."""
+def _wait_for_slot(path: Path, reporter: _Reporter) -> tuple[str, int]:
+    """Waits until this run is the first in its queue and a slot is free: the slot's name, and its lock, held."""
     device = store.read_status(path)["device"]
+    slots = machine.slots(device)
     ticket = store.draw_ticket(device, path.name)
     try:
         while True:
             ahead = store.tickets_before(ticket)
-            held = try_lock(store.device_lock(device)) if not ahead else None
-            if held is not None:
-                return held
+            for slot in slots if not ahead else ():
+                if (held := try_lock(store.slot_lock(slot))) is not None:
+                    return slot, held
             reporter.maybe(f"waiting for {device}, {ahead + 1} ahead" if ahead else f"waiting for {device}", 0.0)
             reporter.heed_stop()
             time.sleep(QUEUE_POLL)

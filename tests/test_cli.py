@@ -111,7 +111,10 @@ def test_a_failed_run_exits_1_and_says_why():
 def test_status_and_log_of_a_run_are_printed():
     call("train", "--data", "synthetic", "--model", "tfidf", "--loss", "bce", *SMALL)
     (run,) = store.list_runs()
-    assert answer("status", run.id)["last"]["epoch"] == 2
+    said = answer("status", run.id)
+    assert said["last"]["epoch"] == 2
+    assert [event["what"] for event in said["events"]] == ["submitted", "started", "finished"]
+    assert said["heartbeat"]["memory"] > 1e7
     assert "finished · 100%" in call("status", run.id).stdout
     assert call("logs", run.id, "-f", "-n", "2").stdout.splitlines() == store.read_log(run)[-2:]
     assert "There is no run" in call("logs", "elsewhere", code=2).stderr

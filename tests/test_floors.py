@@ -10,7 +10,7 @@ from core.config import ROOT
 
 FLOORS = [
     {"config"},
-    {"files", "export"},
+    {"files", "export", "machine"},
     {"readers"},
     {"corpus"},
     {"splits"},

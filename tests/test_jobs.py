@@ -10,12 +10,15 @@ import time
 import psutil
 import pytest
 
-from core import jobs, store
+from core import jobs, machine, store
 from core.config import ROOT, RunConfig, UserError
 from core.files import read_json, write_json
 
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "model.hidden=0"]
 ENDLESS = [*SMALL, "train.epochs=10000", "train.patience=10000"]
+
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.pause()"
+"""A process that goes by SIGKILL alone."""
 
 
 def config(loss="bce", seed=0, changes=SMALL):
@@ -94,12 +97,84 @@ def test_a_process_that_only_has_the_number_of_a_worker_is_never_signalled():
     bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True)
     write_json(run.path / "process.json", {"pid": bystander.pid, "born": truth["born"]})
     psutil.Process(truth["pid"]).suspend()
-    assert jobs.stop(run.id, grace=0.3).state == "running", "nobody was hit"
+    assert jobs.stop(run.id, grace=0.3).state == "stopped", "the worker is known by its mark as well"
+    hit = {pid for event in store.read_events(run) for pid in event.get("pids", [])}
+    assert hit == {truth["pid"]}
     assert bystander.poll() is None
     bystander.kill()
     bystander.communicate()
-    write_json(run.path / "process.json", truth)
+
+
+def test_an_identity_is_that_of_one_process_since_one_start_of_the_machine():
+    mine = machine.identity(os.getpid())
+    assert machine.is_alive(mine)
+    for lie in ({"pid": 1}, {"born": mine["born"] - 5}, {"boot": "another"}, {"pid": 2**22 + 1}):
+        assert not machine.is_alive({**mine, **lie})
+    assert not any(machine.is_alive(nonsense) for nonsense in (None, [], {"pid": "x"}, {"pid": -1}))
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    known = machine.identity(child.pid)
+    until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
+    assert not machine.is_alive(known), "a dead child that nobody has waited for"
+    child.wait()
+
+
+def test_stop_leaves_no_child_behind_also_of_another_session_and_resume_ends_orphans():
+    run = running(jobs.submit(config(changes=ENDLESS), user="ann"))
+
+    def descendant():
+        environment = os.environ | {machine.RUN_VARIABLE: str(run.path.resolve())}
+        return subprocess.Popen([sys.executable, "-c", STUBBORN], env=environment, start_new_session=True)
+
+    child = descendant()
     assert jobs.stop(run.id, grace=1).state == "stopped"
+    assert child.wait(10) == -signal.SIGKILL
+    assert [event["what"] for event in store.read_events(run)] == [
+        *("submitted", "started", "stop asked", "stopped", "SIGTERM sent", "SIGKILL sent", "all processes are gone")
+    ]
+    assert store.get_run(run.id).user == "ann"
+    orphan = descendant()
+    until(lambda: list(machine.processes_of(run.path)))
+    jobs.resume(run.id)
+    assert orphan.wait(10) == -signal.SIGKILL
+    event = store.read_events(run)[-1]
+    assert (event["what"], event["was"]) == ("resumed", "stopped")
+
+
+def test_as_many_runs_at_once_as_there_are_slots_first_come_first_served(monkeypatch):
+    monkeypatch.setenv("TAILSCOPE_SLOTS", "cpu:2")
+    runs = [jobs.submit(config(seed=seed, changes=ENDLESS)) for seed in range(3)]
+    slots = [running(run).device for run in runs[:2]]
+    assert sorted(slots) == ["cpu", "cpu-1"]
+    assert store.get_run(runs[2].id).state == "queued"
+    jobs.stop(runs[0].id)
+    assert running(runs[2]).device == slots[0]
+    beat = until(lambda: store.read_heartbeat(runs[1]))
+    assert abs(beat["time"] - time.time()) < 60
+    assert 1e7 < beat["memory"] < beat["of_memory"]
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "slots"),
+    [
+        ("", "cpu", ["cpu"]),
+        ("cpu:3", "cpu", ["cpu", "cpu-1", "cpu-2"]),
+        ("cuda-1, cuda-0", "cpu", ["cpu"]),
+        ("cuda-1, cuda-0", "cuda", ["cuda-1", "cuda-0"]),
+        ("cuda-1", "cuda-1", ["cuda-1"]),
+        ("cpu:2", "cuda-3", ["cuda-3"]),
+    ],
+)
+def test_slots_are_as_said(said, kind, slots, monkeypatch):
+    monkeypatch.setenv("TAILSCOPE_SLOTS", said)
+    assert machine.slots(kind) == slots
+
+
+@pytest.mark.parametrize("said", ["gpu", "cpu:0", "cpu:-1", "cuda", "cuda-0:2", "cuda-1"])
+def test_slots_that_make_no_sense_are_a_sentence_and_no_run(said, monkeypatch):
+    monkeypatch.setenv("TAILSCOPE_SLOTS", said)
+    with pytest.raises(UserError, match="TAILSCOPE_SLOTS"):
+        jobs.submit(config(changes=[*SMALL, "train.device=cuda:0"]))
+    assert store.list_runs() == []
 
 
 def test_a_full_disk_fails_the_run_in_words(tmp_path, monkeypatch):

@@ -1,0 +1,102 @@
+"""What this machine has and runs: slots that jobs wait for, and processes that are told apart for certain."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from core.config import UserError
+
+RUN_VARIABLE = "TAILSCOPE_RUN"
+"""Environment variable with a run's folder: all that its worker starts inherits it, also what leaves its group."""
+SLOTS_VARIABLE = "TAILSCOPE_SLOTS"
+
+
+def slots(kind: str) -> list[str]:
+    """The slots of a kind of device, each of which one run at a time may use.
+
+    `TAILSCOPE_SLOTS` names them, such as `cpu:2,cuda-1`; a kind that it leaves out has its usual ones, which are one
+    for the CPU and one for each NVIDIA GPU.
+
+    Args:
+        kind: `cpu`, `cuda`, or one GPU such as `cuda-1`.
+
+    Raises:
+        UserError: `TAILSCOPE_SLOTS` makes no sense, or leaves that GPU out.
+    """
+    named = _named_slots()
+    if kind == "cpu":
+        return [slot for slot in named if slot.startswith("cpu")] or ["cpu"]
+    gpus = [slot for slot in named if slot.startswith("cuda")]
+    if kind == "cuda":
+        return gpus or [f"cuda-{number}" for number in range(max(1, count_gpus()))]
+    if gpus and kind not in gpus:
+        raise UserError(f"No run may use {kind}: {SLOTS_VARIABLE} has {', '.join(named)}.")
+    return [kind]
+
+
+def _named_slots() -> list[str]:
+    named = []
+    for word in os.environ.get(SLOTS_VARIABLE, "").replace(",", " ").split():
+        many = re.fullmatch(r"cpu(?::([1-9]\d?))?", word)
+        if many:
+            named += ["cpu", *(f"cpu-{number}" for number in range(1, int(many[1] or 1)))]
+        elif re.fullmatch(r"cuda-\d{1,2}", word):
+            named.append(word)
+        else:
+            raise UserError(f"{SLOTS_VARIABLE} says '{word}': write cpu, cpu:2 or cuda-0, with commas between them.")
+    return list(dict.fromkeys(named))
+
+
+def count_gpus() -> int:
+    """NVIDIA GPUs that a process may use; asks the driver, not torch, which costs a gigabyte of libraries."""
+    folder = Path("/proc/driver/nvidia/gpus")
+    found = len(list(folder.iterdir())) if folder.is_dir() else 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return found if visible is None else min(found, len([word for word in visible.split(",") if word.strip()]))
+
+
+def boot_id() -> str:
+    """What is another after every start of the machine: process numbers and times mean nothing beyond it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return str(round(psutil.boot_time()))
+
+
+def identity(pid: int) -> dict[str, Any]:
+    """What tells a living process from every other that has had or will have its number.
+
+    Raises:
+        psutil.NoSuchProcess: it is gone.
+    """
+    return {"pid": pid, "born": psutil.Process(pid).create_time(), "boot": boot_id()}
+
+
+def is_alive(known: Any) -> bool:
+    """Whether the process of an `identity` lives; a number that another has now, or nonsense, is not alive."""
+    try:
+        process = psutil.Process(known["pid"])
+        return (
+            known["boot"] == boot_id()
+            and abs(process.create_time() - known["born"]) < 0.01
+            and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except (psutil.NoSuchProcess, KeyError, TypeError, ValueError):
+        return False
+
+
+def processes_of(path: Path) -> Iterator[psutil.Process]:
+    """Every living process that carries the mark of the run in this folder: its worker and all descendants."""
+    mark = str(path.resolve())
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(RUN_VARIABLE) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+        except (psutil.Error, OSError):
+            continue
