@@ -390,6 +390,11 @@ def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
     return parse(RunConfig, values)
 
 
+def change(key: str, value: Any) -> str:
+    """A setting and its value as `with_changes` reads them."""
+    return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+
+
 def setting_names(kind: type[Frozen], prefix: str = "") -> list[str]:
     """Dotted names of all settings, nested ones included."""
     names = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import shlex
 import shutil
@@ -30,9 +29,11 @@ from core.config import (
     RunConfig,
     UserError,
     cache_dir,
+    change,
     check_writable,
     choose,
     parse,
+    read_only,
     with_changes,
 )
 from core.data import default_config
@@ -101,6 +102,8 @@ def _concerns(model: str, loss: str | None, change: str) -> bool:
     """Whether a change of a grid is meant for a model and loss: a setting of one is left out of the others."""
     key = change.partition("=")[0].strip()
     section, _, name = key.partition(".")
+    if model == "svm" and section == "train":
+        return name == "threshold"
     for known, mine in ((MODEL_SETTINGS, model), (LOSS_CONSTANTS, loss)):
         if section == ("model" if known is MODEL_SETTINGS else "loss") and any(name in one for one in known.values()):
             return mine is not None and name in known[mine]
@@ -113,15 +116,20 @@ def command_line(config: RunConfig) -> str:
     if config.loss:
         words += ["--loss", config.loss.name]
     words += ["--seed", str(config.seed)]
+    for key, value in changes_of(config):
+        words += ["--set", change(key, value)]
+    return shlex.join(words)
+
+
+def changes_of(config: RunConfig) -> list[tuple[str, Any]]:
+    """What differs from the defaults of its data set, model and loss: dotted names and values."""
     default = make_config(
         data=config.data.name,
         model=config.model.name,
         loss=config.loss.name if config.loss else None,
         seed=config.seed,
     )
-    for key, value in _differences(default.model_dump(), config.model_dump()):
-        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
-    return shlex.join(words)
+    return list(_differences(default.model_dump(), config.model_dump()))
 
 
 def _differences(left: dict[str, Any], right: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -148,7 +156,22 @@ def existing(config: RunConfig) -> Run | None:
     return store.get_run(path.name) if path.is_dir() else None
 
 
-def submit(config: RunConfig, *, user: str = "") -> Run:
+def check(config: RunConfig, corpus: data.Corpus) -> str:
+    """The id that a run has on this data.
+
+    Raises:
+        UserError: the split has no validation part, or there is no slot for its device.
+    """
+    machine.slots(queue(config))
+    if not len(corpus.parts["validation"]):
+        raise UserError(
+            f"Split '{config.data.split}' of {config.data.name} has no validation part, on which thresholds and the "
+            "best epoch are chosen: train with split 'paper'."
+        )
+    return store.run_id(config, corpus.fingerprint)
+
+
+def submit(config: RunConfig, *, user: str = "", corpus: data.Corpus | None = None) -> Run:
     """Puts a run into the queue of its device and starts its worker, which outlives this process.
 
     The same config, data and seed are the same run: a finished, running or queued one is returned as it is; a stopped
@@ -157,19 +180,13 @@ def submit(config: RunConfig, *, user: str = "") -> Run:
     Args:
         config: the run's settings.
         user: who asks; empty is the account of this process.
+        corpus: its data where they are open.
 
     Raises:
         UserError: the data cannot be loaded, the split has no validation part, or there is no such slot.
     """
     check_writable()
-    machine.slots(queue(config))
-    corpus = data.load(config.data)
-    if not len(corpus.parts["validation"]):
-        raise UserError(
-            f"Split '{config.data.split}' of {config.data.name} has no validation part, on which thresholds and the "
-            "best epoch are chosen: train with split 'paper'."
-        )
-    path = store.run_path(store.run_id(config, corpus.fingerprint))
+    path = store.run_path(check(config, corpus or data.load(config.data)))
     with locked(cache_dir() / "locks" / "submit.lock"):
         if path.is_dir():
             run = store.get_run(path.name)
@@ -178,7 +195,7 @@ def submit(config: RunConfig, *, user: str = "") -> Run:
             if is_locked(store.alive_lock(path)):
                 raise UserError(f"Run {path.name} is damaged and its worker still lives: stop it, then start it again.")
             if run.problem or run.state == "failed" or not store.has_checkpoint(path):
-                shutil.rmtree(path)
+                _empty(path)
         try:
             return _start(config, path.name, user)
         except OSError as error:
@@ -189,8 +206,22 @@ def submit(config: RunConfig, *, user: str = "") -> Run:
             ) from None
 
 
-def resume(run_id: str, *, user: str = "") -> Run:
+def _empty(path: Path) -> None:
+    """Takes away all that a run has made; what people wrote on it and what happened to it stay."""
+    for inner in path.iterdir():
+        if inner.is_dir():
+            shutil.rmtree(inner)
+        elif inner.name not in ("about.json", "events.jsonl", store.alive_lock(path).name):
+            inner.unlink()
+
+
+def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
     """Puts a stopped, failed or lost run into the queue again: it goes on from its last checkpoint, if it has one.
+
+    Args:
+        run_id: its id.
+        user: who asks; empty is the account of this process.
+        anew: from the first step, whatever it has made; a finished run can be trained again like this.
 
     Raises:
         UserError: no such run, it is published, damaged, finished, or still queued or running.
@@ -200,9 +231,13 @@ def resume(run_id: str, *, user: str = "") -> Run:
         run = store.get_run(run_id)
         if run.config is None:
             raise UserError(f"{run.problem} It cannot be resumed: delete it.")
-        if run.published or run.state in (*LIVE, "finished") or is_locked(store.alive_lock(run.path)):
+        over = () if anew else ("finished",)
+        if run.published or run.state in (*LIVE, *over) or is_locked(store.alive_lock(run.path)):
             state = "published" if run.published else run.state
             raise UserError(f"Run {run_id} cannot be resumed: it is {state}.")
+        if anew:
+            machine.slots(queue(run.config))
+            _empty(run.path)
         try:
             return _start(run.config, run_id, user)
         except OSError as error:
@@ -281,6 +316,7 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
         raise UserError(f"Run {run_id} cannot be stopped: it is {run.state}.")
     store.stop_flag(run.path).touch()
     store.append_event(run.path, "stop asked", user=user or _account())
+    pids = {process.pid for process in machine.processes_of(run.path)}
     for number in (None, signal.SIGTERM, signal.SIGKILL):
         if number is not None:
             _signal(run, number)
@@ -290,10 +326,28 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
             run = store.get_run(run_id)
         if run.state not in LIVE and _are_gone(run.path, deadline):
             store.append_event(run.path, "all processes are gone")
+            if run.device.startswith("cuda"):
+                _await_memory(run.path, pids, deadline + grace)
             return run
     left = [process.pid for process in machine.processes_of(run.path)]
     store.append_event(run.path, "processes are left", pids=left)
     return store.get_run(run_id)
+
+
+def stop_all(run_ids: Iterable[str], *, grace: float = GRACE, user: str = "") -> list[Run]:
+    """Stops those of several runs that have not ended; none of them starts because another one made room."""
+    live = [run for run_id in run_ids if (run := store.get_run(run_id)).state in LIVE]
+    for run in live if not read_only() else ():
+        store.stop_flag(run.path).touch()
+    stopped = []
+    for run in live:
+        try:
+            stopped.append(stop(run.id, grace=grace, user=user))
+        except UserError:
+            stopped.append(store.get_run(run.id))
+            if stopped[-1].state in LIVE:
+                raise
+    return stopped
 
 
 def _are_gone(path: Path, deadline: float) -> bool:
@@ -303,6 +357,16 @@ def _are_gone(path: Path, deadline: float) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def _await_memory(path: Path, pids: set[int], deadline: float) -> None:
+    """Waits until the driver has taken back the GPU memory of processes, and notes whether it has."""
+    while held := pids & machine.gpu_holders():
+        if time.monotonic() >= deadline:
+            store.append_event(path, "GPU memory is still held", pids=sorted(held))
+            return
+        time.sleep(0.2)
+    store.append_event(path, "GPU memory is free again")
 
 
 def _signal(run: Run, number: signal.Signals) -> None:

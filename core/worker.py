@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import platform
@@ -22,7 +21,7 @@ import psutil
 import torch
 from safetensors.torch import save_file
 
-from core import __version__, data, fitting, labels, machine, metrics, replicas, store, thresholds
+from core import __version__, data, failures, fitting, labels, machine, metrics, replicas, store, thresholds
 from core.config import RunConfig, UserError
 from core.files import atomic_path, try_lock, write_json
 from core.fitting import Stopped, fit, threshold_rule
@@ -45,11 +44,15 @@ class _Reporter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._next = 0.0
+        self._since: tuple[float, float] | None = None
 
     def now(self, phase: str, fraction: float, **more: Any) -> None:
         """Reports at once."""
         self._next = time.monotonic() + REPORT_EVERY
         progress = {"phase": phase, "fraction": round(min(max(fraction, 0.0), 1.0), 4), **more}
+        if phase == "training":  # a resumed run begins somewhere in the middle
+            self._since = self._since or (time.time(), progress["fraction"])
+            progress["since"] = self._since
         store.update_status(self.path, progress=progress)
         self.heed_stop()
 
@@ -139,13 +142,14 @@ def execute(path: Path) -> None:
         log.info("finished")
     except Stopped:
         log.info("stopped by request")
-        reason = "stopped by request before it had finished"
-        store.update_status(path, state="stopped", ended=time.time(), reason=reason)
+        store.update_status(path, state="stopped", ended=time.time(), reason=store.STOPPED)
         store.append_event(path, "stopped")
     except Exception as error:
         reserve.unlink(missing_ok=True)
-        store.update_status(path, state="failed", ended=time.time(), reason=_reason(error, path))
-        store.append_event(path, "failed")
+        why = failures.of_error(error, config, path)
+        said = {"kind": why.kind, "reason": why.words, "advice": why.advice}
+        store.update_status(path, state="failed", ended=time.time(), **said)
+        store.append_event(path, "failed", kind=why.kind)
         raise
     finally:
         reserve.unlink(missing_ok=True)
@@ -182,28 +186,15 @@ def _wait_for_slot(path: Path, reporter: _Reporter) -> tuple[str, int]:
     ticket = store.draw_ticket(device, path.name)
     try:
         while True:
+            reporter.heed_stop()
             ahead = store.tickets_before(ticket)
             for slot in slots if not ahead else ():
                 if (held := try_lock(store.slot_lock(slot))) is not None:
                     return slot, held
             reporter.maybe(f"waiting for {device}, {ahead + 1} ahead" if ahead else f"waiting for {device}", 0.0)
-            reporter.heed_stop()
             time.sleep(QUEUE_POLL)
     finally:
         ticket.unlink(missing_ok=True)
-
-
-def _reason(error: Exception, path: Path) -> str:
-    """Why a run failed, for a person: what happened and what to do next."""
-    if isinstance(error, UserError):
-        return str(error)
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or "No space left on device" in str(error):  # safetensors has an error of its own
-        free = shutil.disk_usage(path).free / 1e6
-        return f"The disk is full ({free:.1f} MB free at {store.runs_dir()}). Make room, then start the run again."
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return "Memory ran out. Lower train.batch_size, model.hidden or model.max_features, then start the run again."
-    return f"{type(error).__name__}: {error} (the traceback is in log.txt)"
 
 
 def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:

@@ -11,6 +11,7 @@ from core.config import ROOT
 FLOORS = [
     {"config"},
     {"files", "export", "machine"},
+    {"failures"},
     {"readers"},
     {"corpus"},
     {"splits"},
@@ -34,7 +35,8 @@ FLOORS = [
     {"fitting"},
     {"worker"},
     {"jobs"},
-    {"search"},
+    {"estimates", "plans"},
+    {"sweeps", "search"},
     {"figures"},
     {"cli"},
 ]

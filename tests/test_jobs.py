@@ -149,7 +149,7 @@ def test_as_many_runs_at_once_as_there_are_slots_first_come_first_served(monkeyp
     assert store.get_run(runs[2].id).state == "queued"
     jobs.stop(runs[0].id)
     assert running(runs[2]).device == slots[0]
-    beat = until(lambda: store.read_heartbeat(runs[1]))
+    beat = until(lambda: store.read_heartbeat(runs[1].path))
     assert abs(beat["time"] - time.time()) < 60
     assert 1e7 < beat["memory"] < beat["of_memory"]
 

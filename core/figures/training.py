@@ -72,6 +72,16 @@ def fraction(run: Run) -> float:
     return min(max(float(done), 0.0), 1.0) if isinstance(done, int | float) else 0.0
 
 
+def time_left(run: Run, *, now: float) -> float | None:
+    """Seconds until a run has ended if it goes on at its pace and does not stop early; None while that is unknown."""
+    try:
+        at, begun = run.progress["since"]
+        done = fraction(run) - begun
+        return (1 - fraction(run)) * (now - at) / done if run.state == "running" and done > 0.005 else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def scores_in(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The validation scores of a history entry or of a run's metrics; empty if it holds none."""
     scores = entry.get("validation")
