@@ -62,6 +62,11 @@ def count_gpus() -> int:
     return found if visible is None else min(found, len([word for word in visible.split(",") if word.strip()]))
 
 
+def memory() -> int:
+    """Bytes of main memory."""
+    return int(psutil.virtual_memory().total)
+
+
 def gpu_holders() -> set[int]:
     """Numbers of the processes that hold memory of an NVIDIA GPU, as the driver says; empty where there is none."""
     command = ["nvidia-smi", "--query-compute-apps=pid", "--format=csv,noheader"]
