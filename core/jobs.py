@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from core import data, machine, store
+from core import data, machine, store, trackers
 from core.config import (
     LOSS_CONSTANTS,
     LOSS_NAMES,
@@ -160,9 +160,10 @@ def check(config: RunConfig, corpus: data.Corpus) -> str:
     """The id that a run has on this data.
 
     Raises:
-        UserError: the split has no validation part, or there is no slot for its device.
+        UserError: the split has no validation part, there is no slot for its device, or a tracker's package is missing.
     """
     machine.slots(queue(config))
+    trackers.check(config.track)
     if not len(corpus.parts["validation"]):
         raise UserError(
             f"Split '{config.data.split}' of {config.data.name} has no validation part, on which thresholds and the "
