@@ -33,6 +33,7 @@ from core.config import (
     check_writable,
     choose,
     parse,
+    person,
     read_only,
     with_changes,
 )
@@ -179,7 +180,7 @@ def submit(config: RunConfig, *, user: str = "", corpus: data.Corpus | None = No
 
     Args:
         config: the run's settings.
-        user: who asks; empty is the account of this process.
+        user: who asks; empty is who is signed in, else the account of this process.
         corpus: its data where they are open.
 
     Raises:
@@ -220,7 +221,7 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
 
     Args:
         run_id: its id.
-        user: who asks; empty is the account of this process.
+        user: who asks; empty is who is signed in, else the account of this process.
         anew: from the first step, whatever it has made; a finished run can be trained again like this.
 
     Raises:
@@ -287,7 +288,9 @@ def _start(config: RunConfig, run_id: str, user: str) -> Run:
 
 
 def _account() -> str:
-    """Name of the account that this process runs under; its number where it has none."""
+    """Who is signed in, else the name of the account that this process runs under; its number where it has none."""
+    if who := person():
+        return who
     try:
         return getpass.getuser()
     except (KeyError, OSError):

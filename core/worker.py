@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import platform
@@ -9,9 +10,11 @@ import resource
 import shutil
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from http.client import HTTPException
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Thread
@@ -34,6 +37,8 @@ HEARTBEAT_EVERY = 2.0
 """Seconds between two heartbeats."""
 QUEUE_POLL = 0.2
 """Seconds between two looks at the queue."""
+WEBHOOK_SECONDS = 5.0
+"""Seconds after which a webhook that does not answer is given up."""
 RESERVE = 65_536
 """Bytes set aside in the run folder, so that a full disk still leaves room to say that the disk is full."""
 
@@ -156,6 +161,25 @@ def execute(path: Path) -> None:
         for descriptor in (held, alive):
             if descriptor is not None:
                 os.close(descriptor)
+        _tell(path)
+
+
+def _tell(path: Path) -> None:
+    """Posts how a run has ended to `TAILSCOPE_WEBHOOK`, if that is set; what goes wrong there is an event, no more."""
+    url = os.environ.get("TAILSCOPE_WEBHOOK", "")
+    if not url:
+        return
+    said = store.read_status(path)
+    took = round(said["ended"] - said["started"], 3) if "started" in said else None
+    told = {"run": path.name, "seconds": took} | {key: said.get(key, "") for key in ("state", "reason", "user")}
+    try:
+        if not url.lower().startswith(("http://", "https://")):
+            raise ValueError("TAILSCOPE_WEBHOOK is no http(s) address")
+        request = urllib.request.Request(url, json.dumps(told).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS) as answer:
+            store.append_event(path, "webhook told", status=answer.status)
+    except (OSError, ValueError, HTTPException) as error:
+        store.append_event(path, "webhook failed", error=str(error))
 
 
 def _open(path: Path) -> RunConfig:
