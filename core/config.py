@@ -97,18 +97,18 @@ def cache_dir() -> Path:
     return Path(os.environ.get("TAILSCOPE_CACHE") or ROOT / "cache")
 
 
-_ask: Callable[[], str | None] = lambda: None
+_ask: Callable[[], str | None] | None = None
 
 
 def ask_for_person(question: Callable[[], str | None]) -> None:
     """Says how `person` is found: the dashboard knows who is signed in."""
-    global _ask  # noqa: PLW0603 - one dashboard in a process
+    global _ask
     _ask = question
 
 
 def person() -> str | None:
     """Who asks, where people sign in: their address, "" for who has not; None where nobody does, as in a shell."""
-    return _ask()
+    return _ask() if _ask else None
 
 
 def why_read_only() -> str:

@@ -190,12 +190,23 @@ def slot_lock(slot: str) -> Path:
     return cache_dir() / "locks" / f"{slot}.lock"
 
 
-def draw_ticket(device: str, run_id: str) -> Path:
-    """A place in a queue, kept if the run has one already; places are in the order of their drawing."""
+def draw_ticket(device: str, run_id: str, *, anew: bool = False) -> Path:
+    """A place in a queue; places are in the order of their drawing.
+
+    Args:
+        device: the queue.
+        run_id: the run's id.
+        anew: also where the run has a place already, which somebody may just be taking away as that of a dead one.
+    """
     folder = cache_dir() / "queue" / device
     folder.mkdir(parents=True, exist_ok=True)
-    ticket = next(folder.glob(f"*.{run_id}"), folder / f"{time.time_ns():020d}.{run_id}")
+    mine = list(folder.glob(f"*.{run_id}"))
+    if mine and not anew:
+        return mine[0]
+    ticket = folder / f"{time.time_ns():020d}.{run_id}"
     ticket.touch()
+    for old in mine:
+        old.unlink(missing_ok=True)
     return ticket
 
 
@@ -231,8 +242,9 @@ def read_run(path: Path) -> Run:
         problem = problem or str(error)
     state = status["state"]
     why = [str(status.get(key, "")) for key in ("kind", "reason", "advice")]
-    if state in LIVE and not alive:
-        if stop_flag(path).exists():
+    asked = stop_flag(path).exists()
+    if state in LIVE and not alive and not is_locked(alive_lock(path)):  # or it was taken up again just now
+        if asked:
             state, why = "stopped", ["", STOPPED, ""]
         else:
             state, death = "lost", _death(path)
@@ -566,7 +578,11 @@ def delete_run(run_id: str) -> None:
         raise UserError(f"Run {run_id} is published: it is there to be looked at, and is not deleted here.")
     if run.state in LIVE or is_locked(alive_lock(run.path)):
         raise UserError(f"Run {run_id} is {run.state}: stop it first (`python -m core stop {run_id}`), then delete it.")
-    shutil.rmtree(run.path)
+    # The name goes first: whoever lists runs sees the whole folder or none.
+    gone = run.path.with_name(f".{run_id}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    os.replace(run.path, gone)
+    shutil.rmtree(gone)
 
 
 def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:

@@ -207,7 +207,7 @@ def _wait_for_slot(path: Path, reporter: _Reporter) -> tuple[str, int]:
     """Waits until this run is the first in its queue and a slot is free: the slot's name, and its lock, held."""
     device = store.read_status(path)["device"]
     slots = machine.slots(device)
-    ticket = store.draw_ticket(device, path.name)
+    ticket, said = store.draw_ticket(device, path.name), ""
     try:
         while True:
             reporter.heed_stop()
@@ -215,7 +215,10 @@ def _wait_for_slot(path: Path, reporter: _Reporter) -> tuple[str, int]:
             for slot in slots if not ahead else ():
                 if (held := try_lock(store.slot_lock(slot))) is not None:
                     return slot, held
-            reporter.maybe(f"waiting for {device}, {ahead + 1} ahead" if ahead else f"waiting for {device}", 0.0)
+            words = f"waiting for {device}, {ahead + 1} ahead" if ahead else f"waiting for {device}"
+            if words != said:
+                reporter.now(words, 0.0)
+            said = words
             time.sleep(QUEUE_POLL)
     finally:
         ticket.unlink(missing_ok=True)

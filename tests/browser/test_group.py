@@ -136,7 +136,7 @@ def test_only_those_named_may_launch_and_the_run_bears_their_name(
     ready(page, "Launch 1 run", role="button", ticks=True)
     page.get_by_role("button", name="Launch 1 run", exact=True).click()
     for _ in range(100):
-        if said := list(cache.glob("runs/*/status.json")):
+        if said := list(cache.glob("runs/[!.]*/status.json")):
             break
         page.wait_for_timeout(200)
     assert json.loads(said[0].read_text("utf-8"))["user"] == "Ann@x.org"

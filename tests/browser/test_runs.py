@@ -43,7 +43,8 @@ def fill(page: Page, label: str, value: str) -> None:
 
 def states(cache: Path) -> dict[str, str]:
     """States as the run folders' files give them, by run id."""
-    return {path.parent.name: json.loads(path.read_text("utf-8"))["state"] for path in cache.glob("runs/*/status.json")}
+    files = cache.glob("runs/[!.]*/status.json")
+    return {path.parent.name: json.loads(path.read_text("utf-8"))["state"] for path in files}
 
 
 def choose_run(page: Page, run_id: str) -> None:
