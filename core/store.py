@@ -147,22 +147,27 @@ def get_run(run_id: str) -> Run:
     """
     path = run_path(run_id)
     for folder in (path, published_dir() / path.name):
-        if folder.is_dir():
-            return read_run(folder)
+        if folder.is_dir() and (run := read_run(folder)).path.is_dir():  # not deleted meanwhile
+            return run
     raise UserError(f"There is no run '{run_id}'. `python -m core runs` lists the runs there are.")
 
 
-def list_runs() -> list[Run]:
-    """All runs, the one submitted last first. A damaged folder is listed with its problem and hides no other."""
+def list_runs(*, published: bool = True) -> list[Run]:
+    """All runs, the one submitted last first. A damaged folder is listed with its problem and hides no other.
+
+    Args:
+        published: those of `published_dir` as well.
+    """
     found: dict[str, Path] = {}
-    for parent in (published_dir(), runs_dir()):
+    for parent in (published_dir(), runs_dir()) if published else (runs_dir(),):
         try:
             found |= {path.name: path for path in parent.iterdir() if RUN_ID.fullmatch(path.name) and path.is_dir()}
         except FileNotFoundError:
             continue
         except OSError as error:
             raise UserError(f"The folder of runs, {parent}, cannot be read: {error.strerror}.") from None
-    return sorted((read_run(path) for path in found.values()), key=lambda run: (-(run.submitted or 0), run.id))
+    runs = [run for path in found.values() if (run := read_run(path)).path.is_dir()]  # not deleted meanwhile
+    return sorted(runs, key=lambda run: (-(run.submitted or 0), run.id))
 
 
 def alive_lock(path: Path) -> Path:
@@ -375,6 +380,19 @@ def cut_lines(path: Path, *, history: int, steps: int) -> None:
 def read_history(run: Run) -> list[dict[str, Any]]:
     """One entry per epoch; a last line that is still being written is left out, a damaged one as well."""
     return _lines(run.path / "history.jsonl")
+
+
+def read_last(run: Run, name: str) -> dict[str, Any]:
+    """The last whole line of `history.jsonl` or `steps.jsonl`, however long the file is; empty if there is none."""
+    try:
+        with run.path.joinpath(name).open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 65_536))
+            lines = file.read().rpartition(b"\n")[0].splitlines()
+        entry = json.loads(lines[-1]) if lines else {}
+    except (OSError, ValueError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
 
 
 def score_of(entry: dict[str, Any], metric: str) -> float:

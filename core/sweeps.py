@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from core import data, jobs, store
@@ -100,13 +101,18 @@ def get(sweep_id: str) -> Sweep:
     file = folder() / f"{sweep_id}.json"
     if not SWEEP_ID.fullmatch(sweep_id) or not file.exists():
         raise UserError(f"There is no sweep '{sweep_id[:80]}'. `python -m core sweeps` lists them.")
+    return _read(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1000)
+def _read(file: Path, changed: int) -> Sweep:  # noqa: ARG001 - a part of the key
     kept = read_json(file)
     try:
         configs = tuple(parse(RunConfig, values, where=file.name) for values in kept["configs"])
         runs = tuple(store.run_path(run_id).name for run_id in kept["runs"])
         if len(configs) != len(runs):
             raise ValueError("settings and runs differ in number")
-        return Sweep(sweep_id, float(kept["created"]), str(kept["user"]), runs, configs)
+        return Sweep(file.stem, float(kept["created"]), str(kept["user"]), runs, configs)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file.name} is damaged ({error}): delete it; its runs stay.") from None
 
@@ -128,7 +134,7 @@ def counts(sweep: Sweep, runs: Mapping[str, Run]) -> dict[str, int]:
 
 def stop(sweep_id: str, *, user: str = "") -> list[Run]:
     """Stops all of its runs that have not ended."""
-    there = {run.id for run in store.list_runs() if run.state in LIVE}
+    there = {run.id for run in store.list_runs(published=False) if run.state in LIVE}
     return jobs.stop_all([run_id for run_id in get(sweep_id).runs if run_id in there], user=user)
 
 

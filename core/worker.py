@@ -18,16 +18,15 @@ from http.client import HTTPException
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Thread
+from types import ModuleType
 from typing import Any
 
 import psutil
-import torch
-from safetensors.torch import save_file
 
-from core import __version__, data, failures, fitting, labels, machine, metrics, replicas, store, thresholds
+from core import __version__, data, failures, labels, machine, metrics, store, thresholds
 from core.config import RunConfig, UserError
+from core.failures import Stopped
 from core.files import atomic_path, try_lock, write_json
-from core.fitting import Stopped, fit, threshold_rule
 from core.store import Predictions
 
 log = logging.getLogger("tailscope")
@@ -88,7 +87,8 @@ def _heartbeat(path: Path) -> Iterator[None]:
             memory += process.memory_info().rss
         cpu = 100 * max(0.0, seconds - spent) / max(now - at, 0.1)
         said = {"time": now, "cpu": round(cpu, 1), "memory": memory, "of_memory": total}
-        if torch.cuda.is_initialized():
+        torch = getattr(sys.modules.get("core.fitting"), "torch", None)
+        if torch and torch.cuda.is_initialized():
             said["gpu"] = torch.cuda.memory_reserved()
         spent, at = seconds, now
         write_json(path / "heartbeat.json", said)
@@ -129,8 +129,8 @@ def execute(path: Path) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     config = _open(path)
-    if replicas.rank():
-        fitting.replicate(config, data.load(config.data), _Silent(path))
+    if os.environ.get("RANK", "0") != "0":
+        _fitting().replicate(config, data.load(config.data), _Silent(path))
         return
     alive, held = _hold(path), None
     reserve = path / "reserve"
@@ -162,6 +162,13 @@ def execute(path: Path) -> None:
             if descriptor is not None:
                 os.close(descriptor)
         _tell(path)
+
+
+def _fitting() -> ModuleType:
+    """The module that trains. It brings torch, seconds and 250 MB, so who waits far back in a queue is without it."""
+    from core import fitting
+
+    return fitting
 
 
 def _tell(path: Path) -> None:
@@ -219,22 +226,26 @@ def _wait_for_slot(path: Path, reporter: _Reporter) -> tuple[str, int]:
             if words != said:
                 reporter.now(words, 0.0)
             said = words
+            if ahead < len(slots):
+                _fitting()
             time.sleep(QUEUE_POLL)
     finally:
         ticket.unlink(missing_ok=True)
 
 
 def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
+    from safetensors.torch import save_file
+
     began = time.monotonic()
     corpus = data.load(config.data, progress=lambda phase, fraction: reporter.maybe(phase, 0.02 * fraction))
     if store.run_id(config, corpus.fingerprint) != path.name:
         raise UserError(f"The data set {corpus.name} has changed since this run was made. Start a new run.")
     log.info("%s, split %s: %d labels, %s", corpus.name, corpus.split, len(corpus.labels), corpus.fingerprint[:12])
     borders = labels.default_borders(len(corpus.labels))
-    fitted = fit(config, corpus, reporter)
+    fitted = _fitting().fit(config, corpus, reporter)
     scores = fitted.scores
     reporter.now("scoring", 0.98)
-    rule = threshold_rule(config)
+    rule = _fitting().threshold_rule(config)
     threshold = thresholds.fit_global(corpus.targets_of("validation"), scores["validation"], rule=rule)
     results = {
         part: metrics.score_groups(

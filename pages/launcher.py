@@ -10,12 +10,15 @@ from core.store import LIVE
 from pages import header, plain
 from pages.training import before, form, live, may_act, one
 
+TICK = 2.0
+"""Seconds between two looks at the runs' folders."""
 
-@st.fragment(run_every=1.0)
+
+@st.fragment(run_every=TICK)
 def watch(configs: list[RunConfig]) -> None:
-    """The launch button, the queue, all runs and the chosen run, read anew from their folders every second."""
+    """The launch button, the queue, all runs and the chosen run, read anew from their folders every `TICK`."""
     try:
-        runs = [run for run in store.list_runs() if not run.published]
+        runs = store.list_runs(published=False)
     except UserError as error:
         st.error(plain(str(error)))
         return

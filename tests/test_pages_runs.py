@@ -114,6 +114,9 @@ def test_training_lists_finished_runs_with_their_validation_scores(filled: Path)
 
 def test_training_draws_the_curves_of_the_run_in_the_address(filled: Path) -> None:
     page = open_page("launcher", run=run_of(filled, "tfidf").name)
+    assert len(page.get("vega_lite_chart")) == 3, "what is closed is not drawn"
+    page.session_state["between"] = True
+    page.run()
     assert len(page.get("vega_lite_chart")) == 3 + len(training.COURSE) + 1, "and that of the labels hit"
     page = open_page("launcher", run=run_of(filled, "svm").name)
     assert not page.get("vega_lite_chart")

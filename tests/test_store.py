@@ -181,3 +181,15 @@ def test_what_people_write_on_a_run_is_kept_beside_it_and_checked():
     (run.path / "about.json").write_text("{")
     assert store.get_run(run.id).about == store.About()
     assert store.disk_use(run.path) == sum(file.stat().st_size for file in run.path.rglob("*") if file.is_file())
+
+
+def test_the_last_whole_line_is_read_of_a_file_of_any_length():
+    run = store.get_run(make(state="running").name)
+    assert store.read_last(run, "history.jsonl") == {}
+    for epoch in range(3000):
+        store.append_history(run.path, {"epoch": epoch, "filler": "x" * 50})
+    with (run.path / "history.jsonl").open("a") as file:
+        file.write('{"epoch": 77')
+    assert store.read_last(run, "history.jsonl")["epoch"] == 2999 == store.read_history(run)[-1]["epoch"]
+    (run.path / "history.jsonl").write_text("nonsense\n")
+    assert store.read_last(run, "history.jsonl") == {}

@@ -45,7 +45,7 @@ def door() -> None:
                 st.caption(plain(why))
             st.button("Log out", on_click=st.logout, icon=":material/logout:")
         elif find_spec("authlib") is None:
-            st.error("Signing in needs a package: run pip install Authlib httpx, then start the server again.")
+            st.error("Signing in needs a package: run pip install Authlib, then start the server again.")
         else:
             for provider in providers():
                 label = f"Log in with {provider}" if provider else "Log in"

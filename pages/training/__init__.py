@@ -62,8 +62,7 @@ def current_scores(run: Run) -> dict[str, Any]:
     try:
         if run.state == "finished":
             return training.scores_in(store.read_metrics(run))
-        history = store.read_history(run)
-        return training.scores_in(history[-1]) if history else {}
+        return training.scores_in(store.read_last(run, "history.jsonl"))
     except UserError:
         return {}
 

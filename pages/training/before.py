@@ -34,7 +34,7 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
 
 def button(configs: list[RunConfig], runs: list[Run]) -> None:
     """Draws the button, and says which of the runs exist."""
-    own = [run for run in runs if not run.problem and not run.published]
+    own = [run for run in runs if not run.problem]
     states = {run.config: run.state for run in own if run.state in (*LIVE, "finished")}
     there = [states[config] for config in configs if config in states]
     finished = there.count("finished")
@@ -82,7 +82,7 @@ def cost(run: Run) -> estimates.Cost | None:
 def foresee(plan: Plan, configs: list[RunConfig]) -> None:
     """What the runs will take on this machine, and what the loss page warns of."""
     corpus = corpus_of(plan.data)
-    finished = [run for run in store.list_runs() if run.state == "finished" and not run.published][:MEASURED]
+    finished = [run for run in store.list_runs(published=False) if run.state == "finished"][:MEASURED]
     known = [found for run in finished if (found := cost(run))]
     slots = len(machine.slots(jobs.queue(configs[0])))
     whole = estimates.together(configs, len(corpus.parts["train"]), known, slots)

@@ -100,16 +100,16 @@ def one_sweep(sweep: Sweep, known: dict[str, Run]) -> None:
     there = [known[run_id] for run_id in sweep.runs if run_id in known]
     done = sum(1.0 if run.state == "finished" else training.fraction(run) for run in there) / len(sweep.runs)
     with st.container(border=True):
-        name, progress, *actions = st.columns([3.2, 4.4, 1.1, 1.1, 1.1], vertical_alignment="center")
+        name, progress, *actions = st.columns([3.2, 3.6, 0.9, 1.4, 1.7], vertical_alignment="center")
     name.text(f"{sweep.title}\n{training.words_of_seconds(time.time() - sweep.created)} ago")
     progress.progress(done, text=", ".join(f"{number} {state}" for state, number in counts.items()))
     actions[0].button("Show", key=f"show-{sweep.id}", on_click=show_sweep, args=(sweep.id,), help="In the table below.")
     if may_act():
         live = tuple(run.id for run in there if run.state in LIVE)
-        actions[1].button("Stop", key=f"stop-{sweep.id}", on_click=stop, args=(live,), disabled=not live)
+        actions[1].button("Stop sweep", key=f"stop-{sweep.id}", on_click=stop, args=(live,), disabled=not live)
         open_ends = any(state in counts for state in (*OVER, "missing"))
         actions[2].button(
-            "Resume", key=f"resume-{sweep.id}", on_click=resume_sweep, args=(sweep.id,), disabled=not open_ends
+            "Resume sweep", key=f"resume-{sweep.id}", on_click=resume_sweep, args=(sweep.id,), disabled=not open_ends
         )
 
 
@@ -213,8 +213,9 @@ def actions(runs: Sequence[Run], where: str) -> None:
             st.button(many, key=key, on_click=action, args=(tuple(ids), *args), help=note or None)
 
     offer("Stop", live, stop)
-    offer("Resume", [one for one in over if one in kept], resume, note="From the last checkpoint.")
-    offer("Start anew", over, resume, True, note="From the first step: what it has made so far is dropped.")
+    offer("Resume", over, resume, note="From the last checkpoint; from the first step where there is none.")
+    again = [one for one in over if one in kept]
+    offer("Start anew", again, resume, True, note="From the first step: what it has made so far is dropped.")
     pinned, put_away = all(run.about.pinned for run in runs), all(run.about.archived for run in runs)
     offer("Unpin" if pinned else "Pin", every, mark, "pinned", not pinned)
     offer("Unarchive" if put_away else "Archive", ended, mark, "archived", not put_away)

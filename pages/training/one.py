@@ -65,14 +65,17 @@ def one(run: Run) -> None:
         st.text(run.about.notes)
     figures(run)
     charts(run)
-    log, settings, events = st.tabs(["Log", "Settings and command", "Events"])
-    with log:
-        show_log(run)
-    with settings:
-        show_settings(run)
-    with events:
-        happened = [training.event_row(event) for event in store.read_events(run)]
-        st.dataframe(happened, hide_index=True, column_config={"time": st.column_config.DatetimeColumn(width=170)})
+    views = {"Log": show_log, "Settings and command": show_settings, "Events": show_events}
+    for tab, view in zip(st.tabs(list(views), key="run_view", on_change="rerun"), views.values(), strict=True):
+        if tab.open:
+            with tab:
+                view(run)
+
+
+def show_events(run: Run) -> None:
+    """What happened to a run, and when."""
+    happened = [training.event_row(event) for event in store.read_events(run)]
+    st.dataframe(happened, hide_index=True, column_config={"time": st.column_config.DatetimeColumn(width=170)})
 
 
 def notes(run: Run) -> None:
@@ -95,21 +98,11 @@ def notes(run: Run) -> None:
 def figures(run: Run) -> None:
     """What a run does and takes right now, or took."""
     beat = store.read_heartbeat(run.path) if run.state in LIVE else {}
-    shown = training.run_figures(run, last(run, "history.jsonl"), last(run, "steps.jsonl"), beat, now=time.time())
+    epoch, step = store.read_last(run, "history.jsonl"), store.read_last(run, "steps.jsonl")
+    shown = training.run_figures(run, epoch, step, beat, now=time.time())
     with st.container(horizontal=True):
         for title, value in shown.items():
             st.metric(title, value, width="content")
-
-
-@st.cache_data(max_entries=200, show_spinner=False, hash_funcs={Run: lambda run: str(run.path)})
-def _last(run: Run, name: str, version: tuple[str, int, int]) -> dict[str, Any]:  # noqa: ARG001 - a part of the key
-    entries = store.read_history(run) if name == "history.jsonl" else store.read_steps(run)
-    return entries[-1] if entries else {}
-
-
-def last(run: Run, name: str) -> dict[str, Any]:
-    """The last line of what a run wrote, read again when it has grown."""
-    return _last(run, name, file_version(run, name))
 
 
 @st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Run: lambda run: file_version(run, "history.jsonl")})
@@ -118,26 +111,24 @@ def curves(run: Run) -> dict[str, dict[str, Any]]:
     history = store.read_history(run)
     if not history:
         return {}
-    drawn: dict[str, Any] = {"Training loss": training.loss_curve(history)}
+    drawn = {"Training loss": training.loss_curve(history)}
     for average in training.AVERAGES:
         drawn[f"Validation {average}-F1"] = training.score_curve(history, average=average)
-    drawn["Labels hit"] = training.hits_curve(history)
     return {title: chart.to_dict() for title, chart in drawn.items()}
 
 
-@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Run: lambda run: file_version(run, "steps.jsonl")})
 def course(run: Run) -> dict[str, dict[str, Any]]:
-    """Charts of what happens between evaluations, by what they show; none before the first seconds of training."""
-    steps = store.read_steps(run)
-    if not steps:
-        return {}
-    return {title: training.step_curve(steps, quantity=name).to_dict() for name, title in training.COURSE.items()}
+    """Charts of what happens between evaluations, by what they show, and of the labels hit at each."""
+    steps, history = store.read_steps(run), store.read_history(run)
+    drawn = {title: training.step_curve(steps, quantity=name) for name, title in training.COURSE.items()}
+    if history:
+        drawn["labels hit"] = training.hits_curve(history)
+    return {title: chart.to_dict() for title, chart in drawn.items()}
 
 
 def charts(run: Run) -> None:
     """The curves of a run by epoch, and between evaluations."""
-    drawn, between = curves(run), course(run)
-    hits = drawn.pop("Labels hit", None)
+    drawn = curves(run)
     if drawn:
         for place, (title, spec) in zip(st.columns(len(drawn)), drawn.items(), strict=True):
             place.vega_lite_chart(spec, key=title, alt=f"{title} by epoch")
@@ -147,11 +138,15 @@ def charts(run: Run) -> None:
         st.caption("No epoch has ended yet: these curves appear after the first.")
     else:
         st.caption("No epoch had ended: there are no curves.")
-    if between:
-        with st.expander("Between evaluations: loss, learning rate, gradient, speed, memory", expanded=not drawn):
-            every = between | ({"labels hit": hits} if hits else {})
+    if not store.read_last(run, "steps.jsonl"):
+        return
+    more = st.expander(
+        "Between evaluations: loss, learning rate, gradient, speed, memory", key="between", on_change="rerun"
+    )
+    if more.open:  # what is closed is not drawn at every tick
+        with more:
             places = [place for _ in range(2) for place in st.columns(3)]
-            for place, (title, spec) in zip(places, every.items(), strict=False):
+            for place, (title, spec) in zip(places, course(run).items(), strict=False):
                 place.vega_lite_chart(spec, key=f"course-{title}", alt=f"{title} by epochs done")
 
 
