@@ -123,8 +123,8 @@ def why_read_only() -> str:
     if who is None or (who and any(fnmatchcase(who.lower(), name) for name in names)):
         return ""
     if who:
-        return f"{who} may look, but is not among those who may start, stop, add or remove (TAILSCOPE_LAUNCHERS)."
-    return "Nothing is started, stopped, added or removed by who has not signed in with a verified address."
+        return "You may look, but are not among those who may start, stop, add and remove (TAILSCOPE_LAUNCHERS)."
+    return "You may look. To start, stop, add and remove, sign in with a verified address."
 
 
 def read_only() -> bool:

@@ -50,7 +50,7 @@ def door() -> None:
             for provider in providers():
                 label = f"Log in with {provider}" if provider else "Log in"
                 st.button(label, key=f"login-{provider}", on_click=log_in, args=(provider,), icon=":material/login:")
-            st.caption("Without it you may look.")
+            st.caption(plain(why_read_only()))
 
 
 def providers() -> list[str]:
