@@ -117,6 +117,7 @@ def submit(first: int, seconds: Path) -> None:
         shown = store.get_run(run.id)
         with seconds.open("a") as file:
             file.write(f"{time.perf_counter() - start} {shown.state} {seed < first + EACH}\n")
+        time.sleep(1.0 if first >= 100 else 0.0)  # so that there is somebody to kill
 
 
 def child(cache: Path, *words: str) -> subprocess.Popen[bytes]:
@@ -275,16 +276,16 @@ def chaos(cache: Path, seconds: float) -> bool:
                 strike = time.monotonic() + chance.uniform(1, 4)
                 pids = [pid for every in workers().values() for pid, _ in every]
                 alive = [n for n, one in submitters.items() if one.poll() is None]
-                kind = chance.choice(("worker", "worker", "worker", "submitter", "server"))
-                if kind == "worker" and pids:
+                kind = chance.choice(("worker", "worker", "submitter", "server"))
+                if kind == "server" and server.kill():
+                    continue
+                if kind != "submitter" and pids:
                     with suppress(ProcessLookupError):
                         os.kill(chance.choice(pids), 9)
                         deaths["worker"] += 1
                 elif kind == "submitter" and alive:
                     submitters[chance.choice(alive)].kill()
                     deaths["submitter"] += 1
-                elif kind == "server":
-                    server.kill()
             for n, one in submitters.items():
                 if one.poll():
                     submitters[n] = child(cache, "--submit", str(firsts[n]), str(cache / "submits"))
