@@ -15,6 +15,10 @@ NEARLY_ALL = 0.8
 """Share of the machine's memory from which on a process that was killed has most likely been killed for it."""
 
 
+class Stopped(Exception):
+    """Somebody asked this run to stop."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """What went wrong.

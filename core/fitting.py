@@ -21,6 +21,7 @@ from core import labels, losses, metrics, replicas, store, thresholds, tokens, t
 from core.config import RunConfig, TrainConfig, UserError
 from core.corpus import Corpus, count_columns
 from core.encoders import TfidfEncoder
+from core.failures import Stopped
 from core.files import atomic_path
 from core.inputs import Inputs, SparseInputs, TokenInputs
 from core.models import TfidfNetwork
@@ -51,10 +52,6 @@ STATE_BYTES = 256
 STEP_EVERY = 2.0
 """Seconds between two lines of `steps.jsonl`."""
 log = logging.getLogger("tailscope")
-
-
-class Stopped(Exception):
-    """Somebody asked this run to stop."""
 
 
 class Reporter(Protocol):

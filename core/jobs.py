@@ -33,6 +33,7 @@ from core.config import (
     check_writable,
     choose,
     parse,
+    person,
     read_only,
     with_changes,
 )
@@ -180,7 +181,7 @@ def submit(config: RunConfig, *, user: str = "", corpus: data.Corpus | None = No
 
     Args:
         config: the run's settings.
-        user: who asks; empty is the account of this process.
+        user: who asks; empty is who is signed in, else the account of this process.
         corpus: its data where they are open.
 
     Raises:
@@ -195,24 +196,24 @@ def submit(config: RunConfig, *, user: str = "", corpus: data.Corpus | None = No
                 return run
             if is_locked(store.alive_lock(path)):
                 raise UserError(f"Run {path.name} is damaged and its worker still lives: stop it, then start it again.")
-            if run.problem or run.state == "failed" or not store.has_checkpoint(path):
-                _empty(path)
+            anew = bool(run.problem) or run.state == "failed" or not store.has_checkpoint(path)
+        else:
+            anew = True
         try:
-            return _start(config, path.name, user)
+            return _start(config, path.name, user, anew=anew)
         except OSError as error:
-            if not store.has_checkpoint(path):
-                shutil.rmtree(path, ignore_errors=True)
             raise UserError(
                 f"Run {path.name} cannot be started: {error.strerror} ({error.filename or path})."
             ) from None
 
 
 def _empty(path: Path) -> None:
-    """Takes away all that a run has made; what people wrote on it and what happened to it stay."""
+    """Takes away all that a run has made; its question and state, what people wrote and what happened to it stay."""
+    kept = ("config.json", "status.json", "about.json", "events.jsonl", "stop", store.alive_lock(path).name)
     for inner in path.iterdir():
         if inner.is_dir():
             shutil.rmtree(inner)
-        elif inner.name not in ("about.json", "events.jsonl", store.alive_lock(path).name):
+        elif inner.name not in kept:
             inner.unlink()
 
 
@@ -221,7 +222,7 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
 
     Args:
         run_id: its id.
-        user: who asks; empty is the account of this process.
+        user: who asks; empty is who is signed in, else the account of this process.
         anew: from the first step, whatever it has made; a finished run can be trained again like this.
 
     Raises:
@@ -236,32 +237,40 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
         if run.published or run.state in (*LIVE, *over) or is_locked(store.alive_lock(run.path)):
             state = "published" if run.published else run.state
             raise UserError(f"Run {run_id} cannot be resumed: it is {state}.")
-        if anew:
-            machine.slots(queue(run.config))
-            _empty(run.path)
+        machine.slots(queue(run.config))
         try:
-            return _start(run.config, run_id, user)
+            return _start(run.config, run_id, user, anew=anew)
         except OSError as error:
             raise UserError(f"Run {run_id} cannot be resumed: {error.strerror} ({error.filename}).") from None
 
 
-def _start(config: RunConfig, run_id: str, user: str) -> Run:
+def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
+    """Queues a run that no process works on; at every moment its folder is either not there or whole."""
     path, device, user = store.run_path(run_id), queue(config), user or _account()
-    was = store.get_run(run_id).state if (path / "status.json").exists() else ""
-    path.mkdir(parents=True, exist_ok=True)
-    alive = try_lock(store.alive_lock(path))
+    was = store.get_run(run_id).state if path.is_dir() else ""
+    folder = path if was else path.with_name(f".{run_id}.new")
+    if not was:
+        shutil.rmtree(folder, ignore_errors=True)
+    alive = try_lock(store.alive_lock(folder))
     if alive is None:
         raise UserError(f"Run {run_id} is being worked on by another process.")
     for orphan in machine.processes_of(path) if was else ():
         with suppress(psutil.Error):
             orphan.kill()
     try:
-        store.stop_flag(path).unlink(missing_ok=True)
-        write_json(path / "config.json", config.model_dump())
+        store.stop_flag(folder).unlink(missing_ok=True)
+        write_json(folder / "config.json", config.model_dump())
         status = {"state": "queued", "submitted": time.time(), "device": device, "user": user}
-        write_json(path / "status.json", status | {"command": command_line(config)})
-        store.append_event(path, "resumed" if was else "submitted", user=user, **({"was": was} if was else {}))
-        store.draw_ticket(device, run_id)
+        write_json(folder / "status.json", status | {"command": command_line(config)})
+        store.append_event(folder, "submitted" if anew else "resumed", user=user, **({"was": was} if was else {}))
+        if not was:
+            folder.rename(path)
+        elif anew:
+            _empty(path)
+        else:
+            for left in path.glob("**/.*/"):  # what a killed worker was writing
+                shutil.rmtree(left, ignore_errors=True)
+        store.draw_ticket(device, run_id, anew=True)
         environment = os.environ | {
             "TAILSCOPE_CACHE": str(cache_dir().resolve()),
             "TAILSCOPE_DATA": os.pathsep.join(os.path.abspath(p) for p in data.folders()),
@@ -280,7 +289,7 @@ def _start(config: RunConfig, run_id: str, user: str) -> Run:
                 pass_fds=(alive,),
             )
         threading.Thread(target=process.wait, daemon=True).start()
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess, OSError):  # a full disk is said by the worker
             write_json(path / "process.json", machine.identity(process.pid))
     finally:
         os.close(alive)
@@ -288,7 +297,9 @@ def _start(config: RunConfig, run_id: str, user: str) -> Run:
 
 
 def _account() -> str:
-    """Name of the account that this process runs under; its number where it has none."""
+    """Who is signed in, else the name of the account that this process runs under; its number where it has none."""
+    if who := person():
+        return who
     try:
         return getpass.getuser()
     except (KeyError, OSError):

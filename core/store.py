@@ -147,8 +147,8 @@ def get_run(run_id: str) -> Run:
     """
     path = run_path(run_id)
     for folder in (path, published_dir() / path.name):
-        if folder.is_dir():
-            return read_run(folder)
+        if folder.is_dir() and (run := read_run(folder)).path.is_dir():  # not deleted meanwhile
+            return run
     raise UserError(f"There is no run '{run_id}'. `python -m core runs` lists the runs there are.")
 
 
@@ -166,7 +166,8 @@ def list_runs(*, published: bool = True) -> list[Run]:
             continue
         except OSError as error:
             raise UserError(f"The folder of runs, {parent}, cannot be read: {error.strerror}.") from None
-    return sorted((read_run(path) for path in found.values()), key=lambda run: (-(run.submitted or 0), run.id))
+    runs = [run for path in found.values() if (run := read_run(path)).path.is_dir()]  # not deleted meanwhile
+    return sorted(runs, key=lambda run: (-(run.submitted or 0), run.id))
 
 
 def alive_lock(path: Path) -> Path:
@@ -194,12 +195,23 @@ def slot_lock(slot: str) -> Path:
     return cache_dir() / "locks" / f"{slot}.lock"
 
 
-def draw_ticket(device: str, run_id: str) -> Path:
-    """A place in a queue, kept if the run has one already; places are in the order of their drawing."""
+def draw_ticket(device: str, run_id: str, *, anew: bool = False) -> Path:
+    """A place in a queue; places are in the order of their drawing.
+
+    Args:
+        device: the queue.
+        run_id: the run's id.
+        anew: also where the run has a place already, which somebody may just be taking away as that of a dead one.
+    """
     folder = cache_dir() / "queue" / device
     folder.mkdir(parents=True, exist_ok=True)
-    ticket = next(folder.glob(f"*.{run_id}"), folder / f"{time.time_ns():020d}.{run_id}")
+    mine = list(folder.glob(f"*.{run_id}"))
+    if mine and not anew:
+        return mine[0]
+    ticket = folder / f"{time.time_ns():020d}.{run_id}"
     ticket.touch()
+    for old in mine:
+        old.unlink(missing_ok=True)
     return ticket
 
 
@@ -235,8 +247,9 @@ def read_run(path: Path) -> Run:
         problem = problem or str(error)
     state = status["state"]
     why = [str(status.get(key, "")) for key in ("kind", "reason", "advice")]
-    if state in LIVE and not alive:
-        if stop_flag(path).exists():
+    asked = stop_flag(path).exists()
+    if state in LIVE and not alive and not is_locked(alive_lock(path)):  # or it was taken up again just now
+        if asked:
             state, why = "stopped", ["", STOPPED, ""]
         else:
             state, death = "lost", _death(path)
@@ -583,7 +596,11 @@ def delete_run(run_id: str) -> None:
         raise UserError(f"Run {run_id} is published: it is there to be looked at, and is not deleted here.")
     if run.state in LIVE or is_locked(alive_lock(run.path)):
         raise UserError(f"Run {run_id} is {run.state}: stop it first (`python -m core stop {run_id}`), then delete it.")
-    shutil.rmtree(run.path)
+    # The name goes first: whoever lists runs sees the whole folder or none.
+    gone = run.path.with_name(f".{run_id}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    os.replace(run.path, gone)
+    shutil.rmtree(gone)
 
 
 def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:

@@ -48,7 +48,7 @@ def show() -> None:
     header("Training", "Choose what to train, launch it, and watch it. Runs go on when the browser is closed.")
     wrong_run()
     if not may_act():
-        st.info("This dashboard is read-only: runs can be watched, not launched or stopped.")
+        st.info("This dashboard is read-only for you: runs can be watched, not launched or stopped.")
         watch([])
         return
     plan = form.show()

@@ -554,3 +554,12 @@ def test_a_read_only_dashboard_shows_all_and_offers_no_action(filled: Path, monk
         if name in ("launcher", "add_data"):
             assert "read-only" in page.info[0].value
     assert len(open_page("launcher").dataframe[0].value) == 2
+
+
+def test_a_list_of_who_may_launch_without_a_sign_in_lets_nobody(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAILSCOPE_LAUNCHERS", "*")
+    page = open_page("launcher")
+    assert "read-only for you" in page.info[0].value
+    assert not [button.label for button in page.button if button.label.startswith("Launch")]
+    with pytest.raises(UserError, match="You may look"):
+        jobs.delete(runs(filled)[0].name)
