@@ -246,7 +246,7 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
 
 def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
     """Queues a run that no process works on; at every moment its folder is either not there or whole."""
-    path, device, user = store.run_path(run_id), queue(config), user or _account()
+    path, device, user = store.run_path(run_id), queue(config), user or account()
     was = store.get_run(run_id).state if path.is_dir() else ""
     folder = path if was else path.with_name(f".{run_id}.new")
     if not was:
@@ -296,7 +296,7 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
     return store.get_run(run_id)
 
 
-def _account() -> str:
+def account() -> str:
     """Who is signed in, else the name of the account that this process runs under; its number where it has none."""
     if who := person():
         return who
@@ -327,7 +327,7 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
     if run.state not in LIVE:
         raise UserError(f"Run {run_id} cannot be stopped: it is {run.state}.")
     store.stop_flag(run.path).touch()
-    store.append_event(run.path, "stop asked", user=user or _account())
+    store.append_event(run.path, "stop asked", user=user or account())
     pids = {process.pid for process in machine.processes_of(run.path)}
     for number in (None, signal.SIGTERM, signal.SIGKILL):
         if number is not None:

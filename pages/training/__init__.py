@@ -24,11 +24,6 @@ def may_act() -> bool:
     return not read_only()
 
 
-def user() -> str:
-    """Who looks; empty where nobody signs in."""
-    return ""
-
-
 def act(action: Callable[..., Any], run_ids: Iterable[str], done: str, **more: Any) -> None:
     """Does one thing to runs, one after the other, and says how it went."""
     good, problem = 0, ""
