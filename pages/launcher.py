@@ -8,14 +8,20 @@ from core import store
 from core.config import RunConfig, UserError
 from core.store import LIVE
 from pages import header, plain
-from pages.training import before, form, live, may_act, one
+from pages.training import before, form, live, may_act, one, tab
 
 TICK = 2.0
 """Seconds between two looks at the runs' folders."""
+TICK_HIDDEN = 300.0
+"""The same while the tab is in the background: it looks at once when it comes to the front."""
 
 
-@st.fragment(run_every=TICK)
 def watch(configs: list[RunConfig]) -> None:
+    """Draws `now`, and draws it again as long as somebody can see it."""
+    st.fragment(now, run_every=TICK_HIDDEN if tab.is_hidden() else TICK)(configs)
+
+
+def now(configs: list[RunConfig]) -> None:
     """The launch button, the queue, all runs and the chosen run, read anew from their folders every `TICK`."""
     try:
         runs = store.list_runs(published=False)

@@ -21,7 +21,7 @@ from core import losses, store
 from core.config import LOSS_CONSTANTS, PAPER_LOSSES
 from core.jobs import loss_names
 from core.losses import LOSSES, OTHER_LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss
-from core.worker import threshold_rule
+from core.fitting import threshold_rule
 from tests.test_losses import COUNTS, DOCUMENTS, batch, gradient_of, problems
 from tests.test_worker import execute
 

@@ -197,6 +197,58 @@ def test_nonsense_seeds_are_one_sentence_and_no_run(cache: Path, seeds: str) -> 
     assert page.button(key="launch").disabled
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said_of_it"),
+    [
+        ("set.model.encoder", "", "model.encoder"),
+        ("set.loss.mu", "much", "loss.mu"),
+        ("set.loss.mu", "7", "loss.mu"),
+        ("seeds", "9999999999", "seed"),
+        ("seeds", "0-9999", "9,000 runs"),
+    ],
+)
+def test_nonsense_in_a_field_is_one_sentence_and_no_run(cache: Path, key: str, value: str, said_of_it: str) -> None:
+    page = open_page("launcher", data="synthetic", models="transformer")
+    page.get_by_key("losses").set_value(["paper", "asl"]).run()
+    page.get_by_key(key).set_value(value).run()
+    assert not page.exception
+    assert len(page.error) == 1
+    assert said_of_it in said(page.error)
+    assert not page.button(key="launch").label.endswith("9000 runs")
+    assert page.button(key="launch").disabled
+    assert not (cache / "runs").exists()
+
+
+def test_a_device_that_does_not_exist_is_one_sentence(cache: Path) -> None:
+    page = open_page("launcher", data="synthetic", **{"set.train.device": "tpu"})
+    assert len(page.error) == 1
+    assert "train.device" in said(page.error)
+    assert page.button(key="launch").disabled
+
+
+ADDRESSES = {
+    "models": "smv",
+    "losses": "nothing",
+    "set.train.epochs": "-3",
+    "set.train.batch_size": "many",
+    "set.train.metric": "accuracy",
+    "set.train.learning_rate": "nan",
+    "set.loss.reweight_negatives": "perhaps",
+    "of_state": "asleep",
+    "of_sweep": "../x",
+    "archived": "maybe",
+    "run_view": "Secrets",
+}
+
+
+@pytest.mark.parametrize("key", ADDRESSES)
+def test_nonsense_in_the_address_is_left_out_or_said(filled: Path, key: str) -> None:
+    page = open_page("launcher", data="synthetic", **{key: ADDRESSES[key]})
+    assert not page.exception
+    assert len(page.dataframe[0].value) == 2
+    assert {run.state for run in store.list_runs(published=False)} == {"finished"}
+
+
 def test_a_setting_out_of_range_is_one_sentence(cache: Path) -> None:
     page = open_page("launcher")
     page.number_input(key="set.train.learning_rate").set_value(-1.0).run()
