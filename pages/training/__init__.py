@@ -8,7 +8,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from core import store
-from core.config import UserError, read_only
+from core.config import UserError, person, read_only
 from core.figures import training
 from core.store import Run
 from pages import plain
@@ -26,7 +26,7 @@ def may_act() -> bool:
 
 def user() -> str:
     """Who looks; empty where nobody signs in."""
-    return ""
+    return person() or ""
 
 
 def act(action: Callable[..., Any], run_ids: Iterable[str], done: str, **more: Any) -> None:
