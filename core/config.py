@@ -327,6 +327,9 @@ class RunConfig(Frozen):
     loss: LossConfig | None = None
     train: TrainConfig = TrainConfig()
     seed: int = Field(0, ge=0, lt=2**31)
+    track: Literal["none", "tensorboard", "mlflow", "wandb"] = Field(
+        "none", description="where the history is sent as well; it is no part of the run's question"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from core import data, machine, store
+from core import data, machine, store, trackers
 from core.config import (
     LOSS_CONSTANTS,
     LOSS_NAMES,
@@ -161,9 +161,10 @@ def check(config: RunConfig, corpus: data.Corpus) -> str:
     """The id that a run has on this data.
 
     Raises:
-        UserError: the split has no validation part, or there is no slot for its device.
+        UserError: the split has no validation part, there is no slot for its device, or a tracker's package is missing.
     """
     machine.slots(queue(config))
+    trackers.check(config.track)
     if not len(corpus.parts["validation"]):
         raise UserError(
             f"Split '{config.data.split}' of {config.data.name} has no validation part, on which thresholds and the "
@@ -245,7 +246,7 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
 
 def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
     """Queues a run that no process works on; at every moment its folder is either not there or whole."""
-    path, device, user = store.run_path(run_id), queue(config), user or _account()
+    path, device, user = store.run_path(run_id), queue(config), user or account()
     was = store.get_run(run_id).state if path.is_dir() else ""
     folder = path if was else path.with_name(f".{run_id}.new")
     if not was:
@@ -295,7 +296,7 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
     return store.get_run(run_id)
 
 
-def _account() -> str:
+def account() -> str:
     """Who is signed in, else the name of the account that this process runs under; its number where it has none."""
     if who := person():
         return who
@@ -326,7 +327,7 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
     if run.state not in LIVE:
         raise UserError(f"Run {run_id} cannot be stopped: it is {run.state}.")
     store.stop_flag(run.path).touch()
-    store.append_event(run.path, "stop asked", user=user or _account())
+    store.append_event(run.path, "stop asked", user=user or account())
     pids = {process.pid for process in machine.processes_of(run.path)}
     for number in (None, signal.SIGTERM, signal.SIGKILL):
         if number is not None:

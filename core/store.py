@@ -120,7 +120,7 @@ def published_dir() -> Path:
 
 def run_id(config: RunConfig, fingerprint: str) -> str:
     """The name of the run with this config on data with this fingerprint: the same question has the same name."""
-    question = json.dumps([config.model_dump(exclude_defaults=True), fingerprint], sort_keys=True)
+    question = json.dumps([config.model_dump(exclude_defaults=True, exclude={"track"}), fingerprint], sort_keys=True)
     digest = hashlib.sha256(question.encode()).hexdigest()[:10]
     loss = f"-{config.loss.name}" if config.loss else ""
     return f"{config.data.name}-{config.model.name}{loss}-s{config.seed}-{digest}"

@@ -69,7 +69,7 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
 
     Args:
         configs: their settings.
-        user: who asks; empty is the account of this process.
+        user: who asks; empty is who is signed in, else the account of this process.
         anew: train all that have ended from their first step, also the finished; their results are replaced.
 
     Raises:
@@ -80,7 +80,12 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
     ids = [jobs.check(config, corpora[config.data]) for config in configs]
     if len(ids) > 1:
         digest = hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()[:10]
-        kept = {"created": time.time(), "user": user, "runs": ids, "configs": [one.model_dump() for one in configs]}
+        kept = {
+            "created": time.time(),
+            "user": user or jobs.account(),
+            "runs": ids,
+            "configs": [one.model_dump() for one in configs],
+        }
         write_json(folder() / f"sweep-{digest}.json", kept)
     runs = []
     for run_id, config in zip(ids, configs, strict=True):

@@ -23,7 +23,7 @@ FLOORS = [
     {"losses"},
     {"encoders", "tokens"},
     {"models", "networks", "inputs"},
-    {"replicas"},
+    {"replicas", "trackers"},
     {"trainer"},
     {"thresholds", "metrics", "confusion", "uncertainty", "label_errors"},
     {"store"},

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from core import store
-from core.config import UserError, person, read_only
+from core.config import UserError, read_only
 from core.figures import training
 from core.store import Run
 from pages import plain
@@ -22,11 +22,6 @@ BY_STATE: dict[Any, Any] = {Run: lambda run: (str(run.path), run.state, run.ende
 def may_act() -> bool:
     """Whether who looks may start, stop and change runs here."""
     return not read_only()
-
-
-def user() -> str:
-    """Who looks; empty where nobody signs in."""
-    return person() or ""
 
 
 def act(action: Callable[..., Any], run_ids: Iterable[str], done: str, **more: Any) -> None:

@@ -12,7 +12,7 @@ from core.plans import Plan
 from core.store import LIVE, Run
 from pages import corpus_of, plain
 from pages.losses import View, cautions
-from pages.training import BY_STATE, user
+from pages.training import BY_STATE
 
 COMMANDS_SHOWN = 20
 MEASURED = 300
@@ -23,7 +23,7 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
     """Submits the runs; what goes wrong is kept to be said under the button."""
     st.session_state.pop("launch_problem", None)
     try:
-        runs = sweeps.submit(configs, user=user(), anew=anew)
+        runs = sweeps.submit(configs, anew=anew)
     except UserError as error:
         st.session_state["launch_problem"] = str(error)
         return

@@ -16,7 +16,7 @@ from core.figures import training
 from core.store import LIVE, Run
 from core.sweeps import Sweep
 from pages import plain
-from pages.training import URL, act, current_scores, ended_scores, ended_size, may_act, user
+from pages.training import URL, act, current_scores, ended_scores, ended_size, may_act
 
 LIVE_SHOWN = 12
 RUNS_SHOWN = 200
@@ -65,7 +65,7 @@ def place(run: Run) -> str:
 def stop(run_ids: Sequence[str]) -> None:
     """Stops runs and says how they ended."""
     try:
-        for run in jobs.stop_all(run_ids, user=user()):
+        for run in jobs.stop_all(run_ids):
             st.toast(plain(f"{training.run_name(run)}: {run.state}"))
     except UserError as error:
         st.toast(plain(str(error)))
@@ -73,12 +73,12 @@ def stop(run_ids: Sequence[str]) -> None:
 
 def resume(run_ids: Sequence[str], anew: bool = False) -> None:
     """Queues ended runs again."""
-    act(jobs.resume, run_ids, "queued again", anew=anew, user=user())
+    act(jobs.resume, run_ids, "queued again", anew=anew)
 
 
 def resume_sweep(sweep_id: str) -> None:
     """Queues again what has not finished of a sweep."""
-    act(sweeps.resume, [sweep_id], "queued again", user=user())
+    act(sweeps.resume, [sweep_id], "queued again")
 
 
 def all_sweeps(runs: Sequence[Run]) -> None:
