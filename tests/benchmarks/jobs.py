@@ -434,7 +434,11 @@ def reporting() -> None:
 
 def idle() -> None:
     """What runs cost that wait, and what a browser costs that looks at five runs."""
-    runs = [jobs.submit(config(seed, epochs=10_000)) for seed in range(400, 405)]
+    changes = ["data.synthetic.documents=20000", "train.epochs=10000", "train.patience=10000"]
+    runs = [
+        jobs.submit(jobs.make_config(data="synthetic", model="tfidf", loss="db", seed=seed, changes=changes))
+        for seed in range(5)
+    ]
     while sum(store.get_run(run.id).state == "running" for run in runs) < SLOTS:
         time.sleep(0.2)
     time.sleep(10)
@@ -443,8 +447,11 @@ def idle() -> None:
     before = sum(cpu(psutil.Process(pid)) for pid in pids)
     time.sleep(10)
     share = (sum(cpu(psutil.Process(pid)) for pid in pids) - before) / 10 / len(pids)
-    memory = sum(psutil.Process(pid).memory_full_info().uss for pid in pids) / len(pids)
-    verdict("a run that waits: processor, memory of its own", f"{share:.1%}, {memory / 1e6:.0f} MB")
+    memory = [psutil.Process(pid).memory_full_info().uss / 1e6 for pid in pids]
+    verdict(
+        "waiting: processor; memory of the next, of those behind",
+        f"{share:.1%}; {max(memory):.0f}, {min(memory):.0f} MB",
+    )
     if CHROMIUM:
         from playwright.sync_api import sync_playwright
 
