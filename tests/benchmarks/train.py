@@ -1,114 +1,195 @@
-"""Fine-tuning against the reference recipe, and where the time goes: `python -m tests.benchmarks.train [--steps 40]`.
+"""Training measured: `python -m tests.benchmarks.train [--part throughput quality scoring labels tfidf kills]`.
 
 The reference recipe is that of the paper's code as its tables describe it: every document padded to 512 tokens and
-tokenized when it is read, fp32, plain AdamW. Both train the same encoder with the same loss on the same documents of
-Reuters, batches of 32; ours computes at most 512 tokens of a document as well. Then scoring of the test part against
-static padding, and memory and time of a step by the number of labels.
+tokenized when it is read, fp32, plain AdamW. Both recipes train the same encoder and head with the same loss, learning
+rates and schedule on the same documents of Reuters, batches of 32, at most 512 tokens, and take their steps in turn, so
+that other work on the machine slows both. The parts:
+
+throughput  documents a second of both, and what a step's time goes into
+quality     validation micro-F1 of both after one epoch of `--documents`, and a paired interval of the difference
+scoring     the first `--documents` of the test part against plain transformers
+labels      seconds and memory of a step by the number of labels, and the memory that was foretold
+tfidf       one loss as a whole run
+kills       a run killed at `--kills` random moments against the same run undisturbed
 """
 
 from __future__ import annotations
 
+import argparse
+import os
+import random
+import resource
+import signal
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import scipy.sparse as sp
 import torch
 
-from core import data, losses, tokens
+from core import data, fitting, jobs, labels, losses, metrics, store, thresholds, tokens, uncertainty
 from core.config import RunConfig
-from core.fitting import BLOCKED_LABELS
+from core.corpus import Corpus, count_columns
+from core.files import read_json
 from core.inputs import TokenInputs
 from core.networks import build_network
-from core.trainer import State, blocked, predict, resolve_precision, targets_of, train
+from core.trainer import State, autocast, predict, resolve_precision, targets_of, train
+from core.worker import _Silent
 
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("throughput", "quality", "scoring", "labels", "tfidf", "kills")
 BATCH, LONGEST = 32, 512
+EPOCH = 7000
+"""Documents of the epoch that the seconds by the number of labels are for."""
+PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
+"""Floating-point operations a second in bf16 without sparsity, as the vendor states them (SXM)."""
+TIMED = ("seconds", "documents_per_second", "memory")
 
 
-def settings(**changes: object) -> RunConfig:
-    """The defaults of `transformer`, but for what is given."""
-    model = {"name": "transformer", "max_length": LONGEST}
-    return RunConfig.model_validate({"model": model, "loss": {"name": "db"}, "train": changes})
+@dataclass(frozen=True)
+class Task:
+    """Documents of the train part of Reuters, and what both recipes make of them."""
 
+    corpus: Corpus
+    reader: tokens.Subwords
+    made: tokens.Tokens
+    rows: np.ndarray
+    device: str
 
-def network_of(config: RunConfig, labels: int, size: int, targets: sp.csr_array) -> torch.nn.Module:
-    torch.manual_seed(0)
-    return build_network(config.model, size, torch.full((labels,), 0.01), targets)
+    @classmethod
+    def load(cls, device: str, documents: int | None = None) -> Task:
+        """All train documents, or so many of them."""
+        corpus = data.load(data.default_config("reuters"))
+        reader = tokens.Subwords.load(tokens.encoder_source(tokens.PACKAGED))
+        rows = corpus.parts["train"]
+        rows = np.sort(np.random.default_rng(0).permutation(rows)[:documents]) if documents else rows
+        return cls(corpus, reader, tokens.tokenize(corpus, reader, lambda phase, done: None), rows, device)
 
+    @property
+    def targets(self) -> sp.csr_array:
+        return sp.csr_array(self.corpus.targets[self.rows])
 
-def reference(texts: list[str], targets: sp.csr_array, counts: np.ndarray, steps: int, device: str) -> float:
-    """Documents a second of the reference recipe."""
-    config = settings()
-    reader = tokens.Subwords.load(tokens.encoder_source(tokens.PACKAGED))
-    network = network_of(config, targets.shape[1], reader.size, targets).to(device).train()
-    loss = losses.build_loss("db", counts, len(texts), on_missing="mask").to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-5)
-    order = np.random.default_rng(0).permutation(len(texts))
-    for step in range(steps + 2):
-        if step == 2:
-            _wait(device)
-            began = time.perf_counter()
-        rows = order[step * BATCH : (step + 1) * BATCH]
-        read = reader.tokenizer(
-            [texts[row] for row in rows], padding="max_length", truncation=True, max_length=LONGEST, return_tensors="pt"
+    @property
+    def precision(self) -> str:
+        return resolve_precision("auto", self.device)
+
+    def inputs(self, rows: np.ndarray) -> TokenInputs:
+        return TokenInputs(self.made, self.reader, rows, LONGEST)
+
+    def begin(self, precision: str) -> tuple[State, torch.nn.Module, RunConfig]:
+        """A network before its first step, the loss and the settings, the same for both recipes."""
+        config = RunConfig.model_validate(
+            {
+                "model": {"name": "transformer", "max_length": LONGEST},
+                "loss": {"name": "db"},
+                "train": {"batch_size": BATCH, "epochs": 1, "precision": precision},
+            }
         )
-        value = loss(
-            network(read.input_ids.to(device), read.attention_mask.bool().to(device)),
-            targets_of(targets[rows], device),
-        )
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-    _wait(device)
-    return steps * BATCH / (time.perf_counter() - began)
+        counts, documents = count_columns(self.targets), len(self.rows)
+        priors = torch.from_numpy(np.clip(counts, 0.5, documents - 0.5) / documents).float()
+        torch.manual_seed(0)
+        network = build_network(config.model, self.reader.size, priors, self.targets).to(self.device)
+        loss = losses.build_loss("db", counts, documents, on_missing="mask").to(self.device)
+        return State.begin(network, config.train, documents), loss, config
+
+    def reference(self) -> tuple[torch.nn.Module, Iterator[object]]:
+        """The network, and the steps of one epoch of the reference recipe."""
+        state, loss, _ = self.begin("fp32")
+        return state.network, self._reference(state, loss)
+
+    def _reference(self, state: State, loss: torch.nn.Module) -> Iterator[object]:
+        targets, texts = self.targets, list(self.corpus.texts(self.rows))
+        order = np.random.default_rng(0).permutation(len(texts))
+        for start in range(0, len(texts), BATCH):
+            state.network.train()
+            rows = order[start : start + BATCH]
+            read = padded(self.reader, [texts[row] for row in rows], "max_length", self.device)
+            value = loss(state.network(*read), targets_of(targets[rows], self.device))
+            state.optimizer.zero_grad()
+            value.backward()
+            state.optimizer.step()
+            state.schedule.step()
+            yield value.item()
+
+    def ours(self) -> tuple[torch.nn.Module, Iterator[object]]:
+        """The network, and the steps of one epoch of a run's own loop."""
+        state, loss, config = self.begin(self.precision)
+        settings = {"config": config.train, "seed": 0, "device": self.device}
+        return state.network, train(state, loss, self.inputs(self.rows), self.targets, **settings)
 
 
-def ours(inputs: TokenInputs, targets: sp.csr_array, counts: np.ndarray, steps: int, device: str) -> float:
-    """Documents a second of a run's own loop, over random pools of the data."""
-    config = settings()
-    train_settings = config.train.model_copy(update={"precision": resolve_precision("auto", device)})
-    network = network_of(config, targets.shape[1], inputs.encoder.size, targets).to(device)
-    loss = losses.build_loss("db", counts, len(inputs), on_missing="mask").to(device)
-    state = State.begin(network, train_settings, len(inputs))
-    for step in train(state, loss, inputs, targets, config=train_settings, seed=0, device=device):
-        if step.step == 2:
-            _wait(device)
-            began = time.perf_counter()
-        if step.step == steps + 2:
-            break
-    _wait(device)
-    return steps * BATCH / (time.perf_counter() - began)
+def padded(reader: tokens.Subwords, texts: list[str], padding: str | bool, device: str) -> tuple[torch.Tensor, ...]:
+    """Token numbers and mask as plain transformers make them."""
+    read = reader.tokenizer(texts, padding=padding, truncation=True, max_length=LONGEST, return_tensors="pt")
+    return read.input_ids.to(device), read.attention_mask.bool().to(device)
 
 
-def _wait(device: str) -> None:
+def clock(device: str) -> float:
+    """Seconds, when the device has done what was asked of it."""
     if device != "cpu":
         torch.cuda.synchronize()
+    return time.perf_counter()
 
 
-def profile(inputs: TokenInputs, targets: sp.csr_array, counts: np.ndarray, device: str) -> list[tuple[str, float]]:
+def race(slow: Iterator[object], fast: Iterator[object], device: str, *, turns: int, each: int) -> tuple[float, float]:
+    """Seconds of two loops that take turns: one step of the slow, then `each` of the fast."""
+    spent = [0.0, 0.0]
+    for _ in range(turns):
+        for place, steps in ((0, islice(slow, 1)), (1, islice(fast, each))):
+            began = clock(device)
+            for _ in steps:
+                pass
+            spent[place] += clock(device) - began
+    return spent[0], spent[1]
+
+
+def throughput(device: str, turns: int) -> None:
+    """Documents a second of both recipes; batches of like length differ much, so ours takes more steps."""
+    task, each = Task.load(device), 8
+    slow, fast = task.reference()[1], task.ours()[1]
+    race(slow, fast, device, turns=1, each=2)  # what is only done once
+    seconds = race(slow, fast, device, turns=turns, each=each)
+    slow_rate, fast_rate = turns * BATCH / seconds[0], turns * each * BATCH / seconds[1]
+    print(f"reference recipe {slow_rate:.1f} documents/s, ours {fast_rate:.1f}: {fast_rate / slow_rate:.1f} times")
+    for name, share in profile(task):
+        print(f"  {name:10} {100 * share:5.1f} % of a step")
+    if device == "cpu":
+        print("model FLOP utilisation: no GPU here", flush=True)
+        return
+    name = torch.cuda.get_device_name()
+    peak = next((peak for key, peak in PEAKS.items() if key in name), None)
+    state, _, _ = task.begin(task.precision)
+    looked_up = {id(w) for m in state.network.modules() if isinstance(m, torch.nn.Embedding) for w in m.parameters()}
+    size = sum(weights.numel() for weights in state.network.parameters() if id(weights) not in looked_up)
+    flops = 6 * size * fast_rate * float(task.inputs(task.rows).lengths(np.arange(len(task.rows))).mean())
+    share = f"{100 * flops / peak:.1f} % of the peak" if peak else "peak unknown"
+    print(f"model FLOP utilisation on {name}: {flops / 1e12:.1f} TFLOP/s, {share}", flush=True)
+
+
+def profile(task: Task) -> list[tuple[str, float]]:
     """Share of a step's time by what it is spent on."""
-    config = settings()
-    precision = resolve_precision("auto", device)
-    network = network_of(config, targets.shape[1], inputs.encoder.size, targets).to(device).train()
-    loss = losses.build_loss("db", counts, len(inputs), on_missing="mask").to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-5)
+    state, loss, _ = task.begin(task.precision)
+    network, inputs, targets, device = state.network.train(), task.inputs(task.rows), task.targets, task.device
     rng = np.random.default_rng(0)
     spent = dict.fromkeys(("batch", "forward", "loss", "backward", "optimizer"), 0.0)
 
-    def timed(name: str, work: Callable[[], object]) -> object:
-        _wait(device)
-        began = time.perf_counter()
+    def timed(name: str, work: Callable[[], Any]) -> Any:
+        began = clock(device)
         made = work()
-        _wait(device)
-        spent[name] += time.perf_counter() - began
+        spent[name] += clock(device) - began
         return made
 
-    from core.trainer import autocast
-
     def forward(read: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        with autocast(precision, device):
+        with autocast(task.precision, device):
             return network(*read)  # type: ignore[no-any-return]
 
     for rows in inputs.order(rng.permutation(len(inputs)), rng, BATCH)[:20]:
@@ -116,82 +197,230 @@ def profile(inputs: TokenInputs, targets: sp.csr_array, counts: np.ndarray, devi
         logits = timed("forward", lambda read=read: forward(read))
         value = timed("loss", lambda logits=logits, rows=rows: loss(logits.float(), targets_of(targets[rows], device)))
         timed("backward", value.backward)
-        timed("optimizer", optimizer.step)
-        optimizer.zero_grad()
+        timed("optimizer", state.optimizer.step)
+        state.optimizer.zero_grad()
     total = sum(spent.values())
     return [(name, seconds / total) for name, seconds in spent.items()]
 
 
-def scoring(inputs: TokenInputs, texts: list[str], device: str) -> tuple[float, float]:
-    """Documents a second of scoring: ours, and plain transformers with static padding in fp32."""
-    config = settings()
-    network = network_of(config, 90, inputs.encoder.size, sp.csr_array((1, 90), dtype=bool)).to(device).eval()
-    precision = resolve_precision("auto", device)
-    began = time.perf_counter()
-    for _ in predict(network, inputs, device=device, precision=precision):
+def quality(device: str, documents: int) -> None:
+    """Whether the faster loop learns less: validation micro-F1 of both after an epoch of the same documents."""
+    task = Task.load(device, documents)
+    networks, loops = zip(task.reference(), task.ours(), strict=True)
+    steps = -(-len(task.rows) // BATCH)
+    seconds = race(loops[0], loops[1], device, turns=steps, each=1)
+    corpus, counts = task.corpus, task.corpus.counts
+    borders, targets = labels.default_borders(len(corpus.labels)), corpus.targets_of("validation")
+    inputs, samples, found = task.inputs(corpus.parts["validation"]), [], []
+    for name, network, precision, took in zip(
+        ("reference", "ours"), networks, ("fp32", task.precision), seconds, strict=True
+    ):
+        scores = np.concatenate(list(predict(network, inputs, device=device, precision=precision)))
+        threshold = thresholds.fit_global(targets, scores)
+        predicted = thresholds.apply(scores, threshold)
+        found.append(metrics.score_groups(targets, predicted, counts, borders)["all"]["micro_f1"])
+        samples.append(uncertainty.bootstrap(targets, predicted, counts, borders)[:, 0])
+        print(
+            f"{name:10} {precision}  {len(task.rows) / took:5.1f} documents/s over an epoch of {len(task.rows):,}; "
+            f"validation micro-F1 {100 * found[-1]:.2f} at threshold {threshold:.3f}",
+            flush=True,
+        )
+    difference = found[1] - found[0]
+    ends = uncertainty.interval(difference, samples[1] - samples[0])
+    noise = "beyond noise" if uncertainty.is_significant(ends) else "within noise"
+    print(
+        f"ours - reference {100 * difference:+.2f} points, 95 % of resamples {100 * ends[0]:+.2f} to "
+        f"{100 * ends[1]:+.2f}: {noise}; an epoch {seconds[0] / seconds[1]:.1f} times as fast",
+        flush=True,
+    )
+
+
+def scoring(device: str, documents: int) -> None:
+    """Documents a second of scoring, ours and others', each twice in turn."""
+    task = Task.load(device)
+    rows = task.corpus.parts["test"][:documents]
+    inputs, texts = task.inputs(rows), list(task.corpus.texts(rows))
+    network = task.begin(task.precision)[0].network.eval()
+
+    def run(precision: str) -> None:
+        for _ in predict(network, inputs, device=device, precision=precision):
+            pass
+
+    @torch.no_grad()
+    def plain(padding: str | bool) -> None:
+        for start in range(0, len(texts), BATCH):
+            network(*padded(task.reader, texts[start : start + BATCH], padding, device)).sigmoid().cpu()
+
+    ways: dict[str, Callable[[], object]] = {"a run": lambda: run(task.precision)}
+    if task.precision != "fp32":
+        ways["a run in fp32"] = lambda: run("fp32")
+    ways["padded to the longest of a batch, fp32"] = lambda: plain(True)
+    ways["padded to 512, fp32"] = lambda: plain("max_length")
+    if find_spec("sentence_transformers"):
+        from sentence_transformers import SentenceTransformer
+
+        other = SentenceTransformer(tokens.encoder_source(tokens.PACKAGED), device=device)
+        other.max_seq_length = LONGEST
+        ways["sentence-transformers, vectors alone"] = lambda: other.encode(texts, batch_size=BATCH)
+    spent = dict.fromkeys(ways, 0.0)
+    for _ in range(2):
+        for name, way in ways.items():
+            began = clock(device)
+            way()
+            spent[name] += clock(device) - began
+    for name, seconds in spent.items():
+        print(
+            f"{name:40} {2 * len(texts) / seconds:6.1f} documents/s, a run {seconds / spent['a run']:4.1f} times",
+            flush=True,
+        )
+    if not find_spec("sentence_transformers"):
+        print("sentence-transformers is not installed")
+
+
+def by_labels(numbers: list[int]) -> None:
+    """Seconds and memory of a step of a run, each number of labels in a process of its own."""
+    for number in numbers:
+        data.load(synthetic(number).data)  # prepared before memory counts
+        subprocess.run(
+            [sys.executable, "-m", "tests.benchmarks.train", "--part", "one", "--labels", str(number)],
+            cwd=ROOT,
+            check=True,
+        )
+
+
+def synthetic(number: int) -> RunConfig:
+    """A run on made documents of PubMed's number of labels each, at most 128 tokens."""
+    changes = [f"data.synthetic.labels={number}", "data.synthetic.documents=10000", "data.synthetic.cardinality=12.6"]
+    return jobs.make_config(data="synthetic", model="transformer", loss="db", seed=0, changes=changes)
+
+
+def one(number: int, device: str) -> None:
+    """What a step costs with so many labels, and scoring after it."""
+    config = synthetic(number)
+    corpus = data.load(config.data)
+    made = fitting._make(config, corpus, _Silent(Path()), device)
+    foretold = fitting.memory_needed(config, made.network, len(made.inputs["train"]), number)
+    seconds, began = [], clock(device)
+    for _ in islice(fitting._steps(config, corpus, made), 8):
+        seconds.append(clock(device) - began)
+        began = clock(device)
+    for _ in islice(predict(made.network, made.inputs["test"], device=device, precision=made.settings.precision), 2):
         pass
-    fast = len(inputs) / (time.perf_counter() - began)
-    tokenizer, some = inputs.encoder.tokenizer, texts[: 8 * BATCH]
-    began = time.perf_counter()
-    with torch.no_grad():
-        for start in range(0, len(some), BATCH):
-            read = tokenizer(
-                some[start : start + BATCH],
-                padding="max_length",
-                truncation=True,
-                max_length=LONGEST,
-                return_tensors="pt",
-            )
-            network(read.input_ids.to(device), read.attention_mask.bool().to(device))
-    return fast, len(some) / (time.perf_counter() - began)
+    if device == "cpu":
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    else:
+        peak = torch.cuda.max_memory_allocated()
+    step = float(np.median(seconds[1:]))
+    path = "dense" if made.state.read is made.network else "blocked"
+    print(
+        f"{number:>9,} labels  {path:8} {step:6.2f} s a step of {BATCH} {step * EPOCH / BATCH:6.0f} s for {EPOCH:,} "
+        f"documents {peak / 1e9:6.2f} GB at most, foretold {foretold / 1e9:.2f}",
+        flush=True,
+    )
 
 
-def by_labels(inputs: TokenInputs, device: str) -> None:
-    """Seconds of a step and memory by the number of labels."""
-    rng, documents = np.random.default_rng(0), len(inputs)
-    for labels in (90, 2000, 18_211, 200_000):
-        share = 1 / np.arange(1, labels + 1)
-        columns = rng.choice(labels, documents * 12, p=share / share.sum())
-        shape = (documents, labels)
-        made = sp.csr_array((np.ones(len(columns), bool), (np.repeat(np.arange(documents), 12), columns)), shape=shape)
-        made.sum_duplicates()
-        counts = np.bincount(made.indices, minlength=labels)
-        config = settings(max_tokens=8192)
-        train_settings = config.train.model_copy(update={"precision": resolve_precision("auto", device)})
-        network = network_of(config, labels, inputs.encoder.size, made).to(device)
-        loss = losses.build_loss("db", counts, documents, on_missing="mask").to(device)
-        state, used = State.begin(network, train_settings, documents), loss
-        if labels > BLOCKED_LABELS and (found := blocked(network, loss)):
-            state.read, used = found
-        seconds = []
+def tfidf() -> None:
+    """Seconds of a run from its start to its end, those of its process included."""
+    config = jobs.make_config(data="reuters", model="tfidf", loss="db", seed=0)
+    with own_cache():
+        data.load(config.data)  # prepared before the clock starts
         began = time.perf_counter()
-        for step in train(state, used, inputs, made, config=train_settings, seed=0, device=device):
-            _wait(device)
-            seconds.append(time.perf_counter() - began)
-            began = time.perf_counter()
-            if step.step == 6:
-                break
-        memory = torch.cuda.max_memory_allocated() if device != "cpu" else psutil.Process().memory_info().rss
-        print(f"{labels:>9,} labels  {np.median(seconds[1:]):6.2f} s a step of 32  {memory / 1e9:5.1f} GB", flush=True)
+        run = jobs.submit(config)
+        for now in jobs.watch(run.id, every=0.05):
+            run = now
+        took = time.perf_counter() - began
+        said = store.read_metrics(run)
+    print(f"tfidf, db, Reuters: {took:.1f} s, micro-F1 {100 * said['test']['all']['micro_f1']:.2f}", flush=True)
+
+
+class own_cache:
+    """A cache that is empty at first and gone at the end."""
+
+    def __enter__(self) -> None:
+        self.kept, self.folder = os.environ.get("TAILSCOPE_CACHE"), tempfile.TemporaryDirectory()
+        os.environ["TAILSCOPE_CACHE"] = self.folder.name
+
+    def __exit__(self, *_: object) -> None:
+        os.environ.pop("TAILSCOPE_CACHE")
+        if self.kept is not None:
+            os.environ["TAILSCOPE_CACHE"] = self.kept
+        self.folder.cleanup()
+
+
+def outcome(run_id: str) -> tuple[np.ndarray, Any, list[dict[str, Any]]]:
+    """What a finished run has found, without what a clock said."""
+    run = store.get_run(run_id)
+    history = [{k: v for k, v in line.items() if k not in TIMED} for line in store.read_history(run)]
+    return store.read_predictions(run).scores, store.read_metrics(run)["test"], history
+
+
+def ended(run_id: str) -> str:
+    """The state in which a run ends."""
+    return [now.state for now in jobs.watch(run_id, every=0.02)][-1]
+
+
+def kills(number: int) -> None:
+    """A run that is killed again and again, at moments by chance, against the same one undisturbed."""
+    changes = ["data.synthetic.documents=1000", "data.synthetic.labels=20", "train.epochs=15", "train.patience=15"]
+    changes += ["model.embedding=24", "model.filters=8", "model.max_length=48", "train.checkpoint_minutes=0"]
+    config = jobs.make_config(data="synthetic", model="textcnn", loss="db", seed=0, changes=changes)
+    with own_cache():
+        run = jobs.submit(config)
+        assert ended(run.id) == "finished", store.read_log(run)
+        expected = outcome(run.id)
+    chance, killed = random.Random(0), []
+    with own_cache():
+        run = jobs.submit(config)
+        steps = -(-len(data.load(config.data).parts["train"]) // config.train.batch_size)
+
+        def reached() -> int:
+            last = [path.name for path in fitting.checkpoints(store.checkpoint_dir(run.path))][-1:]
+            return sum((int(name[:5]) - 1) * steps + int(name[6:]) for name in last)
+
+        while len(killed) < number:
+            goal, delay = reached() + chance.randint(0, 8), chance.uniform(0, 0.3)
+            for now in jobs.watch(run.id, every=0.002):
+                if now.state == "running" and reached() >= goal:
+                    time.sleep(delay)
+                    os.killpg(read_json(run.path / "process.json")["pid"], signal.SIGKILL)
+                    break
+            state = ended(run.id)
+            assert state == "lost", f"{state} after {len(killed)} kills: {store.read_log(run)[-5:]}"
+            killed.append(reached())
+            jobs.resume(run.id)
+        assert ended(run.id) == "finished", store.read_log(run)
+        found = outcome(run.id)
+    np.testing.assert_array_equal(found[0], expected[0])
+    assert found[1:] == expected[1:]
+    print(
+        f"killed {number} times in {steps * config.train.epochs} steps, last checkpoints {killed}: scores, metrics and "
+        "history of the resumed run equal those of the undisturbed one",
+        flush=True,
+    )
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Training measured.")
+    parser.add_argument("--part", nargs="+", choices=(*PARTS, "one"), default=PARTS)
+    parser.add_argument("--steps", type=int, help="of the reference recipe in `throughput`")
+    parser.add_argument("--documents", type=int, help="of `quality` and `scoring`")
+    parser.add_argument("--labels", nargs="+", type=int, default=[90, 2000, 18_211, 200_000])
+    parser.add_argument("--kills", type=int, default=20)
+    given = parser.parse_args()
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(psutil.cpu_count(logical=False) or 1)
-    steps = int(sys.argv[sys.argv.index("--steps") + 1]) if "--steps" in sys.argv else (40 if device != "cpu" else 12)
-    corpus = data.load(data.default_config("reuters"))
-    reader = tokens.Subwords.load(tokens.encoder_source(tokens.PACKAGED))
-    made = tokens.tokenize(corpus, reader, lambda phase, done: None)
-    parts = {part: TokenInputs(made, reader, rows, LONGEST) for part, rows in corpus.parts.items()}
-    targets, texts = corpus.targets_of("train"), list(corpus.texts(corpus.parts["train"]))
-    slow = reference(texts, targets, corpus.counts, steps, device)
-    fast = ours(parts["train"], targets, corpus.counts, steps, device)
-    print(f"reference recipe {slow:.1f} documents/s, ours {fast:.1f}: {fast / slow:.1f} times", flush=True)
-    for name, share in profile(parts["train"], targets, corpus.counts, device):
-        print(f"  {name:10} {100 * share:5.1f} % of a step", flush=True)
-    fast, slow = scoring(parts["test"], list(corpus.texts(corpus.parts["test"])), device)
-    print(f"scoring: ours {fast:.1f} documents/s, static padding {slow:.1f}: {fast / slow:.1f} times", flush=True)
-    by_labels(parts["train"], device)
+    small = device == "cpu"
+    parts: dict[str, Callable[[], None]] = {
+        "throughput": lambda: throughput(device, given.steps or (12 if small else 80)),
+        "quality": lambda: quality(device, given.documents or (1000 if small else EPOCH)),
+        "scoring": lambda: scoring(device, given.documents or (600 if small else EPOCH)),
+        "labels": lambda: by_labels(given.labels),
+        "one": lambda: one(given.labels[0], device),
+        "tfidf": tfidf,
+        "kills": lambda: kills(given.kills),
+    }
+    for part in given.part:
+        parts[part]()
 
 
 if __name__ == "__main__":
