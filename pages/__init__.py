@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -48,12 +49,13 @@ def show(name: str) -> None:
         module = import_module(f"pages.{name}")
         spare_the_collector(name)
         module.show()
+        spare_the_collector(f"{name}, {len(sys.modules)} modules")
     except UserError as error:
         st.error(plain(str(error)))
 
 
 @st.cache_resource(show_spinner=False)
-def spare_the_collector(name: str) -> None:  # noqa: ARG001 - once for each page
+def spare_the_collector(state: str) -> None:  # noqa: ARG001 - once for each page, and for what it has loaded
     """Leaves the modules loaded by now out of the full garbage collection that Streamlit makes after every run.
 
     It took 0.13 s of processor time a second for each browser that watches a run, the rest of a tick takes 0.03 s.

@@ -23,6 +23,8 @@ def watch(configs: list[RunConfig]) -> None:
 
 def now(configs: list[RunConfig]) -> None:
     """The launch button, the queue, all runs and the chosen run, read anew from their folders every `TICK`."""
+    if before.weigh_now():
+        st.rerun()
     try:
         runs = store.list_runs(published=False)
     except UserError as error:

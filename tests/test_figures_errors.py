@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
@@ -307,3 +308,13 @@ def test_the_course_between_evaluations_is_drawn_by_epochs_done_and_thinned() ->
     assert rows[-1] == {"epochs done": 20.0, "memory": 2.0}
     assert training.step_curve([], quantity="learning_rate").to_dict()
     assert training.step_curve([{"epoch": 1}], quantity="gradient_norm").to_dict()
+
+
+def test_a_light_chart_is_the_same_chart_with_its_data_inside() -> None:
+    for chart in (training.loss_curve(HISTORY), training.hits_curve([{"epoch": 1, "labels_hit": 3}])):
+        whole, light = chart.to_dict(), training.light(chart)
+        assert "datasets" not in light
+        inside = [layer["data"]["values"] for layer in light["layer"]]
+        assert sorted(map(str, inside)) == sorted(map(str, whole["datasets"].values()))
+        again = alt.LayerChart.from_dict(light)
+        assert len(again.layer) == len(light["layer"])

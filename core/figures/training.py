@@ -315,6 +315,19 @@ def together(histories: Mapping[str, Sequence[Mapping[str, Any]]], *, quantity: 
     )
 
 
+def light(chart: alt.Chart | alt.LayerChart) -> dict[str, Any]:
+    """A chart as Vega-Lite with the data in its layers, which is sent as it is, at every tick of a page."""
+    spec = chart.to_dict(validate=False)
+    data, own = spec.pop("datasets", {}), spec.pop("data", None)
+    if "layer" not in spec:
+        spec["layer"] = [{key: spec.pop(key) for key in ("mark", "encoding") if key in spec}]
+    for layer in spec["layer"]:
+        name = (layer.get("data") or own or {}).get("name")
+        if name in data:
+            layer["data"] = {"values": data[name]}
+    return spec
+
+
 COURSE = {
     "train_loss": "training loss",
     "learning_rate": "learning rate",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Event, Thread
+
 import streamlit as st
 
 from core import estimates, jobs, machine, store, sweeps
@@ -15,6 +17,8 @@ from pages.losses import View, cautions
 from pages.training import BY_STATE
 
 COMMANDS_SHOWN = 20
+LOADED = Event()
+"""Set when PyTorch is loaded."""
 MEASURED = 300
 """So many of the newest runs are asked what they took."""
 
@@ -74,6 +78,23 @@ def commands(configs: list[RunConfig]) -> None:
         st.code("\n".join(lines), language="bash", wrap_lines=True, height=180 if len(lines) > 5 else "content")
 
 
+@st.cache_resource(show_spinner=False)
+def load_torch() -> None:
+    """Loads what weighs losses, beside the page, once in a server's life: it takes seconds, in which nothing waits."""
+
+    def load() -> None:
+        import core.gradients  # noqa: F401
+
+        LOADED.set()
+
+    Thread(target=load, daemon=True).start()
+
+
+def weigh_now() -> bool:
+    """Whether the page waited for PyTorch to say what it warns of, and can say it now: true once."""
+    return LOADED.is_set() and bool(st.session_state.pop("to_weigh", False))
+
+
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=BY_STATE)
 def cost(run: Run) -> estimates.Cost | None:
     return estimates.cost(run)
@@ -112,6 +133,11 @@ def beware(plan: Plan, corpus: Corpus, configs: list[RunConfig]) -> None:
     """The warnings of the loss page for the losses chosen."""
     losses = dict.fromkeys(config.loss for config in configs if config.loss)
     if losses and (corpus.counts > 0).any():
+        load_torch()
+        st.session_state["to_weigh"] = not LOADED.is_set()
+        if not LOADED.is_set():
+            st.caption("What the losses' page warns of stands here as soon as PyTorch is loaded.")
+            return
         from core.gradients import Choice
 
         choices = [Choice(one.name, one.name, one.setting, numbers(one.overrides())) for one in losses]

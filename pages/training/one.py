@@ -114,7 +114,7 @@ def curves(run: Run) -> dict[str, dict[str, Any]]:
     drawn = {"Training loss": training.loss_curve(history)}
     for average in training.AVERAGES:
         drawn[f"Validation {average}-F1"] = training.score_curve(history, average=average)
-    return {title: chart.to_dict() for title, chart in drawn.items()}
+    return {title: training.light(chart) for title, chart in drawn.items()}
 
 
 def course(run: Run) -> dict[str, dict[str, Any]]:
@@ -123,7 +123,7 @@ def course(run: Run) -> dict[str, dict[str, Any]]:
     drawn = {title: training.step_curve(steps, quantity=name) for name, title in training.COURSE.items()}
     if history:
         drawn["labels hit"] = training.hits_curve(history)
-    return {title: chart.to_dict() for title, chart in drawn.items()}
+    return {title: training.light(chart) for title, chart in drawn.items()}
 
 
 def charts(run: Run) -> None:
@@ -191,5 +191,5 @@ def side_by_side(runs: Sequence[Run]) -> None:
     if len(runs) > TOGETHER:
         st.caption(f"The first {TOGETHER} of {len(runs)}.")
     for place, (title, quantity) in zip(st.columns(3), training.TOGETHER.items(), strict=True):
-        spec = training.together(histories, quantity=quantity, title=title).to_dict()
+        spec = training.light(training.together(histories, quantity=quantity, title=title))
         place.vega_lite_chart(spec, key=f"together-{quantity}", alt=f"{title} of several runs by epoch")

@@ -201,6 +201,35 @@ def test_marked_rows_are_compared_and_deleted_together(open_training: Callable[[
     assert not mine & set(states(cache))
 
 
+def test_a_tab_in_the_background_is_left_alone(open_training: Callable[[], Page]) -> None:
+    page = open_training()
+    frames: list[object] = []
+
+    def hear(frame: object) -> None:
+        frames.append(frame)
+
+    page.on("websocket", lambda socket: socket.on("framereceived", hear))
+    page.reload()
+    expect(page.get_by_role("button", name="Launch 1 run")).to_be_visible(timeout=60 * SECOND)
+
+    def heard(seconds: int) -> int:
+        before = len(frames)
+        page.wait_for_timeout(seconds * SECOND)
+        return len(frames) - before
+
+    def turn(hidden: str) -> None:
+        page.evaluate(f"Object.defineProperty(document, 'hidden', {{value: {hidden}, configurable: true}})")
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    while not heard(3):  # the first run of a server's life loads PyTorch
+        pass
+    turn("true")
+    page.wait_for_timeout(6 * SECOND)
+    assert heard(6) == 0
+    turn("false")
+    assert heard(6) > 0
+
+
 def test_read_only_runs_are_watched_and_nothing_can_be_done(
     serve: Callable[..., AbstractContextManager[str]], browser: Browser, cache: Path, ready: Callable[..., None]
 ) -> None:
