@@ -401,3 +401,25 @@ def test_read_only_nothing_is_started_stopped_added_or_removed(monkeypatch, tmp_
     assert store.get_run(run.id).state == "finished"
     monkeypatch.setenv("TAILSCOPE_READONLY", "0")
     jobs.delete(run.id)
+
+
+def test_a_stop_waits_until_the_driver_has_taken_the_memory_of_a_gpu_back(tmp_path, monkeypatch):
+    run = jobs.submit(config(changes=ENDLESS))
+    pid = running(run) and read_json(run.path / "process.json")["pid"]
+    status = read_json(run.path / "status.json")
+    asked = tmp_path / "asked"
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text(f"#!/bin/sh\necho x >> {asked}\n[ $(wc -l < {asked}) -lt 3 ] && echo {pid}\nexit 0\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert machine.gpu_holders() == {pid}
+    assert jobs.stop(run.id).state == "stopped"
+    assert "GPU memory is free again" not in [event["what"] for event in store.read_events(run)], "it used none"
+    assert status["device"] == "cpu"
+    asked.unlink()
+    jobs._await_memory(run.path, {pid}, time.monotonic() + 5)
+    assert store.read_events(run)[-1]["what"] == "GPU memory is free again"
+    assert len(asked.read_text().splitlines()) == 3
+    asked.unlink()
+    jobs._await_memory(run.path, {pid}, time.monotonic())
+    assert store.read_events(run)[-1] | {"time": 0} == {"time": 0, "what": "GPU memory is still held", "pids": [pid]}
