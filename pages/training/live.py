@@ -180,6 +180,7 @@ def table(runs: Sequence[Run]) -> list[Run]:
             ),
             "name": column.TextColumn(width=230),
             "tags": column.ListColumn(),
+            "epoch": column.TextColumn(width=100),
             "progress": column.ProgressColumn(format="percent", min_value=0, max_value=1, width="small"),
             "micro": column.NumberColumn("micro-F1", format="%.2f", help="Validation micro-F1 of all labels, percent"),
             "macro": column.NumberColumn("macro-F1", format="%.2f", help="Validation macro-F1 of all labels, percent"),
