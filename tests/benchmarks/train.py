@@ -314,10 +314,11 @@ def one(number: int, device: str) -> None:
     else:
         peak = torch.cuda.max_memory_allocated()
     step, cpu = (float(np.median(np.diff(times)[1:])) for times in (seconds, spent))
+    epoch = EPOCH / BATCH
     path = "dense" if made.state.read is made.network else "blocked"
     print(
-        f"{number:>9,} labels  {path:8} {step:6.2f} s a step of {BATCH} ({cpu:.2f} s of CPU), {step * EPOCH / BATCH:5.0f} s "
-        f"({cpu * EPOCH / BATCH:.0f}) for {EPOCH:,} documents, {peak / 1e9:6.2f} GB at most, foretold {foretold / 1e9:.2f}",
+        f"{number:>9,} labels  {path:8} {step:6.2f} s a step of {BATCH} ({cpu:.2f} of CPU), {step * epoch:5.0f} s "
+        f"({cpu * epoch:.0f}) for {EPOCH:,} documents, {peak / 1e9:6.2f} GB at most, foretold {foretold / 1e9:.2f}",
         flush=True,
     )
 
