@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages import PAGES, STARTED, page, show
+from pages.shared import people
 
 
 def main(name: str = "") -> None:
@@ -20,6 +21,7 @@ def main(name: str = "") -> None:
         # A server's first run finds the folder pages/, and widgets in it would have other identities than later on.
         STARTED.set()
         st.rerun()
+    people.door()
     st.set_page_config(page_title=f"{PAGES[name] if name else chosen.title} · Tailscope")
     if name:
         show(name)

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from core import data as datasets
-from core import intake, jobs, labels, readers, report, share, store
+from core import intake, jobs, labels, plans, readers, report, share, store, sweeps
 from core.config import (
     LOSS_NAMES,
     DataConfig,
@@ -50,6 +50,7 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, for example train.epochs=3.")
 ]
 DataName = Annotated[str, typer.Option("--data", help="Data set: see `python -m core data`.")]
+REPORTED = ("id", "state", "kind", "reason", "advice", "submitted", "started", "ended", "progress", "device")
 Split = Annotated[str | None, typer.Option(help="Named split: see `python -m core data`.")]
 
 
@@ -346,26 +347,34 @@ def sweep(
     seeds: Annotated[str, typer.Option(help="Comma-separated whole numbers.")] = "0",
     split: Split = None,
     changes: Set = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="A file that the Training page has saved, instead of these.")
+    ] = None,
     background: Annotated[bool, typer.Option("--background", help="Return at once; the runs go on alone.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train every combination of models, losses and seeds, one after the other on each device.
 
-    Example: python -m core sweep --data reuters --models svm,tfidf --losses paper --seeds 0,1,2
+    Examples:
+    python -m core sweep --data reuters --models svm,tfidf --losses paper --seeds 0,1,2
+    python -m core sweep --plan plan.json
     """
     try:
         numbers = [int(seed) for seed in _names(seeds)]
     except ValueError:
         raise UserError(f"--seeds {seeds}: seeds are whole numbers with commas between them, such as 0,1,2.") from None
-    configs = jobs.grid(
-        data=data or datasets.default_name(),
-        models=_names(models),
-        losses=_names(losses),
-        seeds=numbers,
-        split=split,
-        changes=changes or [],
-    )
-    runs = [jobs.submit(config) for config in configs]
+    if plan is not None:
+        configs = plans.read(_text_of(plan), where=plan.name).configs()
+    else:
+        configs = jobs.grid(
+            data=data or datasets.default_name(),
+            models=_names(models),
+            losses=_names(losses),
+            seeds=numbers,
+            split=split,
+            changes=changes or [],
+        )
+    runs = sweeps.submit(configs)
     if not background:
         _follow(runs)
         runs = [store.get_run(run.id) for run in runs]
@@ -375,6 +384,34 @@ def sweep(
         for run in runs:
             out.print(f"{run.id} {run.state}", markup=False, highlight=False, soft_wrap=True)
     _exit_by(runs)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no text in UTF-8.") from None
+
+
+@app.command("sweeps")
+def list_sweeps(as_json: Json = False) -> None:
+    """List the sweeps, the newest first, with the states of their runs.
+
+    Example: python -m core sweeps --json
+    """
+    runs = {run.id: run for run in store.list_runs()}
+    found = sweeps.list_sweeps()
+    if as_json:
+        keys = ("id", "title", "created", "user", "runs")
+        _print_json([{key: getattr(one, key) for key in keys} | {"states": sweeps.counts(one, runs)} for one in found])
+        return
+    table = Table("sweep", "what", "runs", box=None)
+    for one in found:
+        states = ", ".join(f"{number} {state}" for state, number in sweeps.counts(one, runs).items())
+        table.add_row(one.id, one.title, states)
+    out.print(table if found else "There are no sweeps yet. Start one: python -m core sweep --models svm,tfidf")
 
 
 @app.command("search")
@@ -440,7 +477,7 @@ def _follow(runs: list[Run]) -> None:
 def _exit_by(runs: list[Run]) -> None:
     for run in runs:
         if run.state in ("failed", "stopped", "lost"):
-            err.print(f"{run.id} {run.state}: {run.reason}", style="red", markup=False, highlight=False)
+            err.print(f"{run.id} {run.state}: {run.why}", style="red", markup=False, highlight=False)
     if any(run.state in ("failed", "stopped", "lost") for run in runs):
         raise typer.Exit(1)
 
@@ -453,12 +490,12 @@ def list_runs(as_json: Json = False) -> None:
     """
     runs = store.list_runs()
     if as_json:
-        keys = ("id", "state", "reason", "submitted", "started", "ended", "progress", "device", "problem")
+        keys = (*REPORTED, "problem")
         _print_json({"runs": [{key: getattr(run, key) for key in keys} for run in runs]})
         return
     table = Table("run", "state", "progress", "what happened", box=None)
     for run in runs:
-        table.add_row(run.id, run.state, f"{run.progress.get('fraction', 0):.0%}", run.problem or run.reason)
+        table.add_row(run.id, run.state, f"{run.progress.get('fraction', 0):.0%}", run.problem or run.why)
     out.print(table if runs else "There are no runs yet. Start one: python -m core train --model svm")
 
 
@@ -471,15 +508,15 @@ def status(run: str, as_json: Json = False) -> None:
     found = store.get_run(run)
     history = store.read_history(found)
     if as_json:
-        keys = ("id", "state", "reason", "submitted", "started", "ended", "progress", "device", "user", "problem")
-        more = {"heartbeat": store.read_heartbeat(found), "events": store.read_events(found)}
+        keys = (*REPORTED, "user", "problem")
+        more = {"heartbeat": store.read_heartbeat(found.path), "events": store.read_events(found)}
         _print_json({key: getattr(found, key) for key in keys} | {"last": history[-1] if history else None} | more)
         return
     words = [found.state, f"{found.progress.get('fraction', 0):.0%}", str(found.progress.get("phase", ""))]
     if history:
         scores = history[-1]["validation"]["all"]
         words.append(f"epoch {history[-1]['epoch']}: validation micro-F1 {100 * (scores['micro_f1'] or 0):.2f}")
-    words += [text for text in (found.problem or found.reason,) if text]
+    words += [text for text in (found.problem or found.why,) if text]
     out.print(f"{run} {' · '.join(word for word in words if word)}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -573,22 +610,63 @@ def _write(path: Path, content: str | bytes) -> None:
 
 
 @app.command()
-def stop(run: str) -> None:
-    """Stop a queued or running run.
+def stop(runs: list[str]) -> None:
+    """Stop queued or running runs, or all those of a sweep.
 
-    Example: python -m core stop reuters-tfidf-db-s0-0123456789
+    Examples:
+    python -m core stop reuters-tfidf-db-s0-0123456789
+    python -m core stop sweep-0123456789
     """
-    out.print(f"{run} {jobs.stop(run).state}", markup=False, highlight=False, soft_wrap=True)
+    for name in runs:
+        stopped = sweeps.stop(name) if sweeps.SWEEP_ID.fullmatch(name) else [jobs.stop(name)]
+        for run in stopped:
+            out.print(f"{run.id} {run.state}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
-def resume(runs: list[str]) -> None:
-    """Put stopped, failed or lost runs into the queue again; each goes on from its last checkpoint, if it has one.
+def resume(
+    runs: list[str],
+    anew: Annotated[bool, typer.Option("--anew", help="From the first step; a finished run is trained again.")] = False,
+) -> None:
+    """Put stopped, failed or lost runs, or all those of a sweep, into the queue again.
 
-    Example: python -m core resume reuters-transformer-db-s0-0123456789
+    Each goes on from its last checkpoint, if it has one.
+
+    Examples:
+    python -m core resume reuters-transformer-db-s0-0123456789
+    python -m core resume sweep-0123456789
     """
-    for run_id in runs:
-        out.print(f"{run_id} {jobs.resume(run_id).state}", markup=False, highlight=False, soft_wrap=True)
+    for name in runs:
+        is_sweep = sweeps.SWEEP_ID.fullmatch(name)
+        for run in sweeps.resume(name, anew=anew) if is_sweep else [jobs.resume(name, anew=anew)]:
+            out.print(f"{run.id} {run.state}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def note(
+    run: str,
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    text: Annotated[str | None, typer.Option(help="A note on it.")] = None,
+    tags: Annotated[str | None, typer.Option(help="Comma-separated; they replace those there.")] = None,
+    pin: Annotated[bool | None, typer.Option("--pin/--unpin", help="List it before all others.")] = None,
+    archive: Annotated[bool | None, typer.Option("--archive/--unarchive", help="Keep it out of the lists.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Name, note, tag, pin or archive a run; without an option, print what is written on it.
+
+    Example: python -m core note reuters-tfidf-db-s0-0123456789 --name "first try" --tags db,baseline --pin
+    """
+    told = {"name": name, "notes": text, "pinned": pin, "archived": archive}
+    changes: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
+    if tags is not None:
+        changes["tags"] = _names(tags)
+    about = store.save_about(run, **changes) if changes else store.get_run(run).about
+    if as_json:
+        _print_json(about.model_dump())
+        return
+    for key, value in about.model_dump(exclude_defaults=True).items():
+        words = ", ".join(value) if isinstance(value, tuple) else "yes" if value is True else value
+        _print_line(f"{key}: {words}")
 
 
 @app.command()

@@ -6,7 +6,8 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -96,15 +97,45 @@ def cache_dir() -> Path:
     return Path(os.environ.get("TAILSCOPE_CACHE") or ROOT / "cache")
 
 
+_ask: Callable[[], str | None] | None = None
+
+
+def ask_for_person(question: Callable[[], str | None]) -> None:
+    """Says how `person` is found: the dashboard knows who is signed in."""
+    global _ask
+    _ask = question
+
+
+def person() -> str | None:
+    """Who asks, where people sign in: their address, "" for who has not; None where nobody does, as in a shell."""
+    return _ask() if _ask else None
+
+
+def why_read_only() -> str:
+    """Why whoever asks may not start, stop, add or remove anything, in a sentence; empty where they may.
+
+    `TAILSCOPE_READONLY` forbids it to all. Where people sign in, `TAILSCOPE_LAUNCHERS` names those who may.
+    """
+    if os.environ.get("TAILSCOPE_READONLY", "").lower() not in ("", "0", "false", "no"):
+        return "This is read-only (TAILSCOPE_READONLY is set): nothing is started, stopped, added or removed."
+    who = person()
+    names = os.environ.get("TAILSCOPE_LAUNCHERS", "").replace(",", " ").lower().split()
+    if who is None or (who and any(fnmatchcase(who.lower(), name) for name in names)):
+        return ""
+    if who:
+        return "You may look, but are not among those who may start, stop, add and remove (TAILSCOPE_LAUNCHERS)."
+    return "You may look. To start, stop, add and remove, sign in with a verified address."
+
+
 def read_only() -> bool:
-    """Whether `TAILSCOPE_READONLY` asks that nothing is started, stopped, added or removed here."""
-    return os.environ.get("TAILSCOPE_READONLY", "").lower() not in ("", "0", "false", "no")
+    """Whether whoever asks may start, stop, add and remove nothing."""
+    return bool(why_read_only())
 
 
 def check_writable() -> None:
     """Raises `UserError` where `read_only`."""
-    if read_only():
-        raise UserError("This is read-only (TAILSCOPE_READONLY is set): nothing is started, stopped, added or removed.")
+    if why := why_read_only():
+        raise UserError(why)
 
 
 def choose(kind: str, name: str, names: Iterable[str]) -> str:
@@ -296,6 +327,9 @@ class RunConfig(Frozen):
     loss: LossConfig | None = None
     train: TrainConfig = TrainConfig()
     seed: int = Field(0, ge=0, lt=2**31)
+    track: Literal["none", "tensorboard", "mlflow", "wandb"] = Field(
+        "none", description="where the history is sent as well; it is no part of the run's question"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -388,6 +422,11 @@ def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
         except json.JSONDecodeError:
             place[last] = text
     return parse(RunConfig, values)
+
+
+def change(key: str, value: Any) -> str:
+    """A setting and its value as `with_changes` reads them."""
+    return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
 def setting_names(kind: type[Frozen], prefix: str = "") -> list[str]:

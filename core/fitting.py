@@ -17,10 +17,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from core import labels, losses, metrics, replicas, store, thresholds, tokens
+from core import labels, losses, metrics, replicas, store, thresholds, tokens, trackers
 from core.config import RunConfig, TrainConfig, UserError
 from core.corpus import Corpus, count_columns
 from core.encoders import TfidfEncoder
+from core.failures import Stopped
 from core.files import atomic_path
 from core.inputs import Inputs, SparseInputs, TokenInputs
 from core.models import TfidfNetwork
@@ -51,10 +52,6 @@ STATE_BYTES = 256
 STEP_EVERY = 2.0
 """Seconds between two lines of `steps.jsonl`."""
 log = logging.getLogger("tailscope")
-
-
-class Stopped(Exception):
-    """Somebody asked this run to stop."""
 
 
 class Reporter(Protocol):
@@ -236,7 +233,8 @@ def _fit_network(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitte
         log.info("needs about %.1f GB of memory, %.1f GB are free", needed / 1e9, free / 1e9)
         course = _Course.resume(store.checkpoint_dir(reporter.path), made.state, config, corpus)
         judge = _Judge(config, corpus, made)
-        _train(config, corpus, reporter, made, course, judge)
+        with trackers.tracking(config, reporter.path) as send:
+            _train(config, corpus, reporter, made, course, judge, send)
     if not course.best_epoch:
         raise UserError("No epoch was ever scored: there is nothing to keep.")
     weights = load_file(store.checkpoint_dir(reporter.path) / course.best_file)
@@ -272,7 +270,15 @@ def _steps(config: RunConfig, corpus: Corpus, made: _Made) -> Iterator[Progress]
     )
 
 
-def _train(config: RunConfig, corpus: Corpus, reporter: Reporter, made: _Made, course: _Course, judge: _Judge) -> None:
+def _train(
+    config: RunConfig,
+    corpus: Corpus,
+    reporter: Reporter,
+    made: _Made,
+    course: _Course,
+    judge: _Judge,
+    send: trackers.Log,
+) -> None:
     """Trains to the last or to the best epoch, and writes what a watcher and a later worker need."""
     path, checkpoint, settings, state = reporter.path, store.checkpoint_dir(reporter.path), made.settings, made.state
     store.cut_lines(path, history=course.history, steps=course.steps)
@@ -287,6 +293,7 @@ def _train(config: RunConfig, corpus: Corpus, reporter: Reporter, made: _Made, c
             fraction = 0.05 + 0.9 * (step.epoch - 1 + step.step / step.steps) / settings.epochs
             if line := speed.line(step, made.device):
                 store.append_step(path, line)
+                send(line, (step.epoch - 1) * step.steps + step.step)
                 course.steps += 1
             reporter.maybe("training", fraction, epoch=step.epoch, epochs=settings.epochs, train_loss=step.train_loss)
             if step.ended_epoch:
@@ -296,6 +303,7 @@ def _train(config: RunConfig, corpus: Corpus, reporter: Reporter, made: _Made, c
                     with atomic_path(checkpoint / course.best_file) as temporary:
                         save_file(_plain(made.network), temporary)
                 store.append_history(path, entry | {"best": improved})
+                send(entry, step.epoch * step.steps)
                 score = entry["validation"]["all"]["micro_f1"] or 0.0
                 log.info("epoch %d: loss %.6g, validation micro-F1 %.4f", step.epoch, step.train_loss, score)
                 waiting = False
@@ -419,7 +427,7 @@ class _Course:
         Raises:
             UserError: the checkpoint belongs to other settings or data.
         """
-        key = {"config": config.model_dump(), "fingerprint": corpus.fingerprint}
+        key = {"config": config.model_dump(exclude={"track"}), "fingerprint": corpus.fingerprint}
         course = cls(key, config.train.metric)
         kept = read_checkpoint(folder, state)
         if kept is None:

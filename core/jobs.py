@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import shlex
 import shutil
@@ -19,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from core import data, machine, store
+from core import data, machine, store, trackers
 from core.config import (
     LOSS_CONSTANTS,
     LOSS_NAMES,
@@ -30,9 +29,12 @@ from core.config import (
     RunConfig,
     UserError,
     cache_dir,
+    change,
     check_writable,
     choose,
     parse,
+    person,
+    read_only,
     with_changes,
 )
 from core.data import default_config
@@ -101,6 +103,8 @@ def _concerns(model: str, loss: str | None, change: str) -> bool:
     """Whether a change of a grid is meant for a model and loss: a setting of one is left out of the others."""
     key = change.partition("=")[0].strip()
     section, _, name = key.partition(".")
+    if model == "svm" and section == "train":
+        return name == "threshold"
     for known, mine in ((MODEL_SETTINGS, model), (LOSS_CONSTANTS, loss)):
         if section == ("model" if known is MODEL_SETTINGS else "loss") and any(name in one for one in known.values()):
             return mine is not None and name in known[mine]
@@ -113,15 +117,20 @@ def command_line(config: RunConfig) -> str:
     if config.loss:
         words += ["--loss", config.loss.name]
     words += ["--seed", str(config.seed)]
+    for key, value in changes_of(config):
+        words += ["--set", change(key, value)]
+    return shlex.join(words)
+
+
+def changes_of(config: RunConfig) -> list[tuple[str, Any]]:
+    """What differs from the defaults of its data set, model and loss: dotted names and values."""
     default = make_config(
         data=config.data.name,
         model=config.model.name,
         loss=config.loss.name if config.loss else None,
         seed=config.seed,
     )
-    for key, value in _differences(default.model_dump(), config.model_dump()):
-        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
-    return shlex.join(words)
+    return list(_differences(default.model_dump(), config.model_dump()))
 
 
 def _differences(left: dict[str, Any], right: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -148,7 +157,23 @@ def existing(config: RunConfig) -> Run | None:
     return store.get_run(path.name) if path.is_dir() else None
 
 
-def submit(config: RunConfig, *, user: str = "") -> Run:
+def check(config: RunConfig, corpus: data.Corpus) -> str:
+    """The id that a run has on this data.
+
+    Raises:
+        UserError: the split has no validation part, there is no slot for its device, or a tracker's package is missing.
+    """
+    machine.slots(queue(config))
+    trackers.check(config.track)
+    if not len(corpus.parts["validation"]):
+        raise UserError(
+            f"Split '{config.data.split}' of {config.data.name} has no validation part, on which thresholds and the "
+            "best epoch are chosen: train with split 'paper'."
+        )
+    return store.run_id(config, corpus.fingerprint)
+
+
+def submit(config: RunConfig, *, user: str = "", corpus: data.Corpus | None = None) -> Run:
     """Puts a run into the queue of its device and starts its worker, which outlives this process.
 
     The same config, data and seed are the same run: a finished, running or queued one is returned as it is; a stopped
@@ -156,20 +181,14 @@ def submit(config: RunConfig, *, user: str = "") -> Run:
 
     Args:
         config: the run's settings.
-        user: who asks; empty is the account of this process.
+        user: who asks; empty is who is signed in, else the account of this process.
+        corpus: its data where they are open.
 
     Raises:
         UserError: the data cannot be loaded, the split has no validation part, or there is no such slot.
     """
     check_writable()
-    machine.slots(queue(config))
-    corpus = data.load(config.data)
-    if not len(corpus.parts["validation"]):
-        raise UserError(
-            f"Split '{config.data.split}' of {config.data.name} has no validation part, on which thresholds and the "
-            "best epoch are chosen: train with split 'paper'."
-        )
-    path = store.run_path(store.run_id(config, corpus.fingerprint))
+    path = store.run_path(check(config, corpus or data.load(config.data)))
     with locked(cache_dir() / "locks" / "submit.lock"):
         if path.is_dir():
             run = store.get_run(path.name)
@@ -177,20 +196,34 @@ def submit(config: RunConfig, *, user: str = "") -> Run:
                 return run
             if is_locked(store.alive_lock(path)):
                 raise UserError(f"Run {path.name} is damaged and its worker still lives: stop it, then start it again.")
-            if run.problem or run.state == "failed" or not store.has_checkpoint(path):
-                shutil.rmtree(path)
+            anew = bool(run.problem) or run.state == "failed" or not store.has_checkpoint(path)
+        else:
+            anew = True
         try:
-            return _start(config, path.name, user)
+            return _start(config, path.name, user, anew=anew)
         except OSError as error:
-            if not store.has_checkpoint(path):
-                shutil.rmtree(path, ignore_errors=True)
             raise UserError(
                 f"Run {path.name} cannot be started: {error.strerror} ({error.filename or path})."
             ) from None
 
 
-def resume(run_id: str, *, user: str = "") -> Run:
+def _empty(path: Path) -> None:
+    """Takes away all that a run has made; its question and state, what people wrote and what happened to it stay."""
+    kept = ("config.json", "status.json", "about.json", "events.jsonl", "stop", store.alive_lock(path).name)
+    for inner in path.iterdir():
+        if inner.is_dir():
+            shutil.rmtree(inner)
+        elif inner.name not in kept:
+            inner.unlink()
+
+
+def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
     """Puts a stopped, failed or lost run into the queue again: it goes on from its last checkpoint, if it has one.
+
+    Args:
+        run_id: its id.
+        user: who asks; empty is who is signed in, else the account of this process.
+        anew: from the first step, whatever it has made; a finished run can be trained again like this.
 
     Raises:
         UserError: no such run, it is published, damaged, finished, or still queued or running.
@@ -200,32 +233,44 @@ def resume(run_id: str, *, user: str = "") -> Run:
         run = store.get_run(run_id)
         if run.config is None:
             raise UserError(f"{run.problem} It cannot be resumed: delete it.")
-        if run.published or run.state in (*LIVE, "finished") or is_locked(store.alive_lock(run.path)):
+        over = () if anew else ("finished",)
+        if run.published or run.state in (*LIVE, *over) or is_locked(store.alive_lock(run.path)):
             state = "published" if run.published else run.state
             raise UserError(f"Run {run_id} cannot be resumed: it is {state}.")
+        machine.slots(queue(run.config))
         try:
-            return _start(run.config, run_id, user)
+            return _start(run.config, run_id, user, anew=anew)
         except OSError as error:
             raise UserError(f"Run {run_id} cannot be resumed: {error.strerror} ({error.filename}).") from None
 
 
-def _start(config: RunConfig, run_id: str, user: str) -> Run:
-    path, device, user = store.run_path(run_id), queue(config), user or _account()
-    was = store.get_run(run_id).state if (path / "status.json").exists() else ""
-    path.mkdir(parents=True, exist_ok=True)
-    alive = try_lock(store.alive_lock(path))
+def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
+    """Queues a run that no process works on; at every moment its folder is either not there or whole."""
+    path, device, user = store.run_path(run_id), queue(config), user or account()
+    was = store.get_run(run_id).state if path.is_dir() else ""
+    folder = path if was else path.with_name(f".{run_id}.new")
+    if not was:
+        shutil.rmtree(folder, ignore_errors=True)
+    alive = try_lock(store.alive_lock(folder))
     if alive is None:
         raise UserError(f"Run {run_id} is being worked on by another process.")
     for orphan in machine.processes_of(path) if was else ():
         with suppress(psutil.Error):
             orphan.kill()
     try:
-        store.stop_flag(path).unlink(missing_ok=True)
-        write_json(path / "config.json", config.model_dump())
+        store.stop_flag(folder).unlink(missing_ok=True)
+        write_json(folder / "config.json", config.model_dump())
         status = {"state": "queued", "submitted": time.time(), "device": device, "user": user}
-        write_json(path / "status.json", status | {"command": command_line(config)})
-        store.append_event(path, "resumed" if was else "submitted", user=user, **({"was": was} if was else {}))
-        store.draw_ticket(device, run_id)
+        write_json(folder / "status.json", status | {"command": command_line(config)})
+        store.append_event(folder, "submitted" if anew else "resumed", user=user, **({"was": was} if was else {}))
+        if not was:
+            folder.rename(path)
+        elif anew:
+            _empty(path)
+        else:
+            for left in path.glob("**/.*/"):  # what a killed worker was writing
+                shutil.rmtree(left, ignore_errors=True)
+        store.draw_ticket(device, run_id, anew=True)
         environment = os.environ | {
             "TAILSCOPE_CACHE": str(cache_dir().resolve()),
             "TAILSCOPE_DATA": os.pathsep.join(os.path.abspath(p) for p in data.folders()),
@@ -244,15 +289,17 @@ def _start(config: RunConfig, run_id: str, user: str) -> Run:
                 pass_fds=(alive,),
             )
         threading.Thread(target=process.wait, daemon=True).start()
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess, OSError):  # a full disk is said by the worker
             write_json(path / "process.json", machine.identity(process.pid))
     finally:
         os.close(alive)
     return store.get_run(run_id)
 
 
-def _account() -> str:
-    """Name of the account that this process runs under; its number where it has none."""
+def account() -> str:
+    """Who is signed in, else the name of the account that this process runs under; its number where it has none."""
+    if who := person():
+        return who
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -280,7 +327,8 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
     if run.state not in LIVE:
         raise UserError(f"Run {run_id} cannot be stopped: it is {run.state}.")
     store.stop_flag(run.path).touch()
-    store.append_event(run.path, "stop asked", user=user or _account())
+    store.append_event(run.path, "stop asked", user=user or account())
+    pids = {process.pid for process in machine.processes_of(run.path)}
     for number in (None, signal.SIGTERM, signal.SIGKILL):
         if number is not None:
             _signal(run, number)
@@ -290,10 +338,28 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
             run = store.get_run(run_id)
         if run.state not in LIVE and _are_gone(run.path, deadline):
             store.append_event(run.path, "all processes are gone")
+            if run.device.startswith("cuda"):
+                _await_memory(run.path, pids, deadline + grace)
             return run
     left = [process.pid for process in machine.processes_of(run.path)]
     store.append_event(run.path, "processes are left", pids=left)
     return store.get_run(run_id)
+
+
+def stop_all(run_ids: Iterable[str], *, grace: float = GRACE, user: str = "") -> list[Run]:
+    """Stops those of several runs that have not ended; none of them starts because another one made room."""
+    live = [run for run_id in run_ids if (run := store.get_run(run_id)).state in LIVE]
+    for run in live if not read_only() else ():
+        store.stop_flag(run.path).touch()
+    stopped = []
+    for run in live:
+        try:
+            stopped.append(stop(run.id, grace=grace, user=user))
+        except UserError:
+            stopped.append(store.get_run(run.id))
+            if stopped[-1].state in LIVE:
+                raise
+    return stopped
 
 
 def _are_gone(path: Path, deadline: float) -> bool:
@@ -303,6 +369,16 @@ def _are_gone(path: Path, deadline: float) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def _await_memory(path: Path, pids: set[int], deadline: float) -> None:
+    """Waits until the driver has taken back the GPU memory of processes, and notes whether it has."""
+    while held := pids & machine.gpu_holders():
+        if time.monotonic() >= deadline:
+            store.append_event(path, "GPU memory is still held", pids=sorted(held))
+            return
+        time.sleep(0.2)
+    store.append_event(path, "GPU memory is free again")
 
 
 def _signal(run: Run, number: signal.Signals) -> None:

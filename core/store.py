@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 import shutil
 import time
@@ -13,24 +14,39 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
-from core.config import RunConfig, UserError, cache_dir, check_writable, parse
+from core import failures
+from core.config import Frozen, RunConfig, UserError, cache_dir, check_writable, parse
 from core.files import atomic_path, is_locked, locked, read_json, write_json, write_text
 from core.labels import Borders
 
 STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
 LIVE = ("queued", "running")
+STOPPED = "Stopped by request before it had finished."
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,119}")
 DENSE_LABELS = 1000
 """Up to this many labels scores are kept dense; above it, a document's `TOP_K` best and those of its own labels."""
 TOP_K = 100
 ALIVE_VARIABLE = "TAILSCOPE_ALIVE"
 """Environment variable with the number of the inherited descriptor that holds a worker's `alive_lock`."""
+
+
+class About(Frozen):
+    """What people wrote on a run; nothing of it is a part of the run's question or of its results."""
+
+    name: str = Field("", max_length=80)
+    notes: str = Field("", max_length=10_000)
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=30)], ...] = Field((), max_length=20)
+    pinned: bool = Field(False, description="listed before all others")
+    archived: bool = Field(False, description="kept, but listed only where archived runs are asked for")
+
+
+NOTHING_SAID = About()
 
 
 @dataclass(frozen=True)
@@ -40,11 +56,14 @@ class Run:
     Attributes:
         state: one of `STATES`; `lost` means that the worker died without a word.
         reason: why it failed, was stopped or is lost, in words; empty otherwise.
+        kind: of a failure, as `core.failures.Failure` has it; empty otherwise.
+        advice: what to do about it; may be empty.
         progress: `phase` in words, `fraction` 0..1 and, while a network trains, `epoch` and `epochs`.
         device: the queue it waits in or, from its start on, its slot.
         user: who submitted it.
         problem: one sentence if a file of the folder is damaged, else empty.
         published: it lies in `published_dir`: results to look at, without weights, never changed.
+        about: what people wrote on it.
     """
 
     id: str
@@ -52,6 +71,8 @@ class Run:
     config: RunConfig | None
     state: str
     reason: str = ""
+    kind: str = ""
+    advice: str = ""
     submitted: float | None = None
     started: float | None = None
     ended: float | None = None
@@ -60,6 +81,12 @@ class Run:
     user: str = ""
     problem: str = ""
     published: bool = False
+    about: About = NOTHING_SAID
+
+    @property
+    def why(self) -> str:
+        """The reason and what to do about it."""
+        return " ".join(part for part in (self.reason, self.advice) if part)
 
 
 @dataclass(frozen=True)
@@ -93,7 +120,7 @@ def published_dir() -> Path:
 
 def run_id(config: RunConfig, fingerprint: str) -> str:
     """The name of the run with this config on data with this fingerprint: the same question has the same name."""
-    question = json.dumps([config.model_dump(exclude_defaults=True), fingerprint], sort_keys=True)
+    question = json.dumps([config.model_dump(exclude_defaults=True, exclude={"track"}), fingerprint], sort_keys=True)
     digest = hashlib.sha256(question.encode()).hexdigest()[:10]
     loss = f"-{config.loss.name}" if config.loss else ""
     return f"{config.data.name}-{config.model.name}{loss}-s{config.seed}-{digest}"
@@ -120,22 +147,27 @@ def get_run(run_id: str) -> Run:
     """
     path = run_path(run_id)
     for folder in (path, published_dir() / path.name):
-        if folder.is_dir():
-            return read_run(folder)
+        if folder.is_dir() and (run := read_run(folder)).path.is_dir():  # not deleted meanwhile
+            return run
     raise UserError(f"There is no run '{run_id}'. `python -m core runs` lists the runs there are.")
 
 
-def list_runs() -> list[Run]:
-    """All runs, the one submitted last first. A damaged folder is listed with its problem and hides no other."""
+def list_runs(*, published: bool = True) -> list[Run]:
+    """All runs, the one submitted last first. A damaged folder is listed with its problem and hides no other.
+
+    Args:
+        published: those of `published_dir` as well.
+    """
     found: dict[str, Path] = {}
-    for parent in (published_dir(), runs_dir()):
+    for parent in (published_dir(), runs_dir()) if published else (runs_dir(),):
         try:
             found |= {path.name: path for path in parent.iterdir() if RUN_ID.fullmatch(path.name) and path.is_dir()}
         except FileNotFoundError:
             continue
         except OSError as error:
             raise UserError(f"The folder of runs, {parent}, cannot be read: {error.strerror}.") from None
-    return sorted((read_run(path) for path in found.values()), key=lambda run: (-(run.submitted or 0), run.id))
+    runs = [run for path in found.values() if (run := read_run(path)).path.is_dir()]  # not deleted meanwhile
+    return sorted(runs, key=lambda run: (-(run.submitted or 0), run.id))
 
 
 def alive_lock(path: Path) -> Path:
@@ -163,12 +195,23 @@ def slot_lock(slot: str) -> Path:
     return cache_dir() / "locks" / f"{slot}.lock"
 
 
-def draw_ticket(device: str, run_id: str) -> Path:
-    """A place in a queue, kept if the run has one already; places are in the order of their drawing."""
+def draw_ticket(device: str, run_id: str, *, anew: bool = False) -> Path:
+    """A place in a queue; places are in the order of their drawing.
+
+    Args:
+        device: the queue.
+        run_id: the run's id.
+        anew: also where the run has a place already, which somebody may just be taking away as that of a dead one.
+    """
     folder = cache_dir() / "queue" / device
     folder.mkdir(parents=True, exist_ok=True)
-    ticket = next(folder.glob(f"*.{run_id}"), folder / f"{time.time_ns():020d}.{run_id}")
+    mine = list(folder.glob(f"*.{run_id}"))
+    if mine and not anew:
+        return mine[0]
+    ticket = folder / f"{time.time_ns():020d}.{run_id}"
     ticket.touch()
+    for old in mine:
+        old.unlink(missing_ok=True)
     return ticket
 
 
@@ -200,14 +243,17 @@ def read_run(path: Path) -> Run:
         if not isinstance(status, dict) or status.get("state") not in STATES:
             raise UserError(f"{path.name}: status.json holds no state of a run.")
     except UserError as error:
-        status = {"state": "failed", "reason": "its status file is damaged: delete the run and train it again"}
+        status = {"state": "failed", "reason": "Its status file is damaged: delete the run and train it again."}
         problem = problem or str(error)
-    state, reason = status["state"], str(status.get("reason", ""))
-    if state in LIVE and not alive:
-        if stop_flag(path).exists():
-            state, reason = "stopped", "stopped before it had finished"
+    state = status["state"]
+    why = [str(status.get(key, "")) for key in ("kind", "reason", "advice")]
+    asked = stop_flag(path).exists()
+    if state in LIVE and not alive and not is_locked(alive_lock(path)):  # or it was taken up again just now
+        if asked:
+            state, why = "stopped", ["", STOPPED, ""]
         else:
-            state, reason = "lost", "its worker process ended without a word (killed, out of memory, or a restart)"
+            state, death = "lost", _death(path)
+            why = [death.kind, death.words, death.advice]
     progress = status.get("progress")
     times = {key: status.get(key) for key in ("submitted", "started", "ended")}
     return Run(
@@ -215,7 +261,9 @@ def read_run(path: Path) -> Run:
         path=path,
         config=config,
         state=state,
-        reason=reason,
+        reason=why[1],
+        kind=why[0],
+        advice=why[2],
         submitted=_number(times["submitted"]),
         started=_number(times["started"]),
         ended=_number(times["ended"]),
@@ -224,7 +272,49 @@ def read_run(path: Path) -> Run:
         user=str(status.get("user", "")),
         problem=problem,
         published=path.parent == published_dir(),
+        about=_about(path),
     )
+
+
+def _death(path: Path) -> failures.Failure:
+    process = None
+    with suppress(UserError):
+        process = read_json(path / "process.json")
+    return failures.of_death(process, read_heartbeat(path))
+
+
+def _about(path: Path) -> About:
+    """What people wrote on a run; what is damaged is forgotten, as no result hangs on it."""
+    with suppress(UserError):
+        if (path / "about.json").exists():
+            return parse(About, read_json(path / "about.json"))
+    return About()
+
+
+def save_about(run_id: str, **changes: Any) -> About:
+    """Changes what people wrote on a run. Two people at once lose nothing of different kinds.
+
+    Raises:
+        UserError: no such run, a published one, or a name, note or tag that is too long.
+    """
+    check_writable()
+    run = get_run(run_id)
+    if run.published:
+        raise UserError(f"Run {run_id} is published and never changed.")
+    with locked(cache_dir() / "locks" / "about.lock"):
+        about = parse(About, {**_about(run.path).model_dump(), **changes}, where=run_id)
+        write_json(run.path / "about.json", about.model_dump())
+    return about
+
+
+def disk_use(path: Path) -> int:
+    """Bytes that a folder's files take; what goes away meanwhile is not counted."""
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(folder, name)).st_size
+    return total
 
 
 def _number(value: Any) -> float | None:
@@ -265,10 +355,10 @@ def read_events(run: Run) -> list[dict[str, Any]]:
     return [event for event in _lines(run.path / "events.jsonl") if _number(event.get("time")) and event.get("what")]
 
 
-def read_heartbeat(run: Run) -> dict[str, float]:
+def read_heartbeat(path: Path) -> dict[str, float]:
     """What a run's worker last said of itself: `time`, `cpu` in percent of a core, `memory` and `gpu` in bytes."""
     try:
-        beat = read_json(run.path / "heartbeat.json")
+        beat = read_json(path / "heartbeat.json")
     except UserError:
         return {}
     return {key: float(value) for key, value in beat.items() if _number(value) is not None} if beat else {}
@@ -290,6 +380,19 @@ def cut_lines(path: Path, *, history: int, steps: int) -> None:
 def read_history(run: Run) -> list[dict[str, Any]]:
     """One entry per epoch; a last line that is still being written is left out, a damaged one as well."""
     return _lines(run.path / "history.jsonl")
+
+
+def read_last(run: Run, name: str) -> dict[str, Any]:
+    """The last whole line of `history.jsonl` or `steps.jsonl`, however long the file is; empty if there is none."""
+    try:
+        with run.path.joinpath(name).open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 65_536))
+            lines = file.read().rpartition(b"\n")[0].splitlines()
+        entry = json.loads(lines[-1]) if lines else {}
+    except (OSError, ValueError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
 
 
 def score_of(entry: dict[str, Any], metric: str) -> float:
@@ -493,7 +596,11 @@ def delete_run(run_id: str) -> None:
         raise UserError(f"Run {run_id} is published: it is there to be looked at, and is not deleted here.")
     if run.state in LIVE or is_locked(alive_lock(run.path)):
         raise UserError(f"Run {run_id} is {run.state}: stop it first (`python -m core stop {run_id}`), then delete it.")
-    shutil.rmtree(run.path)
+    # The name goes first: whoever lists runs sees the whole folder or none.
+    gone = run.path.with_name(f".{run_id}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    os.replace(run.path, gone)
+    shutil.rmtree(gone)
 
 
 def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import json
 import logging
 import os
 import platform
@@ -10,22 +10,23 @@ import resource
 import shutil
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from http.client import HTTPException
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Thread
+from types import ModuleType
 from typing import Any
 
 import psutil
-import torch
-from safetensors.torch import save_file
 
-from core import __version__, data, fitting, labels, machine, metrics, replicas, store, thresholds
+from core import __version__, data, failures, labels, machine, metrics, store, thresholds
 from core.config import RunConfig, UserError
+from core.failures import Stopped
 from core.files import atomic_path, try_lock, write_json
-from core.fitting import Stopped, fit, threshold_rule
 from core.store import Predictions
 
 log = logging.getLogger("tailscope")
@@ -35,6 +36,8 @@ HEARTBEAT_EVERY = 2.0
 """Seconds between two heartbeats."""
 QUEUE_POLL = 0.2
 """Seconds between two looks at the queue."""
+WEBHOOK_SECONDS = 5.0
+"""Seconds after which a webhook that does not answer is given up."""
 RESERVE = 65_536
 """Bytes set aside in the run folder, so that a full disk still leaves room to say that the disk is full."""
 
@@ -45,11 +48,15 @@ class _Reporter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._next = 0.0
+        self._since: tuple[float, float] | None = None
 
     def now(self, phase: str, fraction: float, **more: Any) -> None:
         """Reports at once."""
         self._next = time.monotonic() + REPORT_EVERY
         progress = {"phase": phase, "fraction": round(min(max(fraction, 0.0), 1.0), 4), **more}
+        if phase == "training":  # a resumed run begins somewhere in the middle
+            self._since = self._since or (time.time(), progress["fraction"])
+            progress["since"] = self._since
         store.update_status(self.path, progress=progress)
         self.heed_stop()
 
@@ -80,7 +87,8 @@ def _heartbeat(path: Path) -> Iterator[None]:
             memory += process.memory_info().rss
         cpu = 100 * max(0.0, seconds - spent) / max(now - at, 0.1)
         said = {"time": now, "cpu": round(cpu, 1), "memory": memory, "of_memory": total}
-        if torch.cuda.is_initialized():
+        torch = getattr(sys.modules.get("core.fitting"), "torch", None)
+        if torch and torch.cuda.is_initialized():
             said["gpu"] = torch.cuda.memory_reserved()
         spent, at = seconds, now
         write_json(path / "heartbeat.json", said)
@@ -121,8 +129,8 @@ def execute(path: Path) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     config = _open(path)
-    if replicas.rank():
-        fitting.replicate(config, data.load(config.data), _Silent(path))
+    if os.environ.get("RANK", "0") != "0":
+        _fitting().replicate(config, data.load(config.data), _Silent(path))
         return
     alive, held = _hold(path), None
     reserve = path / "reserve"
@@ -139,19 +147,46 @@ def execute(path: Path) -> None:
         log.info("finished")
     except Stopped:
         log.info("stopped by request")
-        reason = "stopped by request before it had finished"
-        store.update_status(path, state="stopped", ended=time.time(), reason=reason)
+        store.update_status(path, state="stopped", ended=time.time(), reason=store.STOPPED)
         store.append_event(path, "stopped")
     except Exception as error:
         reserve.unlink(missing_ok=True)
-        store.update_status(path, state="failed", ended=time.time(), reason=_reason(error, path))
-        store.append_event(path, "failed")
+        why = failures.of_error(error, config, path)
+        said = {"kind": why.kind, "reason": why.words, "advice": why.advice}
+        store.update_status(path, state="failed", ended=time.time(), **said)
+        store.append_event(path, "failed", kind=why.kind)
         raise
     finally:
         reserve.unlink(missing_ok=True)
         for descriptor in (held, alive):
             if descriptor is not None:
                 os.close(descriptor)
+        _tell(path)
+
+
+def _fitting() -> ModuleType:
+    """The module that trains. It brings torch, seconds and 250 MB, so who waits far back in a queue is without it."""
+    from core import fitting
+
+    return fitting
+
+
+def _tell(path: Path) -> None:
+    """Posts how a run has ended to `TAILSCOPE_WEBHOOK`, if that is set; what goes wrong there is an event, no more."""
+    url = os.environ.get("TAILSCOPE_WEBHOOK", "")
+    if not url:
+        return
+    said = store.read_status(path)
+    took = round(said["ended"] - said["started"], 3) if "started" in said else None
+    told = {"run": path.name, "seconds": took} | {key: said.get(key, "") for key in ("state", "reason", "user")}
+    try:
+        if not url.lower().startswith(("http://", "https://")):
+            raise ValueError("TAILSCOPE_WEBHOOK is no http(s) address")
+        request = urllib.request.Request(url, json.dumps(told).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS) as answer:
+            store.append_event(path, "webhook told", status=answer.status)
+    except (OSError, ValueError, HTTPException) as error:
+        store.append_event(path, "webhook failed", error=str(error))
 
 
 def _open(path: Path) -> RunConfig:
@@ -179,44 +214,38 @@ def _wait_for_slot(path: Path, reporter: _Reporter) -> tuple[str, int]:
     """Waits until this run is the first in its queue and a slot is free: the slot's name, and its lock, held."""
     device = store.read_status(path)["device"]
     slots = machine.slots(device)
-    ticket = store.draw_ticket(device, path.name)
+    ticket, said = store.draw_ticket(device, path.name), ""
     try:
         while True:
+            reporter.heed_stop()
             ahead = store.tickets_before(ticket)
             for slot in slots if not ahead else ():
                 if (held := try_lock(store.slot_lock(slot))) is not None:
                     return slot, held
-            reporter.maybe(f"waiting for {device}, {ahead + 1} ahead" if ahead else f"waiting for {device}", 0.0)
-            reporter.heed_stop()
+            words = f"waiting for {device}, {ahead + 1} ahead" if ahead else f"waiting for {device}"
+            if words != said:
+                reporter.now(words, 0.0)
+            said = words
+            if ahead < len(slots):
+                _fitting()
             time.sleep(QUEUE_POLL)
     finally:
         ticket.unlink(missing_ok=True)
 
 
-def _reason(error: Exception, path: Path) -> str:
-    """Why a run failed, for a person: what happened and what to do next."""
-    if isinstance(error, UserError):
-        return str(error)
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or "No space left on device" in str(error):  # safetensors has an error of its own
-        free = shutil.disk_usage(path).free / 1e6
-        return f"The disk is full ({free:.1f} MB free at {store.runs_dir()}). Make room, then start the run again."
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return "Memory ran out. Lower train.batch_size, model.hidden or model.max_features, then start the run again."
-    return f"{type(error).__name__}: {error} (the traceback is in log.txt)"
-
-
 def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
+    from safetensors.torch import save_file
+
     began = time.monotonic()
     corpus = data.load(config.data, progress=lambda phase, fraction: reporter.maybe(phase, 0.02 * fraction))
     if store.run_id(config, corpus.fingerprint) != path.name:
         raise UserError(f"The data set {corpus.name} has changed since this run was made. Start a new run.")
     log.info("%s, split %s: %d labels, %s", corpus.name, corpus.split, len(corpus.labels), corpus.fingerprint[:12])
     borders = labels.default_borders(len(corpus.labels))
-    fitted = fit(config, corpus, reporter)
+    fitted = _fitting().fit(config, corpus, reporter)
     scores = fitted.scores
     reporter.now("scoring", 0.98)
-    rule = threshold_rule(config)
+    rule = _fitting().threshold_rule(config)
     threshold = thresholds.fit_global(corpus.targets_of("validation"), scores["validation"], rule=rule)
     results = {
         part: metrics.score_groups(

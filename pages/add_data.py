@@ -43,7 +43,7 @@ def show() -> None:
         st.success(plain(added[1]))
         link("explorer", f"Open {added[0]}", {"data": added[0]})
     if read_only():
-        st.info("This dashboard is read-only: no data set is added or removed here.")
+        st.info("This dashboard is read-only for you: no data set is added or removed here.")
         return
     path = pick_file()
     if path is None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import config
 from core.config import (
     LOSS_CONSTANTS,
     LOSS_NAMES,
@@ -11,8 +12,10 @@ from core.config import (
     RunConfig,
     TrainConfig,
     UserError,
+    check_writable,
     choose,
     parse,
+    read_only,
     setting_names,
     with_changes,
 )
@@ -71,6 +74,31 @@ def test_the_loss_must_fit_the_model():
 def test_what_is_no_object_is_refused(text):
     with pytest.raises(UserError, match=r"config\.json"):
         parse(RunConfig, text, where="config.json")
+
+
+@pytest.mark.parametrize(
+    ("named", "who", "may"),
+    [
+        ("", None, True),
+        ("ann@x.org", None, True),
+        ("", "ann@x.org", False),
+        ("ann@x.org, *@y.org", "Ann@X.org", True),
+        ("ann@x.org, *@y.org", "eve@y.org", True),
+        ("ann@x.org, *@y.org", "eve@y.org.z", False),
+        ("ann@x.org, *@y.org", "joann@x.org", False),
+        ("*", "eve@z.org", True),
+        ("*", "", False),
+    ],
+)
+def test_only_those_named_may_act_and_in_a_shell_everybody(named, who, may, monkeypatch):
+    monkeypatch.setattr(config, "_ask", lambda: who)
+    monkeypatch.setenv("TAILSCOPE_LAUNCHERS", named)
+    assert read_only() is not may
+    if not may:
+        with pytest.raises(UserError, match="You may look"):
+            check_writable()
+    monkeypatch.setenv("TAILSCOPE_READONLY", "1")
+    assert read_only(), "it goes before any list"
 
 
 def test_every_setting_can_be_named():

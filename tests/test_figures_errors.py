@@ -14,7 +14,7 @@ from core import uncertainty
 from core.config import RunConfig
 from core.figures import errors, training
 from core.labels import Borders, indicator
-from core.store import Predictions, Run
+from core.store import About, Predictions, Run
 
 LABELS = ["gold", "silver", "tin"]
 COUNTS = [50, 20, 0]
@@ -239,15 +239,55 @@ def test_run_table_lists_damaged_runs_too() -> None:
     good = Run(
         *("good", Path("good"), RunConfig.model_validate({"loss": {"name": "db"}}), "running"),
         started=40.0,
-        progress={"epoch": 2, "epochs": 9, "fraction": 0.2},
+        progress={"epoch": 2, "epochs": 9, "fraction": 0.2, "since": [60.0, 0.1]},
         device="cpu",
+        about=About(name="mine", pinned=True, tags=("a",)),
     )
     bad = Run("bad", Path("bad"), None, "failed", problem="no settings")
-    table = training.run_table([good, bad], {"good": HISTORY[0]["validation"]}, now=100.0)
+    table = training.run_table([good, bad], {"good": HISTORY[0]["validation"]}, {"good": 2_500_000}, now=100.0)
     assert table["run"].tolist() == ["good", "bad"]
-    assert table.loc[0, ["loss", "epoch", "age", "micro"]].tolist() == ["db", "2 of 9", "60 s", pytest.approx(20)]
+    assert table.loc[0, ["name", "epoch", "age", "micro"]].tolist() == ["★ mine", "2 of 9", "60 s", pytest.approx(20)]
+    assert table.loc[0, ["left", "size", "tags"]].tolist() == ["5 min", 2.5, ["a"]], "0.1 took 40 s, 0.8 are left"
     assert table["state"].tolist() == [["running"], ["failed"]]
-    assert training.run_table([], {}, now=0.0).columns.tolist() == list(training.RUN_COLUMNS)
+    assert training.run_table([], {}, {}, now=0.0).columns.tolist() == list(training.RUN_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "progress", [{}, {"since": None}, {"since": [1, 2, 3]}, {"since": ["x", "y"]}, {"since": [9, 0]}]
+)
+def test_time_left_is_not_said_where_it_is_not_known(progress: dict[str, Any]) -> None:
+    assert training.time_left(Run("a", Path("a"), None, "running", progress=progress), now=100.0) is None
+
+
+def test_the_figures_of_a_run_have_units_and_leave_out_what_is_not_known() -> None:
+    run = Run("a", Path("a"), None, "running", progress={"epoch": 1, "epochs": 4})
+    beat = {"cpu": 103.4, "memory": 1.2e9, "of_memory": 24e9, "gpu": 3e9}
+    step = {"documents_per_second": 1234.5}
+    found = training.run_figures(run, HISTORY[0] | {"labels_hit": 7}, step, beat, now=0.0)
+    assert found["micro-F1"] == "20.00"
+    assert [found[key] for key in ("CPU", "memory", "GPU memory")] == ["103 %", "1.2 of 24 GB", "3.0 GB"]
+    assert [found[key] for key in ("labels hit", "epoch", "documents/s")] == ["7", "1/4", "1,234"]
+    assert training.run_figures(run, {}, {}, {}, now=0.0) == {"epoch": "1/4"}
+
+
+def test_several_runs_stand_in_one_chart_with_a_line_each() -> None:
+    chart = training.together({"a": HISTORY, "b": HISTORY[:1], "c": []}, quantity="micro_f1", title="F1").to_dict()
+    (rows,) = chart["datasets"].values()
+    assert (rows[0]["run"], rows[0]["value"]) == ("a", pytest.approx(20))
+    assert {row["run"] for row in rows} == {"a", "b"}
+    assert len(rows) == len(HISTORY) + 1
+    assert training.together({}, quantity="train_loss", title="loss").to_dict()
+    (hits,) = training.hits_curve([{"epoch": 1, "labels_hit": 3}, {"epoch": 2}]).to_dict()["datasets"].values()
+    assert hits == [{"epoch": 1, "labels": 3}]
+
+
+def test_a_history_of_thousands_of_epochs_is_thinned_and_keeps_its_last() -> None:
+    history = [HISTORY[0] | {"epoch": number} for number in range(1, 7001)]
+    for chart in (training.loss_curve(history), training.score_curve(history, average="micro")):
+        rows = max(chart.to_dict()["datasets"].values(), key=len)
+        epochs = {row["epoch"] for row in rows}
+        assert max(epochs) == 7000
+        assert len(epochs) <= 2 * training.MOST_POINTS
 
 
 @pytest.mark.parametrize(
@@ -264,6 +304,6 @@ def test_the_course_between_evaluations_is_drawn_by_epochs_done_and_thinned() ->
     chart = training.step_curve(steps, quantity="memory").to_dict()
     (rows,) = chart["datasets"].values()
     assert training.MOST_POINTS <= len(rows) <= 2 * training.MOST_POINTS
-    assert rows[0] == {"epochs done": 0.01, "memory": 2.0}
+    assert rows[-1] == {"epochs done": 20.0, "memory": 2.0}
     assert training.step_curve([], quantity="learning_rate").to_dict()
     assert training.step_curve([{"epoch": 1}], quantity="gradient_norm").to_dict()

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -70,3 +71,28 @@ def test_a_lock_lives_exactly_as_long_as_the_process_that_inherited_it(tmp_path)
     child.wait()
     child.stdin.close()
     assert not is_locked(path)
+
+
+def test_who_looks_at_a_lock_keeps_nobody_from_taking_it(tmp_path):
+    path = tmp_path / "alive.lock"
+    path.touch()
+    done = threading.Event()
+
+    def look():
+        while not done.is_set():
+            is_locked(path)
+
+    lookers = [threading.Thread(target=look) for _ in range(3)]
+    for looker in lookers:
+        looker.start()
+    taken = []
+    for _ in range(200):
+        taken.append(try_lock(path))
+        assert is_locked(path) == (taken[-1] is not None)
+        assert try_lock(path) is None
+        if taken[-1] is not None:
+            os.close(taken[-1])
+    done.set()
+    for looker in lookers:
+        looker.join()
+    assert None not in taken

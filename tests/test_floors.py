@@ -11,6 +11,7 @@ from core.config import ROOT
 FLOORS = [
     {"config"},
     {"files", "export", "machine"},
+    {"failures"},
     {"readers"},
     {"corpus"},
     {"splits"},
@@ -22,7 +23,7 @@ FLOORS = [
     {"losses"},
     {"encoders", "tokens"},
     {"models", "networks", "inputs"},
-    {"replicas"},
+    {"replicas", "trackers"},
     {"trainer"},
     {"thresholds", "metrics", "confusion", "uncertainty", "label_errors"},
     {"store"},
@@ -34,7 +35,8 @@ FLOORS = [
     {"fitting"},
     {"worker"},
     {"jobs"},
-    {"search"},
+    {"estimates", "plans"},
+    {"sweeps", "search"},
     {"figures"},
     {"cli"},
 ]

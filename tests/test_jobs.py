@@ -1,12 +1,15 @@
 """Jobs are real processes here: each test starts the workers it speaks of."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psutil
 import pytest
@@ -92,6 +95,92 @@ def test_stop_ends_a_worker_that_does_not_listen():
         jobs.stop(run.id)
 
 
+def test_runs_appear_and_disappear_as_a_whole_and_start_beside_those_who_look():
+    """Two processes look at all runs without a pause while runs are submitted, taken up, made anew and deleted."""
+    script = (
+        "import sys; from core import store\n"
+        "print('looks', flush=True)\n"
+        "while not store.cache_dir().joinpath('stop').exists():\n"
+        "    for run in store.list_runs():\n"
+        "        assert not run.problem, run.problem\n"
+        "        assert run.state in ('queued', 'running', 'stopped'), run.reason\n"
+    )
+    command = [sys.executable, "-c", script]
+    lookers = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    for looker in lookers:
+        assert looker.stdout.readline()
+    for seed in range(3):
+        run = jobs.submit(config(seed=seed, changes=ENDLESS))
+        jobs.stop(run.id, grace=0)
+        for anew in (True, False):
+            jobs.resume(run.id, anew=anew)
+            jobs.stop(run.id, grace=0)
+        jobs.delete(run.id)
+    store.cache_dir().joinpath("stop").touch()
+    for looker in lookers:
+        assert looker.communicate()[1].decode() == ""
+    assert not list(store.runs_dir().iterdir())
+
+
+def test_a_submitter_killed_at_any_moment_leaves_no_half_run_and_its_run_can_be_asked_for_again():
+    script = (
+        "import sys; from core import jobs\n"
+        f"config = jobs.make_config(data='synthetic', model='tfidf', loss='bce', seed=0, changes={ENDLESS})\n"
+        "jobs.existing(config); print('ready', flush=True); input(); print(jobs.submit(config).id)"
+    )
+    for moment in (0.0, 0.002, 0.004, 0.008, 0.015, 0.03):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout.readline() == "ready\n"
+        process.stdin.write("\n")
+        process.stdin.flush()
+        time.sleep(moment)
+        process.kill()
+        process.communicate()
+        assert not [run.problem for run in store.list_runs() if run.problem]
+    run = jobs.submit(config(changes=ENDLESS))
+    assert running(run).state == "running"
+    assert len(list(machine.processes_of(run.path))) == 1
+
+
+def test_the_same_config_from_two_servers_at_once_is_one_run():
+    script = (
+        "from core import jobs\n"
+        f"config = jobs.make_config(data='synthetic', model='tfidf', loss='bce', seed=0, changes={SMALL})\n"
+        "jobs.existing(config); print('ready', flush=True); input(); print(jobs.submit(config).id)"
+    )
+    servers = [
+        subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=-1, stdout=-1, stderr=-1, text=True)
+        for _ in range(3)
+    ]
+    for server in servers:
+        assert server.stdout.readline() == "ready\n"
+    for server in servers:
+        server.stdin.write("\n")
+        server.stdin.flush()
+    ids = {server.communicate()[0].strip() for server in servers}
+    run = ended(store.get_run(ids.pop()))
+    assert (ids, run.state, run.problem) == (set(), "finished", "")
+    assert [event["what"] for event in store.read_events(run)] == ["submitted", "started", "finished"]
+
+
+def test_a_run_outlives_a_server_that_is_killed_and_the_next_one_sees_and_stops_it():
+    script = (
+        "from core import jobs\n"
+        f"config = jobs.make_config(data='synthetic', model='tfidf', loss='bce', seed=0, changes={ENDLESS})\n"
+        "print(jobs.submit(config).id, flush=True); input()"
+    )
+    server = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=-1, stdout=-1, text=True)
+    run = running(store.get_run(server.stdout.readline().strip()))
+    server.kill()
+    server.communicate()
+    epoch = run.progress["epoch"]
+    until(lambda: store.get_run(run.id).progress["epoch"] > epoch)
+    assert [one.state for one in store.list_runs()] == ["running"]
+    assert jobs.stop(run.id).state == "stopped"
+
+
 def test_a_process_that_only_has_the_number_of_a_worker_is_never_signalled():
     run = running(jobs.submit(config(changes=ENDLESS)))
     truth = read_json(run.path / "process.json")
@@ -149,7 +238,7 @@ def test_as_many_runs_at_once_as_there_are_slots_first_come_first_served(monkeyp
     assert store.get_run(runs[2].id).state == "queued"
     jobs.stop(runs[0].id)
     assert running(runs[2]).device == slots[0]
-    beat = until(lambda: store.read_heartbeat(runs[1]))
+    beat = until(lambda: store.read_heartbeat(runs[1].path))
     assert abs(beat["time"] - time.time()) < 60
     assert 1e7 < beat["memory"] < beat["of_memory"]
 
@@ -199,6 +288,54 @@ def test_a_full_disk_fails_the_run_in_words(tmp_path, monkeypatch):
         assert not now.problem
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+@contextmanager
+def hook(answer):
+    """An http server on this machine: its address, and what was posted to it."""
+    posted = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self):
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(answer)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/runs", posted
+        server.shutdown()
+
+
+def test_a_webhook_hears_how_each_run_ended(monkeypatch):
+    with hook(200) as (address, posted):
+        monkeypatch.setenv("TAILSCOPE_WEBHOOK", address)
+        good = ended(jobs.submit(config(), user="ann"))
+        bad = ended(jobs.submit(config(seed=1, changes=[*SMALL, "train.learning_rate=1e30"])))
+        stopped = running(jobs.submit(config(seed=2, changes=ENDLESS)))
+        jobs.stop(stopped.id, grace=60)
+        until(lambda: len(posted) == 3)
+    assert [(one["run"], one["state"]) for one in posted] == [
+        (good.id, "finished"),
+        (bad.id, "failed"),
+        (stopped.id, "stopped"),
+    ]
+    assert (posted[0]["user"], posted[0]["seconds"] > 0, posted[1]["reason"]) == ("ann", True, bad.reason)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9/closed", "file:///etc/passwd", "nonsense", "http://[", "{500}"]
+)
+def test_a_webhook_that_fails_is_an_event_and_harms_no_run(address, monkeypatch):
+    with hook(500) as (broken, _):
+        monkeypatch.setenv("TAILSCOPE_WEBHOOK", address.replace("{500}", broken))
+        run = ended(jobs.submit(config()))
+        event = until(lambda: next((e for e in store.read_events(run) if "webhook" in e["what"]), None))
+    assert (run.state, event["what"]) == ("finished", "webhook failed")
+    assert event["error"]
 
 
 def test_a_split_without_validation_is_refused_before_anything_starts():

@@ -63,7 +63,7 @@ def test_every_page_opens_with_its_heading_on_an_empty_machine(name: str) -> Non
     assert not page.error
 
 
-def test_the_pages_but_that_of_losses_do_not_load_torch(cache: Path) -> None:
+def test_pages_that_do_not_weigh_losses_do_not_load_torch(cache: Path) -> None:
     script = """
 import sys
 from streamlit.testing.v1 import AppTest
@@ -72,7 +72,7 @@ for name in sys.argv[1:]:
     assert not page.exception, page.exception
     assert "torch" not in sys.modules, name
 """
-    names = [name for name in PAGES if name != "loss_weights"]
+    names = [name for name in PAGES if name not in ("loss_weights", "launcher")]
     done = subprocess.run(
         [sys.executable, "-c", script, *names],
         cwd=ROOT,

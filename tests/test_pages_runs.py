@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import data, jobs, store
+from core import data, jobs, store, sweeps
 from core.config import ROOT, RunConfig, UserError
 from core.figures import training
 from core.files import try_lock, write_json
@@ -114,7 +114,10 @@ def test_training_lists_finished_runs_with_their_validation_scores(filled: Path)
 
 def test_training_draws_the_curves_of_the_run_in_the_address(filled: Path) -> None:
     page = open_page("launcher", run=run_of(filled, "tfidf").name)
-    assert len(page.get("vega_lite_chart")) == 3 + len(training.COURSE)
+    assert len(page.get("vega_lite_chart")) == 3, "what is closed is not drawn"
+    page.session_state["between"] = True
+    page.run()
+    assert len(page.get("vega_lite_chart")) == 3 + len(training.COURSE) + 1, "and that of the labels hit"
     page = open_page("launcher", run=run_of(filled, "svm").name)
     assert not page.get("vega_lite_chart")
     assert "no curves" in words(page)
@@ -135,7 +138,7 @@ def test_training_shows_a_live_run_with_a_stop_button(filled: Path, live_locks: 
 
 @pytest.mark.parametrize(
     ("state", "reason"),
-    [("failed", "The disk is full"), ("stopped", "before it had finished"), ("running", "ended without a word")],
+    [("failed", "The disk is full"), ("stopped", "before it had finished"), ("running", "process was killed")],
 )
 def test_training_says_in_words_why_a_run_ended(filled: Path, state: str, reason: str) -> None:
     status = {"reason": f"Because {reason}"} if state != "running" else {}
@@ -228,6 +231,90 @@ def test_stop_ends_a_queued_run(cache: Path) -> None:
         assert not page.exception
     assert {run.state for run in store.list_runs()} == {"stopped"}
     assert shown_states(page) == ["stopped", "stopped"]
+
+
+def test_a_preset_a_run_and_a_file_fill_the_form(filled: Path) -> None:
+    page = open_page("launcher", data="synthetic", **{"set.train.batch_size": "7"})
+    page.button(key="preset-many labels").click().run()
+    assert not page.exception
+    assert page.number_input(key="set.train.batch_size").value == 128
+    assert page.selectbox(key="set.train.metric").value == "tail_macro_f1"
+    assert page.get_by_key("losses").value == ["bce", "cb", "db"]
+    assert page.get_by_key("data").value == "synthetic", "a preset leaves the data alone"
+    page.selectbox(key="from_run").set_value(run_of(filled, "tfidf").name).run()
+    page.button(key="take_run").click().run()
+    assert not page.exception
+    assert page.button(key="launch").disabled, "these very settings have been trained"
+    assert "1 of these 1 exist already" in words(page)
+    page.toggle(key="train_again").set_value(True).run()
+    assert page.button(key="launch").label == "Launch 1 run"
+    assert not page.button(key="launch").disabled
+    page.file_uploader(key="plan_file").upload(
+        "plan.json", b'{"models": ["svm"], "seeds": [4]}', "application/json"
+    ).run()
+    page.button(key="take_file").click().run()
+    assert page.get_by_key("models").value == ["svm"]
+    assert "--model svm --seed 4" in page.code[0].value
+    assert {store.get_run(path.name).state for path in runs(filled)} == {"finished"}
+
+
+def test_a_file_that_is_no_plan_is_one_sentence_and_the_form_stays(cache: Path) -> None:
+    page = open_page("launcher")
+    page.file_uploader(key="plan_file").upload("plan.json", b'{"modells": []}', "application/json").run()
+    page.button(key="take_file").click().run()
+    assert not page.exception
+    assert "there is no setting 'modells'. Did you mean 'models'?" in said(page.error)
+    assert page.get_by_key("models").value == ["tfidf"]
+
+
+def test_a_sweep_is_stopped_and_resumed_as_one(cache: Path) -> None:
+    changes = [*SMALL, "train.epochs=4000", "train.patience=4000"]
+    grid = jobs.grid(data="synthetic", models=["tfidf"], losses=["bce", "db"], seeds=[0], changes=changes)
+    sweeps.submit(grid)
+    (sweep,) = sweeps.list_sweeps()
+    page = open_page("launcher")
+    assert page.button(key=f"resume-{sweep.id}").disabled
+    page.button(key=f"stop-{sweep.id}").click().run()
+    assert not page.exception
+    assert {run.state for run in store.list_runs()} == {"stopped"}
+    page.button(key=f"resume-{sweep.id}").click().run()
+    assert {run.state for run in store.list_runs()} <= {"queued", "running"}
+    page.button(key="stop-all").click().run()
+    assert {run.state for run in store.list_runs()} == {"stopped"}
+    page.button(key=f"show-{sweep.id}").click().run()
+    assert not page.exception
+    assert len(page.dataframe[0].value) == 2
+
+
+def test_names_tags_archive_and_the_filters(filled: Path) -> None:
+    tfidf, svm = run_of(filled, "tfidf").name, run_of(filled, "svm").name
+    store.save_about(svm, name="the baseline", tags=["kept"], notes="seen by ann")
+    page = open_page("launcher", run=svm)
+    assert "the baseline" in words(page)
+    assert "seen by ann" in words(page)
+    assert "★ the baseline" not in page.dataframe[0].value["name"].tolist()
+    page.button(key="one-Pin-False").click().run()
+    assert page.dataframe[0].value["name"].tolist()[0] == "★ the baseline"
+    page.text_input(key="part").set_value("KEPT").run()
+    assert page.dataframe[0].value["run"].tolist() == [svm]
+    page.text_input(key="part").set_value("no such thing").run()
+    assert "No run is like this" in words(page)
+    page.text_input(key="part").set_value("").run()
+    page.button(key="one-Archive-False").click().run()
+    assert page.dataframe[0].value["run"].tolist() == [tfidf]
+    page.toggle(key="archived").set_value(True).run()
+    assert page.dataframe[0].value["run"].tolist() == [svm]
+    assert svm not in str(open_page("errors").main)
+
+
+def test_a_deleted_run_is_gone_after_the_second_click_alone(filled: Path) -> None:
+    path = run_of(filled, "svm")
+    page = open_page("launcher", run=path.name)
+    assert path.exists()
+    page.button(key="one-sure").click().run()
+    assert not page.exception
+    assert not path.exists()
+    assert len(store.list_runs()) == 1
 
 
 def test_a_stopped_run_can_be_launched_again_at_once(filled: Path) -> None:
@@ -467,3 +554,12 @@ def test_a_read_only_dashboard_shows_all_and_offers_no_action(filled: Path, monk
         if name in ("launcher", "add_data"):
             assert "read-only" in page.info[0].value
     assert len(open_page("launcher").dataframe[0].value) == 2
+
+
+def test_a_list_of_who_may_launch_without_a_sign_in_lets_nobody(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAILSCOPE_LAUNCHERS", "*")
+    page = open_page("launcher")
+    assert "read-only for you" in page.info[0].value
+    assert not [button.label for button in page.button if button.label.startswith("Launch")]
+    with pytest.raises(UserError, match="You may look"):
+        jobs.delete(runs(filled)[0].name)

@@ -82,15 +82,25 @@ def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_kille
     changes += ["train.precision=fp32"]
     config = jobs.make_config(data="synthetic", model="transformer", loss="db", seed=1, changes=changes)
 
-    def finished(run):
-        return [now.state for now in jobs.watch(run.id)][-1]
-
     undisturbed = jobs.submit(config)
     assert finished(undisturbed) == "finished", store.read_log(undisturbed)
     expected = outcome(undisturbed.path)
     monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "again"))
-    chance, run = random.Random(0), jobs.submit(config)
-    for _ in range(5):
+    run, killed = kill_and_resume(config, kills=5, chance=random.Random(0))
+    assert killed == 5
+    assert "taken up from epoch" in "\n".join(store.read_log(run, 1000))
+    same(outcome(run.path), expected)
+
+
+def finished(run):
+    return [now.state for now in jobs.watch(run.id)][-1]
+
+
+def kill_and_resume(config, *, kills, chance):
+    """Submits a run that writes a checkpoint after every step, kills it so many times, 1 to 5 checkpoints after it
+    began or was taken up, and lets it finish: the run, and how often it was killed."""
+    run, killed = jobs.submit(config), 0
+    for _ in range(kills):
         reached = [path.name for path in fitting.checkpoints(store.checkpoint_dir(run.path))]
         wanted = chance.randint(1, 5)
         for now in jobs.watch(run.id, every=0.005):
@@ -105,10 +115,10 @@ def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_kille
         if last.state == "finished":
             break
         assert last.state == "lost"
+        killed += 1
         jobs.resume(run.id)
     assert finished(run) == "finished", store.read_log(run)
-    assert "taken up from epoch" in "\n".join(store.read_log(run, 1000))
-    same(outcome(run.path), expected)
+    return run, killed
 
 
 def stopped(model="textcnn", step=20):

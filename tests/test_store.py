@@ -165,3 +165,31 @@ def test_tickets_are_served_in_order_and_the_dead_do_not_block():
     os.close(descriptor)
     assert store.tickets_before(last) == 0
     assert dead.exists()
+
+
+def test_what_people_write_on_a_run_is_kept_beside_it_and_checked():
+    run = store.get_run(make().name)
+    assert run.about == store.About()
+    store.save_about(run.id, name="first", tags=["a", "b"])
+    store.save_about(run.id, pinned=True)
+    found = store.get_run(run.id).about
+    assert (found.name, found.tags, found.pinned, found.archived) == ("first", ("a", "b"), True, False)
+    for wrong in ({"name": "x" * 81}, {"tags": [""]}, {"tags": ["x"] * 21}, {"titel": "x"}):
+        with pytest.raises(UserError):
+            store.save_about(run.id, **wrong)
+    assert store.get_run(run.id).about == found
+    (run.path / "about.json").write_text("{")
+    assert store.get_run(run.id).about == store.About()
+    assert store.disk_use(run.path) == sum(file.stat().st_size for file in run.path.rglob("*") if file.is_file())
+
+
+def test_the_last_whole_line_is_read_of_a_file_of_any_length():
+    run = store.get_run(make(state="running").name)
+    assert store.read_last(run, "history.jsonl") == {}
+    for epoch in range(3000):
+        store.append_history(run.path, {"epoch": epoch, "filler": "x" * 50})
+    with (run.path / "history.jsonl").open("a") as file:
+        file.write('{"epoch": 77')
+    assert store.read_last(run, "history.jsonl")["epoch"] == 2999 == store.read_history(run)[-1]["epoch"]
+    (run.path / "history.jsonl").write_text("nonsense\n")
+    assert store.read_last(run, "history.jsonl") == {}

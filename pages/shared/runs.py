@@ -47,10 +47,10 @@ def scorer_of(run: Run) -> Any:
 
 
 def readable(runs: list[Run]) -> list[Run]:
-    """The finished runs whose scores can be read; each damaged one is named in a sentence and hides no other."""
+    """The finished runs whose scores can be read, but for archived ones; one that is damaged is named in a sentence."""
     good = []
     for run in runs:
-        if run.state != "finished":
+        if run.state != "finished" or run.about.archived:
             continue
         try:
             metrics_of(run)
@@ -73,9 +73,13 @@ def wrong_address(*keys: str) -> None:
 
 
 def run_name(run: Run) -> str:
-    """A run as people call it: method, seed, data, whether it is published, and the end of its id."""
+    """A run as people call it: its name or method and seed, data, whether it is published, the end of its id."""
     assert run.config is not None
-    words = [report.method(run), *([run.config.model.name] if run.config.loss else []), f"seed {run.config.seed}"]
+    words = (
+        [run.about.name]
+        if run.about.name
+        else [report.method(run), *([run.config.model.name] if run.config.loss else []), f"seed {run.config.seed}"]
+    )
     published = " (published)" if run.published else ""
     return f"{' · '.join(words)} · {report.data_title(run)} · {run.id[-10:]}{published}"
 

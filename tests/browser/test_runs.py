@@ -7,10 +7,13 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+
+from core import store
 
 SECOND = 1000
 
@@ -42,8 +45,8 @@ def fill(page: Page, label: str, value: str) -> None:
 
 
 def states(cache: Path) -> dict[str, str]:
-    """States as the run folders' files give them, by run id."""
-    return {path.parent.name: json.loads(path.read_text("utf-8"))["state"] for path in cache.glob("runs/*/status.json")}
+    """States as the run folders give them, by run id."""
+    return {path.parent.name: store.read_run(path.parent).state for path in cache.glob("runs/[!.]*/status.json")}
 
 
 def choose_run(page: Page, run_id: str) -> None:
@@ -74,7 +77,7 @@ def test_runs_go_on_without_a_browser_and_are_read_afterwards(
     fill(page, "Patience", "30")
     fill(page, "Seeds", "0, 1")
     launch(page, 2)
-    expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(2)
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(3)
     wait_for_states(page, cache, lambda now: sorted(now.values()) == ["queued", "running"])
     page.context.close()
 
@@ -114,16 +117,101 @@ def test_a_killed_worker_is_shown_as_lost_and_frees_the_queue(open_training: Cal
     killed = next(run for run in set(now) - before if now[run] == "running")
     os.kill(json.loads((cache / "runs" / killed / "process.json").read_text("utf-8"))["pid"], signal.SIGKILL)
     choose_run(page, killed)
-    expect(page.get_by_text("Its worker process ended without a word")).to_be_visible(timeout=5 * SECOND)
+    expect(page.get_by_text("Its worker process was killed")).to_be_visible(timeout=10 * SECOND)
     expect(page.get_by_text("lost", exact=True).filter(visible=True)).not_to_have_count(0)
     other = next(run for run in set(now) - before if run != killed)
     wait_for_states(page, cache, lambda now: now[other] == "running")
 
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Resume", exact=True).click()
+    wait_for_states(page, cache, lambda now: now[killed] == "queued")
+    page.get_by_role("button", name="Stop all", exact=True).click()
     expect(page.get_by_text("Nothing is running or waiting.")).to_be_visible(timeout=20 * SECOND)
-    assert states(cache)[other] == "stopped"
+    assert [states(cache)[run] for run in (killed, other)] == ["stopped", "stopped"]
     choose_run(page, other)
     expect(page.get_by_text("Stopped by request before it had finished")).to_be_visible()
+
+
+def test_a_sweep_of_three_losses_is_watched_stopped_and_resumed_by_two_browsers(
+    open_training: Callable[[], Page], cache: Path
+) -> None:
+    page = open_training()
+    before = set(states(cache))
+    for loss in ("cb", "db"):
+        page.get_by_role("button", name=loss, exact=True).click()
+    fill(page, "Epochs", "3000")
+    fill(page, "Patience", "3000")
+    fill(page, "Seeds", "20")
+    launch(page, 3)
+    wait_for_states(page, cache, lambda now: "running" in [now[run] for run in set(now) - before])
+    mine = set(states(cache)) - before
+    running = next(run for run in mine if states(cache)[run] == "running")
+    choose_run(page, running)
+    tested = page.get_by_test_id("stVegaLiteChart")
+    expect(tested).to_have_count(3, timeout=30 * SECOND)
+    expect(page.get_by_test_id("stMetricValue").nth(3)).to_have_text(re.compile(r"^\d+/3000$"), timeout=30 * SECOND)
+    epoch = page.get_by_test_id("stMetricValue").nth(3).inner_text()
+    drawn = tested.first.screenshot()
+    expect(page.get_by_test_id("stMetricValue").nth(3)).not_to_have_text(epoch, timeout=10 * SECOND)
+    page.wait_for_timeout(5 * SECOND)
+    assert tested.first.screenshot() != drawn, "the curve has moved by itself"
+
+    other = open_training()
+    expect(other.get_by_text("2 queued, 1 running")).to_be_visible(timeout=10 * SECOND)
+    other.get_by_role("button", name="Stop sweep", exact=True).first.click()
+    wait_for_states(page, cache, lambda now: {now[run] for run in mine} == {"stopped"})
+    for one in (page, other):
+        expect(one.get_by_text("3 stopped")).to_be_visible(timeout=10 * SECOND)
+    page.get_by_role("button", name="Resume sweep", exact=True).first.click()
+    wait_for_states(page, cache, lambda now: sorted(now[run] for run in mine) == ["queued", "queued", "running"])
+    assert "taken up from epoch" in log_of(page, cache, running)
+    page.get_by_role("button", name="Stop all", exact=True).click()
+    wait_for_states(page, cache, lambda now: {now[run] for run in mine} == {"stopped"})
+
+
+def log_of(page: Page, cache: Path, run_id: str) -> str:
+    """The log of a run that goes on, once it says so."""
+    for _ in range(300):
+        log = (cache / "runs" / run_id / "log.txt").read_text("utf-8")
+        if "taken up" in log:
+            return log
+        page.wait_for_timeout(200)
+    raise AssertionError(log)
+
+
+def test_marked_rows_are_compared_and_deleted_together(open_training: Callable[[], Page], cache: Path) -> None:
+    page = open_training()
+    before = set(states(cache))
+    fill(page, "Seeds", "30, 31")
+    launch(page, 2)
+    wait_for_states(page, cache, lambda now: [now[run] for run in set(now) - before] == ["finished"] * 2)
+    mine = set(states(cache)) - before
+    fill(page, "Name, tag, note, user", "seed 3")
+    expect(page.get_by_text("2 runs, ")).to_be_visible(timeout=10 * SECOND)
+    table = page.get_by_test_id("stDataFrame").first
+    for row in (0, 1):
+        box = table.bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + 15, box["y"] + 35 * (row + 1) + 17)
+        page.wait_for_timeout(1500)
+    expect(page.get_by_role("heading", name="2 runs")).to_be_visible(timeout=10 * SECOND)
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(3)
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("button", name="Delete for good", exact=True).click()
+    expect(page.get_by_text("2 runs deleted.")).to_be_visible(timeout=10 * SECOND)
+    assert not mine & set(states(cache))
+
+
+def test_read_only_runs_are_watched_and_nothing_can_be_done(
+    serve: Callable[..., AbstractContextManager[str]], browser: Browser, cache: Path, ready: Callable[..., None]
+) -> None:
+    with serve(cache, TAILSCOPE_READONLY="1") as address:
+        page = browser.new_page(viewport={"width": 1400, "height": 1800})
+        page.goto(f"{address}/launcher")
+        expect(page.get_by_text("This dashboard is read-only")).to_be_visible(timeout=60 * SECOND)
+        expect(page.get_by_role("heading", name="All runs")).to_be_visible()
+        for name in ("Launch", "Stop", "Resume", "Delete", "Start anew", "Pin", "Archive", "Name, tags, notes"):
+            expect(page.get_by_role("button", name=re.compile(f"^{name}"))).to_have_count(0)
+        page.close()
 
 
 def test_opening_pages_starts_and_stops_nothing(open_training: Callable[[], Page], cache: Path, address: str) -> None:

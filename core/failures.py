@@ -1,0 +1,93 @@
+"""Why a run ended without a result, in words, and what to do next."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.config import MODEL_DEFAULTS, Diverged, RunConfig, TrainConfig, UserError
+from core.machine import boot_id
+
+NEARLY_ALL = 0.8
+"""Share of the machine's memory from which on a process that was killed has most likely been killed for it."""
+
+
+class Stopped(Exception):
+    """Somebody asked this run to stop."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong.
+
+    Attributes:
+        kind: `refused` (bad input), `diverged`, `memory`, `disk`, `gpu`, `python` (an error of the program), `killed`.
+        words: what happened, whole sentences.
+        advice: what to do next; empty where the words say it.
+    """
+
+    kind: str
+    words: str
+    advice: str = ""
+
+
+def of_error(error: BaseException, config: RunConfig, path: Path) -> Failure:
+    """What an error of a run means to a person.
+
+    Args:
+        error: what ended it.
+        config: the run's settings.
+        path: its folder.
+    """
+    said = str(error)
+    if isinstance(error, Diverged):
+        defaults = MODEL_DEFAULTS.get(config.model.name, {}).get("train", {})
+        usual = defaults.get("learning_rate", TrainConfig().learning_rate)
+        rate = float(f"{min(usual, config.train.learning_rate / 4):.2g}")
+        return Failure(
+            "diverged", said, f"Going on would meet it again: start a new run with train.learning_rate={rate:g}."
+        )
+    if isinstance(error, UserError):
+        return Failure("refused", said)
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or "No space left on device" in said:  # safetensors has an error of its own
+        free = shutil.disk_usage(path).free / 1e6
+        words = f"The disk is full ({free:.1f} MB free at {path.parent})."
+        return Failure("disk", words, "Make room, then resume the run: its last checkpoint is whole.")
+    if isinstance(error, MemoryError) or "out of memory" in said.lower() or "can't allocate memory" in said:
+        return Failure("memory", "Memory ran out.", smaller(config))
+    if "CUDA" in said or "NCCL" in said or "NVML" in said:
+        advice = "See whether nvidia-smi answers, then resume the run; train.device=cpu does without a GPU."
+        return Failure("gpu", f"The GPU or its driver failed: {said.splitlines()[0]}.", advice)
+    return Failure("python", f"{type(error).__name__}: {said or 'no words'}", "The traceback is in log.txt.")
+
+
+def smaller(config: RunConfig) -> str:
+    """Settings of about half the memory, in words."""
+    if config.model.name == "svm":
+        return f"Start a new run with model.max_features={max(1, config.model.max_features // 2)}."
+    half = max(1, config.train.batch_size // 2)
+    if config.model.name == "tfidf":
+        return f"Start a new run with train.batch_size={half}, or with a smaller model.max_features or model.hidden."
+    length = max(8, config.model.max_length // 2)
+    return f"Start a new run with train.batch_size={half}, model.max_length={length} or train.recompute=true."
+
+
+def of_death(process: Any, beat: dict[str, float]) -> Failure:
+    """What is known of a worker that ended without a word.
+
+    Args:
+        process: its `core.machine.identity`, or nonsense.
+        beat: its last heartbeat; may be empty.
+    """
+    advice = "Resume the run: it goes on from its last checkpoint, or starts anew if it has none."
+    if isinstance(process, dict) and process.get("boot") not in (None, boot_id()):
+        return Failure("killed", "The machine was started again while the run was at work.", advice)
+    used, there = beat.get("memory", 0.0), beat.get("of_memory", 0.0)
+    if there and used > NEARLY_ALL * there:
+        words = f"Its worker was killed, most likely for its memory: it held {used / 1e9:.1f} of {there / 1e9:.1f} GB."
+        return Failure("killed", words, f"{advice} A smaller train.batch_size takes less.")
+    return Failure("killed", "Its worker process was killed, by a person or by the system when memory ran out.", advice)

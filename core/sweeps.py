@@ -1,0 +1,155 @@
+"""A sweep is a grid of runs that are watched, stopped and resumed as one: a file with their settings and ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from core import data, jobs, store
+from core.config import RunConfig, UserError, cache_dir, check_writable, parse
+from core.files import read_json, write_json
+from core.store import LIVE, Run
+
+SWEEP_ID = re.compile(r"sweep-[0-9a-f]{10}")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Runs that were asked for together.
+
+    Attributes:
+        id: the same runs are the same sweep.
+        created: unix seconds.
+        user: who asked.
+        runs: ids, in the order of submission.
+        configs: the settings of each.
+    """
+
+    id: str
+    created: float
+    user: str
+    runs: tuple[str, ...]
+    configs: tuple[RunConfig, ...]
+
+    @property
+    def title(self) -> str:
+        """What it varies, in words."""
+        names = {
+            "models": [config.model.name for config in self.configs],
+            "losses": [config.loss.name for config in self.configs if config.loss],
+            "seeds": [str(config.seed) for config in self.configs],
+            "data sets": [config.data.name for config in self.configs],
+        }
+        words = []
+        for kind, every in names.items():
+            several = list(dict.fromkeys(every))
+            if kind != "seeds" and several:
+                words.append(", ".join(several) if len(several) <= 4 else f"{len(several)} {kind}")
+            elif len(several) > 1:
+                words.append(f"{len(several)} seeds")
+        return " · ".join(words)
+
+
+def folder() -> Path:
+    """Where sweeps are kept, one file each."""
+    return cache_dir() / "sweeps"
+
+
+def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) -> list[Run]:
+    """Submits runs in this order, and keeps several as a sweep.
+
+    All are checked before the first is started. A run that exists is not trained twice (see `core.jobs.submit`).
+
+    Args:
+        configs: their settings.
+        user: who asks; empty is who is signed in, else the account of this process.
+        anew: train all that have ended from their first step, also the finished; their results are replaced.
+
+    Raises:
+        UserError: as `core.jobs.submit`.
+    """
+    check_writable()
+    corpora = {config.data: data.load(config.data) for config in dict.fromkeys(configs)}
+    ids = [jobs.check(config, corpora[config.data]) for config in configs]
+    if len(ids) > 1:
+        digest = hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()[:10]
+        kept = {
+            "created": time.time(),
+            "user": user or jobs.account(),
+            "runs": ids,
+            "configs": [one.model_dump() for one in configs],
+        }
+        write_json(folder() / f"sweep-{digest}.json", kept)
+    runs = []
+    for run_id, config in zip(ids, configs, strict=True):
+        with suppress(UserError):
+            if anew and store.get_run(run_id).state not in LIVE:
+                runs.append(jobs.resume(run_id, user=user, anew=True))
+                continue
+        runs.append(jobs.submit(config, user=user, corpus=corpora[config.data]))
+    return runs
+
+
+def get(sweep_id: str) -> Sweep:
+    """Reads a sweep.
+
+    Raises:
+        UserError: not the id of a sweep, no such sweep, or its file is damaged.
+    """
+    file = folder() / f"{sweep_id}.json"
+    if not SWEEP_ID.fullmatch(sweep_id) or not file.exists():
+        raise UserError(f"There is no sweep '{sweep_id[:80]}'. `python -m core sweeps` lists them.")
+    return _read(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1000)
+def _read(file: Path, changed: int) -> Sweep:  # noqa: ARG001 - a part of the key
+    kept = read_json(file)
+    try:
+        configs = tuple(parse(RunConfig, values, where=file.name) for values in kept["configs"])
+        runs = tuple(store.run_path(run_id).name for run_id in kept["runs"])
+        if len(configs) != len(runs):
+            raise ValueError("settings and runs differ in number")
+        return Sweep(file.stem, float(kept["created"]), str(kept["user"]), runs, configs)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file.name} is damaged ({error}): delete it; its runs stay.") from None
+
+
+def list_sweeps() -> list[Sweep]:
+    """All sweeps, the newest first; one whose file is damaged is left out."""
+    found = []
+    for file in folder().glob("sweep-*.json"):
+        with suppress(UserError):
+            found.append(get(file.stem))
+    return sorted(found, key=lambda sweep: -sweep.created)
+
+
+def counts(sweep: Sweep, runs: Mapping[str, Run]) -> dict[str, int]:
+    """How many of its runs are in each state; `missing` are those that were never submitted or were deleted."""
+    states = [runs[run_id].state if run_id in runs else "missing" for run_id in sweep.runs]
+    return {state: states.count(state) for state in (*store.STATES, "missing") if state in states}
+
+
+def stop(sweep_id: str, *, user: str = "") -> list[Run]:
+    """Stops all of its runs that have not ended."""
+    there = {run.id for run in store.list_runs(published=False) if run.state in LIVE}
+    return jobs.stop_all([run_id for run_id in get(sweep_id).runs if run_id in there], user=user)
+
+
+def resume(sweep_id: str, *, user: str = "", anew: bool = False) -> list[Run]:
+    """Submits again what has not finished: runs go on from their checkpoints, missing ones start; `anew`: all."""
+    return submit(get(sweep_id).configs, user=user, anew=anew)
+
+
+def remove(sweep_id: str) -> None:
+    """Forgets that its runs belong together; they stay."""
+    check_writable()
+    get(sweep_id)
+    (folder() / f"{sweep_id}.json").unlink(missing_ok=True)

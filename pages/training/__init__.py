@@ -1,0 +1,68 @@
+"""The sections of the training page: the form, what a launch will take, the queue and all runs, one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import streamlit as st
+
+from core import store
+from core.config import UserError, read_only
+from core.figures import training
+from core.store import Run
+from pages import plain
+
+URL: Literal["query-params"] = "query-params"
+"""Key of a widget whose value stands in the address: a link fills it."""
+BY_STATE: dict[Any, Any] = {Run: lambda run: (str(run.path), run.state, run.ended)}
+"""What the results of a run hang on that has ended."""
+
+
+def may_act() -> bool:
+    """Whether who looks may start, stop and change runs here."""
+    return not read_only()
+
+
+def act(action: Callable[..., Any], run_ids: Iterable[str], done: str, **more: Any) -> None:
+    """Does one thing to runs, one after the other, and says how it went."""
+    good, problem = 0, ""
+    for run_id in run_ids:
+        try:
+            action(run_id, **more)
+            good += 1
+        except UserError as error:
+            problem = str(error)
+    if good:
+        st.toast(f"{good} {'run' if good == 1 else 'runs'} {done}.")
+    if problem:
+        st.toast(plain(problem), icon=":material/error:", duration="long")
+
+
+def file_version(run: Run, name: str) -> tuple[str, int, int]:
+    """What charts hang on: a file of the run, its time and size."""
+    file = run.path / name
+    found = file.stat() if file.exists() else None
+    return str(file), found.st_mtime_ns if found else 0, found.st_size if found else 0
+
+
+@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=BY_STATE)
+def ended_scores(run: Run) -> dict[str, Any]:
+    """`current_scores` of a run that has ended: its folder is read once."""
+    return current_scores(run)
+
+
+def current_scores(run: Run) -> dict[str, Any]:
+    """The last validation scores that the run's folder holds; empty if there are none yet."""
+    try:
+        if run.state == "finished":
+            return training.scores_in(store.read_metrics(run))
+        return training.scores_in(store.read_last(run, "history.jsonl"))
+    except UserError:
+        return {}
+
+
+@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=BY_STATE)
+def ended_size(run: Run) -> int:
+    """Bytes of the folder of a run that has ended."""
+    return store.disk_use(run.path)

@@ -1,0 +1,239 @@
+"""The queue, the sweeps and all runs, as their folders say it at this moment."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from core import jobs, store, sweeps
+from core.config import UserError
+from core.figures import training
+from core.store import LIVE, Run
+from core.sweeps import Sweep
+from pages import plain
+from pages.training import URL, act, current_scores, ended_scores, ended_size, may_act
+
+LIVE_SHOWN = 12
+RUNS_SHOWN = 200
+SWEEPS_SHOWN = 5
+OVER = ("stopped", "failed", "lost")
+
+
+def tell_of_ends(runs: Sequence[Run]) -> None:
+    """A toast for every run that has ended since the last look."""
+    before = st.session_state.get("seen_states", {})
+    for run in runs:
+        if before.get(run.id) in LIVE and run.state not in LIVE:
+            icon = ":material/check:" if run.state == "finished" else ":material/error:"
+            st.toast(plain(f"{training.run_name(run)}: {run.state}"), icon=icon)
+    st.session_state["seen_states"] = {run.id: run.state for run in runs}
+
+
+def queue(runs: Sequence[Run]) -> None:
+    """Runs that train or wait, each with its progress and a Stop button."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.subheader("Queue", width="stretch")
+        if len(runs) > 1 and may_act():
+            ids = tuple(run.id for run in runs)
+            st.button("Stop all", key="stop-all", on_click=stop, args=(ids,), width="content")
+    if not runs:
+        st.caption("Nothing is running or waiting.")
+    runs = sorted(runs, key=lambda run: (run.state != "running", run.submitted or 0))
+    for run in runs[:LIVE_SHOWN]:
+        with st.container(border=True):
+            state, name, progress, age, action = st.columns([1.2, 3, 4, 2.4, 1], vertical_alignment="center")
+        state.badge(run.state, color=training.STATE_COLOURS[run.state])
+        name.text(f"{training.run_name(run)}\n{run.config.data.name if run.config else ''}")
+        progress.progress(training.fraction(run), text=plain(training.phase(run)))
+        age.text("\n".join(part for part in (training.pace(run, now=time.time()), place(run)) if part))
+        if may_act():
+            action.button("Stop", key=f"stop-{run.id}", on_click=stop, args=((run.id,),))
+    if len(runs) > LIVE_SHOWN:
+        st.caption(f"{len(runs) - LIVE_SHOWN} more are waiting; all are in the table below.")
+
+
+def place(run: Run) -> str:
+    """Where a run is and whose it is."""
+    return " · ".join(part for part in (run.device, run.user) if part)
+
+
+def stop(run_ids: Sequence[str]) -> None:
+    """Stops runs and says how they ended."""
+    try:
+        for run in jobs.stop_all(run_ids):
+            st.toast(plain(f"{training.run_name(run)}: {run.state}"))
+    except UserError as error:
+        st.toast(plain(str(error)))
+
+
+def resume(run_ids: Sequence[str], anew: bool = False) -> None:
+    """Queues ended runs again."""
+    act(jobs.resume, run_ids, "queued again", anew=anew)
+
+
+def resume_sweep(sweep_id: str) -> None:
+    """Queues again what has not finished of a sweep."""
+    act(sweeps.resume, [sweep_id], "queued again")
+
+
+def all_sweeps(runs: Sequence[Run]) -> None:
+    """The newest sweeps, each watched, stopped and resumed as one."""
+    known = {run.id: run for run in runs}
+    found = [sweep for sweep in sweeps.list_sweeps() if any(run_id in known for run_id in sweep.runs)]
+    if not found:
+        return
+    st.subheader("Sweeps")
+    for sweep in found[:SWEEPS_SHOWN]:
+        one_sweep(sweep, known)
+    if len(found) > SWEEPS_SHOWN:
+        st.caption(f"{len(found) - SWEEPS_SHOWN} older ones: `python -m core sweeps` lists all.")
+
+
+def one_sweep(sweep: Sweep, known: dict[str, Run]) -> None:
+    """A sweep in a row."""
+    counts = sweeps.counts(sweep, known)
+    there = [known[run_id] for run_id in sweep.runs if run_id in known]
+    done = sum(1.0 if run.state == "finished" else training.fraction(run) for run in there) / len(sweep.runs)
+    with st.container(border=True):
+        name, progress, *actions = st.columns([3.2, 3.6, 0.9, 1.4, 1.7], vertical_alignment="center")
+    name.text(f"{sweep.title}\n{training.words_of_seconds(time.time() - sweep.created)} ago")
+    progress.progress(done, text=", ".join(f"{number} {state}" for state, number in counts.items()))
+    actions[0].button("Show", key=f"show-{sweep.id}", on_click=show_sweep, args=(sweep.id,), help="In the table below.")
+    if may_act():
+        live = tuple(run.id for run in there if run.state in LIVE)
+        actions[1].button("Stop sweep", key=f"stop-{sweep.id}", on_click=stop, args=(live,), disabled=not live)
+        open_ends = any(state in counts for state in (*OVER, "missing"))
+        actions[2].button(
+            "Resume sweep", key=f"resume-{sweep.id}", on_click=resume_sweep, args=(sweep.id,), disabled=not open_ends
+        )
+
+
+def show_sweep(sweep_id: str) -> None:
+    """Filters the table by a sweep."""
+    st.session_state["of_sweep"] = sweep_id
+
+
+def filtered(runs: Sequence[Run]) -> list[Run]:
+    """Draws the filters of the table and returns the runs they let through, pinned ones first."""
+    found = {sweep.id: sweep for sweep in sweeps.list_sweeps()}
+    if st.session_state.get("of_sweep") not in (None, *found):
+        st.session_state["of_sweep"] = None
+    text, of_sweep, states, archived = st.columns([2.2, 2.2, 4.4, 1.4], vertical_alignment="bottom")
+    wanted = states.multiselect("State", list(training.STATE_COLOURS), key="of_state", bind=URL, placeholder="any")
+    part = text.text_input("Name, tag, note, user", key="part", bind=URL).strip().lower()
+    sweep = of_sweep.selectbox(
+        "Sweep",
+        list(found),
+        None,
+        format_func=lambda one: found[one].title,
+        placeholder="any",
+        key="of_sweep",
+        bind=URL,
+    )
+    put_away = archived.toggle("Archived", key="archived", bind=URL, help="Those put away instead of the others.")
+    kept = [
+        run
+        for run in runs
+        if run.about.archived == put_away
+        and (not wanted or run.state in wanted)
+        and (sweep is None or run.id in found[sweep].runs)
+        and (not part or part in words_on(run))
+    ]
+    return sorted(kept, key=lambda run: not run.about.pinned)
+
+
+def words_on(run: Run) -> str:
+    """All that a person may look for."""
+    about = run.about
+    return " ".join([run.id, training.run_name(run), about.notes, *about.tags, run.user, run.device]).lower()
+
+
+def table(runs: Sequence[Run]) -> list[Run]:
+    """All runs that were let through; returns those whose rows are marked."""
+    if len(runs) > RUNS_SHOWN:
+        st.caption(f"The first {RUNS_SHOWN} of {len(runs):,}; the filters find the others.")
+        runs = runs[:RUNS_SHOWN]
+    if not runs:
+        st.caption("No run is like this.")
+        return []
+    scores = {run.id: current_scores(run) if run.state in LIVE else ended_scores(run) for run in runs}
+    sizes = {run.id: store.disk_use(run.path) if run.state in LIVE else ended_size(run) for run in runs}
+    column = st.column_config
+    # Marks are kept by row number: another order of rows is another table, and nothing is marked in it.
+    key = f"runs-{hashlib.sha256(' '.join(run.id for run in runs).encode()).hexdigest()[:12]}"
+    marked: Any = st.dataframe(
+        training.run_table(runs, scores, sizes, now=time.time()),
+        key=key,
+        hide_index=True,
+        height=min(38 + 35 * len(runs), 400),
+        on_select="rerun",
+        selection_mode="multi-row",
+        placeholder="–",
+        column_config={
+            "state": column.MultiselectColumn(
+                options=list(training.STATE_COLOURS), color=list(training.STATE_COLOURS.values()), width=90
+            ),
+            "name": column.TextColumn(width=230),
+            "tags": column.ListColumn(),
+            "progress": column.ProgressColumn(format="percent", min_value=0, max_value=1, width="small"),
+            "micro": column.NumberColumn("micro-F1", format="%.2f", help="Validation micro-F1 of all labels, percent"),
+            "macro": column.NumberColumn("macro-F1", format="%.2f", help="Validation macro-F1 of all labels, percent"),
+            "left": column.TextColumn(help="Time left at this pace; early stopping may end it sooner"),
+            "size": column.NumberColumn("MB on disk", format="%.1f"),
+        },
+        alt="All runs with their state, progress and last validation scores",
+    )
+    use = sum(sizes.values())
+    st.caption(
+        f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}, {use / 1e6:,.1f} MB; "
+        f"{shutil.disk_usage(store.runs_dir()).free / 1e9:,.1f} GB are free. Mark rows to act on them or compare them."
+    )
+    return [runs[row] for row in marked["selection"]["rows"] if row < len(runs)]
+
+
+def actions(runs: Sequence[Run], where: str) -> None:
+    """What can be done to runs, one or several; nothing that does not fit their states."""
+    if not may_act():
+        return
+    live = tuple(run.id for run in runs if run.state in LIVE)
+    over = tuple(run.id for run in runs if run.state in OVER and run.config)
+    ended = tuple(run.id for run in runs if run.state not in LIVE)
+    every = tuple(run.id for run in runs)
+    kept = {run.id for run in runs if store.has_checkpoint(run.path)}
+
+    def offer(label: str, ids: Sequence[str], action: Callable[..., None], *args: Any, note: str = "") -> None:
+        if ids:
+            many = f"{label} {len(ids)}" if len(runs) > 1 else label
+            key = f"{where}-{label}-{len(runs) > 1}"
+            st.button(many, key=key, on_click=action, args=(tuple(ids), *args), help=note or None)
+
+    offer("Stop", live, stop)
+    offer("Resume", over, resume, note="From the last checkpoint; from the first step where there is none.")
+    again = [one for one in over if one in kept]
+    offer("Start anew", again, resume, True, note="From the first step: what it has made so far is dropped.")
+    pinned, put_away = all(run.about.pinned for run in runs), all(run.about.archived for run in runs)
+    offer("Unpin" if pinned else "Pin", every, mark, "pinned", not pinned)
+    offer("Unarchive" if put_away else "Archive", ended, mark, "archived", not put_away)
+    if ended:
+        with st.popover("Delete", key=f"{where}-delete-{len(runs) > 1}"):
+            size = sum(ended_size(run) for run in runs if run.id in ended) / 1e6
+            st.text(
+                f"{len(ended)} {'run' if len(ended) == 1 else 'runs'} with scores, weights and logs ({size:,.1f} MB)."
+            )
+            st.button("Delete for good", type="primary", key=f"{where}-sure", on_click=delete, args=(ended,))
+
+
+def mark(run_ids: Sequence[str], what: str, value: bool) -> None:
+    """Pins or archives runs, or takes that back."""
+    said = {"pinned": ("unpinned", "pinned"), "archived": ("back in the list", "archived")}[what][value]
+    act(store.save_about, run_ids, said, **{what: value})
+
+
+def delete(run_ids: Sequence[str]) -> None:
+    """Deletes runs that have ended."""
+    act(jobs.delete, run_ids, "deleted")
