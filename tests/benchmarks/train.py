@@ -11,6 +11,8 @@ scoring     the first `--documents` of the test part against plain transformers
 labels      seconds and memory of a step by the number of labels, and the memory that was foretold
 tfidf       one loss as a whole run
 kills       a run killed at `--kills` random moments against the same run undisturbed
+
+Seconds of CPU, of all threads together, say what a busy machine hides.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
@@ -44,15 +47,15 @@ from core.inputs import TokenInputs
 from core.networks import build_network
 from core.trainer import State, autocast, predict, resolve_precision, targets_of, train
 from core.worker import _Silent
+from tests.test_resume import finished, outcome, same
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("throughput", "quality", "scoring", "labels", "tfidf", "kills")
 BATCH, LONGEST = 32, 512
 EPOCH = 7000
 """Documents of the epoch that the seconds by the number of labels are for."""
-PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
-"""Floating-point operations a second in bf16 without sparsity, as the vendor states them (SXM)."""
-TIMED = ("seconds", "documents_per_second", "memory")
+PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "V100": 125e12}
+"""Operations a second of dense matrix products in bf16 (V100: fp16), as the vendor states them (SXM)."""
 
 
 @dataclass(frozen=True)
@@ -262,15 +265,17 @@ def scoring(device: str, documents: int) -> None:
         other = SentenceTransformer(tokens.encoder_source(tokens.PACKAGED), device=device)
         other.max_seq_length = LONGEST
         ways["sentence-transformers, vectors alone"] = lambda: other.encode(texts, batch_size=BATCH)
-    spent = dict.fromkeys(ways, 0.0)
+    spent = {name: np.zeros(2) for name in ways}
     for _ in range(2):
         for name, way in ways.items():
-            began = clock(device)
+            began = np.array([clock(device), time.process_time()])
             way()
-            spent[name] += clock(device) - began
-    for name, seconds in spent.items():
+            spent[name] += np.array([clock(device), time.process_time()]) - began
+    for name, (seconds, cpu) in spent.items():
+        times = spent[name] / spent["a run"]
         print(
-            f"{name:40} {2 * len(texts) / seconds:6.1f} documents/s, a run {seconds / spent['a run']:4.1f} times",
+            f"{name:40} {2 * len(texts) / seconds:6.1f} documents/s, {2 * len(texts) / cpu:5.1f} a second of CPU; "
+            f"a run is {times[0]:4.1f} times as fast, {times[1]:4.1f} by CPU",
             flush=True,
         )
     if not find_spec("sentence_transformers"):
@@ -300,21 +305,22 @@ def one(number: int, device: str) -> None:
     corpus = data.load(config.data)
     made = fitting._make(config, corpus, _Silent(Path()), device)
     foretold = fitting.memory_needed(config, made.network, len(made.inputs["train"]), number)
-    seconds, began = [], clock(device)
-    for _ in islice(fitting._steps(config, corpus, made), 8):
-        seconds.append(clock(device) - began)
-        began = clock(device)
+    seconds, spent = [clock(device)], [time.process_time()]
+    for _ in islice(fitting._steps(config, corpus, made), 12):
+        seconds.append(clock(device))
+        spent.append(time.process_time())
     for _ in islice(predict(made.network, made.inputs["test"], device=device, precision=made.settings.precision), 2):
         pass
     if device == "cpu":
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     else:
         peak = torch.cuda.max_memory_allocated()
-    step = float(np.median(seconds[1:]))
+    step, cpu = (float(np.median(np.diff(times)[1:])) for times in (seconds, spent))
+    epoch = EPOCH / BATCH
     path = "dense" if made.state.read is made.network else "blocked"
     print(
-        f"{number:>9,} labels  {path:8} {step:6.2f} s a step of {BATCH} {step * EPOCH / BATCH:6.0f} s for {EPOCH:,} "
-        f"documents {peak / 1e9:6.2f} GB at most, foretold {foretold / 1e9:.2f}",
+        f"{number:>9,} labels  {path:8} {step:6.2f} s a step of {BATCH} ({cpu:.2f} of CPU), {step * epoch:5.0f} s "
+        f"({cpu * epoch:.0f}) for {EPOCH:,} documents, {peak / 1e9:6.2f} GB at most, foretold {foretold / 1e9:.2f}",
         flush=True,
     )
 
@@ -325,12 +331,17 @@ def tfidf() -> None:
     with own_cache():
         data.load(config.data)  # prepared before the clock starts
         began = time.perf_counter()
-        run = jobs.submit(config)
-        for now in jobs.watch(run.id, every=0.05):
-            run = now
+        run, cpu = jobs.submit(config), 0.0
+        process = psutil.Process(read_json(run.path / "process.json")["pid"])
+        for _ in jobs.watch(run.id, every=0.05):
+            with suppress(psutil.Error):
+                cpu = sum(process.cpu_times()[:2])
         took = time.perf_counter() - began
-        said = store.read_metrics(run)
-    print(f"tfidf, db, Reuters: {took:.1f} s, micro-F1 {100 * said['test']['all']['micro_f1']:.2f}", flush=True)
+        said = store.read_metrics(store.get_run(run.id))
+    print(
+        f"tfidf, db, Reuters: {took:.1f} s ({cpu:.1f} s of CPU), micro-F1 {100 * said['test']['all']['micro_f1']:.2f}",
+        flush=True,
+    )
 
 
 class own_cache:
@@ -347,18 +358,6 @@ class own_cache:
         self.folder.cleanup()
 
 
-def outcome(run_id: str) -> tuple[np.ndarray, Any, list[dict[str, Any]]]:
-    """What a finished run has found, without what a clock said."""
-    run = store.get_run(run_id)
-    history = [{k: v for k, v in line.items() if k not in TIMED} for line in store.read_history(run)]
-    return store.read_predictions(run).scores, store.read_metrics(run)["test"], history
-
-
-def ended(run_id: str) -> str:
-    """The state in which a run ends."""
-    return [now.state for now in jobs.watch(run_id, every=0.02)][-1]
-
-
 def kills(number: int) -> None:
     """A run that is killed again and again, at moments by chance, against the same one undisturbed."""
     changes = ["data.synthetic.documents=1000", "data.synthetic.labels=20", "train.epochs=15", "train.patience=15"]
@@ -366,8 +365,8 @@ def kills(number: int) -> None:
     config = jobs.make_config(data="synthetic", model="textcnn", loss="db", seed=0, changes=changes)
     with own_cache():
         run = jobs.submit(config)
-        assert ended(run.id) == "finished", store.read_log(run)
-        expected = outcome(run.id)
+        assert finished(run) == "finished", store.read_log(run)
+        expected = outcome(run.path)
     chance, killed = random.Random(0), []
     with own_cache():
         run = jobs.submit(config)
@@ -384,14 +383,12 @@ def kills(number: int) -> None:
                     time.sleep(delay)
                     os.killpg(read_json(run.path / "process.json")["pid"], signal.SIGKILL)
                     break
-            state = ended(run.id)
+            state = finished(run)
             assert state == "lost", f"{state} after {len(killed)} kills: {store.read_log(run)[-5:]}"
             killed.append(reached())
             jobs.resume(run.id)
-        assert ended(run.id) == "finished", store.read_log(run)
-        found = outcome(run.id)
-    np.testing.assert_array_equal(found[0], expected[0])
-    assert found[1:] == expected[1:]
+        assert finished(run) == "finished", store.read_log(run)
+        same(outcome(run.path), expected)
     print(
         f"killed {number} times in {steps * config.train.epochs} steps, last checkpoints {killed}: scores, metrics and "
         "history of the resumed run equal those of the undisturbed one",
