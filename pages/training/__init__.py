@@ -39,11 +39,14 @@ def act(action: Callable[..., Any], run_ids: Iterable[str], done: str, **more: A
         st.toast(plain(problem), icon=":material/error:", duration="long")
 
 
-def file_version(run: Run, name: str) -> tuple[str, int, int]:
-    """What charts hang on: a file of the run, its time and size."""
+REDRAWN = 5
+"""Seconds between two drawings of a chart whose run goes on."""
+
+
+def file_version(run: Run, name: str) -> tuple[str, str, int]:
+    """What charts hang on: the run's state, and the time of a file of its own to `REDRAWN` seconds."""
     file = run.path / name
-    found = file.stat() if file.exists() else None
-    return str(file), found.st_mtime_ns if found else 0, found.st_size if found else 0
+    return str(file), run.state, int(file.stat().st_mtime) // REDRAWN if file.exists() else 0
 
 
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=BY_STATE)

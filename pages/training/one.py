@@ -107,7 +107,7 @@ def figures(run: Run) -> None:
 
 @st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Run: lambda run: file_version(run, "history.jsonl")})
 def curves(run: Run) -> dict[str, dict[str, Any]]:
-    """Charts by title, drawn anew only when the run's history has grown; none before the first epoch has ended."""
+    """Charts by title, drawn anew when the run's history has grown; none before the first epoch has ended."""
     history = store.read_history(run)
     if not history:
         return {}
@@ -117,6 +117,7 @@ def curves(run: Run) -> dict[str, dict[str, Any]]:
     return {title: training.light(chart) for title, chart in drawn.items()}
 
 
+@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Run: lambda run: file_version(run, "steps.jsonl")})
 def course(run: Run) -> dict[str, dict[str, Any]]:
     """Charts of what happens between evaluations, by what they show, and of the labels hit at each."""
     steps, history = store.read_steps(run), store.read_history(run)

@@ -152,7 +152,7 @@ def test_a_sweep_of_three_losses_is_watched_stopped_and_resumed_by_two_browsers(
     epoch = page.get_by_test_id("stMetricValue").nth(3).inner_text()
     drawn = tested.first.screenshot()
     expect(page.get_by_test_id("stMetricValue").nth(3)).not_to_have_text(epoch, timeout=10 * SECOND)
-    page.wait_for_timeout(5 * SECOND)
+    page.wait_for_timeout(9 * SECOND)
     assert tested.first.screenshot() != drawn, "the curve has moved by itself"
 
     other = open_training()
