@@ -156,11 +156,11 @@ def test_a_sweep_of_three_losses_is_watched_stopped_and_resumed_by_two_browsers(
     assert tested.first.screenshot() != drawn, "the curve has moved by itself"
 
     other = open_training()
-    expect(other.get_by_text("2 queued, 1 running")).to_be_visible(timeout=10 * SECOND)
+    expect(other.get_by_text("2 queued, 1 running")).to_be_visible(timeout=30 * SECOND)
     other.get_by_role("button", name="Stop sweep", exact=True).first.click()
     wait_for_states(page, cache, lambda now: {now[run] for run in mine} == {"stopped"})
     for one in (page, other):
-        expect(one.get_by_text("3 stopped")).to_be_visible(timeout=10 * SECOND)
+        expect(one.get_by_text("3 stopped")).to_be_visible(timeout=30 * SECOND)
     page.get_by_role("button", name="Resume sweep", exact=True).first.click()
     wait_for_states(page, cache, lambda now: sorted(now[run] for run in mine) == ["queued", "queued", "running"])
     assert "taken up from epoch" in log_of(page, cache, running)
