@@ -307,7 +307,10 @@ class TrainConfig(Frozen):
         "fp32", description="of the network's arithmetic; auto: bf16 where the device is built for it, else fp32"
     )
     max_tokens: int = Field(
-        16_384, ge=8, description="tokens that are computed at once; a step of more is made in several parts"
+        16_384,
+        ge=8,
+        description="tokens that are computed at once (by a transformer on a CPU at most 2,048); a step of more is "
+        "made in several parts",
     )
     compile: bool = Field(False, description="compile the network: slow to start, faster later")
     recompute: bool = Field(False, description="gradient checkpointing: less memory, a third more time")

@@ -36,6 +36,7 @@ from core.trainer import (
     predict,
     read_checkpoint,
     resolve_precision,
+    tokens_at_once,
     train,
     write_checkpoint,
 )
@@ -336,7 +337,12 @@ def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels:
         if config.model.name == "transformer":
             body: Any = network.body
             width, layers = body.width, 1 if config.model.freeze else body.encoder.config.num_hidden_layers
-        states = STATE_BYTES * width * layers * min(batch * config.model.max_length, config.train.max_tokens)
+        states = (
+            STATE_BYTES
+            * width
+            * layers
+            * min(batch * config.model.max_length, tokens_at_once(network, config.train.max_tokens))
+        )
     return BASE_BYTES + weights + logits + states
 
 

@@ -43,6 +43,8 @@ from core.store import LIVE, Run
 
 GRACE = 5.0
 """Seconds between the request to stop and SIGTERM, and again between SIGTERM and SIGKILL."""
+KILLED = 10.0
+"""Seconds in which the system ends a process that got SIGKILL, however busy it is."""
 
 
 def make_config(
@@ -332,7 +334,7 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
     for number in (None, signal.SIGTERM, signal.SIGKILL):
         if number is not None:
             _signal(run, number)
-        deadline = time.monotonic() + grace
+        deadline = time.monotonic() + (max(grace, KILLED) if number is signal.SIGKILL else grace)
         while run.state in LIVE and time.monotonic() < deadline:
             time.sleep(0.05)
             run = store.get_run(run_id)

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import IDLE
-
 SMALL = "data=synthetic&synthetic_documents=400&synthetic_labels=30"
 NASTY = "<script>document.title = 'taken over'</script><b>bold</b> $x$"
 LABELS = ("__proto__", "constructor", "toString", "<script>alert(1)</script>", "=cmd()", "@SUM(A1)", "a.b[0]", "**b**")
@@ -162,9 +160,8 @@ def test_downloads_hold_no_formula_and_the_grid_offers_none_of_its_own(hostile: 
     ready(page, "Never without the other", role="heading")
     page.goto(f"{hostile}&view=Long+tail")
     ready(page, "Every label", role="heading")
-    expect(page.locator(IDLE)).to_have_count(1)
     with page.expect_download() as saved:
-        page.get_by_role("button", name="Save CSV", exact=True).last.click()
+        page.locator(".st-key-save-reuters-nltk-labels").get_by_role("button", name="Save CSV").click()
     with saved.value.path().open(encoding="utf-8", newline="") as file:
         names = {row["label"] for row in csv.DictReader(file)}
     assert names == {f"'{name}" if name[0] in "=@" else name for name in LABELS}
