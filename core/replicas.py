@@ -2,6 +2,11 @@
 
 Started by the worker (`train.processes`), or by `torchrun` and `accelerate launch`, whose variables are read: RANK,
 WORLD_SIZE, MASTER_ADDR, MASTER_PORT. Without them there is one process, and nothing here does anything.
+
+This is torch.distributed without DDP, FSDP or accelerate's wrappers: those add gradients up after every backward pass,
+so all processes must make equally many, and the parts of a batch, made by length and halved where memory runs out, are
+not equally many. Here gradients are added up once a step, whatever each process did for it. The price: each process
+holds the whole network.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from core.inputs import TokenInputs
 from core.losses import build_loss
 from core.networks import LabelGraph, build_network, label_graph
 from core.tokens import Tokens, Words
-from core.trainer import State, blocked, class_aware, predict, resolve_precision, train
+from core.trainer import CACHED, State, blocked, class_aware, predict, resolve_precision, tokens_at_once, train
 
 TEXTS = [f"{'wheat grain' if i % 3 else 'gold metal'} filler{i % 5} word {'more ' * (i % 7)}" for i in range(90)]
 TARGETS = sp.csr_array(np.array([[i % 3 > 0, i % 3 == 0, i % 3 == 0 and i % 2 == 0] for i in range(90)]))
@@ -154,6 +154,15 @@ def test_a_transformers_layers_and_head_have_rates_of_their_own(tiny_encoder):
     groups = State.begin(network, config.train, 90).optimizer.param_groups
     assert {group["lr"] for group in groups} == {5.0, 1.0, 0.5, 0.25}
     assert all((group["weight_decay"] == 0) == (group["params"][0].ndim == 1) for group in groups)
+
+
+def test_a_transformer_computes_fewer_tokens_at_once_on_a_cpu_and_never_more_than_asked(tiny_encoder):
+    config = ModelConfig(name="transformer", encoder=str(tiny_encoder))
+    network = build_network(config, 100, PRIORS, TARGETS)
+    asked = (16_384, CACHED, 100)
+    assert [tokens_at_once(network, most) for most in asked] == [CACHED, CACHED, 100]
+    assert [tokens_at_once(network.to("meta"), most) for most in asked] == list(asked)
+    assert [tokens_at_once(made()[0], most) for most in asked] == list(asked)
 
 
 def test_a_frozen_transformer_trains_its_head_alone(tiny_encoder):
