@@ -30,6 +30,15 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+@pytest.fixture
+def opened(tmp_path: Path) -> Path:
+    """The test's own folder, which anybody on the machine may enter."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if "pytest-" in str(folder):
+            folder.chmod(0o755)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def reuters_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of data sets that holds Reuters-21578; skips where there is none."""

@@ -412,10 +412,9 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as somebody else")
 @pytest.mark.parametrize("locked", ["", "reuters21578.tar.gz"])
+@pytest.mark.usefixtures("opened")
 def test_a_place_without_read_permission_is_one_sentence(folder: Path, cache: Path, locked: str) -> None:
     write_archive(folder / "reuters21578.tar.gz", EXAMPLES)
-    for parent in folder.parents[:3]:
-        parent.chmod(0o755)
     cache.mkdir()
     cache.chmod(0o777)
     folder.joinpath(locked).chmod(0)
