@@ -423,3 +423,18 @@ def test_a_stop_waits_until_the_driver_has_taken_the_memory_of_a_gpu_back(tmp_pa
     asked.unlink()
     jobs._await_memory(run.path, {pid}, time.monotonic())
     assert store.read_events(run)[-1] | {"time": 0} == {"time": 0, "what": "GPU memory is still held", "pids": [pid]}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's memory")
+def test_freed_memory_goes_back_to_the_system():
+    script = (
+        "import ctypes, psutil; from core import machine\n"
+        "held = lambda: psutil.Process().memory_info().rss\n"
+        "c = ctypes.CDLL('libc.so.6'); c.malloc.restype, c.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]\n"
+        "blocks = [c.malloc(100_000) for _ in range(2000)]\n"
+        "for block in blocks: ctypes.memset(block, 1, 100_000)\n"
+        "for block in blocks[:-1]: c.free(block)\n"
+        "before = held(); machine.give_back_memory(); print(before - held())"
+    )
+    said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert int(said) > 150_000_000
