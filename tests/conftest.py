@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything reads it: tests ask no hub
@@ -10,8 +12,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before anything reads it: tests ask no hub
 import pytest
 from hypothesis import settings
 
-from core import data
-from core.config import ROOT, DataConfig, SyntheticConfig
+from core import data, jobs, store
+from core.config import ROOT, DataConfig, SyntheticConfig, UserError
 from core.data import Corpus
 
 DATA = os.environ.get("TAILSCOPE_DATA") or str(ROOT.parent / "shared" / "data")
@@ -28,6 +30,15 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("TAILSCOPE_DATA", raising=False)
     monkeypatch.delenv("TAILSCOPE_REUTERS_URL", raising=False)
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def no_worker_outlives_its_test() -> Iterator[None]:
+    """Stops what still runs when a test is over."""
+    yield
+    for run in store.list_runs():
+        with suppress(UserError):  # it has ended
+            jobs.stop(run.id, grace=1)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psutil
@@ -20,6 +20,7 @@ from core.files import read_json, write_json
 
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "model.hidden=0"]
 ENDLESS = [*SMALL, "train.epochs=10000", "train.patience=10000"]
+pytestmark = pytest.mark.usefixtures("no_worker_outlives_its_test")
 
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.pause()"
 """A process that goes by SIGKILL alone."""
@@ -44,14 +45,6 @@ def ended(run):
 
 def running(run):
     return until(lambda: (now := store.get_run(run.id)).state == "running" and now.progress.get("epoch") and now)
-
-
-@pytest.fixture(autouse=True)
-def no_worker_outlives_its_test():
-    yield
-    for run in store.list_runs():
-        with suppress(UserError):  # it has ended
-            jobs.stop(run.id, grace=1)
 
 
 def test_a_run_outlives_the_process_that_submitted_it_and_is_never_trained_twice():

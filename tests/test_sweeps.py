@@ -1,42 +1,23 @@
 """Sweeps: several runs as one. Runs are real."""
 
 import json
-import time
-from contextlib import suppress
 
 import pytest
 
 from core import estimates, jobs, store, sweeps
 from core.config import UserError
 from core.files import write_text
+from tests.test_jobs import ENDLESS, SMALL, until
 
-SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "model.hidden=0"]
-ENDLESS = [*SMALL, "train.epochs=10000", "train.patience=10000"]
+pytestmark = pytest.mark.usefixtures("no_worker_outlives_its_test")
 
 
 def grid(changes, losses=("bce", "db", "cb")):
     return jobs.grid(data="synthetic", models=["tfidf"], losses=losses, seeds=[0], changes=changes)
 
 
-def until(condition, seconds=120.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"did not happen within {seconds} s")
-
-
 def states(runs):
     return [store.get_run(run.id).state for run in runs]
-
-
-@pytest.fixture(autouse=True)
-def no_worker_outlives_its_test():
-    yield
-    for run in store.list_runs():
-        with suppress(UserError):
-            jobs.stop(run.id, grace=1)
 
 
 def test_a_sweep_is_stopped_as_one_without_the_next_starting_and_resumed_as_one():
@@ -44,7 +25,7 @@ def test_a_sweep_is_stopped_as_one_without_the_next_starting_and_resumed_as_one(
     (sweep,) = sweeps.list_sweeps()
     assert (sweep.runs, sweep.user) == (tuple(run.id for run in runs), "ann")
     assert sweep.title == "tfidf · bce, db, cb · synthetic"
-    until(lambda: store.get_run(runs[0].id).progress.get("epoch"))
+    until(lambda: store.get_run(runs[0].id).progress.get("epoch"), 120.0)
     stopped = sweeps.stop(sweep.id)
     assert {run.state for run in stopped} == {"stopped"}
     assert states(runs) == ["stopped"] * 3
@@ -61,7 +42,7 @@ def test_a_sweep_is_stopped_as_one_without_the_next_starting_and_resumed_as_one(
 def test_finished_runs_are_reused_or_trained_again_and_tell_what_the_next_take():
     configs = grid(SMALL, ["bce", "db"])
     runs = sweeps.submit(configs)
-    until(lambda: set(states(runs)) == {"finished"})
+    until(lambda: set(states(runs)) == {"finished"}, 120.0)
     store.save_about(runs[0].id, notes="keep this")
     written = [run.path.joinpath("metrics.json").stat().st_mtime_ns for run in runs]
     before = [json.loads(run.path.joinpath("metrics.json").read_text())["test"] for run in runs]
@@ -82,7 +63,7 @@ def test_finished_runs_are_reused_or_trained_again_and_tell_what_the_next_take()
 
     again = sweeps.submit(configs, anew=True)
     assert set(states(again)) <= {"queued", "running"}
-    until(lambda: set(states(runs)) == {"finished"})
+    until(lambda: set(states(runs)) == {"finished"}, 120.0)
     assert [json.loads(run.path.joinpath("metrics.json").read_text())["test"] for run in runs] == before
     assert store.get_run(runs[0].id).about.notes == "keep this"
     assert [event["what"] for event in store.read_events(runs[0])].count("started") == 2
