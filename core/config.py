@@ -319,6 +319,9 @@ class TrainConfig(Frozen):
         0.0, ge=0, description="post-hoc logit adjustment: so many times the log-odds of its frequency off each logit"
     )
     processes: int = Field(1, ge=1, le=64, description="that train together, each on its share of a batch")
+    shard: bool = Field(
+        False, description="FSDP: each process holds its share of a transformer's weights and of the optimizer's state"
+    )
     checkpoint_minutes: float = Field(5.0, ge=0, description="between two checkpoints; 0: after every step")
 
 
@@ -360,6 +363,15 @@ class RunConfig(Frozen):
             raise UserError("model.pooling=lwan has weights of its own for each label: leave model.head linear.")
         if self.model.name in ("xml-cnn", "cnn-rnn", "bigru-lwan") and not self.model.hidden:
             raise UserError(f"Model '{self.model.name}' needs a hidden layer: set model.hidden to 1 or more.")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_sharded(self) -> RunConfig:
+        train = self.train
+        if train.shard and (self.model.name != "transformer" or train.optimizer != "adamw"):
+            raise UserError("train.shard is for model 'transformer' with train.optimizer=adamw: leave it false.")
+        if train.shard and (train.compile or train.precision == "fp16"):
+            raise UserError("train.shard goes with neither train.compile nor fp16: set train.precision=bf16.")
         return self
 
     @model_validator(mode="after")

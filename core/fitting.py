@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import time
@@ -33,6 +34,7 @@ from core.trainer import (
     blocked,
     checkpoints,
     fit_svm,
+    gather,
     predict,
     read_checkpoint,
     resolve_precision,
@@ -180,17 +182,28 @@ def _read(
 
 @dataclass
 class _Made:
-    """All that training needs, the same in every process of a run."""
+    """All that training needs, the same in every process of a run.
+
+    Attributes:
+        whole: the network that is scored: a copy of its own where `network` is but a share.
+    """
 
     device: str
     settings: TrainConfig
     encoder: Encoder
     inputs: dict[str, Inputs]
     network: nn.Module
+    whole: nn.Module
     state: State
     loss: Any
     priors: torch.Tensor
     threads: int
+
+    def gather(self) -> None:
+        """Brings the weights together for scoring: all processes must ask."""
+        weights = {name: replicas.whole(value) for name, value in self.network.state_dict().items()}
+        if self.whole is not self.network:
+            self.whole.load_state_dict(weights)
 
 
 def _make(config: RunConfig, corpus: Corpus, reporter: Reporter, device: str) -> _Made:
@@ -215,14 +228,17 @@ def _make(config: RunConfig, corpus: Corpus, reporter: Reporter, device: str) ->
     ).to(device)
     priors = torch.from_numpy(np.clip(corpus.counts, 0.5, documents - 0.5) / documents).float()
     encoder, inputs, network = _read(config, corpus, priors, reporter)
-    network.to(device)
+    whole = network.to(device)
+    if settings.shard and replicas.world() > 1:
+        whole = copy.deepcopy(network) if replicas.rank() == 0 else network
+        replicas.shard(network.body.encoder)  # type: ignore[union-attr, arg-type]
     if settings.compile:
         network.compile(dynamic=True)
     state = State.begin(network, settings, documents)
     if len(corpus.labels) > BLOCKED_LABELS and config.model.long != "window" and (found := blocked(network, loss)):
         state.read, loss = found
         log.info("%d labels: the output layer and the loss are computed in blocks of labels", len(corpus.labels))
-    return _Made(device, settings, encoder, inputs, network, state, loss, priors, threads)
+    return _Made(device, settings, encoder, inputs, network, whole, state, loss, priors, threads)
 
 
 def _fit_network(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
@@ -241,10 +257,10 @@ def _fit_network(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitte
     if not course.best_epoch:
         raise UserError("No epoch was ever scored: there is nothing to keep.")
     weights = load_file(store.checkpoint_dir(reporter.path) / course.best_file)
-    made.network.load_state_dict(weights)
+    made.whole.load_state_dict(weights)
     scores = {part: judge.scores(part) for part in PARTS}
     more = {"threads": made.threads, "precision": made.settings.precision, "best_epoch": course.best_epoch}
-    return Fitted(scores, weights, lambda folder: _save_encoder(made.encoder, made.network, folder), more)
+    return Fitted(scores, weights, lambda folder: _save_encoder(made.encoder, made.whole, folder), more)
 
 
 def replicate(config: RunConfig, corpus: Corpus, reporter: Reporter) -> None:
@@ -257,7 +273,12 @@ def replicate(config: RunConfig, corpus: Corpus, reporter: Reporter) -> None:
         if course.patience >= made.settings.patience:
             return
         for step in _steps(config, corpus, made):
-            if step.ended_epoch and not replicas.agree(True, mine):
+            if step.ended_epoch:
+                made.gather()
+            said = replicas.hear(replicas.GO_ON, mine)
+            if said == replicas.WRITE:
+                gather(made.state)
+            elif said == replicas.END:
                 return
 
 
@@ -309,22 +330,26 @@ def _train(
                 improved = course.heed(entry, step.epoch)
                 if improved:
                     with atomic_path(checkpoint / course.best_file) as temporary:
-                        save_file(_plain(made.network), temporary)
+                        save_file(_plain(made.whole), temporary)
                 store.append_history(path, entry | {"best": improved})
                 send(entry, step.epoch * step.steps)
                 score = entry["validation"]["all"]["micro_f1"] or 0.0
                 log.info("epoch %d: loss %.6g, validation micro-F1 %.4f", step.epoch, step.train_loss, score)
                 waiting = False
                 reporter.heed_stop()
-                if not replicas.agree(course.patience < settings.patience, made.device):
-                    log.info("no better epoch for %d epochs: training ends", course.patience)
-                    break
-            if time.monotonic() - written >= 60 * settings.checkpoint_minutes:
+            due = time.monotonic() - written >= 60 * settings.checkpoint_minutes
+            ends = step.ended_epoch and course.patience >= settings.patience
+            replicas.hear(replicas.END if ends else replicas.WRITE if due else replicas.GO_ON, made.device)
+            if ends:
+                log.info("no better epoch for %d epochs: training ends", course.patience)
+                break
+            if due:
                 course.seconds = time.monotonic() - began
                 course.write(checkpoint, state)
                 written = time.monotonic()
     except Stopped:
         if state.step and not waiting:
+            replicas.hear(replicas.WRITE, made.device)
             course.seconds = time.monotonic() - began
             course.write(checkpoint, state)
             log.info("stopped in epoch %d, step %d: it can be resumed from there", state.epoch, state.step)
@@ -334,8 +359,11 @@ def _train(
 def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels: int) -> int:
     """Bytes that training takes at most, roughly: weights, gradients, what the optimizer keeps, a step's results."""
     held = 8 if config.train.optimizer == "adamw" else 4
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in network.parameters()]
-    weights = sum(size * (4 + (4 + held if trained else 0)) for size, trained in sizes)
+    weights = 0
+    for parameter in network.parameters():
+        taken = parameter.numel() * (4 + (4 + held if parameter.requires_grad else 0))
+        # The first process has a whole copy besides its share, for scoring.
+        weights += taken // replicas.world() + 4 * parameter.numel() if replicas.is_share(parameter) else taken
     batch = min(config.train.batch_size, documents)
     logits = 12 * batch * labels if labels <= BLOCKED_LABELS else 0
     states = 0
@@ -381,7 +409,7 @@ class _Judge:
         """As they are stored."""
         made, shift = self.made, self.config.train.adjust * torch.logit(self.made.priors)
         batches = predict(
-            made.network,
+            made.whole,
             made.inputs[part],
             device=made.device,
             precision=made.settings.precision,
@@ -391,6 +419,7 @@ class _Judge:
 
     def __call__(self, step: Progress) -> dict[str, Any]:
         """What the history says of an epoch."""
+        self.made.gather()
         targets, scores = self.corpus.targets_of("validation"), self.scores("validation")
         threshold = thresholds.fit_global(targets, scores, rule=threshold_rule(self.config))
         predicted = thresholds.apply(scores, threshold)

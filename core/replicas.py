@@ -3,14 +3,17 @@
 Started by the worker (`train.processes`), or by `torchrun` and `accelerate launch`, whose variables are read: RANK,
 WORLD_SIZE, MASTER_ADDR, MASTER_PORT. Without them there is one process, and nothing here does anything.
 
-This is torch.distributed without DDP, FSDP or accelerate's wrappers: those add gradients up after every backward pass,
-so all processes must make equally many, and the parts of a batch, made by length and halved where memory runs out, are
-not equally many. Here gradients are added up once a step, whatever each process did for it. The price: each process
-holds the whole network.
+Each process holds the whole network, and gradients are added up once a step, whatever each process did for it. DDP and
+accelerate's wrappers add them up in every backward pass, of which all processes must then make equally many; but a
+batch is computed in parts, made by length and halved where memory runs out, and those are not equally many.
+
+With `train.shard` each process holds its share of a transformer (FSDP, Zhao et al. 2023): weights come together layer
+by layer while it is computed, and so all processes do make equally many parts there, some of them for nothing.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import subprocess
@@ -22,11 +25,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from core.config import ROOT
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+GO_ON, WRITE, END = range(3)
+"""What the first process says after each step; at `WRITE` all bring the weights and the optimizer's state together."""
 
 
 def rank() -> int:
@@ -65,6 +70,8 @@ def joined(processes: int, run: Path, device: str) -> Iterator[str]:
             command = [sys.executable, "-m", "core", "train", str(run.resolve())]
             started.append(subprocess.Popen(command, cwd=ROOT, env=os.environ | {"RANK": str(number)}))
     mine = device if device == "cpu" else f"cuda:{int(os.environ.get('LOCAL_RANK', rank()))}"
+    if mine != "cpu":
+        torch.cuda.set_device(mine)
     try:
         dist.init_process_group("gloo" if device == "cpu" else "nccl")
         yield mine
@@ -85,10 +92,77 @@ def share(rows: np.ndarray) -> np.ndarray:
     return rows[rank() :: world()] if world() > 1 else rows
 
 
+def shard(encoder: nn.Module) -> None:
+    """From now on each process holds its share of every weight of a transformer's encoder."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FSDPModule, fully_shard
+
+    mesh = init_device_mesh(next(encoder.parameters()).device.type, (world(),))
+    layers = next(module for module in encoder.modules() if isinstance(module, nn.ModuleList))
+    for module in (*layers, encoder):  # what the layers do not hold, embeddings above all, is the encoder's
+        fully_shard(module, mesh=mesh)
+        assert isinstance(module, FSDPModule)
+        module.set_gradient_divide_factor(1.0)  # a part's loss already is its share of the batch's
+        module.set_force_sum_reduction_for_comms(True)  # the one way that gloo has
+
+
+def is_share(value: Tensor) -> bool:
+    """Whether this process holds but its share of a tensor: it is a DTensor, whose module is slow to import."""
+    return hasattr(value, "device_mesh")
+
+
+def held(value: Tensor) -> Tensor:
+    """What this process holds of a tensor, not a copy of it."""
+    return value.to_local() if is_share(value) else value  # type: ignore[attr-defined]
+
+
+def whole(value: Tensor) -> Tensor:
+    """A tensor brought together from its shares: all processes must ask."""
+    return value.full_tensor() if is_share(value) else value  # type: ignore[attr-defined]
+
+
+def share_of(value: Tensor, like: Tensor) -> Tensor:
+    """The share that this process holds of a tensor, if it holds a share of its like."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    if not isinstance(like, DTensor) or value.shape != like.shape:
+        return value
+    # Every process has read the same file, so nothing need be sent.
+    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+
+
+def evened(parts: list[np.ndarray], rows: np.ndarray, device: str, *, shared: bool) -> list[tuple[np.ndarray, float]]:
+    """A process' parts of a batch and the weight of each; where the network is shared, as many in every process.
+
+    What is lacking is the batch's first row, for nothing.
+    """
+    weighed = [(part, len(part) / len(rows)) for part in parts]
+    if not shared or world() == 1:
+        return weighed
+    most = torch.tensor([len(parts)], device=device)
+    dist.all_reduce(most, dist.ReduceOp.MAX)
+    return weighed + [(rows[:1], 0.0)] * (int(most) - len(parts))
+
+
+def norm(gradients: list[Tensor]) -> float:
+    """The norm of all gradients together, shares or not."""
+    shares = [held(gradient) for gradient in gradients if is_share(gradient)]
+    found = torch.nn.utils.get_total_norm([gradient for gradient in gradients if not is_share(gradient)])
+    if not shares:
+        return float(found)
+    square = torch.nn.utils.get_total_norm(shares).square()
+    dist.all_reduce(square)
+    return math.sqrt(float(found) ** 2 + float(square))
+
+
 def add_up(parameters: list[nn.Parameter], value: float) -> float:
-    """Adds the gradients of all processes, in each of them, and returns the sum of their values."""
+    """Adds the gradients of all processes, in each of them, and returns the sum of their values.
+
+    Gradients of shares have been added up by then.
+    """
     if world() == 1:
         return value
+    parameters = [parameter for parameter in parameters if not is_share(parameter)]
     device = parameters[0].device
     for parameter in parameters:
         if parameter.grad is None:
@@ -105,10 +179,10 @@ def add_up(parameters: list[nn.Parameter], value: float) -> float:
     return float(total)
 
 
-def agree(go_on: bool, device: str) -> bool:
+def hear(word: int, device: str) -> int:
     """What the first process says, heard by all."""
     if world() == 1:
-        return go_on
-    said = torch.tensor([int(go_on)], device=device)
+        return word
+    said = torch.tensor([word], device=device)
     dist.broadcast(said, 0)
-    return bool(said.item())
+    return int(said.item())

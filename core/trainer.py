@@ -119,7 +119,7 @@ def tokens_at_once(network: nn.Module, most: int) -> int:
 def _groups(network: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
     """Parameters with their learning rates: a transformer's layers, each with its own, and what stands above them.
 
-    Biases and the scales of norms do not decay.
+    Biases and the scales of norms do not decay. Parameters of which a process holds a share are kept apart.
     """
     body = network.body if isinstance(network, TextNetwork) and isinstance(network.body, Transformer) else None
     rates: dict[int, float] = {}
@@ -129,13 +129,14 @@ def _groups(network: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
             rate = config.learning_rate * config.layer_decay ** (len(layers) - 1 - depth)
             rates |= {id(parameter): rate for parameter in layer}
     top = config.learning_rate * (config.head_rate if body is not None else 1.0)
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, bool, bool], list[nn.Parameter]] = {}
     for parameter in network.parameters():
         if parameter.requires_grad:
-            groups.setdefault((rates.get(id(parameter), top), parameter.ndim > 1), []).append(parameter)
+            kind = (rates.get(id(parameter), top), parameter.ndim > 1, replicas.is_share(parameter))
+            groups.setdefault(kind, []).append(parameter)
     return [
         {"params": parameters, "lr": rate} | ({} if decays else {"weight_decay": 0.0})
-        for (rate, decays), parameters in groups.items()
+        for (rate, decays, _), parameters in groups.items()
     ]
 
 
@@ -197,6 +198,10 @@ def _step(
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
                 raise
+            if config.shard:
+                raise UserError(
+                    "Memory ran out, and with train.shard the others cannot be told: lower train.max_tokens."
+                ) from None
             if len(parts := inputs.parts(batch, state.most)) == len(batch):
                 raise UserError(
                     "Memory ran out at a single document. Lower model.max_length, or set train.recompute=true."
@@ -206,11 +211,12 @@ def _step(
         log.info("memory ran out: at most %d tokens are computed at once from now on", state.most)
     state.scaler.unscale_(state.optimizer)
     gradients = [parameter.grad for parameter in state.parameters if parameter.grad is not None]
-    norm = float(torch.nn.utils.get_total_norm(gradients))
+    norm = replicas.norm(gradients)
+    held = [replicas.held(gradient) for gradient in gradients]
     if config.optimizer == "sgd" and norm > 0:
-        torch._foreach_div_(gradients, norm)
+        torch._foreach_div_(held, norm)
     elif config.clip and norm > config.clip:
-        torch._foreach_mul_(gradients, config.clip / norm)
+        torch._foreach_mul_(held, config.clip / norm)
     state.scaler.step(state.optimizer)
     state.scaler.update()
     state.schedule.step()
@@ -230,10 +236,11 @@ def _gradient(
 ) -> float:
     """The mean loss of a batch, its gradient gathered part by part."""
     total, mine = 0.0, replicas.share(batch)
-    for rows in inputs.parts(mine, state.most) if len(mine) else ():
+    parts = inputs.parts(mine, state.most) if len(mine) else []
+    for rows, weight in replicas.evened(parts, batch, device, shared=config.shard):
         with autocast(config.precision, device):
             read = state.read(*inputs.tensors(rows, device))
-        value = loss(read.float(), targets_of(targets[rows], device)) * (len(rows) / len(batch))
+        value = loss(read.float(), targets_of(targets[rows], device)) * weight
         state.scaler.scale(value).backward()
         total += value.item()
     return replicas.add_up(state.parameters, total)
@@ -327,6 +334,15 @@ def predict(
         size = max(1, min(SCORING_BATCH, SCORES_AT_ONCE // scores.shape[1]))
 
 
+def gather(state: State) -> dict[str, Tensor]:
+    """The weights and what the optimizer keeps, whole: all processes must ask."""
+    arrays = {f"network.{name}": replicas.whole(value) for name, value in state.network.state_dict().items()}
+    for number, values in state.optimizer.state_dict()["state"].items():
+        kept = {key: value for key, value in values.items() if value is not None}
+        arrays |= {f"optimizer.{number}.{key}": replicas.whole(value) for key, value in kept.items()}
+    return arrays
+
+
 def write_checkpoint(folder: Path, state: State, more: dict[str, Any]) -> Path:
     """Writes the state into a folder of its own inside `folder`, whole or not at all, and drops all but the last two.
 
@@ -335,10 +351,7 @@ def write_checkpoint(folder: Path, state: State, more: dict[str, Any]) -> Path:
         state: of training.
         more: what the caller wants back, as JSON.
     """
-    arrays = {f"network.{name}": value for name, value in state.network.state_dict().items()}
-    stored = state.optimizer.state_dict()
-    for number, values in stored["state"].items():
-        arrays |= {f"optimizer.{number}.{key}": value for key, value in values.items() if value is not None}
+    arrays, groups = gather(state), state.optimizer.state_dict()["param_groups"]
     arrays["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         arrays["rng.cuda"] = torch.cuda.get_rng_state()
@@ -348,7 +361,7 @@ def write_checkpoint(folder: Path, state: State, more: dict[str, Any]) -> Path:
         "total": state.total,
         "first": None if math.isnan(state.first) else state.first,
         "most": state.most,
-        "rates": [(group["lr"], group["initial_lr"]) for group in stored["param_groups"]],
+        "rates": [(group["lr"], group["initial_lr"]) for group in groups],
         "schedule": {key: value for key, value in state.schedule.state_dict().items() if key != "lr_lambdas"},
         "scaler": state.scaler.state_dict(),
         "more": more,
@@ -393,13 +406,17 @@ def _restore(state: State, numbers: dict[str, Any], arrays: dict[str, Tensor]) -
         kind, _, key = name.partition(".")
         parts[kind][key] = value
     optimizer = state.optimizer.state_dict()
+    parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for name, value in parts["optimizer"].items():
         number, _, key = name.partition(".")
-        slots.setdefault(int(number), {})[key] = value
+        slots.setdefault(int(number), {})[key] = replicas.share_of(value, parameters[int(number)])
     for group, (rate, initial) in zip(optimizer["param_groups"], numbers["rates"], strict=True):
         group |= {"lr": rate, "initial_lr": initial}
-    state.network.load_state_dict(parts["network"])
+    like = state.network.state_dict()
+    state.network.load_state_dict(
+        {name: replicas.share_of(value, like[name]) for name, value in parts["network"].items()}
+    )
     state.optimizer.load_state_dict({"state": slots, "param_groups": optimizer["param_groups"]})
     lambdas = {"lr_lambdas": [None] * len(numbers["rates"])} if "lr_lambdas" in state.schedule.state_dict() else {}
     state.schedule.load_state_dict(numbers["schedule"] | lambdas)

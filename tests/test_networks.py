@@ -186,6 +186,15 @@ def test_settings_that_a_model_does_not_read_are_refused():
     both = {"name": "transformer", "pooling": "lwan", "head": "label-graph"}
     with pytest.raises(UserError, match=r"leave model\.head linear"):
         RunConfig.model_validate({"model": both, "loss": {"name": "db"}})
+    for name, more, words in (
+        ("textcnn", {}, "for model 'transformer'"),
+        ("transformer", {"optimizer": "sgd"}, "train.optimizer=adamw"),
+        ("transformer", {"precision": "fp16"}, "set train.precision=bf16"),
+        ("transformer", {"compile": True}, "goes with neither train.compile"),
+    ):
+        train = {"shard": True, **more}
+        with pytest.raises(UserError, match=words):
+            RunConfig.model_validate({"model": {"name": name}, "loss": {"name": "db"}, "train": train})
     given = RunConfig.model_validate({"model": {"name": "textcnn"}, "loss": {"name": "db"}, "train": {"epochs": 3}})
     assert (given.train.epochs, given.train.optimizer, given.model.max_length) == (3, "adamw", 300)
 

@@ -55,23 +55,8 @@ def test_stopped_at_several_steps_and_resumed_it_is_the_run_that_was_never_stopp
     undisturbed = outcome(path)
     monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "again"))
     path = prepare(model, MODELS[model], checkpoint_minutes=5.0)
-    shown = worker._Reporter.maybe
-
-    def stop_at(step):
-        counted = itertools.count(1)
-
-        def maybe(self, phase, fraction, **more):
-            if phase == "training" and next(counted) == step:
-                raise fitting.Stopped
-            shown(self, phase, fraction, **more)
-
-        return maybe
-
     for step in (1, 7, 11, 4):
-        monkeypatch.setattr(worker._Reporter, "maybe", stop_at(step))
-        worker.execute(path)
-        assert store.get_run(path.name).state == "stopped"
-    monkeypatch.setattr(worker._Reporter, "maybe", shown)
+        execute_until(path, step)
     worker.execute(path)
     assert not store.checkpoint_dir(path).exists()
     same(outcome(path), undisturbed)
@@ -124,19 +109,23 @@ def kill_and_resume(config, *, kills, chance):
 def stopped(model="textcnn", step=20):
     """A run that was stopped after so many steps, with its checkpoints."""
     path = prepare(model, MODELS[model])
-    kept = worker._Reporter.maybe
-    counted = itertools.count(1)
+    execute_until(path, step)
+    return path
+
+
+def execute_until(path, step):
+    """Trains a run and stops it so many steps on."""
+    shown, counted = worker._Reporter.maybe, itertools.count(1)
 
     def maybe(self, phase, fraction, **more):
         if phase == "training" and next(counted) == step:
             raise fitting.Stopped
+        shown(self, phase, fraction, **more)
 
-    worker._Reporter.maybe = maybe
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker._Reporter, "maybe", maybe)
         worker.execute(path)
-    finally:
-        worker._Reporter.maybe = kept
-    return path
+    assert store.get_run(path.name).state == "stopped"
 
 
 def test_a_checkpoint_cut_short_gives_way_to_the_one_before(caplog):
@@ -191,6 +180,38 @@ def test_only_a_run_that_ended_early_can_be_resumed():
     assert [now.state for now in jobs.watch(path.name)][-1] == "finished"
     with pytest.raises(UserError, match="cannot be resumed: it is finished"):
         jobs.resume(path.name)
+
+
+def without_dropout(encoder, folder):
+    """A copy of a tiny encoder that drops nothing out, so that it matters not which process reads a document."""
+    shutil.copytree(encoder, folder)
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", config | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
+    return folder
+
+
+def test_two_processes_with_a_share_of_the_transformer_each_train_what_one_trains(tiny_encoder, monkeypatch, tmp_path):
+    encoder = without_dropout(tiny_encoder, tmp_path / "encoder")
+    changes = [
+        f"model.encoder={encoder}",
+        "model.dropout=0",
+        "train.clip=0.5",
+        "train.max_tokens=30",
+        "train.batch_size=5",
+    ]
+    changes += ["model.max_length=24", "train.precision=fp32", "train.learning_rate=0.001"]
+    found = []
+    for kind in ([], ["train.processes=2", "train.shard=true"]):
+        monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / str(len(kind))))
+        path = prepare("transformer", [*changes, *kind], checkpoint_minutes=5.0)
+        for step in (5, 40) if kind else ():  # in the first epoch and, after that was scored, in the second
+            execute_until(path, step)
+            assert fitting.checkpoints(store.checkpoint_dir(path))
+        worker.execute(path)
+        found.append(outcome(path))
+    np.testing.assert_allclose(found[0][0].astype(np.float64), found[1][0].astype(np.float64), atol=2e-3)
+    for key in ("train_loss", "gradient_norm"):
+        np.testing.assert_allclose(*([line[key] for line in history] for _, _, history in found), rtol=1e-3)
 
 
 def test_two_processes_train_what_one_trains(monkeypatch, tmp_path):
