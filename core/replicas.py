@@ -131,17 +131,13 @@ def share_of(value: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
-def evened(parts: list[np.ndarray], rows: np.ndarray, device: str, *, shared: bool) -> list[tuple[np.ndarray, float]]:
-    """A process' parts of a batch and the weight of each; where the network is shared, as many in every process.
-
-    What is lacking is the batch's first row, for nothing.
-    """
-    weighed = [(part, len(part) / len(rows)) for part in parts]
+def lacking(parts: int, device: str, *, shared: bool) -> int:
+    """How many parts fewer than another this process makes of a batch; sharing the network, all must make as many."""
     if not shared or world() == 1:
-        return weighed
-    most = torch.tensor([len(parts)], device=device)
+        return 0
+    most = torch.tensor([parts], device=device)
     dist.all_reduce(most, dist.ReduceOp.MAX)
-    return weighed + [(rows[:1], 0.0)] * (int(most) - len(parts))
+    return int(most) - parts
 
 
 def norm(gradients: list[Tensor]) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,9 +172,10 @@ def train(
         if epoch > state.epoch:
             state.epoch, state.step, state.total = epoch, 0, 0.0
         state.network.train()
-        for batch in batches[state.step :]:
+        prepare = _Preparation(state, inputs, targets, device)
+        for batch, parts in _ahead(prepare, batches[state.step :]):
             rate = max(group["lr"] for group in state.optimizer.param_groups)
-            value, norm = _step(state, loss, inputs, targets, batch, config, device)
+            value, norm = _step(state, loss, prepare, batch, parts, config)
             state.step += 1
             state.total += value
             state.first = value if math.isnan(state.first) else state.first
@@ -186,14 +188,64 @@ def train(
             state.network.train()
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Documents that are computed at once, on the device: what the network reads, targets, share of the batch."""
+
+    read: tuple[Tensor, ...]
+    targets: Tensor | tuple[Tensor, Tensor]
+    weight: float
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    """Brings what a process computes of a batch to the device, in parts."""
+
+    state: State
+    inputs: Inputs
+    targets: sp.csr_array
+    device: str
+
+    def __call__(self, batch: np.ndarray) -> tuple[int, list[_Part]]:
+        """The tokens that a part may have, and the parts."""
+        most, mine = self.state.most, replicas.share(batch)
+        rows = self.inputs.parts(mine, most) if len(mine) else []
+        return most, [self.part(some, len(some) / len(batch)) for some in rows]
+
+    def part(self, rows: np.ndarray, weight: float) -> _Part:
+        return _Part(self.inputs.tensors(rows, self.device), targets_of(self.targets[rows], self.device), weight)
+
+
+def _ahead(
+    prepare: _Preparation, batches: Sequence[np.ndarray]
+) -> Iterator[tuple[np.ndarray, tuple[int, list[_Part]]]]:
+    """Batches with their parts; while one is computed, a thread prepares the next, so that a GPU need not wait."""
+    with ThreadPoolExecutor(1) as thread:
+        asked = (thread.submit(prepare, batch) for batch in batches)
+        coming = next(asked, None)
+        for batch in batches:
+            assert coming is not None, "as many as there are batches"
+            prepared, coming = coming.result(), next(asked, None)
+            yield batch, prepared
+
+
 def _step(
-    state: State, loss: Loss, inputs: Inputs, targets: sp.csr_array, batch: np.ndarray, config: TrainConfig, device: str
+    state: State,
+    loss: Loss,
+    prepare: _Preparation,
+    batch: np.ndarray,
+    prepared: tuple[int, list[_Part]],
+    config: TrainConfig,
 ) -> tuple[float, float]:
     """One step of the optimizer; returns its loss and the norm of its gradient."""
+    inputs = prepare.inputs
     while True:
         state.optimizer.zero_grad(set_to_none=True)
+        most, parts = prepared
+        if most != state.most:  # memory ran out since
+            parts = prepare(batch)[1]
         try:
-            value = _gradient(state, loss, inputs, targets, batch, config, device)
+            value = _gradient(state, loss, prepare, batch, parts, config)
             break
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
@@ -202,11 +254,11 @@ def _step(
                 raise UserError(
                     "Memory ran out, and with train.shard the others cannot be told: lower train.max_tokens."
                 ) from None
-            if len(parts := inputs.parts(batch, state.most)) == len(batch):
+            if (pieces := len(inputs.parts(batch, state.most))) == len(batch):
                 raise UserError(
                     "Memory ran out at a single document. Lower model.max_length, or set train.recompute=true."
                 ) from None
-            state.most = state.most // 2 if len(parts) > 1 else _largest(inputs, batch)
+            state.most = state.most // 2 if pieces > 1 else _largest(inputs, batch)
         torch.cuda.empty_cache()
         log.info("memory ran out: at most %d tokens are computed at once from now on", state.most)
     state.scaler.unscale_(state.optimizer)
@@ -232,15 +284,16 @@ def _largest(inputs: Inputs, batch: np.ndarray) -> int:
 
 
 def _gradient(
-    state: State, loss: Loss, inputs: Inputs, targets: sp.csr_array, batch: np.ndarray, config: TrainConfig, device: str
+    state: State, loss: Loss, prepare: _Preparation, batch: np.ndarray, parts: list[_Part], config: TrainConfig
 ) -> float:
     """The mean loss of a batch, its gradient gathered part by part."""
-    total, mine = 0.0, replicas.share(batch)
-    parts = inputs.parts(mine, state.most) if len(mine) else []
-    for rows, weight in replicas.evened(parts, batch, device, shared=config.shard):
-        with autocast(config.precision, device):
-            read = state.read(*inputs.tensors(rows, device))
-        value = loss(read.float(), targets_of(targets[rows], device)) * weight
+    total = 0.0
+    if lacking := replicas.lacking(len(parts), prepare.device, shared=config.shard):
+        parts = parts + [prepare.part(batch[:1], 0.0)] * lacking
+    for part in parts:
+        with autocast(config.precision, prepare.device):
+            read = state.read(*part.read)
+        value = loss(read.float(), part.targets) * part.weight
         state.scaler.scale(value).backward()
         total += value.item()
     return replicas.add_up(state.parameters, total)

@@ -41,7 +41,7 @@ import scipy.sparse as sp
 import torch
 from scipy import stats
 
-from core import data, fitting, jobs, labels, losses, metrics, store, thresholds, tokens
+from core import data, fitting, jobs, labels, losses, machine, metrics, store, thresholds, tokens
 from core.config import RunConfig
 from core.corpus import Corpus, count_columns
 from core.files import read_json
@@ -250,8 +250,9 @@ def learned(device: str, documents: int, seed: int, recipe: str) -> tuple[float,
     borders, targets = labels.default_borders(len(corpus.labels)), corpus.targets_of("validation")
     ours = recipe == "ours"
     network, steps = task.ours(seed) if ours else task.reference(seed, whole=False)
-    for _ in steps:
-        pass
+    for step, _ in enumerate(steps):
+        if not step % 20:
+            machine.give_back_memory()
     precision = task.precision if ours else "fp32"
     inputs = task.inputs(corpus.parts["validation"])
     scores = np.concatenate(list(predict(network, inputs, device=device, precision=precision)))
