@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import data
-from core.config import ROOT
+from tests.drawn import open_page
 
 ROWS = ["text,labels,split"] + [
     f"Gold rose on day {n},gold;metal,{'test' if n % 4 == 0 else 'train'}" for n in range(20)
@@ -25,13 +25,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def open_page(**query: str) -> AppTest:
-    page = AppTest.from_file(str(ROOT / "pages" / "add_data.py"), default_timeout=60)
-    for key, value in query.items():
-        page.query_params[key] = value
-    return page.run()
-
-
 def button(page: AppTest, label: str):
     return next(one for one in page.button if one.label == label)
 
@@ -41,7 +34,7 @@ def choice(page: AppTest, label: str):
 
 
 def test_a_file_is_checked_and_kept(folder: Path) -> None:
-    page = open_page(file=str(folder / "papers.csv"))
+    page = open_page("add_data", file=str(folder / "papers.csv"))
     assert [choice(page, label).value for label in ("Between labels", "Part", "Division")] == [";", "split", "own"]
     assert data.intake.find_registered() == {}
     button(page, "Check the file").click().run()
@@ -57,7 +50,7 @@ def test_a_file_is_checked_and_kept(folder: Path) -> None:
 
 
 def test_a_choice_changes_what_would_be_kept(folder: Path) -> None:
-    page = open_page(file=str(folder / "papers.csv"))
+    page = open_page("add_data", file=str(folder / "papers.csv"))
     button(page, "Check the file").click().run()
     control = next(one for one in page.get("button_group") if "empty_texts" in one.proto.id)
     control.set_value("drop").run()
@@ -79,14 +72,14 @@ def test_a_choice_changes_what_would_be_kept(folder: Path) -> None:
 )
 def test_a_file_that_cannot_be_read_is_said(content: bytes, words: str, folder: Path) -> None:
     folder.joinpath("papers.csv").write_bytes(content)
-    page = open_page(file=str(folder / "papers.csv"))
+    page = open_page("add_data", file=str(folder / "papers.csv"))
     assert not page.exception
     assert any(words in str(one.value) for kind in ("error", "caption") for one in page.get(kind))
 
 
 def test_a_defect_far_down_is_said_when_the_file_is_checked(folder: Path) -> None:
     folder.joinpath("papers.csv").write_text("\n".join(ROWS[:1] + ROWS[1:] * 20 + ["a,b,holdout"]) + "\n")
-    page = open_page(file=str(folder / "papers.csv"))
+    page = open_page("add_data", file=str(folder / "papers.csv"))
     button(page, "Check the file").click().run()
     assert "line 402, column 'split': 'holdout' is no part" in page.error[0].value.replace("\\", "")
 
@@ -94,13 +87,13 @@ def test_a_defect_far_down_is_said_when_the_file_is_checked(folder: Path) -> Non
 def test_a_file_outside_of_the_data_folders_is_not_opened(folder: Path, tmp_path: Path) -> None:
     tmp_path.joinpath("secret.csv").write_text("text,labels\na,b\n")
     for place in (str(tmp_path / "secret.csv"), "../secret.csv", "/etc/passwd"):
-        page = open_page(file=place)
+        page = open_page("add_data", file=place)
         assert not page.exception
         assert not page.get("dataframe")
 
 
 def test_a_name_that_is_taken_is_said(folder: Path) -> None:
-    page = open_page(file=str(folder / "papers.csv"))
+    page = open_page("add_data", file=str(folder / "papers.csv"))
     button(page, "Check the file").click().run()
     page.text_input[0].set_value("reuters").run()
     button(page, "Keep as a data set").click().run()

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from core import jobs, store
 from core.config import ROOT
 from pages import PAGES, plain
+from tests.drawn import open_page, words
 
 SMALL = {"data": "synthetic", "synthetic_documents": "400", "synthetic_labels": "30"}
 NASTY = "<script>alert(1)</script> $x$ **bold** :material/home:"
@@ -36,20 +37,6 @@ def write_nltk(folder: Path, documents: list[tuple[str, str, str]]) -> None:
         (folder / kind / str(number)).write_text(text, "latin-1")
         lines.append(f"{kind}/{number} {topics}")
     (folder / "cats.txt").write_text("\n".join(lines) + "\n", "latin-1")
-
-
-def open_page(name: str, **query: str) -> AppTest:
-    page = AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=60)
-    for key, value in query.items():
-        page.query_params[key] = value
-    page.run()
-    assert not page.exception, page.exception
-    return page
-
-
-def words(page: AppTest) -> str:
-    kinds = ("error", "warning", "info", "caption", "text", "markdown")
-    return "\n".join(str(element.value) for kind in kinds for element in page.get(kind))
 
 
 def figures(page: AppTest) -> dict[str, str]:

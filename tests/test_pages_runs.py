@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import data, jobs, store, sweeps
-from core.config import ROOT, RunConfig, UserError
+from core.config import RunConfig, UserError
 from core.figures import training
 from core.files import try_lock, write_json
 from core.store import Predictions
+from tests.drawn import open_page, said, words
 
 SMALL = ["data.synthetic.documents=400", "data.synthetic.labels=12", "train.epochs=3", "model.hidden=0"]
 
@@ -68,26 +69,6 @@ def in_state(cache: Path, state: str, **status: Any) -> Path:
     now = time.time()
     write_json(path / "status.json", {"state": state, "submitted": now - 60, "device": "cpu", **status})
     return path
-
-
-def open_page(name: str, **query: str) -> AppTest:
-    page = AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=30)
-    for key, value in query.items():
-        page.query_params[key] = value
-    page.run()
-    assert not page.exception, page.exception
-    return page
-
-
-def words(page: AppTest) -> str:
-    """Everything the page says in sentences."""
-    kinds = ("error", "warning", "info", "caption", "text", "markdown")
-    return said([element for kind in kinds for element in page.get(kind)])
-
-
-def said(elements: Iterable[Any]) -> str:
-    """The elements' texts as a person reads them, without Markdown's backslashes."""
-    return "\n".join(str(element.value).replace("\\", "") for element in elements)
 
 
 def shown_states(page: AppTest) -> list[str]:

@@ -1,0 +1,31 @@
+"""Pages drawn without a browser, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+from core.config import ROOT
+
+
+def open_page(name: str, **query: str) -> AppTest:
+    """A page at an address, drawn once, without an error."""
+    page = AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=60)
+    for key, value in query.items():
+        page.query_params[key] = value
+    page.run()
+    assert not page.exception, page.exception
+    return page
+
+
+def words(page: AppTest) -> str:
+    """Everything the page says in sentences."""
+    kinds = ("error", "warning", "info", "caption", "text", "markdown")
+    return said([element for kind in kinds for element in page.get(kind)])
+
+
+def said(elements: Iterable[Any]) -> str:
+    """The elements' texts as a person reads them, without Markdown's backslashes."""
+    return "\n".join(str(element.value).replace("\\", "") for element in elements)
