@@ -28,6 +28,8 @@ from core.inputs import Inputs, SparseInputs, TokenInputs
 from core.models import TfidfNetwork
 from core.networks import build_network
 from core.trainer import (
+    SCORES_AT_ONCE,
+    SCORING_BATCH,
     LinearRule,
     Progress,
     State,
@@ -45,13 +47,18 @@ from core.trainer import (
 
 PARTS = ("validation", "test")
 SPARSE_THREADS = 1
-"""Of torch on the CPU: steps on sparse features are so small that a second thread makes them several times slower."""
+"""Of torch on the CPU: steps on sparse features are so small that a second thread makes them several times slower.
+
+Not so above `BLOCKED_LABELS` labels, where all cores are used.
+"""
 BLOCKED_LABELS = 4000
 """Above so many labels the output layer and the loss are computed in blocks, where the loss has that form."""
 BASE_BYTES = 700_000_000
 """What Python, PyTorch and a corpus take before a network is there."""
 STATE_BYTES = 256
 """For each token, layer and unit, until the gradient is taken: measured with MiniLM, 32 documents of 128 tokens."""
+SCORE_BYTES = 24
+"""For each score of an evaluation: logits, probabilities in two orders, ranks, what is kept."""
 STEP_EVERY = 2.0
 """Seconds between two lines of `steps.jsonl`."""
 GIVE_BACK_EVERY = 20.0
@@ -210,7 +217,7 @@ def _make(config: RunConfig, corpus: Corpus, reporter: Reporter, device: str) ->
     assert config.loss is not None, "the config's own check"
     settings = config.train.model_copy(update={"precision": resolve_precision(config.train.precision, device)})
     threads = SPARSE_THREADS
-    if config.model.name != "tfidf":
+    if config.model.name != "tfidf" or len(corpus.labels) > BLOCKED_LABELS:
         threads = max(1, (psutil.cpu_count(logical=False) or 1) // replicas.world())
     torch.set_num_threads(threads)
     targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
@@ -378,7 +385,9 @@ def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels:
             * layers
             * min(batch * config.model.max_length, tokens_at_once(network, config.train.max_tokens))
         )
-    return BASE_BYTES + weights + logits + states
+    # An evaluation comes on top: memory that a step has freed is not given back at once.
+    scores = SCORE_BYTES * min(SCORES_AT_ONCE, SCORING_BATCH * labels)
+    return BASE_BYTES + weights + logits + states + scores
 
 
 def memory_free(device: str) -> int:

@@ -29,7 +29,8 @@ from core.models import TfidfNetwork
 from core.networks import Linear, TextNetwork, Transformer
 
 SCORING_BATCH = 1024
-SCORES_AT_ONCE = 1 << 25
+SCORES_AT_ONCE = 1 << 23
+"""Scores that are held densely while the best of each document are picked: about 24 bytes each."""
 DENSE_TARGETS = 1000
 """Up to this many labels targets go to the loss as a matrix, above it as index pairs."""
 EXPLODED = 1000.0

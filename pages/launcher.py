@@ -8,7 +8,7 @@ from core import store
 from core.config import RunConfig, UserError
 from core.store import LIVE
 from pages import header, plain
-from pages.training import before, form, live, may_act, one, tab
+from pages.training import before, form, live, may_act, one, speak, tab
 
 TICK = 2.0
 """Seconds between two looks at the runs' folders."""
@@ -31,6 +31,7 @@ def now(configs: list[RunConfig]) -> None:
         st.error(plain(str(error)))
         return
     live.tell_of_ends(runs)
+    speak()
     if may_act():
         before.button(configs, runs)
     if not runs:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -60,6 +61,13 @@ def test_a_run_outlives_the_process_that_submitted_it_and_is_never_trained_twice
     assert jobs.submit(config()).state == "finished"
     assert jobs.existing(config()).id == run.id
     assert run.path.joinpath("metrics.json").stat().st_mtime_ns == written
+
+
+def test_a_run_takes_about_as_much_memory_as_it_says_before_it_starts():
+    size = ["data.synthetic.documents=3000", "data.synthetic.labels=20000", "model.hidden=64", "train.epochs=1"]
+    run = ended(jobs.submit(config(loss="db", changes=size)))
+    foretold = float(re.search(r"needs about ([\d.]+) GB", run.path.joinpath("log.txt").read_text())[1])
+    assert 0.5 * foretold < store.read_metrics(run)["memory"] / 1e9 < 1.1 * foretold
 
 
 def test_kill_makes_a_run_lost_and_the_next_in_the_queue_goes_on():

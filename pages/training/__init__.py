@@ -34,9 +34,20 @@ def act(action: Callable[..., Any], run_ids: Iterable[str], done: str, **more: A
         except UserError as error:
             problem = str(error)
     if good:
-        st.toast(f"{good} {'run' if good == 1 else 'runs'} {done}.")
+        say(f"{good} {'run' if good == 1 else 'runs'} {done}.")
     if problem:
-        st.toast(plain(problem), icon=":material/error:", duration="long")
+        say(problem, icon=":material/error:", duration="long")
+
+
+def say(text: str, **more: Any) -> None:
+    """Keeps a toast for the next drawing of the page: a rerun would swallow what is said before it."""
+    st.session_state.setdefault("said", []).append((text, more))
+
+
+def speak() -> None:
+    """Draws the toasts that wait."""
+    for text, more in st.session_state.pop("said", []):
+        st.toast(plain(text), **more)
 
 
 REDRAWN = 5

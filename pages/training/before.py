@@ -14,7 +14,7 @@ from core.plans import Plan
 from core.store import LIVE, Run
 from pages import corpus_of, plain
 from pages.losses import View, cautions
-from pages.training import BY_STATE
+from pages.training import BY_STATE, say
 
 COMMANDS_SHOWN = 20
 LOADED = Event()
@@ -33,7 +33,7 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
         return
     st.session_state["run"] = runs[0].id
     st.session_state["train_again"] = False
-    st.toast(f"{len(runs)} of {len(configs)} runs submitted.")
+    say(f"{len(runs)} of {len(configs)} runs submitted.")
 
 
 def button(configs: list[RunConfig], runs: list[Run]) -> None:

@@ -16,7 +16,7 @@ from core.figures import training
 from core.store import LIVE, Run
 from core.sweeps import Sweep
 from pages import plain
-from pages.training import URL, act, current_scores, ended_scores, ended_size, may_act
+from pages.training import URL, act, current_scores, ended_scores, ended_size, may_act, say
 
 LIVE_SHOWN = 12
 RUNS_SHOWN = 200
@@ -30,7 +30,7 @@ def tell_of_ends(runs: Sequence[Run]) -> None:
     for run in runs:
         if before.get(run.id) in LIVE and run.state not in LIVE:
             icon = ":material/check:" if run.state == "finished" else ":material/error:"
-            st.toast(plain(f"{training.run_name(run)}: {run.state}"), icon=icon)
+            say(f"{training.run_name(run)}: {run.state}", icon=icon)
     st.session_state["seen_states"] = {run.id: run.state for run in runs}
 
 
@@ -66,9 +66,9 @@ def stop(run_ids: Sequence[str]) -> None:
     """Stops runs and says how they ended."""
     try:
         for run in jobs.stop_all(run_ids):
-            st.toast(plain(f"{training.run_name(run)}: {run.state}"))
+            say(f"{training.run_name(run)}: {run.state}")
     except UserError as error:
-        st.toast(plain(str(error)))
+        say(str(error))
 
 
 def resume(run_ids: Sequence[str], anew: bool = False) -> None:
