@@ -345,6 +345,8 @@ def _train(
                 waiting = False
                 reporter.heed_stop()
             due = time.monotonic() - written >= 60 * settings.checkpoint_minutes
+            done = (step.epoch - 1) * step.steps + step.step
+            due |= bool(settings.checkpoint_steps) and done % settings.checkpoint_steps == 0
             ends = step.ended_epoch and course.patience >= settings.patience
             replicas.hear(replicas.END if ends else replicas.WRITE if due else replicas.GO_ON, made.device)
             if ends:

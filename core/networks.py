@@ -14,6 +14,8 @@ from torch.nn import functional
 from core.config import ModelConfig
 from core.tokens import encoder_source, unreachable
 
+ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+"""What encoders call it: BERT and its kin, and DistilBERT and newer ones."""
 LABEL_VECTORS = 128
 """Length of a label's vector in the label graph."""
 
@@ -21,19 +23,28 @@ LABEL_VECTORS = 128
 class Transformer(nn.Module):
     """A pretrained encoder's last hidden states, (B, T, H), or with `pooler` what its own pooler makes, (B, 1, H).
 
+    Its attention drops out what `dropout` says, not what its authors chose: with any dropout PyTorch's scaled dot
+    products have no fast form on a CPU.
+
     Source: Devlin et al. 2019, as implemented by Hugging Face transformers.
     """
 
-    def __init__(self, source: str, name: str, *, frozen: bool, pooler: bool, pretrained: bool = True) -> None:
+    def __init__(
+        self, source: str, name: str, *, frozen: bool, pooler: bool, dropout: float = 0.0, pretrained: bool = True
+    ) -> None:
         super().__init__()
         from transformers import AutoConfig, AutoModel
 
         options: dict[str, Any] = {"trust_remote_code": False, "attn_implementation": "sdpa", "dtype": torch.float32}
         try:
+            settings = AutoConfig.from_pretrained(source, trust_remote_code=False)
+            for key in ATTENTION_DROPOUT:
+                if hasattr(settings, key):
+                    setattr(settings, key, dropout)
             if pretrained:
-                self.encoder = AutoModel.from_pretrained(source, use_safetensors=True, **options)
+                self.encoder = AutoModel.from_pretrained(source, config=settings, use_safetensors=True, **options)
             else:
-                self.encoder = AutoModel.from_config(AutoConfig.from_pretrained(source), **options)
+                self.encoder = AutoModel.from_config(settings, **options)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             raise unreachable(name, error) from None
         self.pooler = pooler and getattr(self.encoder, "pooler", None) is not None
@@ -298,7 +309,12 @@ def build_network(
     if config.name == "transformer":
         source = str(folder / "encoder") if folder else encoder_source(config.encoder)
         encoder = Transformer(
-            source, config.encoder, frozen=config.freeze, pooler=config.pooling == "cls", pretrained=folder is None
+            source,
+            config.encoder,
+            frozen=config.freeze,
+            pooler=config.pooling == "cls",
+            dropout=config.attention_dropout,
+            pretrained=folder is None,
         )
         if config.pooling == "lwan":
             return TextNetwork(encoder, LabelWiseAttention(encoder.width, priors, dropout=config.dropout))

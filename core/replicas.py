@@ -1,7 +1,7 @@
 """Several processes that train one network: each reads its share of every batch, and gradients are added up.
 
-Started by the worker (`train.processes`), or by `torchrun` and `accelerate launch`, whose variables are read: RANK,
-WORLD_SIZE, MASTER_ADDR, MASTER_PORT. Without them there is one process, and nothing here does anything.
+Started by the worker (`train.processes`), or by `torchrun` and `accelerate launch`, whose variables accelerate reads:
+it chooses how the processes speak and gives each its device. With one process nothing here does anything.
 
 Each process holds the whole network, and gradients are added up once a step, whatever each process did for it. DDP and
 accelerate's wrappers add them up in every backward pass, of which all processes must then make equally many; but a
@@ -23,13 +23,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from core.config import ROOT
 
-VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 GO_ON, WRITE, END = range(3)
 """What the first process says after each step; at `WRITE` all bring the weights and the optimizer's state together."""
 
@@ -56,25 +56,21 @@ def joined(processes: int, run: Path, device: str) -> Iterator[str]:
     Yields:
         The device of this process.
     """
-    started: list[subprocess.Popen[bytes]] = []
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
-    if launched == 1 and processes == 1:
+    launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if not launched and processes == 1:
         yield device
         return
-    if launched == 1:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        os.environ |= {"RANK": "0", "WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        for number in range(1, processes):
-            command = [sys.executable, "-m", "core", "train", str(run.resolve())]
-            started.append(subprocess.Popen(command, cwd=ROOT, env=os.environ | {"RANK": str(number)}))
-    mine = device if device == "cpu" else f"cuda:{int(os.environ.get('LOCAL_RANK', rank()))}"
-    if mine != "cpu":
-        torch.cuda.set_device(mine)
+    from accelerate import PartialState
+
+    said = {} if launched else _variables(processes)
+    os.environ |= said
+    started: list[subprocess.Popen[bytes]] = []
     try:
-        dist.init_process_group("gloo" if device == "cpu" else "nccl")
-        yield mine
+        for number in range(1, 1 if launched else processes):
+            command = [sys.executable, "-m", "core", "train", str(run.resolve())]
+            own = {"RANK": str(number), "LOCAL_RANK": str(number)}
+            started.append(subprocess.Popen(command, cwd=ROOT, env=os.environ | own))
+        yield str(PartialState(cpu=device == "cpu").device)
     finally:
         for process in started:
             process.terminate()
@@ -82,9 +78,22 @@ def joined(processes: int, run: Path, device: str) -> Iterator[str]:
             process.wait()
         if dist.is_initialized():
             dist.destroy_process_group()
-        if launched == 1:
-            for name in VARIABLES:
-                os.environ.pop(name, None)
+        PartialState._reset_state()
+        for name in said:
+            os.environ.pop(name)
+
+
+def _variables(processes: int) -> dict[str, str]:
+    """What the first of several processes on this machine says of itself, as `torchrun` would."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    number = str(processes)
+    said = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number}
+    said |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    if "OMP_NUM_THREADS" not in os.environ:
+        said["OMP_NUM_THREADS"] = str(max(1, (psutil.cpu_count(logical=False) or 1) // processes))
+    return said
 
 
 def share(rows: np.ndarray) -> np.ndarray:

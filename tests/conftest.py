@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import settings
 from core import data, jobs, store
 from core.config import ROOT, DataConfig, SyntheticConfig, UserError
 from core.data import Corpus
+from core.files import read_json, write_json
 
 DATA = os.environ.get("TAILSCOPE_DATA") or str(ROOT.parent / "shared" / "data")
 """Folders of real data sets, as they were named when the tests started."""
@@ -126,4 +128,12 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     BertModel(BertConfig(vocab_size=len(tokenizer), **small)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def steady_encoder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `tiny_encoder` that drops no units out, so that it reads a document the same at every time."""
+    folder = shutil.copytree(tiny_encoder, tmp_path_factory.mktemp("steady") / "encoder")
+    write_json(folder / "config.json", read_json(folder / "config.json") | {"hidden_dropout_prob": 0.0})
     return folder

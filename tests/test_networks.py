@@ -165,6 +165,38 @@ def test_a_transformer_computes_fewer_tokens_at_once_on_a_cpu_and_never_more_tha
     assert [tokens_at_once(made()[0], most) for most in asked] == list(asked)
 
 
+def test_what_attention_drops_out_is_the_runs_own_choice(steady_encoder):
+    ids = torch.arange(5, 17).reshape(2, 6)
+    for share in (0.0, 0.5):
+        config = ModelConfig(name="transformer", encoder=str(steady_encoder), dropout=0.0, attention_dropout=share)
+        network = build_network(config, 100, PRIORS, TARGETS).train()
+        once, again = (network(ids, torch.ones(2, 6, dtype=torch.bool)) for _ in range(2))
+        assert torch.equal(once, again) == (share == 0)
+
+
+def test_the_learning_rate_rises_and_follows_its_schedule():
+    rates = {}
+    for schedule in ("linear", "cosine", "constant"):
+        steps = fitted(epochs=10, schedule=schedule, warmup=0.1)[1]
+        rates[schedule] = np.array([step.learning_rate for step in steps]) / 0.01
+        assert rates[schedule].max() == pytest.approx(1.0)
+        assert (np.diff(rates[schedule])[:5] > 0).all()
+    np.testing.assert_allclose(rates["constant"][6:], 1.0)
+    for schedule in ("linear", "cosine"):
+        assert (np.diff(rates[schedule])[6:] < 0).all()
+        assert rates[schedule][-1] < 0.02
+    np.testing.assert_allclose(rates["cosine"][6:], (1 - np.cos(np.pi * rates["linear"][6:])) / 2)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_loss_times_a_constant_trains_the_same_network(optimizer):
+    found = [
+        fitted(loss=lambda *given, scale=scale: BCE(*given) * scale, optimizer=optimizer, clip=0.0)[2]
+        for scale in (1.0, 2.0**-10)
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-3)
+
+
 def test_a_frozen_transformer_trains_its_head_alone(tiny_encoder):
     config = ModelConfig(name="transformer", encoder=str(tiny_encoder), freeze=True)
     network = build_network(config, 100, PRIORS, TARGETS)

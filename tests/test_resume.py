@@ -182,18 +182,17 @@ def test_only_a_run_that_ended_early_can_be_resumed():
         jobs.resume(path.name)
 
 
-def without_dropout(encoder, folder):
-    """A copy of a tiny encoder that drops nothing out, so that it matters not which process reads a document."""
-    shutil.copytree(encoder, folder)
-    config = read_json(folder / "config.json")
-    write_json(folder / "config.json", config | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
-    return folder
+def test_checkpoints_come_by_steps_as_well_as_by_time():
+    path = prepare("textcnn", [*SIZES, "train.checkpoint_steps=4"], checkpoint_minutes=5.0)
+    execute_until(path, 7)
+    assert [int(kept.name[6:]) for kept in fitting.checkpoints(store.checkpoint_dir(path))] == [4, 7]
 
 
-def test_two_processes_with_a_share_of_the_transformer_each_train_what_one_trains(tiny_encoder, monkeypatch, tmp_path):
-    encoder = without_dropout(tiny_encoder, tmp_path / "encoder")
+def test_two_processes_with_a_share_of_the_transformer_each_train_what_one_trains(
+    steady_encoder, monkeypatch, tmp_path
+):
     changes = [
-        f"model.encoder={encoder}",
+        f"model.encoder={steady_encoder}",
         "model.dropout=0",
         "train.clip=0.5",
         "train.max_tokens=30",

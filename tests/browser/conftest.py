@@ -32,6 +32,7 @@ FLAGS = [
 ]
 CHROMIUM = shutil.which("chromium")
 START_SECONDS = 60
+expect.set_options(timeout=60_000)  # milliseconds: a busy machine is no failure
 IDLE = "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
 
 Serve = Callable[..., AbstractContextManager[str]]
@@ -87,9 +88,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def wait_until_ready(
-    page: Page, text: str | re.Pattern[str], *, role: str = "", ticks: bool = False, timeout: float = 30_000
-) -> None:
+def wait_until_ready(page: Page, text: str | re.Pattern[str], *, role: str = "", ticks: bool = False) -> None:
     """Waits until the page shows `text` and is done, and holds that it shows no traceback.
 
     Args:
@@ -97,12 +96,11 @@ def wait_until_ready(
         text: exact text of an element, or a pattern, or with `role` its accessible name.
         role: such as `heading`, `button` or `link`.
         ticks: the page reruns by itself, so it is never done: wait for the text alone.
-        timeout: milliseconds.
     """
     place = page.get_by_role(role, name=text, exact=True) if role else page.get_by_text(text, exact=True)  # type: ignore[arg-type]
-    expect(place.first).to_be_visible(timeout=timeout)
+    expect(place.first).to_be_visible()
     if not ticks:
-        expect(page.locator(IDLE)).to_have_count(1, timeout=timeout)
+        expect(page.locator(IDLE)).to_have_count(1)
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 

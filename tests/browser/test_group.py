@@ -110,14 +110,14 @@ server_metadata_url = "{provider}/.well-known/openid-configuration"
 
 def sign_in(page: Page, address: str, who: str) -> None:
     page.goto(address)
-    page.get_by_role("button", name="Log in").click(timeout=30 * SECOND)
-    page.get_by_role("link", name=who, exact=True).click(timeout=20 * SECOND)
-    expect(page.get_by_text(str(PEOPLE[who]["name"]), exact=True)).to_be_visible(timeout=30 * SECOND)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("link", name=who, exact=True).click()
+    expect(page.get_by_text(str(PEOPLE[who]["name"]), exact=True)).to_be_visible()
 
 
 def holds_no_action(page: Page, address: str) -> None:
     page.goto(f"{address}/{FORM}")
-    expect(page.get_by_text("This dashboard is read-only")).to_be_visible(timeout=30 * SECOND)
+    expect(page.get_by_text("This dashboard is read-only")).to_be_visible()
     expect(page.get_by_role("button", name="Launch")).to_have_count(0)
 
 
@@ -129,7 +129,7 @@ def test_only_those_named_may_launch_and_the_run_bears_their_name(
         sign_in(page, address, who)
         holds_no_action(page, address)
         page.get_by_role("button", name="Log out").click()
-        expect(page.get_by_role("button", name="Log in")).to_be_visible(timeout=30 * SECOND)
+        expect(page.get_by_role("button", name="Log in")).to_be_visible()
 
     sign_in(page, address, "ann")
     page.goto(f"{address}/{FORM}")
@@ -143,5 +143,5 @@ def test_only_those_named_may_launch_and_the_run_bears_their_name(
 
     stranger = browser.new_context().new_page()
     holds_no_action(stranger, address)
-    expect(stranger.get_by_text("finished", exact=True).filter(visible=True)).not_to_have_count(0, timeout=60 * SECOND)
+    expect(stranger.get_by_text("finished", exact=True).filter(visible=True)).not_to_have_count(0)
     stranger.context.close()

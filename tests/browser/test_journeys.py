@@ -59,7 +59,7 @@ def test_every_page_draws_without_an_error_in_the_browser(
     page.on("request", lambda request: outside.append(request.url) if not ours(request.url, address) else None)
     page.goto(f"{address}/{path}")
     ready(page, heading, role="heading")
-    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=30_000)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
     assert not problems
     assert not outside
 

@@ -58,7 +58,7 @@ def choose_run(page: Page, run_id: str) -> None:
 
 def launch(page: Page, number: int) -> None:
     page.get_by_role("button", name=f"Launch {number} run{'s' * (number > 1)}", exact=True).click()
-    expect(page.get_by_text(f"{number} of {number} runs submitted.")).to_be_visible(timeout=20 * SECOND)
+    expect(page.get_by_text(f"{number} of {number} runs submitted.")).to_be_visible()
 
 
 def wait_for_states(page: Page, cache: Path, wanted: Callable[[dict[str, str]], bool], seconds: int = 90) -> None:
@@ -83,7 +83,7 @@ def test_runs_go_on_without_a_browser_and_are_read_afterwards(
 
     page = open_training()
     wait_for_states(page, cache, lambda now: set(now.values()) == {"finished"})
-    expect(page.get_by_text("Nothing is running or waiting.")).to_be_visible(timeout=10 * SECOND)
+    expect(page.get_by_text("Nothing is running or waiting.")).to_be_visible()
     ids = list(states(cache))
     assert len(ids) == 2
 
@@ -117,7 +117,7 @@ def test_a_killed_worker_is_shown_as_lost_and_frees_the_queue(open_training: Cal
     killed = next(run for run in set(now) - before if now[run] == "running")
     os.kill(json.loads((cache / "runs" / killed / "process.json").read_text("utf-8"))["pid"], signal.SIGKILL)
     choose_run(page, killed)
-    expect(page.get_by_text("Its worker process was killed")).to_be_visible(timeout=10 * SECOND)
+    expect(page.get_by_text("Its worker process was killed")).to_be_visible()
     expect(page.get_by_text("lost", exact=True).filter(visible=True)).not_to_have_count(0)
     other = next(run for run in set(now) - before if run != killed)
     wait_for_states(page, cache, lambda now: now[other] == "running")
@@ -125,7 +125,7 @@ def test_a_killed_worker_is_shown_as_lost_and_frees_the_queue(open_training: Cal
     page.get_by_role("button", name="Resume", exact=True).click()
     wait_for_states(page, cache, lambda now: now[killed] == "queued")
     page.get_by_role("button", name="Stop all", exact=True).click()
-    expect(page.get_by_text("Nothing is running or waiting.")).to_be_visible(timeout=20 * SECOND)
+    expect(page.get_by_text("Nothing is running or waiting.")).to_be_visible()
     assert [states(cache)[run] for run in (killed, other)] == ["stopped", "stopped"]
     choose_run(page, other)
     expect(page.get_by_text("Stopped by request before it had finished")).to_be_visible()
@@ -147,20 +147,20 @@ def test_a_sweep_of_three_losses_is_watched_stopped_and_resumed_by_two_browsers(
     running = next(run for run in mine if states(cache)[run] == "running")
     choose_run(page, running)
     tested = page.get_by_test_id("stVegaLiteChart")
-    expect(tested).to_have_count(3, timeout=30 * SECOND)
-    expect(page.get_by_test_id("stMetricValue").nth(3)).to_have_text(re.compile(r"^\d+/3000$"), timeout=30 * SECOND)
+    expect(tested).to_have_count(3)
+    expect(page.get_by_test_id("stMetricValue").nth(3)).to_have_text(re.compile(r"^\d+/3000$"))
     epoch = page.get_by_test_id("stMetricValue").nth(3).inner_text()
     drawn = tested.first.screenshot()
-    expect(page.get_by_test_id("stMetricValue").nth(3)).not_to_have_text(epoch, timeout=10 * SECOND)
+    expect(page.get_by_test_id("stMetricValue").nth(3)).not_to_have_text(epoch)
     page.wait_for_timeout(9 * SECOND)
     assert tested.first.screenshot() != drawn, "the curve has moved by itself"
 
     other = open_training()
-    expect(other.get_by_text("2 queued, 1 running")).to_be_visible(timeout=30 * SECOND)
+    expect(other.get_by_text("2 queued, 1 running")).to_be_visible()
     other.get_by_role("button", name="Stop sweep", exact=True).first.click()
     wait_for_states(page, cache, lambda now: {now[run] for run in mine} == {"stopped"})
     for one in (page, other):
-        expect(one.get_by_text("3 stopped")).to_be_visible(timeout=30 * SECOND)
+        expect(one.get_by_text("3 stopped")).to_be_visible()
     page.get_by_role("button", name="Resume sweep", exact=True).first.click()
     wait_for_states(page, cache, lambda now: sorted(now[run] for run in mine) == ["queued", "queued", "running"])
     assert "taken up from epoch" in log_of(page, cache, running)
@@ -186,18 +186,18 @@ def test_marked_rows_are_compared_and_deleted_together(open_training: Callable[[
     wait_for_states(page, cache, lambda now: [now[run] for run in set(now) - before] == ["finished"] * 2)
     mine = set(states(cache)) - before
     fill(page, "Name, tag, note, user", "seed 3")
-    expect(page.get_by_text("2 runs, ")).to_be_visible(timeout=10 * SECOND)
+    expect(page.get_by_text("2 runs, ")).to_be_visible()
     table = page.get_by_test_id("stDataFrame").first
     for row in (0, 1):
         box = table.bounding_box()
         assert box is not None
         page.mouse.click(box["x"] + 15, box["y"] + 35 * (row + 1) + 17)
         page.wait_for_timeout(1500)
-    expect(page.get_by_role("heading", name="2 runs")).to_be_visible(timeout=10 * SECOND)
+    expect(page.get_by_role("heading", name="2 runs")).to_be_visible()
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(3)
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("button", name="Delete for good", exact=True).click()
-    expect(page.get_by_text("2 runs deleted.")).to_be_visible(timeout=10 * SECOND)
+    expect(page.get_by_text("2 runs deleted.")).to_be_visible()
     assert not mine & set(states(cache))
 
 
@@ -210,7 +210,7 @@ def test_a_tab_in_the_background_is_left_alone(open_training: Callable[[], Page]
 
     page.on("websocket", lambda socket: socket.on("framereceived", hear))
     page.reload()
-    expect(page.get_by_role("button", name="Launch 1 run")).to_be_visible(timeout=60 * SECOND)
+    expect(page.get_by_role("button", name="Launch 1 run")).to_be_visible()
 
     def heard(seconds: int) -> int:
         before = len(frames)
@@ -236,7 +236,7 @@ def test_read_only_runs_are_watched_and_nothing_can_be_done(
     with serve(cache, TAILSCOPE_READONLY="1") as address:
         page = browser.new_page(viewport={"width": 1400, "height": 1800})
         page.goto(f"{address}/launcher")
-        expect(page.get_by_text("This dashboard is read-only")).to_be_visible(timeout=60 * SECOND)
+        expect(page.get_by_text("This dashboard is read-only")).to_be_visible()
         expect(page.get_by_role("heading", name="All runs")).to_be_visible()
         for name in ("Launch", "Stop", "Resume", "Delete", "Start anew", "Pin", "Archive", "Name, tags, notes"):
             expect(page.get_by_role("button", name=re.compile(f"^{name}"))).to_have_count(0)
