@@ -82,6 +82,8 @@ class WordVectors(nn.Module):
 class Convolutions(nn.Module):
     """Filters of several widths over the states of a document, the highest answer of each in each of `chunks` parts.
 
+    The parts are parts of each document's own length, whatever it is padded to.
+
     Sources: Kim 2014 (TextCNN, one part); Liu et al. 2017 (XML-CNN, dynamic max pooling over several parts).
     """
 
@@ -94,12 +96,30 @@ class Convolutions(nn.Module):
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """The answers (B, width) of states (B, T, E) and mask (B, T)."""
         columns = states.transpose(1, 2)
+        places = _parts(mask, self.chunks) if self.chunks > 1 else None
         found = []
         for convolution in self.convolutions:
             answers = torch.relu(convolution(columns))[..., : columns.shape[-1]]
-            answers = answers * mask.unsqueeze(1)
-            found.append(functional.adaptive_max_pool1d(answers, self.chunks).flatten(1))
+            if places is None:
+                highest = functional.adaptive_max_pool1d(answers * mask.unsqueeze(1), 1)
+            else:
+                read = places.flatten(1).unsqueeze(1).expand(-1, answers.shape[1], -1)
+                highest = functional.max_pool1d(answers.gather(2, read), places.shape[2])
+            found.append(highest.flatten(1))
         return torch.cat(found, dim=1)
+
+
+def _parts(mask: Tensor, chunks: int) -> Tensor:
+    """Places of the tokens in each of C parts of a document's own length, (B, C, W), from its mask (B, T).
+
+    Part c of n tokens goes from floor(c n / C) to ceil((c + 1) n / C), as in adaptive pooling, so that a shorter
+    document fills every part as well; a part of fewer than W tokens repeats its last.
+    """
+    lengths = mask.sum(1, keepdim=True).clamp(min=1)
+    part = torch.arange(chunks, device=mask.device)
+    first, last = part * lengths // chunks, ((part + 1) * lengths + chunks - 1) // chunks - 1
+    widest = -(-mask.shape[1] // chunks) + 1
+    return torch.minimum(first.unsqueeze(2) + torch.arange(widest, device=mask.device), last.unsqueeze(2))
 
 
 class ConvolvedSequence(nn.Module):

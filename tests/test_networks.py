@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from torch.nn import functional
 
 from core.config import MODEL_DEFAULTS, ModelConfig, RunConfig, TrainConfig, UserError
 from core.inputs import TokenInputs
 from core.losses import build_loss
-from core.networks import LabelGraph, build_network, label_graph
+from core.networks import Convolutions, LabelGraph, build_network, label_graph
 from core.tokens import Tokens, Words
 from core.trainer import CACHED, State, blocked, class_aware, predict, resolve_precision, tokens_at_once, train
 
@@ -57,10 +58,23 @@ def test_what_a_document_scores_hangs_on_no_other_document_and_on_no_padding(nam
     network.eval()
     with torch.no_grad():
         alone = [torch.sigmoid(network(*inputs.tensors(np.array([row]), "cpu"))).numpy() for row in range(90)]
-    chunks = name == "xml-cnn"  # whose parts are parts of the padded length
-    if not chunks:
-        np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
+    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
     assert np.isfinite(together).all()
+
+
+@pytest.mark.parametrize("chunks", [1, 3, 8])
+def test_a_document_is_pooled_over_parts_of_its_own_length(chunks):
+    torch.manual_seed(0)
+    layer = Convolutions(4, 5, widths=(2, 3), chunks=chunks)
+    lengths = torch.tensor([1, 2, 7, 8, 9, 16, 29, 40])
+    mask = torch.arange(40) < lengths.unsqueeze(1)
+    states = torch.randn(8, 40, 4) * mask.unsqueeze(-1)
+    pooled = layer(states, mask)
+    for row, length in enumerate(lengths):
+        own = states[row : row + 1, :length].transpose(1, 2)
+        answers = [torch.relu(one(own))[..., :length] for one in layer.convolutions]
+        expected = torch.cat([functional.adaptive_max_pool1d(one, chunks).flatten() for one in answers])
+        torch.testing.assert_close(pooled[row], expected)
 
 
 def test_a_step_in_parts_is_the_step_in_one():
