@@ -45,12 +45,12 @@ PAPER_LOSSES = LOSS_NAMES[:8]
 _WORDS = ("max_features", "min_df", "dropout", "max_length", "long")
 MODEL_SETTINGS: dict[str, tuple[str, ...]] = {
     "svm": ("max_features", "min_df", "bigrams", "C"),
-    "tfidf": ("max_features", "min_df", "bigrams", "hidden", "dropout"),
+    "tfidf": ("max_features", "min_df", "bigrams", "hidden", "dropout", "head"),
     "transformer": ("encoder", "pooling", "head", "dropout", "max_length", "long", "freeze"),
     "textcnn": (*_WORDS, "embedding", "filters", "head"),
     "xml-cnn": (*_WORDS, "embedding", "filters", "hidden", "head"),
     "cnn-rnn": (*_WORDS, "embedding", "filters", "hidden", "head"),
-    "bigru-lwan": (*_WORDS, "embedding", "hidden"),
+    "bigru-lwan": (*_WORDS, "embedding", "hidden", "head"),
 }
 """The settings of `ModelConfig` that each model reads."""
 MODEL_NAMES = tuple(MODEL_SETTINGS)
@@ -359,8 +359,8 @@ class RunConfig(Frozen):
             if value != defaults[key] and key not in MODEL_SETTINGS[self.model.name]:
                 read = ", ".join(f"model.{setting}" for setting in MODEL_SETTINGS[self.model.name])
                 raise UserError(f"Model '{self.model.name}' does not read model.{key}; it reads {read}.")
-        if (self.model.pooling, self.model.head) == ("lwan", "label-graph"):
-            raise UserError("model.pooling=lwan has weights of its own for each label: leave model.head linear.")
+        if (self.model.name, self.model.head, self.model.hidden) == ("tfidf", "label-graph", 0):
+            raise UserError("model.head=label-graph makes the weights of a hidden layer's units: set model.hidden.")
         if self.model.name in ("xml-cnn", "cnn-rnn", "bigru-lwan") and not self.model.hidden:
             raise UserError(f"Model '{self.model.name}' needs a hidden layer: set model.hidden to 1 or more.")
         return self
