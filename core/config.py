@@ -42,7 +42,7 @@ LOSS_CONSTANTS: dict[str, tuple[str, ...]] = {
 """The constants that each loss of `core.losses` reads, known here without importing torch."""
 LOSS_NAMES = tuple(LOSS_CONSTANTS)
 PAPER_LOSSES = LOSS_NAMES[:8]
-_WORDS = ("max_features", "min_df", "dropout", "max_length", "long")
+_WORDS = ("vocabulary", "max_features", "min_df", "dropout", "max_length", "long")
 MODEL_SETTINGS: dict[str, tuple[str, ...]] = {
     "svm": ("max_features", "min_df", "bigrams", "C"),
     "tfidf": ("max_features", "min_df", "bigrams", "hidden", "dropout", "head"),
@@ -204,8 +204,11 @@ class ModelConfig(Frozen):
     """What turns a text into logits; `MODEL_SETTINGS` says which model reads what, `MODEL_DEFAULTS` what differs."""
 
     name: str = "tfidf"
+    vocabulary: Literal["words", "subwords"] = Field(
+        "words", description="of a model trained from scratch: words, or pieces of words by byte-pair encoding"
+    )
     max_features: int = Field(100_000, ge=1, description="size of the vocabulary")
-    min_df: int = Field(2, ge=1, description="documents a word must occur in")
+    min_df: int = Field(2, ge=1, description="documents a word must occur in; of subwords, how often a pair must")
     bigrams: bool = False
     C: float = Field(1.0, gt=0, description="inverse strength of the SVM's regularisation")
     hidden: int = Field(0, ge=0, le=16_384, description="units of the hidden layer; 0: none, a linear model")

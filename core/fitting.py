@@ -26,7 +26,7 @@ from core.failures import Stopped
 from core.files import atomic_path
 from core.inputs import Inputs, SparseInputs, TokenInputs
 from core.models import TfidfNetwork
-from core.networks import add_label_graph, build_network, fold_label_graph
+from core.networks import TextNetwork, Transformer, add_label_graph, build_network, fold_label_graph
 from core.trainer import (
     SCORES_AT_ONCE,
     SCORING_BATCH,
@@ -167,7 +167,7 @@ def _read(
     if config.model.name == "transformer":
         reader = tokens.Subwords.load(tokens.encoder_source(config.model.encoder), config.model.encoder)
     else:
-        reader = tokens.Words.fit(corpus.texts(corpus.parts["train"]), config.model)
+        reader = tokens.fit_encoder(corpus.texts(corpus.parts["train"]), config.model)
     if config.model.max_length > reader.most:
         raise UserError(
             f"model.max_length is {config.model.max_length}, but this encoder reads at most {reader.most} tokens at "
@@ -401,8 +401,8 @@ def memory_free(device: str) -> int:
 def _save_encoder(encoder: Encoder, network: nn.Module, folder: Path) -> None:
     """Writes all that is needed, besides the weights, to read new texts."""
     encoder.save(folder)
-    if isinstance(encoder, tokens.Subwords):
-        network.body.encoder.config.save_pretrained(folder / "encoder")  # type: ignore[union-attr, operator]
+    if isinstance(network, TextNetwork) and isinstance(network.body, Transformer):
+        network.body.encoder.config.save_pretrained(folder / "encoder")
 
 
 def _plain(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -141,7 +141,7 @@ def load(run: Run) -> NetworkScorer:
     documents = metrics["documents"]["train"]
     priors = torch.from_numpy(np.clip(counts, 0.5, documents - 0.5) / documents).float()
     try:
-        encoder = load_encoder(config.name, run.path)
+        encoder = load_encoder(config, run.path)
         network = build_network(config, encoder.size, priors, folder=run.path)
         network.load_state_dict(load_file(run.path / "model.safetensors"))
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:

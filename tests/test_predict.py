@@ -9,9 +9,11 @@ from tests.test_resume import prepare
 READ = "model.max_length=24"
 SMALL = ["model.embedding=12", "train.adjust=0.5", READ]
 CNN, GRU = [*SMALL, "model.filters=6"], [*SMALL, "model.hidden=6"]
+SUBWORDS = "model.vocabulary=subwords"
 GRAPH = "model.head=label-graph"
 FROM_SCRATCH = {
     "textcnn": ("textcnn", CNN),
+    "textcnn-subwords": ("textcnn", [*CNN, SUBWORDS]),
     "bigru-lwan": ("bigru-lwan", GRU),
     "bigru-lwan-graph": ("bigru-lwan", [*GRU, GRAPH]),
 }
@@ -102,6 +104,17 @@ def test_plain_transformers_loads_what_is_exported_and_scores_the_same(run, tmp_
 def test_weights_of_another_network_are_a_sentence(tiny_encoder):
     run = trained("textcnn", CNN)
     (run.path / "vocabulary.json").write_text('{"words": ["one"]}')
+    with pytest.raises(UserError, match="weights are damaged"):
+        predict.load(run)
+
+
+def test_subwords_that_are_damaged_are_a_sentence():
+    run = trained("textcnn", [*CNN, SUBWORDS])
+    file = run.path / "encoder" / "tokenizer.json"
+    file.write_text(file.read_text("utf-8")[:500])
+    with pytest.raises(UserError, match="weights are damaged"):
+        predict.load(run)
+    file.unlink()
     with pytest.raises(UserError, match="weights are damaged"):
         predict.load(run)
 
