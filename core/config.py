@@ -42,15 +42,15 @@ LOSS_CONSTANTS: dict[str, tuple[str, ...]] = {
 """The constants that each loss of `core.losses` reads, known here without importing torch."""
 LOSS_NAMES = tuple(LOSS_CONSTANTS)
 PAPER_LOSSES = LOSS_NAMES[:8]
-_WORDS = ("max_features", "min_df", "dropout", "max_length", "long")
+_WORDS = ("vocabulary", "max_features", "min_df", "dropout", "max_length", "long")
 MODEL_SETTINGS: dict[str, tuple[str, ...]] = {
     "svm": ("max_features", "min_df", "bigrams", "C"),
-    "tfidf": ("max_features", "min_df", "bigrams", "hidden", "dropout"),
+    "tfidf": ("max_features", "min_df", "bigrams", "hidden", "dropout", "head"),
     "transformer": ("encoder", "pooling", "head", "dropout", "attention_dropout", "max_length", "long", "freeze"),
     "textcnn": (*_WORDS, "embedding", "filters", "head"),
     "xml-cnn": (*_WORDS, "embedding", "filters", "hidden", "head"),
     "cnn-rnn": (*_WORDS, "embedding", "filters", "hidden", "head"),
-    "bigru-lwan": (*_WORDS, "embedding", "hidden"),
+    "bigru-lwan": (*_WORDS, "embedding", "hidden", "head"),
 }
 """The settings of `ModelConfig` that each model reads."""
 MODEL_NAMES = tuple(MODEL_SETTINGS)
@@ -205,8 +205,11 @@ class ModelConfig(Frozen):
     """What turns a text into logits; `MODEL_SETTINGS` says which model reads what, `MODEL_DEFAULTS` what differs."""
 
     name: str = "tfidf"
+    vocabulary: Literal["words", "subwords"] = Field(
+        "words", description="of a model trained from scratch: words, or pieces of words by byte-pair encoding"
+    )
     max_features: int = Field(100_000, ge=1, description="size of the vocabulary")
-    min_df: int = Field(2, ge=1, description="documents a word must occur in")
+    min_df: int = Field(2, ge=1, description="documents a word must occur in; of subwords, how often a pair must")
     bigrams: bool = False
     C: float = Field(1.0, gt=0, description="inverse strength of the SVM's regularisation")
     hidden: int = Field(0, ge=0, le=16_384, description="units of the hidden layer; 0: none, a linear model")
@@ -371,8 +374,8 @@ class RunConfig(Frozen):
             if value != defaults[key] and key not in MODEL_SETTINGS[self.model.name]:
                 read = ", ".join(f"model.{setting}" for setting in MODEL_SETTINGS[self.model.name])
                 raise UserError(f"Model '{self.model.name}' does not read model.{key}; it reads {read}.")
-        if (self.model.pooling, self.model.head) == ("lwan", "label-graph"):
-            raise UserError("model.pooling=lwan has weights of its own for each label: leave model.head linear.")
+        if (self.model.name, self.model.head, self.model.hidden) == ("tfidf", "label-graph", 0):
+            raise UserError("model.head=label-graph makes the weights of a hidden layer's units: set model.hidden.")
         if self.model.name in ("xml-cnn", "cnn-rnn", "bigru-lwan") and not self.model.hidden:
             raise UserError(f"Model '{self.model.name}' needs a hidden layer: set model.hidden to 1 or more.")
         return self

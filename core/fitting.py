@@ -26,7 +26,7 @@ from core.failures import Stopped
 from core.files import atomic_path
 from core.inputs import Inputs, SparseInputs, TokenInputs
 from core.models import TfidfNetwork
-from core.networks import build_network
+from core.networks import TextNetwork, Transformer, add_label_graph, build_network, fold_label_graph
 from core.trainer import (
     SCORES_AT_ONCE,
     SCORING_BATCH,
@@ -167,7 +167,7 @@ def _read(
     if config.model.name == "transformer":
         reader = tokens.Subwords.load(tokens.encoder_source(config.model.encoder), config.model.encoder)
     else:
-        reader = tokens.Words.fit(corpus.texts(corpus.parts["train"]), config.model)
+        reader = tokens.fit_encoder(corpus.texts(corpus.parts["train"]), config.model)
     if config.model.max_length > reader.most:
         raise UserError(
             f"model.max_length is {config.model.max_length}, but this encoder reads at most {reader.most} tokens at "
@@ -179,7 +179,7 @@ def _read(
         for part, rows in corpus.parts.items()
     }
     torch.manual_seed(config.seed)
-    network = build_network(config.model, reader.size, priors, corpus.targets_of("train"))
+    network = build_network(config.model, reader.size, priors)
     if config.train.recompute:
         if config.model.name != "transformer":
             raise UserError("train.recompute is for model 'transformer': the others keep little.")
@@ -235,6 +235,8 @@ def _make(config: RunConfig, corpus: Corpus, reporter: Reporter, device: str) ->
     ).to(device)
     priors = torch.from_numpy(np.clip(corpus.counts, 0.5, documents - 0.5) / documents).float()
     encoder, inputs, network = _read(config, corpus, priors, reporter)
+    if config.model.head == "label-graph":
+        add_label_graph(network, targets)
     whole = network.to(device)
     if settings.shard and replicas.world() > 1:
         whole = copy.deepcopy(network) if replicas.rank() == 0 else network
@@ -263,11 +265,12 @@ def _fit_network(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitte
             _train(config, corpus, reporter, made, course, judge, send)
     if not course.best_epoch:
         raise UserError("No epoch was ever scored: there is nothing to keep.")
-    weights = load_file(store.checkpoint_dir(reporter.path) / course.best_file)
-    made.whole.load_state_dict(weights)
+    made.whole.load_state_dict(load_file(store.checkpoint_dir(reporter.path) / course.best_file))
     scores = {part: judge.scores(part) for part in PARTS}
+    if config.model.head == "label-graph":
+        fold_label_graph(made.whole)
     more = {"threads": made.threads, "precision": made.settings.precision, "best_epoch": course.best_epoch}
-    return Fitted(scores, weights, lambda folder: _save_encoder(made.encoder, made.whole, folder), more)
+    return Fitted(scores, _plain(made.whole), lambda folder: _save_encoder(made.encoder, made.whole, folder), more)
 
 
 def replicate(config: RunConfig, corpus: Corpus, reporter: Reporter) -> None:
@@ -400,8 +403,8 @@ def memory_free(device: str) -> int:
 def _save_encoder(encoder: Encoder, network: nn.Module, folder: Path) -> None:
     """Writes all that is needed, besides the weights, to read new texts."""
     encoder.save(folder)
-    if isinstance(encoder, tokens.Subwords):
-        network.body.encoder.config.save_pretrained(folder / "encoder")  # type: ignore[union-attr, operator]
+    if isinstance(network, TextNetwork) and isinstance(network.body, Transformer):
+        network.body.encoder.config.save_pretrained(folder / "encoder")
 
 
 def _plain(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
 from core.config import ModelConfig
 from core.tokens import encoder_source, unreachable
@@ -93,6 +94,8 @@ class WordVectors(nn.Module):
 class Convolutions(nn.Module):
     """Filters of several widths over the states of a document, the highest answer of each in each of `chunks` parts.
 
+    The parts are parts of each document's own length, whatever it is padded to.
+
     Sources: Kim 2014 (TextCNN, one part); Liu et al. 2017 (XML-CNN, dynamic max pooling over several parts).
     """
 
@@ -105,12 +108,30 @@ class Convolutions(nn.Module):
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """The answers (B, width) of states (B, T, E) and mask (B, T)."""
         columns = states.transpose(1, 2)
+        places = _parts(mask, self.chunks) if self.chunks > 1 else None
         found = []
         for convolution in self.convolutions:
             answers = torch.relu(convolution(columns))[..., : columns.shape[-1]]
-            answers = answers * mask.unsqueeze(1)
-            found.append(functional.adaptive_max_pool1d(answers, self.chunks).flatten(1))
+            if places is None:
+                highest = functional.adaptive_max_pool1d(answers * mask.unsqueeze(1), 1)
+            else:
+                read = places.flatten(1).unsqueeze(1).expand(-1, answers.shape[1], -1)
+                highest = functional.max_pool1d(answers.gather(2, read), places.shape[2])
+            found.append(highest.flatten(1))
         return torch.cat(found, dim=1)
+
+
+def _parts(mask: Tensor, chunks: int) -> Tensor:
+    """Places of the tokens in each of C parts of a document's own length, (B, C, W), from its mask (B, T).
+
+    Part c of n tokens goes from floor(c n / C) to ceil((c + 1) n / C), as in adaptive pooling, so that a shorter
+    document fills every part as well; a part of fewer than W tokens repeats its last.
+    """
+    lengths = mask.sum(1, keepdim=True).clamp(min=1)
+    part = torch.arange(chunks, device=mask.device)
+    first, last = part * lengths // chunks, ((part + 1) * lengths + chunks - 1) // chunks - 1
+    widest = -(-mask.shape[1] // chunks) + 1
+    return torch.minimum(first.unsqueeze(2) + torch.arange(widest, device=mask.device), last.unsqueeze(2))
 
 
 class ConvolvedSequence(nn.Module):
@@ -193,42 +214,6 @@ class Linear(nn.Module):
         return self.output(self.features(states, mask))
 
 
-class LabelGraph(Linear):
-    """`Linear` whose weights are made from vectors of the labels, mixed along a graph of labels that come together.
-
-    Two layers: W = A relu(A E U) V with A the label graph's rows, which sum to 1.
-
-    Source: Pal et al. 2020 (MAGNET), with the graph of co-occurrence instead of learnt attention.
-
-    Args:
-        pool: gives a document's vector.
-        priors: (L,).
-        graph: sparse (L, L), of `label_graph`.
-        dropout: of the document's vector.
-        hidden: width of a layer before the output, 0 for none.
-    """
-
-    graph: Tensor
-
-    def __init__(self, pool: nn.Module, priors: Tensor, graph: Tensor, *, dropout: float, hidden: int = 0) -> None:
-        super().__init__(pool, priors, dropout=dropout, hidden=hidden)
-        width, bias = self.output.in_features, self.output.bias
-        self.output = nn.Module()  # type: ignore[assignment]
-        self.output.bias = nn.Parameter(bias.detach())
-        self.vectors = nn.Parameter(torch.randn(len(priors), LABEL_VECTORS))
-        self.first = nn.Linear(LABEL_VECTORS, LABEL_VECTORS, bias=False)
-        self.second = nn.Linear(LABEL_VECTORS, width, bias=False)
-        nn.init.normal_(self.second.weight, std=0.02)
-        self.register_buffer("graph", graph, persistent=False)
-
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Logits (B, L) of states (B, T, H) and mask (B, T)."""
-        with torch.autocast(states.device.type, enabled=False):  # sparse products have no half precision
-            mixed = torch.relu(torch.sparse.mm(self.graph, self.first(self.vectors)))
-            weights = self.second(torch.sparse.mm(self.graph, mixed))
-        return functional.linear(self.features(states, mask), weights.to(states.dtype), self.output.bias)
-
-
 class LabelWiseAttention(nn.Module):
     """Each label reads the document with an attention of its own.
 
@@ -275,6 +260,57 @@ class TextNetwork(nn.Module):
         return highest.scatter_reduce(0, owner.unsqueeze(1).expand_as(logits), logits, "amax")
 
 
+class LabelGraph(nn.Module):
+    """Weights of labels (L, H), made from vectors of the labels that are mixed along a graph of who comes together.
+
+    Two layers: W = A relu(A E U) V with E the vectors (L, 128) and A the label graph's rows, which sum to 1. It is a
+    parametrization of PyTorch: whatever layer reads its weights reads these, and the vectors are what is trained.
+
+    Source: Pal et al. 2020 (MAGNET), with the graph of co-occurrence instead of learnt attention.
+
+    Args:
+        graph: sparse (L, L), of `label_graph`.
+        weights: (L, H), in whose place these come; about as large at first.
+    """
+
+    graph: Tensor
+
+    def __init__(self, graph: Tensor, weights: Tensor) -> None:
+        super().__init__()
+        self.first = nn.Linear(LABEL_VECTORS, LABEL_VECTORS, bias=False)
+        self.second = nn.Linear(LABEL_VECTORS, weights.shape[1], bias=False)
+        nn.init.normal_(self.second.weight, std=float(weights.detach().std()))
+        self.register_buffer("graph", graph, persistent=False)
+
+    def right_inverse(self, weights: Tensor) -> Tensor:
+        """The vectors that training begins with, (L, 128), by chance."""
+        return torch.randn(len(weights), LABEL_VECTORS)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Weights (L, H) of vectors (L, 128)."""
+        with torch.autocast(vectors.device.type, enabled=False):  # sparse products have no half precision
+            mixed = torch.relu(torch.sparse.mm(self.graph, self.first(vectors)))
+            return self.second(torch.sparse.mm(self.graph, mixed))
+
+
+def add_label_graph(network: nn.Module, targets: sp.csr_array) -> None:
+    """From now on a network's weights of labels are made by `LabelGraph`, of the train part's targets (N, L)."""
+    layer, name = _label_weights(network)
+    graph = LabelGraph(label_graph(targets), getattr(layer, name))
+    parametrize.register_parametrization(layer, name, graph, unsafe=True)  # vectors have another shape than weights
+
+
+def fold_label_graph(network: nn.Module) -> None:
+    """Puts the weights that a network's label graph makes in its place: scoring needs no more."""
+    parametrize.remove_parametrizations(*_label_weights(network))
+
+
+def _label_weights(network: Any) -> tuple[nn.Module, str]:
+    """Where a network's weights of labels (L, H) are: a module and their name in it."""
+    head: Any = network.head if isinstance(network, TextNetwork) else network
+    return (head, "weights") if isinstance(head, LabelWiseAttention) else (head.output, "weight")
+
+
 def label_graph(targets: sp.csr_array) -> Tensor:
     """How labels come together: half itself, half the others by their share of company, sparse (L, L), rows sum to 1.
 
@@ -291,16 +327,13 @@ def label_graph(targets: sp.csr_array) -> Tensor:
     return torch.sparse_coo_tensor(places, values, rows.shape, check_invariants=True).coalesce()
 
 
-def build_network(
-    config: ModelConfig, size: int, priors: Tensor, targets: sp.csr_array, *, folder: Path | None = None
-) -> TextNetwork:
-    """The network of a model that reads tokens.
+def build_network(config: ModelConfig, size: int, priors: Tensor, *, folder: Path | None = None) -> TextNetwork:
+    """The network of a model that reads tokens, without a label graph.
 
     Args:
         config: of any model but `svm` and `tfidf`.
         size: of the vocabulary.
         priors: share of the train documents that carry each label, (L,), strictly between 0 and 1.
-        targets: of the train part, (N, L): read by the label graph.
         folder: a trained run's, whose weights will be loaded: nothing pretrained is read.
 
     Raises:
@@ -319,7 +352,7 @@ def build_network(
         if config.pooling == "lwan":
             return TextNetwork(encoder, LabelWiseAttention(encoder.width, priors, dropout=config.dropout))
         pool: nn.Module = Pooled(encoder.width, config.pooling)
-        return TextNetwork(encoder, _pooled(config, pool, priors, targets, hidden=0))
+        return TextNetwork(encoder, Linear(pool, priors, dropout=config.dropout))
     body = WordVectors(size, config.embedding, config.dropout)
     if config.name == "bigru-lwan":
         recurrent = Recurrent(config.embedding, config.hidden)
@@ -332,7 +365,7 @@ def build_network(
         pool, hidden = Convolutions(config.embedding, config.filters, widths=(2, 4, 8), chunks=8), config.hidden
     else:
         pool = ConvolvedSequence(config.embedding, config.filters, config.hidden)
-    return TextNetwork(body, _pooled(config, pool, priors, targets, hidden=hidden))
+    return TextNetwork(body, Linear(pool, priors, dropout=config.dropout, hidden=hidden))
 
 
 class Chain(nn.Module):
@@ -345,9 +378,3 @@ class Chain(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """States of token numbers (B, T) and mask (B, T)."""
         return self.second(self.first(ids, mask), mask)
-
-
-def _pooled(config: ModelConfig, pool: nn.Module, priors: Tensor, targets: sp.csr_array, *, hidden: int) -> Linear:
-    if config.head == "label-graph":
-        return LabelGraph(pool, priors, label_graph(targets), dropout=config.dropout, hidden=hidden)
-    return Linear(pool, priors, dropout=config.dropout, hidden=hidden)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -142,10 +141,8 @@ def load(run: Run) -> NetworkScorer:
     documents = metrics["documents"]["train"]
     priors = torch.from_numpy(np.clip(counts, 0.5, documents - 0.5) / documents).float()
     try:
-        encoder = load_encoder(config.name, run.path)
-        network = build_network(
-            config, encoder.size, priors, sp.csr_array((1, len(labels)), dtype=bool), folder=run.path
-        )
+        encoder = load_encoder(config, run.path)
+        network = build_network(config, encoder.size, priors, folder=run.path)
         network.load_state_dict(load_file(run.path / "model.safetensors"))
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{run.id}: its weights are damaged ({error}). Delete the run and train it again.") from None
@@ -181,7 +178,7 @@ def export(run: Run, folder: Path) -> str:
     settings.threshold = scorer.threshold
     settings.tailscope = {"run": run.id, "pooling": scorer.config.pooling, "max_length": scorer.config.max_length}
     whole = None
-    if body.pooler and isinstance(head, Linear) and type(head) is Linear:
+    if body.pooler and isinstance(head, Linear):
         made = AutoModelForSequenceClassification.from_config(settings)
         classifier = getattr(made, "classifier", None)
         if isinstance(classifier, nn.Linear) and classifier.weight.shape == head.output.weight.shape:

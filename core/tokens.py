@@ -1,4 +1,4 @@
-"""From text to token numbers: by the tokenizer of a pretrained encoder, or by the words of the train part."""
+"""From text to token numbers: by a pretrained encoder's tokenizer, or by words or subwords of the train part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def unreachable(name: str, error: Exception) -> UserError:
 
 @dataclass(frozen=True)
 class Subwords:
-    """The tokenizer of a pretrained encoder.
+    """The tokenizer of a pretrained encoder, or one that was learnt from the train part.
 
     Attributes:
         size: of the vocabulary.
@@ -107,6 +107,55 @@ class Subwords:
         before, after = tuple(dressed[:place]), tuple(dressed[place + len(bare) :])
         return cls(tokenizer, len(tokenizer), pad, before, after, most)
 
+    @classmethod
+    def fit(cls, texts: Iterable[str], config: ModelConfig) -> Subwords:
+        """Pieces of words by byte-pair encoding: letters, and what comes of joining the most frequent pair again.
+
+        The words are those of `Words`; a piece that begins one has a mark in front. There are at most `max_features`
+        pieces, joined of pairs that occur `min_df` times at least.
+
+        Source: Sennrich et al. 2016, as implemented by Hugging Face tokenizers.
+
+        Raises:
+            UserError: no piece of two letters is left.
+        """
+        from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+        from transformers import PreTrainedTokenizerFast
+
+        pad, unknown = "[PAD]", "[UNK]"
+        learnt = Tokenizer(models.BPE(unk_token=unknown, fuse_unk=True))
+        learnt.normalizer = normalizers.Lowercase()
+        # The trainer's own marks of a word's end or middle are numbered by chance, as a hash falls: this one is not.
+        words = pre_tokenizers.Split(Regex(WORD.pattern), "removed", invert=True)
+        learnt.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.Metaspace(split=False)])
+        trainer = trainers.BpeTrainer(
+            vocab_size=config.max_features + 2,
+            min_frequency=config.min_df,
+            special_tokens=[pad, unknown],
+            show_progress=False,
+        )
+        learnt.train_from_iterator((text[:LETTERS] for text in texts), trainer)
+        pieces = (piece.lstrip("▁") for piece, number in learnt.get_vocab().items() if number > UNKNOWN)
+        if not any(len(piece) > 1 for piece in pieces):
+            raise UserError(
+                "No piece of two letters of the train part is left. Lower model.min_df, or raise model.max_features "
+                "above the number of letters."
+            )
+        # A text that has "[PAD]" in it means these letters.
+        options = {"pad_token": pad, "unk_token": unknown, "split_special_tokens": True}
+        return cls._learnt(PreTrainedTokenizerFast(tokenizer_object=learnt, **options))
+
+    @classmethod
+    def read(cls, folder: Path) -> Subwords:
+        """What `save` wrote of a tokenizer that was learnt."""
+        from transformers import PreTrainedTokenizerFast
+
+        return cls._learnt(PreTrainedTokenizerFast.from_pretrained(folder / "encoder", local_files_only=True))
+
+    @classmethod
+    def _learnt(cls, tokenizer: PreTrainedTokenizerBase) -> Subwords:
+        return cls(tokenizer, len(tokenizer), PAD, before=(), after=(), most=LONGEST)
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all that decides which tokens a text has."""
@@ -124,7 +173,7 @@ class Subwords:
         return list(self.tokenizer.convert_ids_to_tokens(list(ids)))
 
     def save(self, folder: Path) -> None:
-        """Writes the tokenizer's files into `encoder/`, where the network's settings lie as well."""
+        """Writes the tokenizer's files into `encoder/`, where a pretrained network's settings lie as well."""
         self.tokenizer.save_pretrained(folder / "encoder")
 
 
@@ -254,6 +303,13 @@ def _blocks(texts: Iterator[str]) -> Iterator[list[str]]:
         yield block
 
 
-def load_encoder(model: str, folder: Path) -> Any:
+def fit_encoder(texts: Iterable[str], config: ModelConfig) -> Subwords | Words:
+    """The vocabulary of a model that is trained from scratch, learnt from the train part's texts."""
+    return Subwords.fit(texts, config) if config.vocabulary == "subwords" else Words.fit(texts, config)
+
+
+def load_encoder(config: ModelConfig, folder: Path) -> Subwords | Words:
     """What `save` of either class wrote into a run's folder."""
-    return Subwords.load(str(folder / "encoder")) if model == "transformer" else Words.load(folder)
+    if config.name == "transformer":
+        return Subwords.load(str(folder / "encoder"))
+    return Subwords.read(folder) if config.vocabulary == "subwords" else Words.load(folder)

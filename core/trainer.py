@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from core import replicas
 from core.config import Diverged, ModelConfig, TrainConfig, UserError
@@ -315,16 +316,17 @@ def _gradient(
 def blocked(network: nn.Module, loss: nn.Module) -> tuple[Callable[..., Tensor], Loss] | None:
     """The network up to its output layer, and that layer with the loss in one, which never holds logits (B, L).
 
-    None where there is no such form: a loss that needs all logits, a head that is more than a linear layer.
+    None where there is no such form: a loss that needs all logits, a head that is more than a linear layer, a label
+    graph, which makes all weights together.
     """
-    if isinstance(network, TextNetwork) and type(network.head) is Linear:
+    if isinstance(network, TextNetwork) and isinstance(network.head, Linear):
         output: nn.Linear = network.head.output
         read: Callable[..., Tensor] = network.features
     elif isinstance(network, TfidfNetwork) and network.output is not None:
         output, read = network.output, network.hidden
     else:
         return None
-    if not isinstance(loss, LongTailLoss):
+    if not isinstance(loss, LongTailLoss) or parametrize.is_parametrized(output):
         return None
 
     def layer(features: Tensor, targets: Any) -> Tensor:

@@ -26,12 +26,19 @@ def execute(model: str, loss: str | None, changes: list[str]) -> Run:
     return store.get_run(path.name)
 
 
-@pytest.fixture(params=["svm", "linear", "hidden"])
+TFIDF = {
+    "linear": ["model.hidden=0"],
+    "hidden": ["model.hidden=8"],
+    "label-graph": ["model.hidden=8", "model.head=label-graph"],
+}
+
+
+@pytest.fixture(params=["svm", *TFIDF])
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     if request.param == "svm":
         yield execute("svm", None, [])
     else:
-        yield execute("tfidf", "db", [f"model.hidden={8 if request.param == 'hidden' else 0}"])
+        yield execute("tfidf", "db", TFIDF[request.param])
 
 
 def test_scores_are_the_stored_ones_and_words_sum_to_them(run: Run) -> None:

@@ -2,11 +2,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from torch.nn import functional
 
 from core.config import MODEL_DEFAULTS, ModelConfig, RunConfig, TrainConfig, UserError
-from core.inputs import TokenInputs
+from core.encoders import TfidfEncoder
+from core.inputs import SparseInputs, TokenInputs
 from core.losses import build_loss
-from core.networks import LabelGraph, build_network, label_graph
+from core.models import TfidfNetwork
+from core.networks import Convolutions, add_label_graph, build_network, fold_label_graph, label_graph
 from core.tokens import Tokens, Words
 from core.trainer import CACHED, State, blocked, class_aware, predict, resolve_precision, tokens_at_once, train
 
@@ -29,7 +32,7 @@ def made(name="textcnn", long="head", **more):
     config = settings(name, **more)
     words = Words.fit(TEXTS, config)
     torch.manual_seed(0)
-    network = build_network(config, words.size, PRIORS, TARGETS)
+    network = build_network(config, words.size, PRIORS)
     return network, TokenInputs(Tokens.of(words.encode(TEXTS)), words, np.arange(90), config.max_length, long)
 
 
@@ -57,10 +60,23 @@ def test_what_a_document_scores_hangs_on_no_other_document_and_on_no_padding(nam
     network.eval()
     with torch.no_grad():
         alone = [torch.sigmoid(network(*inputs.tensors(np.array([row]), "cpu"))).numpy() for row in range(90)]
-    chunks = name == "xml-cnn"  # whose parts are parts of the padded length
-    if not chunks:
-        np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
+    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
     assert np.isfinite(together).all()
+
+
+@pytest.mark.parametrize("chunks", [1, 3, 8])
+def test_a_document_is_pooled_over_parts_of_its_own_length(chunks):
+    torch.manual_seed(0)
+    layer = Convolutions(4, 5, widths=(2, 3), chunks=chunks)
+    lengths = torch.tensor([1, 2, 7, 8, 9, 16, 29, 40])
+    mask = torch.arange(40) < lengths.unsqueeze(1)
+    states = torch.randn(8, 40, 4) * mask.unsqueeze(-1)
+    pooled = layer(states, mask)
+    for row, length in enumerate(lengths):
+        own = states[row : row + 1, :length].transpose(1, 2)
+        answers = [torch.relu(one(own))[..., :length] for one in layer.convolutions]
+        expected = torch.cat([functional.adaptive_max_pool1d(one, chunks).flatten() for one in answers])
+        torch.testing.assert_close(pooled[row], expected)
 
 
 def test_a_step_in_parts_is_the_step_in_one():
@@ -114,11 +130,50 @@ def test_the_label_graph_mixes_the_weights_of_labels_that_come_together():
     graph = label_graph(TARGETS).to_dense()
     torch.testing.assert_close(graph.sum(1), torch.ones(3))
     torch.testing.assert_close(graph, torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.0, 0.5, 0.5]]))
-    network, inputs = made(head="label-graph")
-    assert isinstance(network.head, LabelGraph)
+    network, inputs = made()
+    add_label_graph(network, TARGETS)
     network(*inputs.tensors(np.arange(4), "cpu"))[:, 1].sum().backward()
-    reached = network.head.vectors.grad.abs().sum(1) > 0
+    reached = label_vectors(network).grad.abs().sum(1) > 0
     assert reached.tolist() == [False, True, True]
+
+
+def label_vectors(network):
+    (found,) = (value for name, value in network.named_parameters() if name.endswith(".original"))
+    return found
+
+
+@pytest.fixture(params=[*NETWORKS, "tfidf", "transformer"])
+def any_network(request, tiny_encoder):
+    """A network of each kind whose weights of labels can be made by a graph, with its inputs and a learning rate."""
+    name = request.param
+    if name == "tfidf":
+        config = ModelConfig(hidden=12, min_df=1, dropout=0.1)
+        features = TfidfEncoder.fit(TEXTS, config).encode(TEXTS)
+        torch.manual_seed(0)
+        return TfidfNetwork(features.shape[1], PRIORS, config), SparseInputs(features), {"learning_rate": 0.5}
+    if name == "transformer":
+        config = ModelConfig(name=name, encoder=str(tiny_encoder), pooling="lwan", dropout=0.1)
+        _, inputs = made()
+        torch.manual_seed(0)
+        return build_network(config, 100, PRIORS), inputs, {"optimizer": "adamw", "learning_rate": 0.005}
+    return *made(name), {"optimizer": "adamw", "learning_rate": 0.01}
+
+
+def test_a_label_graph_learns_on_any_network_and_is_folded_into_its_weights(any_network):
+    network, inputs, options = any_network
+    plain = {name: value.shape for name, value in network.state_dict().items()}
+    add_label_graph(network, TARGETS)
+    before = label_vectors(network).detach().clone()
+    config = TrainConfig(epochs=15, batch_size=16, clip=1.0, **options)
+    steps = list(train(State.begin(network, config, 90), BCE, inputs, TARGETS, config=config, seed=0, device="cpu"))
+    assert steps[-1].train_loss < 0.5 * steps[5].train_loss
+    assert ((label_vectors(network) - before).abs().amax(1) > 0).all()
+    learnt = np.concatenate(list(predict(network, inputs, device="cpu")))
+    assert ((learnt > 0.5)[:, :2] == TARGETS.toarray()[:, :2]).mean() > 0.95
+    assert blocked(network, build_loss("db", [54, 36, 18], 90)) is None
+    fold_label_graph(network)
+    assert {name: value.shape for name, value in network.state_dict().items()} == plain
+    np.testing.assert_allclose(np.concatenate(list(predict(network, inputs, device="cpu"))), learnt, atol=1e-6)
 
 
 def test_the_priors_are_what_a_network_begins_with():
@@ -150,7 +205,7 @@ def test_a_transformers_layers_and_head_have_rates_of_their_own(tiny_encoder):
             "train": {"learning_rate": 1.0, "head_rate": 5.0, "layer_decay": 0.5, "weight_decay": 0.1, "warmup": 0},
         }
     )
-    network = build_network(config.model, 100, PRIORS, TARGETS)
+    network = build_network(config.model, 100, PRIORS)
     groups = State.begin(network, config.train, 90).optimizer.param_groups
     assert {group["lr"] for group in groups} == {5.0, 1.0, 0.5, 0.25}
     assert all((group["weight_decay"] == 0) == (group["params"][0].ndim == 1) for group in groups)
@@ -158,7 +213,7 @@ def test_a_transformers_layers_and_head_have_rates_of_their_own(tiny_encoder):
 
 def test_a_transformer_computes_fewer_tokens_at_once_on_a_cpu_and_never_more_than_asked(tiny_encoder):
     config = ModelConfig(name="transformer", encoder=str(tiny_encoder))
-    network = build_network(config, 100, PRIORS, TARGETS)
+    network = build_network(config, 100, PRIORS)
     asked = (16_384, CACHED, 100)
     assert [tokens_at_once(network, most) for most in asked] == [CACHED, CACHED, 100]
     assert [tokens_at_once(network.to("meta"), most) for most in asked] == list(asked)
@@ -199,7 +254,7 @@ def test_a_loss_times_a_constant_trains_the_same_network(optimizer):
 
 def test_a_frozen_transformer_trains_its_head_alone(tiny_encoder):
     config = ModelConfig(name="transformer", encoder=str(tiny_encoder), freeze=True)
-    network = build_network(config, 100, PRIORS, TARGETS)
+    network = build_network(config, 100, PRIORS)
     names = {name.partition(".")[0] for name, value in network.named_parameters() if value.requires_grad}
     assert names == {"head"}
     assert not network.train().body.encoder.training
@@ -215,9 +270,8 @@ def test_half_precision_is_chosen_by_the_device_or_refused():
 def test_settings_that_a_model_does_not_read_are_refused():
     with pytest.raises(UserError, match=r"'textcnn' does not read model\.pooling"):
         RunConfig.model_validate({"model": {"name": "textcnn", "pooling": "cls"}, "loss": {"name": "db"}})
-    both = {"name": "transformer", "pooling": "lwan", "head": "label-graph"}
-    with pytest.raises(UserError, match=r"leave model\.head linear"):
-        RunConfig.model_validate({"model": both, "loss": {"name": "db"}})
+    with pytest.raises(UserError, match=r"set model\.hidden"):
+        RunConfig.model_validate({"model": {"name": "tfidf", "head": "label-graph"}, "loss": {"name": "db"}})
     for name, more, words in (
         ("textcnn", {}, "for model 'transformer'"),
         ("transformer", {"optimizer": "sgd"}, "train.optimizer=adamw"),

@@ -6,9 +6,23 @@ from core import explain, jobs, predict, share, store
 from core.config import UserError
 from tests.test_resume import prepare
 
-SIZES = {
-    "textcnn": ["model.embedding=12", "model.filters=6", "model.max_length=24"],
-    "bigru-lwan": ["model.embedding=12", "model.hidden=6", "model.max_length=24"],
+READ = "model.max_length=24"
+SMALL = ["model.embedding=12", "train.adjust=0.5", READ]
+CNN, GRU = [*SMALL, "model.filters=6"], [*SMALL, "model.hidden=6"]
+SUBWORDS = "model.vocabulary=subwords"
+GRAPH = "model.head=label-graph"
+FROM_SCRATCH = {
+    "textcnn": ("textcnn", CNN),
+    "textcnn-subwords": ("textcnn", [*CNN, SUBWORDS]),
+    "bigru-lwan": ("bigru-lwan", GRU),
+    "bigru-lwan-graph": ("bigru-lwan", [*GRU, GRAPH]),
+}
+FINE_TUNED = {
+    "mean": ["model.pooling=mean"],
+    "cls": ["model.pooling=cls"],
+    "cls-graph": ["model.pooling=cls", GRAPH],
+    "lwan-graph": ["model.pooling=lwan", GRAPH],
+    "window": ["model.long=window"],
 }
 
 
@@ -20,13 +34,12 @@ def trained(model, changes):
     return store.get_run(path.name)
 
 
-@pytest.fixture(params=["mean", "cls", "lwan", "window", *SIZES])
+@pytest.fixture(params=[*FINE_TUNED, *FROM_SCRATCH])
 def run(request, tiny_encoder):
-    if request.param in SIZES:
-        return trained(request.param, [*SIZES[request.param], "train.adjust=0.5"])
-    kind = ["model.long=window"] if request.param == "window" else [f"model.pooling={request.param}"]
-    encoder = [f"model.encoder={tiny_encoder}", "model.max_length=24", "train.precision=fp32"]
-    return trained("transformer", [*encoder, *kind])
+    if request.param in FROM_SCRATCH:
+        return trained(*FROM_SCRATCH[request.param])
+    encoder = [f"model.encoder={tiny_encoder}", READ, "train.precision=fp32"]
+    return trained("transformer", [*encoder, *FINE_TUNED[request.param]])
 
 
 def texts_of(run, part="test"):
@@ -89,8 +102,19 @@ def test_plain_transformers_loads_what_is_exported_and_scores_the_same(run, tmp_
 
 
 def test_weights_of_another_network_are_a_sentence(tiny_encoder):
-    run = trained("textcnn", SIZES["textcnn"])
+    run = trained("textcnn", CNN)
     (run.path / "vocabulary.json").write_text('{"words": ["one"]}')
+    with pytest.raises(UserError, match="weights are damaged"):
+        predict.load(run)
+
+
+def test_subwords_that_are_damaged_are_a_sentence():
+    run = trained("textcnn", [*CNN, SUBWORDS])
+    file = run.path / "encoder" / "tokenizer.json"
+    file.write_text(file.read_text("utf-8")[:500])
+    with pytest.raises(UserError, match="weights are damaged"):
+        predict.load(run)
+    file.unlink()
     with pytest.raises(UserError, match="weights are damaged"):
         predict.load(run)
 

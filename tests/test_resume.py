@@ -19,7 +19,7 @@ SIZES = ["model.embedding=12", "model.filters=6", "model.max_length=24"]
 MODELS = {
     "tfidf": ["model.hidden=8", "model.dropout=0.3"],
     "textcnn": SIZES,
-    "bigru-lwan": ["model.embedding=12", "model.hidden=6", "model.max_length=24"],
+    "bigru-lwan": ["model.embedding=12", "model.hidden=6", "model.max_length=24", "model.head=label-graph"],
 }
 
 

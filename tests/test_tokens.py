@@ -1,12 +1,20 @@
+import itertools
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from core import data, tokens
-from core.config import DataConfig, ModelConfig, SyntheticConfig, UserError
+from core.config import ROOT, DataConfig, ModelConfig, SyntheticConfig, UserError
 from core.inputs import SparseInputs, TokenInputs
 from core.tokens import Subwords, Tokens, Words
 
 TEXTS = ["wheat grain wheat", "Gold, metal!", "", "wheat gold new"]
+PIECES = ["Gold: a goldmine", "the mine of gold", "wheat, grain and wheat", "some grain in unpadded sacks"] * 5
+TIED = ["".join(pair) for pair in itertools.permutations("abcdefgh", 4)]
+"""Words whose pairs of letters are all equally frequent."""
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +42,36 @@ def test_words_are_numbered_by_the_documents_that_have_them(tmp_path):
     assert Words.load(tmp_path) == made
     with pytest.raises(UserError, match=r"model\.min_df"):
         words(min_df=4)
+
+
+def subwords(texts=PIECES, **options):
+    return Subwords.fit(texts, ModelConfig(name="textcnn", vocabulary="subwords", **options))
+
+
+def test_subwords_are_joined_of_frequent_pairs_and_known_again_from_their_files(tmp_path):
+    made = subwords()
+    (ids,) = made.encode(["GOLD, goldgrain & wheats 小麦!"])
+    assert made.words(ids) == ["▁gold", "▁gold", "g", "rain", "▁wheat", "s", "▁", "[UNK]"]
+    assert (ids[-1], made.pad, made.before, made.after) == (tokens.UNKNOWN, 0, (), ())
+    made.save(tmp_path)
+    again = Subwords.read(tmp_path)
+    assert (again.size, again.fingerprint, again.encode(PIECES)) == (made.size, made.fingerprint, made.encode(PIECES))
+    assert again.encode(["[PAD] a", ""]) == made.encode(["pad", "!"])
+
+
+def test_subwords_are_as_many_as_asked_at_most_and_those_that_are_frequent_enough():
+    assert subwords(max_features=30).size == 32 < subwords().size
+    assert subwords(min_df=20).size < subwords(min_df=2).size
+    for none in ({"texts": ["", "a !"]}, {"min_df": 1000}, {"max_features": 5}):
+        with pytest.raises(UserError, match=r"Lower model\.min_df, or raise model\.max_features"):
+            subwords(**none)
+
+
+def test_every_process_learns_the_same_subwords():
+    script = "import test_tokens as here\nprint(here.subwords(here.TIED).fingerprint)"
+    env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True)
+    assert done.stdout.strip() == subwords(TIED).fingerprint
 
 
 def test_the_packaged_tokenizer_frames_a_document_by_its_special_tokens(packaged):
