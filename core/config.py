@@ -302,8 +302,10 @@ class TrainConfig(Frozen):
     weight_decay: float = Field(0.0, ge=0)
     patience: int = Field(10, ge=1, description="evaluations without a better validation score before training ends")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    threshold: Literal["auto", "exact", "paper", "fixed"] = Field(
-        "auto", description="auto: what the loss asks for, 0.5 where it draws that line itself (zlpr), exact elsewhere"
+    threshold: Literal["auto", "exact", "paper", "fixed", "per-label"] = Field(
+        "auto",
+        description="auto: what the loss asks for, 0.5 where it draws that line itself (zlpr), exact elsewhere; "
+        "per-label: one for each label, guarded against over-fitting",
     )
     metric: Literal["micro_f1", "macro_f1", "tail_macro_f1"] = Field(
         "micro_f1", description="validation score that decides which epoch is the best"

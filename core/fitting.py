@@ -126,7 +126,7 @@ def threshold_rule(config: RunConfig) -> str:
         other = losses.OTHER_LOSSES.get(config.loss.name) if config.loss else None
         rule = "fixed" if other and other.decision == "logit > 0" else "exact"
     if config.model.name == "svm":
-        return {"exact": "exact", "paper": "shift", "fixed": "zero"}[rule]
+        return {"paper": "shift", "fixed": "zero"}.get(rule, rule)
     return rule
 
 
@@ -435,7 +435,8 @@ class _Judge:
         """What the history says of an epoch."""
         self.made.gather()
         targets, scores = self.corpus.targets_of("validation"), self.scores("validation")
-        threshold = thresholds.fit_global(targets, scores, rule=threshold_rule(self.config))
+        rule = threshold_rule(self.config)  # thresholds of each label are fitted once, when training is over
+        threshold = thresholds.fit_global(targets, scores, rule="exact" if rule in thresholds.LABEL_RULES else rule)
         predicted = thresholds.apply(scores, threshold)
         borders = labels.default_borders(len(self.corpus.labels))
         return {

@@ -14,11 +14,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from core import thresholds
 from core.config import ModelConfig, UserError
 from core.files import atomic_path
 from core.inputs import TokenInputs
 from core.networks import Linear, TextNetwork, Transformer, build_network
 from core.store import Run, read_metrics
+from core.thresholds import Limits
 from core.tokens import WORD, Subwords, Tokens, Words, load_encoder
 from core.trainer import predict
 
@@ -32,7 +34,7 @@ class NetworkScorer:
 
     Attributes:
         labels: names, L of them.
-        threshold: a label is given where its score is above it.
+        threshold: a label is given where its score is above it: one for all labels, or one each, (L,).
         shift: what is taken off each logit, (L,).
     """
 
@@ -40,7 +42,7 @@ class NetworkScorer:
     encoder: Subwords | Words
     config: ModelConfig
     labels: tuple[str, ...]
-    threshold: float
+    threshold: Limits
     shift: torch.Tensor
     how = "Integrated gradients: what each word adds to the score before the sigmoid, beside a text of unknown words."
 
@@ -48,7 +50,8 @@ class NetworkScorer:
         """The labels of each text with their scores, the surest first."""
         found = []
         for scores in self.scores(texts):
-            given = [column for column in np.argsort(-scores) if scores[column] > self.threshold]
+            above = scores > self.threshold
+            given = [column for column in np.argsort(-scores) if above[column]]
             found.append([(self.labels[column], float(scores[column])) for column in given])
         return found
 
@@ -147,7 +150,7 @@ def load(run: Run) -> NetworkScorer:
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{run.id}: its weights are damaged ({error}). Delete the run and train it again.") from None
     shift = run.config.train.adjust * torch.logit(priors)
-    return NetworkScorer(network.eval(), encoder, config, labels, metrics["threshold"], shift)
+    return NetworkScorer(network.eval(), encoder, config, labels, thresholds.of_values(metrics["threshold"]), shift)
 
 
 def export(run: Run, folder: Path) -> str:
@@ -175,7 +178,7 @@ def export(run: Run, folder: Path) -> str:
     settings.id2label = dict(enumerate(scorer.labels))
     settings.label2id = {label: column for column, label in enumerate(scorer.labels)}
     settings.problem_type = "multi_label_classification"
-    settings.threshold = scorer.threshold
+    settings.threshold = thresholds.values_of(scorer.threshold)
     settings.tailscope = {"run": run.id, "pooling": scorer.config.pooling, "max_length": scorer.config.max_length}
     whole = None
     if body.pooler and isinstance(head, Linear):

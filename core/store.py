@@ -24,6 +24,7 @@ from core import failures
 from core.config import Frozen, RunConfig, UserError, cache_dir, check_writable, parse
 from core.files import atomic_path, is_locked, locked, read_json, write_json, write_text
 from core.labels import Borders
+from core.thresholds import Limits
 
 STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
 LIVE = ("queued", "running")
@@ -98,14 +99,14 @@ class Predictions:
         rows: their row numbers in the corpus, (n,).
         targets: (n, L) bool.
         scores: (n, L) float16, dense, or a CSR of the highest and the true labels' scores where L > `DENSE_LABELS`.
-        threshold: a label is predicted where its score is above it.
+        threshold: a label is predicted where its score is above it: one for all labels, or one each, (L,).
     """
 
     ids: list[str]
     rows: np.ndarray
     targets: sp.csr_array
     scores: np.ndarray | sp.csr_array
-    threshold: float
+    threshold: Limits
 
 
 def runs_dir() -> Path:
@@ -461,7 +462,7 @@ class Results(BaseModel):
     labels: list[str]
     counts: list[NonNegativeInt]
     borders: dict[Literal["head", "tail"], NonNegativeInt]
-    threshold: float
+    threshold: float | list[float]
     threshold_rule: str
     fingerprint: str
     command: str
@@ -490,6 +491,8 @@ def read_results(run: Run) -> dict[str, Any]:
         Borders(**found.borders)
         wrong = "" if len(found.labels) == len(found.counts) else "labels and counts differ in number"
         wrong = wrong or ("" if len(set(found.labels)) == len(found.labels) else "a label is there twice")
+        each = isinstance(found.threshold, list) and len(found.threshold) != len(found.labels)
+        wrong = wrong or ("labels and thresholds differ in number" if each else "")
         wrong = wrong or ("" if "all" in found.test else "the scores of all labels are missing")
     except ValidationError as error:
         first = error.errors()[0]
@@ -548,9 +551,10 @@ def read_predictions(run: Run, part: str = "test") -> Predictions:
             values = scores.data if isinstance(scores, sp.csr_array) else scores
             if not np.isfinite(values).all():
                 raise ValueError(f"{np.sum(~np.isfinite(values))} of its scores are not numbers")
-            if not math.isfinite(threshold := float(stored["threshold"])):
+            limits = np.asarray(stored["threshold"], dtype=np.float64)
+            if not np.isfinite(limits).all() or limits.shape not in ((), shape[1:]):
                 raise ValueError("its threshold is no number")
-            return Predictions(ids, rows, targets, scores, threshold)
+            return Predictions(ids, rows, targets, scores, limits if limits.ndim else float(limits))
     except FileNotFoundError:
         more = ": an older version made the run" if part == "validation" else ""
         raise UserError(f"{run.id}: {name} is missing{more}.") from None

@@ -11,6 +11,8 @@ import scipy.sparse as sp
 
 from core.labels import count_documents, indicator
 
+Limits = float | np.ndarray
+"""Thresholds: one for all labels, or one each, (L,)."""
 GRIDS = {"paper": np.arange(40, 61) / 100, "shift": np.arange(-100, 101) / 100}
 """Probabilities as in Huang et al., EMNLP 2021, and, for an SVM's margins, the shift of its hyperplane."""
 CONSTANTS = {"fixed": 0.5, "zero": 0.0}
@@ -22,6 +24,13 @@ STRENGTHS = (0.0, 1.0, 4.0, 16.0, 64.0, np.inf)
 """Of the guard of `per-label`: documents of an average label that are added to each label's own."""
 FBR = 0.1
 """A best F1 below this makes `scut-fbr` predict the label in almost no document."""
+
+
+def fit(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, rule: str = "exact") -> Limits:
+    """The thresholds of a rule of `fit_global` or `fit_labels`, as a run keeps them."""
+    if rule in LABEL_RULES:
+        return fit_labels(targets, scores, rule=rule)
+    return fit_global(targets, scores, rule=rule)
 
 
 def fit_global(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, rule: str = "exact") -> float:
@@ -295,3 +304,15 @@ def apply(scores: np.ndarray | sp.csr_array, threshold: float | np.ndarray) -> s
     kept = scores.data > (limit[scores.indices] if limit.ndim else limit)
     indptr = np.concatenate([[0], np.cumsum(kept)])[scores.indptr]
     return sp.csr_array((np.ones(indptr[-1], np.bool_), scores.indices[kept], indptr), shape=scores.shape)
+
+
+def values_of(limits: Limits) -> float | list[float]:
+    """Thresholds as JSON holds them; no finite number is above what no score exceeds."""
+    found = np.nan_to_num(np.asarray(limits, np.float64), posinf=1e6, neginf=-1e6)
+    return found.tolist() if found.ndim else float(found)
+
+
+def of_values(values: float | list[float]) -> Limits:
+    """Thresholds from what JSON holds."""
+    found = np.asarray(values, np.float64)
+    return found if found.ndim else float(found)

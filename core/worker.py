@@ -246,7 +246,8 @@ def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
     scores = fitted.scores
     reporter.now("scoring", 0.98)
     rule = _fitting().threshold_rule(config)
-    threshold = thresholds.fit_global(corpus.targets_of("validation"), scores["validation"], rule=rule)
+    limits = thresholds.values_of(thresholds.fit(corpus.targets_of("validation"), scores["validation"], rule=rule))
+    threshold = thresholds.of_values(limits)
     results = {
         part: metrics.score_groups(
             corpus.targets_of(part), thresholds.apply(scores[part], threshold), corpus.counts, borders
@@ -263,7 +264,7 @@ def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
     write_json(
         path / "metrics.json",
         {
-            "threshold": threshold,
+            "threshold": limits,
             "threshold_rule": rule,
             **results,
             "labels": list(corpus.labels),

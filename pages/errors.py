@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import store
+from core import store, thresholds
 from core.config import UserError, read_only
 from core.data import Corpus
 from core.figures import errors
@@ -173,7 +173,7 @@ def pick_thresholds(run: Run, labels: list[str]) -> Chosen:
     low, high = errors.score_range(predictions_of(run))
     limit = 0.0
     if name == OWN:
-        now = min(max(predictions_of(run).threshold, low), high)
+        now = min(max(errors.middle_limit(predictions_of(run).threshold), low), high)
         limit = middle.slider("Predict a label above", low, high, now, (high - low) / 200, key=f"limit-{run.id}")
     else:
         middle.caption(plain(words_of_rule(run, name)))
@@ -235,7 +235,7 @@ def kept(run: Run, chosen: Chosen, name: str) -> None:
     """Keeps the thresholds of now and chooses them."""
     limits, _ = predicted_at(run, chosen)
     try:
-        store.save_threshold_set(run, name, rule=chosen.name, values=errors.values_of(limits))
+        store.save_threshold_set(run, name, rule=chosen.name, values=thresholds.values_of(limits))
     except UserError as error:
         st.toast(plain(str(error)), icon=":material/error:")
         return
@@ -665,7 +665,7 @@ def provenance(shown: Shown) -> None:
         {
             "what": ["threshold", "its rule", "head from", "tail up to", "data fingerprint", "seconds", "published"],
             "value": [
-                f"{metrics['threshold']:.4f}",
+                errors.limits_in_words(thresholds.of_values(metrics["threshold"])),
                 metrics["threshold_rule"],
                 str(metrics["borders"]["head"]),
                 str(metrics["borders"]["tail"]),

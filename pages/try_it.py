@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core import store
+from core import store, thresholds
 from core.config import UserError
 from core.figures import errors
 from core.store import Run
@@ -46,19 +46,21 @@ def answer(runs: list[Run], text: str) -> None:
             st.warning(plain(str(error)))
             continue
         metrics, name = metrics_of(run), run_name(run)
-        tried[name] = (scorer.scores([text])[0], metrics["threshold"], metrics["labels"])
+        tried[name] = (scorer.scores([text])[0], thresholds.of_values(metrics["threshold"]), metrics["labels"])
         known[name] = run
     if not tried:
         return
     table = errors.tried_table(tried)
-    for name, (scores, limit, labels) in tried.items():
-        given = [labels[column] for column in scores.argsort()[::-1] if scores[column] > limit]
+    for name, (scores, limits, labels) in tried.items():
+        above = scores > limits
+        given = [labels[column] for column in scores.argsort()[::-1] if above[column]]
         st.text(f"{name}: {', '.join(given) or 'no label'}")
     column = st.column_config
     numbers = {}
-    for number, (name, (_, limit, _)) in enumerate(tried.items(), 1):
-        numbers[f"given {number}"] = column.CheckboxColumn("given", help=f"Score above {limit:.3f}, by {name}")
-        numbers[name] = column.NumberColumn(name, format="%.3f", help=f"Threshold {limit:.3f}")
+    for number, (name, (_, limits, _)) in enumerate(tried.items(), 1):
+        words = errors.limits_in_words(limits)
+        numbers[f"given {number}"] = column.CheckboxColumn("given", help=plain(f"By {name}: {words}"))
+        numbers[name] = column.NumberColumn(name, format="%.3f", help=words)
     st.dataframe(
         table,
         hide_index=True,

@@ -557,6 +557,30 @@ def test_the_address_names_the_run_to_try(filled: Path) -> None:
         assert not page.error
 
 
+def test_a_run_with_a_threshold_for_each_label_is_shown_and_tried(filled: Path) -> None:
+    changes = [*SMALL, "train.threshold=per-label"]
+    *_, run = jobs.watch(
+        jobs.submit(jobs.make_config(data="synthetic", model="tfidf", loss="bce", seed=0, changes=changes)).id
+    )
+    assert run.state == "finished", store.read_log(run)
+    for view in ("Labels", "Documents", "Provenance"):
+        page = open_page("errors", view=view, run=run.id, second=run_of(filled, "svm").name)
+        assert not page.error
+    assert any(value.startswith("One for each label") for value in page.dataframe[0].value["value"])
+    limits = store.read_results(run)["threshold"]
+    page = open_page("errors", run=run.id, at="my own")
+    assert min(limits) <= page.slider(key=f"limit-{run.id}").value <= max(limits)
+    assert not open_page("compare").error
+    page = open_page("try_it", runs=run.id)
+    corpus = data.load(run.config.data)
+    page.text_area(key="text").set_value(corpus.text(int(corpus.parts["test"][0]))).run()
+    assert not page.exception
+    predictions = store.read_predictions(run)
+    above = predictions.scores[0].astype(float) > limits
+    given = page.dataframe[0].value.set_index("label").iloc[:, 0]
+    assert set(given[given].index) == {label for label, is_above in zip(corpus.labels, above, strict=True) if is_above}
+
+
 def test_a_run_without_weights_is_not_offered_and_a_damaged_one_is_said(filled: Path) -> None:
     (run_of(filled, "svm") / "model.safetensors").unlink()
     (run_of(filled, "tfidf") / "model.safetensors").write_bytes(b"no weights")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from core import explain, jobs, predict, share, store
+from core import explain, jobs, predict, share, store, thresholds
 from core.config import UserError
 from tests.test_resume import prepare
 
@@ -13,6 +13,7 @@ SUBWORDS = "model.vocabulary=subwords"
 GRAPH = "model.head=label-graph"
 FROM_SCRATCH = {
     "textcnn": ("textcnn", CNN),
+    "textcnn-thresholds": ("textcnn", [*CNN, "train.threshold=per-label"]),
     "textcnn-subwords": ("textcnn", [*CNN, SUBWORDS]),
     "bigru-lwan": ("bigru-lwan", GRU),
     "bigru-lwan-graph": ("bigru-lwan", [*GRU, GRAPH]),
@@ -53,13 +54,14 @@ def test_a_trained_run_says_of_its_test_documents_what_it_said(run):
     scorer = predict.load(run)
     texts, stored = texts_of(run)
     np.testing.assert_allclose(scorer.scores(texts), stored, atol=2e-3)
+    limits = np.broadcast_to(scorer.threshold, len(scorer.labels))
     for row, given in enumerate(scorer(texts)):
         assert [label for label, _ in given] == [
             scorer.labels[column]
             for column in np.argsort(-scorer.scores(texts)[row])
-            if scorer.scores(texts)[row][column] > scorer.threshold
+            if scorer.scores(texts)[row][column] > limits[column]
         ]
-    assert explain.load(run).threshold == scorer.threshold
+    assert thresholds.values_of(explain.load(run).threshold) == store.read_metrics(run)["threshold"]
 
 
 def test_what_words_add_sums_to_the_change_of_the_logit(run):

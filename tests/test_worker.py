@@ -76,6 +76,19 @@ def test_every_threshold_rule_serves_both_models(model, loss, rule):
     assert expected[0] <= metrics["threshold"] <= expected[1]
 
 
+@pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tfidf", "bce")])
+def test_each_label_may_have_a_threshold_of_its_own(model, loss):
+    run = execute(model, loss, changes=[*SMALL, "train.threshold=per-label"])
+    kept, validation, test = (store.read_results(run), *(store.read_predictions(run, p) for p in fitting.PARTS))
+    limits = thresholds.fit_labels(validation.targets, validation.scores)
+    assert len(set(limits)) > 1
+    np.testing.assert_array_equal(kept["threshold"], limits)
+    np.testing.assert_array_equal(test.threshold, limits)
+    predicted = thresholds.apply(test.scores, limits)
+    again = metrics.score_groups(test.targets, predicted, np.array(kept["counts"]), Borders(**kept["borders"]))
+    assert again == kept["test"]
+
+
 def test_mu_auto_is_taken_from_the_data():
     assert execute("tfidf", "db", changes=[*SMALL, "loss.mu=auto"]).state == "finished"
 

@@ -16,12 +16,11 @@ from core.config import UserError
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS
 from core.labels import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
 from core.store import Predictions
+from core.thresholds import Limits
 
 NAMES_SHOWN = 6
 NO_TRAINING = 0.5
 """Where a label without training documents stands on the logarithmic axis, whose tick there says 0."""
-Limits = float | np.ndarray
-"""Thresholds: one for all labels, or one each, (L,)."""
 AS_TRAINED, OWN = "as trained", "my own"
 RULES = {
     "fixed": "fixed",
@@ -788,13 +787,7 @@ def named_limits(values: Any, labels: int) -> Limits:
     limits = np.asarray(values, np.float64)
     if not np.isfinite(limits).all() or limits.ndim > 1 or (limits.ndim and len(limits) != labels):
         raise UserError(f"These named thresholds do not fit {labels} labels: delete thresholds.json of the run.")
-    return limits if limits.ndim else float(limits)
-
-
-def values_of(limits: Limits) -> float | list[float]:
-    """Thresholds as JSON holds them; no finite number is above what no score exceeds."""
-    found = np.nan_to_num(np.asarray(limits, np.float64), posinf=1e6, neginf=-1e6)
-    return found.tolist() if found.ndim else float(found)
+    return thresholds.of_values(values)
 
 
 def limits_in_words(limits: Limits) -> str:
@@ -805,6 +798,11 @@ def limits_in_words(limits: Limits) -> str:
     kept = found[np.isfinite(found)]
     low, middle, high = (float(value) for value in np.quantile(kept, [0, 0.5, 1])) if len(kept) else (0.0,) * 3
     return f"One for each label, from {low:.3f} to {high:.3f}, half of them above {middle:.3f}."
+
+
+def middle_limit(limits: Limits) -> float:
+    """The one threshold, or the middle one of many."""
+    return float(np.median(limits))
 
 
 def limit_of(limits: Limits, column: int) -> float:
