@@ -61,7 +61,7 @@ MODEL_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "transformer": {
         "model": {"dropout": 0.1, "max_length": 96},
         "train": _NEURAL
-        | {"learning_rate": 2e-4, "weight_decay": 0.01, "epochs": 5, "warmup": 0.06, "precision": "auto"},
+        | {"learning_rate": 2e-4, "weight_decay": 0.01, "epochs": 4, "warmup": 0.06, "precision": "auto"},
     },
     "textcnn": {"model": _LONG, "train": _FROM_SCRATCH},
     "xml-cnn": {"model": _LONG | {"hidden": 512}, "train": _FROM_SCRATCH},
