@@ -41,8 +41,8 @@ CHECKPOINTS_KEPT = 2
 CACHED = 2048
 """Tokens of which a CPU computes a transformer at once: with more, documents of 512 tokens take twice as long each."""
 ADAM_EPSILON = 1e-15
-"""So small that a step does not depend on the loss's scale: a mean over 18,211 labels has gradients of about 1e-9, which
-the usual 1e-8 would all but stop."""
+"""So small that a step does not depend on the scale of the loss: a mean over 18,211 labels has gradients of about 1e-9,
+which the usual 1e-8 would all but stop."""
 Loss = Callable[[Tensor, Any], Tensor]
 log = logging.getLogger("tailscope")
 
