@@ -63,7 +63,7 @@ MODEL_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
         "train": _NEURAL
         | {"learning_rate": 2e-4, "weight_decay": 0.01, "epochs": 4, "warmup": 0.06, "precision": "auto"},
     },
-    "textcnn": {"model": _LONG, "train": _FROM_SCRATCH},
+    "textcnn": {"model": _LONG, "train": _FROM_SCRATCH | {"epochs": 12}},
     "xml-cnn": {"model": _LONG | {"hidden": 512}, "train": _FROM_SCRATCH},
     "cnn-rnn": {"model": _LONG | {"hidden": 256}, "train": _FROM_SCRATCH},
     "bigru-lwan": {"model": _LONG | {"hidden": 128, "dropout": 0.3}, "train": _FROM_SCRATCH},
