@@ -78,7 +78,7 @@ def joined(processes: int, run: Path, device: str) -> Iterator[str]:
             process.wait()
         if dist.is_initialized():
             dist.destroy_process_group()
-        PartialState._reset_state()
+        PartialState._reset_state()  # the next run of this process may have others beside it, or none
         for name in said:
             os.environ.pop(name)
 

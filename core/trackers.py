@@ -60,6 +60,7 @@ def tracking(config: RunConfig, path: Path) -> Iterator[Log]:
         yield lambda values, step: tracker.log(dict(figures(values)), step=step)
     finally:
         tracker.finish()
+        PartialState._reset_state()  # the next run of this process may be one of several
 
 
 def _nowhere(values: Mapping[str, Any], step: int) -> None:
