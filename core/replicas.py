@@ -70,7 +70,8 @@ def joined(processes: int, run: Path, device: str) -> Iterator[str]:
             command = [sys.executable, "-m", "core", "train", str(run.resolve())]
             own = {"RANK": str(number), "LOCAL_RANK": str(number)}
             started.append(subprocess.Popen(command, cwd=ROOT, env=os.environ | own))
-        yield str(PartialState(cpu=device == "cpu").device)
+        mine = PartialState(cpu=device == "cpu").device
+        yield str(mine) if mine.type == "cuda" else mine.type
     finally:
         for process in started:
             process.terminate()

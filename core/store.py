@@ -496,7 +496,8 @@ def read_results(run: Run) -> dict[str, Any]:
         wrong = wrong or ("" if "all" in found.test else "the scores of all labels are missing")
     except ValidationError as error:
         first = error.errors()[0]
-        wrong = f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+        place = ".".join(str(step) for step in first["loc"] if step not in ("float", "list[float]"))
+        wrong = f"{place}: {first['msg'].lower()}"
     except (TypeError, UserError):
         wrong = "its borders make no sense"
     if wrong:

@@ -224,7 +224,7 @@ def test_what_attention_drops_out_is_the_runs_own_choice(steady_encoder):
     ids = torch.arange(5, 17).reshape(2, 6)
     for share in (0.0, 0.5):
         config = ModelConfig(name="transformer", encoder=str(steady_encoder), dropout=0.0, attention_dropout=share)
-        network = build_network(config, 100, PRIORS, TARGETS).train()
+        network = build_network(config, 100, PRIORS).train()
         once, again = (network(ids, torch.ones(2, 6, dtype=torch.bool)) for _ in range(2))
         assert torch.equal(once, again) == (share == 0)
 

@@ -577,8 +577,10 @@ def test_a_run_with_a_threshold_for_each_label_is_shown_and_tried(filled: Path) 
     assert not page.exception
     predictions = store.read_predictions(run)
     above = predictions.scores[0].astype(float) > limits
-    given = page.dataframe[0].value.set_index("label").iloc[:, 0]
-    assert set(given[given].index) == {label for label, is_above in zip(corpus.labels, above, strict=True) if is_above}
+    table = page.dataframe[0].value
+    assert set(table["label"][table["given 1"]]) == {
+        label for label, is_above in zip(corpus.labels, above, strict=True) if is_above
+    }
 
 
 def test_a_run_without_weights_is_not_offered_and_a_damaged_one_is_said(filled: Path) -> None:
