@@ -32,7 +32,9 @@ FLAGS = [
 ]
 CHROMIUM = shutil.which("chromium")
 START_SECONDS = 60
-expect.set_options(timeout=60_000)  # milliseconds: a busy machine is no failure
+PATIENCE = 120_000
+"""Milliseconds that a journey waits: a busy machine is no failure."""
+expect.set_options(timeout=PATIENCE)
 IDLE = "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
 
 Serve = Callable[..., AbstractContextManager[str]]
@@ -133,6 +135,7 @@ def address(cache: Path) -> Iterator[str]:
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened.on("context", lambda context: context.set_default_timeout(PATIENCE))
         yield opened
         opened.close()
 
