@@ -328,11 +328,11 @@ def _train(
         return
     try:
         for step in _steps(config, corpus, made):
-            waiting = step.ended_epoch
+            waiting, done = step.ended_epoch, (step.epoch - 1) * step.steps + step.step
             fraction = 0.05 + 0.9 * (step.epoch - 1 + step.step / step.steps) / settings.epochs
             if line := speed.line(step, made.device):
                 store.append_step(path, line)
-                send(line, (step.epoch - 1) * step.steps + step.step)
+                send(line, done)
                 course.steps += 1
             reporter.maybe("training", fraction, epoch=step.epoch, epochs=settings.epochs, train_loss=step.train_loss)
             if step.ended_epoch:
@@ -342,13 +342,12 @@ def _train(
                     with atomic_path(checkpoint / course.best_file) as temporary:
                         save_file(_plain(made.whole), temporary)
                 store.append_history(path, entry | {"best": improved})
-                send(entry, step.epoch * step.steps)
+                send(entry, done)
                 score = entry["validation"]["all"]["micro_f1"] or 0.0
                 log.info("epoch %d: loss %.6g, validation micro-F1 %.4f", step.epoch, step.train_loss, score)
                 waiting = False
                 reporter.heed_stop()
             due = time.monotonic() - written >= 60 * settings.checkpoint_minutes
-            done = (step.epoch - 1) * step.steps + step.step
             due |= bool(settings.checkpoint_steps) and done % settings.checkpoint_steps == 0
             ends = step.ended_epoch and course.patience >= settings.patience
             replicas.hear(replicas.END if ends else replicas.WRITE if due else replicas.GO_ON, made.device)

@@ -24,7 +24,7 @@ from core import failures
 from core.config import Frozen, RunConfig, UserError, cache_dir, check_writable, parse
 from core.files import atomic_path, is_locked, locked, read_json, write_json, write_text
 from core.labels import Borders
-from core.thresholds import Limits
+from core.thresholds import Limits, of_values
 
 STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
 LIVE = ("queued", "running")
@@ -555,7 +555,7 @@ def read_predictions(run: Run, part: str = "test") -> Predictions:
             limits = np.asarray(stored["threshold"], dtype=np.float64)
             if not np.isfinite(limits).all() or limits.shape not in ((), shape[1:]):
                 raise ValueError("its threshold is no number")
-            return Predictions(ids, rows, targets, scores, limits if limits.ndim else float(limits))
+            return Predictions(ids, rows, targets, scores, of_values(limits))
     except FileNotFoundError:
         more = ": an older version made the run" if part == "validation" else ""
         raise UserError(f"{run.id}: {name} is missing{more}.") from None

@@ -312,7 +312,7 @@ def values_of(limits: Limits) -> float | list[float]:
     return found.tolist() if found.ndim else float(found)
 
 
-def of_values(values: float | list[float]) -> Limits:
-    """Thresholds from what JSON holds."""
+def of_values(values: float | list[float] | np.ndarray) -> Limits:
+    """Thresholds from what JSON holds, or from an array of one number or (L,)."""
     found = np.asarray(values, np.float64)
     return found if found.ndim else float(found)

@@ -787,7 +787,7 @@ def named_limits(values: Any, labels: int) -> Limits:
     limits = np.asarray(values, np.float64)
     if not np.isfinite(limits).all() or limits.ndim > 1 or (limits.ndim and len(limits) != labels):
         raise UserError(f"These named thresholds do not fit {labels} labels: delete thresholds.json of the run.")
-    return thresholds.of_values(values)
+    return thresholds.of_values(limits)
 
 
 def limits_in_words(limits: Limits) -> str:
