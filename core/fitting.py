@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -213,12 +214,19 @@ class _Made:
             self.whole.load_state_dict(weights)
 
 
+def _threads() -> int:
+    """Of torch on the CPU: as many as `OMP_NUM_THREADS` says, else this process's share of the cores."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    cores = int(said) if said.isdigit() else (psutil.cpu_count(logical=False) or 1) // replicas.world()
+    return max(1, cores)
+
+
 def _make(config: RunConfig, corpus: Corpus, reporter: Reporter, device: str) -> _Made:
     assert config.loss is not None, "the config's own check"
     settings = config.train.model_copy(update={"precision": resolve_precision(config.train.precision, device)})
     threads = SPARSE_THREADS
     if config.model.name != "tfidf" or len(corpus.labels) > BLOCKED_LABELS:
-        threads = max(1, (psutil.cpu_count(logical=False) or 1) // replicas.world())
+        threads = _threads()
     torch.set_num_threads(threads)
     targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
     if (corpus.counts == 0).any():
@@ -322,21 +330,21 @@ def _train(
     path, checkpoint, settings, state = reporter.path, store.checkpoint_dir(reporter.path), made.settings, made.state
     store.cut_lines(path, history=course.history, steps=course.steps)
     began, written = time.monotonic() - course.seconds, time.monotonic()
-    speed = _Speed(len(made.inputs["train"]), settings.batch_size)
-    waiting = False  # for the evaluation of an epoch whose steps are done
+    speed = _Speed(len(made.inputs["train"]), settings.batch_size, course.speed)
     if course.patience >= settings.patience:
         return
+    fraction = 0.0
     try:
         for step in _steps(config, corpus, made):
-            waiting, done = step.ended_epoch, (step.epoch - 1) * step.steps + step.step
+            done = (step.epoch - 1) * step.steps + step.step
             fraction = 0.05 + 0.9 * (step.epoch - 1 + step.step / step.steps) / settings.epochs
             if line := speed.line(step, made.device):
                 store.append_step(path, line)
                 send(line, done)
-                course.steps += 1
+                course.steps, course.speed = course.steps + 1, speed.last
             reporter.maybe("training", fraction, epoch=step.epoch, epochs=settings.epochs, train_loss=step.train_loss)
             if step.ended_epoch:
-                entry = judge(step) | speed.last | {"seconds": round(time.monotonic() - began, 3)}
+                entry = judge(step, reporter.heed_stop) | speed.last | {"seconds": round(time.monotonic() - began, 3)}
                 improved = course.heed(entry, step.epoch)
                 if improved:
                     with atomic_path(checkpoint / course.best_file) as temporary:
@@ -345,7 +353,7 @@ def _train(
                 send(entry, done)
                 score = entry["validation"]["all"]["micro_f1"] or 0.0
                 log.info("epoch %d: loss %.6g, validation micro-F1 %.4f", step.epoch, step.train_loss, score)
-                waiting = False
+                state.waits = False
                 reporter.heed_stop()
             due = time.monotonic() - written >= 60 * settings.checkpoint_minutes
             due |= bool(settings.checkpoint_steps) and done % settings.checkpoint_steps == 0
@@ -359,7 +367,8 @@ def _train(
                 course.write(checkpoint, state)
                 written = time.monotonic()
     except Stopped:
-        if state.step and not waiting:
+        if state.step:
+            store.update_status(path, progress={"phase": store.STOPPING, "fraction": fraction})
             replicas.hear(replicas.WRITE, made.device)
             course.seconds = time.monotonic() - began
             course.write(checkpoint, state)
@@ -418,8 +427,8 @@ class _Judge:
     corpus: Corpus
     made: _Made
 
-    def scores(self, part: str) -> np.ndarray | sp.csr_array:
-        """As they are stored."""
+    def scores(self, part: str, heed: Callable[[], None] | None = None) -> np.ndarray | sp.csr_array:
+        """As they are stored; `heed` is called between batches."""
         made, shift = self.made, self.config.train.adjust * torch.logit(self.made.priors)
         batches = predict(
             made.whole,
@@ -428,12 +437,12 @@ class _Judge:
             precision=made.settings.precision,
             shift=shift.to(made.device) if self.config.train.adjust else 0.0,
         )
-        return store.keep_scores(batches, self.corpus.targets_of(part))
+        return store.keep_scores(_heeding(batches, heed) if heed else batches, self.corpus.targets_of(part))
 
-    def __call__(self, step: Progress) -> dict[str, Any]:
-        """What the history says of an epoch."""
+    def __call__(self, step: Progress, heed: Callable[[], None]) -> dict[str, Any]:
+        """What the history says of an epoch; `heed` may break it off."""
         self.made.gather()
-        targets, scores = self.corpus.targets_of("validation"), self.scores("validation")
+        targets, scores = self.corpus.targets_of("validation"), self.scores("validation", heed)
         rule = threshold_rule(self.config)  # thresholds of each label are fitted once, when training is over
         threshold = thresholds.fit_global(targets, scores, rule="exact" if rule in thresholds.LABEL_RULES else rule)
         predicted = thresholds.apply(scores, threshold)
@@ -450,6 +459,12 @@ class _Judge:
         }
 
 
+def _heeding(batches: Iterable[np.ndarray], heed: Callable[[], None]) -> Iterator[np.ndarray]:
+    for batch in batches:
+        heed()
+        yield batch
+
+
 @dataclass
 class _Course:
     """How training has gone so far, kept with every checkpoint.
@@ -461,6 +476,7 @@ class _Course:
         history: lines of `history.jsonl`.
         steps: lines of `steps.jsonl`.
         seconds: spent until the checkpoint.
+        speed: what the last line of steps said of it.
     """
 
     key: dict[str, Any]
@@ -471,6 +487,7 @@ class _Course:
     history: int = 0
     steps: int = 0
     seconds: float = 0.0
+    speed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def best_file(self) -> str:
@@ -492,7 +509,7 @@ class _Course:
             raise UserError(
                 f"The checkpoint cannot be taken up: since it was written, {different}. Start the run anew."
             )
-        for name in ("score", "best_epoch", "patience", "history", "steps", "seconds"):
+        for name in ("score", "best_epoch", "patience", "history", "steps", "seconds", "speed"):
             setattr(course, name, kept[name])
         log.info("taken up from epoch %d, step %d", state.epoch, state.step)
         return course
@@ -534,10 +551,9 @@ def _different(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> st
 class _Speed:
     """Documents in a second, measured between two lines of `steps.jsonl`."""
 
-    def __init__(self, documents: int, batch_size: int) -> None:
-        self.documents, self.batch_size = documents, batch_size
+    def __init__(self, documents: int, batch_size: int, last: dict[str, Any]) -> None:
+        self.documents, self.batch_size, self.last = documents, batch_size, last
         self.since, self.done = time.monotonic(), 0
-        self.last: dict[str, Any] = {}
 
     def line(self, step: Progress, device: str) -> dict[str, Any] | None:
         """What is written of a step, if the last line is old enough."""

@@ -43,6 +43,8 @@ from core.store import LIVE, Run
 
 GRACE = 5.0
 """Seconds between the request to stop and SIGTERM, and again between SIGTERM and SIGKILL."""
+HEARD = 120.0
+"""Seconds for which a run is left alone that has heard the request and writes its checkpoint, or is in a long step."""
 KILLED = 10.0
 """Seconds in which the system ends a process that got SIGKILL, however busy it is."""
 
@@ -321,6 +323,12 @@ def watch(run_id: str, *, every: float = 0.2) -> Iterator[Run]:
 def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
     """Stops a queued or running run: asks first, then SIGTERM, then SIGKILL, until all its processes are gone.
 
+    Args:
+        run_id: its id.
+        grace: seconds to wait before each signal; before the first, as long besides as it writes its checkpoint, or as
+            two of its steps take, for it looks for the request after each.
+        user: who asks; empty is who is signed in, else the account of this process.
+
     Raises:
         UserError: the run has already ended.
     """
@@ -331,13 +339,16 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
     store.stop_flag(run.path).touch()
     store.append_event(run.path, "stop asked", user=user or account())
     pids = {process.pid for process in machine.processes_of(run.path)}
+    asked, until_heard = time.monotonic(), grace + _two_steps(run)
     for number in (None, signal.SIGTERM, signal.SIGKILL):
         if number is not None:
             _signal(run, number)
-        deadline = time.monotonic() + (max(grace, KILLED) if number is signal.SIGKILL else grace)
+        deadline = time.monotonic() + {None: until_heard, signal.SIGKILL: max(grace, KILLED)}.get(number, grace)
         while run.state in LIVE and time.monotonic() < deadline:
             time.sleep(0.05)
             run = store.get_run(run_id)
+            if number is None and run.progress.get("phase") == store.STOPPING:
+                deadline = max(deadline, asked + HEARD)
         if run.state not in LIVE and _are_gone(run.path, deadline):
             store.append_event(run.path, "all processes are gone")
             if run.device.startswith("cuda"):
@@ -362,6 +373,14 @@ def stop_all(run_ids: Iterable[str], *, grace: float = GRACE, user: str = "") ->
             if stopped[-1].state in LIVE:
                 raise
     return stopped
+
+
+def _two_steps(run: Run) -> float:
+    """Seconds that two steps of a run take, as it says; 0 where it does not yet."""
+    steps = store.read_steps(run)
+    if not steps or run.config is None:
+        return 0.0
+    return min(HEARD, 2 * run.config.train.batch_size / max(steps[-1]["documents_per_second"], 1e-3))
 
 
 def _are_gone(path: Path, deadline: float) -> bool:

@@ -29,6 +29,8 @@ from core.thresholds import Limits, of_values
 STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
 LIVE = ("queued", "running")
 STOPPED = "Stopped by request before it had finished."
+STOPPING = "writing a checkpoint, then it stops"
+"""Phase of a run that has heard a request to stop."""
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,119}")
 DENSE_LABELS = 1000
 """Up to this many labels scores are kept dense; above it, a document's `TOP_K` best and those of its own labels."""

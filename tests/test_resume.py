@@ -5,12 +5,13 @@ import os
 import random
 import shutil
 import signal
+import threading
 import time
 
 import numpy as np
 import pytest
 
-from core import data, fitting, jobs, store, worker
+from core import data, fitting, jobs, store, trainer, worker
 from core.config import UserError
 from core.files import read_json, write_json
 
@@ -62,16 +63,70 @@ def test_stopped_at_several_steps_and_resumed_it_is_the_run_that_was_never_stopp
     same(outcome(path), undisturbed)
 
 
-def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_killed(tiny_encoder, monkeypatch, tmp_path):
-    changes = [*SMALL, f"model.encoder={tiny_encoder}", "model.max_length=24", "train.checkpoint_minutes=0"]
-    changes += ["train.precision=fp32"]
-    config = jobs.make_config(data="synthetic", model="transformer", loss="db", seed=1, changes=changes)
+def test_stopped_when_an_epoch_waits_for_its_evaluation_it_is_evaluated_first_when_resumed(
+    monkeypatch, tmp_path, caplog
+):
+    path = prepare("textcnn", SIZES)
+    worker.execute(path)
+    undisturbed, last = outcome(path), store.read_history(store.get_run(path.name))[0]["step"]
+    for during in ("last step", "evaluation"):
+        monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / during))
+        path = prepare("textcnn", SIZES, checkpoint_minutes=5.0)
+        if during == "last step":
+            execute_until(path, last)
+        else:
+            with monkeypatch.context() as patch:
+                patch.setattr(fitting, "predict", stopping(path, fitting.predict))
+                worker.execute(path)
+            store.stop_flag(path).unlink()
+        assert store.get_run(path.name).state == "stopped"
+        assert not store.read_history(store.get_run(path.name))
+        with caplog.at_level("INFO", "tailscope"):
+            worker.execute(path)
+        assert f"taken up from epoch 1, step {last}" in caplog.text
+        same(outcome(path), undisturbed)
+        caplog.clear()
 
-    undisturbed = jobs.submit(config)
-    assert finished(undisturbed) == "finished", store.read_log(undisturbed)
-    expected = outcome(undisturbed.path)
+
+def stopping(path, scored):
+    """Somebody asks a run to stop while it is evaluated."""
+
+    def batches(*args, **settings):
+        store.stop_flag(path).touch()
+        yield from scored(*args, **settings)
+
+    return batches
+
+
+def test_a_run_in_a_long_step_or_checkpoint_is_left_alone_when_it_is_stopped(monkeypatch):
+    def slowly(function, seconds):
+        def slowed(*args, **settings):
+            time.sleep(seconds)
+            return function(*args, **settings)
+
+        return slowed
+
+    monkeypatch.setattr("core.trainer._step", slowly(trainer._step, 0.6))
+    monkeypatch.setattr(fitting, "write_checkpoint", slowly(trainer.write_checkpoint, 2.0))
+    path = prepare("textcnn", [*SIZES, "train.epochs=50"], checkpoint_minutes=5.0)
+    training = threading.Thread(target=worker.execute, args=(path,))
+    training.start()
+    while not store.read_steps(store.get_run(path.name)):
+        time.sleep(0.05)
+    assert jobs.stop(path.name, grace=0.2).state == "stopped"
+    training.join()
+    said = [event["what"] for event in store.read_events(store.get_run(path.name))]
+    assert not [what for what in said if "SIG" in what], said
+    assert fitting.checkpoints(store.checkpoint_dir(path))
+
+
+def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_killed(tiny_encoder, monkeypatch, tmp_path):
+    changes = [f"model.encoder={tiny_encoder}", "model.max_length=24", "train.precision=fp32"]
+    path = prepare("transformer", changes)
+    worker.execute(path)
+    expected = outcome(path)
     monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "again"))
-    run, killed = kill_and_resume(config, kills=5, chance=random.Random(0))
+    run, killed = kill_and_resume(store.get_run(path.name).config, kills=5, chance=random.Random(0))
     assert killed == 5
     assert "taken up from epoch" in "\n".join(store.read_log(run, 1000))
     same(outcome(run.path), expected)
@@ -197,13 +252,15 @@ def test_two_processes_with_a_share_of_the_transformer_each_train_what_one_train
         "train.clip=0.5",
         "train.max_tokens=30",
         "train.batch_size=5",
+        "train.epochs=2",
+        "data.synthetic.documents=120",
     ]
     changes += ["model.max_length=24", "train.precision=fp32", "train.learning_rate=0.001"]
     found = []
     for kind in ([], ["train.processes=2", "train.shard=true"]):
         monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / str(len(kind))))
         path = prepare("transformer", [*changes, *kind], checkpoint_minutes=5.0)
-        for step in (5, 40) if kind else ():  # in the first epoch and, after that was scored, in the second
+        for step in (5, 20) if kind else ():  # in the first epoch and, after that was scored, in the second
             execute_until(path, step)
             assert fitting.checkpoints(store.checkpoint_dir(path))
         worker.execute(path)
