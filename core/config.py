@@ -212,7 +212,12 @@ class ModelConfig(Frozen):
     min_df: int = Field(2, ge=1, description="documents a word must occur in; of subwords, how often a pair must")
     bigrams: bool = False
     C: float = Field(1.0, gt=0, description="inverse strength of the SVM's regularisation")
-    hidden: int = Field(0, ge=0, le=16_384, description="units of the hidden layer; 0: none, a linear model")
+    hidden: int = Field(
+        0,
+        ge=0,
+        le=16_384,
+        description="units of the hidden layer; 0: none, a linear model. tfidf learns with one at a rate near 0.3",
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden units (or of words) left out in a step")
     attention_dropout: float = Field(
         0.0,

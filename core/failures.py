@@ -71,7 +71,8 @@ def smaller(config: RunConfig) -> str:
         return f"Start a new run with model.max_features={max(1, config.model.max_features // 2)}."
     half = max(1, config.train.batch_size // 2)
     if config.model.name == "tfidf":
-        hidden = "a smaller model.hidden" if config.model.hidden else "for thousands of labels model.hidden=512"
+        layer = "for thousands of labels model.hidden=512 and train.learning_rate=0.3"
+        hidden = "a smaller model.hidden" if config.model.hidden else layer
         return f"Start a new run with train.batch_size={half}, with a smaller model.max_features or {hidden}."
     length = max(8, config.model.max_length // 2)
     return f"Start a new run with train.batch_size={half}, model.max_length={length} or train.recompute=true."

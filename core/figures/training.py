@@ -23,8 +23,8 @@ STATE_COLOURS: dict[str, Literal["gray", "blue", "green", "red", "orange", "viol
 """Colour of each state's badge word, one of Streamlit's names."""
 SERIES = ("all", "head", "medium", "tail")
 AVERAGES = ("micro", "macro")
-MOST_POINTS = 400
-"""Of one line in a chart."""
+MOST_POINTS = 75
+"""Of one line in a chart, or up to twice as many: a browser draws each of them anew whenever the chart changes."""
 RUN_COLUMNS = (
     *("state", "name", "data", "progress", "epoch", "micro", "macro", "left", "age", "took"),
     *("device", "user", "tags", "size", "run"),
