@@ -12,6 +12,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before anything reads it: tests ask no hub
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from core import data, jobs, store
 from core.config import ROOT, DataConfig, SyntheticConfig, UserError
@@ -23,6 +24,17 @@ DATA = os.environ.get("TAILSCOPE_DATA") or str(ROOT.parent / "shared" / "data")
 
 settings.register_profile("tailscope", deadline=None)  # a busy machine is no failure
 settings.load_profile("tailscope")
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """The tests of a file run in one process, and so do all journeys: two browsers are too much for two cores."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/browser/") else str(nodeid.split("::", 1)[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -1,23 +1,46 @@
-"""The command line as people call it: a process, its streams and its exit status."""
+"""The command line as people call it: its words, its streams and its exit status."""
 
+import io
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from core import store
+from core import cli, store
 from core.config import ROOT
 from core.files import write_json
 
 SMALL = ["--set", "data.synthetic.documents=300", "--set", "data.synthetic.labels=8", "--set", "train.epochs=2"]
 
 
-def call(*words, code=0):
-    done = subprocess.run([sys.executable, "-m", "core", *words], capture_output=True, text=True, cwd=ROOT, check=False)
+def call(*words, code=0, process=False):
+    """Calls the command line, in a process of its own if asked: that costs the seconds in which Python starts."""
+    if process:
+        command = [sys.executable, "-m", "core", *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    else:
+        done = subprocess.CompletedProcess(words, *called(words))
     assert done.returncode == code, done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     return done
+
+
+def called(words):
+    """Exit status, standard output and standard error of the command line, called here."""
+    status = 0
+    with (
+        redirect_stdout(io.StringIO()) as out,
+        redirect_stderr(io.StringIO()) as err,
+        pytest.MonkeyPatch.context() as at,
+    ):
+        at.setattr(sys, "argv", ["core", *words])
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = end.code or 0
+    return status, out.getvalue(), err.getvalue()
 
 
 def answer(*words):
@@ -25,7 +48,7 @@ def answer(*words):
 
 
 def test_help_shows_examples_and_every_action():
-    text = call("--help").stdout
+    text = call("--help", process=True).stdout
     for command in ("data", "stats", "train", "sweep", "search", "runs", "status", "logs", "report", "stop", "resume"):
         assert command in text
     assert "python -m core train --data reuters --model tfidf --loss db" in call("train", "--help").stdout
@@ -59,7 +82,7 @@ def test_stats_of_reuters_are_the_known_ones(reuters_dir):
 
 
 def test_train_sweep_report_and_delete_together():
-    trained = call("train", "--data", "synthetic", "--model", "tfidf", "--loss", "db", *SMALL)
+    trained = call("train", "--data", "synthetic", "--model", "tfidf", "--loss", "db", *SMALL, process=True)
     run = trained.stdout.splitlines()[-1]
     assert store.get_run(run).state == "finished"
     swept = answer("sweep", "--data", "synthetic", "--models", "svm,tfidf", "--losses", "db,bce", *SMALL)["runs"]
@@ -98,13 +121,24 @@ def test_train_sweep_report_and_delete_together():
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_2(words, said):
-    done = call(*words, code=2)
+    done = call(*words, code=2, process=words == ["stats", "reuterz"])
     assert said in done.stderr.replace("\n", " ")
     assert done.stdout == ""
 
 
 def test_a_failed_run_exits_1_and_says_why():
-    done = call("train", "--data", "synthetic", "--loss", "bce", *SMALL, "--set", "train.learning_rate=1e38", code=1)
+    done = call(
+        "train",
+        "--data",
+        "synthetic",
+        "--loss",
+        "bce",
+        *SMALL,
+        "--set",
+        "train.learning_rate=1e38",
+        code=1,
+        process=True,
+    )
     assert "stopped being a number" in done.stderr.replace("\n", " ")
 
 

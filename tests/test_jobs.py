@@ -15,9 +15,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psutil
 import pytest
 
-from core import jobs, machine, store
+from core import jobs, machine, store, worker
 from core.config import ROOT, RunConfig, UserError
 from core.files import read_json, write_json
+from tests.test_resume import prepare
 
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "model.hidden=0"]
 ENDLESS = [*SMALL, "train.epochs=10000", "train.patience=10000"]
@@ -163,6 +164,7 @@ def test_the_same_config_from_two_servers_at_once_is_one_run():
     ids = {server.communicate()[0].strip() for server in servers}
     run = ended(store.get_run(ids.pop()))
     assert (ids, run.state, run.problem) == (set(), "finished", "")
+    until(lambda: store.read_events(run)[-1]["what"] == "finished")  # written just after the state
     assert [event["what"] for event in store.read_events(run)] == ["submitted", "started", "finished"]
 
 
@@ -333,8 +335,10 @@ def test_a_webhook_hears_how_each_run_ended(monkeypatch):
 def test_a_webhook_that_fails_is_an_event_and_harms_no_run(address, monkeypatch):
     with hook(500) as (broken, _):
         monkeypatch.setenv("TAILSCOPE_WEBHOOK", address.replace("{500}", broken))
-        run = ended(jobs.submit(config()))
-        event = until(lambda: next((e for e in store.read_events(run) if "webhook" in e["what"]), None))
+        path = prepare("tfidf", [])
+        worker.execute(path)
+    run = store.get_run(path.name)
+    event = store.read_events(run)[-1]
     assert (run.state, event["what"]) == ("finished", "webhook failed")
     assert event["error"]
 

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -35,12 +37,26 @@ def trained(model, changes):
     return store.get_run(path.name)
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Where the runs of this file are kept once they are trained."""
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture(params=[*FINE_TUNED, *FROM_SCRATCH])
-def run(request, tiny_encoder):
+def run(request, tiny_encoder, kept, cache):
+    """A trained run in the test's own cache."""
+    folder = kept / request.param
+    if folder.exists():
+        shutil.copytree(folder, cache, dirs_exist_ok=True)
+        return store.list_runs()[0]
     if request.param in FROM_SCRATCH:
-        return trained(*FROM_SCRATCH[request.param])
-    encoder = [f"model.encoder={tiny_encoder}", READ, "train.precision=fp32"]
-    return trained("transformer", [*encoder, *FINE_TUNED[request.param]])
+        made = trained(*FROM_SCRATCH[request.param])
+    else:
+        encoder = [f"model.encoder={tiny_encoder}", READ, "train.precision=fp32"]
+        made = trained("transformer", [*encoder, *FINE_TUNED[request.param]])
+    shutil.copytree(cache, folder)
+    return made
 
 
 def texts_of(run, part="test"):

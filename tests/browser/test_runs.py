@@ -170,7 +170,7 @@ def test_a_sweep_of_three_losses_is_watched_stopped_and_resumed_by_two_browsers(
 
 def log_of(page: Page, cache: Path, run_id: str) -> str:
     """The log of a run that goes on, once it says so."""
-    for _ in range(300):
+    for _ in range(900):
         log = (cache / "runs" / run_id / "log.txt").read_text("utf-8")
         if "taken up" in log:
             return log
