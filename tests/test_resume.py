@@ -124,9 +124,9 @@ def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_kille
     changes = [f"model.encoder={tiny_encoder}", "model.max_length=24", "train.precision=fp32"]
     path = prepare("transformer", changes)
     worker.execute(path)
-    expected = outcome(path)
+    expected, config = outcome(path), store.get_run(path.name).config
     monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "again"))
-    run, killed = kill_and_resume(store.get_run(path.name).config, kills=5, chance=random.Random(0))
+    run, killed = kill_and_resume(config, kills=5, chance=random.Random(0))
     assert killed == 5
     assert "taken up from epoch" in "\n".join(store.read_log(run, 1000))
     same(outcome(run.path), expected)
