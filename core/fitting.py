@@ -163,17 +163,18 @@ def _read(
         inputs: dict[str, Inputs] = {part: SparseInputs(rows) for part, rows in features.items()}
         torch.manual_seed(config.seed)
         return encoder, inputs, TfidfNetwork(features["train"].shape[1], priors, config.model)
-    reporter.now("reading tokens", 0.02)
     reader: tokens.Subwords | tokens.Words
     if config.model.name == "transformer":
         reader = tokens.Subwords.load(tokens.encoder_source(config.model.encoder), config.model.encoder)
     else:
+        reporter.now("learning the vocabulary", 0.02)
         reader = tokens.fit_encoder(corpus.texts(corpus.parts["train"]), config.model)
     if config.model.max_length > reader.most:
         raise UserError(
             f"model.max_length is {config.model.max_length}, but this encoder reads at most {reader.most} tokens at "
             "once: lower it, or read longer documents with model.long=window."
         )
+    reporter.now("reading tokens", 0.02)
     made = tokens.tokenize(corpus, reader, lambda phase, done: reporter.maybe(phase, 0.02 + 0.02 * done))
     inputs = {
         part: TokenInputs(made, reader, rows, config.model.max_length, config.model.long)
