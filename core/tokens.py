@@ -147,10 +147,20 @@ class Subwords:
 
     @classmethod
     def read(cls, folder: Path) -> Subwords:
-        """What `save` wrote of a tokenizer that was learnt."""
+        """What `save` wrote of a tokenizer that was learnt.
+
+        Raises:
+            OSError: its files are not there.
+            ValueError: they are damaged.
+        """
         from transformers import PreTrainedTokenizerFast
 
-        return cls._learnt(PreTrainedTokenizerFast.from_pretrained(folder / "encoder", local_files_only=True))
+        try:
+            return cls._learnt(PreTrainedTokenizerFast.from_pretrained(folder / "encoder", local_files_only=True))
+        except OSError:
+            raise
+        except Exception as error:  # the library raises bare ones
+            raise ValueError(f"tokenizer.json: {error}") from None
 
     @classmethod
     def _learnt(cls, tokenizer: PreTrainedTokenizerBase) -> Subwords:

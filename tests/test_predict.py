@@ -129,9 +129,12 @@ def test_weights_of_another_network_are_a_sentence(tiny_encoder):
 def test_subwords_that_are_damaged_are_a_sentence():
     run = trained("textcnn", [*CNN, SUBWORDS])
     file = run.path / "encoder" / "tokenizer.json"
-    file.write_text(file.read_text("utf-8")[:500])
-    with pytest.raises(UserError, match="weights are damaged"):
-        predict.load(run)
+    whole = file.read_text("utf-8")
+    for damaged in (whole[:500], "{}", whole.replace('"BPE"', '"none"'), whole.replace('"vocab"', '"words"')):
+        assert damaged != whole
+        file.write_text(damaged)
+        with pytest.raises(UserError, match="weights are damaged"):
+            predict.load(run)
     file.unlink()
     with pytest.raises(UserError, match="weights are damaged"):
         predict.load(run)
