@@ -337,6 +337,8 @@ def _train(
     fraction = 0.0
     try:
         for step in _steps(config, corpus, made):
+            if step.ended_epoch:  # before anything that may stop: the other processes do the same
+                made.gather()
             done = (step.epoch - 1) * step.steps + step.step
             fraction = 0.05 + 0.9 * (step.epoch - 1 + step.step / step.steps) / settings.epochs
             if line := speed.line(step, made.device):
@@ -442,7 +444,6 @@ class _Judge:
 
     def __call__(self, step: Progress, heed: Callable[[], None]) -> dict[str, Any]:
         """What the history says of an epoch; `heed` may break it off."""
-        self.made.gather()
         targets, scores = self.corpus.targets_of("validation"), self.scores("validation", heed)
         rule = threshold_rule(self.config)  # thresholds of each label are fitted once, when training is over
         threshold = thresholds.fit_global(targets, scores, rule="exact" if rule in thresholds.LABEL_RULES else rule)
