@@ -149,7 +149,7 @@ def _fit_svm(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
     for done in fit_svm(features["train"], corpus.targets_of("train"), rule, config=config.model, seed=config.seed):
         reporter.maybe("fitting labels", 0.05 + 0.9 * done)
         reporter.heed_stop()
-    scores = {part: store.keep_scores(rule.margins(features[part]), corpus.targets_of(part)) for part in PARTS}
+    scores = {part: store.keep_scores(rule.margins(features[part]), len(corpus.labels)) for part in PARTS}
     weights = {"weights": torch.from_numpy(rule.weights), "intercepts": torch.from_numpy(rule.intercepts)}
     return Fitted(scores, weights, encoder.save, {"threads": SPARSE_THREADS})
 
@@ -440,7 +440,7 @@ class _Judge:
             precision=made.settings.precision,
             shift=shift.to(made.device) if self.config.train.adjust else 0.0,
         )
-        return store.keep_scores(_heeding(batches, heed) if heed else batches, self.corpus.targets_of(part))
+        return store.keep_scores(_heeding(batches, heed) if heed else batches, len(self.corpus.labels))
 
     def __call__(self, step: Progress, heed: Callable[[], None]) -> dict[str, Any]:
         """What the history says of an epoch; `heed` may break it off."""

@@ -33,7 +33,11 @@ STOPPING = "writing a checkpoint, then it stops"
 """Phase of a run that has heard a request to stop."""
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,119}")
 DENSE_LABELS = 1000
-"""Up to this many labels scores are kept dense; above it, a document's `TOP_K` best and those of its own labels."""
+"""Up to this many labels scores are kept dense; above it, a document's `TOP_K` best.
+
+Not those of its own labels as well: a label that is kept only because it is true would be found by any threshold and
+any ranking, with no false one beside it.
+"""
 TOP_K = 100
 ALIVE_VARIABLE = "TAILSCOPE_ALIVE"
 """Environment variable with the number of the inherited descriptor that holds a worker's `alive_lock`."""
@@ -100,7 +104,7 @@ class Predictions:
         ids: the documents' ids in the collection, n of them.
         rows: their row numbers in the corpus, (n,).
         targets: (n, L) bool.
-        scores: (n, L) float16, dense, or a CSR of the highest and the true labels' scores where L > `DENSE_LABELS`.
+        scores: (n, L) float16, dense, or a CSR of each document's highest where L > `DENSE_LABELS`.
         threshold: a label is predicted where its score is above it: one for all labels, or one each, (L,).
     """
 
@@ -571,25 +575,21 @@ def _csr(data: np.ndarray, stored: Any, name: str, shape: tuple[int, ...]) -> sp
     return matrix
 
 
-def keep_scores(batches: Iterable[np.ndarray], targets: sp.csr_array) -> np.ndarray | sp.csr_array:
+def keep_scores(batches: Iterable[np.ndarray], labels: int) -> np.ndarray | sp.csr_array:
     """Gathers score batches (B, L) into what is stored: float16, dense or sparse by `DENSE_LABELS`.
 
     Rounding comes before any threshold is fitted, so that stored scores reproduce every figure exactly.
     """
-    if targets.shape[1] <= DENSE_LABELS:
+    if labels <= DENSE_LABELS:
         kept = [np.asarray(batch, dtype=np.float16) for batch in batches]
-        return np.concatenate(kept) if kept else np.zeros(targets.shape, np.float16)
-    blocks, start = [], 0
+        return np.concatenate(kept) if kept else np.zeros((0, labels), np.float16)
+    blocks = []
     for batch in batches:
-        rows = np.arange(len(batch))[:, None]
-        best = np.argpartition(batch, -TOP_K, axis=1)[:, -TOP_K:]
-        keep = targets[start : start + len(batch)].toarray().astype(bool)
-        keep[rows, best] = True
-        row, column = np.nonzero(keep)
-        values = np.asarray(batch[row, column], dtype=np.float16)
-        blocks.append(sp.csr_array((values.astype(np.float32), (row, column)), shape=batch.shape))
-        start += len(batch)
-    return sp.csr_array(sp.vstack(blocks, format="csr")) if blocks else sp.csr_array(targets.shape, dtype=np.float32)
+        best = np.sort(np.argpartition(batch, -TOP_K, axis=1)[:, -TOP_K:], axis=1)
+        values = np.take_along_axis(batch, best, axis=1).astype(np.float16).astype(np.float32)
+        ends = np.arange(0, best.size + 1, TOP_K)
+        blocks.append(sp.csr_array((values.ravel(), best.ravel(), ends), shape=batch.shape))
+    return sp.csr_array(sp.vstack(blocks, format="csr")) if blocks else sp.csr_array((0, labels), dtype=np.float32)
 
 
 def delete_run(run_id: str) -> None:
