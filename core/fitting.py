@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -215,19 +214,12 @@ class _Made:
             self.whole.load_state_dict(weights)
 
 
-def _threads() -> int:
-    """Of torch on the CPU: as many as `OMP_NUM_THREADS` says, else this process's share of the cores."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    cores = int(said) if said.isdigit() else (psutil.cpu_count(logical=False) or 1) // replicas.world()
-    return max(1, cores)
-
-
 def _make(config: RunConfig, corpus: Corpus, reporter: Reporter, device: str) -> _Made:
     assert config.loss is not None, "the config's own check"
     settings = config.train.model_copy(update={"precision": resolve_precision(config.train.precision, device)})
     threads = SPARSE_THREADS
     if config.model.name != "tfidf" or len(corpus.labels) > BLOCKED_LABELS:
-        threads = _threads()
+        threads = replicas.threads(replicas.world())
     torch.set_num_threads(threads)
     targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
     if (corpus.counts == 0).any():
@@ -356,7 +348,7 @@ def _train(
                 send(entry, done)
                 score = entry["validation"]["all"]["micro_f1"] or 0.0
                 log.info("epoch %d: loss %.6g, validation micro-F1 %.4f", step.epoch, step.train_loss, score)
-                state.waits = False
+                state.waits = None
                 reporter.heed_stop()
             due = time.monotonic() - written >= 60 * settings.checkpoint_minutes
             due |= bool(settings.checkpoint_steps) and done % settings.checkpoint_steps == 0

@@ -339,11 +339,12 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
     store.stop_flag(run.path).touch()
     store.append_event(run.path, "stop asked", user=user or account())
     pids = {process.pid for process in machine.processes_of(run.path)}
-    asked, until_heard = time.monotonic(), grace + _two_steps(run)
-    for number in (None, signal.SIGTERM, signal.SIGKILL):
+    waits = {None: grace + _two_steps(run), signal.SIGTERM: grace, signal.SIGKILL: max(grace, KILLED)}
+    asked = time.monotonic()
+    for number, seconds in waits.items():
         if number is not None:
             _signal(run, number)
-        deadline = time.monotonic() + {None: until_heard, signal.SIGKILL: max(grace, KILLED)}.get(number, grace)
+        deadline = time.monotonic() + seconds
         while run.state in LIVE and time.monotonic() < deadline:
             time.sleep(0.05)
             run = store.get_run(run_id)

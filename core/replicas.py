@@ -93,8 +93,14 @@ def _variables(processes: int) -> dict[str, str]:
     said = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number}
     said |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     if "OMP_NUM_THREADS" not in os.environ:
-        said["OMP_NUM_THREADS"] = str(max(1, (psutil.cpu_count(logical=False) or 1) // processes))
+        said["OMP_NUM_THREADS"] = str(threads(processes))
     return said
+
+
+def threads(processes: int) -> int:
+    """Of torch on the CPU in each of so many processes: as `OMP_NUM_THREADS` says, else its share of the cores."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(said) if said.isdigit() else (psutil.cpu_count(logical=False) or 1) // processes)
 
 
 def share(rows: np.ndarray) -> np.ndarray:

@@ -151,7 +151,7 @@ def import_run(source: Path | BinaryIO, name: str = "") -> Run:
             return store.get_run(run_id)
     except FileNotFoundError:
         raise UserError(f"There is no file {source}.") from None
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise UserError(f"{name} is no intact zip of a run: {error}.") from None
     except OSError as error:
         raise UserError(f"{name} cannot be imported: {error.strerror or error}.") from None

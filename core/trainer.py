@@ -75,8 +75,7 @@ class State:
         step: how many of its steps are done.
         total: sum of their losses.
         first: loss of the very first step.
-        last: the step done last.
-        waits: the epoch's steps are done, its evaluation is not.
+        waits: the last step of an epoch that is still to be evaluated.
         most: tokens that are computed at once; halved when memory runs out.
         read: what the loss is computed from: the network's logits, or what its output layer reads.
     """
@@ -90,8 +89,7 @@ class State:
     step: int = 0
     total: float = 0.0
     first: float = math.nan
-    last: Progress | None = None
-    waits: bool = False
+    waits: Progress | None = None
     parameters: list[nn.Parameter] = field(default_factory=list)
     read: Callable[..., Tensor] = field(init=False)
 
@@ -176,7 +174,7 @@ def train(
     the length of the learning rate: Nesterov momentum on gradients scaled to norm 1; the many rare words are not pushed
     as hard as the frequent ones, which is where Adam loses more than a point of micro-F1 on TF-IDF features.
 
-    Whoever evaluates the network after an epoch's last step sets `state.waits` to False; a state that still waits
+    Whoever evaluates the network after an epoch's last step sets `state.waits` to None; a state that still has it
     yields that step once more.
 
     Raises:
@@ -192,8 +190,8 @@ def train(
             continue
         if epoch > state.epoch:
             state.epoch, state.step, state.total = epoch, 0, 0.0
-        elif state.waits and state.last:
-            yield state.last
+        elif state.waits:
+            yield state.waits
         state.network.train()
         prepare = _Preparation(state, inputs, targets, device)
         for batch, parts in _ahead(prepare, batches[state.step :]):
@@ -207,9 +205,9 @@ def train(
             if value > EXPLODED * max(state.first, 1e-3):
                 raise Diverged(f"The loss rose to {value:.3g}, from {state.first:.3g}", epoch=epoch, step=state.step)
             mean, ended = state.total / state.step, state.step == len(batches)
-            state.last = Progress(epoch, state.step, len(batches), mean, rate, norm, ended)
-            state.waits = ended
-            yield state.last
+            done = Progress(epoch, state.step, len(batches), mean, rate, norm, ended)
+            state.waits = done if ended else None
+            yield done
             state.network.train()
 
 
@@ -272,7 +270,7 @@ def _step(
         try:
             value = _gradient(state, loss, prepare, batch, parts, config)
             break
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+        except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
                 raise
             if config.shard:
@@ -440,8 +438,7 @@ def write_checkpoint(folder: Path, state: State, more: dict[str, Any]) -> Path:
         "total": state.total,
         "first": None if math.isnan(state.first) else state.first,
         "most": state.most,
-        "last": asdict(state.last) if state.last else None,
-        "waits": state.waits,
+        "waits": asdict(state.waits) if state.waits else None,
         "rates": [(group["lr"], group["initial_lr"]) for group in groups],
         "schedule": {key: value for key, value in state.schedule.state_dict().items() if key != "lr_lambdas"},
         "scaler": state.scaler.state_dict(),
@@ -505,7 +502,7 @@ def _restore(state: State, numbers: dict[str, Any], arrays: dict[str, Tensor]) -
     state.epoch, state.step, state.total = numbers["epoch"], numbers["step"], numbers["total"]
     state.first = math.nan if numbers["first"] is None else numbers["first"]
     state.most = numbers["most"]
-    state.last, state.waits = Progress(**numbers["last"]) if numbers["last"] else None, numbers["waits"]
+    state.waits = Progress(**numbers["waits"]) if numbers["waits"] else None
     torch.set_rng_state(parts["rng"]["cpu"])
     if "cuda" in parts["rng"] and torch.cuda.is_available():
         torch.cuda.set_rng_state(parts["rng"]["cuda"])

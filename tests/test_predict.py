@@ -49,7 +49,8 @@ def run(request, tiny_encoder, kept, cache):
     folder = kept / request.param
     if folder.exists():
         shutil.copytree(folder, cache, dirs_exist_ok=True)
-        return store.list_runs()[0]
+        (found,) = store.list_runs()
+        return found
     if request.param in FROM_SCRATCH:
         made = trained(*FROM_SCRATCH[request.param])
     else:

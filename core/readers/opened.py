@@ -96,7 +96,7 @@ def _only_member(path: Path, stack: ExitStack) -> Any:
         raise UserError(f"{path.name} is locked with a password: unpack it first.")
     try:
         return archive.open(wanted[0])
-    except (NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+    except (RuntimeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path.name} cannot be unpacked here ({error}): unpack it first.") from None
 
 

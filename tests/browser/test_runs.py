@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -16,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from core import store
 
 SECOND = 1000
+Seen = TypeVar("Seen")
 
 
 @pytest.fixture
@@ -61,12 +63,17 @@ def launch(page: Page, number: int) -> None:
     expect(page.get_by_text(f"{number} of {number} runs submitted.")).to_be_visible()
 
 
-def wait_for_states(page: Page, cache: Path, wanted: Callable[[dict[str, str]], bool], seconds: int = 90) -> None:
+def wait_for(page: Page, look: Callable[[], Seen], wanted: Callable[[Seen], bool], seconds: int = 120) -> Seen:
+    """Looks at files until what they say is wanted, while the page goes on."""
     for _ in range(seconds * 5):
-        if wanted(states(cache)):
-            return
+        if wanted(seen := look()):
+            return seen
         page.wait_for_timeout(200)
-    raise AssertionError(f"states after {seconds} s: {states(cache)}")
+    raise AssertionError(f"after {seconds} s: {look()}")
+
+
+def wait_for_states(page: Page, cache: Path, wanted: Callable[[dict[str, str]], bool]) -> None:
+    wait_for(page, lambda: states(cache), wanted, 90)
 
 
 def test_runs_go_on_without_a_browser_and_are_read_afterwards(
@@ -170,12 +177,8 @@ def test_a_sweep_of_three_losses_is_watched_stopped_and_resumed_by_two_browsers(
 
 def log_of(page: Page, cache: Path, run_id: str) -> str:
     """The log of a run that goes on, once it says so."""
-    for _ in range(900):
-        log = (cache / "runs" / run_id / "log.txt").read_text("utf-8")
-        if "taken up" in log:
-            return log
-        page.wait_for_timeout(200)
-    raise AssertionError(log)
+    log = cache / "runs" / run_id / "log.txt"
+    return wait_for(page, lambda: log.read_text("utf-8"), lambda text: "taken up" in text)
 
 
 def test_marked_rows_are_compared_and_deleted_together(open_training: Callable[[], Page], cache: Path) -> None:
