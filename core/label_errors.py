@@ -26,9 +26,10 @@ def find_label_errors(
         most: labels that are judged.
 
     Returns:
-        Columns place (of the document), column (of the label), given (the data has the label there), score, confidence
-        (in what the data says, 0 to 1: the score, or 1 - score where the label is not given), share (of the documents
-        that have the label, or of those that lack it, how many are doubted); and the number of labels judged.
+        Columns place (of the document), column (of the label), given (the data has the label there), score (NaN where
+        none is stored, which is taken for 0), confidence (in what the data says, 0 to 1: the score, or 1 - score where
+        the label is not given), share (of the documents that have the label, or of those that lack it, how many are
+        doubted); and the number of labels judged.
 
     Raises:
         ValueError: the scores are no probabilities.
@@ -53,13 +54,14 @@ def find_label_errors(
     doubted = np.asarray(find_multilabel_issues_per_class(named, likely, n_jobs=1), dtype=np.bool_)
     rows, places = np.nonzero(doubted)
     given, score = truth[rows, places], likely[rows, places]
+    known = indicator(part).toarray()[rows, places] if isinstance(part, sp.csr_array) else True
     shares = [(doubted & side).sum(axis=0) / side.sum(axis=0) for side in (truth, ~truth)]
     table = pd.DataFrame(
         {
             "place": rows,
             "column": judged[places],
             "given": given,
-            "score": score,
+            "score": np.where(known, score, np.nan),
             "confidence": np.where(given, score, 1 - score),
             "share": np.where(given, shares[0][places], shares[1][places]),
         },

@@ -58,6 +58,15 @@ def test_documents_show_hit_missed_and_spurious_labels_with_scores(predictions: 
     assert "title" not in errors.document_table(predictions, given(predictions), LABELS, [0], None)
 
 
+def test_a_score_that_is_not_stored_is_no_zero_and_the_lowest(predictions: Predictions) -> None:
+    margins = sp.csr_array((np.float32([-0.2, 0.4]), ([2, 1], [0, 1])), shape=(4, 3))
+    stored = Predictions(predictions.ids, predictions.rows, predictions.targets, margins, 0.5)
+    assert errors.document_table(stored, given(stored), LABELS, [2], None)["missed"].tolist() == ["gold -0.20, tin –"]
+    table = errors.decision_table(errors.scores_of_document(stored, 2), 0.5, LABELS, [0, 2], [])
+    assert table["label"].tolist() == ["gold", "silver", "tin"]
+    np.testing.assert_allclose(table["score"], [-0.2, np.nan, np.nan], rtol=1e-6)
+
+
 def test_no_documents_give_an_empty_table(predictions: Predictions) -> None:
     assert errors.document_table(predictions, given(predictions), LABELS, [], None).empty
 

@@ -34,6 +34,12 @@ def test_turned_labels_are_found_in_both_directions(form) -> None:
     np.testing.assert_array_equal(table["given"], seen[table["place"], table["column"]])
 
 
+def test_a_score_that_is_not_stored_is_shown_as_none() -> None:
+    seen, scores, _ = planted()
+    table, _ = find_label_errors(sp.csr_array(seen), sp.csr_array(np.where(scores < 0.5, 0, scores)))
+    np.testing.assert_array_equal(table["score"].isna(), table["given"])
+
+
 def test_rare_labels_are_not_judged_and_nothing_is_no_error() -> None:
     seen, scores, turned = planted()
     rare = np.zeros((400, 1), bool)

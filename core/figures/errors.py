@@ -523,16 +523,20 @@ def _named(marked: sp.csr_array, scores: np.ndarray | sp.csr_array, labels: Sequ
     cells = []
     for row in range(marked.shape[0]):
         columns = marked.indices[marked.indptr[row] : marked.indptr[row + 1]]
-        values = _scores_of(scores, row, columns)
+        values = _row_of(scores, row)[columns]
         order = np.argsort(-values, kind="stable")
-        cells.append(", ".join(f"{labels[columns[place]]} {values[place]:.2f}" for place in order))
+        words = ["–" if math.isnan(value) else f"{value:.2f}" for value in values]
+        cells.append(", ".join(f"{labels[columns[place]]} {words[place]}" for place in order))
     return cells
 
 
-def _scores_of(scores: np.ndarray | sp.csr_array, row: int, columns: np.ndarray) -> np.ndarray:
+def _row_of(scores: np.ndarray | sp.csr_array, row: int) -> np.ndarray:
+    """A document's scores, (L,); NaN where none is stored, which is lower than all that are."""
     if isinstance(scores, np.ndarray):
-        return scores[row, columns].astype(float)
-    return scores[[row]].toarray()[0, columns].astype(float)
+        return scores[row].astype(np.float64)
+    found, kept = np.full(scores.shape[1], np.nan), slice(scores.indptr[row], scores.indptr[row + 1])
+    found[scores.indices[kept]] = scores.data[kept]
+    return found
 
 
 def decision_table(
@@ -547,7 +551,7 @@ def decision_table(
     """How a document was decided: its true and predicted labels, and the next highest scores.
 
     Args:
-        scores: of all labels, (L,).
+        scores: of all labels, (L,); NaN is unknown and the lowest.
         limits: thresholds; None where labels were chosen by rank.
         labels: names of the columns.
         true: columns of the true labels.
@@ -560,7 +564,7 @@ def decision_table(
     relevant = set(map(int, true)) | set(map(int, given))
     rest = [int(column) for column in np.argsort(-scores, kind="stable") if int(column) not in relevant]
     columns = [*relevant, *rest[:more]]
-    columns.sort(key=lambda column: (-scores[column], column))
+    columns.sort(key=lambda column: (-np.nan_to_num(scores[column], nan=-np.inf), column))
     words = {(True, True): "hit", (True, False): "missed", (False, True): "spurious", (False, False): "rejected"}
     limit = np.broadcast_to(np.asarray(math.nan if limits is None else limits, np.float64), scores.shape)
     return pd.DataFrame(
@@ -604,10 +608,8 @@ def tried_table(
 
 
 def scores_of_document(predictions: Predictions, row: int) -> np.ndarray:
-    """All scores of a test document, (L,); what is not stored is 0."""
-    if isinstance(predictions.scores, np.ndarray):
-        return predictions.scores[row].astype(np.float64)
-    return predictions.scores[[row]].toarray()[0].astype(np.float64)
+    """All scores of a test document, (L,); NaN where none is stored, which is lower than all that are."""
+    return _row_of(predictions.scores, row)
 
 
 def labels_of(matrix: sp.csr_array, row: int) -> list[int]:
