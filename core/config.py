@@ -42,11 +42,21 @@ LOSS_CONSTANTS: dict[str, tuple[str, ...]] = {
 """The constants that each loss of `core.losses` reads, known here without importing torch."""
 LOSS_NAMES = tuple(LOSS_CONSTANTS)
 PAPER_LOSSES = LOSS_NAMES[:8]
-_WORDS = ("vocabulary", "max_features", "min_df", "dropout", "max_length", "long")
+_WORDS = ("vocabulary", "max_features", "min_df", "dropout", "max_length", "long", "bias")
 MODEL_SETTINGS: dict[str, tuple[str, ...]] = {
     "svm": ("max_features", "min_df", "bigrams", "C"),
-    "tfidf": ("max_features", "min_df", "bigrams", "hidden", "dropout", "head"),
-    "transformer": ("encoder", "pooling", "head", "dropout", "attention_dropout", "max_length", "long", "freeze"),
+    "tfidf": ("max_features", "min_df", "bigrams", "hidden", "dropout", "head", "bias"),
+    "transformer": (
+        "encoder",
+        "pooling",
+        "head",
+        "dropout",
+        "attention_dropout",
+        "max_length",
+        "long",
+        "freeze",
+        "bias",
+    ),
     "textcnn": (*_WORDS, "embedding", "filters", "head"),
     "xml-cnn": (*_WORDS, "embedding", "filters", "hidden", "head"),
     "cnn-rnn": (*_WORDS, "embedding", "filters", "hidden", "head"),
@@ -56,12 +66,19 @@ MODEL_SETTINGS: dict[str, tuple[str, ...]] = {
 MODEL_NAMES = tuple(MODEL_SETTINGS)
 _NEURAL = {"optimizer": "adamw", "clip": 1.0, "batch_size": 32, "patience": 5}
 _FROM_SCRATCH = _NEURAL | {"learning_rate": 2e-3, "epochs": 20}
-_LONG = {"max_length": 300, "dropout": 0.5, "max_features": 30_000}
+_LONG = {"max_length": 300, "dropout": 0.5, "max_features": 30_000, "bias": "loss"}
 MODEL_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "transformer": {
-        "model": {"dropout": 0.1, "max_length": 96},
+        "model": {"dropout": 0.1, "max_length": 96, "bias": "loss"},
         "train": _NEURAL
-        | {"learning_rate": 2e-4, "weight_decay": 0.01, "epochs": 4, "warmup": 0.06, "precision": "auto"},
+        | {
+            "batch_size": 16,
+            "learning_rate": 2e-4,
+            "weight_decay": 0.01,
+            "epochs": 4,
+            "warmup": 0.06,
+            "precision": "auto",
+        },
     },
     "textcnn": {"model": _LONG, "train": _FROM_SCRATCH | {"epochs": 12}},
     "xml-cnn": {"model": _LONG | {"hidden": 512}, "train": _FROM_SCRATCH},
@@ -242,6 +259,11 @@ class ModelConfig(Frozen):
         "head", description="what is read of a longer document: its start, start and end, or all (the highest logit)"
     )
     freeze: bool = Field(False, description="train the head alone")
+    bias: Literal["prior", "loss"] = Field(
+        "prior",
+        description="what a label's logit starts at: the log-odds of its frequency, or the constant that its loss is "
+        "lowest at (of bce the same)",
+    )
     embedding: int = Field(300, ge=1, le=4096, description="length of a word's vector")
     filters: int = Field(128, ge=1, le=4096, description="convolutions of each width")
 

@@ -154,14 +154,14 @@ def _fit_svm(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
 
 
 def _read(
-    config: RunConfig, corpus: Corpus, priors: torch.Tensor, reporter: Reporter
+    config: RunConfig, corpus: Corpus, start: torch.Tensor, reporter: Reporter
 ) -> tuple[Encoder, dict[str, Inputs], nn.Module]:
-    """The encoder, what it made of each part, and a network that has seen nothing yet."""
+    """The encoder, what it made of each part, and a network that has seen nothing yet but what its bias starts at."""
     if config.model.name == "tfidf":
         encoder, features = _features(config, corpus, reporter)
         inputs: dict[str, Inputs] = {part: SparseInputs(rows) for part, rows in features.items()}
         torch.manual_seed(config.seed)
-        return encoder, inputs, TfidfNetwork(features["train"].shape[1], priors, config.model)
+        return encoder, inputs, TfidfNetwork(features["train"].shape[1], start, config.model)
     reader: tokens.Subwords | tokens.Words
     if config.model.name == "transformer":
         reader = tokens.Subwords.load(tokens.encoder_source(config.model.encoder), config.model.encoder)
@@ -180,7 +180,7 @@ def _read(
         for part, rows in corpus.parts.items()
     }
     torch.manual_seed(config.seed)
-    network = build_network(config.model, reader.size, priors)
+    network = build_network(config.model, reader.size, start)
     if config.train.recompute:
         if config.model.name != "transformer":
             raise UserError("train.recompute is for model 'transformer': the others keep little.")
@@ -222,6 +222,7 @@ def _make(config: RunConfig, corpus: Corpus, reporter: Reporter, device: str) ->
         threads = replicas.threads(replicas.world())
     torch.set_num_threads(threads)
     targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
+    positives = [torch.from_numpy(places.astype(np.int64)) for places in targets.nonzero()]
     if (corpus.counts == 0).any():
         log.info("%d labels have no train document: they are left out of the loss", (corpus.counts == 0).sum())
     loss: Any = losses.build_loss(
@@ -231,11 +232,15 @@ def _make(config: RunConfig, corpus: Corpus, reporter: Reporter, device: str) ->
         setting=config.loss.setting,
         on_missing="mask",
         labels=corpus.labels,
-        positives=targets.nonzero() if config.loss.mu == "auto" else None,
+        positives=positives if config.loss.mu == "auto" else None,
         **config.loss.overrides(),
-    ).to(device)
+    )
     priors = torch.from_numpy(np.clip(corpus.counts, 0.5, documents - 0.5) / documents).float()
-    encoder, inputs, network = _read(config, corpus, priors, reporter)
+    start = torch.logit(priors)
+    if config.model.bias == "loss":
+        start = losses.constant_logits(loss, *positives, documents)
+    loss = loss.to(device)
+    encoder, inputs, network = _read(config, corpus, start, reporter)
     if config.model.head == "label-graph":
         add_label_graph(network, targets)
     whole = network.to(device)

@@ -13,30 +13,30 @@ from core.config import ModelConfig
 class TfidfNetwork(nn.Module):
     """Sparse TF-IDF features into one linear layer, or into one hidden layer of rectified units and then a linear one.
 
-    The output bias starts at the log-odds of each label, so that training does not begin by unlearning that most
-    labels are absent. Dropout falls on the hidden layer, or on the features where there is none.
+    The output bias starts at given logits, so that training does not begin by unlearning that most labels are absent.
+    Dropout falls on the hidden layer, or on the features where there is none.
 
     Args:
         features: V, number of feature columns.
-        priors: share of the train documents that carry each label, (L,), strictly between 0 and 1.
+        start: logits of the labels before training, (L,).
         config: reads `hidden` and `dropout`.
     """
 
-    def __init__(self, features: int, priors: Tensor, config: ModelConfig) -> None:
+    def __init__(self, features: int, start: Tensor, config: ModelConfig) -> None:
         super().__init__()
-        width = config.hidden or len(priors)
+        width = config.hidden or len(start)
         self.features = nn.EmbeddingBag(features, width, mode="sum", include_last_offset=True)
         self.dropout = nn.Dropout(config.dropout)
         self.output: nn.Linear | None = None
         self.bias = nn.Parameter(torch.zeros(width))
         if config.hidden:
             nn.init.normal_(self.features.weight, std=0.1)
-            self.output = nn.Linear(width, len(priors))
+            self.output = nn.Linear(width, len(start))
             nn.init.normal_(self.output.weight, std=1 / math.sqrt(width))
         else:
             nn.init.zeros_(self.features.weight)
         with torch.no_grad():
-            (self.output.bias if self.output is not None else self.bias).copy_(torch.logit(priors))
+            (self.output.bias if self.output is not None else self.bias).copy_(start)
 
     def hidden(self, columns: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
         """What the output layer reads, (B, H), of a network with a hidden layer."""

@@ -189,18 +189,18 @@ class Pooled(nn.Module):
 class Linear(nn.Module):
     """Logits from a document's vector: one linear layer, or one hidden layer before it.
 
-    The bias starts at the log-odds of each label, as in `core.models.TfidfNetwork`, and the weights small, so that
-    training does not begin by unlearning.
+    The bias starts at given logits, as in `core.models.TfidfNetwork`, and the weights small, so that training does not
+    begin by unlearning.
     """
 
-    def __init__(self, pool: nn.Module, priors: Tensor, *, dropout: float, hidden: int = 0) -> None:
+    def __init__(self, pool: nn.Module, start: Tensor, *, dropout: float, hidden: int = 0) -> None:
         super().__init__()
         self.pool, self.dropout = pool, nn.Dropout(dropout)
         self.hidden = nn.Linear(pool.width, hidden) if hidden else None  # type: ignore[arg-type]
-        self.output = nn.Linear(hidden or pool.width, len(priors))  # type: ignore[arg-type]
+        self.output = nn.Linear(hidden or pool.width, len(start))  # type: ignore[arg-type]
         nn.init.normal_(self.output.weight, std=0.02)
         with torch.no_grad():
-            self.output.bias.copy_(torch.logit(priors))
+            self.output.bias.copy_(start)
 
     def features(self, states: Tensor, mask: Tensor) -> Tensor:
         """What the output layer reads, (B, H)."""
@@ -220,11 +220,11 @@ class LabelWiseAttention(nn.Module):
     Source: Mullenbach et al. 2018 (CAML), Chalkidis et al. 2019 (BIGRU-LWAN).
     """
 
-    def __init__(self, width: int, priors: Tensor, *, dropout: float) -> None:
+    def __init__(self, width: int, start: Tensor, *, dropout: float) -> None:
         super().__init__()
-        self.queries = nn.Parameter(torch.empty(len(priors), width).normal_(std=0.02))
-        self.weights = nn.Parameter(torch.empty(len(priors), width).normal_(std=0.02))
-        self.bias = nn.Parameter(torch.logit(priors))
+        self.queries = nn.Parameter(torch.empty(len(start), width).normal_(std=0.02))
+        self.weights = nn.Parameter(torch.empty(len(start), width).normal_(std=0.02))
+        self.bias = nn.Parameter(start.clone())
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
@@ -327,13 +327,13 @@ def label_graph(targets: sp.csr_array) -> Tensor:
     return torch.sparse_coo_tensor(places, values, rows.shape, check_invariants=True).coalesce()
 
 
-def build_network(config: ModelConfig, size: int, priors: Tensor, *, folder: Path | None = None) -> TextNetwork:
+def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path | None = None) -> TextNetwork:
     """The network of a model that reads tokens, without a label graph.
 
     Args:
         config: of any model but `svm` and `tfidf`.
         size: of the vocabulary.
-        priors: share of the train documents that carry each label, (L,), strictly between 0 and 1.
+        start: logits of the labels before training, (L,).
         folder: a trained run's, whose weights will be loaded: nothing pretrained is read.
 
     Raises:
@@ -350,13 +350,13 @@ def build_network(config: ModelConfig, size: int, priors: Tensor, *, folder: Pat
             pretrained=folder is None,
         )
         if config.pooling == "lwan":
-            return TextNetwork(encoder, LabelWiseAttention(encoder.width, priors, dropout=config.dropout))
+            return TextNetwork(encoder, LabelWiseAttention(encoder.width, start, dropout=config.dropout))
         pool: nn.Module = Pooled(encoder.width, config.pooling)
-        return TextNetwork(encoder, Linear(pool, priors, dropout=config.dropout))
+        return TextNetwork(encoder, Linear(pool, start, dropout=config.dropout))
     body = WordVectors(size, config.embedding, config.dropout)
     if config.name == "bigru-lwan":
         recurrent = Recurrent(config.embedding, config.hidden)
-        head = LabelWiseAttention(recurrent.width, priors, dropout=config.dropout)
+        head = LabelWiseAttention(recurrent.width, start, dropout=config.dropout)
         return TextNetwork(Chain(body, recurrent), head)
     hidden = 0
     if config.name == "textcnn":
@@ -365,7 +365,7 @@ def build_network(config: ModelConfig, size: int, priors: Tensor, *, folder: Pat
         pool, hidden = Convolutions(config.embedding, config.filters, widths=(2, 4, 8), chunks=8), config.hidden
     else:
         pool = ConvolvedSequence(config.embedding, config.filters, config.hidden)
-    return TextNetwork(body, Linear(pool, priors, dropout=config.dropout, hidden=hidden))
+    return TextNetwork(body, Linear(pool, start, dropout=config.dropout, hidden=hidden))
 
 
 class Chain(nn.Module):

@@ -145,7 +145,7 @@ def load(run: Run) -> NetworkScorer:
     priors = torch.from_numpy(np.clip(counts, 0.5, documents - 0.5) / documents).float()
     try:
         encoder = load_encoder(config, run.path)
-        network = build_network(config, encoder.size, priors, folder=run.path)
+        network = build_network(config, encoder.size, torch.zeros(len(labels)), folder=run.path)
         network.load_state_dict(load_file(run.path / "model.safetensors"))
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{run.id}: its weights are damaged ({error}). Delete the run and train it again.") from None

@@ -26,7 +26,7 @@ def tensors(x):
 def fitted(config=CONFIG, loss=BCE, seed=0, epochs=3):
     torch.manual_seed(seed)
     x = SparseInputs(features())
-    network = TfidfNetwork(x.features.shape[1], torch.tensor([0.6, 0.3, 0.02]), config)
+    network = TfidfNetwork(x.features.shape[1], torch.logit(torch.tensor([0.6, 0.3, 0.02])), config)
     settings = TrainConfig(epochs=epochs, batch_size=16, learning_rate=0.5)
     state = State.begin(network, settings, len(x))
     steps = list(train(state, loss, x, TARGETS, config=settings, seed=seed, device="cpu"))
@@ -48,7 +48,7 @@ def test_no_word_left_is_said():
 
 @pytest.mark.parametrize("hidden", [0, 8])
 def test_a_text_without_words_gets_the_priors_before_training(hidden):
-    network = TfidfNetwork(5, torch.tensor([0.5, 0.01]), ModelConfig(hidden=hidden)).eval()
+    network = TfidfNetwork(5, torch.logit(torch.tensor([0.5, 0.01])), ModelConfig(hidden=hidden)).eval()
     for parameter in (network.bias,) if hidden else ():
         torch.nn.init.constant_(parameter, -1.0)
     scores = torch.sigmoid(network(*tensors(sp.csr_array((3, 5), dtype=np.float32))))
@@ -59,7 +59,7 @@ def test_a_text_without_words_gets_the_priors_before_training(hidden):
 def test_the_sparse_path_equals_dense_algebra(hidden):
     x = sp.random_array((6, 7), density=0.4, rng=np.random.default_rng(0), format="csr", dtype=np.float32)
     torch.manual_seed(0)
-    network = TfidfNetwork(7, torch.tensor([0.5, 0.1, 0.2]), ModelConfig(hidden=hidden)).eval()
+    network = TfidfNetwork(7, torch.logit(torch.tensor([0.5, 0.1, 0.2])), ModelConfig(hidden=hidden)).eval()
     dense = torch.from_numpy(x.toarray()) @ network.features.weight + network.bias
     expected = network.output(torch.relu(dense)) if hidden else dense
     torch.testing.assert_close(network(*tensors(x)), expected)

@@ -16,6 +16,7 @@ from core.trainer import CACHED, State, blocked, class_aware, predict, resolve_p
 TEXTS = [f"{'wheat grain' if i % 3 else 'gold metal'} filler{i % 5} word {'more ' * (i % 7)}" for i in range(90)]
 TARGETS = sp.csr_array(np.array([[i % 3 > 0, i % 3 == 0, i % 3 == 0 and i % 2 == 0] for i in range(90)]))
 PRIORS = torch.tensor([0.6, 0.3, 0.15])
+START = torch.logit(PRIORS)
 BCE = torch.nn.functional.binary_cross_entropy_with_logits
 NETWORKS = ("textcnn", "xml-cnn", "cnn-rnn", "bigru-lwan")
 SMALL = {"embedding": 16, "filters": 8, "max_length": 16, "min_df": 1, "dropout": 0.1}
@@ -32,7 +33,7 @@ def made(name="textcnn", long="head", **more):
     config = settings(name, **more)
     words = Words.fit(TEXTS, config)
     torch.manual_seed(0)
-    network = build_network(config, words.size, PRIORS)
+    network = build_network(config, words.size, START)
     return network, TokenInputs(Tokens.of(words.encode(TEXTS)), words, np.arange(90), config.max_length, long)
 
 
@@ -150,12 +151,12 @@ def any_network(request, tiny_encoder):
         config = ModelConfig(hidden=12, min_df=1, dropout=0.1)
         features = TfidfEncoder.fit(TEXTS, config).encode(TEXTS)
         torch.manual_seed(0)
-        return TfidfNetwork(features.shape[1], PRIORS, config), SparseInputs(features), {"learning_rate": 0.5}
+        return TfidfNetwork(features.shape[1], START, config), SparseInputs(features), {"learning_rate": 0.5}
     if name == "transformer":
         config = ModelConfig(name=name, encoder=str(tiny_encoder), pooling="lwan", dropout=0.1)
         _, inputs = made()
         torch.manual_seed(0)
-        return build_network(config, 100, PRIORS), inputs, {"optimizer": "adamw", "learning_rate": 0.005}
+        return build_network(config, 100, START), inputs, {"optimizer": "adamw", "learning_rate": 0.005}
     return *made(name), {"optimizer": "adamw", "learning_rate": 0.01}
 
 
@@ -176,7 +177,7 @@ def test_a_label_graph_learns_on_any_network_and_is_folded_into_its_weights(any_
     np.testing.assert_allclose(np.concatenate(list(predict(network, inputs, device="cpu"))), learnt, atol=1e-6)
 
 
-def test_the_priors_are_what_a_network_begins_with():
+def test_a_network_begins_with_the_logits_it_is_given():
     network, inputs = made()
     scores = np.concatenate(list(predict(network, inputs, device="cpu")))
     np.testing.assert_allclose(scores, np.broadcast_to(PRIORS, (90, 3)), atol=0.05)
@@ -186,9 +187,9 @@ def test_scores_are_shifted_by_the_log_odds_of_frequency():
     network, inputs = made()
     plain, shifted = (
         torch.logit(torch.from_numpy(np.concatenate(list(predict(network, inputs, device="cpu", shift=shift)))))
-        for shift in (0.0, torch.logit(PRIORS))
+        for shift in (0.0, START)
     )
-    torch.testing.assert_close(plain - shifted, torch.logit(PRIORS).expand(90, 3), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(plain - shifted, START.expand(90, 3), atol=1e-3, rtol=1e-3)
 
 
 def test_class_aware_draws_give_every_label_its_share():
@@ -205,7 +206,7 @@ def test_a_transformers_layers_and_head_have_rates_of_their_own(tiny_encoder):
             "train": {"learning_rate": 1.0, "head_rate": 5.0, "layer_decay": 0.5, "weight_decay": 0.1, "warmup": 0},
         }
     )
-    network = build_network(config.model, 100, PRIORS)
+    network = build_network(config.model, 100, START)
     groups = State.begin(network, config.train, 90).optimizer.param_groups
     assert {group["lr"] for group in groups} == {5.0, 1.0, 0.5, 0.25}
     assert all((group["weight_decay"] == 0) == (group["params"][0].ndim == 1) for group in groups)
@@ -213,7 +214,7 @@ def test_a_transformers_layers_and_head_have_rates_of_their_own(tiny_encoder):
 
 def test_a_transformer_computes_fewer_tokens_at_once_on_a_cpu_and_never_more_than_asked(tiny_encoder):
     config = ModelConfig(name="transformer", encoder=str(tiny_encoder))
-    network = build_network(config, 100, PRIORS)
+    network = build_network(config, 100, START)
     asked = (16_384, CACHED, 100)
     assert [tokens_at_once(network, most) for most in asked] == [CACHED, CACHED, 100]
     assert [tokens_at_once(network.to("meta"), most) for most in asked] == list(asked)
@@ -224,7 +225,7 @@ def test_what_attention_drops_out_is_the_runs_own_choice(steady_encoder):
     ids = torch.arange(5, 17).reshape(2, 6)
     for share in (0.0, 0.5):
         config = ModelConfig(name="transformer", encoder=str(steady_encoder), dropout=0.0, attention_dropout=share)
-        network = build_network(config, 100, PRIORS).train()
+        network = build_network(config, 100, START).train()
         once, again = (network(ids, torch.ones(2, 6, dtype=torch.bool)) for _ in range(2))
         assert torch.equal(once, again) == (share == 0)
 
@@ -254,7 +255,7 @@ def test_a_loss_times_a_constant_trains_the_same_network(optimizer):
 
 def test_a_frozen_transformer_trains_its_head_alone(tiny_encoder):
     config = ModelConfig(name="transformer", encoder=str(tiny_encoder), freeze=True)
-    network = build_network(config, 100, PRIORS)
+    network = build_network(config, 100, START)
     names = {name.partition(".")[0] for name, value in network.named_parameters() if value.requires_grad}
     assert names == {"head"}
     assert not network.train().body.encoder.training

@@ -21,6 +21,7 @@ needs nothing but torch.
 
 from .arguments import Numbers
 from .beyond import REDUCTIONS, TermLoss
+from .constant import constant_logits
 from .curves import loss_curve, weight_by_label
 from .linear import LinearLoss
 from .long_tail import LongTailLoss, Reduction, Targets
@@ -51,6 +52,7 @@ __all__ = [
     "auto_mu",
     "build_loss",
     "class_balanced_weight",
+    "constant_logits",
     "constants",
     "inverse_propensity",
     "logit_shift",

@@ -181,7 +181,7 @@ class LongTailLoss(nn.Module):
         else:
             t = torch.add(shift, logits, alpha=self.neg_scale, out=out)
         if weight is not None and steepness is not None:
-            weight = self._rebalanced(steepness * weight)
+            weight = self.rebalanced(steepness * weight)
         return self._loss_and_slope(t, weight)
 
     def on_positive(
@@ -191,14 +191,15 @@ class LongTailLoss(nn.Module):
         t = self.shift[labels] - logits if self.kappa else -logits
         weight = None
         if steepness is not None:
-            weight = self._rebalanced(steepness[rows, 0] / self.counts[labels])
+            weight = self.rebalanced(steepness[rows, 0] / self.counts[labels])
         elif self.label_weight.ndim:
             weight = self.label_weight[labels]
         loss, slope = self._loss_and_slope(t, weight)
         ratio = self.on_positives / self.on_negatives
         return loss.mul_(ratio), slope.mul_(-ratio / self.neg_scale)
 
-    def _rebalanced(self, steep: Tensor) -> Tensor:
+    def rebalanced(self, steep: Tensor) -> Tensor:
+        """The rebalanced weight of beta · r, whose memory it takes."""
         assert self.mu is not None
         return steep.sub_(self.beta * self.mu).sigmoid_().add_(self.alpha)
 
