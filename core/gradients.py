@@ -384,6 +384,12 @@ def untrained_logits(kind: str, counts: np.ndarray, documents: int) -> np.ndarra
     return np.log(n) - np.log(documents - n)
 
 
+def lowest_logits(choice: Choice, counts: np.ndarray, documents: int, targets: sp.csr_array) -> np.ndarray:
+    """The logits (K,) of `core.losses.constant_logits`, with targets (N, L) of the train part."""
+    rows, columns = (torch.from_numpy(places.astype(np.int64)) for places in targets.nonzero())
+    return losses.constant_logits(choice.build(counts, documents), rows, columns, documents).numpy()
+
+
 def logits_of(predictions: Predictions, rows: np.ndarray, labels: int) -> np.ndarray:
     """Logits log(s / (1 - s)) of the first `labels` labels of some of a run's documents, (S, labels).
 

@@ -21,7 +21,7 @@ import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from core import failures
-from core.config import Frozen, RunConfig, UserError, cache_dir, check_writable, parse
+from core.config import Frozen, ModelConfig, RunConfig, TrainConfig, UserError, cache_dir, check_writable, parse
 from core.files import atomic_path, is_locked, locked, read_json, write_json, write_text
 from core.labels import Borders
 from core.thresholds import Limits, of_values
@@ -235,13 +235,29 @@ def tickets_before(ticket: Path) -> int:
     return ahead
 
 
+def _as_it_was(values: Any) -> Any:
+    """A stored config with the settings that did not exist yet: what was done then is the default of their class.
+
+    What is not given in a new config is the default of its model, which may be better.
+    """
+    if not isinstance(values, dict):
+        return values
+    then = {"model": ModelConfig(), "train": TrainConfig()}
+    known = {
+        section: usual.model_dump() | values[section]
+        for section, usual in then.items()
+        if isinstance(values.get(section), dict)
+    }
+    return values | known
+
+
 def read_run(path: Path) -> Run:
     """Reads a run's folder; what is damaged in it becomes the run's problem."""
     config, problem = None, ""
     # Liveness is read before the status: a worker writes its last status before it dies, never after.
     alive = is_locked(alive_lock(path))
     try:
-        config = parse(RunConfig, read_json(path / "config.json"), where=f"{path.name}: config.json")
+        config = parse(RunConfig, _as_it_was(read_json(path / "config.json")), where=f"{path.name}: config.json")
     except UserError as error:
         problem = str(error)
     status: dict[str, Any] = {}

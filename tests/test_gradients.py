@@ -121,6 +121,13 @@ def test_untrained_logits_are_zero_or_the_log_odds_and_finite_for_a_label_of_all
     assert np.isfinite(prior[0])
 
 
+def test_where_a_loss_is_lowest_both_sides_of_every_label_pull_alike(targets: sp.csr_array, counts: np.ndarray) -> None:
+    start = gradients.lowest_logits(Choice("db", "db"), counts, 100, targets)
+    groups = gradients.group_slices(counts, BORDERS)
+    mass = gradients.gradient_mass(Choice("db", "db"), counts, 100, targets, start, groups).set_index(["side", "group"])
+    assert mass.loc["positive", "mass"].to_numpy() == pytest.approx(mass.loc["negative", "mass"].to_numpy(), rel=1e-3)
+
+
 def test_hand_moved_logits_hold_for_the_labels_named() -> None:
     start = np.array([0.0, -1.0, -2.0, -3.0])
     assert gradients.logits_by_hand(start, [1, 3], {3: 5.0}, -4.0).tolist() == [-4, -1, -4, 5]

@@ -237,6 +237,16 @@ def test_the_logits_of_a_finished_run_can_be_looked_at() -> None:
     assert all(np.isclose(logits, logit, atol=1e-3).any() for logit in table["logit"])
 
 
+def test_the_gradient_can_be_looked_at_where_each_loss_is_lowest() -> None:
+    page = open_page("loss_weights", **SMALL, view="Where the gradient goes")
+    said = words(page)
+    page.selectbox(key="logits").set_value("untrained, where each loss is lowest").run()
+    assert not page.exception
+    assert not page.error
+    assert "`model.bias`" in words(page)
+    assert words(page) != said
+
+
 def test_train_with_this_and_the_calls_carry_what_is_changed() -> None:
     page = open_page("loss_weights", **SMALL, **{"db.mu": "0.35", "db.reweight_negatives": "no"}, loss="db")
     calls = [code.value for code in page.code]

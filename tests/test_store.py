@@ -54,6 +54,17 @@ def test_the_same_question_has_the_same_name_and_another_one_another():
     assert len({name, *others}) == 3
 
 
+def test_a_setting_that_came_later_is_what_was_done_before_it_and_not_what_is_better_now():
+    now = RunConfig.model_validate({"model": {"name": "transformer"}, "loss": {"name": "db"}})
+    stored = now.model_dump()
+    del stored["model"]["bias"]
+    path = make(f"reuters-transformer-db-s0-{'0' * 10}")
+    write_json(path / "config.json", stored)
+    config = store.read_run(path).config
+    assert (now.model.bias, config.model.bias) == ("loss", "prior")
+    assert config.model_copy(update={"model": now.model}) == now
+
+
 @pytest.mark.parametrize("state", ["finished", "failed", "stopped"])
 def test_an_ended_run_keeps_its_state_whether_or_not_a_process_lives(state):
     assert store.get_run(make(state=state, reason="because").name).state == state

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core import store
 from pages.losses import View
-from pages.losses.logits import UNTRAINED, mass, pick_logits, sample
+from pages.losses.logits import LOWEST, UNTRAINED, mass, pick_logits, sample
 
 
 def show(view: View) -> None:
@@ -16,14 +16,15 @@ def show(view: View) -> None:
 
     left, _ = st.columns([2, 3])
     with left:
-        logits = pick_logits(view)
+        logits = pick_logits(view, LOWEST)
     frame = gradients.stack([mass(view.corpus, choice, logits) for choice in view.choices])
     st.altair_chart(
         figures.gradient_shares(frame, view.choices),
         alt="Share of the gradient that goes to head, medium and tail labels that are there and not there",
     )
     targets, _ = sample(view.corpus, logits)
-    part = "train" if logits in UNTRAINED else "test"
+    from_run = logits not in UNTRAINED and logits != LOWEST
+    part = "test" if from_run else "train"
     st.caption(
         f"Sum of the absolute gradients by the logits over {targets.shape[0]:,} {part} documents, drawn at random with "
         "a fixed seed. Strong colours: the label is there; pale: it is not. At the right: the whole gradient, in units "
@@ -31,7 +32,13 @@ def show(view: View) -> None:
     )
     for sentence in figures.mass_in_words(frame):
         st.markdown(f"- {sentence}")
-    if logits not in UNTRAINED and view.labels > store.DENSE_LABELS:
+    if logits == LOWEST:
+        st.caption(
+            "All documents get the same logits, those at which the loss is lowest, where documents that have a label "
+            "and those that do not pull alike. A network that reads begins so (`model.bias`). Losses without a term "
+            "for each label get the log-odds."
+        )
+    if from_run and view.labels > store.DENSE_LABELS:
         st.caption(
             f"Of so many labels a run keeps the {store.TOP_K} best scores of a document: the others count as 0, and "
             "what goes to labels that are not there is a lower bound."

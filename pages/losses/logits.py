@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from core.gradients import Choice
 
 UNTRAINED = {"prior": "untrained, log-odds of each label", "zero": "untrained, all logits 0"}
+LOWEST = "untrained, where each loss is lowest"
 
 
 def pick_logits(view: View, *more: str) -> str:
@@ -59,14 +60,14 @@ def predictions(run_id: str, folder: str) -> store.Predictions:  # noqa: ARG001 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_CONTENT)
 def sample(corpus: Corpus, logits: str) -> tuple[Any, Any]:
-    """Targets and logits of a sample: of train documents, or of a run's test documents."""
+    """Targets and logits of a sample: of train documents, or of a run's test documents; None where losses differ."""
     from core import gradients
 
     view = View(corpus)
-    if logits in UNTRAINED:
+    if logits in UNTRAINED or logits == LOWEST:
         rows = gradients.sample_rows(view.documents, view.labels)
         targets = corpus.targets_of("train")[rows][:, : view.labels]
-        return targets, gradients.untrained_logits(logits, view.counts, view.documents)
+        return targets, gradients.untrained_logits(logits, view.counts, view.documents) if logits in UNTRAINED else None
     known = predictions(logits, str(store.runs_dir()))
     rows = gradients.sample_rows(len(known.rows), view.labels)
     return known.targets[rows][:, : view.labels], gradients.logits_of(known, rows, view.labels)
@@ -78,5 +79,7 @@ def mass(corpus: Corpus, choice: Choice, logits: str) -> Any:
 
     view = View(corpus)
     targets, known = sample(corpus, logits)
+    if known is None:
+        known = gradients.lowest_logits(choice, view.counts, view.documents, corpus.targets_of("train"))
     groups = gradients.group_slices(view.counts, view.borders)
     return gradients.gradient_mass(choice, view.counts, view.documents, targets, known, groups)

@@ -112,7 +112,7 @@ class Task:
         counts, documents = count_columns(self.targets), len(self.rows)
         priors = torch.from_numpy(np.clip(counts, 0.5, documents - 0.5) / documents).float()
         torch.manual_seed(seed)
-        network = build_network(config.model, self.reader.size, priors).to(self.device)
+        network = build_network(config.model, self.reader.size, torch.logit(priors)).to(self.device)
         loss = losses.build_loss("db", counts, documents, on_missing="mask").to(self.device)
         return State.begin(network, config.train, documents), loss, config
 
