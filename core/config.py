@@ -55,6 +55,7 @@ MODEL_SETTINGS: dict[str, tuple[str, ...]] = {
         "max_length",
         "long",
         "freeze",
+        "frozen_layers",
         "bias",
     ),
     "textcnn": (*_WORDS, "embedding", "filters", "head"),
@@ -69,13 +70,13 @@ _FROM_SCRATCH = _NEURAL | {"learning_rate": 2e-3, "epochs": 20}
 _LONG = {"max_length": 300, "dropout": 0.5, "max_features": 30_000, "bias": "loss"}
 MODEL_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "transformer": {
-        "model": {"dropout": 0.1, "max_length": 96, "bias": "loss"},
+        "model": {"dropout": 0.1, "max_length": 80, "bias": "loss", "frozen_layers": 3},
         "train": _NEURAL
         | {
             "batch_size": 16,
             "learning_rate": 2e-4,
             "weight_decay": 0.01,
-            "epochs": 4,
+            "epochs": 6,
             "warmup": 0.06,
             "precision": "auto",
         },
@@ -259,6 +260,9 @@ class ModelConfig(Frozen):
         "head", description="what is read of a longer document: its start, start and end, or all (the highest logit)"
     )
     freeze: bool = Field(False, description="train the head alone")
+    frozen_layers: int = Field(
+        0, ge=0, description="lowest layers of a transformer that are not trained: 1, its embeddings; never the last"
+    )
     bias: Literal["prior", "loss"] = Field(
         "prior",
         description="what a label's logit starts at: the log-odds of its frequency, or the constant that its loss is "

@@ -25,13 +25,22 @@ class Transformer(nn.Module):
     """A pretrained encoder's last hidden states, (B, T, H), or with `pooler` what its own pooler makes, (B, 1, H).
 
     Its attention drops out what `dropout` says, not what its authors chose: with any dropout PyTorch's scaled dot
-    products have no fast form on a CPU.
+    products have no fast form on a CPU. The lowest `frozen_layers` stay as they are, which spares their gradients: the
+    embeddings are the first, and the last layer is always trained.
 
     Source: Devlin et al. 2019, as implemented by Hugging Face transformers.
     """
 
     def __init__(
-        self, source: str, name: str, *, frozen: bool, pooler: bool, dropout: float = 0.0, pretrained: bool = True
+        self,
+        source: str,
+        name: str,
+        *,
+        frozen: bool,
+        pooler: bool,
+        frozen_layers: int = 0,
+        dropout: float = 0.0,
+        pretrained: bool = True,
     ) -> None:
         super().__init__()
         from transformers import AutoConfig, AutoModel
@@ -55,6 +64,9 @@ class Transformer(nn.Module):
         self.frozen = frozen
         if frozen:
             self.encoder.requires_grad_(False)
+        for layer in self.layers()[:-1][:frozen_layers]:
+            for parameter in layer:
+                parameter.requires_grad_(False)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Hidden states of token numbers (B, T) and mask (B, T)."""
@@ -345,6 +357,7 @@ def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path
             source,
             config.encoder,
             frozen=config.freeze,
+            frozen_layers=config.frozen_layers,
             pooler=config.pooling == "cls",
             dropout=config.attention_dropout,
             pretrained=folder is None,

@@ -201,7 +201,7 @@ def test_class_aware_draws_give_every_label_its_share():
 def test_a_transformers_layers_and_head_have_rates_of_their_own(tiny_encoder):
     config = RunConfig.model_validate(
         {
-            "model": {"name": "transformer", "encoder": str(tiny_encoder)},
+            "model": {"name": "transformer", "encoder": str(tiny_encoder), "frozen_layers": 0},
             "loss": {"name": "db"},
             "train": {"learning_rate": 1.0, "head_rate": 5.0, "layer_decay": 0.5, "weight_decay": 0.1, "warmup": 0},
         }
@@ -219,6 +219,15 @@ def test_a_transformer_computes_fewer_tokens_at_once_on_a_cpu_and_never_more_tha
     assert [tokens_at_once(network, most) for most in asked] == [CACHED, CACHED, 100]
     assert [tokens_at_once(network.to("meta"), most) for most in asked] == list(asked)
     assert [tokens_at_once(made()[0], most) for most in asked] == list(asked)
+
+
+@pytest.mark.parametrize(("frozen", "trained"), [(0, 3), (1, 2), (2, 1), (9, 1)])
+def test_the_lowest_layers_can_stay_as_they_are(tiny_encoder, frozen, trained):
+    config = ModelConfig(name="transformer", encoder=str(tiny_encoder), frozen_layers=frozen)
+    body = build_network(config, 100, START).body
+    assert [all(one.requires_grad for one in layer) for layer in body.layers()] == [False] * (3 - trained) + [
+        True
+    ] * trained
 
 
 def test_what_attention_drops_out_is_the_runs_own_choice(steady_encoder):
