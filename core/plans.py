@@ -118,6 +118,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
                 "model.encoder": "bert-base-uncased",
                 "model.pooling": "cls",
                 "model.attention_dropout": 0.1,
+                "model.frozen_layers": 0,
                 "model.max_length": 512,
                 "train.batch_size": 32,
                 "train.learning_rate": 1e-4,
@@ -142,11 +143,11 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         {"models": ("transformer",), "losses": ("bce", "db")},
     ),
     "fine-tune longer": (
-        "The same with 8 epochs of 128 tokens: two and a half times as long, or on a GPU.",
+        "The same with all layers trained, 8 epochs of 128 tokens: two and a half times as long, or on a GPU.",
         {
             "models": ("transformer",),
             "losses": ("bce", "db"),
-            "settings": {"train.epochs": 8, "model.max_length": 128},
+            "settings": {"train.epochs": 8, "model.max_length": 128, "model.frozen_layers": 0},
         },
     ),
 }

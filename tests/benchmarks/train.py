@@ -104,6 +104,7 @@ class Task:
                     "name": "transformer",
                     "max_length": LONGEST,
                     "attention_dropout": attention_dropout,
+                    "frozen_layers": 0,
                 },
                 "loss": {"name": "db"},
                 "train": {"batch_size": BATCH, "epochs": 1, "precision": precision} | RATES,
