@@ -350,7 +350,8 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
             run = store.get_run(run_id)
             if number is None and run.progress.get("phase") == store.STOPPING:
                 deadline = max(deadline, asked + HEARD)
-        if run.state not in LIVE and _are_gone(run.path, deadline):
+        # It has had its time to write: what it leaves behind gets no more than usual.
+        if run.state not in LIVE and _are_gone(run.path, min(deadline, time.monotonic() + seconds)):
             store.append_event(run.path, "all processes are gone")
             if run.device.startswith("cuda"):
                 _await_memory(run.path, pids, deadline + grace)
