@@ -331,7 +331,7 @@ def by_labels(numbers: list[int]) -> None:
 def synthetic(number: int) -> RunConfig:
     """A run on made documents of PubMed's number of labels each, at most 128 tokens."""
     changes = [f"data.synthetic.labels={number}", "data.synthetic.documents=10000", "data.synthetic.cardinality=12.6"]
-    changes += ["model.max_length=128"]
+    changes += ["model.max_length=128", "model.frozen_layers=0", f"train.batch_size={BATCH}"]
     return jobs.make_config(data="synthetic", model="transformer", loss="db", seed=0, changes=changes)
 
 
