@@ -298,8 +298,13 @@ def saturated_share(choice: Choice, counts: np.ndarray, documents: int, company:
 
 def rule_for_mu(targets: sp.csr_array, counts: np.ndarray) -> float:
     """`core.losses.auto_mu` of the train part's targets (N, L)."""
+    return losses.auto_mu(*_pairs(targets), torch.from_numpy(counts.astype(np.int64)))
+
+
+def _pairs(targets: sp.csr_array) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of the ones, as losses take them."""
     row = np.repeat(np.arange(targets.shape[0]), np.diff(targets.indptr))
-    return losses.auto_mu(*(torch.from_numpy(a.astype(np.int64)) for a in (row, targets.indices, counts)))
+    return torch.from_numpy(row), torch.from_numpy(targets.indices.astype(np.int64))
 
 
 # Shift and curves.
@@ -386,8 +391,7 @@ def untrained_logits(kind: str, counts: np.ndarray, documents: int) -> np.ndarra
 
 def lowest_logits(choice: Choice, counts: np.ndarray, documents: int, targets: sp.csr_array) -> np.ndarray:
     """The logits (K,) of `core.losses.constant_logits`, with targets (N, L) of the train part."""
-    rows, columns = (torch.from_numpy(places.astype(np.int64)) for places in targets.nonzero())
-    return losses.constant_logits(choice.build(counts, documents), rows, columns, documents).numpy()
+    return losses.constant_logits(choice.build(counts, documents), *_pairs(targets), documents).numpy()
 
 
 def logits_of(predictions: Predictions, rows: np.ndarray, labels: int) -> np.ndarray:
@@ -450,8 +454,7 @@ def gradient_mass(
     """
     loss = choice.build(counts, documents)
     gradient = _gradient(loss, targets, logits)
-    row = np.repeat(np.arange(targets.shape[0]), np.diff(targets.indptr))
-    there = torch.from_numpy(row), torch.from_numpy(targets.indices.astype(np.int64))
+    there = _pairs(targets)
     size = gradient.abs_()
     positive = torch.zeros(len(counts)).index_add_(0, there[1], size[there])
     size[there] = 0
@@ -467,9 +470,7 @@ def gradient_mass(
 
 def _gradient(loss: LongTailLoss | TermLoss, targets: sp.csr_array, logits: np.ndarray) -> torch.Tensor:
     z = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(logits, targets.shape), np.float32)).requires_grad_()
-    row = np.repeat(np.arange(targets.shape[0]), np.diff(targets.indptr))
-    pairs = torch.from_numpy(row), torch.from_numpy(targets.indices.astype(np.int64))
-    (gradient,) = torch.autograd.grad(loss(z, pairs), z)
+    (gradient,) = torch.autograd.grad(loss(z, _pairs(targets)), z)
     return gradient
 
 

@@ -225,9 +225,8 @@ def test_a_transformer_computes_fewer_tokens_at_once_on_a_cpu_and_never_more_tha
 def test_the_lowest_layers_can_stay_as_they_are(tiny_encoder, frozen, trained):
     config = ModelConfig(name="transformer", encoder=str(tiny_encoder), frozen_layers=frozen)
     body = build_network(config, 100, START).body
-    assert [all(one.requires_grad for one in layer) for layer in body.layers()] == [False] * (3 - trained) + [
-        True
-    ] * trained
+    learns = [all(parameter.requires_grad for parameter in layer) for layer in body.layers()]
+    assert learns == [False] * (3 - trained) + [True] * trained
 
 
 def test_what_attention_drops_out_is_the_runs_own_choice(steady_encoder):

@@ -23,7 +23,7 @@ def show(view: View) -> None:
         alt="Share of the gradient that goes to head, medium and tail labels that are there and not there",
     )
     targets, _ = sample(view.corpus, logits)
-    from_run = logits not in UNTRAINED and logits != LOWEST
+    from_run = logits not in (*UNTRAINED, LOWEST)
     part = "test" if from_run else "train"
     st.caption(
         f"Sum of the absolute gradients by the logits over {targets.shape[0]:,} {part} documents, drawn at random with "

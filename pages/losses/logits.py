@@ -64,7 +64,7 @@ def sample(corpus: Corpus, logits: str) -> tuple[Any, Any]:
     from core import gradients
 
     view = View(corpus)
-    if logits in UNTRAINED or logits == LOWEST:
+    if logits in (*UNTRAINED, LOWEST):
         rows = gradients.sample_rows(view.documents, view.labels)
         targets = corpus.targets_of("train")[rows][:, : view.labels]
         return targets, gradients.untrained_logits(logits, view.counts, view.documents) if logits in UNTRAINED else None
