@@ -44,6 +44,8 @@ PARTS = {
     "focal factor": [("bce", "fl"), ("db-0fl", "db")],
 }
 """What a part of the distribution-balanced loss adds: pairs of methods that differ by that part alone."""
+NAMED_SETTINGS = 3
+"""Of a row's name, which stands in tables, legends and sentences."""
 
 
 @cache
@@ -167,7 +169,7 @@ def _listed(seeds: Sequence[int]) -> str:
 def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
     """The method of each run, then its model and settings as far as they differ between runs of that method.
 
-    A setting that stands at its model's own default is not named.
+    A setting that stands at its model's own default is not named; of the others the first `NAMED_SETTINGS` are.
     """
     flat = [_flat(run.config.model_dump(exclude={"data"}) if run.config else {}) for run in runs]
     usual = [_flat(_usual(run)) for run in runs]
@@ -176,13 +178,17 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
     for run, settings, own in zip(runs, flat, usual, strict=True):
         mine = method(run)
         others = [other for one, other in zip(runs, flat, strict=True) if method(one) == mine]
-        words = [mine]
+        words, more = [mine], list[str]()
         for key, value in settings.items():
             if key in own and own[key] == value:
                 continue
             if len({json.dumps(other.get(key)) for other in others}) > 1 and (with_seed or key != "seed"):
-                words.append(str(value) if key in ("data", "model.name") else f"{key.rpartition('.')[2]} {value}")
-        names.append(" · ".join(words))
+                if key in ("data", "model.name"):
+                    words.append(str(value))
+                else:
+                    (words if key == "seed" else more).append(f"{key.rpartition('.')[2]} {value}")
+        left = len(more) - NAMED_SETTINGS
+        names.append(" · ".join(words + more[:NAMED_SETTINGS] + ([f"{left} more"] if left > 0 else [])))
     alike = {name for name in names if names.count(name) > 1}
     return [f"{name} · {run.id[-10:]}" if name in alike else name for name, run in zip(names, runs, strict=True)]
 

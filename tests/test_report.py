@@ -44,6 +44,13 @@ def test_rows_are_told_apart_by_what_differs() -> None:
     assert len(rows[1].runs) == 2
 
 
+def test_a_rows_name_has_three_of_many_settings() -> None:
+    many = {"max_features": 500, "min_df": 3, "hidden": 64, "dropout": 0.3}
+    rows = report.fold([make_run(), make_run(**many), make_run(**many | {"dropout": 0.4})])
+    few = "db · max_features 500 · min_df 3 · hidden 64 · 1 more"
+    assert [row.name for row in rows] == ["db", *sorted(f"{few} · {row.runs[0].id[-10:]}" for row in rows[1:])]
+
+
 def test_scores_are_those_of_the_run_and_the_mean_of_the_seeds(runs: list[Run]) -> None:
     sampled = report.sample(runs[0], BORDERS)
     kept = report.kept_scores(runs[0])
