@@ -81,7 +81,7 @@ MODEL_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
             "precision": "auto",
         },
     },
-    "textcnn": {"model": _LONG, "train": _FROM_SCRATCH | {"epochs": 10}},
+    "textcnn": {"model": _LONG | {"filters": 100}, "train": _FROM_SCRATCH | {"epochs": 10}},
     "xml-cnn": {"model": _LONG | {"hidden": 512}, "train": _FROM_SCRATCH},
     "cnn-rnn": {"model": _LONG | {"hidden": 256}, "train": _FROM_SCRATCH},
     "bigru-lwan": {"model": _LONG | {"hidden": 128, "dropout": 0.3}, "train": _FROM_SCRATCH},

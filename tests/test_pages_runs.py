@@ -158,6 +158,7 @@ def test_launching_submits_every_run_once_and_leaves_the_form_usable(cache: Path
     page.button(key="launch").click().run()
     assert not page.exception
     assert not page.error
+    assert "2 of 2 runs submitted." in [toast.value for toast in page.toast]
     ids = [run.id for run in store.list_runs()]
     assert len(ids) == 2
     assert page.button(key="launch").disabled
@@ -346,6 +347,7 @@ def test_a_deleted_run_is_gone_after_the_second_click_alone(filled: Path) -> Non
     assert path.exists()
     page.button(key="one-sure").click().run()
     assert not page.exception
+    assert "1 run deleted." in [toast.value for toast in page.toast]
     assert not path.exists()
     assert len(store.list_runs()) == 1
 
