@@ -222,7 +222,7 @@ def _make(config: RunConfig, corpus: Corpus, reporter: Reporter, device: str) ->
         threads = replicas.threads(replicas.world())
     torch.set_num_threads(threads)
     targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
-    rows, columns = (torch.from_numpy(places.astype(np.int64)) for places in targets.nonzero())
+    positives = losses.index_pairs(targets)
     if (corpus.counts == 0).any():
         log.info("%d labels have no train document: they are left out of the loss", (corpus.counts == 0).sum())
     loss: Any = losses.build_loss(
@@ -232,13 +232,13 @@ def _make(config: RunConfig, corpus: Corpus, reporter: Reporter, device: str) ->
         setting=config.loss.setting,
         on_missing="mask",
         labels=corpus.labels,
-        positives=(rows, columns) if config.loss.mu == "auto" else None,
+        positives=positives if config.loss.mu == "auto" else None,
         **config.loss.overrides(),
     )
     priors = torch.from_numpy(np.clip(corpus.counts, 0.5, documents - 0.5) / documents).float()
     start = torch.logit(priors)
     if config.model.bias == "loss":
-        start = losses.constant_logits(loss, rows, columns, documents)
+        start = losses.constant_logits(loss, *positives, documents)
     loss = loss.to(device)
     encoder, inputs, network = _read(config, corpus, start, reporter)
     if config.model.head == "label-graph":

@@ -298,13 +298,7 @@ def saturated_share(choice: Choice, counts: np.ndarray, documents: int, company:
 
 def rule_for_mu(targets: sp.csr_array, counts: np.ndarray) -> float:
     """`core.losses.auto_mu` of the train part's targets (N, L)."""
-    return losses.auto_mu(*_pairs(targets), torch.from_numpy(counts.astype(np.int64)))
-
-
-def _pairs(targets: sp.csr_array) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows and columns of the ones, as losses take them."""
-    row = np.repeat(np.arange(targets.shape[0]), np.diff(targets.indptr))
-    return torch.from_numpy(row), torch.from_numpy(targets.indices.astype(np.int64))
+    return losses.auto_mu(*losses.index_pairs(targets), torch.from_numpy(counts.astype(np.int64)))
 
 
 # Shift and curves.
@@ -391,7 +385,7 @@ def untrained_logits(kind: str, counts: np.ndarray, documents: int) -> np.ndarra
 
 def lowest_logits(choice: Choice, counts: np.ndarray, documents: int, targets: sp.csr_array) -> np.ndarray:
     """The logits (K,) of `core.losses.constant_logits`, with targets (N, L) of the train part."""
-    return losses.constant_logits(choice.build(counts, documents), *_pairs(targets), documents).numpy()
+    return losses.constant_logits(choice.build(counts, documents), *losses.index_pairs(targets), documents).numpy()
 
 
 def logits_of(predictions: Predictions, rows: np.ndarray, labels: int) -> np.ndarray:
@@ -454,7 +448,7 @@ def gradient_mass(
     """
     loss = choice.build(counts, documents)
     gradient = _gradient(loss, targets, logits)
-    there = _pairs(targets)
+    there = losses.index_pairs(targets)
     size = gradient.abs_()
     positive = torch.zeros(len(counts)).index_add_(0, there[1], size[there])
     size[there] = 0
@@ -470,7 +464,7 @@ def gradient_mass(
 
 def _gradient(loss: LongTailLoss | TermLoss, targets: sp.csr_array, logits: np.ndarray) -> torch.Tensor:
     z = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(logits, targets.shape), np.float32)).requires_grad_()
-    (gradient,) = torch.autograd.grad(loss(z, _pairs(targets)), z)
+    (gradient,) = torch.autograd.grad(loss(z, losses.index_pairs(targets)), z)
     return gradient
 
 

@@ -44,8 +44,10 @@ PARTS = {
     "focal factor": [("bce", "fl"), ("db-0fl", "db")],
 }
 """What a part of the distribution-balanced loss adds: pairs of methods that differ by that part alone."""
+ALWAYS_NAMED = ("data", "model.name", "seed")
+"""In a row's name, where they tell rows apart."""
 NAMED_SETTINGS = 3
-"""Of a row's name, which stands in tables, legends and sentences."""
+"""Of the other settings: a name stands in tables, legends and sentences."""
 
 
 @cache
@@ -178,17 +180,17 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
     for run, settings, own in zip(runs, flat, usual, strict=True):
         mine = method(run)
         others = [other for one, other in zip(runs, flat, strict=True) if method(one) == mine]
-        words, more = [mine], list[str]()
+        words = [mine]
+        more: list[str] = []
         for key, value in settings.items():
-            if key in own and own[key] == value:
+            if (key in own and own[key] == value) or (key == "seed" and not with_seed):
                 continue
-            if len({json.dumps(other.get(key)) for other in others}) > 1 and (with_seed or key != "seed"):
-                if key in ("data", "model.name"):
-                    words.append(str(value))
-                else:
-                    (words if key == "seed" else more).append(f"{key.rpartition('.')[2]} {value}")
-        left = len(more) - NAMED_SETTINGS
-        names.append(" · ".join(words + more[:NAMED_SETTINGS] + ([f"{left} more"] if left > 0 else [])))
+            if len({json.dumps(other.get(key)) for other in others}) > 1:
+                shown = str(value) if key in ("data", "model.name") else f"{key.rpartition('.')[2]} {value}"
+                (words if key in ALWAYS_NAMED else more).append(shown)
+        if left := more[NAMED_SETTINGS:]:
+            more = [*more[:NAMED_SETTINGS], f"{len(left)} more"]
+        names.append(" · ".join(words + more))
     alike = {name for name in names if names.count(name) > 1}
     return [f"{name} · {run.id[-10:]}" if name in alike else name for name, run in zip(names, runs, strict=True)]
 

@@ -25,7 +25,7 @@ from core import replicas
 from core.config import Diverged, ModelConfig, TrainConfig, UserError
 from core.files import atomic_path
 from core.inputs import Inputs
-from core.losses import LongTailLoss
+from core.losses import LongTailLoss, index_pairs
 from core.losses.linear import linear_loss
 from core.models import TfidfNetwork
 from core.networks import Linear, TextNetwork, Transformer
@@ -369,8 +369,8 @@ def targets_of(targets: sp.csr_array, device: str) -> Tensor | tuple[Tensor, Ten
     """Targets of some rows as the losses take them: (B, L) float32, or index pairs of the ones where L is large."""
     if targets.shape[1] <= DENSE_TARGETS:
         return torch.from_numpy(targets.toarray().astype(np.float32)).to(device)
-    row = np.repeat(np.arange(targets.shape[0]), np.diff(targets.indptr))
-    return torch.from_numpy(row).to(device), torch.from_numpy(targets.indices.astype(np.int64)).to(device)
+    rows, columns = index_pairs(targets)
+    return rows.to(device), columns.to(device)
 
 
 def class_aware(targets: sp.csr_array) -> Callable[[np.random.Generator], np.ndarray]:

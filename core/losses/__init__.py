@@ -19,7 +19,7 @@ needs nothing but torch.
     loss(logits, targets).backward()                # (B, L) and (B, L), or (B, L) and the (rows, labels) of the ones
 """
 
-from .arguments import Numbers
+from .arguments import Numbers, index_pairs
 from .beyond import REDUCTIONS, TermLoss
 from .constant import constant_logits
 from .curves import loss_curve, weight_by_label
@@ -54,6 +54,7 @@ __all__ = [
     "class_balanced_weight",
     "constant_logits",
     "constants",
+    "index_pairs",
     "inverse_propensity",
     "logit_shift",
     "loss_curve",

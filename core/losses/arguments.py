@@ -24,6 +24,12 @@ def check_shapes(logits: torch.Size, targets: Tensor | tuple[Tensor, Tensor], si
         raise ValueError(f"Logits are {tuple(logits)}: with index pairs they must be (documents, {size}).")
 
 
+def index_pairs(targets: Any) -> tuple[Tensor, Tensor]:
+    """Rows and labels of the ones, (A,) each, of targets (B, L) in CSR form, such as SciPy's."""
+    rows = torch.repeat_interleave(torch.tensor(targets.indptr, dtype=torch.int64).diff())
+    return rows, torch.tensor(targets.indices, dtype=torch.int64)
+
+
 def to_mask(rows: Tensor, labels: Tensor, shape: torch.Size) -> Tensor:
     """Bool targets (B, L) from index pairs."""
     nothing = torch.zeros(shape, dtype=torch.bool, device=rows.device)
