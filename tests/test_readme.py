@@ -1,9 +1,14 @@
-"""The README's Python, run as it stands: every block of `Losses in your own code`, told apart by what it uses."""
+"""What the documentation says, held against the code: paths, names, commands, and the Python of the losses."""
 
 from __future__ import annotations
 
+import ast
 import copy
 import re
+import subprocess
+import sys
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +16,235 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.config import ROOT
-from core.losses import build_loss
+from core.config import LOSS_NAMES, ROOT
+from core.figures.losses import origin, title_of
+from core.losses import build_loss, constants
 
 COUNTS, DOCUMENTS, LABELS = [60, 30, 9, 2], 100, 4
+README, LOSSES_README = ROOT / "README.md", ROOT / "core" / "losses" / "README.md"
+MOST_BYTES = 10_000
+MOST_LETTERS = 160
+PICTURE_BYTES = 250_000
+TOP = {
+    "app.py",
+    "pages",
+    "core",
+    "cache",
+    "tests",
+    "requirements.txt",
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    "Makefile",
+}
+PAGES_OF_TEXT = sorted(
+    path
+    for path in [*ROOT.glob("*.md"), *(ROOT / ".streamlit").glob("*.md"), ROOT / "cache/README.md"]
+    + [path for folder in ("core", "pages", "tests", "cache/published") for path in (ROOT / folder).rglob("*.md")]
+)
+
+
+def title(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+
+
+def rows_of(text: str, first: str) -> list[list[str]]:
+    """The cells of the rows of the table whose heading begins with `first`."""
+    lines = text.partition(f"\n| {first} |")[2].splitlines()[2:]
+    found = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        found.append([cell.strip() for cell in line.strip("|").split("|")])
+    return found
+
+
+def paths_of_the_tree() -> list[str]:
+    """Paths of the README's file tree, folders with a slash at the end."""
+    block = README.read_text("utf-8").partition("## Where things stand")[2].split("```")[1]
+    found: list[str] = []
+    above: list[str] = []
+    for line in block.strip("\n").splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        name = line.split()[0]
+        above = [*above[:depth], name]
+        found.append("".join(above))
+    return found
+
+
+# The front door.
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_bytes()) <= MOST_BYTES
+
+
+def test_the_picture_is_small_and_not_ignored() -> None:
+    (name,) = re.findall(r"!\[.+?\]\((.+?)\)", README.read_text("utf-8"))
+    assert 10_000 < (ROOT / name).stat().st_size <= PICTURE_BYTES
+    if (ROOT / ".git").exists():
+        assert subprocess.run(["git", "check-ignore", "-q", name], cwd=ROOT, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("path", paths_of_the_tree())
+def test_what_the_tree_names_is_there(path: str) -> None:
+    assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file()
+
+
+def test_the_tree_names_the_top_level_and_every_folder_of_core() -> None:
+    tree = set(paths_of_the_tree())
+    folders = {f"core/{path.parent.name}/" for path in (ROOT / "core").glob("*/*.py")}
+    assert folders == {path for path in tree if path.startswith("core/") and path != "core/"}
+    assert {path.strip("/") for path in tree if path.strip("/").count("/") == 0} == TOP - {"README.md"}
+
+
+def test_the_table_of_losses_is_that_of_the_code() -> None:
+    rows = rows_of(README.read_text("utf-8"), "name")
+    assert [(name.strip("`"), full) for name, full, _ in rows] == [(name, title_of(name)) for name in LOSS_NAMES]
+    assert all(10 < len(words) < 80 for _, _, words in rows)
+
+
+def test_the_pages_are_those_of_the_menu() -> None:
+    from pages import PAGES
+
+    assert [name for name, _ in rows_of(README.read_text("utf-8"), "page")] == list(PAGES.values())
+
+
+# Every page of text.
+
+
+@pytest.mark.parametrize("path", PAGES_OF_TEXT, ids=title)
+def test_no_line_of_prose_is_long(path: Path) -> None:
+    lines = path.read_text("utf-8").splitlines()
+    assert not [line for line in lines if len(line) > MOST_LETTERS and not line.startswith("|")]
+
+
+@pytest.mark.parametrize("path", PAGES_OF_TEXT, ids=title)
+def test_links_lead_to_files_and_headings(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(path.read_text("utf-8"))):
+        if target.startswith("http"):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (path.parent / name).resolve() if name else path
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", without_code(linked.read_text("utf-8")), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@cache
+def help_of(*command: str) -> str:
+    done = subprocess.run([sys.executable, "-m", "core", *command, "--help"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def commands_of(path: Path) -> list[str]:
+    text = path.read_text("utf-8").replace("\\\n", " ")
+    return [command.partition("#")[0] for command in re.findall(r"python -m core ([a-z][^`\n|]*)", text)]
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES_OF_TEXT if commands_of(path)], ids=title)
+def test_every_command_and_option_exists(path: Path) -> None:
+    commands = help_of()
+    for command in commands_of(path):
+        words = command.split()
+        assert re.search(rf"^\s+{words[0]}\s", commands, re.MULTILINE), command
+        inner = words[:2] if words[0] == "data" and len(words) > 1 and words[1].isalpha() else words[:1]
+        options = {word for word in words if re.fullmatch(r"-{1,2}[a-z-]+", word)}
+        assert all(f"{option} " in help_of(*inner) or f"{option}," in help_of(*inner) for option in options), command
+
+
+@pytest.mark.parametrize("path", PAGES_OF_TEXT, ids=title)
+def test_every_import_of_a_block_of_python_resolves(path: Path) -> None:
+    for block in re.findall(r"```python\n(.*?)```", path.read_text("utf-8"), re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("core"):
+                module = import_module(str(node.module))
+                for alias in node.names:
+                    assert hasattr(module, alias.name) or import_module(f"{node.module}.{alias.name}")
+
+
+def test_every_benchmark_has_its_figures() -> None:
+    text = (ROOT / "tests/benchmarks/RESULTS.md").read_text("utf-8")
+    for path in (ROOT / "tests/benchmarks").glob("*.py"):
+        if path.stem != "__init__":
+            assert f"tests.benchmarks.{path.stem}" in text or f"tests/benchmarks/{path.name}" in text
+
+
+# Losses in your own code.
+
+
+def test_the_presets_are_those_of_the_code() -> None:
+    rows = rows_of(LOSSES_README.read_text("utf-8"), "name")
+    for name, weight, focal, tolerant, damped, reuters, pubmed in rows:
+        values = constants(name.strip("`"), COUNTS, DOCUMENTS)
+        kind = "rebalanced" if "beta" in values else "class-balanced" if "cb_beta" in values else "one"
+        assert (weight, focal == "yes", tolerant == "yes") == (kind, "gamma" in values, "kappa" in values)
+        assert damped == ("yes" if tolerant and name != "`ntr-fl-released`" else "")
+        assert float(reuters) == values["scale"]
+        assert float(pubmed) == constants(name.strip("`"), COUNTS, DOCUMENTS, "pubmed")["scale"]
+    parts = {
+        name: values for _, cell in rows_of(LOSSES_README.read_text("utf-8"), "part") for name, values in named(cell)
+    }
+    assert parts == {
+        key: value
+        for name in LOSS_NAMES[: len(rows)]
+        for key, value in constants(name, COUNTS, DOCUMENTS).items()
+        if key != "scale"
+    }
+
+
+def test_the_other_losses_are_those_of_the_code() -> None:
+    after = LOSSES_README.read_text("utf-8").partition("The losses of other papers")[2]
+    rows = rows_of(after, "name")
+    first = rows_of(LOSSES_README.read_text("utf-8"), "name")
+    assert [row[0].strip("`") for row in (*first, *rows)] == list(LOSS_NAMES)
+    for name, source, cell, decision in rows:
+        assert {"scale": 1.0, **dict(named(cell))} == constants(name.strip("`"), COUNTS, DOCUMENTS)
+        assert origin(name.strip("`")).startswith(f"{source}. Decide by ")
+        assert ("logit above 0" in origin(name.strip("`"))) == (decision == "logit above 0")
+
+
+def named(cell: str) -> list[tuple[str, float]]:
+    """Constants and values of a cell such as "`gamma` 2, `kappa` 0.05"."""
+    return [
+        (name, 1.0 if value == "True" else float(value))
+        for name, value in re.findall(r"`(\w+)` (True|-?[\d.]+\d|\d)", cell)
+    ]
 
 
 def snippet(word: str) -> str:
     """The one block of Python that uses `word`."""
-    section = (ROOT / "README.md").read_text("utf-8").partition("## Losses in your own code")[2].partition("\n## ")[0]
-    (block,) = [block for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL) if word in block]
+    (block,) = [
+        block
+        for block in re.findall(r"```python\n(.*?)```", LOSSES_README.read_text("utf-8"), re.DOTALL)
+        if word in block
+    ]
     return str(block)
 
 
 def run(word: str, **names: Any) -> dict[str, Any]:
     """Runs a block where `names` are known and returns all names after it."""
     known = {"counts": COUNTS, "documents": DOCUMENTS, **names}
-    exec(compile(snippet(word), "README.md", "exec"), known)
+    exec(compile(snippet(word), str(LOSSES_README), "exec"), known)
     return known
 
 
 def examples(size: int = 16) -> tuple[Tensor, Tensor]:
     torch.manual_seed(0)
     return torch.randn(size, 8), (torch.rand(size, LABELS) < 0.4).float()
+
+
+def test_the_first_lines() -> None:
+    logits, targets = torch.zeros(16, LABELS, requires_grad=True), examples()[1]
+    run("training documents in all", logits=logits, targets=targets)
+    assert logits.grad is not None
+    assert logits.grad.abs().sum() > 0
 
 
 def test_a_loop() -> None:
