@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
+import io
 import re
+import shutil
 import subprocess
 import sys
-from functools import cache
+from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from core.cli import main
 from core.config import LOSS_NAMES, ROOT
 from core.figures.losses import origin, title_of
 from core.losses import build_loss, constants
 
 COUNTS, DOCUMENTS, LABELS = [60, 30, 9, 2], 100, 4
 README, LOSSES_README = ROOT / "README.md", ROOT / "core" / "losses" / "README.md"
+PUBLISHED = ROOT / "cache" / "published" / "README.md"
 MOST_BYTES = 10_000
 MOST_LETTERS = 160
 PICTURE_BYTES = 250_000
@@ -136,11 +141,18 @@ def test_links_lead_to_files_and_headings(path: Path) -> None:
             assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
-@cache
+def output_of(*words: str) -> str:
+    """What the command line prints, called here."""
+    with redirect_stdout(io.StringIO()) as out, pytest.MonkeyPatch.context() as at:
+        at.setattr(sys, "argv", ["core", *words])
+        with suppress(SystemExit):
+            main()
+    return out.getvalue()
+
+
+@functools.cache
 def help_of(*command: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "core", *command, "--help"], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return output_of(*command, "--help")
 
 
 def commands_of(path: Path) -> list[str]:
@@ -174,6 +186,16 @@ def test_every_benchmark_has_its_figures() -> None:
     for path in (ROOT / "tests/benchmarks").glob("*.py"):
         if path.stem != "__init__":
             assert f"tests.benchmarks.{path.stem}" in text or f"tests/benchmarks/{path.name}" in text
+
+
+def test_table_2_is_what_the_report_prints(cache: Path) -> None:
+    shutil.copytree(PUBLISHED.parent, cache / "published")
+    printed = [line for line in output_of("report", "all", "--markdown").splitlines() if line.startswith("|")]
+    assert len(printed) > 20
+    assert "\n".join(printed) in PUBLISHED.read_text("utf-8")
+    rows = [line.strip("|").split("|") for line in printed[2:]]
+    for _, micro, macro, tail in rows_of(README.read_text("utf-8"), "run"):
+        assert (micro, macro, tail) in {(row[1], row[2], row[8]) for row in rows}
 
 
 # Losses in your own code.
