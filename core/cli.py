@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from core import data as datasets
-from core import intake, jobs, labels, plans, readers, report, share, store, sweeps
+from core import defects, intake, jobs, labels, plans, readers, report, share, store, sweeps
 from core.config import (
     LOSS_NAMES,
     DataConfig,
@@ -176,10 +176,10 @@ def data_add(
         plan = intake.examine(folder, division, choices)
         kept = None if dry_run else datasets.add(name, path, file, division, choices, progress=report)
     if as_json:
-        defects = [asdict(defect) | {"choices": list(intake.CHOICES[defect.key])} for defect in plan.defects]
+        found = [asdict(defect) | {"choices": list(defects.CHOICES[defect.key])} for defect in plan.defects]
         size = {"documents": len(plan.rows), "labels": len(plan.labels), "parts": plan.sizes()}
         mapping = file.model_dump()
-        _print_json({"name": name, "added": kept is not None, "file": mapping, "defects": defects, **size})
+        _print_json({"name": name, "added": kept is not None, "file": mapping, "defects": found, **size})
         return
     _print_plan(path, file, plan, choices)
     if kept:
@@ -213,7 +213,7 @@ def _print_plan(path: Path, file: FileConfig, plan: intake.Plan, choices: dict[s
     _print_line(f"{path.name} is read as: {words}")
     for defect in plan.defects:
         if defect.count:
-            usual, *others = intake.CHOICES[defect.key]
+            usual, *others = defects.CHOICES[defect.key]
             done = choices.get(defect.key, usual)
             way = f"; --{others[0]} {defect.key} does otherwise" if done == usual else ""
             _print_line(f"{defect.title}: {defect.count:,} ({done}{way}). {defect.advice}")

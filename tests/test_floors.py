@@ -15,6 +15,7 @@ FLOORS = [
     {"readers"},
     {"corpus"},
     {"splits"},
+    {"defects"},
     {"intake"},
     {"data"},
     {"labels", "documents"},

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from core import data, intake, labels
 from core.config import ROOT, DataConfig, SplitConfig, UserError
-from core.intake import CHOICES, Plan, examine, scan
+from core.defects import CHOICES
+from core.intake import Plan, examine, scan
 from core.readers import guess
 
 OWN = SplitConfig(made="own", validation=0)
