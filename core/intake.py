@@ -1,4 +1,4 @@
-"""A person's own file becomes a data set: read once, its defects shown, divided, kept under a name."""
+"""Data sets made of a person's own file: scan it once, plan the data set, keep it under a name."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Registered(Frozen):
 
 
 def scan(path: Path, file: FileConfig, report: Report | None = None) -> Path:
-    """Reads a file into a folder of the cache, from which `examine` and `register` work; an unchanged one only once.
+    """Reads a file into a folder of the cache for `examine` and `register`; an unchanged file only once.
 
     Raises:
         UserError: see `readers.read_documents`; no document at all; the disk is full.
@@ -129,7 +129,7 @@ def _source_files(path: Path) -> list[Path]:
 
 
 def state_of(path: Path) -> list[tuple[str, int, int]]:
-    """What tells that a file has changed: paths, sizes and times.
+    """Paths, sizes and times of a file or of all files of a folder: they differ once one has changed.
 
     Raises:
         UserError: it cannot be read.
@@ -151,7 +151,7 @@ def find_scan(path: Path, file: FileConfig) -> Path | None:
 
 
 def keep_upload(name: str, content: BytesIO) -> Path:
-    """Writes what somebody sent into the cache, under a name that holds no path; the same content only once.
+    """Writes an upload into the cache, under a name that holds no path; the same content only once.
 
     Raises:
         UserError: the disk is full.
@@ -173,11 +173,11 @@ def keep_upload(name: str, content: BytesIO) -> Path:
 
 
 def uploads() -> Path:
-    """Files that were sent through the browser and are not a data set yet."""
+    """Folder of files that were uploaded and are not a data set yet."""
     return cache_dir() / "data" / "uploads"
 
 
-# What is wrong with it, and what would become of it.
+# Planning the data set.
 
 
 def examine(folder: Path, split: SplitConfig, choices: Mapping[str, str] | None = None) -> Plan:
@@ -187,6 +187,7 @@ def examine(folder: Path, split: SplitConfig, choices: Mapping[str, str] | None 
         UserError: an unknown choice, a split that cannot be made, or nothing is left.
     """
     chosen = {key: actions[0] for key, actions in CHOICES.items()} | _checked(choices or {})
+    # Each kind of defect: find it in what is left, then keep or mend it.
     draft, found = Draft(Scanned(folder)), dict[str, Defect]()
     for kind in DEFECTS:
         if kind.prepare:
@@ -256,9 +257,11 @@ def register(
     """
     check_writable()
     check_name(name, reserved)
+    # Scan and plan.
     note = registered_dir() / f"{name}.json"
     scanned_folder = scan(path, file, report)
     plan = examine(scanned_folder, split, choices)
+    # The folder is named by content and settings.
     digest = hashlib.sha256()
     for one in _source_files(path):
         with one.open("rb") as content:
@@ -266,6 +269,7 @@ def register(
     settings = [FORMAT, digest.hexdigest(), file.model_dump(), split.model_dump(), dict(choices or {})]
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache_dir() / "data" / f"{name}-{key}"
+    # Write the prepared copy, then the description that makes it a data set.
     try:
         with locked(note.with_name(f".{name}.lock")):
             if note.exists():
@@ -294,6 +298,7 @@ def register(
             f"The data set '{name}' cannot be kept in {cache_dir() / 'data'}: {error.strerror or error}. Make room "
             "there, or name another folder in TAILSCOPE_CACHE."
         ) from None
+    # The scanned copy and the upload are no longer needed.
     shutil.rmtree(scanned_folder, ignore_errors=True)
     if uploads() in path.parents:
         shutil.rmtree(path.parent, ignore_errors=True)

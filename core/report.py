@@ -315,6 +315,7 @@ def paper_table(
     Raises:
         UserError: the table is neither 2 nor 3.
     """
+    # Rows of runs: score, interval, deviation, and whether it beats every other run's row.
     columns = columns_of(table)
     found = []
     for row in rows:
@@ -339,11 +340,13 @@ def paper_table(
             }
         identity = {"source": "run", "method": row.method, "name": row.name, "data": config.data.name}
         found.append({**identity, "seeds": len(row.runs), "runs": " ".join(run.id for run in row.runs), **values})
+    # The paper's rows of the same data sets.
     for data in sorted({_published_name(row["data"]) for row in found} - {""}) if with_published else []:
         for name, numbers in published()[f"table{table}"][data].items():
             if len(numbers) == len(columns):
                 values = dict(zip(columns, numbers, strict=True))
                 found.append({"source": "published", "method": name, "name": name, "data": data, **values})
+    # Columns and order of rows.
     keys = ["source", "method", "name", "data", "seeds", "runs"]
     more = [f"{column}{suffix}" for column in columns for suffix in ("", "_low", "_high", "_deviation", "_best")]
     frame = pd.DataFrame(found, columns=[*keys, *more])

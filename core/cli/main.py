@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -10,7 +11,7 @@ from core.cli import data, results, runs, train
 from core.cli.console import err
 from core.config import UserError
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "stats": data.stats,
     "train": train.train,
     "sweep": train.sweep,
