@@ -197,7 +197,7 @@ def _print_plan_as_json(name: str, file: FileConfig, plan: intake.Plan, *, is_ad
 def _print_plan(path: Path, file: FileConfig, plan: intake.Plan, choices: dict[str, str]) -> None:
     form = ("delimiter", "header") if file.format != "csv" else ()
     read = {key: value for key, value in file.model_dump().items() if value and key not in form}
-    words = "; ".join(f"{key} {', '.join(v) if isinstance(v, tuple) else v}" for key, v in read.items())
+    words = "; ".join(f"{key} {', '.join(map(str, v)) if isinstance(v, tuple) else v}" for key, v in read.items())
     print_line(f"{path.name} is read as: {words}")
     for defect in plan.defects:
         if defect.count:
