@@ -1,5 +1,5 @@
 """`python -m core`: every action of the dashboard as a command."""
 
-from core.cli import main
+from core.cli.main import main
 
 main()

@@ -6,12 +6,13 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 ROOT = Path(__file__).resolve().parent.parent
 _FOCAL = ("gamma", "focal_alpha")
@@ -492,14 +493,35 @@ def change(key: str, value: Any) -> str:
     return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
-def setting_names(kind: type[Frozen], prefix: str = "") -> list[str]:
+def walk(settings: type[BaseModel] | BaseModel | Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of nested settings; of a class, its fields."""
+    if isinstance(settings, type):
+        items: Mapping[str, Any] = {name: _settings_in(field) or field for name, field in settings.model_fields.items()}
+    else:
+        items = settings.model_dump() if isinstance(settings, BaseModel) else settings
+    for key, value in items.items():
+        if isinstance(value, (type, Mapping)):
+            yield from ((f"{key}.{name}", inner) for name, inner in walk(value))
+        else:
+            yield key, value
+
+
+def _settings_in(field: FieldInfo) -> type[BaseModel] | None:
+    """The class of a field that holds settings, or settings or None."""
+    inner = (field.annotation, *get_args(field.annotation))
+    return next((one for one in inner if isinstance(one, type) and issubclass(one, BaseModel)), None)
+
+
+def differences(old: BaseModel | Mapping[str, Any], new: BaseModel | Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Dotted name, old and new value of the settings that differ, in the order of `new`; None of what is not there."""
+    before, after = dict(walk(old)), dict(walk(new))
+    names = dict.fromkeys([*after, *before])
+    return [(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)]
+
+
+def setting_names(kind: type[BaseModel]) -> list[str]:
     """Dotted names of all settings, nested ones included."""
-    names = []
-    for name, field in kind.model_fields.items():
-        inner = [t for t in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(t, type)]
-        nested = [t for t in inner if issubclass(t, Frozen)]
-        names += setting_names(nested[0], f"{prefix}{name}.") if nested else [f"{prefix}{name}"]
-    return names
+    return [name for name, _ in walk(kind)]
 
 
 def _in_words(kind: type[Frozen], error: ValidationError) -> str:

@@ -115,6 +115,7 @@ def write_corpus(
     Returns:
         SHA-256 of the content.
     """
+    # Texts go to disk as they come; the rest is gathered in flat arrays.
     columns = {name: column for column, name in enumerate(names)}
     codes = {part: code for code, part in enumerate(CODES)}
     offsets = {"titles": array("q", [0]), "bodies": array("q", [0])}
@@ -136,6 +137,7 @@ def write_corpus(
                 ids.clear()
             if report and len(parts) % 1000 == 0:
                 report("preparing documents", len(parts) / total)
+    # Write the arrays, then the manifest with the digest of everything.
     arrays: dict[str, np.ndarray] = {
         **{key: np.frombuffer(values, np.int64) for key, values in offsets.items()},
         "indptr": np.frombuffer(indptr, np.int64),
@@ -182,6 +184,7 @@ def open_corpus(folder: Path, name: str, split: str, source: str, parts_of: Spli
     names = np.array(manifest["labels"], np.str_)
     ones, shape = np.ones(len(indices), np.bool_), (len(ids), len(names))
     unsorted = sp.csr_array((ones, indices, indptr), shape=shape)
+    # The split, then labels by falling number of its train documents.
     parts, notes = parts_of(ids, codes, unsorted)
     counts = count_columns(unsorted[parts["train"]])
     order = np.lexsort((names, -counts))

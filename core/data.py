@@ -1,4 +1,4 @@
-"""Data sets by name: found or fetched, prepared in the cache once, then opened from there."""
+"""Data sets by name: search, download, prepare once in the cache, open."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ TIMEOUT = 30
 
 @dataclass(frozen=True)
 class Source:
-    """Whether and where a data set was found, for a person to read."""
+    """Whether and where a data set was found, in words for the reader."""
 
     name: str
     found: bool
@@ -163,7 +163,7 @@ def _named_folders() -> list[Path]:
 
 
 def _look(name: str) -> tuple[Path | None, list[str]]:
-    """The first place that holds a data set, and what stood in the way of looking."""
+    """The first place that holds a data set, and the problems met on the way."""
     problems: list[str] = []
     fetched = os.path.abspath(downloads())
     for folder in folders():
@@ -212,7 +212,7 @@ def _how_to_get(name: str, problems: list[str]) -> str:
 
 
 def available() -> list[Source]:
-    """Every data set, found or not, with a sentence for a person. Looks at folder listings only."""
+    """Every data set, found or not, with a sentence for the reader. Reads folder listings only."""
     sources = []
     for name in NAMES[:2]:
         path, problems = _look(name)
@@ -290,10 +290,10 @@ def _files(name: str, path: Path) -> list[Path]:
 
 
 def _memo(name: str, path: Path) -> Path:
-    """Where the SHA-256 of a source is noted, so that an unchanged source is not read to be recognised.
+    """File that caches the SHA-256 of a source, so that an unchanged source is not read again.
 
     Unchanged means: same sizes and times. Of NLTK's folder, whose thousands of files take long to ask, it is
-    `cats.txt` and the two folders themselves; a story edited in place goes unnoticed.
+    `cats.txt` and the two folders themselves; a story edited in place is not detected.
     """
     nltk = name == "reuters-nltk" and path.is_dir()
     watched = [path / part for part in ("cats.txt", "training", "test")] if nltk else _files(name, path)
@@ -325,7 +325,7 @@ def _folder(name: str, source: Any) -> Path:
 
 
 def _prepare(folder: Path, config: DataConfig, path: Path | None, report: Report) -> None:
-    """Makes a prepared copy in place of a damaged one; removes what a killed process left. Call it under the lock."""
+    """Writes the prepared copy, after removing a damaged one and leftovers of killed processes; call under the lock."""
     for leftover in (folder, *folder.parent.glob(f".{folder.name}.*")):
         shutil.rmtree(leftover, ignore_errors=True)
     with atomic_path(folder) as temporary:
@@ -341,7 +341,7 @@ def _prepare(folder: Path, config: DataConfig, path: Path | None, report: Report
 def _split(
     name: str, split: str, ids: np.ndarray, codes: np.ndarray, targets: sp.csr_array
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Row numbers of each part, rising, and what is to be said about them.
+    """Row numbers of each part, rising, and notes for the reader.
 
     `paper` holds out the validation documents of Huang et al. (EMNLP 2021): the train documents by ascending id,
     shuffled by `numpy.random.RandomState(123)`, the first 1,000 of 7,769 (the same share of another number). Their copy
@@ -349,6 +349,7 @@ def _split(
     1514 and 1724 reproduces every figure they print; 1514 is left out here. Of the synthetic corpus the first train
     document of each label is held out last, so that every label keeps one.
     """
+    # Parts as the collection has them.
     train, test, notes = *(np.flatnonzero(codes == CODES.index(part)) for part in ("train", "test")), list[str]()
     sizes = len(train), len(test)
     if sizes != REUTERS_SIZES.get(name, sizes):
@@ -365,6 +366,7 @@ def _split(
             f"Split 'paper' leaves out the train document with NEWID {LEFT_OUT}: the paper's authors had 7,769 of the "
             "7,770 documents, and leaving out any one between NEWID 1514 and 1724 reproduces the figures they print."
         )
+    # The paper's validation part.
     shuffled = train[np.random.RandomState(123).permutation(len(train))]
     if name == "synthetic":
         _, first = np.unique(targets[train].indices, return_index=True)
@@ -380,6 +382,7 @@ def _split(
 
 def _reuters_records(name: str, path: Path, report: Report) -> tuple[list[str], list[Record]]:
     """The topics with a document in both train and test, and the documents that have one of them, by ascending id."""
+    # Documents of the ModApte split, by ascending id.
     records = []
     for number, record in enumerate(read_reuters_sgml(path) if name == "reuters" else read_reuters_nltk(path)):
         if number % 500 == 0:
@@ -390,6 +393,7 @@ def _reuters_records(name: str, path: Path, report: Report) -> tuple[list[str], 
     twice = next((one.id for one, other in pairwise(records) if one.id == other.id), None)
     if twice is not None:
         raise UserError(f"{path} holds document {twice} twice. Fetch the collection again.")
+    # Topics with a document in both parts, and the documents that have one.
     train, test = ({label for r in records if r.part == part for label in r.labels} for part in ("train", "test"))
     kept = train & test
     if not kept:
@@ -399,7 +403,7 @@ def _reuters_records(name: str, path: Path, report: Report) -> tuple[list[str], 
 
 
 def download(name: str, *, progress: Callable[[int, int], None] | None = None) -> Path:
-    """Fetches Reuters-21578 into the cache; goes on where an earlier attempt was cut.
+    """Downloads Reuters-21578 into the cache; resumes an interrupted download.
 
     Args:
         name: `reuters`, the one set that can be fetched.
@@ -427,6 +431,7 @@ def download(name: str, *, progress: Callable[[int, int], None] | None = None) -
                 _check(url, part)
                 os.replace(part, target)
     except (OSError, http.client.HTTPException, ValueError) as error:
+        # Say how to continue.
         kept = part.is_file() and part.stat().st_size > 0
         ways = (
             "Try again: it goes on from there."

@@ -1,4 +1,4 @@
-"""Which documents: those of a part, those with some labels and words; how long they are."""
+"""Selection of documents by part, labels and words; their lengths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is downloaded: tables that no spreadsheet runs as formulas."""
+"""CSV of tables, without cells that a spreadsheet runs as formulas."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core import labels, losses, machine, metrics, replicas, store, thresholds, tokens, trackers
-from core.config import RunConfig, TrainConfig, UserError
+from core.config import RunConfig, TrainConfig, UserError, differences
 from core.corpus import Corpus, count_columns
 from core.encoders import TfidfEncoder
 from core.failures import Stopped
@@ -535,16 +535,14 @@ class _Course:
         return False
 
 
-def _different(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:
-    """What differs between two nested settings, in words."""
-    words = []
-    for key in sorted(old.keys() | new.keys()):
-        name, left, right = f"{prefix}{key}", old.get(key), new.get(key)
-        if isinstance(left, dict) and isinstance(right, dict):
-            words.append(_different(left, right, "" if key == "config" else f"{name}."))
-        elif left != right:
-            words.append("the data changed" if key == "fingerprint" else f"{name} changed from {left} to {right}")
-    return ", ".join(word for word in words if word)
+def _different(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """What differs between the keys of two checkpoints, in words."""
+    return ", ".join(
+        "the data changed"
+        if name == "fingerprint"
+        else f"{name.removeprefix('config.')} changed from {left} to {right}"
+        for name, left, right in sorted(differences(old, new))
+    )
 
 
 class _Speed:

@@ -1,4 +1,4 @@
-"""A person's own file becomes a data set: read once, its defects shown, divided, kept under a name."""
+"""Data sets made of a person's own file: scan it once, plan the data set, keep it under a name."""
 
 from __future__ import annotations
 
@@ -8,61 +8,25 @@ import re
 import shlex
 import shutil
 import time
-import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from core import __version__, splits
+from core import __version__
 from core.config import NAME_PATTERN, FileConfig, Frozen, SplitConfig, UserError, cache_dir, check_writable, parse
-from core.corpus import CODES, FORMAT, PARTS, Corpus, Report, Texts, count_columns, open_whole, write_corpus
+from core.corpus import CODES, FORMAT, PARTS, Corpus, Report, open_whole, write_corpus
+from core.defects import CHOICES, DEFECTS, Defect, Draft, Scanned
 from core.files import atomic_path, locked, read_json, write_json
 from core.readers import SUFFIXES, Record, read_documents, unit
 
-LONG = 100_000
-"""Characters from which a text is called very long."""
-EXAMPLES = 5
-SHOWN = 80
-"""Characters of an example."""
 BROKEN = re.compile("[\\ud800-\\udfff]")
-CHOICES = {
-    "empty_texts": ("keep", "drop"),
-    "without_labels": ("keep", "drop"),
-    "broken_encodings": ("keep", "drop"),
-    "long_texts": ("keep", "drop"),
-    "duplicates": ("keep", "drop"),
-    "leaks": ("keep", "drop"),
-    "similar_labels": ("keep", "merge"),
-    "single_document_labels": ("keep", "drop"),
-    "absent_labels": ("keep", "drop"),
-}
-"""What can be done about each kind of defect; the first is done unless another is asked for."""
-
-
-@dataclass(frozen=True)
-class Defect:
-    """One kind of defect of a file: how often, where for example, and what can be done.
-
-    Attributes:
-        key: as in `CHOICES`.
-        title: what it is, in words.
-        count: documents or labels concerned.
-        examples: the first few, as text.
-        advice: what the choice other than keeping does, or why it matters.
-    """
-
-    key: str
-    title: str
-    count: int
-    examples: tuple[str, ...]
-    advice: str
+"""Bytes that are no text in the file's encoding, as the readers keep them: lone surrogates."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +77,7 @@ class Registered(Frozen):
 
 
 def scan(path: Path, file: FileConfig, report: Report | None = None) -> Path:
-    """Reads a file into a folder of the cache, from which `examine` and `register` work; an unchanged one only once.
+    """Reads a file into a folder of the cache for `examine` and `register`; an unchanged file only once.
 
     Raises:
         UserError: see `readers.read_documents`; no document at all; the disk is full.
@@ -165,7 +129,7 @@ def _source_files(path: Path) -> list[Path]:
 
 
 def state_of(path: Path) -> list[tuple[str, int, int]]:
-    """What tells that a file has changed: paths, sizes and times.
+    """Paths, sizes and times of a file or of all files of a folder: they differ once one has changed.
 
     Raises:
         UserError: it cannot be read.
@@ -187,7 +151,7 @@ def find_scan(path: Path, file: FileConfig) -> Path | None:
 
 
 def keep_upload(name: str, content: BytesIO) -> Path:
-    """Writes what somebody sent into the cache, under a name that holds no path; the same content only once.
+    """Writes an upload into the cache, under a name that holds no path; the same content only once.
 
     Raises:
         UserError: the disk is full.
@@ -209,33 +173,11 @@ def keep_upload(name: str, content: BytesIO) -> Path:
 
 
 def uploads() -> Path:
-    """Files that were sent through the browser and are not a data set yet."""
+    """Folder of files that were uploaded and are not a data set yet."""
     return cache_dir() / "data" / "uploads"
 
 
-# What is wrong with it, and what would become of it.
-
-
-class _Scanned:
-    """The arrays of a scanned copy; texts stay on the disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self.titles, self.bodies = Texts(folder / "titles.bin"), Texts(folder / "bodies.bin")
-        names = ("indptr", "indices", "parts", "ids", "places", "hashes", "broken", "titles", "bodies")
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
-        self.codes, self.ids, self.places = arrays["parts"], arrays["ids"], arrays["places"]
-        self.hashes, self.broken = np.asarray(arrays["hashes"]), np.asarray(arrays["broken"])
-        self.lengths = np.diff(arrays["titles"]) + np.diff(arrays["bodies"])
-        self.names = np.array(read_json(folder / "manifest.json")["labels"], np.str_)
-        self.unit = read_json(folder / "scan.json")["unit"]
-        ones = np.ones(len(arrays["indices"]), np.bool_)
-        shape = (len(self.codes), len(self.names))
-        self.targets = sp.csr_array((ones, np.asarray(arrays["indices"]), np.asarray(arrays["indptr"])), shape=shape)
-
-    def show(self, row: int) -> str:
-        """One document as an example."""
-        text = re.sub(r"\s+", " ", f"{self.titles[row]} {self.bodies[row][: 2 * SHOWN]}").strip()
-        return f"{self.unit} {self.places[row]}: {text[:SHOWN] or '(empty)'}"
+# Planning the data set.
 
 
 def examine(folder: Path, split: SplitConfig, choices: Mapping[str, str] | None = None) -> Plan:
@@ -244,163 +186,30 @@ def examine(folder: Path, split: SplitConfig, choices: Mapping[str, str] | None 
     Raises:
         UserError: an unknown choice, a split that cannot be made, or nothing is left.
     """
-    chosen = {key: actions[0] for key, actions in CHOICES.items()}
-    for key, action in (choices or {}).items():
+    chosen = {key: actions[0] for key, actions in CHOICES.items()} | _checked(choices or {})
+    # Each kind of defect: find it in what is left, then keep or mend it.
+    draft, found = Draft(Scanned(folder)), dict[str, Defect]()
+    for kind in DEFECTS:
+        if kind.prepare:
+            kind.prepare(draft, split)
+        finding = kind.find(draft)
+        count = len(finding.places)
+        found[kind.key] = Defect(kind.key, kind.title, count, finding.examples, finding.advice)
+        if count and chosen[kind.key] != "keep":
+            kind.mend(draft, finding.changed)
+            done = "merged" if chosen[kind.key] == "merge" else "left out"
+            draft.notes.append(f"{kind.title}: {count:,}, {done}.")
+    names, columns = draft.kept_labels()
+    defects, notes = tuple(found[key] for key in CHOICES), (*draft.split_notes, *draft.notes)
+    return Plan(defects, draft.rows, draft.codes, names, columns, notes, len(draft.scanned.codes))
+
+
+def _checked(choices: Mapping[str, str]) -> dict[str, str]:
+    for key, action in choices.items():
         if action not in CHOICES.get(key, ()):
             known = "; ".join(f"{name}: {' or '.join(actions)}" for name, actions in CHOICES.items())
             raise UserError(f"'{key}' cannot be answered with '{action}'. Known are {known}.")
-        chosen[key] = action
-    scanned = _Scanned(folder)
-    defects, notes = list[Defect](), list[str]()
-    kept = np.ones(len(scanned.codes), np.bool_)
-
-    def found(key: str, title: str, which: np.ndarray, advice: str, show: Any = scanned.show) -> None:
-        rows = np.flatnonzero(which) if which.dtype == np.bool_ else which
-        examples = tuple(show(int(row)) for row in rows[:EXAMPLES])
-        defects.append(Defect(key, title, len(rows), examples, advice))
-        if chosen[key] != "keep" and len(rows):
-            notes.append(f"{title}: {len(rows):,}, {'merged' if chosen[key] == 'merge' else 'left out'}.")
-
-    def drop(key: str, which: np.ndarray) -> None:
-        if chosen[key] == "drop":
-            kept[which] = False
-
-    empty, sizes = scanned.hashes == 0, np.diff(scanned.targets.indptr)
-    for key, title, which, advice in (
-        ("empty_texts", "Documents without text", empty, "A model learns nothing from them."),
-        ("without_labels", "Documents without labels", sizes == 0, "They count as negatives of every label."),
-        (
-            "broken_encodings",
-            "Documents with broken characters",
-            scanned.broken,
-            "Bytes that are not of this encoding are kept as \ufffd; naming the right encoding mends them.",
-        ),
-        (
-            "long_texts",
-            f"Very long texts (over {LONG:,} bytes)",
-            scanned.lengths > LONG,
-            "Two documents may have been joined.",
-        ),
-    ):
-        found(key, title, which, advice)
-        drop(key, which)
-    copies = _copies(scanned, kept & ~empty)
-    found("duplicates", "Copies of an earlier document", copies, "Dropping keeps one of each, a test document first.")
-    drop("duplicates", copies)
-    rows = np.flatnonzero(kept)
-    if not len(rows):
-        raise UserError("No document would be left: keep some of those with defects.")
-    columns = _merged(scanned, chosen["similar_labels"], found)
-    targets = _renamed(scanned.targets if len(rows) == len(kept) else scanned.targets[rows], columns)
-    codes, said = splits.divide(split, np.asarray(scanned.codes)[rows], targets)
-    leaks = _leaks(scanned.hashes[rows], codes)
-    found(
-        "leaks",
-        "Train documents that are also in another part",
-        rows[leaks],
-        "They make scores look better than they are; dropping takes them out of train.",
-    )
-    if chosen["leaks"] == "drop":
-        rows, codes, targets = rows[~leaks], codes[~leaks], targets[~leaks]
-    columns = _kept_labels(scanned, columns, targets, codes, split, chosen, found, notes)
-    names = sorted({str(scanned.names[first]) for first in np.unique(columns[columns >= 0])})
-    if not names:
-        raise UserError("No label would be left: ask for fewer documents of a label, or keep those with defects.")
-    place = {name: column for column, name in enumerate(names)}
-    final = np.array([place[str(scanned.names[column])] if column >= 0 else -1 for column in columns], np.int32)
-    order = {key: number for number, key in enumerate(CHOICES)}
-    ordered = tuple(sorted(defects, key=lambda defect: order[defect.key]))
-    return Plan(ordered, rows, codes, tuple(names), final, (*said, *notes), len(scanned.codes))
-
-
-def _copies(scanned: _Scanned, among: np.ndarray) -> np.ndarray:
-    """Rows whose text stands in another row as well, but for one of each: of test, else validation, else the first."""
-    rows = np.flatnonzero(among)
-    preferred = np.array([2, 0, 1, 2], np.int8)[np.asarray(scanned.codes)[rows]]
-    ordered = rows[np.lexsort((rows, preferred))]
-    first = ordered[np.unique(scanned.hashes[ordered], return_index=True)[1]]
-    return np.setdiff1d(rows, first)
-
-
-def _leaks(hashes: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Which train documents have a text that stands in another part, (n,) bool."""
-    train = (codes == splits.TRAIN) & (hashes != 0)
-    return train & np.isin(hashes, hashes[(codes != splits.TRAIN) & (hashes != 0)])
-
-
-def _merged(scanned: _Scanned, choice: str, found: Any) -> np.ndarray:
-    """For each label the one that it counts as, (L,): itself, or of labels that differ in form the most frequent."""
-    counts = count_columns(scanned.targets)
-    alike: dict[str, list[int]] = {}
-    for column in np.lexsort((scanned.names, -counts)):
-        form = " ".join(unicodedata.normalize("NFKC", str(scanned.names[column])).casefold().split())
-        alike.setdefault(form, []).append(int(column))
-    groups = {group[0]: group for group in alike.values() if len(group) > 1}
-
-    def show(column: int) -> str:
-        return " = ".join(f"{str(scanned.names[one])!r} ({counts[one]:,})" for one in groups[column])
-
-    found(
-        "similar_labels",
-        "Labels that differ only in case, blanks or Unicode form",
-        np.array(sorted(groups, key=lambda column: -counts[groups[column]].sum()), np.int64),
-        "Merging counts them as the most frequent spelling.",
-        show,
-    )
-    columns = np.arange(len(scanned.names), dtype=np.int32)
-    if choice == "merge":
-        for first, group in groups.items():
-            columns[group] = first
-    return columns
-
-
-def _renamed(targets: sp.csr_array, columns: np.ndarray) -> sp.csr_array:
-    """Targets with each label counted as another; two that become one count once."""
-    if np.array_equal(columns, np.arange(len(columns))):
-        return targets
-    arrays = targets.data.copy(), columns[targets.indices], targets.indptr.copy()
-    renamed = sp.csr_array(arrays, shape=targets.shape)
-    renamed.sum_duplicates()
-    return renamed
-
-
-def _kept_labels(
-    scanned: _Scanned,
-    columns: np.ndarray,
-    targets: sp.csr_array,
-    codes: np.ndarray,
-    split: SplitConfig,
-    chosen: Mapping[str, str],
-    found: Any,
-    notes: list[str],
-) -> np.ndarray:
-    """`columns` with -1 for labels that are left out."""
-    counts, train = count_columns(targets), count_columns(targets[codes == splits.TRAIN])
-    lives = counts > 0
-    rare = lives & (train < split.min_documents)
-    if rare.any():
-        notes.append(f"Labels with fewer than {split.min_documents:,} train documents: {rare.sum():,}, left out.")
-        lives &= ~rare
-
-    def show(column: int) -> str:
-        return str(scanned.names[column])
-
-    single = lives & (counts == 1)
-    advice = "They can be learned or tested, not both."
-    found("single_document_labels", "Labels with one document", single, advice, show)
-    if chosen["single_document_labels"] == "drop":
-        lives &= ~single
-    absent = splits.absent(codes, targets)
-    missing = {part: np.intersect1d(which, np.flatnonzero(lives)) for part, which in absent.items()}
-    concerned = np.unique(np.concatenate([np.zeros(0, np.int64), *missing.values()]))
-    few = int(np.sum(counts[concerned] < len(missing)))
-    detail = ", ".join(f"{len(which):,} in no {part} document" for part, which in missing.items() if len(which))
-    why = f"{detail}; {few:,} have fewer documents than there are parts, so no split can help." if detail else ""
-    advice = f"{why} Dropping leaves out those without train documents.".strip()
-    found("absent_labels", "Labels that are absent from a part", concerned, advice, show)
-    if chosen["absent_labels"] == "drop" and "train" in missing:
-        lives[missing["train"]] = False
-    return np.where(lives[columns], columns, -1)
+    return dict(choices)
 
 
 # Data sets that were added.
@@ -448,9 +257,11 @@ def register(
     """
     check_writable()
     check_name(name, reserved)
+    # Scan and plan.
     note = registered_dir() / f"{name}.json"
     scanned_folder = scan(path, file, report)
     plan = examine(scanned_folder, split, choices)
+    # The folder is named by content and settings.
     digest = hashlib.sha256()
     for one in _source_files(path):
         with one.open("rb") as content:
@@ -458,6 +269,7 @@ def register(
     settings = [FORMAT, digest.hexdigest(), file.model_dump(), split.model_dump(), dict(choices or {})]
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache_dir() / "data" / f"{name}-{key}"
+    # Write the prepared copy, then the description that makes it a data set.
     try:
         with locked(note.with_name(f".{name}.lock")):
             if note.exists():
@@ -486,6 +298,7 @@ def register(
             f"The data set '{name}' cannot be kept in {cache_dir() / 'data'}: {error.strerror or error}. Make room "
             "there, or name another folder in TAILSCOPE_CACHE."
         ) from None
+    # The scanned copy and the upload are no longer needed.
     shutil.rmtree(scanned_folder, ignore_errors=True)
     if uploads() in path.parents:
         shutil.rmtree(path.parent, ignore_errors=True)
@@ -518,7 +331,7 @@ def command_line(
 
 
 def _planned(folder: Path, plan: Plan) -> Iterator[Record]:
-    scanned = _Scanned(folder)
+    scanned = Scanned(folder)
     indices, indptr = scanned.targets.indices, scanned.targets.indptr
     for row, code in zip(plan.rows.tolist(), plan.codes.tolist(), strict=True):
         columns = plan.columns[indices[indptr[row] : indptr[row + 1]]]

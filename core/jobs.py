@@ -32,6 +32,7 @@ from core.config import (
     change,
     check_writable,
     choose,
+    differences,
     parse,
     person,
     read_only,
@@ -134,15 +135,7 @@ def changes_of(config: RunConfig) -> list[tuple[str, Any]]:
         loss=config.loss.name if config.loss else None,
         seed=config.seed,
     )
-    return list(_differences(default.model_dump(), config.model_dump()))
-
-
-def _differences(left: dict[str, Any], right: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in right.items():
-        if isinstance(value, dict) and isinstance(left.get(key), dict):
-            yield from _differences(left[key], value, f"{prefix}{key}.")
-        elif left.get(key) != value:
-            yield f"{prefix}{key}", value
+    return [(name, value) for name, _, value in differences(default, config)]
 
 
 def queue(config: RunConfig) -> str:

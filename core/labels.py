@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
 from core.config import UserError
+
+if TYPE_CHECKING:
+    from core.corpus import Corpus
 
 FREQUENCY_GROUPS = ("head", "medium", "tail")
 
@@ -231,38 +234,7 @@ def part_measures(targets: sp.csr_array, *, rare: int = 8) -> dict[str, Any]:
     }
 
 
-class Labelled(Protocol):
-    """What `corpus_stats` reads of a corpus."""
-
-    @property
-    def name(self) -> str:
-        """The data set."""
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of its content."""
-
-    @property
-    def split(self) -> str:
-        """The named split."""
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """Label names, (L,)."""
-
-    @property
-    def counts(self) -> np.ndarray:
-        """Training documents of each label, (L,)."""
-
-    @property
-    def parts(self) -> Mapping[str, np.ndarray]:
-        """Row numbers of train, validation and test."""
-
-    def targets_of(self, part: str) -> sp.csr_array:
-        """Targets of one part, (n, L)."""
-
-
-def corpus_stats(corpus: Labelled, borders: Borders) -> dict[str, Any]:
+def corpus_stats(corpus: Corpus, borders: Borders) -> dict[str, Any]:
     """What `stats --json` prints: name, fingerprint, labels, split, bins, borders, `part_measures` of parts and of all.
 
     A part's `head_share` is the share of its assignments that are to labels of the training part's head. `all` is of

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from core import metrics, store, thresholds, uncertainty
-from core.config import PAPER_LOSSES, RunConfig, UserError
+from core.config import PAPER_LOSSES, RunConfig, UserError, walk
 from core.export import neutralise
 from core.labels import Borders
 from core.sheets import workbook
@@ -173,8 +173,8 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
 
     A setting that stands at its model's own default is not named; of the others the first `NAMED_SETTINGS` are.
     """
-    flat = [_flat(run.config.model_dump(exclude={"data"}) if run.config else {}) for run in runs]
-    usual = [_flat(_usual(run)) for run in runs]
+    flat = [dict(walk(run.config.model_dump(exclude={"data"}))) if run.config else {} for run in runs]
+    usual = [dict(walk(_usual(run))) for run in runs]
     flat = [{"data": data_title(run), **settings} for run, settings in zip(runs, flat, strict=True)]
     names = []
     for run, settings, own in zip(runs, flat, usual, strict=True):
@@ -205,13 +205,6 @@ def _usual(run: Run) -> dict[str, Any]:
     values = RunConfig.model_validate(named).model_dump(include={"model", "train", "loss"})
     del values["model"]["name"]
     return values
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 @lru_cache(maxsize=4)
@@ -322,6 +315,7 @@ def paper_table(
     Raises:
         UserError: the table is neither 2 nor 3.
     """
+    # Rows of runs: score, interval, deviation, and whether it beats every other run's row.
     columns = columns_of(table)
     found = []
     for row in rows:
@@ -346,11 +340,13 @@ def paper_table(
             }
         identity = {"source": "run", "method": row.method, "name": row.name, "data": config.data.name}
         found.append({**identity, "seeds": len(row.runs), "runs": " ".join(run.id for run in row.runs), **values})
+    # The paper's rows of the same data sets.
     for data in sorted({_published_name(row["data"]) for row in found} - {""}) if with_published else []:
         for name, numbers in published()[f"table{table}"][data].items():
             if len(numbers) == len(columns):
                 values = dict(zip(columns, numbers, strict=True))
                 found.append({"source": "published", "method": name, "name": name, "data": data, **values})
+    # Columns and order of rows.
     keys = ["source", "method", "name", "data", "seeds", "runs"]
     more = [f"{column}{suffix}" for column in columns for suffix in ("", "_low", "_high", "_deviation", "_best")]
     frame = pd.DataFrame(found, columns=[*keys, *more])

@@ -1,4 +1,4 @@
-"""Runs that travel: published beside the code, exported to a zip, imported from one that nobody has to trust."""
+"""Sharing of runs: publish them beside the code, export a zip, import an untrusted zip."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from core.labels import indicator
 from core.store import PREDICTIONS, Predictions, Run
 
 RESULTS = ("config.json", "status.json", "history.jsonl", "metrics.json", "thresholds.json", *PREDICTIONS.values())
-"""Files of a run that say what came out."""
+"""Files of a run's results."""
 ENCODER = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 WEIGHTS = ("model.safetensors", "vocabulary.json", "idf.safetensors", *(f"encoder/{name}" for name in ENCODER))
-"""Files that a run needs to score other texts."""
+"""Files needed to score other texts."""
 STATUS = ("state", "submitted", "started", "ended", "device", "command")
 LARGEST = 4_000_000_000
 """Bytes that an imported run may have in all."""
@@ -57,7 +57,7 @@ def publish(run: Run) -> Path:
 
 @contextmanager
 def _new_folder(target: Path, taken: str) -> Iterator[Path]:
-    """A folder to fill, which is moved to `target` at the end; `UserError(taken)` if somebody was there first."""
+    """A folder to fill, which is moved to `target` at the end; `UserError(taken)` if it exists already."""
     if target.exists():
         raise UserError(taken)
     try:
@@ -83,7 +83,7 @@ def _thin(predictions: Predictions) -> Predictions:
 
 
 def _copy_results(run: Run, folder: Path) -> None:
-    """Copies what is no score, without paths of this machine."""
+    """Copies results other than scores, without paths of this machine."""
     metrics = store.read_metrics(run)
     write_json(folder / "metrics.json", metrics | {"source": Path(str(metrics.get("source", ""))).name})
     write_json(folder / "config.json", read_json(run.path / "config.json"))
@@ -126,7 +126,7 @@ def exported(run: Run, *, weights: bool) -> bytes:
 
 
 def import_run(source: Path | BinaryIO, name: str = "") -> Run:
-    """Takes a run in from a zip that `export` wrote, checked like any file of a stranger.
+    """Imports a run from a zip that `export` wrote; the zip is untrusted and checked before it is unpacked.
 
     Args:
         source: the zip, or its open content.
@@ -159,10 +159,12 @@ def import_run(source: Path | BinaryIO, name: str = "") -> Run:
 
 def _check(archive: zipfile.ZipFile, name: str) -> str:
     """The run's id, if the zip holds one folder with files of a run and nothing else."""
+    # One folder, named like a run.
     files = [info for info in archive.infolist() if not info.is_dir()]
     folders = {info.filename.partition("/")[0] for info in files}
     if len(folders) != 1 or not store.RUN_ID.fullmatch(run_id := folders.pop()):
         raise UserError(f"{name} is no exported run: it must hold one folder that is named like a run.")
+    # Files of a run alone, each once, no links.
     seen = set()
     for info in files:
         inner = info.filename.partition("/")[2]
@@ -174,6 +176,7 @@ def _check(archive: zipfile.ZipFile, name: str) -> str:
         info.filename.partition("/")[2] for info in files
     }:
         raise UserError(f"{name} is no exported run: it lacks {', '.join(sorted(missing))}.")
+    # Bounded sizes.
     read = [info for info in files if info.filename.endswith((".json", ".jsonl", ".npz"))]
     for some, most in ((files, LARGEST), (read, LARGEST_READ)):
         if sum(info.file_size for info in some) > most:
@@ -182,7 +185,7 @@ def _check(archive: zipfile.ZipFile, name: str) -> str:
 
 
 def _check_arrays(path: Path, name: str) -> None:
-    """Refuses arrays that would fill the memory when they are read."""
+    """Raises `UserError` for arrays that need more than `LARGEST_READ` bytes of memory."""
     if path.exists() and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if sum(info.file_size for info in archive.infolist()) > LARGEST_READ:
@@ -190,7 +193,7 @@ def _check_arrays(path: Path, name: str) -> None:
 
 
 def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:
-    """Writes one file, never more bytes than the zip said it has."""
+    """Extracts one file, at most as many bytes as the zip declares."""
     left = info.file_size
     target.parent.mkdir(exist_ok=True)
     with archive.open(info) as source, target.open("wb") as file:

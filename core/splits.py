@@ -1,4 +1,4 @@
-"""Dividing documents into train, validation and test."""
+"""Splits of documents into train, validation and test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PUBMED_SHARE = 5000 / 224_897
 def divide(config: SplitConfig, codes: np.ndarray, targets: sp.csr_array) -> tuple[np.ndarray, list[str]]:
     """A part for every document.
 
-    `own` takes the parts that the file names and holds out of train what it lacks. `random` shuffles. `stratified` is
+    `own` takes the parts that the file names; a part it lacks is held out of train. `random` shuffles. `stratified` is
     iterative stratification, which keeps each label's share alike in all parts (Sechidis et al., ECML PKDD 2011;
     package iterative-stratification). `paper` is that of PubMed in Huang et al., EMNLP 2021: `train_test_split` with
     random_state 123 takes 5,000 of 224,897 documents for test, a second call as many for validation; the same share of
@@ -31,7 +31,7 @@ def divide(config: SplitConfig, codes: np.ndarray, targets: sp.csr_array) -> tup
         targets: (N, L).
 
     Returns:
-        Places in `CODES`, (N,) int8, and what is to be said about them.
+        Places in `CODES`, (N,) int8, and notes for the reader.
 
     Raises:
         UserError: the file names no parts, shares that leave nothing to train on, or too much to stratify.

@@ -146,10 +146,3 @@ def stop(sweep_id: str, *, user: str = "") -> list[Run]:
 def resume(sweep_id: str, *, user: str = "", anew: bool = False) -> list[Run]:
     """Submits again what has not finished: runs go on from their checkpoints, missing ones start; `anew`: all."""
     return submit(get(sweep_id).configs, user=user, anew=anew)
-
-
-def remove(sweep_id: str) -> None:
-    """Forgets that its runs belong together; they stay."""
-    check_writable()
-    get(sweep_id)
-    (folder() / f"{sweep_id}.json").unlink(missing_ok=True)

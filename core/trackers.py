@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from core.config import RunConfig, UserError
+from core.config import RunConfig, UserError, walk
 
 PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "mlflow": ("mlflow",), "wandb": ("wandb",)}
 """Packages any of which a tracker needs; none is installed with this one."""
@@ -55,7 +55,7 @@ def tracking(config: RunConfig, path: Path) -> Iterator[Log]:
         os.environ.setdefault("WANDB_MODE", "offline")
         tracker = WandBTracker("tailscope", name=path.name, dir=str(path))
     tracker.start()
-    tracker.store_init_configuration(dict(flat(config.model_dump(exclude_none=True))))
+    tracker.store_init_configuration(dict(walk(config.model_dump(exclude_none=True))))
     try:
         yield lambda values, step: tracker.log(dict(figures(values)), step=step)
     finally:
@@ -67,17 +67,8 @@ def _nowhere(values: Mapping[str, Any], step: int) -> None:
     """Sends nothing."""
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of nested settings."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def figures(entry: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """The numbers of a line of `history.jsonl` or `steps.jsonl`, named as `validation/tail/macro_f1`."""
-    for key, value in flat(entry):
+    for key, value in walk(entry):
         if isinstance(value, int | float) and not isinstance(value, bool) and key not in ("time", "step", "steps"):
             yield key.replace(".", "/"), value

@@ -13,7 +13,8 @@ from streamlit.delta_generator import DeltaGenerator
 from core import data, intake, readers
 from core.config import FileConfig, SplitConfig, UserError, parse, read_only
 from core.corpus import Report
-from core.intake import CHOICES, Defect, Plan
+from core.defects import CHOICES, Defect
+from core.intake import Plan
 from pages import header, link, plain
 
 SHOWN = 5

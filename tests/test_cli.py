@@ -8,7 +8,8 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from core import cli, store
+from core import store
+from core.cli.main import main
 from core.config import ROOT
 from core.files import write_json
 
@@ -37,7 +38,7 @@ def called(words):
     ):
         at.setattr(sys, "argv", ["core", *words])
         try:
-            cli.main()
+            main()
         except SystemExit as end:
             status = end.code or 0
     return status, out.getvalue(), err.getvalue()

@@ -14,9 +14,11 @@ from core.config import (
     UserError,
     check_writable,
     choose,
+    differences,
     parse,
     read_only,
     setting_names,
+    walk,
     with_changes,
 )
 
@@ -104,6 +106,23 @@ def test_only_those_named_may_act_and_in_a_shell_everybody(named, who, may, monk
 def test_every_setting_can_be_named():
     names = setting_names(RunConfig)
     assert {"data.name", "data.synthetic.labels", "loss.mu", "train.epochs", "seed"} <= set(names)
+
+
+def test_settings_are_walked_by_dotted_names():
+    config = RunConfig(loss=LossConfig(name="db", mu="auto"))
+    values = dict(walk(config))
+    assert values == dict(walk(config.model_dump()))
+    assert (values["data.synthetic.labels"], values["loss.mu"], values["seed"]) == (100, "auto", 0)
+    assert list(values) == setting_names(RunConfig)
+    assert dict(walk({"a": None, "b": {}, "c": {"d": (1, 2)}})) == {"a": None, "c.d": (1, 2)}
+    assert "loss" in dict(walk(RunConfig(model={"name": "svm"})))
+
+
+def test_differences_name_what_changed():
+    one, other = CONFIG, RunConfig(loss=LossConfig(name="db", mu=0.5), seed=3)
+    assert differences(one, one) == []
+    assert differences(one, other) == [("loss.mu", None, 0.5), ("seed", 0, 3)]
+    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}}) == [("a.b", 1, 3), ("c", 2, None)]
 
 
 def test_choose_lists_the_names():

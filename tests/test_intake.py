@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from core import data, intake, labels
 from core.config import ROOT, DataConfig, SplitConfig, UserError
-from core.intake import CHOICES, Plan, examine, scan
+from core.defects import CHOICES
+from core.intake import Plan, examine, scan
 from core.readers import guess
 
 OWN = SplitConfig(made="own", validation=0)
@@ -300,3 +301,16 @@ def test_an_upload_is_kept_in_its_folder_whatever_its_name(name: str, cache: Pat
     assert path.resolve().is_relative_to(cache.resolve() / "data" / "uploads")
     assert path.read_bytes() == b"text,labels\n"
     assert intake.keep_upload(name, io.BytesIO(b"text,labels\n")) == path
+
+
+def test_the_command_line_says_how_years_are_read(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from core.cli.main import app
+
+    path = written(tmp_path / "a.jsonl", [{"text": f"text {n}", "labels": ["a"], "when": 2000 + n} for n in range(20)])
+    words = ["data", "add", str(path), "--dry-run", "--year", "when", "--years", "2003-2010"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "year when; years 2003, 2010" in done.stdout
+    assert "8 of 8 documents" in done.stdout

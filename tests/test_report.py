@@ -199,18 +199,24 @@ def test_csv_reads_back(table: tuple[pd.DataFrame, list[str]]) -> None:
 
 
 def cells(content: bytes, sheet: int) -> list[list[str | float | None]]:
+    """The cells of a sheet by their own references: numbers, texts of the shared strings, None between them."""
     space = {"s": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None
-        root = ET.fromstring(archive.read(f"xl/worksheets/sheet{sheet}.xml"))
-        for name in archive.namelist():
-            ET.fromstring(archive.read(name))
+        parts = {name: ET.fromstring(archive.read(name)) for name in archive.namelist()}
+    assert {"[Content_Types].xml", "_rels/.rels", "xl/workbook.xml", "xl/_rels/workbook.xml.rels"} <= set(parts)
+    assert not list(parts[f"xl/worksheets/sheet{sheet}.xml"].iterfind(".//s:f", space)), "no formula"
+    texts = [entry.findtext("s:t", "", space) for entry in parts["xl/sharedStrings.xml"].iterfind("s:si", space)]
     found = []
-    for row in root.iterfind(".//s:row", space):
+    for row in parts[f"xl/worksheets/sheet{sheet}.xml"].iterfind(".//s:row", space):
         values: list[str | float | None] = []
         for cell in row.iterfind("s:c", space):
-            number, text = cell.find("s:v", space), cell.find(".//s:t", space)
-            values.append(float(number.text) if number is not None else text.text if text is not None else None)
+            column = 0
+            for letter in cell.attrib["r"].rstrip("0123456789"):
+                column = 26 * column + ord(letter) - ord("A") + 1
+            values += [None] * (column - 1 - len(values))
+            value = cell.findtext("s:v", "", space)
+            values.append(texts[int(value)] if cell.attrib.get("t") == "s" else float(value))
         found.append(values)
     return found
 
@@ -228,12 +234,25 @@ def test_a_workbook_holds_any_text_and_number() -> None:
     read = cells(workbook({"a < b": [values]}), 1)[0]
     assert read == ["<a&b>", " x ", "=1+1", "line\nbreak", None, 3.0, 0.1, 2.5, 7.0, "True"]
     assert cells(workbook({"x": [["\x00bell\x07"]]}), 1) == [["bell"]]
+    odd = ["=cmd|' /C calc'!A0", "{=1+1}", "https://example.org", "+1", "3.5", float("nan"), np.inf]
+    assert cells(workbook({"x": [odd]}), 1) == [[*odd[:5], "nan", "inf"]]
+
+
+def test_the_same_rows_are_the_same_workbook() -> None:
+    sheets = {"one": [["a", 1]], "two": [["b", None, 2.5]]}
+    content = workbook(sheets)
+    assert content == workbook(sheets)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert {info.date_time[:3] for info in archive.infolist()} == {(1980, 1, 1)}
+        assert b"1980-01-01T00:00:00Z" in archive.read("docProps/core.xml")
+        assert b'name="one"' in archive.read("xl/workbook.xml")
+        assert b'name="two"' in archive.read("xl/workbook.xml")
 
 
 def test_the_command_line_prints_every_form(runs: list[Run], tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from core.cli import app
+    from core.cli.main import app
 
     def call(*words: str) -> str:
         done = CliRunner().invoke(app, ["report", *words])

@@ -16,7 +16,7 @@ from scored import COUNTS, make_run
 from typer.testing import CliRunner
 
 from core import metrics, report, share, store, thresholds
-from core.cli import app
+from core.cli.main import app
 from core.config import PAPER_LOSSES, ROOT, UserError
 from core.files import write_json
 from core.labels import Borders

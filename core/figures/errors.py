@@ -36,7 +36,6 @@ MAP_LABELS = 36
 MAP_COLOURS = ["rgba(230, 85, 13, 0.08)", "rgba(230, 85, 13, 1)"]
 """From next to nothing to all: of little opacity instead of pale, so that a dark page shows little as little, too."""
 CURVE_POINTS = 300
-EMPTY_WORD = "–"
 
 
 def fit_limits(validation: Predictions, rule: str, counts: Sequence[int], documents: int, *, margins: bool) -> Limits:

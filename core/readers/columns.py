@@ -1,4 +1,4 @@
-"""Which column is what: guessed from names and first rows, then used to make a document of each row."""
+"""Meaning of columns: guessed from names and first rows, then used to read a document from each row."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def guess(path: Path, **form: Any) -> FileConfig:
 
     Args:
         path: a file, or a folder saved by Hugging Face `datasets`.
-        form: `encoding`, `delimiter` or `header`, where a person knows better.
+        form: `encoding`, `delimiter` or `header`, where they are given.
 
     Raises:
         UserError: see `sniff` and `read_rows`; a form that makes no sense.
@@ -58,7 +58,7 @@ def first_rows(path: Path, file: FileConfig) -> list[dict[str, Any]]:
 
 
 def preview(rows: Sequence[dict[str, Any]], *, columns: int = 30, letters: int = 200) -> list[dict[str, str]]:
-    """Rows as they are shown to a person: the first columns, each cell as text, cut short."""
+    """Rows for display: the first columns, each cell as text, cut short."""
     shown = columns_of(rows)[:columns]
     return [{column: _text_of(row.get(column))[:letters] for column in shown} for row in rows]
 
@@ -77,6 +77,7 @@ def columns_of(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def _guess_columns(file: FileConfig, rows: Sequence[dict[str, Any]]) -> FileConfig:
     """Fills in what the columns seem to be, by their names and then by their values."""
+    # By name.
     columns = columns_of(rows)
     values = {column: [row[column] for row in rows if row.get(column) not in (None, "")] for column in columns}
     by_name = {column.strip().lower(): column for column in reversed(columns)}
@@ -88,12 +89,14 @@ def _guess_columns(file: FileConfig, rows: Sequence[dict[str, Any]]) -> FileConf
     taken = {column for column in found.values() if column}
     free = [column for column in columns if column not in taken and values[column]]
     switches = [column for column in free if all(_is_switch(value) for value in values[column])]
+    # The text, if no name tells: the column of the longest strings.
     if not found["text"]:
         able = [*free, *filter(None, [found["title"]])]
         texts = {c: sum(map(len, v)) / len(v) for c in able if (v := [x for x in values[c] if isinstance(x, str)])}
         found["text"] = max(texts, key=texts.__getitem__, default="")
         found["title"] = "" if found["title"] == found["text"] else found["title"]
         free = [column for column in free if column != found["text"]]
+    # The labels: columns of 0 and 1, else lists, else joined names, else names that repeat.
     labels: tuple[str, ...] = (found["labels"],) if found["labels"] else ()
     sep = ""
     if not labels and len(switches) > 1:
@@ -200,6 +203,7 @@ def _document(path: Path, file: FileConfig, row: Row, number: int) -> Record:
             raise say(column, f"found {_shown(value)} where a text is expected.")
         return str(value)
 
+    # Id and part.
     identity = text(file.id).strip() if file.id else ""
     if len(identity) > MAX_ID:
         raise say(file.id, f"an id of {len(identity):,} characters; at most {MAX_ID} can be kept.")
@@ -208,6 +212,7 @@ def _document(path: Path, file: FileConfig, row: Row, number: int) -> Record:
         part = PARTS.get(text(file.split).strip().lower(), "")
         if not part:
             raise say(file.split, f"'{text(file.split)[:40]}' is no part; known are train, validation and test.")
+    # Labels: columns of 0 and 1, or names in one column.
     labels: list[str] = []
     for column in file.labels:
         value = row.values.get(column)
@@ -227,6 +232,7 @@ def _document(path: Path, file: FileConfig, row: Row, number: int) -> Record:
             if len(label) > MAX_LABEL:
                 raise say(column, f"a label of {len(label):,} characters; is this the right column?")
             labels += [label] if label.strip() else []
+    # Title and body.
     body = "\n".join(filter(None, map(text, file.text)))
     title = text(file.title) if file.title else ""
     return Record(identity or str(number), title, body, tuple(dict.fromkeys(labels)), part)

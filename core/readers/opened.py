@@ -1,4 +1,4 @@
-"""One file of documents as a stream of bytes: plain, gz or a zip with one file in it, none of which may run away."""
+"""A file of documents as a stream of bytes: plain, gz or a zip with one file in it, of bounded unpacked size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUFFER = 1 << 18
 
 
 class _Unpacked(io.RawIOBase):
-    """Bytes of a packed file; what is damaged or endless becomes a sentence."""
+    """Bytes of a packed file; damage and too large a size raise `UserError`."""
 
     def __init__(self, stream: Any, path: Path, packed: int) -> None:
         self.stream, self.path, self.limit = stream, path, min(MAX_BYTES, max(FREE, MAX_RATIO * packed))

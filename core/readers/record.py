@@ -1,4 +1,4 @@
-"""What every reader gives: one document of a collection."""
+"""The document that every reader yields."""
 
 from dataclasses import dataclass
 

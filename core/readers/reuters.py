@@ -1,4 +1,4 @@
-"""Reuters-21578 as distributed (SGML) and in NLTK's layout. What is damaged raises: file, line and what to do."""
+"""Reuters-21578 as distributed (SGML) and in NLTK's layout; damage raises with file, line and what to do."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _documents(place: str, content: str) -> Iterator[Record]:
 
 
 def _record(tag: str, content: str) -> Record:
-    """Raises `ValueError` with what the document lacks."""
+    """One document; raises `ValueError` that says what it lacks."""
     if "<REUTERS" in content:
         raise ValueError("has no </REUTERS>")
     attributes = dict(ATTRIBUTE.findall(tag))

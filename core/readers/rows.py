@@ -23,7 +23,7 @@ MAX_FIELD = 32 << 20
 """Characters of one field, line or record."""
 MAX_COLUMNS = 50_000
 SNIFFED = 1 << 18
-"""Bytes at the beginning of a file from which its form is told."""
+"""Bytes at the beginning of a file from which its form is detected."""
 CHUNK = 1 << 20
 SUFFIXES = {
     "csv": (".csv", ".tsv", ".tab"),
@@ -111,7 +111,7 @@ def read_rows(path: Path, file: FileConfig, progress: Progress | None = None) ->
 
 
 def _text(path: Path, stream: BinaryIO, encoding: str) -> io.TextIOWrapper:
-    """Bytes that are no text in this encoding stay in it as lone surrogates, to be counted and shown by document."""
+    """The decoded stream; undecodable bytes become lone surrogates, which are counted by document later."""
     try:
         known = codecs.lookup(encoding).name
         return io.TextIOWrapper(stream, "utf-8-sig" if known == "utf-8" else known, "surrogateescape", newline="")
@@ -142,7 +142,7 @@ def _is_lines(text: str) -> bool:
 
 
 def _delimiter(lines: list[str]) -> str:
-    """The one that cuts the first rows into the most fields, all rows into the same number of them."""
+    """The delimiter with the most fields in the first rows, among those with as many in every row."""
     widths = {}
     for delimiter in DELIMITERS:
         rows = _first_rows(lines, delimiter)
@@ -280,7 +280,7 @@ def _json_words(error: Exception) -> str:
 
 
 class _Tape:
-    """Characters of a stream from the first one that is still needed on, and the line that it stands in."""
+    """A window over a stream of characters that starts at the first one still needed, and its line number."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
         self.stream, self.kept, self.at, self.ended = stream, "", 0, False
@@ -295,7 +295,7 @@ class _Tape:
         return bool(chunk)
 
     def skip(self, blanks: str) -> str:
-        """Goes to the first character that is none of these, and gives it; empty at the end."""
+        """Advances to the first character that is none of these and returns it; empty at the end."""
         while True:
             end = self.at
             while end < len(self.kept) and self.kept[end] in blanks:
@@ -305,7 +305,7 @@ class _Tape:
                 return self.kept[self.at : self.at + 1]
 
     def take(self, end: int) -> None:
-        """Goes to a place in what is kept."""
+        """Advances to a position of the window."""
         if lines := self.kept.count("\n", self.at, end):
             self.line += lines
             self.line_began = self.gone + self.kept.rindex("\n", self.at, end) + 1

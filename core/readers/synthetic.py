@@ -1,4 +1,4 @@
-"""A made corpus of any documents x labels: Zipf frequencies, labels that come together, pairs that are confused."""
+"""A synthetic corpus of any documents x labels: Zipf frequencies, co-occurring labels, confusable pairs."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ def confused_pairs(config: SyntheticConfig) -> list[tuple[str, str]]:
 
 
 def make_synthetic(config: SyntheticConfig) -> Iterator[Record]:
-    """Documents whose words tell their labels; the same for the same settings. Memory does not grow with `documents`.
+    """Documents whose words indicate their labels, fixed by the settings. Memory does not grow with `documents`.
 
     A document has a main label, drawn by Zipf's law, and Poisson many more. Labels beyond the first tenth have a parent
     among that tenth, which often comes along. Every label is the main label of a train document, and of a test
     document, as far as there are documents. Every fifth document, at random, is a test document.
     """
+    # Frequencies of labels and of background words.
     rng = np.random.Generator(np.random.PCG64([config.seed, config.documents, config.labels]))
     documents, labels = config.documents, config.labels
     weights = np.cumsum((1.0 + np.arange(labels)) ** -config.zipf)
@@ -48,6 +49,7 @@ def make_synthetic(config: SyntheticConfig) -> Iterator[Record]:
     background = np.cumsum(1.0 / (1.0 + np.arange(BACKGROUND)))
     common = np.searchsorted(background / background[-1], (np.arange(1 << 16) + 0.5) / (1 << 16))
     common = _letters(common, 2)
+    # Parts and main labels; every label is the main label of a document of each part.
     is_test = rng.permutation(documents) < documents // 5
     main = np.searchsorted(weights, rng.random(documents))
     for rows in (np.flatnonzero(~is_test), np.flatnonzero(is_test)):
@@ -55,6 +57,7 @@ def make_synthetic(config: SyntheticConfig) -> Iterator[Record]:
         spare = rng.permutation(np.delete(rows, first))
         missing = np.setdiff1d(np.arange(labels), present)[: len(spare)]
         main[spare[: len(missing)]] = missing
+    # Documents, in blocks of bounded size.
     names = np.array(label_names(config), object)
     size = max(1, BLOCK_WORDS // config.words)
     for start in range(0, documents, size):
@@ -90,7 +93,7 @@ def _draw_labels(
     pairs = rows * labels + main
     with_parent = (main >= heads) & (wanted > 1) & (rng.random(len(main)) < PARENT)
     pairs = _merge(pairs, rows[with_parent] * labels + main[with_parent] % heads)
-    for _ in range(4):  # a label drawn twice is drawn anew a few times
+    for _ in range(4):  # a label drawn twice is drawn again, a few times
         owner = np.repeat(rows, wanted - np.bincount(pairs // labels, minlength=len(main)))
         pairs = _merge(pairs, owner * labels + np.searchsorted(weights, rng.random(len(owner))))
     return pairs
@@ -112,6 +115,7 @@ def _write_words(
     lengths: np.ndarray,
 ) -> tuple[str, np.ndarray]:
     """The words of a block of documents, each followed by a blank, and where each starts (and the last ends)."""
+    # The kind of each word: of an own label, of another label, or of the background.
     document = np.repeat(np.arange(len(lengths)), lengths)
     kind = rng.random(len(document))
     own, other = np.flatnonzero(kind < OWN), np.flatnonzero((kind >= OWN) & (kind < OWN + STRAY))
@@ -119,12 +123,14 @@ def _write_words(
     drawn = members[bounds[place] + (rng.random(len(own)) * np.diff(bounds)[place]).astype(np.int64)]
     topic = np.r_[drawn, np.searchsorted(weights, rng.random(len(other)))]
     slot = rng.integers(0, VOCABULARY, len(topic))
+    # The word itself; the second label of a confused pair shares words of the first.
     source = np.arange(config.labels)
     pairs = _pair_starts(config.labels)
     source[pairs + 1] = pairs
     number = np.where(slot < SHARED, source[topic], topic) * VOCABULARY + slot
     telling = np.r_[own, other]
     plain = np.flatnonzero(kind >= OWN + STRAY)
+    # Spelt as letters.
     syllables = 3 if config.labels * VOCABULARY <= len(SYLLABLES) ** 3 else 4
     widths = np.full(len(document), 5)
     widths[telling] = 2 * syllables + 1

@@ -1,0 +1,1 @@
+"""The command line: `core.cli.main` runs it, a module for each group of commands."""

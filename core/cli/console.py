@@ -1,0 +1,45 @@
+"""What the commands share: their streams, the options of several, how they print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+out, err = Console(), Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, for example train.epochs=3.")
+]
+DataName = Annotated[str, typer.Option("--data", help="Data set: see `python -m core data`.")]
+Split = Annotated[str | None, typer.Option(help="Named split: see `python -m core data`.")]
+
+
+def print_json(value: Any) -> None:
+    """Writes one JSON document to stdout; NaN and infinity are refused."""
+    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def print_line(text: str) -> None:
+    """Writes a line to stdout as it is: no markup, no colours, no line breaks."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def split_names(text: str) -> list[str]:
+    """The names between the commas of an option."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar on stderr that is gone when it ends."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        yield progress

@@ -1,0 +1,120 @@
+"""Commands on results: tables, publishing, export and import."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from core import report, share, store
+from core.cli.console import Json, err, out, print_json, print_line
+from core.config import UserError
+
+
+def print_report(
+    runs: list[str],
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    as_latex: Annotated[bool, typer.Option("--latex", help="A LaTeX table (booktabs).")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table.")] = False,
+    xlsx: Annotated[Path | None, typer.Option(help="Write a workbook.")] = None,
+    as_html: Annotated[
+        bool, typer.Option("--html", help="Write one page with tables and figures to --output.")
+    ] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
+    table: Annotated[int, typer.Option(help="2: head / medium / tail; 3: single- / multi-label documents.")] = 2,
+    each: Annotated[bool, typer.Option("--each", help="A row for every run; else seeds fold into their mean.")] = False,
+) -> None:
+    """Print the scores of runs with 95 % intervals beside the paper's; `all` means every finished run.
+
+    Examples:
+    python -m core report all --latex
+    python -m core report all --html -o report.html
+    """
+    finished = [run for run in store.list_runs() if run.state == "finished" and not run.problem]
+    chosen = finished if runs == ["all"] else [store.get_run(run_id) for run_id in runs]
+    if as_json:
+        print_json({"runs": report.run_rows(chosen)})
+        return
+    rows = report.fold([run for run in chosen if run.state == "finished"], seeds=not each)
+    sampled = report.sample_rows(rows)
+    if as_html:
+        from core.figures import page
+
+        _write(output, page.to_html(rows, sampled))
+        return
+    frame, footer = report.paper_table(rows, sampled, table=table), report.provenance(rows)
+    if xlsx:
+        _write(xlsx, report.to_xlsx(frame, footer))
+        return
+    printers = {report.to_latex: as_latex, report.to_csv: as_csv, report.to_markdown: as_markdown}
+    for printer, asked in printers.items():
+        if asked:
+            sys.stdout.write(printer(frame, footer))
+            return
+    columns = report.SCORE_COLUMNS[table]
+    shown = Table("method", "seeds", *(name.replace("_", " ") for name in columns), box=None)
+    for row in frame.to_dict("records"):
+        seeds = "" if row["source"] == "published" else str(row["seeds"])
+        cells = ["±".join(part for part in report.cell(row, name) if part) or "-" for name in columns]
+        shown.add_row(f"{row['name']}{report.SOURCES[row['source']]}", seeds, *cells)
+    out.print(shown)
+    for run in chosen:
+        if run.state != "finished":
+            err.print(f"{run.id} has no scores: it is {run.state}.", markup=False, highlight=False)
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """Writes a file that a person asked for."""
+    try:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+    print_line(f"{path} written")
+
+
+def publish(runs: list[str]) -> None:
+    """Copy the results of finished runs, without weights and texts, to those that are shown to everybody.
+
+    Example: python -m core publish reuters-tfidf-db-s0-0123456789
+    """
+    for run_id in runs:
+        path = share.publish(store.get_run(run_id))
+        print_line(f"{run_id} published at {path}")
+
+
+def export_run(
+    run: str,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The zip to write.")],
+    weights: Annotated[bool, typer.Option(help="With what it takes to score other texts.")] = True,
+) -> None:
+    """Write a finished run as a zip: settings, scores, predictions, weights; no texts.
+
+    Example: python -m core export reuters-tfidf-db-s0-0123456789 -o run.zip
+    """
+    share.export(store.get_run(run), output, weights=weights)
+    print_line(f"{run} written to {output}")
+
+
+def export_model(
+    run: str, output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; it must be new.")]
+) -> None:
+    """Write a transformer run as a folder that plain transformers loads.
+
+    Example: python -m core export-model reuters-transformer-db-s0-0123456789 -o model
+    """
+    from core import predict
+
+    kind = predict.export(store.get_run(run), output)
+    out.print(f"{run} written to {output}: {kind}.from_pretrained loads it", markup=False, soft_wrap=True)
+
+
+def import_run(file: Path) -> None:
+    """Take in a run from a zip that `export` wrote; everything in it is checked first.
+
+    Example: python -m core import run.zip
+    """
+    print_line(share.import_run(file).id)

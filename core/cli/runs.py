@@ -1,0 +1,141 @@
+"""Commands on runs: list, follow, stop, resume, name, delete."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from core import jobs, store, sweeps
+from core.cli.console import Json, out, print_json, print_line, split_names
+
+REPORTED = ("id", "state", "kind", "reason", "advice", "submitted", "started", "ended", "progress", "device")
+"""What `--json` says of every run."""
+
+
+def list_runs(as_json: Json = False) -> None:
+    """List all runs, the newest first.
+
+    Example: python -m core runs --json
+    """
+    runs = store.list_runs()
+    if as_json:
+        keys = (*REPORTED, "problem")
+        print_json({"runs": [{key: getattr(run, key) for key in keys} for run in runs]})
+        return
+    table = Table("run", "state", "progress", "what happened", box=None)
+    for run in runs:
+        table.add_row(run.id, run.state, f"{run.progress.get('fraction', 0):.0%}", run.problem or run.why)
+    out.print(table if runs else "There are no runs yet. Start one: python -m core train --model svm")
+
+
+def status(run: str, as_json: Json = False) -> None:
+    """What a run is doing, or how it ended.
+
+    Example: python -m core status reuters-tfidf-db-s0-0123456789
+    """
+    found = store.get_run(run)
+    history = store.read_history(found)
+    if as_json:
+        keys = (*REPORTED, "user", "problem")
+        more = {"heartbeat": store.read_heartbeat(found.path), "events": store.read_events(found)}
+        print_json({key: getattr(found, key) for key in keys} | {"last": history[-1] if history else None} | more)
+        return
+    words = [found.state, f"{found.progress.get('fraction', 0):.0%}", str(found.progress.get("phase", ""))]
+    if history:
+        scores = history[-1]["validation"]["all"]
+        words.append(f"epoch {history[-1]['epoch']}: validation micro-F1 {100 * (scores['micro_f1'] or 0):.2f}")
+    words += [text for text in (found.problem or found.why,) if text]
+    print_line(f"{run} {' · '.join(word for word in words if word)}")
+
+
+def logs(
+    run: str,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
+) -> None:
+    """The last lines of a run's log.
+
+    Example: python -m core logs reuters-tfidf-db-s0-0123456789 -f
+    """
+    found = store.get_run(run)
+    for line in store.read_log(found, lines):
+        print_line(line)
+    file = found.path / "log.txt"
+    done = file.stat().st_size if file.exists() else 0
+    for _ in jobs.watch(run) if follow else ():
+        if file.exists():
+            with file.open("rb") as log:
+                log.seek(done)
+                fresh = log.read()
+            whole = fresh[: fresh.rfind(b"\n") + 1]
+            done += len(whole)
+            for line in whole.decode("utf-8", errors="replace").splitlines():
+                print_line(line)
+
+
+def stop(runs: list[str]) -> None:
+    """Stop queued or running runs, or all those of a sweep.
+
+    Examples:
+    python -m core stop reuters-tfidf-db-s0-0123456789
+    python -m core stop sweep-0123456789
+    """
+    for name in runs:
+        stopped = sweeps.stop(name) if sweeps.SWEEP_ID.fullmatch(name) else [jobs.stop(name)]
+        for run in stopped:
+            print_line(f"{run.id} {run.state}")
+
+
+def resume(
+    runs: list[str],
+    anew: Annotated[bool, typer.Option("--anew", help="From the first step; a finished run is trained again.")] = False,
+) -> None:
+    """Put stopped, failed or lost runs, or all those of a sweep, into the queue again.
+
+    Each goes on from its last checkpoint, if it has one.
+
+    Examples:
+    python -m core resume reuters-transformer-db-s0-0123456789
+    python -m core resume sweep-0123456789
+    """
+    for name in runs:
+        is_sweep = sweeps.SWEEP_ID.fullmatch(name)
+        for run in sweeps.resume(name, anew=anew) if is_sweep else [jobs.resume(name, anew=anew)]:
+            print_line(f"{run.id} {run.state}")
+
+
+def note(
+    run: str,
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    text: Annotated[str | None, typer.Option(help="A note on it.")] = None,
+    tags: Annotated[str | None, typer.Option(help="Comma-separated; they replace those there.")] = None,
+    pin: Annotated[bool | None, typer.Option("--pin/--unpin", help="List it before all others.")] = None,
+    archive: Annotated[bool | None, typer.Option("--archive/--unarchive", help="Keep it out of the lists.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Name, note, tag, pin or archive a run; without an option, print what is written on it.
+
+    Example: python -m core note reuters-tfidf-db-s0-0123456789 --name "first try" --tags db,baseline --pin
+    """
+    told = {"name": name, "notes": text, "pinned": pin, "archived": archive}
+    changes: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
+    if tags is not None:
+        changes["tags"] = split_names(tags)
+    about = store.save_about(run, **changes) if changes else store.get_run(run).about
+    if as_json:
+        print_json(about.model_dump())
+        return
+    for key, value in about.model_dump(exclude_defaults=True).items():
+        words = ", ".join(value) if isinstance(value, tuple) else "yes" if value is True else value
+        print_line(f"{key}: {words}")
+
+
+def delete(run: str) -> None:
+    """Delete an ended run for good.
+
+    Example: python -m core delete reuters-tfidf-db-s0-0123456789
+    """
+    jobs.delete(run)
+    print_line(f"{run} deleted")

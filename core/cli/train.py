@@ -1,0 +1,216 @@
+"""Commands that train: one run, a sweep, a search."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from core import data as datasets
+from core import jobs, plans, report, store, sweeps
+from core.cli.console import DataName, Json, Set, Split, err, out, print_json, print_line, progress_bar, split_names
+from core.config import LOSS_NAMES, UserError, choose
+from core.store import LIVE, Run
+
+if TYPE_CHECKING:
+    from core.search import Trial
+
+
+def train(
+    arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    data: DataName = "",
+    model: Annotated[str, typer.Option(help="svm or tfidf.")] = "tfidf",
+    loss: Annotated[str | None, typer.Option(help=f"None for svm; else one of {' '.join(LOSS_NAMES)}.")] = None,
+    seed: Annotated[int, typer.Option(help="Same config, data and seed: same run.")] = 0,
+    split: Split = None,
+    changes: Set = None,
+    background: Annotated[bool, typer.Option("--background", help="Return at once; the run goes on alone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train one model in a process of its own and score it; the last line on stdout is the run's id.
+
+    Examples:
+    python -m core train --data reuters --model tfidf --loss db --seed 0
+    python -m core train --model svm --background
+    python -m core train --loss cb --set loss.cb_beta=0.99 --set train.epochs=10
+    """
+    words = arguments or []
+    folder = next((word for word in words if "=" not in word), None)
+    if folder is not None:
+        _work(Path(folder))
+        return
+    config = jobs.make_config(
+        data=data or datasets.default_name(),
+        model=model,
+        loss=loss,
+        seed=seed,
+        split=split,
+        changes=[*(changes or []), *words],
+    )
+    run = jobs.submit(config)
+    if not background:
+        _follow([run])
+        run = store.get_run(run.id)
+    if as_json:
+        print_json(report.run_row(run))
+    else:
+        print_line(run.id)
+    _exit_by([run])
+
+
+def _work(path: Path) -> None:
+    """What a job's process does; its failure is in the run's folder already, the log gets it as well."""
+    from core import worker
+
+    store.get_run(path.name)  # a folder that is no run is bad input: exit 2
+    try:
+        worker.execute(path)
+    except UserError as error:
+        err.print(str(error), markup=False, highlight=False)
+        raise typer.Exit(1) from None
+
+
+def sweep(
+    data: DataName = "",
+    models: Annotated[str, typer.Option(help="Comma-separated.")] = "svm,tfidf",
+    losses: Annotated[
+        str, typer.Option(help="As in `train`, comma-separated; `paper` is the paper's eight.")
+    ] = "paper",
+    seeds: Annotated[str, typer.Option(help="Comma-separated whole numbers.")] = "0",
+    split: Split = None,
+    changes: Set = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="A file that the Training page has saved, instead of these.")
+    ] = None,
+    background: Annotated[bool, typer.Option("--background", help="Return at once; the runs go on alone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train every combination of models, losses and seeds, one after the other on each device.
+
+    Examples:
+    python -m core sweep --data reuters --models svm,tfidf --losses paper --seeds 0,1,2
+    python -m core sweep --plan plan.json
+    """
+    try:
+        numbers = [int(seed) for seed in split_names(seeds)]
+    except ValueError:
+        raise UserError(f"--seeds {seeds}: seeds are whole numbers with commas between them, such as 0,1,2.") from None
+    if plan is not None:
+        configs = plans.read(_text_of(plan), where=plan.name).configs()
+    else:
+        configs = jobs.grid(
+            data=data or datasets.default_name(),
+            models=split_names(models),
+            losses=split_names(losses),
+            seeds=numbers,
+            split=split,
+            changes=changes or [],
+        )
+    runs = sweeps.submit(configs)
+    if not background:
+        _follow(runs)
+        runs = [store.get_run(run.id) for run in runs]
+    if as_json:
+        print_json({"runs": report.run_rows(runs)})
+    else:
+        for run in runs:
+            print_line(f"{run.id} {run.state}")
+    _exit_by(runs)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no text in UTF-8.") from None
+
+
+def list_sweeps(as_json: Json = False) -> None:
+    """List the sweeps, the newest first, with the states of their runs.
+
+    Example: python -m core sweeps --json
+    """
+    runs = {run.id: run for run in store.list_runs()}
+    found = sweeps.list_sweeps()
+    if as_json:
+        keys = ("id", "title", "created", "user", "runs")
+        print_json([{key: getattr(one, key) for key in keys} | {"states": sweeps.counts(one, runs)} for one in found])
+        return
+    table = Table("sweep", "what", "runs", box=None)
+    for one in found:
+        states = ", ".join(f"{number} {state}" for state, number in sweeps.counts(one, runs).items())
+        table.add_row(one.id, one.title, states)
+    out.print(table if found else "There are no sweeps yet. Start one: python -m core sweep --models svm,tfidf")
+
+
+def search_settings(
+    data: Annotated[str, typer.Option(help="Name of the data set.")],
+    loss: Annotated[str, typer.Option(help="Name of the loss.")],
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "tfidf",
+    trials: Annotated[int, typer.Option(min=1, help="How many there are in the end, earlier calls counted.")] = 30,
+    minutes: Annotated[float | None, typer.Option(min=0, help="No trial begins after them.")] = None,
+    metric: Annotated[str, typer.Option(help="micro_f1, macro_f1 or tail_macro_f1, on validation.")] = "micro_f1",
+    seed: Annotated[int, typer.Option(help="Seed of every run.")] = 0,
+    split: Annotated[str | None, typer.Option(help="Name of the split.")] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Any setting as key=value, repeatable.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Search the learning rate and the loss's constants; called again it goes on where it was.
+
+    Example: python -m core search --data reuters --model tfidf --loss db --trials 30 --metric macro_f1
+    """
+    from core import search
+
+    choose("metric", metric, ("micro_f1", "macro_f1", "tail_macro_f1"))
+    base = jobs.make_config(data=data, model=model, loss=loss, seed=seed, split=split, changes=changes or [])
+
+    def report(trial: search.Trial) -> None:
+        if not as_json:
+            print_line(_trial_words(trial))
+
+    found = search.search(base, trials=trials, metric=metric, minutes=minutes, report=report)
+    if as_json:
+        print_json([asdict(trial) for trial in found])
+    elif found:
+        print_line(f"best: {_trial_words(found[0])}")
+
+
+def _trial_words(trial: Trial) -> str:
+    score = "not scored" if trial.score is None else f"{100 * trial.score:.2f}"
+    settings = " ".join(f"{key}={value:.4g}" for key, value in trial.settings.items())
+    return f"{trial.number}: {score} ({trial.state}) {settings} {trial.run}"
+
+
+def _follow(runs: list[Run]) -> None:
+    """Shows progress on stderr until all have ended; Ctrl-C stops those that have not."""
+    waiting = {run.id for run in runs}
+    try:
+        with progress_bar() as bar:
+            tasks = {run.id: bar.add_task(run.id, total=1.0) for run in runs}
+            while waiting:
+                for run_id in sorted(waiting):
+                    run = store.get_run(run_id)
+                    phase = run.progress.get("phase", "") if run.state == "running" else ""
+                    done = 1.0 if run.state == "finished" else run.progress.get("fraction", 0.0)
+                    bar.update(tasks[run_id], completed=done, description=f"{run.id} {run.state} {phase}".strip())
+                    if run.state not in LIVE:
+                        waiting.discard(run_id)
+                time.sleep(0.2 if waiting else 0)
+    except KeyboardInterrupt:
+        for run_id in sorted(waiting):
+            if store.get_run(run_id).state in LIVE:
+                jobs.stop(run_id)
+
+
+def _exit_by(runs: list[Run]) -> None:
+    for run in runs:
+        if run.state in ("failed", "stopped", "lost"):
+            err.print(f"{run.id} {run.state}: {run.why}", style="red", markup=False, highlight=False)
+    if any(run.state in ("failed", "stopped", "lost") for run in runs):
+        raise typer.Exit(1)
