@@ -1,91 +1,45 @@
-"""One run's model, from its corpus to the scores of its parts: what `core.worker` calls fitting."""
+"""One run's model, from its corpus to the scores of its parts."""
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import psutil
 import scipy.sparse as sp
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 
-from core import labels, losses, machine, metrics, replicas, store, thresholds, tokens, trackers
-from core.config import RunConfig, TrainConfig, UserError
+from core import labels, losses, machine, metrics, store, thresholds, trackers
+from core.config import RunConfig, UserError
 from core.corpus import Corpus, count_columns
-from core.encoders import TfidfEncoder
 from core.failures import Stopped
 from core.files import atomic_path
-from core.inputs import Inputs, SparseInputs, TokenInputs
-from core.models import TfidfNetwork
-from core.networks import TextNetwork, Transformer, add_label_graph, build_network, fold_label_graph
-from core.trainer import (
-    SCORES_AT_ONCE,
-    SCORING_BATCH,
-    LinearRule,
-    Progress,
-    State,
-    blocked,
-    checkpoints,
-    fit_svm,
-    gather,
-    predict,
-    read_checkpoint,
-    resolve_precision,
-    tokens_at_once,
-    train,
-    write_checkpoint,
-)
+from core.models_svm import LinearRule, fit_svm
+from core.networks import fold_label_graph
+from core.trainer import distributed
+from core.trainer.checkpoint import gather_arrays, list_checkpoints, read_checkpoint, write_checkpoint
+from core.trainer.distributed import Signal, agree
+from core.trainer.loop import train
+from core.trainer.memory import memory_free, memory_needed
+from core.trainer.scoring import predict
+from core.trainer.setup import SPARSE_THREADS, Reporter, Setup, make_features, make_setup, torch_device
+from core.trainer.state import Progress, State
 
 PARTS = ("validation", "test")
-SPARSE_THREADS = 1
-"""Of torch on the CPU: steps on sparse features are so small that a second thread makes them several times slower.
-
-Not so above `BLOCKED_LABELS` labels, where all cores are used.
-"""
-BLOCKED_LABELS = 4000
-"""Above so many labels the output layer and the loss are computed in blocks, where the loss has that form."""
-BASE_BYTES = 700_000_000
-"""What Python, PyTorch and a corpus take before a network is there."""
-STATE_BYTES = 256
-"""For each token, layer and unit, until the gradient is taken: measured with MiniLM, 32 documents of 128 tokens."""
-SCORE_BYTES = 24
-"""For each score of an evaluation: logits, probabilities in two orders, ranks, what is kept."""
 STEP_EVERY = 2.0
 """Seconds between two lines of `steps.jsonl`."""
 GIVE_BACK_EVERY = 20.0
 """Seconds; batches of every length leave gaps in memory, gigabytes in half an hour, that nobody else can use."""
+COUNTERS = ("score", "best_epoch", "patience", "history", "steps", "seconds", "speed")
+"""Attributes of `Resumable` that a checkpoint sets."""
 log = logging.getLogger("tailscope")
-
-
-class Reporter(Protocol):
-    """Who hears how far a run is."""
-
-    path: Path
-
-    def now(self, phase: str, fraction: float, **more: Any) -> None:
-        """Reports at once."""
-
-    def maybe(self, phase: str, fraction: float, **more: Any) -> None:
-        """Reports if the last report is old enough."""
-
-    def heed_stop(self) -> None:
-        """Raises `Stopped` if somebody asked for it."""
-
-
-class Encoder(Protocol):
-    """What turned texts into numbers, and is kept with the run."""
-
-    def save(self, folder: Path) -> None:
-        """Writes what reads new texts."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +59,23 @@ class Fitted:
     more: dict[str, Any]
 
 
-def fit(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
+def fit(config: RunConfig, corpus: Corpus, path: Path, slot: str, reporter: Reporter) -> Fitted:
     """Fits the model of a run and scores the validation and the test part.
+
+    Args:
+        config: of the run.
+        corpus: its data.
+        path: its folder.
+        slot: the device that it holds.
+        reporter: where it reports its progress.
 
     Raises:
         UserError: the encoder cannot be loaded, training diverges, memory runs out.
+        Stopped: somebody asked the run to stop; a checkpoint is written.
     """
     if config.model.name == "svm":
-        return _fit_svm(config, corpus, reporter)
-    return _fit_network(config, corpus, reporter)
+        return fit_linear(config, corpus, reporter)
+    return fit_network(config, corpus, path, torch_device(slot), reporter)
 
 
 def threshold_rule(config: RunConfig) -> str:
@@ -130,184 +92,143 @@ def threshold_rule(config: RunConfig) -> str:
     return rule
 
 
-def _features(config: RunConfig, corpus: Corpus, reporter: Reporter) -> tuple[TfidfEncoder, dict[str, sp.csr_array]]:
-    reporter.now("weighing words", 0.02)
-    encoder = TfidfEncoder.fit(corpus.texts(corpus.parts["train"]), config.model)
-    features = {}
-    for part, rows in corpus.parts.items():
-        features[part] = encoder.encode(corpus.texts(rows))
-        reporter.heed_stop()
-    log.info("features of the train part: %d x %d", *features["train"].shape)
-    return encoder, features
-
-
-def _fit_svm(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
-    encoder, features = _features(config, corpus, reporter)
+def fit_linear(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
+    """Fits the SVMs of all labels; `Fitted.scores` are margins."""
+    encoder, features = make_features(config, corpus, reporter)
     shape = (features["train"].shape[1], len(corpus.labels))
     rule = LinearRule(np.zeros(shape, np.float32), np.zeros(shape[1], np.float32))
     for done in fit_svm(features["train"], corpus.targets_of("train"), rule, config=config.model, seed=config.seed):
-        reporter.maybe("fitting labels", 0.05 + 0.9 * done)
-        reporter.heed_stop()
+        reporter.report_if_due("fitting labels", 0.05 + 0.9 * done)
+        reporter.raise_if_stopped()
     scores = {part: store.keep_scores(rule.margins(features[part]), len(corpus.labels)) for part in PARTS}
     weights = {"weights": torch.from_numpy(rule.weights), "intercepts": torch.from_numpy(rule.intercepts)}
     return Fitted(scores, weights, encoder.save, {"threads": SPARSE_THREADS})
 
 
-def _read(
-    config: RunConfig, corpus: Corpus, start: torch.Tensor, reporter: Reporter
-) -> tuple[Encoder, dict[str, Inputs], nn.Module]:
-    """The encoder, what it made of each part, and a network that has seen nothing yet but what its bias starts at."""
-    if config.model.name == "tfidf":
-        encoder, features = _features(config, corpus, reporter)
-        inputs: dict[str, Inputs] = {part: SparseInputs(rows) for part, rows in features.items()}
-        torch.manual_seed(config.seed)
-        return encoder, inputs, TfidfNetwork(features["train"].shape[1], start, config.model)
-    reader: tokens.Subwords | tokens.Words
-    if config.model.name == "transformer":
-        reader = tokens.Subwords.load(tokens.encoder_source(config.model.encoder), config.model.encoder)
-    else:
-        reporter.now("learning the vocabulary", 0.02)
-        reader = tokens.fit_encoder(corpus.texts(corpus.parts["train"]), config.model)
-    if config.model.max_length > reader.most:
-        raise UserError(
-            f"model.max_length is {config.model.max_length}, but this encoder reads at most {reader.most} tokens at "
-            "once: lower it, or read longer documents with model.long=window."
-        )
-    reporter.now("reading tokens", 0.02)
-    made = tokens.tokenize(corpus, reader, lambda phase, done: reporter.maybe(phase, 0.02 + 0.02 * done))
-    inputs = {
-        part: TokenInputs(made, reader, rows, config.model.max_length, config.model.long)
-        for part, rows in corpus.parts.items()
-    }
-    torch.manual_seed(config.seed)
-    network = build_network(config.model, reader.size, start)
-    if config.train.recompute:
-        if config.model.name != "transformer":
-            raise UserError("train.recompute is for model 'transformer': the others keep little.")
-        network.body.encoder.gradient_checkpointing_enable()  # type: ignore[union-attr, operator]
-    return reader, inputs, network
-
-
-@dataclass
-class _Made:
-    """All that training needs, the same in every process of a run.
-
-    Attributes:
-        whole: the network that is scored: a copy of its own where `network` is but a share.
-    """
-
-    device: str
-    settings: TrainConfig
-    encoder: Encoder
-    inputs: dict[str, Inputs]
-    network: nn.Module
-    whole: nn.Module
-    state: State
-    loss: Any
-    priors: torch.Tensor
-    threads: int
-
-    def gather(self) -> None:
-        """Brings the weights together for scoring: all processes must ask."""
-        weights = {name: replicas.whole(value) for name, value in self.network.state_dict().items()}
-        if self.whole is not self.network:
-            self.whole.load_state_dict(weights)
-
-
-def _make(config: RunConfig, corpus: Corpus, reporter: Reporter, device: str) -> _Made:
-    assert config.loss is not None, "the config's own check"
-    settings = config.train.model_copy(update={"precision": resolve_precision(config.train.precision, device)})
-    threads = SPARSE_THREADS
-    if config.model.name != "tfidf" or len(corpus.labels) > BLOCKED_LABELS:
-        threads = replicas.threads(replicas.world())
-    torch.set_num_threads(threads)
-    targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
-    positives = losses.index_pairs(targets)
-    if (corpus.counts == 0).any():
-        log.info("%d labels have no train document: they are left out of the loss", (corpus.counts == 0).sum())
-    loss: Any = losses.build_loss(
-        config.loss.name,
-        corpus.counts,
-        documents,
-        setting=config.loss.setting,
-        on_missing="mask",
-        labels=corpus.labels,
-        positives=positives if config.loss.mu == "auto" else None,
-        **config.loss.overrides(),
-    )
-    priors = torch.from_numpy(np.clip(corpus.counts, 0.5, documents - 0.5) / documents).float()
-    start = torch.logit(priors)
-    if config.model.bias == "loss":
-        start = losses.constant_logits(loss, *positives, documents)
-    loss = loss.to(device)
-    encoder, inputs, network = _read(config, corpus, start, reporter)
-    if config.model.head == "label-graph":
-        add_label_graph(network, targets)
-    whole = network.to(device)
-    if settings.shard and replicas.world() > 1:
-        whole = copy.deepcopy(network) if replicas.rank() == 0 else network
-        replicas.shard(network.body.encoder)  # type: ignore[union-attr, arg-type]
-    if settings.compile:
-        network.compile(dynamic=True)
-    state = State.begin(network, settings, documents)
-    if len(corpus.labels) > BLOCKED_LABELS and config.model.long != "window" and (found := blocked(network, loss)):
-        state.read, loss = found
-        log.info("%d labels: the output layer and the loss are computed in blocks of labels", len(corpus.labels))
-    return _Made(device, settings, encoder, inputs, network, whole, state, loss, priors, threads)
-
-
-def _fit_network(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
-    device = torch_device(store.read_status(reporter.path)["device"])
-    with replicas.joined(config.train.processes, reporter.path, device) as mine:
-        made = _make(config, corpus, reporter, mine)
-        needed, free = (
-            memory_needed(config, made.network, len(made.inputs["train"]), len(corpus.labels)),
-            memory_free(mine),
-        )
-        log.info("needs about %.1f GB of memory, %.1f GB are free", needed / 1e9, free / 1e9)
-        course = _Course.resume(store.checkpoint_dir(reporter.path), made.state, config, corpus)
-        judge = _Judge(config, corpus, made)
-        with trackers.tracking(config, reporter.path) as send:
-            _train(config, corpus, reporter, made, course, judge, send)
-    if not course.best_epoch:
+def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, reporter: Reporter) -> Fitted:
+    """Trains a network and scores it with the weights of its best epoch; the first process of a run runs this."""
+    folder = store.checkpoint_dir(path)
+    with distributed.join_processes(config.train.processes, path, device) as mine:
+        # Make all that is needed; say what memory it takes before it is taken.
+        setup = make_setup(config, corpus, reporter, mine)
+        needed = memory_needed(config, setup.network, len(setup.inputs["train"]), len(corpus.labels))
+        log.info("needs about %.1f GB of memory, %.1f GB are free", needed / 1e9, memory_free(mine) / 1e9)
+        # Train, from the last checkpoint if there is one.
+        resumable = Resumable.resume(folder, setup.state, config, corpus)
+        evaluator = Evaluator(config, corpus, setup)
+        with trackers.tracking(config, path) as send:
+            train_network(config, corpus, path, setup, resumable, evaluator, reporter, send)
+    if not resumable.best_epoch:
         raise UserError("No epoch was ever scored: there is nothing to keep.")
-    made.whole.load_state_dict(load_file(store.checkpoint_dir(reporter.path) / course.best_file))
-    scores = {part: judge.scores(part) for part in PARTS}
+    # Score with the best weights, before a label graph is folded into them.
+    setup.whole.load_state_dict(load_file(folder / resumable.best_file))
+    scores = {part: evaluator.score(part) for part in PARTS}
     if config.model.head == "label-graph":
-        fold_label_graph(made.whole)
-    more = {"threads": made.threads, "precision": made.settings.precision, "best_epoch": course.best_epoch}
-    return Fitted(scores, _plain(made.whole), lambda folder: _save_encoder(made.encoder, made.whole, folder), more)
+        fold_label_graph(setup.whole)
+    more = {"threads": setup.threads, "precision": setup.settings.precision, "best_epoch": resumable.best_epoch}
+    return Fitted(scores, setup.copy_weights(), setup.save_encoder, more)
 
 
-def replicate(config: RunConfig, corpus: Corpus, reporter: Reporter) -> None:
-    """Trains beside the worker of a run, from where its checkpoint stands, until that says it is enough."""
-    device = torch_device(store.read_status(reporter.path)["device"])
-    with replicas.joined(config.train.processes, reporter.path, device) as mine:
-        made = _make(config, corpus, reporter, mine)
-        course = _Course.resume(store.checkpoint_dir(reporter.path), made.state, config, corpus)
-        torch.manual_seed(config.seed + replicas.rank())  # each drops out what it likes
-        if course.patience >= made.settings.patience:
+def replicate(config: RunConfig, corpus: Corpus, path: Path, slot: str, reporter: Reporter) -> None:
+    """Trains beside the first process of a run, from the last checkpoint, until that one signals the end.
+
+    Each step is `train_network` without what the first process does alone: the same gathering, in the same order.
+    """
+    with distributed.join_processes(config.train.processes, path, torch_device(slot)) as mine:
+        setup = make_setup(config, corpus, reporter, mine)
+        resumable = Resumable.resume(store.checkpoint_dir(path), setup.state, config, corpus)
+        torch.manual_seed(config.seed + distributed.rank())  # each process has dropout of its own
+        if resumable.patience >= setup.settings.patience:
             return
-        for step in _steps(config, corpus, made):
+        for step in take_steps(config, corpus, setup):
             if step.ended_epoch:
-                made.gather()
-            said = replicas.hear(replicas.GO_ON, mine)
-            if said == replicas.WRITE:
-                gather(made.state)
-            elif said == replicas.END:
+                setup.gather_weights()
+            signal = agree(Signal.CONTINUE, mine)
+            if signal == Signal.CHECKPOINT:
+                gather_arrays(setup.state)
+            elif signal == Signal.END:
                 return
 
 
-def _steps(config: RunConfig, corpus: Corpus, made: _Made) -> Iterator[Progress]:
+def train_network(
+    config: RunConfig,
+    corpus: Corpus,
+    path: Path,
+    setup: Setup,
+    resumable: Resumable,
+    evaluator: Evaluator,
+    reporter: Reporter,
+    send: trackers.Log,
+) -> None:
+    """Trains to the last epoch, or until none is better, and writes what a watcher and a later worker need.
+
+    The first process of a run runs this, the others `replicate`. Whatever all of them do together they do in the same
+    order: a step's gradients, then the weights at the end of an epoch, then one `agree`, then a checkpoint's arrays.
+
+    Raises:
+        Stopped: somebody asked the run to stop; a checkpoint is written.
+    """
+    settings, state, folder = setup.settings, setup.state, store.checkpoint_dir(path)
+    # Lines that were written after the checkpoint go: those steps are taken once more.
+    store.cut_lines(path, history=resumable.history, steps=resumable.steps)
+    resumable.start_clock()
+    throughput = Throughput(len(setup.inputs["train"]), settings.batch_size, resumable.speed)
+    if resumable.patience >= settings.patience:
+        return
+    fraction = 0.0
+    try:
+        for step in take_steps(config, corpus, setup):
+            # All processes: gather the weights, before anything that may stop the first: the others wait there.
+            if step.ended_epoch:
+                setup.gather_weights()
+            # First process: report the step. A request to stop may end training from here on.
+            steps_done = (step.epoch - 1) * step.steps + step.step
+            fraction = 0.05 + 0.9 * (step.epoch - 1 + step.step / step.steps) / settings.epochs
+            if line := throughput.measure(step, setup.device):
+                store.append_step(path, line)
+                send(line, steps_done)
+                resumable.steps, resumable.speed = resumable.steps + 1, throughput.last
+            progress = {"epoch": step.epoch, "epochs": settings.epochs, "train_loss": step.train_loss}
+            reporter.report_if_due("training", fraction, **progress)
+            # First process: score the epoch and keep its weights if they are the best, then say so. The history comes
+            # after the weights, so that what it calls the best is on the disk; the epoch counts as evaluated last.
+            if step.ended_epoch:
+                entry = evaluator.evaluate(step, reporter.raise_if_stopped)
+                entry |= throughput.last | {"seconds": round(resumable.seconds_now(), 3)}
+                improved = keep_best(resumable, entry, setup, folder)
+                store.append_history(path, entry | {"best": improved})
+                send(entry, steps_done)
+                score = entry["validation"]["all"]["micro_f1"] or 0.0
+                log.info("epoch %d: loss %.6g, validation micro-F1 %.4f", step.epoch, step.train_loss, score)
+                state.unevaluated = None
+                reporter.raise_if_stopped()
+            # All processes: agree once a step, whether training ends, a checkpoint is due, or neither.
+            if step.ended_epoch and resumable.patience >= settings.patience:
+                agree(Signal.END, setup.device)
+                log.info("no better epoch for %d epochs: training ends", resumable.patience)
+                break
+            checkpoint_if_due(resumable, setup, folder, steps_done)
+    except Stopped:
+        # All processes: the others wait in `agree`, and write nothing but help to gather the checkpoint.
+        if state.step:
+            store.update_status(path, progress={"phase": store.STOPPING, "fraction": fraction})
+            agree(Signal.CHECKPOINT, setup.device)
+            resumable.write(folder, state)
+            log.info("stopped in epoch %d, step %d: it can be resumed from there", state.epoch, state.step)
+        raise
+
+
+def take_steps(config: RunConfig, corpus: Corpus, setup: Setup) -> Iterator[Progress]:
+    """The steps of a run in one of its processes; memory that was freed goes back to the system now and then."""
     given_back = time.monotonic()
     for step in train(
-        made.state,
-        made.loss,
-        made.inputs["train"],
+        setup.state,
+        setup.loss,
+        setup.inputs["train"],
         corpus.targets_of("train"),
-        config=made.settings,
+        config=setup.settings,
         seed=config.seed,
-        device=made.device,
+        device=setup.device,
     ):
         if time.monotonic() - given_back >= GIVE_BACK_EVERY:
             machine.give_back_memory()
@@ -315,133 +236,62 @@ def _steps(config: RunConfig, corpus: Corpus, made: _Made) -> Iterator[Progress]
         yield step
 
 
-def _train(
-    config: RunConfig,
-    corpus: Corpus,
-    reporter: Reporter,
-    made: _Made,
-    course: _Course,
-    judge: _Judge,
-    send: trackers.Log,
-) -> None:
-    """Trains to the last or to the best epoch, and writes what a watcher and a later worker need."""
-    path, checkpoint, settings, state = reporter.path, store.checkpoint_dir(reporter.path), made.settings, made.state
-    store.cut_lines(path, history=course.history, steps=course.steps)
-    began, written = time.monotonic() - course.seconds, time.monotonic()
-    speed = _Speed(len(made.inputs["train"]), settings.batch_size, course.speed)
-    if course.patience >= settings.patience:
-        return
-    fraction = 0.0
-    try:
-        for step in _steps(config, corpus, made):
-            if step.ended_epoch:  # before anything that may stop: the other processes do the same
-                made.gather()
-            done = (step.epoch - 1) * step.steps + step.step
-            fraction = 0.05 + 0.9 * (step.epoch - 1 + step.step / step.steps) / settings.epochs
-            if line := speed.line(step, made.device):
-                store.append_step(path, line)
-                send(line, done)
-                course.steps, course.speed = course.steps + 1, speed.last
-            reporter.maybe("training", fraction, epoch=step.epoch, epochs=settings.epochs, train_loss=step.train_loss)
-            if step.ended_epoch:
-                entry = judge(step, reporter.heed_stop) | speed.last | {"seconds": round(time.monotonic() - began, 3)}
-                improved = course.heed(entry, step.epoch)
-                if improved:
-                    with atomic_path(checkpoint / course.best_file) as temporary:
-                        save_file(_plain(made.whole), temporary)
-                store.append_history(path, entry | {"best": improved})
-                send(entry, done)
-                score = entry["validation"]["all"]["micro_f1"] or 0.0
-                log.info("epoch %d: loss %.6g, validation micro-F1 %.4f", step.epoch, step.train_loss, score)
-                state.waits = None
-                reporter.heed_stop()
-            due = time.monotonic() - written >= 60 * settings.checkpoint_minutes
-            due |= bool(settings.checkpoint_steps) and done % settings.checkpoint_steps == 0
-            ends = step.ended_epoch and course.patience >= settings.patience
-            replicas.hear(replicas.END if ends else replicas.WRITE if due else replicas.GO_ON, made.device)
-            if ends:
-                log.info("no better epoch for %d epochs: training ends", course.patience)
-                break
-            if due:
-                course.seconds = time.monotonic() - began
-                course.write(checkpoint, state)
-                written = time.monotonic()
-    except Stopped:
-        if state.step:
-            store.update_status(path, progress={"phase": store.STOPPING, "fraction": fraction})
-            replicas.hear(replicas.WRITE, made.device)
-            course.seconds = time.monotonic() - began
-            course.write(checkpoint, state)
-            log.info("stopped in epoch %d, step %d: it can be resumed from there", state.epoch, state.step)
-        raise
+def keep_best(resumable: Resumable, entry: dict[str, Any], setup: Setup, folder: Path) -> bool:
+    """Counts an evaluation and writes the weights if it is the best so far; whether it is.
+
+    The first process alone: it has the gathered weights. The file of the epoch that was the best stays, for the last
+    checkpoint still names it; `Resumable.write` drops it with the next.
+    """
+    improved = resumable.count(entry)
+    if improved:
+        with atomic_path(folder / resumable.best_file) as temporary:
+            save_file(setup.copy_weights(), temporary)
+    return improved
 
 
-def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels: int) -> int:
-    """Bytes that training takes at most, roughly: weights, gradients, what the optimizer keeps, a step's results."""
-    held = 8 if config.train.optimizer == "adamw" else 4
-    weights = 0
-    for parameter in network.parameters():
-        taken = parameter.numel() * (4 + (4 + held if parameter.requires_grad else 0))
-        # The first process has a whole copy besides its share, for scoring.
-        weights += taken // replicas.world() + 4 * parameter.numel() if replicas.is_share(parameter) else taken
-    batch = min(config.train.batch_size, documents)
-    logits = 12 * batch * labels if labels <= BLOCKED_LABELS else 0
-    states = 0
-    if config.model.name != "tfidf":
-        width, layers = config.model.embedding, 2
-        if config.model.name == "transformer":
-            body: Any = network.body
-            width, layers = body.width, 1 if config.model.freeze else body.encoder.config.num_hidden_layers
-        states = (
-            STATE_BYTES
-            * width
-            * layers
-            * min(batch * config.model.max_length, tokens_at_once(network, config.train.max_tokens))
-        )
-    # An evaluation comes on top: memory that a step has freed is not given back at once.
-    scores = SCORE_BYTES * min(SCORES_AT_ONCE, SCORING_BATCH * labels)
-    return BASE_BYTES + weights + logits + states + scores
+def checkpoint_if_due(resumable: Resumable, setup: Setup, folder: Path, steps_done: int) -> None:
+    """Agrees with the other processes on a checkpoint if one is due by the clock or the count of steps, and writes it.
 
-
-def memory_free(device: str) -> int:
-    """Bytes that can still be had on a device."""
-    return int(psutil.virtual_memory().available if device == "cpu" else torch.cuda.mem_get_info(device)[0])
-
-
-def _save_encoder(encoder: Encoder, network: nn.Module, folder: Path) -> None:
-    """Writes all that is needed, besides the weights, to read new texts."""
-    encoder.save(folder)
-    if isinstance(network, TextNetwork) and isinstance(network.body, Transformer):
-        network.body.encoder.config.save_pretrained(folder / "encoder")
-
-
-def _plain(network: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+    The first process decides, for clocks differ; then all gather the arrays, and the first writes them. It comes after
+    the evaluation, so that the checkpoint at the end of an epoch has its score and need not evaluate it again.
+    """
+    settings = setup.settings
+    due = resumable.since_checkpoint() >= 60 * settings.checkpoint_minutes
+    due |= bool(settings.checkpoint_steps) and steps_done % settings.checkpoint_steps == 0
+    agree(Signal.CHECKPOINT if due else Signal.CONTINUE, setup.device)
+    if due:
+        resumable.write(folder, setup.state)
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """Scores a network on the validation part."""
+class Evaluator:
+    """Scores the network of a run; the first process alone has its whole weights."""
 
     config: RunConfig
     corpus: Corpus
-    made: _Made
+    setup: Setup
 
-    def scores(self, part: str, heed: Callable[[], None] | None = None) -> np.ndarray | sp.csr_array:
-        """As they are stored; `heed` is called between batches."""
-        made, shift = self.made, self.config.train.adjust * torch.logit(self.made.priors)
+    def score(self, part: str, raise_if_stopped: Callable[[], None] | None = None) -> np.ndarray | sp.csr_array:
+        """Scores of a part (N, L), as they are stored; `raise_if_stopped` is called after each batch."""
+        setup, shift = self.setup, self.config.train.adjust * torch.logit(self.setup.priors)
         batches = predict(
-            made.whole,
-            made.inputs[part],
-            device=made.device,
-            precision=made.settings.precision,
-            shift=shift.to(made.device) if self.config.train.adjust else 0.0,
+            setup.whole,
+            setup.inputs[part],
+            device=setup.device,
+            precision=setup.settings.precision,
+            shift=shift.to(setup.device) if self.config.train.adjust else 0.0,
         )
-        return store.keep_scores(_heeding(batches, heed) if heed else batches, len(self.corpus.labels))
+        return store.keep_scores(
+            _interruptible(batches, raise_if_stopped) if raise_if_stopped else batches, len(self.corpus.labels)
+        )
 
-    def __call__(self, step: Progress, heed: Callable[[], None]) -> dict[str, Any]:
-        """What the history says of an epoch; `heed` may break it off."""
-        targets, scores = self.corpus.targets_of("validation"), self.scores("validation", heed)
+    def evaluate(self, step: Progress, raise_if_stopped: Callable[[], None]) -> dict[str, Any]:
+        """The entry of the history on an epoch that has ended, from the scores of the validation part.
+
+        The first process alone, while the others wait in `agree`. A request to stop may break it off: `step` then
+        stays `State.unevaluated`, and is the first thing that the resumed run evaluates.
+        """
+        targets, scores = self.corpus.targets_of("validation"), self.score("validation", raise_if_stopped)
         rule = threshold_rule(self.config)  # thresholds of each label are fitted once, when training is over
         threshold = thresholds.fit_global(targets, scores, rule="exact" if rule in thresholds.LABEL_RULES else rule)
         predicted = thresholds.apply(scores, threshold)
@@ -458,24 +308,28 @@ class _Judge:
         }
 
 
-def _heeding(batches: Iterable[np.ndarray], heed: Callable[[], None]) -> Iterator[np.ndarray]:
+def _interruptible(batches: Iterable[np.ndarray], raise_if_stopped: Callable[[], None]) -> Iterator[np.ndarray]:
     for batch in batches:
-        heed()
+        raise_if_stopped()
         yield batch
 
 
 @dataclass
-class _Course:
-    """How training has gone so far, kept with every checkpoint.
+class Resumable:
+    """How training has gone so far: what a checkpoint keeps besides the state, and the clock of the run.
 
     Attributes:
         key: the settings and the data it belongs to.
+        metric: of the validation part, by which epochs are compared.
         score: the best so far.
+        best_epoch: its epoch; 0 before the first evaluation.
         patience: evaluations since.
         history: lines of `history.jsonl`.
         steps: lines of `steps.jsonl`.
         seconds: spent until the checkpoint.
         speed: what the last line of steps said of it.
+        began: when training would have begun without interruption, by `time.monotonic`.
+        written: when the last checkpoint was written, or training began.
     """
 
     key: dict[str, Any]
@@ -487,77 +341,98 @@ class _Course:
     steps: int = 0
     seconds: float = 0.0
     speed: dict[str, Any] = field(default_factory=dict)
+    began: float = field(default=0.0, init=False)
+    written: float = field(default=0.0, init=False)
 
     @property
     def best_file(self) -> str:
+        """File of the best weights, in the folder of the checkpoints."""
         return f"best-{self.best_epoch:05d}.safetensors"
 
     @classmethod
-    def resume(cls, folder: Path, state: State, config: RunConfig, corpus: Corpus) -> _Course:
-        """Takes up the last checkpoint, or begins.
+    def resume(cls, folder: Path, state: State, config: RunConfig, corpus: Corpus) -> Resumable:
+        """Restores the state and the counters from the last checkpoint; nothing done yet where there is none.
 
         Raises:
             UserError: the checkpoint belongs to other settings or data.
         """
         key = {"config": config.model_dump(exclude={"track"}), "fingerprint": corpus.fingerprint}
-        course = cls(key, config.train.metric)
+        resumable = cls(key, config.train.metric)
         kept = read_checkpoint(folder, state)
         if kept is None:
-            return course
-        if different := _different(kept["key"], key):
-            raise UserError(
-                f"The checkpoint cannot be taken up: since it was written, {different}. Start the run anew."
-            )
-        for name in ("score", "best_epoch", "patience", "history", "steps", "seconds", "speed"):
-            setattr(course, name, kept[name])
+            return resumable
+        if changes := describe_changes(kept["key"], key):
+            raise UserError(f"The checkpoint cannot be taken up: since it was written, {changes}. Start the run anew.")
+        for name in COUNTERS:
+            setattr(resumable, name, kept[name])
         log.info("taken up from epoch %d, step %d", state.epoch, state.step)
-        return course
+        return resumable
+
+    def start_clock(self) -> None:
+        """Training begins now, after the seconds of the last checkpoint."""
+        self.written = time.monotonic()
+        self.began = self.written - self.seconds
+
+    def seconds_now(self) -> float:
+        """Seconds of training, those before it was interrupted included."""
+        return time.monotonic() - self.began
+
+    def since_checkpoint(self) -> float:
+        """Seconds since the last checkpoint was written, or training began."""
+        return time.monotonic() - self.written
 
     def write(self, folder: Path, state: State) -> None:
-        """Writes a checkpoint and drops the weights that no checkpoint names."""
-        write_checkpoint(folder, state, {name: getattr(self, name) for name in self.__dataclass_fields__})
+        """Writes a checkpoint and drops the best weights that no checkpoint names."""
+        self.seconds = self.seconds_now()
+        write_checkpoint(folder, state, {name: getattr(self, name) for name in ("key", "metric", *COUNTERS)})
         named = {self.best_file}
-        for path in checkpoints(folder):
+        for path in list_checkpoints(folder):
             epoch = json.loads(path.joinpath("state.json").read_text("utf-8"))["more"]["best_epoch"]
             named.add(f"best-{epoch:05d}.safetensors")
         for file in folder.glob("best-*.safetensors"):
             if file.name not in named:
                 file.unlink()
+        self.written = time.monotonic()
 
-    def heed(self, entry: dict[str, Any], epoch: int) -> bool:
+    def count(self, entry: dict[str, Any]) -> bool:
         """Counts an evaluation; whether it is the best so far."""
         score = store.score_of(entry, self.metric)
         self.history += 1
         if score > self.score:
-            self.score, self.best_epoch, self.patience = score, epoch, 0
+            self.score, self.best_epoch, self.patience = score, entry["epoch"], 0
             return True
         self.patience += 1
         return False
 
 
-def _different(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:
-    """What differs between two nested settings, in words."""
+def describe_changes(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:
+    """What differs between the settings and data of a checkpoint and those of its run, in words; empty if nothing."""
     words = []
     for key in sorted(old.keys() | new.keys()):
         name, left, right = f"{prefix}{key}", old.get(key), new.get(key)
         if isinstance(left, dict) and isinstance(right, dict):
-            words.append(_different(left, right, "" if key == "config" else f"{name}."))
+            words.append(describe_changes(left, right, "" if key == "config" else f"{name}."))
         elif left != right:
             words.append("the data changed" if key == "fingerprint" else f"{name} changed from {left} to {right}")
     return ", ".join(word for word in words if word)
 
 
-class _Speed:
-    """Documents in a second, measured between two lines of `steps.jsonl`."""
+class Throughput:
+    """Documents in a second, measured between two lines of `steps.jsonl`.
+
+    Attributes:
+        last: what the last line said of it; empty before the first.
+    """
 
     def __init__(self, documents: int, batch_size: int, last: dict[str, Any]) -> None:
         self.documents, self.batch_size, self.last = documents, batch_size, last
         self.since, self.done = time.monotonic(), 0
 
-    def line(self, step: Progress, device: str) -> dict[str, Any] | None:
-        """What is written of a step, if the last line is old enough."""
+    def measure(self, step: Progress, device: str) -> dict[str, Any] | None:
+        """Counts a step; its line of `steps.jsonl` if the last line is old enough."""
         self.done += self.batch_size if step.step < step.steps else self.documents - (step.steps - 1) * self.batch_size
         took = time.monotonic() - self.since
+        # The first epoch has a line, however short it is.
         if took < STEP_EVERY and not (step.ended_epoch and not self.last):
             return None
         memory = torch.cuda.memory_reserved() if device != "cpu" else psutil.Process().memory_info().rss
@@ -572,12 +447,3 @@ class _Speed:
             "learning_rate": step.learning_rate,
             "gradient_norm": step.gradient_norm,
         } | self.last
-
-
-def torch_device(slot: str) -> str:
-    """`cuda:0` for slot `cuda-0`; a GPU that torch cannot use is an error, never a silent change to the CPU."""
-    if slot.startswith("cpu"):
-        return "cpu"
-    if not torch.cuda.is_available():
-        raise UserError(f"This run is to use a GPU, but torch {torch.__version__} has none. Set train.device=cpu.")
-    return slot.replace("-", ":")
