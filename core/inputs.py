@@ -12,6 +12,8 @@ from torch import Tensor
 
 from core.tokens import UNKNOWN, Subwords, Tokens, Words
 
+SCORING_BATCH = 1024
+"""Documents that are scored at once, where memory allows."""
 POOL = 50
 """Batches whose documents are sorted by length together."""
 

@@ -347,7 +347,7 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
         if run.state not in LIVE and _are_gone(run.path, min(deadline, time.monotonic() + seconds)):
             store.append_event(run.path, "all processes are gone")
             if run.device.startswith("cuda"):
-                _await_memory(run.path, pids, deadline + grace)
+                await_gpu_memory(run.path, pids, deadline + grace)
             return run
     left = [process.pid for process in machine.processes_of(run.path)]
     store.append_event(run.path, "processes are left", pids=left)
@@ -387,7 +387,7 @@ def _are_gone(path: Path, deadline: float) -> bool:
     return True
 
 
-def _await_memory(path: Path, pids: set[int], deadline: float) -> None:
+def await_gpu_memory(path: Path, pids: set[int], deadline: float) -> None:
     """Waits until the driver has taken back the GPU memory of processes, and notes whether it has."""
     while held := pids & machine.gpu_holders():
         if time.monotonic() >= deadline:

@@ -22,7 +22,7 @@ from core.networks import Linear, TextNetwork, Transformer, build_network
 from core.store import Run, read_metrics
 from core.thresholds import Limits
 from core.tokens import WORD, Subwords, Tokens, Words, load_encoder
-from core.trainer import predict
+from core.trainer.scoring import predict
 
 STEPS = 32
 """Of the path from no text to the text, along which gradients are taken."""

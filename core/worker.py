@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
@@ -10,138 +9,58 @@ import resource
 import shutil
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from http.client import HTTPException
 from importlib.metadata import version
 from pathlib import Path
-from threading import Event, Thread
-from types import ModuleType
-from typing import Any
-
-import psutil
 
 from core import __version__, data, failures, labels, machine, metrics, store, thresholds
 from core.config import RunConfig, UserError
 from core.failures import Stopped
 from core.files import atomic_path, try_lock, write_json
+from core.job_heartbeat import write_heartbeats
+from core.job_reporter import SilentReporter, StatusReporter
+from core.job_webhook import post_outcome
 from core.store import Predictions
 
 log = logging.getLogger("tailscope")
-REPORT_EVERY = 0.5
-"""Seconds between two writes of the status while a run makes progress."""
-HEARTBEAT_EVERY = 2.0
-"""Seconds between two heartbeats."""
 QUEUE_POLL = 0.2
 """Seconds between two looks at the queue."""
-WEBHOOK_SECONDS = 5.0
-"""Seconds after which a webhook that does not answer is given up."""
 RESERVE = 65_536
-"""Bytes set aside in the run folder, so that a full disk still leaves room to say that the disk is full."""
+"""Bytes set aside in the run folder, so that a full disk still leaves room to write that the disk is full."""
 
 
-class _Reporter:
-    """Writes the status of one run, not more often than is worth a person's look, and hears requests to stop."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._next = 0.0
-        self._since: tuple[float, float] | None = None
-
-    def now(self, phase: str, fraction: float, **more: Any) -> None:
-        """Reports at once."""
-        self._next = time.monotonic() + REPORT_EVERY
-        progress = {"phase": phase, "fraction": round(min(max(fraction, 0.0), 1.0), 4), **more}
-        if phase == "training":  # a resumed run begins somewhere in the middle
-            self._since = self._since or (time.time(), progress["fraction"])
-            progress["since"] = self._since
-        store.update_status(self.path, progress=progress)
-        self.heed_stop()
-
-    def maybe(self, phase: str, fraction: float, **more: Any) -> None:
-        """Reports if the last report is old enough."""
-        if time.monotonic() >= self._next:
-            self.now(phase, fraction, **more)
-
-    def heed_stop(self) -> None:
-        """Raises `Stopped` if somebody asked for it."""
-        if store.stop_flag(self.path).exists():
-            raise Stopped
-
-
-@contextmanager
-def _heartbeat(path: Path) -> Iterator[None]:
-    """Says every `HEARTBEAT_EVERY` seconds that the process still runs, and what it uses with all its children."""
-    ended = Event()
-    worker, total = psutil.Process(), psutil.virtual_memory().total
-    spent, at = 0.0, worker.create_time()
-
-    def beat() -> None:
-        nonlocal spent, at
-        seconds, memory, now = 0.0, 0, time.time()
-        for process in (worker, *worker.children(recursive=True)):
-            times = process.cpu_times()
-            seconds += times.user + times.system
-            memory += process.memory_info().rss
-        cpu = 100 * max(0.0, seconds - spent) / max(now - at, 0.1)
-        said = {"time": now, "cpu": round(cpu, 1), "memory": memory, "of_memory": total}
-        torch = getattr(sys.modules.get("core.fitting"), "torch", None)
-        if torch and torch.cuda.is_initialized():
-            said["gpu"] = torch.cuda.memory_reserved()
-        spent, at = seconds, now
-        write_json(path / "heartbeat.json", said)
-
-    def beats() -> None:
-        while not ended.is_set():
-            with suppress(OSError, psutil.Error):  # a child that ends just now; a full disk is said by what fills it
-                beat()
-            ended.wait(HEARTBEAT_EVERY)
-
-    thread = Thread(target=beats, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-class _Silent:
-    """Reports nothing: the first of several processes does."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def now(self, phase: str, fraction: float, **more: Any) -> None: ...
-    def maybe(self, phase: str, fraction: float, **more: Any) -> None: ...
-    def heed_stop(self) -> None: ...
-
-
-def execute(path: Path) -> None:
+def execute(path: Path, reporter: StatusReporter | None = None) -> None:
     """Waits for the run's device, trains, scores and writes everything into the run's folder.
 
     The outcome stands in `status.json`: finished, failed with the reason, or stopped.
+
+    Args:
+        path: the run's folder.
+        reporter: where progress is reported and requests to stop are found; the run's status unless given.
 
     Raises:
         UserError: no run folder, or another worker holds it.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    config = _open(path)
+    config = _open_run(path)
+    # One of several processes of a run, and not the first: it only trains.
     if os.environ.get("RANK", "0") != "0":
-        _fitting().replicate(config, data.load(config.data), _Silent(path))
+        from core.training import replicate
+
+        corpus = data.load(config.data)
+        replicate(config, corpus, path, store.read_status(path)["device"], SilentReporter())
         return
-    alive, held = _hold(path), None
+    # The lock comes first: from here on the run is alive for all who look, and its outcome is written.
+    alive, held = _hold_run(path), None
     reserve = path / "reserve"
     try:
         reserve.write_bytes(bytes(RESERVE))
-        reporter = _Reporter(path)
-        with _heartbeat(path):
+        reporter = reporter or StatusReporter(path)
+        with write_heartbeats(path):
             slot, held = _wait_for_slot(path, reporter)
             store.update_status(path, state="running", started=time.time(), device=slot)
             store.append_event(path, "started", slot=slot)
-            _run(config, path, reporter)
+            _run(config, path, slot, reporter)
         store.update_status(path, state="finished", ended=time.time(), progress={"phase": "done", "fraction": 1.0})
         store.append_event(path, "finished")
         log.info("finished")
@@ -150,46 +69,28 @@ def execute(path: Path) -> None:
         store.update_status(path, state="stopped", ended=time.time(), reason=store.STOPPED)
         store.append_event(path, "stopped")
     except Exception as error:
+        # Whatever ends a run is written into its status; a bug keeps its traceback.
         reserve.unlink(missing_ok=True)
         why = failures.of_error(error, config, path)
-        said = {"kind": why.kind, "reason": why.words, "advice": why.advice}
-        store.update_status(path, state="failed", ended=time.time(), **said)
+        failure = {"kind": why.kind, "reason": why.words, "advice": why.advice}
+        store.update_status(path, state="failed", ended=time.time(), **failure)
         store.append_event(path, "failed", kind=why.kind)
         raise
     finally:
+        # The last status is written before the locks are given back, never after; then others learn of it.
         reserve.unlink(missing_ok=True)
         for descriptor in (held, alive):
             if descriptor is not None:
                 os.close(descriptor)
-        _tell(path)
+        post_outcome(path)
 
 
-def _fitting() -> ModuleType:
-    """The module that trains. It brings torch, seconds and 250 MB, so who waits far back in a queue is without it."""
-    from core import fitting
+def _open_run(path: Path) -> RunConfig:
+    """The settings of a run of this cache.
 
-    return fitting
-
-
-def _tell(path: Path) -> None:
-    """Posts how a run has ended to `TAILSCOPE_WEBHOOK`, if that is set; what goes wrong there is an event, no more."""
-    url = os.environ.get("TAILSCOPE_WEBHOOK", "")
-    if not url:
-        return
-    said = store.read_status(path)
-    took = round(said["ended"] - said["started"], 3) if "started" in said else None
-    told = {"run": path.name, "seconds": took} | {key: said.get(key, "") for key in ("state", "reason", "user")}
-    try:
-        if not url.lower().startswith(("http://", "https://")):
-            raise ValueError("TAILSCOPE_WEBHOOK is no http(s) address")
-        request = urllib.request.Request(url, json.dumps(told).encode(), {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS) as answer:
-            store.append_event(path, "webhook told", status=answer.status)
-    except (OSError, ValueError, HTTPException) as error:
-        store.append_event(path, "webhook failed", error=str(error))
-
-
-def _open(path: Path) -> RunConfig:
+    Raises:
+        UserError: there is no such run, its settings are damaged, or it lies elsewhere.
+    """
     run = store.get_run(path.name)
     if run.path.resolve() != path.resolve():
         raise UserError(f"{path} is no run folder of this cache; runs live in {store.runs_dir()}.")
@@ -198,8 +99,12 @@ def _open(path: Path) -> RunConfig:
     return run.config
 
 
-def _hold(path: Path) -> int:
-    """The lock that proves the run alive: inherited from the process that started this one, or taken now."""
+def _hold_run(path: Path) -> int:
+    """The lock that proves the run alive: inherited from the process that started this one, or taken now.
+
+    Raises:
+        UserError: another process holds it.
+    """
     inherited = os.environ.pop(store.ALIVE_VARIABLE, "")
     if inherited.isdigit() and os.path.samestat(os.fstat(int(inherited)), os.stat(store.alive_lock(path))):
         os.set_inheritable(int(inherited), False)
@@ -210,50 +115,75 @@ def _hold(path: Path) -> int:
     return taken
 
 
-def _wait_for_slot(path: Path, reporter: _Reporter) -> tuple[str, int]:
-    """Waits until this run is the first in its queue and a slot is free: the slot's name, and its lock, held."""
+def _wait_for_slot(path: Path, reporter: StatusReporter) -> tuple[str, int]:
+    """Waits until this run is the first in its queue and a slot is free: the slot's name, and its lock, held.
+
+    Raises:
+        Stopped: somebody asked the run to stop.
+    """
     device = store.read_status(path)["device"]
     slots = machine.slots(device)
-    ticket, said = store.draw_ticket(device, path.name), ""
+    ticket, reported = store.draw_ticket(device, path.name), ""
     try:
         while True:
-            reporter.heed_stop()
+            reporter.raise_if_stopped()
+            # The first in the queue takes any slot that is free.
             ahead = store.tickets_before(ticket)
             for slot in slots if not ahead else ():
                 if (held := try_lock(store.slot_lock(slot))) is not None:
                     return slot, held
+            # The status is written when its words change, not at every look.
             words = f"waiting for {device}, {ahead + 1} ahead" if ahead else f"waiting for {device}"
-            if words != said:
-                reporter.now(words, 0.0)
-            said = words
+            if words != reported:
+                reporter.report(words, 0.0)
+            reported = words
+            # Who comes next has torch ready; it takes seconds and 250 MB, so those far back in a queue are without it.
             if ahead < len(slots):
-                _fitting()
+                _import_torch()
             time.sleep(QUEUE_POLL)
     finally:
         ticket.unlink(missing_ok=True)
 
 
-def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
+def _import_torch() -> None:
+    """Imports what trains, which brings torch."""
+    from core import training  # noqa: F401
+
+
+def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> None:
+    """From the data to the results, which are all written before the run's checkpoints go.
+
+    Raises:
+        UserError: the data set has changed since the run was made, or the model cannot be fitted.
+        Stopped: somebody asked the run to stop.
+    """
     from safetensors.torch import save_file
 
+    from core.training import fit, threshold_rule
+
     began = time.monotonic()
-    corpus = data.load(config.data, progress=lambda phase, fraction: reporter.maybe(phase, 0.02 * fraction))
+    # Data: those that the run's id was made from, and no others.
+    corpus = data.load(config.data, progress=lambda phase, fraction: reporter.report_if_due(phase, 0.02 * fraction))
     if store.run_id(config, corpus.fingerprint) != path.name:
         raise UserError(f"The data set {corpus.name} has changed since this run was made. Start a new run.")
     log.info("%s, split %s: %d labels, %s", corpus.name, corpus.split, len(corpus.labels), corpus.fingerprint[:12])
     borders = labels.default_borders(len(corpus.labels))
-    fitted = _fitting().fit(config, corpus, reporter)
+    # Model, and its scores of the validation and the test part.
+    fitted = fit(config, corpus, path, slot, reporter)
     scores = fitted.scores
-    reporter.now("scoring", 0.98)
-    rule = _fitting().threshold_rule(config)
+    reporter.report("scoring", 0.98)
+    # Thresholds: from the validation part alone.
+    rule = threshold_rule(config)
     limits = thresholds.values_of(thresholds.fit(corpus.targets_of("validation"), scores["validation"], rule=rule))
     threshold = thresholds.of_values(limits)
+    # Results: what is predicted, and how right it is, by frequency group.
     results = {
         part: metrics.score_groups(
             corpus.targets_of(part), thresholds.apply(scores[part], threshold), corpus.counts, borders
         )
         for part in ("validation", "test")
     }
+    # Files: predictions, weights, what reads new texts; the metrics last, for with them the run has results.
     for part in results:
         rows, ids = corpus.parts[part], [corpus.ids[row] for row in corpus.parts[part]]
         kept = Predictions(ids, rows, corpus.targets_of(part), scores[part], threshold)
@@ -288,6 +218,7 @@ def _run(config: RunConfig, path: Path, reporter: _Reporter) -> None:
             "seconds": round(time.monotonic() - began, 3),
         },
     )
+    # Checkpoints: nothing needs them any longer.
     shutil.rmtree(store.checkpoint_dir(path), ignore_errors=True)
     everything = results["test"]["all"]
     log.info("test micro-F1 %.4f, macro-F1 %.4f", everything["micro_f1"], everything["macro_f1"])
@@ -300,5 +231,6 @@ def _peak_memory() -> int:
 
 
 def _versions() -> dict[str, str]:
+    """Of this program, Python and the packages that numbers depend on."""
     packages = ("torch", "numpy", "scipy", "scikit-learn", "transformers")
     return {"tailscope": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}

@@ -24,7 +24,7 @@ FLOORS = [
     {"losses"},
     {"encoders", "tokens"},
     {"models", "networks", "inputs"},
-    {"replicas", "trackers"},
+    {"trackers", "models_svm"},
     {"trainer"},
     {"thresholds", "metrics", "confusion", "uncertainty", "label_errors"},
     {"store"},
@@ -33,7 +33,8 @@ FLOORS = [
     {"explain"},
     {"sheets"},
     {"report", "gradients"},
-    {"fitting"},
+    {"job_reporter", "job_heartbeat", "job_webhook"},
+    {"training"},
     {"worker"},
     {"jobs"},
     {"estimates", "plans"},
@@ -43,7 +44,7 @@ FLOORS = [
 ]
 """A module imports only from the floors before its own; those on one floor may share it."""
 FLOOR = {module: number for number, modules in enumerate(FLOORS) for module in modules}
-TORCH = {"losses", "models", "networks", "inputs", "replicas", "trainer", "predict", "fitting", "worker", "gradients"}
+TORCH = {"losses", "models", "networks", "inputs", "trainer", "predict", "training", "worker", "gradients"}
 NOT_IN_PAGES = {"torch", "numpy", "pandas", "sklearn", "scipy", "plotly", "altair", "transformers"}
 
 

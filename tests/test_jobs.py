@@ -18,7 +18,7 @@ import pytest
 from core import jobs, machine, store, worker
 from core.config import ROOT, RunConfig, UserError
 from core.files import read_json, write_json
-from tests.test_resume import prepare
+from tests.helpers_runs import prepare
 
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "model.hidden=0"]
 ENDLESS = [*SMALL, "train.epochs=10000", "train.patience=10000"]
@@ -422,11 +422,11 @@ def test_a_stop_waits_until_the_driver_has_taken_the_memory_of_a_gpu_back(tmp_pa
     assert "GPU memory is free again" not in [event["what"] for event in store.read_events(run)], "it used none"
     assert status["device"] == "cpu"
     asked.unlink()
-    jobs._await_memory(run.path, {pid}, time.monotonic() + 5)
+    jobs.await_gpu_memory(run.path, {pid}, time.monotonic() + 5)
     assert store.read_events(run)[-1]["what"] == "GPU memory is free again"
     assert len(asked.read_text().splitlines()) == 3
     asked.unlink()
-    jobs._await_memory(run.path, {pid}, time.monotonic())
+    jobs.await_gpu_memory(run.path, {pid}, time.monotonic())
     assert store.read_events(run)[-1] | {"time": 0} == {"time": 0, "what": "GPU memory is still held", "pids": [pid]}
 
 

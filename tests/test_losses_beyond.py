@@ -19,11 +19,11 @@ from torch.nn.functional import softplus
 
 from core import losses, store
 from core.config import LOSS_CONSTANTS, PAPER_LOSSES
-from core.fitting import threshold_rule
 from core.jobs import loss_names
 from core.losses import LOSSES, OTHER_LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss
+from core.training import threshold_rule
+from tests.helpers_runs import execute
 from tests.test_losses import COUNTS, DOCUMENTS, batch, gradient_of, problems
-from tests.test_worker import execute
 
 LINEAR = ["data.synthetic.documents=400", "data.synthetic.labels=12", "train.epochs=6"]
 NAMES = list(OTHER_LOSSES)

@@ -7,7 +7,10 @@ from core.config import ModelConfig, TrainConfig, UserError
 from core.encoders import TfidfEncoder
 from core.inputs import SparseInputs
 from core.models import TfidfNetwork
-from core.trainer import LinearRule, State, fit_svm, predict, train
+from core.models_svm import LinearRule, fit_svm
+from core.trainer.loop import train
+from core.trainer.scoring import predict
+from core.trainer.state import State
 
 TEXTS = [f"{'wheat grain' if i % 3 else 'gold metal'} filler{i % 5} word" for i in range(60)]
 TARGETS = sp.csr_array(np.array([[i % 3 > 0, i % 3 == 0, i == 3] for i in range(60)]))

@@ -11,7 +11,12 @@ from core.losses import build_loss
 from core.models import TfidfNetwork
 from core.networks import Convolutions, add_label_graph, build_network, fold_label_graph, label_graph
 from core.tokens import Tokens, Words
-from core.trainer import CACHED, State, blocked, class_aware, predict, resolve_precision, tokens_at_once, train
+from core.trainer.blocks import blocked
+from core.trainer.loop import class_aware, train
+from core.trainer.memory import CACHED, tokens_at_once
+from core.trainer.precision import resolve_precision
+from core.trainer.scoring import predict
+from core.trainer.state import State
 
 TEXTS = [f"{'wheat grain' if i % 3 else 'gold metal'} filler{i % 5} word {'more ' * (i % 7)}" for i in range(90)]
 TARGETS = sp.csr_array(np.array([[i % 3 > 0, i % 3 == 0, i % 3 == 0 and i % 2 == 0] for i in range(90)]))
@@ -105,7 +110,7 @@ def test_memory_that_runs_out_lowers_what_is_computed_at_once():
     assert [step.step for step in steps] == [1, 2]
     assert asked[0] > 20
     assert sum(size for size in asked if size <= 20) >= 90
-    assert state.most < 20 * 16
+    assert state.tokens_at_once < 20 * 16
 
 
 def test_memory_that_runs_out_at_one_document_is_said():
@@ -303,7 +308,7 @@ def test_a_step_in_blocks_of_labels_is_the_step_on_all_logits(name):
         network, inputs = made(dropout=0.0)
         state, used = State.begin(network, config, 90), loss
         if not whole:
-            state.read, used = blocked(network, loss)
+            state.forward, used = blocked(network, loss)
         list(train(state, used, inputs, TARGETS, config=config, seed=0, device="cpu"))
         weights.append(dict(network.named_parameters()))
     for key, value in weights[0].items():

@@ -6,7 +6,7 @@ import torch
 
 from core import explain, jobs, predict, share, store, thresholds
 from core.config import UserError
-from tests.test_resume import prepare
+from tests.helpers_runs import prepare
 
 READ = "model.max_length=24"
 SMALL = ["model.embedding=12", "train.adjust=0.5", READ]

@@ -1,52 +1,30 @@
-"""Training that is cut off at any moment and taken up again ends where it would have ended."""
+"""Training that is cut off at any moment and resumed ends where it would have ended."""
 
-import itertools
 import os
 import random
 import shutil
-import signal
 import threading
 import time
 
 import numpy as np
 import pytest
 
-from core import data, fitting, jobs, store, trainer, worker
+from core import data, jobs, store, training, worker
 from core.config import UserError
-from core.files import read_json, write_json
-
-SMALL = ["data.synthetic.documents=240", "data.synthetic.labels=8", "train.epochs=3", "train.batch_size=16"]
-SIZES = ["model.embedding=12", "model.filters=6", "model.max_length=24"]
-MODELS = {
-    "tfidf": ["model.hidden=8", "model.dropout=0.3"],
-    "textcnn": SIZES,
-    "bigru-lwan": ["model.embedding=12", "model.hidden=6", "model.max_length=24", "model.head=label-graph"],
-}
-
-
-def prepare(model, changes, checkpoint_minutes=0.0):
-    """A run folder as `core.jobs` makes it, without a process."""
-    changes = [*SMALL, *changes, f"train.checkpoint_minutes={checkpoint_minutes}"]
-    config = jobs.make_config(data="synthetic", model=model, loss="db", seed=1, changes=changes)
-    path = store.run_path(store.run_id(config, data.load(config.data).fingerprint))
-    path.mkdir(parents=True)
-    write_json(path / "config.json", config.model_dump())
-    write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu", "command": "by hand"})
-    return path
-
-
-def outcome(path):
-    run = store.get_run(path.name)
-    history = [{k: v for k, v in line.items() if k not in TIMED} for line in store.read_history(run)]
-    return store.read_predictions(run).scores, store.read_metrics(run)["test"], history
-
-
-TIMED = ("seconds", "documents_per_second", "memory")
-
-
-def same(left, right):
-    np.testing.assert_array_equal(left[0], right[0])
-    assert left[1:] == right[1:]
+from core.files import write_json
+from core.trainer import loop
+from core.trainer.checkpoint import list_checkpoints
+from tests.helpers_runs import (
+    MODELS,
+    SIZES,
+    StopInEvaluation,
+    execute_until,
+    kill_and_resume,
+    outcome,
+    prepare,
+    same,
+    stopped,
+)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -75,9 +53,7 @@ def test_stopped_when_an_epoch_waits_for_its_evaluation_it_is_evaluated_first_wh
         if during == "last step":
             execute_until(path, last)
         else:
-            with monkeypatch.context() as patch:
-                patch.setattr(fitting, "predict", stopping(path, fitting.predict))
-                worker.execute(path)
+            worker.execute(path, StopInEvaluation(path, last))
             store.stop_flag(path).unlink()
         assert store.get_run(path.name).state == "stopped"
         assert not store.read_history(store.get_run(path.name))
@@ -88,16 +64,6 @@ def test_stopped_when_an_epoch_waits_for_its_evaluation_it_is_evaluated_first_wh
         caplog.clear()
 
 
-def stopping(path, scored):
-    """Somebody asks a run to stop while it is evaluated."""
-
-    def batches(*args, **settings):
-        store.stop_flag(path).touch()
-        yield from scored(*args, **settings)
-
-    return batches
-
-
 def test_a_run_in_a_long_step_or_checkpoint_is_left_alone_when_it_is_stopped(monkeypatch):
     def slowly(function, seconds):
         def slowed(*args, **settings):
@@ -106,18 +72,18 @@ def test_a_run_in_a_long_step_or_checkpoint_is_left_alone_when_it_is_stopped(mon
 
         return slowed
 
-    monkeypatch.setattr("core.trainer._step", slowly(trainer._step, 0.6))
-    monkeypatch.setattr(fitting, "write_checkpoint", slowly(trainer.write_checkpoint, 2.0))
+    monkeypatch.setattr(loop, "take_step", slowly(loop.take_step, 0.6))
+    monkeypatch.setattr(training, "write_checkpoint", slowly(training.write_checkpoint, 2.0))
     path = prepare("textcnn", [*SIZES, "train.epochs=50"], checkpoint_minutes=5.0)
-    training = threading.Thread(target=worker.execute, args=(path,))
-    training.start()
+    thread = threading.Thread(target=worker.execute, args=(path,))
+    thread.start()
     while not store.read_steps(store.get_run(path.name)):
         time.sleep(0.05)
     assert jobs.stop(path.name, grace=0.2).state == "stopped"
-    training.join()
+    thread.join()
     said = [event["what"] for event in store.read_events(store.get_run(path.name))]
     assert not [what for what in said if "SIG" in what], said
-    assert fitting.checkpoints(store.checkpoint_dir(path))
+    assert list_checkpoints(store.checkpoint_dir(path))
 
 
 def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_killed(tiny_encoder, monkeypatch, tmp_path):
@@ -132,60 +98,9 @@ def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_kille
     same(outcome(run.path), expected)
 
 
-def finished(run):
-    return [now.state for now in jobs.watch(run.id)][-1]
-
-
-def kill_and_resume(config, *, kills, chance):
-    """Submits a run that writes a checkpoint after every step, kills it so many times, 1 to 5 checkpoints after it
-    began or was taken up, and lets it finish: the run, and how often it was killed."""
-    run, killed = jobs.submit(config), 0
-    for _ in range(kills):
-        reached = [path.name for path in fitting.checkpoints(store.checkpoint_dir(run.path))]
-        wanted = chance.randint(1, 5)
-        for now in jobs.watch(run.id, every=0.005):
-            more = {path.name for path in fitting.checkpoints(store.checkpoint_dir(run.path))} - set(reached)
-            reached += sorted(more)
-            wanted -= len(more)
-            if wanted <= 0 and now.state == "running":
-                os.killpg(read_json(run.path / "process.json")["pid"], signal.SIGKILL)
-                break
-        for now in jobs.watch(run.id, every=0.01):
-            last = now
-        if last.state == "finished":
-            break
-        assert last.state == "lost"
-        killed += 1
-        jobs.resume(run.id)
-    assert finished(run) == "finished", store.read_log(run)
-    return run, killed
-
-
-def stopped(model="textcnn", step=20):
-    """A run that was stopped after so many steps, with its checkpoints."""
-    path = prepare(model, MODELS[model])
-    execute_until(path, step)
-    return path
-
-
-def execute_until(path, step):
-    """Trains a run and stops it so many steps on."""
-    shown, counted = worker._Reporter.maybe, itertools.count(1)
-
-    def maybe(self, phase, fraction, **more):
-        if phase == "training" and next(counted) == step:
-            raise fitting.Stopped
-        shown(self, phase, fraction, **more)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker._Reporter, "maybe", maybe)
-        worker.execute(path)
-    assert store.get_run(path.name).state == "stopped"
-
-
 def test_a_checkpoint_cut_short_gives_way_to_the_one_before(caplog):
     path = stopped()
-    older, newest = fitting.checkpoints(store.checkpoint_dir(path))
+    older, newest = list_checkpoints(store.checkpoint_dir(path))
     os.truncate(newest / "state.safetensors", 1000)
     with caplog.at_level("INFO", "tailscope"):
         worker.execute(path)
@@ -201,7 +116,7 @@ def test_other_settings_and_other_data_are_refused_by_name():
     other = config.model_copy(update={"train": config.train.model_copy(update={"learning_rate": 0.5})})
     key = {"config": config.model_dump(), "fingerprint": corpus.fingerprint}
     changed = {"config": other.model_dump(), "fingerprint": "else"}
-    words = fitting._different(key, changed)
+    words = training.describe_changes(key, changed)
     assert "train.learning_rate changed from 0.002 to 0.5" in words
     assert "the data changed" in words
     write_json(path / "config.json", other.model_dump())
@@ -212,18 +127,18 @@ def test_other_settings_and_other_data_are_refused_by_name():
 
 def test_a_disk_that_fills_during_a_checkpoint_leaves_the_one_before(monkeypatch):
     path = stopped(step=12)
-    before = [place.name for place in fitting.checkpoints(store.checkpoint_dir(path))]
+    before = [place.name for place in list_checkpoints(store.checkpoint_dir(path))]
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("core.trainer.save_file", full)
+        patch.setattr("core.trainer.checkpoint.save_file", full)
         with pytest.raises(OSError, match="No space left"):
             worker.execute(path)
     run = store.get_run(path.name)
     assert (run.state, "disk is full" in run.reason) == ("failed", True)
-    assert [place.name for place in fitting.checkpoints(store.checkpoint_dir(path))] == before
+    assert [place.name for place in list_checkpoints(store.checkpoint_dir(path))] == before
     jobs.resume(path.name)
     assert [now.state for now in jobs.watch(path.name)][-1] == "finished"
 
@@ -240,7 +155,7 @@ def test_only_a_run_that_ended_early_can_be_resumed():
 def test_checkpoints_come_by_steps_as_well_as_by_time():
     path = prepare("textcnn", [*SIZES, "train.checkpoint_steps=4"], checkpoint_minutes=5.0)
     execute_until(path, 7)
-    assert [int(kept.name[6:]) for kept in fitting.checkpoints(store.checkpoint_dir(path))] == [4, 7]
+    assert [int(kept.name[6:]) for kept in list_checkpoints(store.checkpoint_dir(path))] == [4, 7]
 
 
 def test_two_processes_with_a_share_of_the_transformer_each_train_what_one_trains(
@@ -263,7 +178,7 @@ def test_two_processes_with_a_share_of_the_transformer_each_train_what_one_train
         kept = []
         for step in (5, 12, 3) if kind else ():  # in the first epoch, at its end, and after that was scored
             execute_until(path, step)
-            kept.append(fitting.checkpoints(store.checkpoint_dir(path))[-1].name)
+            kept.append(list_checkpoints(store.checkpoint_dir(path))[-1].name)
         assert kept == (["00001-0000005", "00001-0000017", "00002-0000002"] if kind else [])
         worker.execute(path)
         found.append(outcome(path))

@@ -4,25 +4,12 @@ import shutil
 import numpy as np
 import pytest
 
-from core import data, fitting, jobs, labels, metrics, report, store, thresholds, worker
+from core import data, jobs, labels, metrics, report, store, thresholds, training, worker
 from core.config import UserError
 from core.files import write_json
 from core.labels import Borders
-
-SMALL = ["data.synthetic.documents=400", "data.synthetic.labels=12", "model.hidden=16", "train.epochs=4"]
-
-
-def execute(model="tfidf", loss="db", seed=0, changes=SMALL, cache=None, monkeypatch=None):
-    """A whole run in this process, its folder made by hand as `core.jobs` does."""
-    (config,) = jobs.grid(
-        data="synthetic", models=[model], losses=[loss] if loss else [], seeds=[seed], changes=changes
-    )
-    path = store.run_path(store.run_id(config, data.load(config.data).fingerprint))
-    path.mkdir(parents=True)
-    write_json(path / "config.json", config.model_dump())
-    write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu", "command": "by hand"})
-    worker.execute(path)
-    return store.get_run(path.name)
+from core.trainer.setup import torch_device
+from tests.helpers_runs import LARGER, execute
 
 
 @pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tfidf", "db")])
@@ -62,7 +49,7 @@ def test_a_seed_gives_the_same_scores_and_the_best_epoch_is_kept(monkeypatch, tm
 
 
 def test_training_ends_when_validation_no_longer_improves():
-    run = execute(changes=[*SMALL, "train.epochs=500", "train.patience=2", "train.learning_rate=3"])
+    run = execute(changes=[*LARGER, "train.epochs=500", "train.patience=2", "train.learning_rate=3"])
     best = [line["best"] for line in store.read_history(run)]
     assert len(best) < 500
     assert best[-3:] == [True, False, False]
@@ -71,15 +58,15 @@ def test_training_ends_when_validation_no_longer_improves():
 @pytest.mark.parametrize("rule", ["paper", "fixed"])
 @pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tfidf", "bce")])
 def test_every_threshold_rule_serves_both_models(model, loss, rule):
-    metrics = store.read_metrics(execute(model, loss, changes=[*SMALL, f"train.threshold={rule}"]))
+    metrics = store.read_metrics(execute(model, loss, changes=[*LARGER, f"train.threshold={rule}"]))
     expected = {"paper": (0.4, 0.6) if loss else (-1, 1), "fixed": (0.5, 0.5) if loss else (0, 0)}[rule]
     assert expected[0] <= metrics["threshold"] <= expected[1]
 
 
 @pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tfidf", "bce")])
 def test_each_label_may_have_a_threshold_of_its_own(model, loss):
-    run = execute(model, loss, changes=[*SMALL, "train.threshold=per-label"])
-    kept, validation, test = (store.read_results(run), *(store.read_predictions(run, p) for p in fitting.PARTS))
+    run = execute(model, loss, changes=[*LARGER, "train.threshold=per-label"])
+    kept, validation, test = (store.read_results(run), *(store.read_predictions(run, p) for p in training.PARTS))
     limits = thresholds.fit_labels(validation.targets, validation.scores)
     assert len(set(limits)) > 1
     np.testing.assert_array_equal(kept["threshold"], limits)
@@ -90,19 +77,19 @@ def test_each_label_may_have_a_threshold_of_its_own(model, loss):
 
 
 def test_mu_auto_is_taken_from_the_data():
-    assert execute("tfidf", "db", changes=[*SMALL, "loss.mu=auto"]).state == "finished"
+    assert execute("tfidf", "db", changes=[*LARGER, "loss.mu=auto"]).state == "finished"
 
 
 def test_a_loss_that_diverges_fails_with_the_reason_and_keeps_the_history():
     with pytest.raises(UserError, match="stopped being a number"):
-        execute("tfidf", "bce", changes=[*SMALL, "train.learning_rate=1e38"])
+        execute("tfidf", "bce", changes=[*LARGER, "train.learning_rate=1e38"])
     (run,) = store.list_runs()
     assert run.state == "failed"
     assert "train.learning_rate" in run.reason
 
 
 def test_data_that_changed_after_the_run_was_made_are_refused():
-    config = jobs.make_config(data="synthetic", model="svm", loss=None, seed=0, changes=SMALL[:2])
+    config = jobs.make_config(data="synthetic", model="svm", loss=None, seed=0, changes=LARGER[:2])
     path = store.run_path(store.run_id(config, "another fingerprint"))
     path.mkdir(parents=True)
     write_json(path / "config.json", config.model_dump())
@@ -118,7 +105,7 @@ def test_a_gpu_that_torch_lacks_is_an_error_not_a_silent_change():
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(UserError, match=r"train\.device=cpu"):
-        fitting.torch_device("cuda-0")
+        torch_device("cuda-0")
 
 
 def test_a_folder_that_is_no_run_of_this_cache_is_refused(tmp_path):

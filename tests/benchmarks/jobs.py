@@ -373,7 +373,8 @@ def crowd(cache: Path) -> None:
 
 def spent(path: Path) -> None:
     """Trains a run in this process, with clocks around all that reports, and prints what they show as JSON."""
-    from core import worker
+    from core import job_heartbeat, worker
+    from core.job_reporter import StatusReporter
 
     clocks = {"wall": 0.0, "processor": 0.0, "beats": 0.0}
     inside = False
@@ -398,11 +399,11 @@ def spent(path: Path) -> None:
             super().run()
             clocks["beats"] += time.thread_time()
 
-    for name in ("now", "maybe", "heed_stop"):
-        setattr(worker._Reporter, name, timed(getattr(worker._Reporter, name)))
+    for name in ("report", "report_if_due", "raise_if_stopped"):
+        setattr(StatusReporter, name, timed(getattr(StatusReporter, name)))
     for name in ("update_status", "append_event", "append_step", "append_history"):
         setattr(store, name, timed(getattr(store, name)))
-    worker.Thread = Beats  # type: ignore[misc]
+    job_heartbeat.Thread = Beats  # type: ignore[misc]
     wall, processor = time.perf_counter(), time.process_time()
     worker.execute(path)
     clocks |= {"all wall": time.perf_counter() - wall, "all processor": time.process_time() - processor}

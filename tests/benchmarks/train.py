@@ -42,15 +42,21 @@ import scipy.sparse as sp
 import torch
 from scipy import stats
 
-from core import data, fitting, jobs, labels, losses, machine, metrics, store, thresholds, tokens
+from core import data, jobs, labels, losses, machine, metrics, store, thresholds, tokens, training
 from core.config import RunConfig
 from core.corpus import Corpus, count_columns
 from core.files import read_json
 from core.inputs import TokenInputs
+from core.job_reporter import SilentReporter
 from core.networks import build_network
-from core.trainer import State, autocast, predict, resolve_precision, targets_of, train
-from core.worker import _Silent
-from tests.test_resume import finished, outcome, same
+from core.trainer.checkpoint import list_checkpoints
+from core.trainer.loop import targets_of, train
+from core.trainer.memory import memory_needed
+from core.trainer.precision import autocast, resolve_precision
+from core.trainer.scoring import predict
+from core.trainer.setup import make_setup
+from core.trainer.state import State
+from tests.helpers_runs import last_state, outcome, same
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("throughput", "quality", "scoring", "labels", "tfidf", "kills")
@@ -136,7 +142,7 @@ class Task:
             state.optimizer.zero_grad()
             rows, total = order[start : start + BATCH], 0.0
             alike = rows[np.argsort(inputs.lengths(rows))]
-            for part in [rows] if whole else inputs.parts(alike, state.most):
+            for part in [rows] if whole else inputs.parts(alike, state.tokens_at_once):
                 if whole:
                     read = padded(self.reader, [texts[row] for row in part], "max_length", self.device)
                 else:
@@ -339,13 +345,13 @@ def one(number: int, device: str) -> None:
     """What a step costs with so many labels, and scoring after it."""
     config = synthetic(number)
     corpus = data.load(config.data)
-    made = fitting._make(config, corpus, _Silent(Path()), device)
-    foretold = fitting.memory_needed(config, made.network, len(made.inputs["train"]), number)
+    setup = make_setup(config, corpus, SilentReporter(), device)
+    foretold = memory_needed(config, setup.network, len(setup.inputs["train"]), number)
     seconds, spent = [clock(device)], [time.process_time()]
-    for _ in islice(fitting._steps(config, corpus, made), 12):
+    for _ in islice(training.take_steps(config, corpus, setup), 12):
         seconds.append(clock(device))
         spent.append(time.process_time())
-    for _ in islice(predict(made.network, made.inputs["test"], device=device, precision=made.settings.precision), 2):
+    for _ in islice(predict(setup.network, setup.inputs["test"], device=device, precision=setup.settings.precision), 2):
         pass
     if device == "cpu":
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -353,7 +359,7 @@ def one(number: int, device: str) -> None:
         peak = torch.cuda.max_memory_allocated()
     step, cpu = (float(np.median(np.diff(times)[1:])) for times in (seconds, spent))
     epoch = EPOCH / BATCH
-    path = "dense" if made.state.read is made.network else "blocked"
+    path = "dense" if setup.state.forward is setup.network else "blocked"
     print(
         f"{number:>9,} labels  {path:8} {step:6.2f} s a step of {BATCH} ({cpu:.2f} of CPU), {step * epoch:5.0f} s "
         f"({cpu * epoch:.0f}) for {EPOCH:,} documents, {peak / 1e9:6.2f} GB at most, foretold {foretold / 1e9:.2f}",
@@ -401,7 +407,7 @@ def kills(number: int) -> None:
     config = jobs.make_config(data="synthetic", model="textcnn", loss="db", seed=0, changes=changes)
     with own_cache():
         run = jobs.submit(config)
-        assert finished(run) == "finished", store.read_log(run)
+        assert last_state(run) == "finished", store.read_log(run)
         expected = outcome(run.path)
     chance, killed = random.Random(0), []
     with own_cache():
@@ -409,7 +415,7 @@ def kills(number: int) -> None:
         steps = -(-len(data.load(config.data).parts["train"]) // config.train.batch_size)
 
         def reached() -> int:
-            last = [path.name for path in fitting.checkpoints(store.checkpoint_dir(run.path))][-1:]
+            last = [path.name for path in list_checkpoints(store.checkpoint_dir(run.path))][-1:]
             return sum((int(name[:5]) - 1) * steps + int(name[6:]) for name in last)
 
         while len(killed) < number:
@@ -419,11 +425,11 @@ def kills(number: int) -> None:
                     time.sleep(delay)
                     os.killpg(read_json(run.path / "process.json")["pid"], signal.SIGKILL)
                     break
-            state = finished(run)
+            state = last_state(run)
             assert state == "lost", f"{state} after {len(killed)} kills: {store.read_log(run)[-5:]}"
             killed.append(reached())
             jobs.resume(run.id)
-        assert finished(run) == "finished", store.read_log(run)
+        assert last_state(run) == "finished", store.read_log(run)
         same(outcome(run.path), expected)
     print(
         f"killed {number} times in {steps * config.train.epochs} steps, last checkpoints {killed}: scores, metrics and "

@@ -1,13 +1,13 @@
-"""Several processes that train one network: each reads its share of every batch, and gradients are added up.
+"""Several processes that train one network: each computes its share of every batch, and gradients are summed.
 
 Started by the worker (`train.processes`), or by `torchrun` and `accelerate launch`, whose variables accelerate reads:
-it chooses how the processes speak and gives each its device. With one process nothing here does anything.
+it chooses the backend and gives each process its device. With one process nothing here does anything.
 
-Each process holds the whole network, and gradients are added up once a step, whatever each process did for it. DDP and
-accelerate's wrappers add them up in every backward pass, of which all processes must then make equally many; but a
-batch is computed in parts, made by length and halved where memory runs out, and those are not equally many.
+Each process holds the whole network, and gradients are summed once a step, whatever each process did for it. DDP and
+accelerate's wrappers sum them in every backward pass, of which all processes must then make equally many; but a batch
+is computed in parts, made by length and halved where memory runs out, and those are not equally many.
 
-With `train.shard` each process holds its share of a transformer (FSDP, Zhao et al. 2023): weights come together layer
+With `train.shard` each process holds its share of a transformer (FSDP, Zhao et al. 2023): weights are gathered layer
 by layer while it is computed, and so all processes do make equally many parts there, some of them for nothing.
 """
 
@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,13 @@ from torch import Tensor, nn
 
 from core.config import ROOT
 
-GO_ON, WRITE, END = range(3)
-"""What the first process says after each step; at `WRITE` all bring the weights and the optimizer's state together."""
+
+class Signal(IntEnum):
+    """What all processes do after a step; at `CHECKPOINT` they gather the weights and the optimizer's state."""
+
+    CONTINUE = 0
+    CHECKPOINT = 1
+    END = 2
 
 
 def rank() -> int:
@@ -39,14 +45,14 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def world() -> int:
+def world_size() -> int:
     """How many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 @contextmanager
-def joined(processes: int, run: Path, device: str) -> Iterator[str]:
-    """Brings the processes of a run together for a while; starts the others where nobody else has.
+def join_processes(processes: int, run: Path, device: str) -> Iterator[str]:
+    """Makes the processes of a run one group inside the block; starts the others where no launcher has.
 
     Args:
         processes: how many there are to be.
@@ -62,10 +68,11 @@ def joined(processes: int, run: Path, device: str) -> Iterator[str]:
         return
     from accelerate import PartialState
 
-    said = {} if launched else _variables(processes)
-    os.environ |= said
+    variables = {} if launched else _launch_variables(processes)
+    os.environ |= variables
     started: list[subprocess.Popen[bytes]] = []
     try:
+        # The others first: `PartialState` waits until all of them are there.
         for number in range(1, 1 if launched else processes):
             command = [sys.executable, "-m", "core", "train", str(run.resolve())]
             own = {"RANK": str(number), "LOCAL_RANK": str(number)}
@@ -80,32 +87,32 @@ def joined(processes: int, run: Path, device: str) -> Iterator[str]:
         if dist.is_initialized():
             dist.destroy_process_group()
         PartialState._reset_state()  # the next run of this process may have others beside it, or none
-        for name in said:
+        for name in variables:
             os.environ.pop(name)
 
 
-def _variables(processes: int) -> dict[str, str]:
-    """What the first of several processes on this machine says of itself, as `torchrun` would."""
+def _launch_variables(processes: int) -> dict[str, str]:
+    """The environment of the first of several processes on this machine, as `torchrun` sets it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     number = str(processes)
-    said = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number}
-    said |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    variables = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number}
+    variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     if "OMP_NUM_THREADS" not in os.environ:
-        said["OMP_NUM_THREADS"] = str(threads(processes))
-    return said
+        variables["OMP_NUM_THREADS"] = str(count_threads(processes))
+    return variables
 
 
-def threads(processes: int) -> int:
-    """Of torch on the CPU in each of so many processes: as `OMP_NUM_THREADS` says, else its share of the cores."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, int(said) if said.isdigit() else (psutil.cpu_count(logical=False) or 1) // processes)
+def count_threads(processes: int) -> int:
+    """Threads of torch on the CPU in each of so many processes: `OMP_NUM_THREADS`, else its share of the cores."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(asked) if asked.isdigit() else (psutil.cpu_count(logical=False) or 1) // processes)
 
 
-def share(rows: np.ndarray) -> np.ndarray:
-    """The rows of a batch that this process computes."""
-    return rows[rank() :: world()] if world() > 1 else rows
+def share_rows(rows: np.ndarray) -> np.ndarray:
+    """The rows of a batch that this process computes; none where the batch has fewer rows than there are processes."""
+    return rows[rank() :: world_size()] if world_size() > 1 else rows
 
 
 def shard(encoder: nn.Module) -> None:
@@ -113,7 +120,7 @@ def shard(encoder: nn.Module) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FSDPModule, fully_shard
 
-    mesh = init_device_mesh(next(encoder.parameters()).device.type, (world(),))
+    mesh = init_device_mesh(next(encoder.parameters()).device.type, (world_size(),))
     layers = next(module for module in encoder.modules() if isinstance(module, nn.ModuleList))
     for module in (*layers, encoder):  # what the layers do not hold, embeddings above all, is the encoder's
         fully_shard(module, mesh=mesh)
@@ -123,22 +130,22 @@ def shard(encoder: nn.Module) -> None:
 
 
 def is_share(value: Tensor) -> bool:
-    """Whether this process holds but its share of a tensor: it is a DTensor, whose module is slow to import."""
+    """Whether this process holds only its share of a tensor: it is a DTensor, whose module is slow to import."""
     return hasattr(value, "device_mesh")
 
 
-def held(value: Tensor) -> Tensor:
+def local_part(value: Tensor) -> Tensor:
     """What this process holds of a tensor, not a copy of it."""
     return value.to_local() if is_share(value) else value  # type: ignore[attr-defined]
 
 
-def whole(value: Tensor) -> Tensor:
-    """A tensor brought together from its shares: all processes must ask."""
+def gather_whole(value: Tensor) -> Tensor:
+    """A tensor gathered from its shares: every process must call it."""
     return value.full_tensor() if is_share(value) else value  # type: ignore[attr-defined]
 
 
-def share_of(value: Tensor, like: Tensor) -> Tensor:
-    """The share that this process holds of a tensor, if it holds a share of its like."""
+def take_share(value: Tensor, like: Tensor) -> Tensor:
+    """The share of a whole tensor that this process holds, if it holds a share of `like`; else the whole."""
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     if not isinstance(like, DTensor) or value.shape != like.shape:
@@ -147,18 +154,18 @@ def share_of(value: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
-def lacking(parts: int, device: str, *, shared: bool) -> int:
-    """How many parts fewer than another this process makes of a batch; sharing the network, all must make as many."""
-    if not shared or world() == 1:
+def missing_parts(parts: int, device: str, *, sharded: bool) -> int:
+    """How many parts fewer than another this process makes of a batch; 0 unless the network is sharded."""
+    if not sharded or world_size() == 1:
         return 0
     most = torch.tensor([parts], device=device)
     dist.all_reduce(most, dist.ReduceOp.MAX)
     return int(most) - parts
 
 
-def norm(gradients: list[Tensor]) -> float:
+def gradient_norm(gradients: list[Tensor]) -> float:
     """The norm of all gradients together, shares or not."""
-    shares = [held(gradient) for gradient in gradients if is_share(gradient)]
+    shares = [local_part(gradient) for gradient in gradients if is_share(gradient)]
     found = torch.nn.utils.get_total_norm([gradient for gradient in gradients if not is_share(gradient)])
     if not shares:
         return float(found)
@@ -167,18 +174,20 @@ def norm(gradients: list[Tensor]) -> float:
     return math.sqrt(float(found) ** 2 + float(square))
 
 
-def add_up(parameters: list[nn.Parameter], value: float) -> float:
-    """Adds the gradients of all processes, in each of them, and returns the sum of their values.
+def sum_gradients(parameters: list[nn.Parameter], value: float) -> float:
+    """Sums the gradients of all processes, in each of them, and returns the sum of their values.
 
-    Gradients of shares have been added up by then.
+    Gradients of shares have been summed by then, in the backward pass.
     """
-    if world() == 1:
+    if world_size() == 1:
         return value
     parameters = [parameter for parameter in parameters if not is_share(parameter)]
     device = parameters[0].device
+    # A process whose share of the batch is empty has no gradients: they are zero.
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
+    # All gradients in one tensor, so that there is one message; the loss in float64.
     flat = torch.cat([parameter.grad.reshape(-1).float() for parameter in parameters])  # type: ignore[union-attr]
     total = torch.tensor([value], dtype=torch.float64, device=device)
     dist.all_reduce(flat)
@@ -191,10 +200,10 @@ def add_up(parameters: list[nn.Parameter], value: float) -> float:
     return float(total)
 
 
-def hear(word: int, device: str) -> int:
-    """What the first process says, heard by all."""
-    if world() == 1:
-        return word
-    said = torch.tensor([word], device=device)
-    dist.broadcast(said, 0)
-    return int(said.item())
+def agree(signal: Signal, device: str) -> Signal:
+    """Broadcasts the signal of the first process; all processes return that one, whatever their own is."""
+    if world_size() == 1:
+        return signal
+    message = torch.tensor([int(signal)], device=device)
+    dist.broadcast(message, 0)
+    return Signal(int(message.item()))

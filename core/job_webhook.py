@@ -1,0 +1,32 @@
+"""The webhook: how a run has ended, posted to an address."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+from core import store
+
+WEBHOOK_SECONDS = 5.0
+"""Seconds after which a webhook that does not answer is given up."""
+
+
+def post_outcome(path: Path) -> None:
+    """Posts how a run has ended to `TAILSCOPE_WEBHOOK`, if that is set; what fails there is an event and no error."""
+    url = os.environ.get("TAILSCOPE_WEBHOOK", "")
+    if not url:
+        return
+    status = store.read_status(path)
+    seconds = round(status["ended"] - status["started"], 3) if "started" in status else None
+    outcome = {"run": path.name, "seconds": seconds} | {key: status.get(key, "") for key in ("state", "reason", "user")}
+    try:
+        if not url.lower().startswith(("http://", "https://")):
+            raise ValueError("TAILSCOPE_WEBHOOK is no http(s) address")
+        request = urllib.request.Request(url, json.dumps(outcome).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS) as answer:
+            store.append_event(path, "webhook told", status=answer.status)
+    except (OSError, ValueError, HTTPException) as error:
+        store.append_event(path, "webhook failed", error=str(error))

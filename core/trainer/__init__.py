@@ -1,0 +1,1 @@
+"""Training of a network: the loop, and what stands around it."""

@@ -1,0 +1,73 @@
+"""Memory: what training takes, what is free, and how much is computed at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psutil
+import torch
+from torch import nn
+
+from core.config import RunConfig
+from core.inputs import SCORING_BATCH
+from core.networks import TextNetwork, Transformer
+from core.trainer import distributed
+
+CACHED = 2048
+"""Tokens of which a CPU computes a transformer at once: with more, documents of 512 tokens take twice as long each."""
+SCORES_AT_ONCE = 1 << 23
+"""Scores that are held densely while the best of each document are picked: about 24 bytes each."""
+BLOCKED_LABELS = 4000
+"""Above so many labels the output layer and the loss are computed in blocks, where the loss has that form."""
+BASE_BYTES = 700_000_000
+"""What Python, PyTorch and a corpus take before a network is there."""
+STATE_BYTES = 256
+"""For each token, layer and unit, until the gradient is taken: measured with MiniLM, 32 documents of 128 tokens."""
+SCORE_BYTES = 24
+"""For each score of an evaluation: logits, probabilities in two orders, ranks, what is kept."""
+
+
+def tokens_at_once(network: nn.Module, most: int) -> int:
+    """How many of at most so many tokens a network computes at once on its device."""
+    is_transformer = isinstance(network, TextNetwork) and isinstance(network.body, Transformer)
+    return min(most, CACHED) if is_transformer and next(network.parameters()).device.type == "cpu" else most
+
+
+def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels: int) -> int:
+    """Bytes that training takes at most, roughly: weights, gradients, what the optimizer keeps, a step's results.
+
+    Args:
+        config: of the run.
+        network: which is trained; it may be on any device.
+        documents: of the train part.
+        labels: L.
+    """
+    # Weights, their gradients, and what the optimizer keeps of each: AdamW two moments, SGD one.
+    moments = 8 if config.train.optimizer == "adamw" else 4
+    weights = 0
+    for parameter in network.parameters():
+        taken = parameter.numel() * (4 + (4 + moments if parameter.requires_grad else 0))
+        # The first process has a whole copy besides its share, for scoring.
+        if distributed.is_share(parameter):
+            taken = taken // distributed.world_size() + 4 * parameter.numel()
+        weights += taken
+    # Logits of a batch, their loss and gradient.
+    batch = min(config.train.batch_size, documents)
+    logits = 12 * batch * labels if labels <= BLOCKED_LABELS else 0
+    # What the layers keep of each token for the gradient.
+    states = 0
+    if config.model.name != "tfidf":
+        width, layers = config.model.embedding, 2
+        if config.model.name == "transformer":
+            body: Any = network.body
+            width, layers = body.width, 1 if config.model.freeze else body.encoder.config.num_hidden_layers
+        read = min(batch * config.model.max_length, tokens_at_once(network, config.train.max_tokens))
+        states = STATE_BYTES * width * layers * read
+    # An evaluation comes on top: memory that a step has freed is not given back at once.
+    scores = SCORE_BYTES * min(SCORES_AT_ONCE, SCORING_BATCH * labels)
+    return BASE_BYTES + weights + logits + states + scores
+
+
+def memory_free(device: str) -> int:
+    """Bytes that are free on a device."""
+    return int(psutil.virtual_memory().available if device == "cpu" else torch.cuda.mem_get_info(device)[0])

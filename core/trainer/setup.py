@@ -1,0 +1,220 @@
+"""What is made for a run before its first step: encoder, inputs, network, loss and state, on a device."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import nn
+
+from core import losses, tokens
+from core.config import RunConfig, TrainConfig, UserError
+from core.corpus import Corpus
+from core.encoders import TfidfEncoder
+from core.inputs import Inputs, SparseInputs, TokenInputs
+from core.models import TfidfNetwork
+from core.networks import TextNetwork, Transformer, add_label_graph, build_network
+from core.trainer import distributed
+from core.trainer.blocks import blocked
+from core.trainer.memory import BLOCKED_LABELS
+from core.trainer.precision import resolve_precision
+from core.trainer.state import Loss, State
+
+SPARSE_THREADS = 1
+"""Of torch on the CPU: steps on sparse features are so small that a second thread makes them several times slower.
+
+Not so above `BLOCKED_LABELS` labels, where all cores are used.
+"""
+log = logging.getLogger("tailscope")
+
+
+class Reporter(Protocol):
+    """Where a run reports its progress, and learns of requests to stop."""
+
+    def report(self, phase: str, fraction: float, **more: Any) -> None:
+        """Reports at once; raises `Stopped` if somebody asked the run to stop."""
+
+    def report_if_due(self, phase: str, fraction: float, **more: Any) -> None:
+        """Reports if the last report is old enough."""
+
+    def raise_if_stopped(self) -> None:
+        """Raises `Stopped` if somebody asked the run to stop."""
+
+
+class Encoder(Protocol):
+    """What turns texts into numbers, and is kept with the run."""
+
+    def save(self, folder: Path) -> None:
+        """Writes what reads new texts."""
+
+
+@dataclass
+class Setup:
+    """All that training needs, the same in every process of a run.
+
+    Attributes:
+        device: of this process.
+        settings: of training, its precision resolved.
+        encoder: what read the texts.
+        inputs: of each part of the corpus.
+        network: which is trained; with `train.shard` this process holds its share of it.
+        whole: the network that is scored: a copy of its own where `network` is sharded.
+        state: before the first step.
+        loss: of what `state.forward` gives.
+        priors: share of the train documents that have each label, (L,), never 0 or 1.
+        threads: of torch on the CPU.
+    """
+
+    device: str
+    settings: TrainConfig
+    encoder: Encoder
+    inputs: dict[str, Inputs]
+    network: nn.Module
+    whole: nn.Module
+    state: State
+    loss: Loss
+    priors: torch.Tensor
+    threads: int
+
+    def gather_weights(self) -> None:
+        """Gathers the weights of a sharded network for scoring: every process must call it."""
+        weights = {name: distributed.gather_whole(value) for name, value in self.network.state_dict().items()}
+        if self.whole is not self.network:
+            self.whole.load_state_dict(weights)
+
+    def copy_weights(self) -> dict[str, torch.Tensor]:
+        """A copy of the weights of the network that is scored, on the CPU."""
+        return {name: value.detach().cpu().clone() for name, value in self.whole.state_dict().items()}
+
+    def save_encoder(self, folder: Path) -> None:
+        """Writes all that is needed, besides the weights, to read new texts."""
+        self.encoder.save(folder)
+        if isinstance(self.whole, TextNetwork) and isinstance(self.whole.body, Transformer):
+            self.whole.body.encoder.config.save_pretrained(folder / "encoder")
+
+
+def make_setup(config: RunConfig, corpus: Corpus, reporter: Reporter, device: str) -> Setup:
+    """Makes all that training needs; from one seed the same in every process.
+
+    Raises:
+        UserError: settings that do not go together, an encoder that cannot be loaded, a device without that precision.
+    """
+    assert config.loss is not None, "the config's own check"
+    # Settings: what this device decides.
+    settings = config.train.model_copy(update={"precision": resolve_precision(config.train.precision, device)})
+    threads = SPARSE_THREADS
+    if config.model.name != "tfidf" or len(corpus.labels) > BLOCKED_LABELS:
+        threads = distributed.count_threads(distributed.world_size())
+    torch.set_num_threads(threads)
+    # Loss: labels without a train document are left out of it.
+    targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
+    positives = losses.index_pairs(targets)
+    if (corpus.counts == 0).any():
+        log.info("%d labels have no train document: they are left out of the loss", (corpus.counts == 0).sum())
+    loss: Any = losses.build_loss(
+        config.loss.name,
+        corpus.counts,
+        documents,
+        setting=config.loss.setting,
+        on_missing="mask",
+        labels=corpus.labels,
+        positives=positives if config.loss.mu == "auto" else None,
+        **config.loss.overrides(),
+    )
+    # Logits before training: those of the labels' frequencies, or those that are best for the loss.
+    priors = torch.from_numpy(np.clip(corpus.counts, 0.5, documents - 0.5) / documents).float()
+    start = torch.logit(priors)
+    if config.model.bias == "loss":
+        start = losses.constant_logits(loss, *positives, documents)
+    loss = loss.to(device)
+    # Network: on the device, then sharded, then compiled; the optimizer gets the parameters that are there at last.
+    encoder, inputs, network = make_network(config, corpus, start, reporter)
+    if config.model.head == "label-graph":
+        add_label_graph(network, targets)
+    whole = network.to(device)
+    if settings.shard and distributed.world_size() > 1:
+        whole = copy.deepcopy(network) if distributed.rank() == 0 else network
+        distributed.shard(network.body.encoder)  # type: ignore[union-attr, arg-type]
+    if settings.compile:
+        network.compile(dynamic=True)
+    state = State.begin(network, settings, documents)
+    # Blocks: with many labels the output layer and the loss become one, where they can.
+    if len(corpus.labels) > BLOCKED_LABELS and config.model.long != "window" and (found := blocked(network, loss)):
+        state.forward, loss = found
+        log.info("%d labels: the output layer and the loss are computed in blocks of labels", len(corpus.labels))
+    return Setup(device, settings, encoder, inputs, network, whole, state, loss, priors, threads)
+
+
+def make_network(
+    config: RunConfig, corpus: Corpus, start: torch.Tensor, reporter: Reporter
+) -> tuple[Encoder, dict[str, Inputs], nn.Module]:
+    """The encoder, what it made of each part, and a network whose logits start at `start`, (L,).
+
+    Raises:
+        UserError: the encoder cannot be loaded, or does not read what the settings ask.
+    """
+    # TF-IDF: features.
+    if config.model.name == "tfidf":
+        encoder, features = make_features(config, corpus, reporter)
+        inputs: dict[str, Inputs] = {part: SparseInputs(rows) for part, rows in features.items()}
+        torch.manual_seed(config.seed)
+        return encoder, inputs, TfidfNetwork(features["train"].shape[1], start, config.model)
+    # Tokens: of a pretrained encoder, or of a vocabulary that is learnt from the train part.
+    reader: tokens.Subwords | tokens.Words
+    if config.model.name == "transformer":
+        reader = tokens.Subwords.load(tokens.encoder_source(config.model.encoder), config.model.encoder)
+    else:
+        reporter.report("learning the vocabulary", 0.02)
+        reader = tokens.fit_encoder(corpus.texts(corpus.parts["train"]), config.model)
+    if config.model.max_length > reader.most:
+        raise UserError(
+            f"model.max_length is {config.model.max_length}, but this encoder reads at most {reader.most} tokens at "
+            "once: lower it, or read longer documents with model.long=window."
+        )
+    reporter.report("reading tokens", 0.02)
+    made = tokens.tokenize(corpus, reader, lambda phase, done: reporter.report_if_due(phase, 0.02 + 0.02 * done))
+    inputs = {
+        part: TokenInputs(made, reader, rows, config.model.max_length, config.model.long)
+        for part, rows in corpus.parts.items()
+    }
+    # Weights: drawn right after the seed is set, so that a run draws the same ones whatever was read before.
+    torch.manual_seed(config.seed)
+    network = build_network(config.model, reader.size, start)
+    if config.train.recompute:
+        if config.model.name != "transformer":
+            raise UserError("train.recompute is for model 'transformer': the others keep little.")
+        network.body.encoder.gradient_checkpointing_enable()  # type: ignore[union-attr, operator]
+    return reader, inputs, network
+
+
+def make_features(
+    config: RunConfig, corpus: Corpus, reporter: Reporter
+) -> tuple[TfidfEncoder, dict[str, sp.csr_array]]:
+    """The TF-IDF encoder, fitted on the train part, and its features of each part, (N, V)."""
+    reporter.report("weighing words", 0.02)
+    encoder = TfidfEncoder.fit(corpus.texts(corpus.parts["train"]), config.model)
+    features = {}
+    for part, rows in corpus.parts.items():
+        features[part] = encoder.encode(corpus.texts(rows))
+        reporter.raise_if_stopped()
+    log.info("features of the train part: %d x %d", *features["train"].shape)
+    return encoder, features
+
+
+def torch_device(slot: str) -> str:
+    """`cuda:0` for slot `cuda-0`; a GPU that torch cannot use is an error, never a silent change to the CPU.
+
+    Raises:
+        UserError: torch has no GPU.
+    """
+    if slot.startswith("cpu"):
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise UserError(f"This run is to use a GPU, but torch {torch.__version__} has none. Set train.device=cpu.")
+    return slot.replace("-", ":")

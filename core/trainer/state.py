@@ -1,0 +1,87 @@
+"""All that training changes, and where it stands after a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.config import TrainConfig
+from core.trainer.memory import tokens_at_once
+from core.trainer.optimizer import make_optimizer, make_schedule
+
+Loss = Callable[[Tensor, Any], Tensor]
+"""From what `State.forward` gives for B documents, and their targets as `core.trainer.loop.targets_of` makes them, to
+one number."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands after a step.
+
+    Attributes:
+        epoch: from 1.
+        step: of the epoch, from 1.
+        steps: of an epoch.
+        train_loss: mean loss of the epoch's steps so far.
+        learning_rate: of this step, the highest of all parameters.
+        gradient_norm: of this step, before it is clipped or scaled.
+        ended_epoch: this was the epoch's last step; the network may be scored now.
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    train_loss: float
+    learning_rate: float
+    gradient_norm: float
+    ended_epoch: bool
+
+
+@dataclass
+class State:
+    """All that training changes, so that it can be written to a checkpoint and resumed.
+
+    Attributes:
+        tokens_at_once: tokens that are computed at once, padding included; halved when memory runs out.
+        epoch: the current one, from 1; 0 before the first.
+        step: how many of its steps are done.
+        loss_sum: sum of their losses.
+        first_loss: loss of the very first step; NaN before it.
+        unevaluated: the last step of an epoch that is still to be evaluated.
+        parameters: those that are trained.
+        forward: what the loss is computed from: the network's logits (B, L), or what its output layer reads (B, H).
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    scaler: torch.amp.GradScaler
+    tokens_at_once: int
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    first_loss: float = math.nan
+    unevaluated: Progress | None = None
+    parameters: list[nn.Parameter] = field(default_factory=list)
+    forward: Callable[..., Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.forward = self.network
+
+    @classmethod
+    def begin(cls, network: nn.Module, config: TrainConfig, documents: int) -> State:
+        """The state before the first step over so many documents."""
+        optimizer = make_optimizer(network, config)
+        return cls(
+            network,
+            optimizer,
+            make_schedule(optimizer, config, math.ceil(documents / config.batch_size) * config.epochs),
+            torch.amp.GradScaler("cuda", enabled=config.precision == "fp16"),
+            tokens_at_once(network, config.max_tokens),
+            parameters=[parameter for parameter in network.parameters() if parameter.requires_grad],
+        )
