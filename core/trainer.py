@@ -26,7 +26,7 @@ from core.config import Diverged, ModelConfig, TrainConfig, UserError
 from core.files import atomic_path
 from core.inputs import Inputs
 from core.losses import LongTailLoss, index_pairs
-from core.losses.linear import linear_loss
+from core.losses.output_layer import linear_loss
 from core.models import TfidfNetwork
 from core.networks import Linear, TextNetwork, Transformer
 

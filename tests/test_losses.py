@@ -22,7 +22,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from core import losses
 from core.config import SETTINGS
 from core.losses import LOSSES, auto_mu, build_loss, constants, loss_curve, weight_by_label
-from core.losses.arguments import find_positives
+from core.losses.checks import find_positives
 
 GOLDEN = Path(os.environ.get("TAILSCOPE_SHARED") or Path(__file__).parents[2] / "shared") / "golden" / "losses.json"
 CASES: list[dict[str, Any]] = json.loads(GOLDEN.read_text())["cases"] if GOLDEN.is_file() else []

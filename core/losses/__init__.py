@@ -19,11 +19,11 @@ needs nothing but torch.
     loss(logits, targets).backward()                # (B, L) and (B, L), or (B, L) and the (rows, labels) of the ones
 """
 
-from .arguments import Numbers, index_pairs
-from .beyond import REDUCTIONS, TermLoss
-from .constant import constant_logits
+from .checks import Numbers, index_pairs
+from .others import REDUCTIONS, TermLoss
+from .start import constant_logits
 from .curves import loss_curve, weight_by_label
-from .linear import LinearLoss
+from .output_layer import LinearLoss
 from .long_tail import LongTailLoss, Reduction, Targets
 from .presets import LOSSES, OTHER_LOSSES, OnMissing, Other, Preset, Setting, build_loss, constants
 from .weights import (

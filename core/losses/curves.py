@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .arguments import Numbers, choose, to_float64
+from .checks import Numbers, choose, to_float64
 from .long_tail import LongTailLoss
 from .presets import LOSSES, Setting, build_loss, constants
 from .weights import class_balanced_weight, modulating_factor

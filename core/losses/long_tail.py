@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 
-from .arguments import check_shapes, find_pairs, find_positives, to_mask
+from .checks import check_shapes, find_pairs, find_positives, to_mask
 from .weights import class_balanced_weight, inverse_propensity, logit_shift, modulating_factor, rebalance_weight
 
 Reduction = Literal["mean", "sum", "none", "mean_over_documents"]

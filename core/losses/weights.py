@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from .arguments import Numbers, to_float64
+from .checks import Numbers, to_float64
 
 
 def class_balanced_weight(counts: Numbers, cb_beta: float = 0.9) -> Tensor:

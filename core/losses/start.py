@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .arguments import find_pairs
-from .beyond import TermLoss
+from .checks import find_pairs
+from .others import TermLoss
 from .long_tail import LongTailLoss
 
 SAMPLE = 1024
