@@ -31,7 +31,7 @@ FLOORS = [
     {"predict"},
     {"explain"},
     {"sheets"},
-    {"report", "gradients"},
+    {"report", "analysis"},
     {"fitting"},
     {"worker"},
     {"jobs"},
@@ -42,7 +42,7 @@ FLOORS = [
 ]
 """A module imports only from the floors before its own; those on one floor may share it."""
 FLOOR = {module: number for number, modules in enumerate(FLOORS) for module in modules}
-TORCH = {"losses", "models", "networks", "inputs", "replicas", "trainer", "predict", "fitting", "worker", "gradients"}
+TORCH = {"losses", "models", "networks", "inputs", "replicas", "trainer", "predict", "fitting", "worker"}
 NOT_IN_PAGES = {"torch", "numpy", "pandas", "sklearn", "scipy", "plotly", "altair", "transformers"}
 
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from torch import Tensor
 
 from .checks import Numbers, check_counts, choose, name_columns
-from .others import REDUCTIONS, TermLoss, Terms, apl, asl, dice, hill, soft_f1, two_way, zlpr
 from .long_tail import LongTailLoss, Reduction
+from .others import REDUCTIONS, TermLoss, Terms, apl, asl, dice, hill, soft_f1, two_way, zlpr
 from .weights import auto_mu
 
 OnMissing = Literal["raise", "clamp", "mask"]
