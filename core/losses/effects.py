@@ -40,7 +40,8 @@ def weigh_document(loss: LongTailLoss | TermLoss, positive: Numbers) -> Tensor:
     there = to_float64(positive).bool()
     if isinstance(loss, LongTailLoss):
         return loss.weight(there[None]).expand(1, len(there))[0]
-    return torch.full((len(there),), float(loss.scale) if loss.terms == "element" else torch.nan)
+    scale = float(loss.scale) if loss.terms == "element" else torch.nan
+    return torch.full((len(there),), scale, dtype=torch.float64)
 
 
 def rebalanced_share(r: Numbers, beta: float, mu: float) -> Tensor:
