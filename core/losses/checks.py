@@ -123,7 +123,7 @@ def to_float64(values: Any) -> Tensor:
     if isinstance(values, Tensor):
         return values.detach().to("cpu", torch.float64)
     with suppress(AttributeError, TypeError):  # a NumPy array at once; a list, or an array of objects, one by one
-        return torch.tensor(values.astype("float64", casting="same_kind"), dtype=torch.float64)
+        return torch.from_numpy(values.astype("float64", casting="same_kind"))
     try:
         return torch.tensor(values.tolist() if hasattr(values, "tolist") else list(values), dtype=torch.float64)
     except (TypeError, ValueError):
