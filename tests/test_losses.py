@@ -896,7 +896,7 @@ def test_weights_of_losses_without_slots_are_their_scale_or_none() -> None:
 def test_an_evaluated_loss_is_the_loss_and_its_slope(name: str) -> None:
     loss = build_loss(name, COUNTS, DOCUMENTS, setting="plain", reduction="none")
     logits, targets = torch.tensor([[0.0, 0, z, 0] for z in (-3, 0, 3)]).double(), torch.tensor([[0, 0, 1, 0]] * 3)
-    step = torch.tensor([0.0, 0, 1e-5, 0])
+    step = torch.tensor([0.0, 0, 1e-5, 0], dtype=torch.float64)
     for there in (targets, 1 - targets):
         value, gradient = losses.evaluate_loss(loss, logits.numpy(), there.numpy())
         up, down = (losses.evaluate_loss(loss, logits + h, there)[0] for h in (step, -step))
