@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
-from core import gradients
+from core.analysis import loss_effects, loss_weights
+from core.analysis.loss_effects import Choice
 from core.config import LOSS_NAMES, DataConfig, SyntheticConfig
 from core.data import load
 from core.figures import losses
-from core.gradients import Choice
 from core.labels import Borders
 from core.losses import LOSSES, OTHER_LOSSES, build_loss
 
@@ -110,8 +110,8 @@ def test_the_shares_of_the_gradient_in_words() -> None:
 
 def test_the_shift_in_words_is_that_of_the_rarest_label() -> None:
     choice = Choice("db", "db")
-    shift = gradients.shift_frame([choice], COUNTS, DOCUMENTS)
-    (said,) = losses.shift_in_words(shift, gradients.tolerance_frame([choice], COUNTS, DOCUMENTS, 5))
+    shift = loss_effects.shift_frame([choice], COUNTS, DOCUMENTS)
+    (said,) = losses.shift_in_words(shift, loss_effects.tolerance_frame([choice], COUNTS, DOCUMENTS, 5))
     nu = 0.05 * np.log(DOCUMENTS / 2 - 1)
     assert f"a score of {1 / (1 + np.exp(-nu)):.2f} on" in said
     push = (1 / (1 + np.exp(2 * (4 + nu)))) / (1 / (1 + np.exp(4)))
@@ -121,15 +121,15 @@ def test_the_shift_in_words_is_that_of_the_rarest_label() -> None:
 def test_a_document_shows_its_own_labels_and_the_negatives_that_are_pushed_most() -> None:
     logits = np.array([-6.0, 4.0, -5.0, 2.0, -1.0, -6.0])
     choices = [Choice("bce", "bce"), Choice("db", "db")]
-    frames = [gradients.document_frame(choice, COUNTS, DOCUMENTS, np.array([5, 0]), logits) for choice in choices]
-    frame = gradients.stack(frames)
+    frames = [loss_effects.document_frame(choice, COUNTS, DOCUMENTS, np.array([5, 0]), logits) for choice in choices]
+    frame = loss_effects.stack(frames)
     assert losses.document_labels(frame, most=2)[:2] == [0, 5]
     assert set(losses.document_labels(frame, most=2)[2:]) == {1, 3}
     table = losses.document_table(frame, list("abcdef"), [0, 5, 1], quantity="push")
     assert table.columns.tolist() == ["label", "there", "logit", "bce", "db"]
     assert table["there"].tolist() == [True, True, False]
     assert table["bce"].to_numpy() == pytest.approx([1 - 1 / (1 + np.exp(6))] * 2 + [-1 / (1 + np.exp(-4))])
-    mass = losses.document_mass(frame, gradients.group_slices(COUNTS, BORDERS))
+    mass = losses.document_mass(frame, loss_effects.group_slices(COUNTS, BORDERS))
     assert mass["mass"].sum() == pytest.approx(frame["push"].abs().sum())
 
 
@@ -147,21 +147,23 @@ def test_charts_of_all_losses_and_many_labels_are_valid_and_small() -> None:
     counts = np.maximum(1, 30_000 // np.arange(1, 18_212))
     names, bands = [f"label {i}" for i in range(len(counts))], losses.group_bands(counts, Borders(50, 15))
     choices = [Choice(name, name) for name in NAMES] + [Choice("db (preset)", "db", "pubmed")]
-    edges = gradients.rank_bins(len(counts), gradients.COARSE)
-    r = np.tile(gradients.QUANTILES, (len(edges) - 1, 1))
-    company = gradients.Company(edges, {"positive": r, "negative": r}, {})
-    weights = gradients.weight_frame(choices, counts, 60_000, company, names, "positive")
-    shift = gradients.shift_frame(choices, counts, 60_000)
-    curves = gradients.curve_frame(choices, counts, 60_000, 18_210, beside=True)
+    edges = loss_effects.rank_bins(len(counts), loss_weights.COARSE_BINS)
+    r = np.tile(loss_weights.QUANTILES, (len(edges) - 1, 1))
+    company = loss_weights.CoLabels(edges, {"positive": r, "negative": r}, {})
+    weights = loss_weights.weight_frame(choices, counts, 60_000, company, names, "positive")
+    shift = loss_effects.shift_frame(choices, counts, 60_000)
+    curves = loss_effects.curve_frame(choices, counts, 60_000, 18_210, beside=True)
     own = np.array([0, 18_210])
-    frame = gradients.stack([gradients.document_frame(one, counts, 60_000, own, -np.ones(18_211)) for one in choices])
+    frame = loss_effects.stack(
+        [loss_effects.document_frame(one, counts, 60_000, own, -np.ones(18_211)) for one in choices]
+    )
     shown = losses.document_labels(frame)
     assert len(shown) <= 10
-    mass = losses.document_mass(frame, gradients.group_slices(counts, Borders(50, 15)))
+    mass = losses.document_mass(frame, loss_effects.group_slices(counts, Borders(50, 15)))
     charts = [
         losses.weight_by_rank(weights, choices, bands, labels=18_211, side="positive"),
         losses.shift_by_rank(shift, choices, bands, labels=18_211),
-        losses.tolerance(gradients.tolerance_frame(choices, counts, 60_000, 18_210), choices),
+        losses.tolerance(loss_effects.tolerance_frame(choices, counts, 60_000, 18_210), choices),
         losses.by_logit(curves, choices, quantity="gradient"),
         losses.document_pushes(frame, choices, names, shown),
         losses.gradient_shares(mass, choices),
@@ -174,9 +176,9 @@ def test_charts_of_all_losses_and_many_labels_are_valid_and_small() -> None:
 
 def test_losses_that_compare_all_labels_have_no_weight_no_shift_and_no_curve() -> None:
     choices = [Choice(name, name) for name in ("zlpr", "dice", "two-way", "soft-f1")]
-    company = gradients.Company(gradients.rank_bins(6), {}, {})
-    assert gradients.weight_frame(choices, COUNTS, DOCUMENTS, company, list("abcdef"), "positive").empty
-    assert gradients.shift_frame(choices, COUNTS, DOCUMENTS).empty
-    assert gradients.curve_frame(choices, COUNTS, DOCUMENTS, 0, beside=False).empty
+    company = loss_weights.CoLabels(loss_effects.rank_bins(6), {}, {})
+    assert loss_weights.weight_frame(choices, COUNTS, DOCUMENTS, company, list("abcdef"), "positive").empty
+    assert loss_effects.shift_frame(choices, COUNTS, DOCUMENTS).empty
+    assert loss_effects.curve_frame(choices, COUNTS, DOCUMENTS, 0, beside=False).empty
     for choice in choices:
         assert build_loss(choice.name, COUNTS, DOCUMENTS)

@@ -12,7 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -21,8 +23,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from core import losses
 from core.config import SETTINGS
-from core.losses import LOSSES, auto_mu, build_loss, constants, loss_curve, weight_by_label
-from core.losses.arguments import find_positives
+from core.losses import LOSSES, auto_mu, build_loss, constants
+from core.losses.checks import find_positives, to_float64
 
 GOLDEN = Path(os.environ.get("TAILSCOPE_SHARED") or Path(__file__).parents[2] / "shared") / "golden" / "losses.json"
 CASES: list[dict[str, Any]] = json.loads(GOLDEN.read_text())["cases"] if GOLDEN.is_file() else []
@@ -187,7 +189,8 @@ def test_i5_r_adds_up_to_one_over_the_positives(
 def test_i5_a_label_that_stands_alone_has_the_same_weight_however_rare(setting: str, expected: float) -> None:
     weight = double("r-fl", setting=setting).weight(torch.eye(4, dtype=torch.bool)).diagonal()
     assert weight == pytest.approx(0.5 * expected, abs=3e-5)
-    assert weight_by_label("r-fl", COUNTS, DOCUMENTS, setting) == pytest.approx(weight.tolist())
+    at_ratio = losses.weigh_labels(double("r-fl", setting=setting), True, range(4), [1.0] * 4)
+    assert at_ratio.tolist() == pytest.approx(weight.tolist())
 
 
 @LAW
@@ -567,7 +570,7 @@ def test_second_derivatives_and_retained_graphs() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_closed_form_is_the_composition(name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(losses.long_tail, "TILE", 8)  # two documents in a tile
+    monkeypatch.setattr(losses.closed_form, "TILE", 8)  # two documents in a tile
     logits, targets = batch(7, dtype)
     for options in ({}, {"reweight_negatives": False}) if name in WEIGHTED else ({},):
         for reduction in ("none", "sum"):
@@ -866,36 +869,77 @@ def test_shapes_that_do_not_fit_are_refused(logits: tuple[int, ...], targets: tu
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_by_label_are_those_of_the_loss(name: str) -> None:
     loss = double(name)
+    n = torch.tensor(COUNTS, dtype=torch.float64)
     alone = loss.weight(torch.eye(4, dtype=torch.bool)).expand(4, 4).diagonal()
-    assert weight_by_label(name, COUNTS, DOCUMENTS) == pytest.approx(alone.tolist())
+    assert losses.weigh_labels(loss, True, range(4), [1.0] * 4).tolist() == pytest.approx(alone.tolist())
     pair = torch.eye(4, dtype=torch.bool) | torch.tensor([True, False, False, False])
     beside = loss.weight(pair).expand(4, 4).diagonal()
-    assert weight_by_label(name, COUNTS, DOCUMENTS, beside=0) == pytest.approx(beside.tolist())
-    nothing = [math.isnan(weight) for weight in weight_by_label(name, [5, 0], 10)]
-    assert nothing == [False, name in WEIGHTED]
+    r = 1 / (1 + n / n[0] * torch.tensor([0.0, 1, 1, 1]))
+    assert losses.weigh_labels(loss, True, range(4), r).tolist() == pytest.approx(beside.tolist())
+    assert losses.weigh_document(loss, pair[2]).tolist() == loss.weight(pair).expand(4, 4)[2].tolist()
+    absent = loss.weight(torch.tensor([True, False, False, False])).expand(4)
+    several = losses.weigh_labels(loss, False, [3, 1], torch.stack([n[0] / n[[3, 1]], torch.ones(2)], 1))
+    assert several[:, 0].tolist() == pytest.approx(absent[[3, 1]].tolist())
+    assert several.shape == (2, 2)
+
+
+def test_weights_of_losses_without_slots_are_their_scale_or_none() -> None:
+    assert losses.weigh_labels(build_loss("asl", COUNTS, DOCUMENTS, scale=3), False, [0, 1], [1.0, 1]).tolist() == [
+        3,
+        3,
+    ]
+    assert losses.weigh_document(build_loss("asl", COUNTS, DOCUMENTS, scale=3), [1, 0, 0, 1]).tolist() == [3] * 4
+    assert losses.weigh_document(build_loss("zlpr", COUNTS, DOCUMENTS), [1, 0, 0, 1]).isnan().all()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_curves_are_plain_lists_of_the_loss_and_its_slope(name: str) -> None:
-    curve = loss_curve(name, COUNTS, DOCUMENTS, 2, [-3, 0, 3], setting="plain")
-    assert all(type(values) is list and type(values[0]) is float and len(values) == 3 for values in curve.values())
-    assert json.loads(json.dumps(curve, allow_nan=False)) == curve
-    step = 1e-5
-    for side in ("positive", "negative"):
-        up, down = (loss_curve(name, COUNTS, DOCUMENTS, 2, [z + h for z in (-3, 0, 3)], "plain") for h in (step, -step))
-        slope = [(a - b) / 2 / step for a, b in zip(up[f"{side}_loss"], down[f"{side}_loss"], strict=True)]
-        assert curve[f"{side}_gradient"] == pytest.approx(slope, abs=1e-8)
-    logits, targets = torch.tensor([[0.0, 0, -3, 0]]), torch.tensor([[0, 0, 1, 0]])
-    element = double(name, setting="plain", reduction="none")(logits.double(), targets)
-    assert curve["positive_loss"][0] == pytest.approx(element[0, 2].item())
-    if not LOSSES[name].focal:
-        assert curve["positive_factor"] == curve["negative_factor"] == [1, 1, 1]
-    if name == "fl":
-        assert curve["positive_factor"] == pytest.approx([torch.tensor(-z).sigmoid().item() ** 2 for z in (-3.0, 0, 3)])
-        assert curve["negative_factor"] == pytest.approx(curve["positive_factor"][::-1])
+def test_an_evaluated_loss_is_the_loss_and_its_slope(name: str) -> None:
+    loss = build_loss(name, COUNTS, DOCUMENTS, setting="plain", reduction="none")
+    logits, targets = torch.tensor([[0.0, 0, z, 0] for z in (-3, 0, 3)]).double(), torch.tensor([[0, 0, 1, 0]] * 3)
+    step = torch.tensor([0.0, 0, 1e-5, 0], dtype=torch.float64)
+    for there in (targets, 1 - targets):
+        value, gradient = losses.evaluate_loss(loss, logits.numpy(), there.numpy())
+        up, down = (losses.evaluate_loss(loss, logits + h, there)[0] for h in (step, -step))
+        slope = ((up - down).sum(1) / 2e-5).tolist()
+        assert gradient[:, 2].tolist() == pytest.approx(slope, abs=1e-8)
+        element = double(name, setting="plain", reduction="none")(logits, there)
+        assert torch.equal(value, element)
+        assert not value.requires_grad
+        factor = losses.modulating_factor(loss.signed_margin(logits, there.bool()), loss.gamma)[:, 2]
+        if not LOSSES[name].focal:
+            assert factor.tolist() == [1, 1, 1]
+        if name == "fl":
+            sure = [torch.tensor(-z).sigmoid().item() ** 2 for z in (-3.0, 0, 3)]
+            assert factor.tolist() == pytest.approx(sure if there is targets else sure[::-1])
 
 
-def test_a_curve_of_a_label_without_documents_is_refused_where_it_counts() -> None:
-    assert loss_curve("bce", [3, 0], 10, 1, [0.0])["positive_loss"] == pytest.approx([math.log(2)])
+def test_a_label_without_documents_is_evaluated_where_it_is_not_counted() -> None:
+    value, _ = losses.evaluate_loss(build_loss("bce", [3, 0], 10, reduction="none"), [[0.0, 0.0]], [[0, 1]])
+    assert value[0, 1].item() == pytest.approx(math.log(2))
     with pytest.raises(ValueError, match="No training document"):
-        loss_curve("db", [3, 0], 10, 1, [0.0])
+        build_loss("db", [3, 0], 10)
+    assert len(losses.weigh_labels(build_loss("bce", [3, 0], 10), True, [1], [1.0])) == 1
+
+
+@pytest.mark.parametrize("name", ["db", "cb", "bce", "asl", "zlpr"])
+def test_gradients_added_by_label_are_those_of_the_loss(name: str) -> None:
+    logits, targets = batch(dtype=torch.float32)
+    loss = build_loss(name, COUNTS, DOCUMENTS)
+    gradient = gradient_of(loss, logits, targets).abs().double()
+    there, absent = losses.sum_gradient_by_label(loss, logits, sp.csr_array(targets.numpy()))
+    torch.testing.assert_close(there, torch.where(targets, gradient, 0).sum(0))
+    torch.testing.assert_close(absent, torch.where(targets, 0, gradient).sum(0))
+    same = losses.sum_gradient_by_label(loss, logits[0], sp.csr_array(targets.numpy()))[0]
+    gradient = gradient_of(loss, logits[:1].repeat(6, 1), targets).abs().double()
+    torch.testing.assert_close(same, torch.where(targets, gradient, 0).sum(0))
+
+
+@pytest.mark.parametrize("dtype", [int, bool, np.uint8, np.float32, ">i4", object])
+def test_counts_may_be_an_array_of_any_numbers(dtype: Any) -> None:
+    array = np.array([1, 0, 1], dtype)
+    array.flags.writeable = False
+    assert to_float64(array).tolist() == [1, 0, 1]
+    assert to_float64(array).dtype is torch.float64
+    for wrong in (np.array([1j]), np.array(["1"])):
+        with pytest.raises(ValueError, match="Expected a list of numbers"):
+            to_float64(wrong)

@@ -10,9 +10,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from core.analysis.loss_effects import SIDES, Choice
 from core.config import LOSS_NAMES, DataConfig
 from core.figures import GRID, GROUP_COLOURS, HEIGHT
-from core.gradients import SIDES, Choice
 from core.labels import FREQUENCY_GROUPS, Borders, group_sizes
 from core.losses import LOSSES, OTHER_LOSSES
 
@@ -251,7 +251,7 @@ def ratio_in_words(row: Mapping[str, float]) -> str:
     """What a tail label weighs in units of a head label, in a clause; empty where a group has no pairs.
 
     Args:
-        row: of `core.gradients.group_weights`, positives.
+        row: of `core.analysis.loss_weights.group_weights`, positives.
     """
     head, tail = row["head"], row["tail"]
     if not (head > 0 and tail > 0):
@@ -273,8 +273,8 @@ def group_table(means: pd.DataFrame, side: str) -> pd.DataFrame:
     """Mean weights with a column `in words`, for positives: what a tail label weighs in units of a head label.
 
     Args:
-        means: of `core.gradients.group_weights`.
-        side: of `core.gradients.SIDES`.
+        means: of `core.analysis.loss_weights.group_weights`.
+        side: of `core.analysis.loss_effects.SIDES`.
     """
     if side == "negative":
         return means
@@ -286,8 +286,8 @@ def shift_in_words(shift: pd.DataFrame, tolerance: pd.DataFrame) -> list[str]:
     """For each loss: from which score the rarest label counts as found, and what an easy negative still pushes.
 
     Args:
-        shift: of `core.gradients.shift_frame`, losses one after the other.
-        tolerance: of `core.gradients.tolerance_frame`, the same.
+        shift: of `core.analysis.loss_effects.shift_frame`, losses one after the other.
+        tolerance: of `core.analysis.loss_effects.tolerance_frame`, the same.
     """
     said = []
     for title, rows in shift.groupby("loss", sort=False):
@@ -304,7 +304,7 @@ def mass_in_words(frame: pd.DataFrame) -> list[str]:
     """For each loss: the shares of its gradient that go to labels that are there, and to the tail.
 
     Args:
-        frame: of `core.gradients.gradient_mass`, losses one after the other.
+        frame: of `core.analysis.loss_effects.gradient_mass`, one loss after the other.
     """
     said = []
     for title, rows in frame.groupby("loss", sort=False):
@@ -437,11 +437,11 @@ def weight_by_rank(
     """Weight against label rank, both logarithmic: a line for each loss, and where it depends on the document, a band.
 
     Args:
-        frame: of `core.gradients.weight_frame`.
+        frame: of `core.analysis.loss_weights.weight_frame`.
         choices: for colours.
         bands: of `group_bands`.
         labels: L.
-        side: of `core.gradients.SIDES`.
+        side: of `core.analysis.loss_effects.SIDES`.
     """
     x, behind = _ranks(bands, labels)
     both = np.r_[frame["low"], frame["high"]]
@@ -484,7 +484,7 @@ def shift_by_rank(
     """Shift of the logits against label rank.
 
     Args:
-        frame: of `core.gradients.shift_frame`.
+        frame: of `core.analysis.loss_effects.shift_frame`.
         choices: for colours.
         bands: of `group_bands`.
         labels: L.
@@ -521,7 +521,7 @@ def tolerance(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.LayerChart:
     """How hard a negative pushes by its logit, against cross-entropy.
 
     Args:
-        frame: of `core.gradients.tolerance_frame`.
+        frame: of `core.analysis.loss_effects.tolerance_frame`.
         choices: for colours.
     """
     shown = frame[frame["share"] >= LEAST]
@@ -593,7 +593,7 @@ def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str) -
     """Loss (`value`) or size of the gradient (`gradient`) by logit, logarithmic; positives full lines, others dashed.
 
     Args:
-        frame: of `core.gradients.curve_frame`; what is below `LEAST` is not drawn.
+        frame: of `core.analysis.loss_effects.curve_frame`; what is below `LEAST` is not drawn.
         choices: for colours.
         quantity: a column of it.
     """
@@ -632,7 +632,7 @@ def gradient_shares(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.Layer
     """Which labels get the gradient: one stacked bar for each loss, and its whole size in units of the first row's.
 
     Args:
-        frame: columns loss, side, group, mass: of `core.gradients.gradient_mass`, losses one after the other.
+        frame: columns loss, side, group, mass: of `core.analysis.loss_effects.gradient_mass`, one loss after the other.
         choices: in the order of the bars.
     """
     order = [choice.title for choice in choices]
@@ -696,7 +696,7 @@ def document_labels(frame: pd.DataFrame, most: int = 8) -> list[int]:
     """The columns worth showing of a document: its own labels, and the negatives that get most of any loss's gradient.
 
     Args:
-        frame: of `core.gradients.document_frame`, losses one after the other.
+        frame: of `core.analysis.loss_effects.document_frame`, losses one after the other.
         most: negatives.
     """
     size = frame["push"].abs()
@@ -712,7 +712,7 @@ def document_pushes(
     """Which label of a document gets which share of the gradient: bars to the right raise its logit.
 
     Args:
-        frame: of `core.gradients.document_frame`, losses one after the other.
+        frame: of `core.analysis.loss_effects.document_frame`, losses one after the other.
         choices: for colours.
         labels: all names.
         columns: of `document_labels`.
@@ -761,7 +761,7 @@ def document_table(
     """One quantity for every label under every loss: columns label, there, logit, and one for each loss.
 
     Args:
-        frame: of `core.gradients.document_frame`, losses one after the other.
+        frame: of `core.analysis.loss_effects.document_frame`, losses one after the other.
         labels: all names.
         columns: the rows' labels.
         quantity: weight, value or push.
@@ -783,8 +783,8 @@ def document_mass(frame: pd.DataFrame, groups: Mapping[str, slice]) -> pd.DataFr
     """A document's absolute gradient by loss, side and frequency group, for `gradient_shares`.
 
     Args:
-        frame: of `core.gradients.document_frame`, losses one after the other.
-        groups: of `core.gradients.group_slices`.
+        frame: of `core.analysis.loss_effects.document_frame`, losses one after the other.
+        groups: of `core.analysis.loss_effects.group_slices`.
     """
     ends = [part.stop for part in groups.values()]
     group = np.array(FREQUENCY_GROUPS)[np.searchsorted(ends, frame["column"], side="right").clip(max=2)]

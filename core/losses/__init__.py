@@ -19,13 +19,20 @@ needs nothing but torch.
     loss(logits, targets).backward()                # (B, L) and (B, L), or (B, L) and the (rows, labels) of the ones
 """
 
-from .arguments import Numbers, index_pairs
-from .beyond import REDUCTIONS, TermLoss
-from .constant import constant_logits
-from .curves import loss_curve, weight_by_label
-from .linear import LinearLoss
+from .checks import Numbers, index_pairs
+from .effects import (
+    evaluate_loss,
+    rebalanced_share,
+    sum_gradient_by_label,
+    sum_inverse_by_document,
+    weigh_document,
+    weigh_labels,
+)
 from .long_tail import LongTailLoss, Reduction, Targets
+from .others import REDUCTIONS, TermLoss
+from .output_layer import LinearLoss
 from .presets import LOSSES, OTHER_LOSSES, OnMissing, Other, Preset, Setting, build_loss, constants
+from .start import constant_logits
 from .weights import (
     auto_mu,
     class_balanced_weight,
@@ -33,6 +40,8 @@ from .weights import (
     logit_shift,
     modulating_factor,
     rebalance_weight,
+    rebalancing_ratio,
+    weight_at_ratio,
 )
 
 __all__ = [
@@ -54,11 +63,17 @@ __all__ = [
     "class_balanced_weight",
     "constant_logits",
     "constants",
+    "evaluate_loss",
     "index_pairs",
     "inverse_propensity",
     "logit_shift",
-    "loss_curve",
     "modulating_factor",
     "rebalance_weight",
-    "weight_by_label",
+    "rebalanced_share",
+    "rebalancing_ratio",
+    "sum_gradient_by_label",
+    "sum_inverse_by_document",
+    "weigh_document",
+    "weigh_labels",
+    "weight_at_ratio",
 ]

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from .arguments import Numbers, check_counts, choose, name_columns
-from .beyond import REDUCTIONS, TermLoss, Terms, apl, asl, dice, hill, soft_f1, two_way, zlpr
+from .checks import Numbers, check_counts, choose, name_columns
 from .long_tail import LongTailLoss, Reduction
+from .others import REDUCTIONS, TermLoss, Terms, apl, asl, dice, hill, soft_f1, two_way, zlpr
 from .weights import auto_mu
 
 OnMissing = Literal["raise", "clamp", "mask"]
@@ -86,7 +86,7 @@ OTHER_LOSSES: dict[str, Other] = {
 Two of them are slots of the equation, and so serve `LinearLoss` as well. "logit-adjusted" shifts the logits by
 tau log(N / n_i - 1) in training and decides by the raw logit. "propensity" gives positives the weight 2 / p_i - 1, a
 convex bound of the cross-entropy without bias under labels that annotators missed, with the propensity p of
-`inverse_propensity`. The others stand, each with its formula, in `beyond`.
+`inverse_propensity`. The others stand, each with its formula, in `others`.
 """
 # fmt: on
 

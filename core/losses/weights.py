@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from .arguments import Numbers, to_float64
+from .checks import Numbers, to_float64
 
 
 def class_balanced_weight(counts: Numbers, cb_beta: float = 0.9) -> Tensor:
@@ -42,11 +42,35 @@ def rebalance_weight(
         beta: steepness.
         mu: the r at which the weight is alpha + 1/2.
     """
+    return weight_at_ratio(rebalancing_ratio(targets, counts), alpha, beta, mu)
+
+
+def rebalancing_ratio(targets: Tensor, counts: Tensor) -> Tensor:
+    """r_ki = (1 / n_i) / sum of 1 / n_j over the labels j of k, (B, L): inf for a document without labels.
+
+    Args:
+        targets: (B, L), 0 or 1.
+        counts: n, (L,), 1 or more.
+    """
     inverse = 1 / counts
-    total = torch.where(targets.bool(), inverse, 0).sum(-1, keepdim=True)
-    empty = total == 0
-    r = inverse / total.masked_fill(empty, 1)
-    return r.sub_(mu).mul_(beta).sigmoid_().add_(alpha).masked_fill_(empty, alpha + 1)
+    return inverse / torch.where(targets.bool(), inverse, 0).sum(-1, keepdim=True)
+
+
+def sum_inverse_counts(rows: Tensor, labels: Tensor, counts: Tensor, documents: int) -> Tensor:
+    """The denominator of `rebalancing_ratio` from index pairs, (N,): 0 for a document without labels.
+
+    Args:
+        rows: document of each positive, (A,).
+        labels: label of each positive, (A,).
+        counts: n, (L,), 1 or more; a floating tensor, which decides the dtype of the result.
+        documents: N.
+    """
+    return counts.new_zeros(documents).index_add_(0, rows, 1 / counts[labels])
+
+
+def weight_at_ratio(r: Tensor, alpha: float, beta: float, mu: float) -> Tensor:
+    """The rebalanced weight alpha + sigmoid(beta (r - mu)), in the shape of `r`: alpha + 1 at inf."""
+    return alpha + torch.sigmoid(beta * (r - mu))
 
 
 def auto_mu(rows: Numbers, labels: Numbers, counts: Numbers) -> float:
@@ -71,10 +95,10 @@ def auto_mu(rows: Numbers, labels: Numbers, counts: Numbers) -> float:
     n = to_float64(counts)
     if label.min() < 0 or label.max() >= len(n):
         raise ValueError(f"A positive has label {int(label.max())}, but there are {len(n)} counts: columns from 0.")
-    inverse = (1 / n)[label]
+    inverse = 1 / n[label]
     if not inverse.isfinite().all():
         raise ValueError(f"counts[{int(label[~inverse.isfinite()][0])}] is 0, but a document carries this label.")
-    r = inverse / inverse.new_zeros(int(row.max()) + 1).index_add_(0, row, inverse)[row]
+    r = inverse / sum_inverse_counts(row, label, n, int(row.max()) + 1)[row]
     middle = r.sort().values[[(len(r) - 1) // 2, len(r) // 2]].mean()
     return float(r.mean() + middle) / 2
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from core.losses import LongTailLoss
-from core.losses.linear import linear_loss
+from core.losses.output_layer import linear_loss
 from core.models import TfidfNetwork
 from core.networks import Linear, TextNetwork
 from core.trainer.state import Loss

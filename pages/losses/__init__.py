@@ -12,7 +12,8 @@ from core.data import Corpus
 from core.labels import Borders, default_borders
 
 if TYPE_CHECKING:
-    from core.gradients import Choice, Company
+    from core.analysis.loss_effects import Choice
+    from core.analysis.loss_weights import CoLabels
 
 BY_CONTENT: dict[Any, Any] = {Corpus: lambda corpus: corpus.fingerprint}
 FIRST = DataConfig()
@@ -48,11 +49,11 @@ class View:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Counting which labels come together", hash_funcs=BY_CONTENT)
-def company(corpus: Corpus) -> Company:
-    from core.gradients import measure_company
+def company(corpus: Corpus) -> CoLabels:
+    from core.analysis.loss_weights import measure_co_labels
 
     view = View(corpus)
-    return measure_company(corpus.targets_of("train"), view.counts, view.borders)
+    return measure_co_labels(corpus.targets_of("train"), view.counts, view.borders)
 
 
 def unlike(view: View, drawn: Any) -> str:

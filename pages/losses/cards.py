@@ -16,7 +16,7 @@ from pages import link, plain
 from pages.losses import BY_CONTENT, View
 
 if TYPE_CHECKING:
-    from core.gradients import Choice
+    from core.analysis.loss_effects import Choice
 
 SHOWN_FIRST = ("bce", "cb", "db")
 STEPS = {"scale": 0.5, "focal_alpha": 0.05, "cb_beta": 0.01, "alpha": 0.05, "beta": 1.0, "kappa": 0.01}
@@ -60,7 +60,7 @@ def pick_losses() -> tuple[tuple[str, ...], Any]:
 
 def cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
     """Draws a card for each loss and returns what is to be compared; one that makes no sense is said and left out."""
-    from core.gradients import Choice
+    from core.analysis.loss_effects import Choice
 
     choices: list[Choice] = []
     problems = []
@@ -83,8 +83,8 @@ def cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
 
 def card(view: View, name: str, setting: Any) -> Choice:
     """One loss: its controls, its formula with their numbers, and the calls that make it."""
+    from core.analysis.loss_effects import Choice
     from core.figures import losses as figures
-    from core.gradients import Choice
 
     defaults = Choice(name, name, setting).constants(view.counts, view.documents)
     left, right = st.columns([6, 5], gap="large")
@@ -110,8 +110,8 @@ def controls(
     Raises:
         UserError: the address holds a value out of range.
     """
+    from core.analysis.loss_effects import Choice
     from core.figures import losses as figures
-    from core.gradients import Choice
 
     keys = {constant: control_key(view, name, setting, constant) for constant in defaults}
     values: dict[str, float] = {}
@@ -183,7 +183,7 @@ def put(values: dict[str, Any]) -> None:
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=BY_CONTENT)
 def auto_mu(corpus: Corpus) -> float:
-    from core.gradients import rule_for_mu
+    from core.analysis.loss_weights import rule_for_mu
 
     return rule_for_mu(corpus.targets_of("train"), corpus.counts)
 

@@ -12,12 +12,12 @@ from pages.losses import BY_CONTENT, View, company
 from pages.losses.logits import mass
 
 if TYPE_CHECKING:
-    from core.gradients import Choice
+    from core.analysis.loss_effects import Choice
 
 
 def warn(view: View) -> None:
     """Says what can go wrong with the chosen losses on this data, or that nothing was found."""
-    from core.gradients import rate_caution
+    from core.analysis.loss_cautions import rate_caution
 
     said, starts = [], {}
     if missing := len(view.corpus.labels) - view.labels:
@@ -38,14 +38,16 @@ def warn(view: View) -> None:
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
 def cautions(corpus: Corpus, choice: Choice) -> list[str]:
-    from core import gradients
+    from core.analysis import loss_cautions
 
     view = View(corpus)
-    return gradients.cautions(choice, view.counts, view.documents, company(corpus), view.borders)
+    return loss_cautions.cautions(choice, view.counts, view.documents, company(corpus), view.borders)
 
 
 def start(corpus: Corpus, choice: Choice) -> float:
     """The size of a loss's first gradient in units of cross-entropy's."""
-    from core import gradients
+    from core.analysis import loss_cautions, loss_effects
 
-    return gradients.start_ratio(mass(corpus, choice, "prior"), mass(corpus, gradients.Choice("bce", "bce"), "prior"))
+    return loss_cautions.start_ratio(
+        mass(corpus, choice, "prior"), mass(corpus, loss_effects.Choice("bce", "bce"), "prior")
+    )

@@ -11,20 +11,20 @@ from pages import pick_label
 from pages.losses import BY_CONTENT, View, show_legend, unlike
 
 if TYPE_CHECKING:
-    from core.gradients import Choice
+    from core.analysis.loss_effects import Choice
 
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
 def curve(corpus: Corpus, choice: Choice, column: int, beside: bool) -> Any:
-    from core import gradients
+    from core.analysis import loss_effects
 
     view = View(corpus)
-    return gradients.curve_frame([choice], view.counts, view.documents, column, beside=beside)
+    return loss_effects.curve_frame([choice], view.counts, view.documents, column, beside=beside)
 
 
 def show(view: View) -> None:
     """Loss and gradient of a head, a medium and a tail label by their logits."""
-    from core import gradients
+    from core.analysis import loss_effects
     from core.figures import losses as figures
 
     beside = st.segmented_control(
@@ -40,10 +40,10 @@ def show(view: View) -> None:
     )
     groups = [
         (group, part)
-        for group, part in gradients.group_slices(view.counts, view.borders).items()
+        for group, part in loss_effects.group_slices(view.counts, view.borders).items()
         if part.stop > part.start
     ]
-    drawn = [choice for choice in view.choices if gradients.by_element(choice.name)]
+    drawn = [choice for choice in view.choices if loss_effects.is_elementwise(choice.name)]
     if not drawn:
         st.info("None of these losses has a curve for one label: they compare all labels of a document or a batch.")
         return
@@ -54,7 +54,7 @@ def show(view: View) -> None:
             default = {"head": names[0], "medium": names[len(names) // 2], "tail": names[-1]}[group]
             label = pick_label(f"{group.capitalize()} label", f"{group}_label", names, default)
             column = view.corpus.labels.index(label if label is not None else default)
-            frame = gradients.stack([curve(view.corpus, choice, column, beside == "beside") for choice in drawn])
+            frame = loss_effects.stack([curve(view.corpus, choice, column, beside == "beside") for choice in drawn])
             st.caption(f"{view.counts[column]:,} of {view.documents:,} train documents carry it.")
             for quantity in ("value", "gradient"):
                 st.altair_chart(

@@ -15,7 +15,7 @@ from pages.losses import BY_CONTENT, View, show_legend, unlike
 from pages.losses.logits import UNTRAINED, pick_logits, predictions
 
 if TYPE_CHECKING:
-    from core.gradients import Choice
+    from core.analysis.loss_effects import Choice
 
 BY_HAND = "by hand"
 QUANTITIES = {"push": "push on the logit", "weight": "weight", "value": "loss"}
@@ -27,7 +27,7 @@ FOUND = 50
 
 def show(view: View) -> None:
     """A document, its labels, and what each label gets under each loss."""
-    from core import gradients
+    from core.analysis import loss_effects, loss_logits
     from core.figures import losses as figures
 
     left, right = st.columns([3, 2], gap="large")
@@ -42,12 +42,12 @@ def show(view: View) -> None:
         if logits == BY_HAND:
             known = sliders(view, columns)
         elif logits in UNTRAINED:
-            known = gradients.untrained_logits(logits, view.counts, view.documents)
+            known = loss_logits.untrained_logits(logits, view.counts, view.documents)
         else:
             known = run_logits(view, logits, row)
-    frame = gradients.stack([effect(view, choice, columns, known) for choice in view.choices])
+    frame = loss_effects.stack([effect(view, choice, columns, known) for choice in view.choices])
     shown = figures.document_labels(frame)
-    groups = gradients.group_slices(view.counts, view.borders)
+    groups = loss_effects.group_slices(view.counts, view.borders)
     st.altair_chart(
         figures.gradient_shares(figures.document_mass(frame, groups), view.choices),
         alt="Share of this document's gradient by groups of labels",
@@ -94,9 +94,9 @@ def show(view: View) -> None:
 
 def effect(view: View, choice: Choice, columns: Any, logits: Any) -> Any:
     """What one loss gives every label of a document."""
-    from core import gradients
+    from core.analysis import loss_effects
 
-    return gradients.document_frame(choice, view.counts, view.documents, columns, logits)
+    return loss_effects.document_frame(choice, view.counts, view.documents, columns, logits)
 
 
 def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | None:
@@ -175,17 +175,17 @@ def pasted(view: View) -> tuple[None, list[int]]:
 
 def run_logits(view: View, run_id: str, row: int | None) -> Any:
     """A run's logits of one test document."""
-    from core import gradients
+    from core.analysis import loss_logits
 
     known = predictions(run_id, str(store.runs_dir()))
-    return gradients.logits_of(known, known.rows == row, view.labels)[0]
+    return loss_logits.logits_of(known, known.rows == row, view.labels)[0]
 
 
 def sliders(view: View, columns: Sequence[int]) -> Any:
     """Draws a slider for the logit of each label of the document, and one for all that it does not have."""
-    from core import gradients
+    from core.analysis import loss_logits
 
-    start = gradients.untrained_logits("prior", view.counts, view.documents)
+    start = loss_logits.untrained_logits("prior", view.counts, view.documents)
     moved = {}
     for column in columns[:SLIDERS]:
         name = view.corpus.labels[column]
@@ -195,4 +195,4 @@ def sliders(view: View, columns: Sequence[int]) -> Any:
     if len(columns) > SLIDERS:
         st.caption(f"The other {len(columns) - SLIDERS} labels stay where an untrained network has them.")
     others = st.slider("all labels that it does not have", LEAST, MOST, -4.0, 0.1, key="z")
-    return gradients.logits_by_hand(start, columns, moved, others)
+    return loss_logits.logits_by_hand(start, columns, moved, others)

@@ -11,13 +11,13 @@ from pages.losses.logits import LOWEST, UNTRAINED, mass, pick_logits, sample
 
 def show(view: View) -> None:
     """Which labels the gradient goes to, over a sample of the data."""
-    from core import gradients
+    from core.analysis import loss_effects
     from core.figures import losses as figures
 
     left, _ = st.columns([2, 3])
     with left:
         logits = pick_logits(view, LOWEST)
-    frame = gradients.stack([mass(view.corpus, choice, logits) for choice in view.choices])
+    frame = loss_effects.stack([mass(view.corpus, choice, logits) for choice in view.choices])
     st.altair_chart(
         figures.gradient_shares(frame, view.choices),
         alt="Share of the gradient that goes to head, medium and tail labels that are there and not there",

@@ -12,7 +12,7 @@ from core.data import Corpus
 from pages.losses import BY_CONTENT, View
 
 if TYPE_CHECKING:
-    from core.gradients import Choice
+    from core.analysis.loss_effects import Choice
 
 UNTRAINED = {"prior": "untrained, log-odds of each label", "zero": "untrained, all logits 0"}
 LOWEST = "untrained, where each loss is lowest"
@@ -61,25 +61,26 @@ def predictions(run_id: str, folder: str) -> store.Predictions:  # noqa: ARG001 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_CONTENT)
 def sample(corpus: Corpus, logits: str) -> tuple[Any, Any]:
     """Targets and logits of a sample: of train documents, or of a run's test documents; None where losses differ."""
-    from core import gradients
+    from core.analysis import loss_effects, loss_logits
 
     view = View(corpus)
     if logits in (*UNTRAINED, LOWEST):
-        rows = gradients.sample_rows(view.documents, view.labels)
+        rows = loss_effects.sample_rows(view.documents, view.labels)
         targets = corpus.targets_of("train")[rows][:, : view.labels]
-        return targets, gradients.untrained_logits(logits, view.counts, view.documents) if logits in UNTRAINED else None
+        known = loss_logits.untrained_logits(logits, view.counts, view.documents) if logits in UNTRAINED else None
+        return targets, known
     known = predictions(logits, str(store.runs_dir()))
-    rows = gradients.sample_rows(len(known.rows), view.labels)
-    return known.targets[rows][:, : view.labels], gradients.logits_of(known, rows, view.labels)
+    rows = loss_effects.sample_rows(len(known.rows), view.labels)
+    return known.targets[rows][:, : view.labels], loss_logits.logits_of(known, rows, view.labels)
 
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
 def mass(corpus: Corpus, choice: Choice, logits: str) -> Any:
-    from core import gradients
+    from core.analysis import loss_effects, loss_logits
 
     view = View(corpus)
     targets, known = sample(corpus, logits)
     if known is None:
-        known = gradients.lowest_logits(choice, view.counts, view.documents, corpus.targets_of("train"))
-    groups = gradients.group_slices(view.counts, view.borders)
-    return gradients.gradient_mass(choice, view.counts, view.documents, targets, known, groups)
+        known = loss_logits.lowest_logits(choice, view.counts, view.documents, corpus.targets_of("train"))
+    groups = loss_effects.group_slices(view.counts, view.borders)
+    return loss_effects.gradient_mass(choice, view.counts, view.documents, targets, known, groups)

@@ -11,28 +11,28 @@ from pages import plain
 from pages.losses import BY_CONTENT, View, show_legend
 
 if TYPE_CHECKING:
-    from core.gradients import Choice
+    from core.analysis.loss_effects import Choice
 
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
 def shift_rows(corpus: Corpus, choice: Choice, column: int) -> tuple[Any, Any]:
-    from core import gradients
+    from core.analysis import loss_effects
 
     view = View(corpus)
     return (
-        gradients.shift_frame([choice], view.counts, view.documents),
-        gradients.tolerance_frame([choice], view.counts, view.documents, column),
+        loss_effects.shift_frame([choice], view.counts, view.documents),
+        loss_effects.tolerance_frame([choice], view.counts, view.documents, column),
     )
 
 
 def show(view: View) -> None:
     """The shift by rank, and what tolerance leaves of a negative's push."""
-    from core import gradients
+    from core.analysis import loss_effects
     from core.figures import losses as figures
 
     column = view.labels - 1
     pairs = [shift_rows(view.corpus, choice, column) for choice in view.choices]
-    shift, tolerance = gradients.stack([pair[0] for pair in pairs]), gradients.stack([pair[1] for pair in pairs])
+    shift, tolerance = loss_effects.stack([pair[0] for pair in pairs]), loss_effects.stack([pair[1] for pair in pairs])
     if not len(shift):
         st.info("None of these losses shifts logits or is tolerant of negatives. ntr-fl, db-0fl, cb-ntr and db are.")
         return

@@ -10,26 +10,26 @@ from core.data import Corpus
 from pages.losses import BY_CONTENT, View, company, show_legend, unlike
 
 if TYPE_CHECKING:
-    from core.gradients import Choice
+    from core.analysis.loss_effects import Choice
 
 SIDES = {"positive": "is there", "negative": "is not there"}
 
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
 def weight_rows(corpus: Corpus, choice: Choice, side: str) -> tuple[Any, Any]:
-    from core import gradients
+    from core.analysis import loss_weights
 
     view = View(corpus)
     known = company(corpus)
     return (
-        gradients.weight_frame([choice], view.counts, view.documents, known, corpus.labels, side),
-        gradients.group_weights([choice], view.counts, view.documents, known, view.borders, side),
+        loss_weights.weight_frame([choice], view.counts, view.documents, known, corpus.labels, side),
+        loss_weights.group_weights([choice], view.counts, view.documents, known, view.borders, side),
     )
 
 
 def show(view: View) -> None:
     """Weight by label rank, and what a tail label weighs in words."""
-    from core import gradients
+    from core.analysis import loss_effects
     from core.figures import losses as figures
 
     side = st.segmented_control(
@@ -42,7 +42,7 @@ def show(view: View) -> None:
         bind="query-params",
     )
     frames, means = zip(*(weight_rows(view.corpus, choice, side) for choice in view.choices), strict=True)
-    frame, table = gradients.stack(frames), gradients.stack(means)
+    frame, table = loss_effects.stack(frames), loss_effects.stack(means)
     bands = figures.group_bands(view.counts, view.borders)
     if not len(frame):
         st.info("None of these losses has a weight for each label: they compare all labels of a document or a batch.")

@@ -83,7 +83,7 @@ def load_torch() -> None:
     """Loads what weighs losses, beside the page, once in a server's life: it takes seconds, in which nothing waits."""
 
     def load() -> None:
-        import core.gradients  # noqa: F401
+        import core.losses.effects  # noqa: F401
 
         LOADED.set()
 
@@ -138,7 +138,7 @@ def beware(plan: Plan, corpus: Corpus, configs: list[RunConfig]) -> None:
         if not LOADED.is_set():
             st.caption("What the losses' page warns of stands here as soon as PyTorch is loaded.")
             return
-        from core.gradients import Choice
+        from core.analysis.loss_effects import Choice
 
         choices = [Choice(one.name, one.name, one.setting, numbers(one.overrides())) for one in losses]
         cautions.warn(View(corpus, plan.data, tuple(choices)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from numbers import Real
 from typing import Any
 
@@ -42,7 +43,7 @@ def find_positives(targets: Tensor, pairs: bool = False) -> Any:
     Raises:
         ValueError: a target other than 0 and 1.
     """
-    positive = _nonzero(targets) if pairs else targets.bool()
+    positive = _find_ones(targets) if pairs else targets.bool()
     if targets.dtype is not torch.bool and not torch.compiler.is_compiling():
         wrong = targets[positive] != 1
         if wrong.any():
@@ -51,16 +52,19 @@ def find_positives(targets: Tensor, pairs: bool = False) -> Any:
     return positive
 
 
-def _nonzero(targets: Tensor) -> tuple[Tensor, Tensor]:
-    """`targets.nonzero(as_tuple=True)`; of a large matrix, which is nearly empty, it looks at eight targets at once."""
+def _find_ones(targets: Tensor) -> tuple[Tensor, Tensor]:
+    """`targets.nonzero(as_tuple=True)`, which of a large matrix looks at eight targets at once.
+
+    A bool is a byte of 0 or 1, and eight of them are an int64 that is 0 where none is set. A large matrix is nearly
+    empty: most of these words are 0, and only the bytes of the others are looked at one by one.
+    """
     if targets.numel() < 2**14:
         return targets.nonzero(as_tuple=True)  # type: ignore[return-value]
     flat = targets.to(torch.bool, copy=True).contiguous().view(-1)
     even = len(flat) // 8 * 8
     words = flat[:even].view(torch.int64).nonzero()
-    near = torch.cat(
-        [(words * 8 + torch.arange(8, device=flat.device)).view(-1), torch.arange(even, len(flat), device=flat.device)]
-    )
+    rest = torch.arange(even, len(flat), device=flat.device)
+    near = torch.cat([(words * 8 + torch.arange(8, device=flat.device)).view(-1), rest])
     place = near[flat[near]]
     return place // targets.shape[1], place % targets.shape[1]
 
@@ -118,6 +122,8 @@ def to_float64(values: Any) -> Tensor:
     """Numbers as a float64 tensor on the CPU."""
     if isinstance(values, Tensor):
         return values.detach().to("cpu", torch.float64)
+    with suppress(AttributeError, TypeError):  # a NumPy array at once; a list, or an array of objects, one by one
+        return torch.from_numpy(values.astype("float64", casting="same_kind"))
     try:
         return torch.tensor(values.tolist() if hasattr(values, "tolist") else list(values), dtype=torch.float64)
     except (TypeError, ValueError):

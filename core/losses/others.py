@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 
-from .arguments import check_shapes, find_pairs, find_positives, to_mask
+from .checks import check_shapes, find_pairs, find_positives, to_mask
 from .long_tail import Reduction, Targets
 from .weights import modulating_factor
 

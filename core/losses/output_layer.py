@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .closed_form import evaluate_negatives, evaluate_positives, measure_steepness, slice_slots
 from .long_tail import LongTailLoss, Targets
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -118,6 +119,7 @@ def _walk(
     needed: tuple[bool, ...],
 ) -> tuple[Tensor, Gradients]:
     """Loss and the gradients that are needed, of features, weight and bias; `labels` are sorted."""
+    # Where the blocks begin in the sorted labels, and what is added up over them.
     size, documents, x = len(loss.counts), len(features), features.to(dtype)
     wide = torch.promote_types(dtype, loss.counts.dtype)
     total = torch.zeros((), dtype=wide, device=features.device)
@@ -125,22 +127,25 @@ def _walk(
     to_features = torch.zeros(features.shape, dtype=wide, device=features.device) if needed[0] else None
     to_weight = empty(weight) if needed[1] else None
     to_bias = empty(bias) if needed[2] and bias is not None else None
-    steepness = loss.steepness(rows, labels, documents)
+    steepness = measure_steepness(loss, rows, labels, documents)
     starts = range(0, size, block)
     cuts = torch.searchsorted(labels, torch.tensor([*starts, size], device=labels.device)).tolist()
-    unit = loss.on_negatives / loss.elements(torch.Size((documents, size)))
+    unit = loss.on_negatives / loss.divisor(torch.Size((documents, size)))
     for start, first, last in zip(starts, cuts, cuts[1:], strict=False):
+        # The logits of a block.
         block_of = slice(start, start + block)
         columns = block_of if loss.kept is None else loss.kept[block_of]
         w = weight[columns].to(dtype)
         z = x @ w.T if bias is None else torch.addmm(bias[columns].to(dtype), x, w.T)
         z = z.to(wide)
+        # Loss and slope, positives over what they would be as negatives; the slope takes the memory of the logits.
         row, label = rows[first:last], labels[first:last]
-        of_positives, slope_of_positives = loss.on_positive(z[row, label - start], steepness, row, label)
-        part, slope = loss.on_negative(z, steepness, loss.by_label(block_of), z)
-        part[row, label - start], slope[row, label - start] = of_positives, slope_of_positives
+        of_positives, slope_of_positives = evaluate_positives(loss, z[row, label - start], steepness, row, label)
+        part = evaluate_negatives(loss, z, steepness, slice_slots(loss, block_of), out=z)
+        part[row, label - start], z[row, label - start] = of_positives, slope_of_positives
         total += part.sum()
-        slope = slope.to(dtype)
+        # Its part of each gradient.
+        slope = z.to(dtype)
         if to_features is not None:
             to_features += slope @ w
         if to_weight is not None:
@@ -170,6 +175,6 @@ class _LinearLoss(torch.autograd.Function):
             features, weight, bias, rows, labels = inputs
             _, gradients = _walk(loss, features, weight, bias, rows, labels, ctx.block, ctx.dtype, ctx.needed)
         unit = gradient * (loss.on_negatives * loss.neg_scale)
-        unit = unit / loss.elements(torch.Size((len(inputs[0]), len(loss.counts))))
+        unit = unit / loss.divisor(torch.Size((len(inputs[0]), len(loss.counts))))
         scaled = [None if g is None else g.mul_(unit).to(t.dtype) for g, t in zip(gradients, inputs, strict=False)]
         return None, *scaled, None, None, None, None, None

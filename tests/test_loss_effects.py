@@ -7,19 +7,18 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from core import gradients
+from core.analysis import loss_effects, loss_logits, loss_weights
+from core.analysis.loss_effects import Choice
 from core.config import UserError
-from core.gradients import Choice
 from core.labels import Borders
 from core.losses import LOSSES, OTHER_LOSSES, build_loss
 
 BORDERS = Borders(head=35, tail=8)
 NAMES = [*LOSSES, *OTHER_LOSSES]
-ELEMENTWISE = [name for name in NAMES if gradients.by_element(name)]
+ELEMENTWISE = [name for name in NAMES if loss_effects.is_elementwise(name)]
 
 
-@pytest.fixture(scope="module")
-def targets() -> sp.csr_array:
+def small_targets() -> sp.csr_array:
     """100 documents and 6 labels, sorted by how often they occur; every document has the first or the second."""
     dense = np.zeros((100, 6), bool)
     dense[:60, 0] = dense[40:100, 1] = True
@@ -29,13 +28,18 @@ def targets() -> sp.csr_array:
 
 
 @pytest.fixture(scope="module")
+def targets() -> sp.csr_array:
+    return small_targets()
+
+
+@pytest.fixture(scope="module")
 def counts(targets: sp.csr_array) -> np.ndarray:
     return np.asarray(targets.sum(0)).ravel().astype(np.int64)
 
 
 @pytest.fixture(scope="module")
-def company(targets: sp.csr_array, counts: np.ndarray) -> gradients.Company:
-    return gradients.measure_company(targets, counts, BORDERS)
+def co_labels(targets: sp.csr_array, counts: np.ndarray) -> loss_weights.CoLabels:
+    return loss_weights.measure_co_labels(targets, counts, BORDERS)
 
 
 def element(name: str, counts: np.ndarray, z: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -49,8 +53,8 @@ def element(name: str, counts: np.ndarray, z: np.ndarray, there: np.ndarray) -> 
 @pytest.mark.parametrize("name", ELEMENTWISE)
 @pytest.mark.parametrize("beside", [True, False])
 def test_curves_are_the_loss_and_its_gradient(name: str, beside: bool, counts: np.ndarray) -> None:
-    frame = gradients.curve_frame([Choice(name, name)], counts, 100, 4, beside=beside)
-    grid = gradients.LOGITS
+    frame = loss_effects.curve_frame([Choice(name, name)], counts, 100, 4, beside=beside)
+    grid = loss_effects.LOGIT_GRID
     for words, there in (("label is there", [beside, True]), ("label is not there", [True, False])):
         z, y = np.zeros((len(grid), 6)), np.zeros((len(grid), 6), bool)
         z[:, 4] = grid
@@ -64,10 +68,10 @@ def test_curves_are_the_loss_and_its_gradient(name: str, beside: bool, counts: n
 
 @pytest.mark.parametrize("name", ["bce", "fl", "cb", "r-fl", "ntr-fl", "db-0fl", "cb-ntr", "db", "ntr-fl-released"])
 def test_the_weight_of_a_positive_is_what_its_log_loss_is_multiplied_by(
-    name: str, targets: sp.csr_array, counts: np.ndarray, company: gradients.Company
+    name: str, targets: sp.csr_array, counts: np.ndarray, co_labels: loss_weights.CoLabels
 ) -> None:
     """At s = 0 the loss is weight · .5^gamma · log 2; here averaged over the documents of each label."""
-    frame = gradients.weight_frame([Choice(name, name)], counts, 100, company, list("abcdef"), "positive")
+    frame = loss_weights.weight_frame([Choice(name, name)], counts, 100, co_labels, list("abcdef"), "positive")
     loss = build_loss(name, counts, 100, reduction="none").double()
     z = np.broadcast_to(loss.shift.numpy() if loss.kappa else 0.0, (100, 6)).astype(np.float64)
     there = targets.toarray()
@@ -78,7 +82,7 @@ def test_the_weight_of_a_positive_is_what_its_log_loss_is_multiplied_by(
     np.testing.assert_allclose(frame["weight"], [row.mean() for row in whole], rtol=0.15)
     assert (frame["low"] >= [row.min() * 0.9999 for row in whole]).all()
     assert (frame["high"] <= [row.max() * 1.0001 for row in whole]).all()
-    groups = gradients.group_weights([Choice(name, name)], counts, 100, company, BORDERS, "positive").iloc[0]
+    groups = loss_weights.group_weights([Choice(name, name)], counts, 100, co_labels, BORDERS, "positive").iloc[0]
     assert groups["tail"] == pytest.approx(np.concatenate(whole[4:]).mean(), rel=0.05)
 
 
@@ -86,9 +90,9 @@ def test_the_weight_of_a_positive_is_what_its_log_loss_is_multiplied_by(
 def test_gradient_mass_is_the_sum_of_the_absolute_gradient(
     name: str, targets: sp.csr_array, counts: np.ndarray
 ) -> None:
-    groups = gradients.group_slices(counts, BORDERS)
-    start = gradients.untrained_logits("prior", counts, 100)
-    frame = gradients.gradient_mass(Choice(name, name), counts, 100, targets, start, groups)
+    groups = loss_effects.group_slices(counts, BORDERS)
+    start = loss_logits.untrained_logits("prior", counts, 100)
+    frame = loss_effects.gradient_mass(Choice(name, name), counts, 100, targets, start, groups)
     z = torch.from_numpy(np.tile(start, (100, 1))).requires_grad_()
     there = targets.toarray()
     (gradient,) = torch.autograd.grad(build_loss(name, counts, 100).double()(z, torch.from_numpy(there)), z)
@@ -102,10 +106,10 @@ def test_gradient_mass_is_the_sum_of_the_absolute_gradient(
 @pytest.mark.parametrize("name", NAMES)
 def test_a_document_gets_what_the_loss_gives_it(name: str, counts: np.ndarray) -> None:
     z = np.array([1.0, -2.0, 0.5, 3.0, -1.0, 0.0])
-    frame = gradients.document_frame(Choice(name, name), counts, 100, np.array([0, 4]), z)
+    frame = loss_effects.document_frame(Choice(name, name), counts, 100, np.array([0, 4]), z)
     assert frame["positive"].tolist() == [True, False, False, False, True, False]
     assert np.isfinite(frame["push"]).all()
-    if gradients.by_element(name):
+    if loss_effects.is_elementwise(name):
         value, gradient = element(name, counts, z[None], frame["positive"].to_numpy()[None])
         np.testing.assert_allclose(frame["value"], value[0], rtol=1e-6)
         np.testing.assert_allclose(frame["push"], -gradient[0], rtol=1e-6)
@@ -115,37 +119,24 @@ def test_a_document_gets_what_the_loss_gives_it(name: str, counts: np.ndarray) -
 
 def test_untrained_logits_are_zero_or_the_log_odds_and_finite_for_a_label_of_all_documents() -> None:
     counts = np.array([100, 50, 1])
-    assert gradients.untrained_logits("zero", counts, 100).tolist() == [0, 0, 0]
-    prior = gradients.untrained_logits("prior", counts, 100)
+    assert loss_logits.untrained_logits("zero", counts, 100).tolist() == [0, 0, 0]
+    prior = loss_logits.untrained_logits("prior", counts, 100)
     assert prior[1:] == pytest.approx([0, -np.log(99)])
     assert np.isfinite(prior[0])
 
 
 def test_where_a_loss_is_lowest_both_sides_of_every_label_pull_alike(targets: sp.csr_array, counts: np.ndarray) -> None:
-    start = gradients.lowest_logits(Choice("db", "db"), counts, 100, targets)
-    groups = gradients.group_slices(counts, BORDERS)
-    mass = gradients.gradient_mass(Choice("db", "db"), counts, 100, targets, start, groups).set_index(["side", "group"])
+    start = loss_logits.lowest_logits(Choice("db", "db"), counts, 100, targets)
+    groups = loss_effects.group_slices(counts, BORDERS)
+    mass = loss_effects.gradient_mass(Choice("db", "db"), counts, 100, targets, start, groups).set_index(
+        ["side", "group"]
+    )
     assert mass.loc["positive", "mass"].to_numpy() == pytest.approx(mass.loc["negative", "mass"].to_numpy(), rel=1e-3)
 
 
 def test_hand_moved_logits_hold_for_the_labels_named() -> None:
     start = np.array([0.0, -1.0, -2.0, -3.0])
-    assert gradients.logits_by_hand(start, [1, 3], {3: 5.0}, -4.0).tolist() == [-4, -1, -4, 5]
-
-
-def test_cautions_say_what_is_out_of_measure_and_no_more(company: gradients.Company, counts: np.ndarray) -> None:
-    def said(name: str, **changes: float) -> str:
-        choice = Choice(name, name, "reuters", tuple(changes.items()))
-        return " ".join(gradients.cautions(choice, counts, 100, company, BORDERS))
-
-    assert said("bce") == said("db") == ""
-    assert "floor or ceiling" in said("r-fl", mu=0.0, beta=1000.0)
-    assert "times the smallest" in said("r-fl", alpha=1e-6, beta=100.0, mu=1.0)
-
-
-def test_the_learning_rate_is_spoken_of_where_the_first_gradient_differs() -> None:
-    assert gradients.rate_caution({"bce": 1.0, "fl": 0.6}) == ""
-    assert "db 0.16" in gradients.rate_caution({"bce": 1.0, "db": 0.156})
+    assert loss_logits.logits_by_hand(start, [1, 3], {3: 5.0}, -4.0).tolist() == [-4, -1, -4, 5]
 
 
 def test_a_mu_out_of_range_is_one_sentence_that_names_the_loss(counts: np.ndarray) -> None:
@@ -156,12 +147,12 @@ def test_a_mu_out_of_range_is_one_sentence_that_names_the_loss(counts: np.ndarra
 def test_the_rule_for_mu_lies_between_mean_and_median_of_r(targets: sp.csr_array, counts: np.ndarray) -> None:
     inverse = targets.toarray() / counts
     r = (inverse / inverse.sum(1, keepdims=True))[targets.toarray()]
-    assert gradients.rule_for_mu(targets, counts) == pytest.approx((r.mean() + np.median(r)) / 2)
+    assert loss_weights.rule_for_mu(targets, counts) == pytest.approx((r.mean() + np.median(r)) / 2)
 
 
 @pytest.mark.parametrize("labels", [1, 90, 18_211])
 def test_bins_cover_all_ranks_once(labels: int) -> None:
-    edges = gradients.rank_bins(labels)
+    edges = loss_effects.rank_bins(labels)
     assert (edges[0], edges[-1]) == (0, labels)
     assert (np.diff(edges) > 0).all()
-    assert len(edges) <= gradients.BINS + 1
+    assert len(edges) <= loss_effects.RANK_BINS + 1

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .arguments import find_pairs
-from .beyond import TermLoss
+from .checks import find_pairs
+from .closed_form import evaluate_negatives, evaluate_positives, measure_steepness, rebalance_, slice_slots
 from .long_tail import LongTailLoss
+from .others import TermLoss
 
 SAMPLE = 1024
 """Documents, spread evenly, over which a weight that differs from document to document is averaged for negatives."""
@@ -46,6 +47,7 @@ def constant_logits(loss: LongTailLoss | TermLoss, rows: Tensor, labels: Tensor,
         slope = _of_terms(loss, counts, documents)
     else:
         slope = _of_equation(loss, rows, labels, documents)
+    # Halve the interval in which the slope changes its sign, for all labels at once.
     low, high = torch.full_like(odds, -BOUND), torch.full_like(odds, BOUND)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -71,16 +73,17 @@ def _of_equation(loss: LongTailLoss, rows: Tensor, labels: Tensor, documents: in
     """The slope (L,): of each positive, and of the negatives at their mean weight."""
     row, label = loss.narrow_pairs((rows, labels), documents)
     absent = documents - torch.bincount(label, minlength=len(loss.counts))
-    steepness = loss.steepness(row, label, documents)
-    shift, weight = loss.by_label(slice(None))
+    steepness = measure_steepness(loss, row, label, documents)
+    shift, weight = slice_slots(loss, slice(None))
     if weight is not None and steepness is not None:
         weight = _mean_on_negatives(loss, steepness, weight, row, label)
     columns = torch.arange(loss.size) if loss.kept is None else loss.kept
 
     def slope(logits: Tensor) -> Tensor:
         z = logits[columns]
-        of_positives = loss.on_positive(z[label], steepness, row, label)[1]
-        of_negatives = loss.on_negative(z, None, (shift, weight), torch.empty_like(z))[1]
+        of_positives = evaluate_positives(loss, z[label], steepness, row, label)[1]
+        of_negatives = torch.empty_like(z)
+        evaluate_negatives(loss, z, None, (shift, weight), out=of_negatives)
         return torch.zeros_like(logits).index_copy(
             0, columns, (absent * of_negatives).index_add(0, label, of_positives)
         )
@@ -92,10 +95,11 @@ def _mean_on_negatives(loss: LongTailLoss, steepness: Tensor, inverse: Tensor, r
     """Mean rebalanced weight of each label (K,) over documents without it; 1 / n is `inverse`."""
     documents = len(steepness)
     some = torch.linspace(0, documents - 1, min(SAMPLE, documents)).round().long()
+    # All of a sample of documents, then without those that have the label.
     total = torch.zeros_like(inverse)
     for part in some.split(max(1, ELEMENTS // len(inverse))):
-        total += loss.rebalanced(steepness[part] * inverse).sum(0)
+        total += rebalance_(loss, steepness[part] * inverse).sum(0)
     inside = torch.isin(row, some)
     row, label = row[inside], label[inside]
-    total.index_add_(0, label, loss.rebalanced(steepness[row, 0] * inverse[label]), alpha=-1)
+    total.index_add_(0, label, rebalance_(loss, steepness[row, 0] * inverse[label]), alpha=-1)
     return total / (len(some) - torch.bincount(label, minlength=len(inverse))).clamp_min(1)

@@ -1,0 +1,202 @@
+"""What a label weighs under a loss, by its rank and by its frequency group, and over the documents it comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from core import losses
+from core.analysis.loss_effects import Choice, group_slices, is_elementwise, middle_columns, rank_bins, stack
+from core.labels import FREQUENCY_GROUPS, Borders
+
+QUANTILES = (np.arange(10) + 0.5) / 10
+"""Their mean is that of the whole, and between the first and the last are nine in ten."""
+FINE_QUANTILES = (np.arange(200) + 0.5) / 200
+"""Quantiles that stand for a whole distribution."""
+COARSE_BINS = 24
+"""Bins where a weight differs from document to document, so that each holds enough of them."""
+NEGATIVE_DOCUMENTS = 4000
+"""Documents that stand for all where negatives are looked at."""
+NEGATIVE_LABELS = 100
+"""Labels that stand for all of a frequency group there."""
+
+
+@dataclass(frozen=True)
+class CoLabels:
+    """What the co-labels of documents leave of a label: quantiles of r in the train part, on each side (`SIDES`).
+
+    r, which rebalanced weights read (`core.losses.rebalancing_ratio`), is 1 for a label that stands alone and falls
+    with every other label of its document. A weight rises with r, so that its quantiles are the weights of the
+    quantiles of r, whatever the constants.
+
+    Attributes:
+        edges: of the bins of columns, (bins + 1,).
+        by_bin: r at `QUANTILES`, (bins, 10); nan for a bin without pairs.
+        by_group: r at `FINE_QUANTILES`, (200,); nan for a group without pairs.
+    """
+
+    edges: np.ndarray
+    by_bin: dict[str, np.ndarray]
+    by_group: dict[str, dict[str, np.ndarray]]
+
+
+def measure_co_labels(targets: sp.csr_array, counts: np.ndarray, borders: Borders) -> CoLabels:
+    """Measures r of all positives of the train part, and of the negatives of documents that are spread evenly over it.
+
+    Args:
+        targets: of the train part, (N, L).
+        counts: (K,).
+        borders: of the frequency groups.
+    """
+    edges, groups = rank_bins(len(counts), COARSE_BINS), group_slices(counts, borders)
+    targets = targets[:, : len(counts)]
+    inverse = 1 / counts
+    with np.errstate(divide="ignore"):  # a document without labels: r has no bound
+        steepness = 1 / losses.sum_inverse_by_document(targets, counts).numpy()
+
+    # Labels that are there: every one of them, by bin and by group.
+    row = np.repeat(np.arange(targets.shape[0]), np.diff(targets.indptr))
+    r = inverse[targets.indices] * steepness[row]
+    bins = np.searchsorted(edges, targets.indices, side="right") - 1
+    there_by_bin = _quantiles_by_owner(r, bins, len(edges) - 1, QUANTILES)
+    ends = np.cumsum([0, *(part.stop - part.start for part in groups.values())])
+    group = np.searchsorted(ends, targets.indices, side="right") - 1
+    there_by_group = _quantiles_by_owner(r, group, len(groups), FINE_QUANTILES)
+
+    # Labels that are not there: in a sample of documents, for the middle of each bin and for labels of each group.
+    chosen = pick_evenly(targets.shape[0], NEGATIVE_DOCUMENTS)
+    sample, steepness = sp.csc_array(targets[chosen]), steepness[chosen]
+    order = np.argsort(steepness, kind="stable")
+
+    def sorted_absent(column: int) -> np.ndarray:
+        """Sorted r of one label where it is not there."""
+        there = np.zeros(len(steepness), bool)
+        there[sample.indices[sample.indptr[column] : sample.indptr[column + 1]]] = True
+        return inverse[column] * steepness[order[~there[order]]]
+
+    absent_by_bin = np.array([_pick_quantiles(sorted_absent(column), QUANTILES) for column in middle_columns(edges)])
+    absent_by_group = {}
+    for name, part in groups.items():
+        columns = np.arange(part.start, part.stop)[pick_evenly(part.stop - part.start, NEGATIVE_LABELS)]
+        values = np.sort(np.concatenate([sorted_absent(column) for column in columns] or [r[:0]]))
+        absent_by_group[name] = _pick_quantiles(values, FINE_QUANTILES)
+
+    return CoLabels(
+        edges,
+        {"positive": there_by_bin, "negative": absent_by_bin},
+        {"positive": dict(zip(groups, there_by_group, strict=True)), "negative": absent_by_group},
+    )
+
+
+def pick_evenly(size: int, most: int) -> np.ndarray:
+    """At most `most` of the numbers from 0 to `size` - 1, evenly."""
+    return np.unique(np.linspace(0, size - 1, min(size, most)).round().astype(np.int64))
+
+
+def _pick_quantiles(values: np.ndarray, quantiles: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Quantiles of sorted values, each of them one of the values; nan of none."""
+    if not len(values):
+        return np.full(len(quantiles), np.nan)
+    return values[np.round(np.asarray(quantiles) * (len(values) - 1)).astype(np.int64)]
+
+
+def _quantiles_by_owner(
+    values: np.ndarray, owner: np.ndarray, owners: int, quantiles: Sequence[float] | np.ndarray
+) -> np.ndarray:
+    """Quantiles of the values of each owner, (owners, quantiles)."""
+    order = np.lexsort((values, owner))
+    ends = np.searchsorted(owner[order], np.arange(owners + 1))
+    values = values[order]
+    return np.array([_pick_quantiles(values[a:b], quantiles) for a, b in pairwise(ends)])
+
+
+def weigh_labels(
+    choice: Choice, counts: np.ndarray, documents: int, side: str, columns: np.ndarray, r: np.ndarray
+) -> np.ndarray | None:
+    """What -log p_t of some labels counts before it is modulated: scale · w · d · alpha_t.
+
+    Args:
+        choice: the loss.
+        counts: (K,).
+        documents: N.
+        side: of `SIDES`.
+        columns: of the labels, (C,).
+        r: (C,) or (C, quantiles): read by the rebalanced weights.
+
+    Returns:
+        In the shape of `r`; None for a loss whose terms are not documents x labels.
+    """
+    if not is_elementwise(choice.name):
+        return None
+    loss = choice.build(counts, documents).double()
+    return losses.weigh_labels(loss, side == "positive", columns, r).numpy()
+
+
+def weight_frame(
+    choices: Sequence[Choice], counts: np.ndarray, documents: int, co_labels: CoLabels, labels: Sequence[str], side: str
+) -> pd.DataFrame:
+    """Weight by label rank: columns loss, rank, labels, count, low, weight, high.
+
+    A row is a label, or a bin of neighbours in rank; `weight` is the mean over documents, low to high nine in ten.
+    """
+    names = ["loss", "rank", "labels", "count", "low", "weight", "high"]
+    fine, rows = rank_bins(len(counts)), [pd.DataFrame(columns=names)]
+    for choice in choices:
+        differs = "mu" in choice.constants(counts, documents)
+        edges = co_labels.edges if differs else fine
+        columns = middle_columns(edges)
+        r = co_labels.by_bin[side] if differs else np.ones((len(columns), 1))
+        weight = weigh_labels(choice, counts, documents, side, columns, r)
+        if weight is None:
+            continue
+        first, last = edges[:-1] + 1, edges[1:]
+        ranks = np.sqrt(first * last)
+        ranks[-1] = last[-1]
+        frame = {
+            "loss": choice.title,
+            "rank": ranks,
+            "labels": [labels[a - 1] if a == b else f"ranks {a:,} to {b:,}" for a, b in zip(first, last, strict=True)],
+            "count": counts[columns],
+            "low": weight[:, 0],
+            "weight": weight.mean(1),
+            "high": weight[:, -1],
+        }
+        rows.append(pd.DataFrame(frame).dropna())
+    return stack(rows)
+
+
+def group_weights(
+    choices: Sequence[Choice], counts: np.ndarray, documents: int, co_labels: CoLabels, borders: Borders, side: str
+) -> pd.DataFrame:
+    """Mean weight of a positive or negative by frequency group: columns loss, head, medium, tail; nan of none.
+
+    The mean is over the pairs of a document and a label of the group that is there, or not there.
+    """
+    rows = []
+    for choice in choices:
+        row: dict[str, str | float] = {"loss": choice.title}
+        for group, part in group_slices(counts, borders).items():
+            columns = np.arange(part.start, part.stop)
+            r = co_labels.by_group[side][group]
+            pairs = counts[part] if side == "positive" else documents - counts[part]
+            if "mu" in choice.constants(counts, documents):
+                columns, pairs = np.zeros(len(r), np.int64), np.ones(len(r))
+            else:
+                r = np.ones(len(columns))
+            weight = weigh_labels(choice, counts, documents, side, columns, r)
+            if weight is None:
+                break
+            row[group] = float(weight @ pairs / pairs.sum()) if pairs.sum() else np.nan
+        else:
+            rows.append(row)
+    return pd.DataFrame(rows, columns=["loss", *FREQUENCY_GROUPS])
+
+
+def rule_for_mu(targets: sp.csr_array, counts: np.ndarray) -> float:
+    """`core.losses.auto_mu` of the train part's targets (N, L)."""
+    return losses.auto_mu(*losses.index_pairs(targets), counts)
