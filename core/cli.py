@@ -20,6 +20,7 @@ from core import data as datasets
 from core import intake, jobs, labels, plans, readers, report, share, store, sweeps
 from core.config import (
     LOSS_NAMES,
+    MODEL_NAMES,
     DataConfig,
     FileConfig,
     ModelConfig,
@@ -286,7 +287,7 @@ def _data_config(name: str, split: str | None, changes: list[str] | None) -> Dat
 def train(
     arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     data: DataName = "",
-    model: Annotated[str, typer.Option(help="svm or tfidf.")] = "tfidf",
+    model: Annotated[str, typer.Option(help=f"One of {' '.join(MODEL_NAMES)}.")] = "tfidf",
     loss: Annotated[str | None, typer.Option(help=f"None for svm; else one of {' '.join(LOSS_NAMES)}.")] = None,
     seed: Annotated[int, typer.Option(help="Same config, data and seed: same run.")] = 0,
     split: Split = None,

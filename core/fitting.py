@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core import labels, losses, machine, metrics, replicas, store, thresholds, tokens, trackers
-from core.config import RunConfig, TrainConfig, UserError
+from core.config import AUTO_RULES, MODELS, THRESHOLD_RULES, RunConfig, TrainConfig, UserError
 from core.corpus import Corpus, count_columns
 from core.encoders import TfidfEncoder
 from core.failures import Stopped
@@ -123,11 +123,10 @@ def threshold_rule(config: RunConfig) -> str:
     """
     rule = config.train.threshold
     if rule == "auto":
-        other = losses.OTHER_LOSSES.get(config.loss.name) if config.loss else None
-        rule = "fixed" if other and other.decision == "logit > 0" else "exact"
-    if config.model.name == "svm":
-        return {"paper": "shift", "fixed": "zero"}.get(rule, rule)
-    return rule
+        rule = AUTO_RULES[losses.LOSSES[config.loss.name].decision if config.loss else "fitted threshold"]
+    if MODELS[config.model.name].margins:
+        return THRESHOLD_RULES[rule].margins or rule
+    return str(rule)
 
 
 def _features(config: RunConfig, corpus: Corpus, reporter: Reporter) -> tuple[TfidfEncoder, dict[str, sp.csr_array]]:

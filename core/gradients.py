@@ -19,7 +19,7 @@ import torch
 from core import losses
 from core.config import UserError
 from core.labels import FREQUENCY_GROUPS, Borders, group_sizes
-from core.losses import LOSSES, OTHER_LOSSES, LongTailLoss, TermLoss
+from core.losses import LOSSES, LongTailLoss, TermLoss
 from core.store import Predictions
 
 SIDES = {"positive": "label is there", "negative": "label is not there"}
@@ -47,7 +47,7 @@ class Choice:
 
     Attributes:
         title: `db`, or `db (preset)` beside a changed one.
-        name: a key of `LOSSES` or `OTHER_LOSSES`.
+        name: a key of `LOSSES`.
         setting: see `core.losses.constants`.
         changes: constants that differ from the preset, in the order of the preset.
     """
@@ -78,7 +78,7 @@ class Choice:
 
 def by_element(name: str) -> bool:
     """Whether the loss is a sum over documents and labels, so that one label has a curve of its own."""
-    return name in LOSSES or OTHER_LOSSES[name].terms == "element"
+    return LOSSES[name].terms == "element"
 
 
 def counted(counts: np.ndarray) -> np.ndarray:
@@ -332,8 +332,7 @@ def tolerance_frame(choices: Sequence[Choice], counts: np.ndarray, documents: in
         if not isinstance(loss, LongTailLoss) or not (loss.kappa or loss.neg_scale != 1):
             continue
         shift = float(losses.logit_shift(counts[[column]], documents, loss.kappa))
-        damped = choice.name not in LOSSES or LOSSES[choice.name].damped
-        stretch = 1 if damped else loss.neg_scale
+        stretch = 1 if LOSSES[choice.name].damped else loss.neg_scale
         share = stretch * sigmoid(loss.neg_scale * (LOGITS - shift)) / sigmoid(LOGITS)
         rows.append(pd.DataFrame({"loss": choice.title, "logit": LOGITS, "share": share}))
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["loss", "logit", "share"])

@@ -1,6 +1,7 @@
 """Losses for long-tailed labels: eight of one paper and the form it was released in, as presets of one equation.
 
-Others, for comparison, are in `OTHER_LOSSES`; `LinearLoss` trains more labels than there is memory for logits.
+Others, for comparison, stand in the same table, `LOSSES`; `LinearLoss` trains more labels than there is memory for
+logits.
 
 Source: Huang, Giledereli, Köksal, Özgür, Ozkirimli: Balancing Methods for Multi-label Text Classification with
 Long-Tailed Class Distribution, EMNLP 2021. For document k and label i
@@ -19,32 +20,40 @@ needs nothing but torch.
     loss(logits, targets).backward()                # (B, L) and (B, L), or (B, L) and the (rows, labels) of the ones
 """
 
-from .arguments import Numbers, index_pairs
-from .beyond import REDUCTIONS, TermLoss
-from .constant import constant_logits
-from .curves import loss_curve, weight_by_label
-from .linear import LinearLoss
-from .long_tail import LongTailLoss, Reduction, Targets
-from .presets import LOSSES, OTHER_LOSSES, OnMissing, Other, Preset, Setting, build_loss, constants
-from .weights import (
-    auto_mu,
-    class_balanced_weight,
-    inverse_propensity,
-    logit_shift,
-    modulating_factor,
-    rebalance_weight,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .presets import CONSTANTS, LOSSES, Constant, Loss, OnMissing, Setting
+
+if TYPE_CHECKING:
+    from .arguments import Numbers, index_pairs
+    from .beyond import REDUCTIONS, TermLoss
+    from .build import build_loss, constants
+    from .constant import constant_logits
+    from .curves import loss_curve, weight_by_label
+    from .linear import LinearLoss
+    from .long_tail import LongTailLoss, Reduction, Targets
+    from .weights import (
+        auto_mu,
+        class_balanced_weight,
+        inverse_propensity,
+        logit_shift,
+        modulating_factor,
+        rebalance_weight,
+    )
 
 __all__ = [
+    "CONSTANTS",
     "LOSSES",
-    "OTHER_LOSSES",
     "REDUCTIONS",
+    "Constant",
     "LinearLoss",
     "LongTailLoss",
+    "Loss",
     "Numbers",
     "OnMissing",
-    "Other",
-    "Preset",
     "Reduction",
     "Setting",
     "Targets",
@@ -62,3 +71,29 @@ __all__ = [
     "rebalance_weight",
     "weight_by_label",
 ]
+
+_FILES = {
+    "arguments": ("Numbers", "index_pairs"),
+    "beyond": ("REDUCTIONS", "TermLoss"),
+    "build": ("build_loss", "constants"),
+    "constant": ("constant_logits",),
+    "curves": ("loss_curve", "weight_by_label"),
+    "linear": ("LinearLoss",),
+    "long_tail": ("LongTailLoss", "Reduction", "Targets"),
+    "weights": (
+        "auto_mu",
+        "class_balanced_weight",
+        "inverse_propensity",
+        "logit_shift",
+        "modulating_factor",
+        "rebalance_weight",
+    ),
+}
+"""Where the names stand that need torch, which is imported when the first of them is asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    for file, names in _FILES.items():
+        if name in names:
+            return getattr(import_module(f".{file}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

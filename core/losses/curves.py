@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from .arguments import Numbers, choose, to_float64
+from .build import build_loss, constants
 from .long_tail import LongTailLoss
-from .presets import LOSSES, Setting, build_loss, constants
+from .presets import LOSSES, Setting
 from .weights import class_balanced_weight, modulating_factor
 
 
