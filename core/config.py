@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
@@ -410,9 +410,15 @@ def _setting_of(constant: Constant) -> tuple[Any, Any]:
     return float | None, Field(None, **bounds)
 
 
-_LossConstants: Any = create_model(
-    "_LossConstants", __base__=_LossName, **{name: _setting_of(constant) for name, constant in CONSTANTS.items()}
-)
+if TYPE_CHECKING:
+
+    class _LossConstants(_LossName):
+        def __getattr__(self, constant: str) -> Any: ...
+
+else:
+    _LossConstants = create_model(
+        "_LossConstants", __base__=_LossName, **{name: _setting_of(constant) for name, constant in CONSTANTS.items()}
+    )
 
 
 class LossConfig(_LossConstants):
