@@ -141,7 +141,7 @@ class ThresholdRule:
     """A rule by which scores become decisions: of every label alike, or each label by a threshold of its own.
 
     Attributes:
-        about: how it is fitted, in a sentence.
+        about: the threshold that it gives, in a clause.
         function: name of the function in `core.thresholds` that fits it, of targets and scores, and by label also of
             counts and documents; empty for a grid or a value.
         grid: hundredths that it tries, of equally good ones the lowest.
@@ -164,38 +164,36 @@ class ThresholdRule:
 
 THRESHOLD_RULES: dict[str, ThresholdRule] = {
     "exact": ThresholdRule(
-        "The cut of best micro-F1, of all between two different scores.",
+        "the cut of best micro-F1, of all between two different scores",
         function="fit_exact",
         in_runs=True,
         title="global",
     ),
-    "paper": ThresholdRule(
-        "The best of 0.40 to 0.60 in hundredths.", grid=range(40, 61), in_runs=True, margins="shift"
-    ),
-    "shift": ThresholdRule("The best shift of all hyperplanes, -1 to 1 in hundredths.", grid=range(-100, 101)),
-    "fixed": ThresholdRule("A score of 0.5.", value=0.5, in_runs=True, title="fixed", margins="zero"),
-    "zero": ThresholdRule("A margin of 0.", value=0.0),
+    "paper": ThresholdRule("the best of 0.40 to 0.60 in hundredths", grid=range(40, 61), in_runs=True, margins="shift"),
+    "shift": ThresholdRule("the best shift of all hyperplanes, -1 to 1 in hundredths", grid=range(-100, 101)),
+    "fixed": ThresholdRule("a score of 0.5", value=0.5, in_runs=True, title="fixed", margins="zero"),
+    "zero": ThresholdRule("a margin of 0", value=0.0),
     "per-label": ThresholdRule(
-        "The best cut of each label, with documents of an average label added against over-fitting.",
+        "one for each label, guarded against over-fitting by documents of an average label",
         function="fit_guarded",
         by_label=True,
         in_runs=True,
         title="per label",
     ),
     "scut": ThresholdRule(
-        "The best cut of each label (SCut), which over-fits rare labels.",
+        "the best cut of each label (SCut), which over-fits rare labels",
         function="fit_scut",
         by_label=True,
         title="per label, no guard (SCut)",
     ),
     "scut-fbr": ThresholdRule(
-        "SCut averaged over folds, with a fall-back where the best F1 is low (SCutFBR.1).",
+        "SCut averaged over folds, and the highest score where the best F1 is low (SCutFBR.1)",
         function="fit_scut_fbr",
         by_label=True,
         title="per label, SCutFBR",
     ),
     "pcut": ThresholdRule(
-        "Each label in the share of documents that it has in training (PCut).",
+        "each label in the share of documents that it has in training (PCut)",
         function="fit_pcut",
         by_label=True,
         title="as often as in training (PCut)",
@@ -452,8 +450,9 @@ class TrainConfig(Frozen):
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     threshold: Literal[RULES_IN_RUNS] = Field(  # type: ignore[valid-type]
         "auto",
-        description="auto: what the loss asks for, 0.5 where it draws that line itself (zlpr), exact elsewhere; "
-        "per-label: one for each label, guarded against over-fitting",
+        description="auto: what the loss asks for, 0.5 where it draws that line itself "
+        f"({', '.join(name for name, loss in LOSSES.items() if loss.decision == 'logit > 0')}), exact elsewhere; "
+        + "; ".join(f"{name}: {rule.about}" for name, rule in THRESHOLD_RULES.items() if rule.in_runs),
     )
     metric: Literal["micro_f1", "macro_f1", "tail_macro_f1"] = Field(
         "micro_f1", description="validation score that decides which epoch is the best"

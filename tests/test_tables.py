@@ -51,7 +51,7 @@ ENTRIES = {
 """,
     "THRESHOLD_RULES: dict[str, ThresholdRule] = {": """
     "half-best": ThresholdRule(
-        "Half the highest score.", function="fit_half_best", in_runs=True, title="half of the best", margins="zero"
+        "half the highest score", function="fit_half_best", in_runs=True, title="half of the best", margins="zero"
     ),
 """,
 }
@@ -69,7 +69,7 @@ def fit_half_best(targets, scores):
 }
 SCRIPT = r"""
 import json, sys
-from core.config import RunConfig, UserError, parse, with_changes
+from core.config import RunConfig, TrainConfig, UserError, parse, with_changes
 
 assert "torch" not in sys.modules, "settings need no torch"
 
@@ -115,6 +115,7 @@ found = {
     "tiny": [changed(model="tiny")[section][key] for section, key in (("model", "min_df"), ("train", "epochs"))],
     "rule": changed("train.threshold=half-best")["train"]["threshold"],
     "rules": changed("train.threshold=x"),
+    "help of rules": TrainConfig.model_fields["threshold"].description,
     "fitted": thresholds.fit(targets, scores, rule="half-best"),
     "on the page": list(errors.RULES),
 }
@@ -230,6 +231,7 @@ def test_a_new_model_has_its_settings_and_defaults(found: dict[str, Any]) -> Non
 def test_a_new_rule_is_a_setting_is_fitted_and_stands_on_the_page(found: dict[str, Any]) -> None:
     assert found["rule"] == "half-best"
     assert "'half-best'" in found["rules"]
+    assert "half-best: half the highest score" in found["help of rules"]
     assert found["fitted"] == 0.4
     assert "half of the best" in found["on the page"]
 

@@ -73,7 +73,15 @@ def entries() -> Plan:
         UserError: one of them makes no sense, or too little is chosen.
     """
     chosen = pick_data()
-    models = st.pills("Models", MODEL_NAMES, selection_mode="multi", default="tfidf", key="models", bind=URL)
+    models = st.pills(
+        "Models",
+        MODEL_NAMES,
+        selection_mode="multi",
+        default="tfidf",
+        key="models",
+        bind=URL,
+        help="; ".join(f"{name}: {model.title}" for name, model in MODELS.items()),
+    )
     trained = any(not MODELS[model].own_loss for model in models)
     losses = st.pills(
         "Losses",
