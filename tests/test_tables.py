@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -270,3 +271,11 @@ def test_every_rule_is_fitted_one_way() -> None:
         assert not rule.margins or rule.margins in THRESHOLD_RULES
     assert set(AUTO_RULES) == {loss.decision for loss in LOSSES.values()}
     assert set(AUTO_RULES.values()) <= set(THRESHOLD_RULES)
+
+
+def test_the_readme_s_table_of_losses_is_that_of_the_code() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    titles = {name: title.strip() for name, title in rows if name in LOSSES}
+    if not titles:
+        pytest.skip("README.md has no table of losses")
+    assert titles == {name: loss.title for name, loss in LOSSES.items()}
