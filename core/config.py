@@ -7,72 +7,92 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 from pydantic.fields import FieldInfo
 
+from core.losses.presets import CONSTANTS, LOSSES, Constant, Decision, Setting
+
 ROOT = Path(__file__).resolve().parent.parent
-_FOCAL = ("gamma", "focal_alpha")
-_TOLERANT = ("kappa", "neg_scale")
-_CLASS_BALANCED = ("cb_beta", "reweight_negatives")
-_ASYMMETRIC = ("gamma_pos", "gamma_neg", "prob_margin")
-_REBALANCED = ("alpha", "beta", "mu", "reweight_negatives")
-LOSS_CONSTANTS: dict[str, tuple[str, ...]] = {
-    "bce": ("scale",),
-    "fl": ("scale", *_FOCAL),
-    "cb": ("scale", *_FOCAL, *_CLASS_BALANCED),
-    "r-fl": ("scale", *_FOCAL, *_REBALANCED),
-    "ntr-fl": ("scale", *_FOCAL, *_TOLERANT),
-    "db-0fl": ("scale", *_TOLERANT, *_REBALANCED),
-    "cb-ntr": ("scale", *_FOCAL, *_TOLERANT, *_CLASS_BALANCED),
-    "db": ("scale", *_FOCAL, *_TOLERANT, *_REBALANCED),
-    "ntr-fl-released": ("scale", *_FOCAL, *_TOLERANT),
-    "asl": ("scale", *_ASYMMETRIC),
-    "zlpr": ("scale",),
-    "logit-adjusted": ("scale", "tau"),
-    "hill": ("scale", "gamma", "logit_margin", "hill_lambda"),
-    "apl": ("scale", *_ASYMMETRIC, "poly_1", "poly_2"),
-    "dice": ("scale", "dice_alpha", "smooth"),
-    "two-way": ("scale", "temp_pos", "temp_neg"),
-    "soft-f1": ("scale",),
-    "propensity": ("scale", "prop_a", "prop_b"),
-}
-"""The constants that each loss of `core.losses` reads, known here without importing torch."""
-LOSS_NAMES = tuple(LOSS_CONSTANTS)
-PAPER_LOSSES = LOSS_NAMES[:8]
+SETTINGS = get_args(Setting)
+LOSS_CONSTANTS = {name: loss.constants for name, loss in LOSSES.items()}
+LOSS_NAMES = tuple(LOSSES)
+PAPER_LOSSES = tuple(name for name, loss in LOSSES.items() if loss.group == "paper")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model: what it is and reads, and where its settings differ.
+
+    Attributes:
+        title: what it is, in a clause.
+        reads: weighted words, or tokens in their order.
+        settings: those of `ModelConfig` that it reads.
+        model: values of `ModelConfig` where they are not given and differ from those of `tfidf`, which the class says.
+        train: the same of `TrainConfig`.
+        own_loss: the one it is fitted with, at once; empty where it is trained by steps with a loss that is chosen.
+        margins: its scores are margins, not probabilities.
+        layered: it needs a hidden layer.
+    """
+
+    title: str
+    reads: Literal["words", "tokens"]
+    settings: tuple[str, ...]
+    model: Mapping[str, Any]
+    train: Mapping[str, Any]
+    own_loss: str = ""
+    margins: bool = False
+    layered: bool = False
+
+    @property
+    def defaults(self) -> dict[str, Mapping[str, Any]]:
+        """What differs from the defaults of `tfidf`, by section."""
+        return {"model": self.model, "train": self.train}
+
+
+_TFIDF = ("max_features", "min_df", "bigrams")
 _WORDS = ("vocabulary", "max_features", "min_df", "dropout", "max_length", "long", "bias")
-MODEL_SETTINGS: dict[str, tuple[str, ...]] = {
-    "svm": ("max_features", "min_df", "bigrams", "C"),
-    "tfidf": ("max_features", "min_df", "bigrams", "hidden", "dropout", "head", "bias"),
-    "transformer": (
-        "encoder",
-        "pooling",
-        "head",
-        "dropout",
-        "attention_dropout",
-        "max_length",
-        "long",
-        "freeze",
-        "frozen_layers",
-        "bias",
-    ),
-    "textcnn": (*_WORDS, "embedding", "filters", "head"),
-    "xml-cnn": (*_WORDS, "embedding", "filters", "hidden", "head"),
-    "cnn-rnn": (*_WORDS, "embedding", "filters", "hidden", "head"),
-    "bigru-lwan": (*_WORDS, "embedding", "hidden", "head"),
-}
-"""The settings of `ModelConfig` that each model reads."""
-MODEL_NAMES = tuple(MODEL_SETTINGS)
+_LONG = {"max_length": 300, "dropout": 0.5, "max_features": 30_000, "bias": "loss"}
 _NEURAL = {"optimizer": "adamw", "clip": 1.0, "batch_size": 32, "patience": 5}
 _FROM_SCRATCH = _NEURAL | {"learning_rate": 2e-3, "epochs": 20}
-_LONG = {"max_length": 300, "dropout": 0.5, "max_features": 30_000, "bias": "loss"}
-MODEL_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
-    "transformer": {
-        "model": {"dropout": 0.1, "max_length": 80, "bias": "loss", "frozen_layers": 3},
-        "train": _NEURAL
+MODELS: dict[str, Model] = {
+    "svm": Model(
+        "TF-IDF and one linear support vector machine for each label",
+        reads="words",
+        settings=(*_TFIDF, "C"),
+        model={},
+        train={},
+        own_loss="hinge",
+        margins=True,
+    ),
+    "tfidf": Model(
+        "TF-IDF into a linear layer or one hidden layer",
+        reads="words",
+        settings=(*_TFIDF, "hidden", "dropout", "head", "bias"),
+        model={},
+        train={},
+    ),
+    "transformer": Model(
+        "a pretrained encoder, fine-tuned",
+        reads="tokens",
+        settings=(
+            "encoder",
+            "pooling",
+            "head",
+            "dropout",
+            "attention_dropout",
+            "max_length",
+            "long",
+            "freeze",
+            "frozen_layers",
+            "bias",
+        ),
+        model={"dropout": 0.1, "max_length": 80, "bias": "loss", "frozen_layers": 3},
+        train=_NEURAL
         | {
             "batch_size": 16,
             "learning_rate": 2e-4,
@@ -81,14 +101,108 @@ MODEL_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
             "warmup": 0.06,
             "precision": "auto",
         },
-    },
-    "textcnn": {"model": _LONG | {"filters": 100}, "train": _FROM_SCRATCH | {"epochs": 10}},
-    "xml-cnn": {"model": _LONG | {"hidden": 512}, "train": _FROM_SCRATCH},
-    "cnn-rnn": {"model": _LONG | {"hidden": 256}, "train": _FROM_SCRATCH},
-    "bigru-lwan": {"model": _LONG | {"hidden": 128, "dropout": 0.3}, "train": _FROM_SCRATCH},
+    ),
+    "textcnn": Model(
+        "convolutions over words, the largest of each",
+        reads="tokens",
+        settings=(*_WORDS, "embedding", "filters", "head"),
+        model=_LONG | {"filters": 100},
+        train=_FROM_SCRATCH | {"epochs": 10},
+    ),
+    "xml-cnn": Model(
+        "convolutions over words, the largest of each part of the text, and a hidden layer",
+        reads="tokens",
+        settings=(*_WORDS, "embedding", "filters", "hidden", "head"),
+        model=_LONG | {"hidden": 512},
+        train=_FROM_SCRATCH,
+        layered=True,
+    ),
+    "cnn-rnn": Model(
+        "convolutions over words, read by a recurrent network",
+        reads="tokens",
+        settings=(*_WORDS, "embedding", "filters", "hidden", "head"),
+        model=_LONG | {"hidden": 256},
+        train=_FROM_SCRATCH,
+        layered=True,
+    ),
+    "bigru-lwan": Model(
+        "a recurrent network in both directions, with an attention for each label",
+        reads="tokens",
+        settings=(*_WORDS, "embedding", "hidden", "head"),
+        model=_LONG | {"hidden": 128, "dropout": 0.3},
+        train=_FROM_SCRATCH,
+        layered=True,
+    ),
 }
-"""A model's settings where they are not given and differ from those of `tfidf`, which the classes below say."""
-SETTINGS = ("reuters", "pubmed", "plain")
+MODEL_NAMES = tuple(MODELS)
+
+
+@dataclass(frozen=True)
+class ThresholdRule:
+    """A rule by which scores become decisions: of every label alike, or each label by a threshold of its own.
+
+    Attributes:
+        about: the threshold that it gives, in a clause.
+        function: name of the function in `core.thresholds` that fits it, of targets and scores, and by label also of
+            counts and documents; empty for a grid or a value.
+        grid: hundredths that it tries, of equally good ones the lowest.
+        value: the threshold itself, whatever the scores are.
+        by_label: it gives a threshold for each label.
+        in_runs: `train.threshold` may ask for it.
+        title: on the errors page; empty where that does not offer it.
+        margins: the rule that does the same for an SVM's margins; its own name where that is itself.
+    """
+
+    about: str
+    function: str = ""
+    grid: range | None = None
+    value: float | None = None
+    by_label: bool = False
+    in_runs: bool = False
+    title: str = ""
+    margins: str = ""
+
+
+THRESHOLD_RULES: dict[str, ThresholdRule] = {
+    "exact": ThresholdRule(
+        "the cut of best micro-F1, of all between two different scores",
+        function="fit_exact",
+        in_runs=True,
+        title="global",
+    ),
+    "paper": ThresholdRule("the best of 0.40 to 0.60 in hundredths", grid=range(40, 61), in_runs=True, margins="shift"),
+    "shift": ThresholdRule("the best shift of all hyperplanes, -1 to 1 in hundredths", grid=range(-100, 101)),
+    "fixed": ThresholdRule("a score of 0.5", value=0.5, in_runs=True, title="fixed", margins="zero"),
+    "zero": ThresholdRule("a margin of 0", value=0.0),
+    "per-label": ThresholdRule(
+        "one for each label, guarded against over-fitting by documents of an average label",
+        function="fit_guarded",
+        by_label=True,
+        in_runs=True,
+        title="per label",
+    ),
+    "scut": ThresholdRule(
+        "the best cut of each label (SCut), which over-fits rare labels",
+        function="fit_scut",
+        by_label=True,
+        title="per label, no guard (SCut)",
+    ),
+    "scut-fbr": ThresholdRule(
+        "SCut averaged over folds, and the highest score where the best F1 is low (SCutFBR.1)",
+        function="fit_scut_fbr",
+        by_label=True,
+        title="per label, SCutFBR",
+    ),
+    "pcut": ThresholdRule(
+        "each label in the share of documents that it has in training (PCut)",
+        function="fit_pcut",
+        by_label=True,
+        title="as often as in training (PCut)",
+    ),
+}
+AUTO_RULES: dict[Decision, str] = {"fitted threshold": "exact", "logit > 0": "fixed"}
+"""What `train.threshold=auto` means, by how the loss decides."""
+RULES_IN_RUNS = ("auto", *(name for name, rule in THRESHOLD_RULES.items() if rule.in_runs))
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
 
 
@@ -221,7 +335,7 @@ class SplitConfig(Frozen):
 
 
 class ModelConfig(Frozen):
-    """What turns a text into logits; `MODEL_SETTINGS` says which model reads what, `MODEL_DEFAULTS` what differs."""
+    """What turns a text into logits; `MODELS` says which model reads what, and what differs."""
 
     name: str = "tfidf"
     vocabulary: Literal["words", "subwords"] = Field(
@@ -278,35 +392,36 @@ class ModelConfig(Frozen):
         return self
 
 
-class LossConfig(Frozen):
-    """A preset and what is changed of it; None keeps the preset's value. Symbols: `core.losses`."""
+class _LossName(Frozen):
+    """A loss, and whose values of `scale` and `mu` it starts from."""
 
     name: str = "bce"
-    setting: Literal["reuters", "pubmed", "plain"] = "reuters"
-    gamma: float | None = Field(None, ge=0)
-    focal_alpha: float | None = Field(None, gt=0, lt=1)
-    alpha: float | None = Field(None, ge=0)
-    beta: float | None = Field(None, gt=0)
-    mu: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] | None = None
-    cb_beta: float | None = Field(None, ge=0, lt=1)
-    kappa: float | None = Field(None, ge=0)
-    neg_scale: float | None = Field(None, gt=0)
-    scale: float | None = Field(None, gt=0)
-    reweight_negatives: bool | None = None
-    gamma_pos: float | None = Field(None, ge=0)
-    gamma_neg: float | None = Field(None, ge=0)
-    prob_margin: float | None = Field(None, ge=0, lt=1)
-    tau: float | None = Field(None, ge=0)
-    logit_margin: float | None = Field(None, ge=0)
-    hill_lambda: float | None = Field(None, ge=1)
-    poly_1: float | None = None
-    poly_2: float | None = None
-    dice_alpha: float | None = Field(None, ge=0)
-    smooth: float | None = Field(None, gt=0)
-    temp_pos: float | None = Field(None, gt=0)
-    temp_neg: float | None = Field(None, gt=0)
-    prop_a: float | None = Field(None, ge=0)
-    prop_b: float | None = Field(None, gt=0)
+    setting: Setting = "reuters"
+
+
+def _setting_of(constant: Constant) -> tuple[Any, Any]:
+    """A constant as a setting: its type with the bounds of its range, and None, which keeps the preset's value."""
+    if constant.kind == "switch":
+        return bool | None, None
+    bounds: dict[str, Any] = constant.range.bounds()
+    if constant.kind == "number or auto":
+        return Annotated[float, Field(**bounds)] | Literal["auto"] | None, None
+    return float | None, Field(None, **bounds)
+
+
+if TYPE_CHECKING:
+
+    class _LossConstants(_LossName):
+        def __getattr__(self, constant: str) -> Any: ...
+
+else:
+    _LossConstants = create_model(
+        "_LossConstants", __base__=_LossName, **{name: _setting_of(constant) for name, constant in CONSTANTS.items()}
+    )
+
+
+class LossConfig(_LossConstants):
+    """A preset and what is changed of it; None keeps the preset's value. Symbols: `core.losses`."""
 
     @model_validator(mode="after")
     def _known(self) -> LossConfig:
@@ -334,10 +449,11 @@ class TrainConfig(Frozen):
     weight_decay: float = Field(0.0, ge=0)
     patience: int = Field(10, ge=1, description="evaluations without a better validation score before training ends")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    threshold: Literal["auto", "exact", "paper", "fixed", "per-label"] = Field(
+    threshold: Literal[RULES_IN_RUNS] = Field(  # type: ignore[valid-type]
         "auto",
-        description="auto: what the loss asks for, 0.5 where it draws that line itself (zlpr), exact elsewhere; "
-        "per-label: one for each label, guarded against over-fitting",
+        description="auto: what the loss asks for, 0.5 where it draws that line itself "
+        f"({', '.join(name for name, loss in LOSSES.items() if loss.decision == 'logit > 0')}), exact elsewhere; "
+        + "; ".join(f"{name}: {rule.about}" for name, rule in THRESHOLD_RULES.items() if rule.in_runs),
     )
     metric: Literal["micro_f1", "macro_f1", "tail_macro_f1"] = Field(
         "micro_f1", description="validation score that decides which epoch is the best"
@@ -395,7 +511,7 @@ class RunConfig(Frozen):
         model = values.get("model", {})
         name = model.get("name") if isinstance(model, Mapping) else getattr(model, "name", None)
         filled = dict(values)
-        for section, defaults in MODEL_DEFAULTS.get(str(name), {}).items():
+        for section, defaults in MODELS[str(name)].defaults.items() if name in MODELS else ():
             given = filled.get(section, {})
             if isinstance(given, Mapping):
                 filled[section] = {**defaults, **given}
@@ -403,14 +519,15 @@ class RunConfig(Frozen):
 
     @model_validator(mode="after")
     def _model_reads(self) -> RunConfig:
-        defaults = ModelConfig().model_dump() | MODEL_DEFAULTS.get(self.model.name, {}).get("model", {})
+        entry = MODELS[self.model.name]
+        defaults = ModelConfig().model_dump() | dict(entry.model)
         for key, value in self.model.model_dump(exclude={"name"}).items():
-            if value != defaults[key] and key not in MODEL_SETTINGS[self.model.name]:
-                read = ", ".join(f"model.{setting}" for setting in MODEL_SETTINGS[self.model.name])
+            if value != defaults[key] and key not in entry.settings:
+                read = ", ".join(f"model.{setting}" for setting in entry.settings)
                 raise UserError(f"Model '{self.model.name}' does not read model.{key}; it reads {read}.")
         if (self.model.name, self.model.head, self.model.hidden) == ("tfidf", "label-graph", 0):
             raise UserError("model.head=label-graph makes the weights of a hidden layer's units: set model.hidden.")
-        if self.model.name in ("xml-cnn", "cnn-rnn", "bigru-lwan") and not self.model.hidden:
+        if entry.layered and not self.model.hidden:
             raise UserError(f"Model '{self.model.name}' needs a hidden layer: set model.hidden to 1 or more.")
         return self
 
@@ -425,10 +542,14 @@ class RunConfig(Frozen):
 
     @model_validator(mode="after")
     def _loss_fits_model(self) -> RunConfig:
-        if self.model.name == "svm" and self.loss is not None:
-            raise UserError("Model 'svm' has a loss of its own (hinge): leave the loss out, or choose model 'tfidf'.")
-        if self.model.name != "svm" and self.loss is None:
-            raise UserError(f"Model '{self.model.name}' needs a loss: choose one of {', '.join(LOSS_NAMES)}.")
+        name = self.model.name
+        own = MODELS[name].own_loss
+        if own and self.loss is not None:
+            raise UserError(
+                f"Model '{name}' has a loss of its own ({own}): leave the loss out, or choose model 'tfidf'."
+            )
+        if not own and self.loss is None:
+            raise UserError(f"Model '{name}' needs a loss: choose one of {', '.join(LOSS_NAMES)}.")
         return self
 
 

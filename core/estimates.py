@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from core import jobs, store
-from core.config import RunConfig, UserError
+from core.config import MODELS, RunConfig, UserError
 from core.store import Run
 
 
@@ -96,7 +96,7 @@ def estimate(config: RunConfig, documents: int, costs: Iterable[Cost]) -> Estima
     if not alike:
         return None
     known = same or alike
-    epochs = 0 if config.model.name == "svm" else config.train.epochs
+    epochs = 0 if MODELS[config.model.name].own_loss else config.train.epochs
     seconds = [
         (epochs * one.epoch_seconds + one.other_seconds) * (documents / one.documents if not same else 1.0)
         for one in known

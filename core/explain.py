@@ -12,15 +12,12 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from core.config import UserError
+from core.config import MODELS, UserError
 from core.encoders import TfidfEncoder
 from core.store import Run
 
 if TYPE_CHECKING:
     from core.predict import NetworkScorer
-
-SUMS = ("svm", "tfidf")
-"""Models whose decision is a sum over words."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def load(run: Run) -> Scorer | NetworkScorer:
     if not (run.path / "model.safetensors").exists():
         what = "It is published without its weights" if run.published else "Its weights are not in its folder"
         raise UserError(f"{what}: run its command, then words can be weighed and other texts tried.")
-    if name not in SUMS:
+    if MODELS[name].reads == "tokens":
         from core import predict
 
         return predict.load(run)
@@ -114,7 +111,7 @@ def load(run: Run) -> Scorer | NetworkScorer:
             raise ValueError(f"{len(words)} words, {len(first)} rows of weights")
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise UserError(f"{run.id}: its weights are damaged ({error}). Delete the run and train it again.") from None
-    return Scorer(encoder, words, first, bias, second, last, probabilities=name != "svm")
+    return Scorer(encoder, words, first, bias, second, last, probabilities=not MODELS[name].margins)
 
 
 def weights_version(run: Run) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.config import MODEL_DEFAULTS, Diverged, RunConfig, TrainConfig, UserError
+from core.config import MODELS, Diverged, RunConfig, TrainConfig, UserError
 from core.machine import boot_id
 
 NEARLY_ALL = 0.8
@@ -44,8 +44,7 @@ def of_error(error: BaseException, config: RunConfig, path: Path) -> Failure:
     """
     said = str(error)
     if isinstance(error, Diverged):
-        defaults = MODEL_DEFAULTS.get(config.model.name, {}).get("train", {})
-        usual = defaults.get("learning_rate", TrainConfig().learning_rate)
+        usual = MODELS[config.model.name].train.get("learning_rate", TrainConfig().learning_rate)
         rate = float(f"{min(usual, config.train.learning_rate / 4):.2g}")
         return Failure(
             "diverged", said, f"Going on would meet it again: start a new run with train.learning_rate={rate:g}."

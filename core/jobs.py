@@ -23,7 +23,7 @@ from core.config import (
     LOSS_CONSTANTS,
     LOSS_NAMES,
     MODEL_NAMES,
-    MODEL_SETTINGS,
+    MODELS,
     PAPER_LOSSES,
     ROOT,
     RunConfig,
@@ -87,9 +87,10 @@ def grid(
     configs = []
     for model in dict.fromkeys(models):
         choose("model", model, MODEL_NAMES)
-        if model != "svm" and not names:
+        own = MODELS[model].own_loss
+        if not own and not names:
             raise UserError(f"Model '{model}' needs at least one loss: choose from {', '.join(LOSS_NAMES)}.")
-        for loss in names if model != "svm" else [None]:
+        for loss in [None] if own else names:
             fitting = [change for change in changes if _concerns(model, loss, change)]
             for seed in dict.fromkeys(seeds):
                 config = make_config(data=data, model=model, loss=loss, seed=seed, split=split, changes=fitting)
@@ -108,11 +109,12 @@ def _concerns(model: str, loss: str | None, change: str) -> bool:
     """Whether a change of a grid is meant for a model and loss: a setting of one is left out of the others."""
     key = change.partition("=")[0].strip()
     section, _, name = key.partition(".")
-    if model == "svm" and section == "train":
+    if MODELS[model].own_loss and section == "train":
         return name == "threshold"
-    for known, mine in ((MODEL_SETTINGS, model), (LOSS_CONSTANTS, loss)):
-        if section == ("model" if known is MODEL_SETTINGS else "loss") and any(name in one for one in known.values()):
-            return mine is not None and name in known[mine]
+    if section == "model" and any(name in one.settings for one in MODELS.values()):
+        return name in MODELS[model].settings
+    if section == "loss" and any(name in one for one in LOSS_CONSTANTS.values()):
+        return loss is not None and name in LOSS_CONSTANTS[loss]
     return loss is not None or key != "loss.setting"
 
 
@@ -141,7 +143,7 @@ def changes_of(config: RunConfig) -> list[tuple[str, Any]]:
 def queue(config: RunConfig) -> str:
     """The queue a run waits in: `cpu`, `cuda` for any GPU, or `cuda-1` for that one; `auto` is a GPU where one is."""
     device = config.train.device
-    if config.model.name == "svm":
+    if MODELS[config.model.name].own_loss:
         return "cpu"
     if device == "auto":
         return "cuda" if machine.count_gpus() else "cpu"

@@ -11,23 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from core import jobs, store
 from core.config import LOSS_CONSTANTS, RunConfig, UserError, cache_dir, parse
+from core.losses.presets import CONSTANTS
 from core.store import LIVE
 
 if TYPE_CHECKING:
     import optuna
 
-RANGES: dict[str, tuple[float, float]] = {
-    "gamma": (0.0, 4.0),
-    "mu": (0.1, 0.9),
-    "beta": (2.0, 20.0),
-    "kappa": (0.0, 0.2),
-    "neg_scale": (1.0, 10.0),
-    "cb_beta": (0.9, 0.9999),
-    "gamma_pos": (0.0, 2.0),
-    "gamma_neg": (0.0, 6.0),
-    "tau": (0.0, 2.0),
-}
-"""Constants of losses that are searched, each where the loss reads it, from and to."""
 RATE_SPAN = 10.0
 """The learning rate is searched from its default over this to its default times this."""
 
@@ -121,8 +110,9 @@ def suggest(trial: Any, base: RunConfig) -> RunConfig:
     )
     fixed = base.loss.overrides()
     for constant in LOSS_CONSTANTS[base.loss.name]:
-        if constant in RANGES and constant not in fixed:
-            values["loss"][constant] = trial.suggest_float(f"loss.{constant}", *RANGES[constant])
+        span = CONSTANTS[constant].search
+        if span is not None and constant not in fixed:
+            values["loss"][constant] = trial.suggest_float(f"loss.{constant}", *span)
     return parse(RunConfig, values)
 
 

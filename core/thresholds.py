@@ -6,18 +6,21 @@ everything that it stores, is never predicted, and counts as missed where it is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
+from core.config import THRESHOLD_RULES
 from core.labels import count_documents, indicator
 
 Limits = float | np.ndarray
 """Thresholds: one for all labels, or one each, (L,)."""
-GRIDS = {"paper": np.arange(40, 61) / 100, "shift": np.arange(-100, 101) / 100}
+GRIDS = {name: np.array(rule.grid) / 100 for name, rule in THRESHOLD_RULES.items() if rule.grid is not None}
 """Probabilities as in Huang et al., EMNLP 2021, and, for an SVM's margins, the shift of its hyperplane."""
-CONSTANTS = {"fixed": 0.5, "zero": 0.0}
-RULES = ("exact", *GRIDS, *CONSTANTS)
-LABEL_RULES = ("per-label", "scut", "scut-fbr", "pcut")
+RULES = tuple(name for name, rule in THRESHOLD_RULES.items() if not rule.by_label)
+LABEL_RULES = tuple(name for name, rule in THRESHOLD_RULES.items() if rule.by_label)
 """Rules of `fit_labels`: SCut with a guard, SCut alone, SCutFBR.1, and PCut."""
 FOLDS = 5
 STRENGTHS = (0.0, 1.0, 4.0, 16.0, 64.0, np.inf)
@@ -54,15 +57,29 @@ def fit_global(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, rule
         raise ValueError(f"rule is {rule!r}, expected one of {', '.join(RULES)}")
     if targets.shape != scores.shape:
         raise ValueError(f"targets are {targets.shape}, scores are {scores.shape}: shapes must be equal")
-    if rule in CONSTANTS:
-        return CONSTANTS[rule]
+    entry = THRESHOLD_RULES[rule]
+    if entry.value is not None:
+        return entry.value
+    if entry.grid is not None:
+        return _best_of_grid(GRIDS[rule], targets, scores)
+    return float(_function_of(rule)(targets, scores))
+
+
+def _function_of(rule: str) -> Callable[..., Any]:
+    """The function of this module that fits a rule."""
+    function: Callable[..., Any] = globals()[THRESHOLD_RULES[rule].function]
+    return function
+
+
+def _best_of_grid(grid: np.ndarray, targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> float:
     values, hits = _sorted_scores(targets, scores)
-    positives = indicator(targets).nnz
-    if rule in GRIDS:
-        grid = GRIDS[rule]
-        above = [len(part) - np.searchsorted(part, grid, side="right") for part in (hits, values)]
-        return float(grid[np.argmax(2 * above[0] / np.maximum(above[1] + positives, 1))])
-    return _best_cut(values, hits, positives)
+    above = [len(part) - np.searchsorted(part, grid, side="right") for part in (hits, values)]
+    return float(grid[np.argmax(2 * above[0] / np.maximum(above[1] + indicator(targets).nnz, 1))])
+
+
+def fit_exact(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> float:
+    """The cut of best micro-F1, of all between two different scores."""
+    return _best_cut(*_sorted_scores(targets, scores), indicator(targets).nnz)
 
 
 def _best_cut(values: np.ndarray, hits: np.ndarray, positives: int) -> float:
@@ -127,16 +144,33 @@ def fit_labels(
     """
     if rule not in LABEL_RULES:
         raise ValueError(f"rule is {rule!r}, expected one of {', '.join(LABEL_RULES)}")
-    if rule == "pcut":
-        if counts is None or documents < 1:
-            raise ValueError("rule 'pcut' needs counts and the number of training documents")
-        return _match_shares(_Cuts(targets, scores), np.asarray(counts) / documents)
-    if rule == "scut":
-        return _best_of_labels(_Cuts(targets, scores), 0.0)[0]
+    found: np.ndarray = _function_of(rule)(targets, scores, counts, documents)
+    return found
+
+
+def fit_scut(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) -> np.ndarray:
+    """SCut: the cut of best F1 of each label."""
+    return _best_of_labels(_Cuts(targets, scores), 0.0)[0]
+
+
+def fit_scut_fbr(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) -> np.ndarray:
+    """SCutFBR.1: the mean over folds of each label's cut, or of its highest score where the best F1 is below `FBR`."""
+    found = [_best_of_labels(_Cuts(targets[rest], scores[rest]), FBR)[0] for rest, _ in _folds(targets.shape[0])]
+    return np.mean(found, axis=0) if found else _best_of_labels(_Cuts(targets, scores), FBR)[0]
+
+
+def fit_pcut(
+    targets: sp.csr_array, scores: np.ndarray | sp.csr_array, counts: np.ndarray | None, documents: int
+) -> np.ndarray:
+    """PCut: each label in the share of documents that it has in training."""
+    if counts is None or documents < 1:
+        raise ValueError("rule 'pcut' needs counts and the number of training documents")
+    return _match_shares(_Cuts(targets, scores), np.asarray(counts) / documents)
+
+
+def fit_guarded(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) -> np.ndarray:
+    """SCut with a guard: documents of an average label added to each label's own, as many as cross-validation says."""
     folds = _folds(targets.shape[0])
-    if rule == "scut-fbr":
-        found = [_best_of_labels(_Cuts(targets[rest], scores[rest]), FBR)[0] for rest, _ in folds]
-        return np.mean(found, axis=0) if found else _best_of_labels(_Cuts(targets, scores), FBR)[0]
     errors = {strength: np.zeros((3, targets.shape[1]), np.int64) for strength in STRENGTHS}
     for rest, held in folds:
         cuts = _Cuts(targets[rest], scores[rest])

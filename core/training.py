@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core import labels, losses, machine, metrics, store, thresholds, trackers
-from core.config import RunConfig, UserError, differences
+from core.config import AUTO_RULES, MODELS, THRESHOLD_RULES, RunConfig, UserError, differences
 from core.corpus import Corpus, count_columns
 from core.failures import Stopped
 from core.files import atomic_path
@@ -85,11 +85,10 @@ def threshold_rule(config: RunConfig) -> str:
     """
     rule = config.train.threshold
     if rule == "auto":
-        other = losses.OTHER_LOSSES.get(config.loss.name) if config.loss else None
-        rule = "fixed" if other and other.decision == "logit > 0" else "exact"
-    if config.model.name == "svm":
-        return {"paper": "shift", "fixed": "zero"}.get(rule, rule)
-    return rule
+        rule = AUTO_RULES[losses.LOSSES[config.loss.name].decision if config.loss else "fitted threshold"]
+    if MODELS[config.model.name].margins:
+        return THRESHOLD_RULES[rule].margins or rule
+    return str(rule)
 
 
 def fit_linear(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from core import store, thresholds
-from core.config import UserError, read_only
+from core.config import MODELS, UserError, read_only
 from core.data import Corpus
 from core.figures import errors
 from core.figures.errors import AS_TRAINED, OWN, RULES, TOP_K
@@ -77,7 +77,7 @@ def fitted(run: Run, rule: str) -> tuple[Any, int | None]:
     if rule == TOP_K:
         return None, errors.fit_top_k(validation)
     documents = int((metrics.get("documents") or {}).get("train", max(metrics["counts"])))
-    margins = bool(run.config and run.config.model.name == "svm")
+    margins = bool(run.config and MODELS[run.config.model.name].margins)
     return errors.fit_limits(validation, rule, metrics["counts"], documents, margins=margins), None
 
 

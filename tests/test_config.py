@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from core import config
 from core.config import (
-    LOSS_CONSTANTS,
     LOSS_NAMES,
     LossConfig,
     RunConfig,
@@ -128,15 +127,3 @@ def test_differences_name_what_changed():
 def test_choose_lists_the_names():
     with pytest.raises(UserError, match=r"no loss named 'cbb'\. Did you mean 'cb'"):
         choose("loss", "cbb", LOSS_NAMES)
-
-
-def test_the_constants_known_here_are_those_that_the_losses_read():
-    from core.losses import LOSSES, OTHER_LOSSES, constants
-
-    assert list(LOSS_CONSTANTS) == [*LOSSES, *OTHER_LOSSES]
-    assert {key for known in LOSS_CONSTANTS.values() for key in known} == set(LossConfig.model_fields) - {
-        "name",
-        "setting",
-    }
-    for name, known in LOSS_CONSTANTS.items():
-        assert set(known) == set(constants(name, [3, 2, 1], 10))

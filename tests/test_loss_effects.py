@@ -11,10 +11,10 @@ from core.analysis import loss_effects, loss_logits, loss_weights
 from core.analysis.loss_effects import Choice
 from core.config import UserError
 from core.labels import Borders
-from core.losses import LOSSES, OTHER_LOSSES, build_loss
+from core.losses import LOSSES, build_loss
 
 BORDERS = Borders(head=35, tail=8)
-NAMES = [*LOSSES, *OTHER_LOSSES]
+NAMES = list(LOSSES)
 ELEMENTWISE = [name for name in NAMES if loss_effects.is_elementwise(name)]
 
 

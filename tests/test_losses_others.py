@@ -20,13 +20,13 @@ from torch.nn.functional import softplus
 from core import losses, store
 from core.config import LOSS_CONSTANTS, PAPER_LOSSES
 from core.jobs import loss_names
-from core.losses import LOSSES, OTHER_LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss
+from core.losses import LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss
 from core.training import threshold_rule
 from tests.helpers_runs import execute
 from tests.test_losses import COUNTS, DOCUMENTS, batch, gradient_of, problems
 
 LINEAR = ["data.synthetic.documents=400", "data.synthetic.labels=12", "train.epochs=6"]
-NAMES = list(OTHER_LOSSES)
+NAMES = [name for name in LOSSES if LOSSES[name].group == "others"]
 LAW = settings(max_examples=25, deadline=None)
 PULLING = [name for name in NAMES if name not in ("dice", "apl", "two-way")]
 """A positive's gradient is never above 0, a negative's never below; Dice lets sure positives go again, and so on."""
@@ -50,7 +50,7 @@ def elements(name: str, logits: Any, positive: bool, **constants: float) -> Tens
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_equal_finite_differences(name: str) -> None:
     logits, targets = batch()
-    for reduction in REDUCTIONS[OTHER_LOSSES[name].terms]:
+    for reduction in REDUCTIONS[LOSSES[name].terms]:
         loss = double(name, reduction=reduction)
         assert torch.autograd.gradcheck(lambda z: loss(z, targets), logits.clone().requires_grad_())  # noqa: B023
 
@@ -111,7 +111,7 @@ def test_gradients_pull_positives_up_and_negatives_down(problem: tuple[Tensor, i
 @pytest.mark.parametrize("name", NAMES)
 def test_reductions_are_sums_and_means_of_the_terms(name: str) -> None:
     logits, targets = batch()
-    offered = REDUCTIONS[OTHER_LOSSES[name].terms]
+    offered = REDUCTIONS[LOSSES[name].terms]
     for reduction in {"mean", "sum", "none", "mean_over_documents"} - set(offered):
         with pytest.raises(ValueError, match=f"'{name}' has one term for each .*reduction is '{reduction}', it must"):
             build_loss(name, COUNTS, DOCUMENTS, reduction=reduction)
@@ -119,7 +119,7 @@ def test_reductions_are_sums_and_means_of_the_terms(name: str) -> None:
         return
     terms = double(name, reduction="none")(logits, targets)
     shapes = {"element": (6, 4), "document": (6,), "label": (4,)}
-    assert terms.shape == shapes[OTHER_LOSSES[name].terms]
+    assert terms.shape == shapes[LOSSES[name].terms]
     torch.testing.assert_close(double(name)(logits, targets), terms.mean())
     torch.testing.assert_close(double(name, reduction="sum")(logits, targets), terms.sum())
     torch.testing.assert_close(double(name, scale=3.0)(logits, targets), 3 * terms.mean())
@@ -177,11 +177,11 @@ def test_compiled_and_vectorised_it_is_the_same(name: str) -> None:
 def test_mask_drops_the_column(name: str) -> None:
     logits, targets = batch()
     logits[0, 3] = math.inf
-    for reduction in REDUCTIONS[OTHER_LOSSES[name].terms]:
+    for reduction in REDUCTIONS[LOSSES[name].terms]:
         masked = double(name, [700, 90, 8, 0], on_missing="mask", reduction=reduction)
         value = masked(logits, targets)
         dropped = double(name, [700, 90, 8], reduction=reduction)(logits[:, :3], targets[:, :3])
-        if reduction == "none" and OTHER_LOSSES[name].terms != "document":
+        if reduction == "none" and LOSSES[name].terms != "document":
             assert (value[..., 3] == 0).all()
             value = value[..., :3]
         torch.testing.assert_close(value, dropped)
@@ -192,7 +192,7 @@ def test_mask_drops_the_column(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_label_without_documents_is_refused_where_the_loss_counts(name: str) -> None:
-    if not OTHER_LOSSES[name].counted:
+    if not LOSSES[name].counted:
         assert build_loss(name, [5, 0], 10)(torch.zeros(1, 2), torch.ones(1, 2)).isfinite()
         return
     with pytest.raises(ValueError, match=r"'rye' \(column 1\).*on_missing='clamp'"):
@@ -233,11 +233,11 @@ def test_bad_input_is_one_sentence(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_says_its_source_and_how_it_decides(name: str) -> None:
-    other = OTHER_LOSSES[name]
+    other = LOSSES[name]
     assert other.decision in ("logit > 0", "fitted threshold")
     assert any(year in other.source for year in ("2020", "2021", "2022", "2023"))
-    if other.function is not None:
-        said = " ".join((inspect.getdoc(other.function) or "").split())
+    if other.function:
+        said = " ".join((inspect.getdoc(getattr(beyond, other.function)) or "").split())
         assert "Source: " in said
         assert "ecide by " in said
 
@@ -406,7 +406,7 @@ def test_propensities_are_those_of_jain_and_weigh_positives(a: float, b: float) 
 
 def test_the_eight_of_the_paper_stay_eight_and_every_loss_can_be_chosen() -> None:
     assert loss_names(["paper"]) == list(PAPER_LOSSES) == list(LOSSES)[:8]
-    assert list(LOSS_CONSTANTS) == [*LOSSES, *OTHER_LOSSES]
+    assert list(LOSS_CONSTANTS) == list(LOSSES)
     assert loss_names(["zlpr", "paper", "db"]) == ["zlpr", *PAPER_LOSSES]
 
 
@@ -414,7 +414,7 @@ def test_the_eight_of_the_paper_stay_eight_and_every_loss_can_be_chosen() -> Non
 def test_a_run_learns_with_it_and_decides_as_it_asks(name: str) -> None:
     run = execute("tfidf", name, changes=LINEAR)
     scored = store.read_metrics(run)
-    fixed = OTHER_LOSSES[name].decision == "logit > 0"
+    fixed = LOSSES[name].decision == "logit > 0"
     assert threshold_rule(run.config) == scored["threshold_rule"] == ("fixed" if fixed else "exact")
     assert not fixed or scored["threshold"] == 0.5
     history = store.read_history(run)

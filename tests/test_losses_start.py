@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from core.config import LOSS_NAMES
-from core.losses import OTHER_LOSSES, build_loss, constant_logits
+from core.losses import LOSSES, build_loss, constant_logits
 from tests.test_losses import gradient_of
 
-ELEMENTWISE = [name for name in LOSS_NAMES if name not in OTHER_LOSSES or OTHER_LOSSES[name].terms == "element"]
+ELEMENTWISE = [name for name in LOSS_NAMES if LOSSES[name].terms == "element"]
 
 
 def corpus() -> torch.Tensor:

@@ -4,7 +4,7 @@ import scipy.sparse as sp
 import torch
 from torch.nn import functional
 
-from core.config import MODEL_DEFAULTS, ModelConfig, RunConfig, TrainConfig, UserError
+from core.config import MODELS, ModelConfig, RunConfig, TrainConfig, UserError
 from core.encoders import TfidfEncoder
 from core.inputs import SparseInputs, TokenInputs
 from core.losses import build_loss
@@ -29,7 +29,7 @@ SMALL = {"embedding": 16, "filters": 8, "max_length": 16, "min_df": 1, "dropout"
 
 def settings(name, **more):
     hidden = {} if name == "textcnn" else {"hidden": 12}
-    model = MODEL_DEFAULTS[name]["model"] | SMALL | hidden | more
+    model = dict(MODELS[name].model) | SMALL | hidden | more
     return ModelConfig(name=name, **model)
 
 

@@ -18,7 +18,7 @@ from scipy.special import expit
 from core import losses
 from core.config import UserError
 from core.labels import FREQUENCY_GROUPS, Borders, group_sizes
-from core.losses import LOSSES, OTHER_LOSSES
+from core.losses.presets import LOSSES
 
 if TYPE_CHECKING:
     from core.losses import LongTailLoss, TermLoss
@@ -38,7 +38,7 @@ class Choice:
 
     Attributes:
         title: `db`, or `db (preset)` beside a changed one.
-        name: a key of `LOSSES` or `OTHER_LOSSES`.
+        name: a key of `LOSSES`.
         setting: see `core.losses.constants`.
         changes: constants that differ from the preset, in the order of the preset.
     """
@@ -69,7 +69,7 @@ class Choice:
 
 def is_elementwise(name: str) -> bool:
     """Whether the loss is a sum over documents and labels, so that one label has a curve of its own."""
-    return name in LOSSES or OTHER_LOSSES[name].terms == "element"
+    return LOSSES[name].terms == "element"
 
 
 def rank_bins(labels: int, most: int = RANK_BINS) -> np.ndarray:

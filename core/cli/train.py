@@ -13,7 +13,7 @@ from rich.table import Table
 from core import data as datasets
 from core import jobs, plans, report, store, sweeps
 from core.cli.console import DataName, Json, Set, Split, err, out, print_json, print_line, progress_bar, split_names
-from core.config import LOSS_NAMES, UserError, choose
+from core.config import LOSS_NAMES, MODEL_NAMES, UserError, choose
 from core.store import LIVE, Run
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def train(
     arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     data: DataName = "",
-    model: Annotated[str, typer.Option(help="svm or tfidf.")] = "tfidf",
+    model: Annotated[str, typer.Option(help=f"One of {' '.join(MODEL_NAMES)}.")] = "tfidf",
     loss: Annotated[str | None, typer.Option(help=f"None for svm; else one of {' '.join(LOSS_NAMES)}.")] = None,
     seed: Annotated[int, typer.Option(help="Same config, data and seed: same run.")] = 0,
     split: Split = None,

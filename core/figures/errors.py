@@ -12,7 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from core import confusion, label_errors, metrics, thresholds, uncertainty
-from core.config import UserError
+from core.config import THRESHOLD_RULES, UserError
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS
 from core.labels import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
 from core.store import Predictions
@@ -23,14 +23,11 @@ NO_TRAINING = 0.5
 """Where a label without training documents stands on the logarithmic axis, whose tick there says 0."""
 AS_TRAINED, OWN = "as trained", "my own"
 RULES = {
-    "fixed": "fixed",
-    "global": "exact",
-    "per label": "per-label",
-    "per label, no guard (SCut)": "scut",
-    "per label, SCutFBR": "scut-fbr",
-    "as often as in training (PCut)": "pcut",
+    rule.title: name
+    for name, rule in sorted(THRESHOLD_RULES.items(), key=lambda pair: pair[1].value is None)
+    if rule.title
 }
-"""Rules that are fitted on validation, as the page calls them, and in `core.thresholds`."""
+"""Rules of `THRESHOLD_RULES` as the page calls them: what needs no fitting first, the others fitted on validation."""
 TOP_K = "top k (RCut)"
 MAP_LABELS = 36
 MAP_COLOURS = ["rgba(230, 85, 13, 0.08)", "rgba(230, 85, 13, 1)"]
@@ -49,10 +46,10 @@ def fit_limits(validation: Predictions, rule: str, counts: Sequence[int], docume
         margins: scores are an SVM's, whose fixed threshold is 0.
     """
     name = RULES[rule]
-    if name == "fixed":
-        return 0.0 if margins else 0.5
-    if name == "exact":
-        return thresholds.fit_global(validation.targets, validation.scores)
+    if margins:
+        name = THRESHOLD_RULES[name].margins or name
+    if not THRESHOLD_RULES[name].by_label:
+        return thresholds.fit_global(validation.targets, validation.scores, rule=name)
     return thresholds.fit_labels(
         validation.targets, validation.scores, rule=name, counts=np.asarray(counts), documents=documents
     )

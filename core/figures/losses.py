@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -14,7 +14,7 @@ from core.analysis.loss_effects import SIDES, Choice
 from core.config import LOSS_NAMES, DataConfig
 from core.figures import GRID, GROUP_COLOURS, HEIGHT
 from core.labels import FREQUENCY_GROUPS, Borders, group_sizes
-from core.losses import LOSSES, OTHER_LOSSES
+from core.losses.presets import CONSTANTS, LOSSES
 
 COLOURS = {
     "bce": "#7f7f7f",
@@ -36,7 +36,8 @@ COLOURS = {
     "soft-f1": "#c78a2a",
     "propensity": "#9a6f8f",
 }
-"""One colour for each loss, in every chart of losses."""
+"""One colour for each loss, in every chart of losses; one that is not named here gets one of `SPARE_COLOURS`."""
+SPARE_COLOURS = ("#6a51a3", "#a6611a", "#018571", "#7b3294", "#5e4fa2", "#bf5b17")
 DASHES = {"fl": [2, 3], "ntr-fl": [6, 3], "cb-ntr": [6, 3], "db": [5, 4], "ntr-fl-released": [2, 3]}
 """Lines that may lie on those of other losses, which then show through."""
 BAR = 7
@@ -48,58 +49,6 @@ LEAST = 1e-3
 MASS = {f"{group}, {words}": (group, side) for side, words in (("positive", "there"), ("negative", "not there"))
         for group in FREQUENCY_GROUPS}  # fmt: skip
 """Parts of a gradient: labels of a group on one side."""
-READINGS = {
-    "bce": "Every label counts the same: frequent labels and easy negatives make up nearly all of the loss.",
-    "fl": "What the model already gets right fades out, so that hard examples remain; label frequency plays no part.",
-    "cb": "A label with few documents weighs more than a frequent one, up to a ceiling; with the preset the weight no "
-    "longer changes above some forty documents.",
-    "r-fl": "A rare label that comes with a frequent one keeps its weight and the frequent one loses its own: "
-    "this undoes that the document is drawn for both.",
-    "ntr-fl": "Rare labels have to clear a higher bar in training, and negatives that are easy already push far less.",
-    "db-0fl": "Rebalanced weights and tolerance of negatives, without fading out what is easy.",
-    "cb-ntr": "Rare labels weigh more, easy negatives push less, and what the model gets right fades out.",
-    "db": "All three at once: rebalanced weights, tolerance of negatives, and what is easy fades out.",
-    "ntr-fl-released": "As ntr-fl, but without the division of negatives, as the paper's code was released: "
-    "they count twice as much.",
-    "asl": "Negatives fade out much faster than positives, and those with a score below a margin do not count at all.",
-    "zlpr": "All positives of a document are pushed above 0 and all negatives below, the worst ones hardest.",
-    "logit-adjusted": "Every logit is learned relative to how frequent its label is: rare labels must clear a far "
-    "higher bar in training.",
-    "hill": "A negative with a high score pushes less again: it may be a label that annotators missed.",
-    "apl": "Positives follow a polynomial with coefficients of its own, negatives fade out as in asl.",
-    "dice": "Measures the overlap of predicted and true labels over a batch: true negatives do not count.",
-    "two-way": "Compares logits with one another, within each document and within each label of a batch.",
-    "soft-f1": "Optimises a smooth macro-F1 of the batch: every label counts the same, however rare.",
-    "propensity": "Positives of rare labels weigh more, as annotators are assumed to have missed more of them.",
-}
-"""Each loss in a sentence."""
-CONSTANTS = {
-    "scale": ("c", "scale", "Multiplies the whole loss."),
-    "gamma": (r"\gamma", "focus", "How fast what the model gets right fades out; 0: not at all."),
-    "focal_alpha": (r"\alpha_f", "side", "Weight of labels that are there; 1 minus it is that of those that are not."),
-    "cb_beta": (r"\beta", "smoothing", "0: all labels weigh the same; towards 1: by the inverse of their documents."),
-    "alpha": (r"\alpha", "floor", "The least that a rebalanced weight can be."),
-    "beta": (r"\beta", "steepness", "How sharply the rebalanced weight turns from low to high."),
-    "mu": (r"\mu", "centre", "The r at which the rebalanced weight is halfway up. Below it a label fades."),
-    "kappa": (r"\kappa", "shift", "How far the bar of a rare label is raised in training; 0: not at all."),
-    "neg_scale": (r"\lambda", "tolerance", "How much faster easy negatives let go; 1: as cross-entropy."),
-    "reweight_negatives": ("w^-", "negatives", "Whether the weight holds for labels that are not there as well."),
-    "gamma_pos": (r"\gamma_+", "there", "How fast positives that are found fade out."),
-    "gamma_neg": (r"\gamma_-", "not there", "How fast negatives that are right fade out."),
-    "prob_margin": ("m", "margin", "Negatives with a score below it do not count."),
-    "tau": (r"\tau", "temperature", "How strongly logits are shifted by label frequency."),
-    "logit_margin": ("m", "margin", "By how much a positive's logit must lie above 0."),
-    "hill_lambda": (r"\lambda", "turn", "Where a negative with a high score begins to push less."),
-    "poly_1": (r"\epsilon_1", "first term", "Coefficient of the first term of the polynomial."),
-    "poly_2": (r"\epsilon_2", "second term", "Coefficient of the second term of the polynomial."),
-    "dice_alpha": (r"\alpha", "focus", "How fast sure positives are let go."),
-    "smooth": ("s", "smoothing", "Added above and below the fraction."),
-    "temp_pos": ("T_+", "there", "High: all positives count; low: the worst alone."),
-    "temp_neg": ("T_-", "not there", "High: all negatives count; low: the worst alone."),
-    "prop_a": ("a", "decay", "How fast labels are missed less as they become frequent."),
-    "prop_b": ("b", "offset", "Added to the documents of a label."),
-}
-"""Each constant of a loss: its symbol in LaTeX, a word for it, and what it means."""
 
 
 # In words and as a formula.
@@ -107,16 +56,13 @@ CONSTANTS = {
 
 def title_of(name: str) -> str:
     """The loss's full name."""
-    return (LOSSES[name] if name in LOSSES else OTHER_LOSSES[name]).title
+    return LOSSES[name].title
 
 
 def origin(name: str) -> str:
     """Where the loss comes from and how its scores become decisions, in a sentence."""
-    if name in LOSSES:
-        return "Huang et al., EMNLP 2021. Decide by a threshold fitted on validation."
-    other = OTHER_LOSSES[name]
-    decide = "logit above 0" if other.decision == "logit > 0" else "a threshold fitted on validation"
-    return f"{other.source}. Decide by {decide}."
+    decide = "logit above 0" if LOSSES[name].decision == "logit > 0" else "a threshold fitted on validation"
+    return f"{LOSSES[name].source}. Decide by {decide}."
 
 
 def formula(name: str, values: Mapping[str, float], documents: int) -> str:
@@ -127,7 +73,10 @@ def formula(name: str, values: Mapping[str, float], documents: int) -> str:
         values: all its constants.
         documents: N.
     """
-    lines = _slots(name, values, documents) if name in LOSSES else _OTHERS[name](dict(values), documents)
+    if name in FORMULAS:
+        lines = FORMULAS[name](dict(values), documents)
+    else:
+        lines = _named(name, values) if LOSSES[name].function else _slots(name, values, documents)
     return r"\begin{aligned}" + r" \\[3pt] ".join(lines) + r"\end{aligned}"
 
 
@@ -168,6 +117,12 @@ def _slots(name: str, values: Mapping[str, float], documents: int) -> list[str]:
     return lines
 
 
+def _named(name: str, values: Mapping[str, float]) -> list[str]:
+    """A loss without a formula here: its name, and its constants with their numbers."""
+    numbers = r",\ ".join(f"{CONSTANTS[key].symbol}={_number(value)}" for key, value in values.items())
+    return [rf"&\text{{{LOSSES[name].title}}}", f"&{numbers}"]
+
+
 def _case(target: int, factors: Sequence[str]) -> str:
     return rf"y_{{ki}}={target}:\quad & {_product(factors)}"
 
@@ -199,7 +154,7 @@ def _asymmetric(v: dict[str, float], first: str) -> list[str]:
     return [_case(1, [_times(v["scale"]), first]), _case(0, absent), where]
 
 
-_OTHERS: dict[str, Any] = {
+FORMULAS: dict[str, Callable[[dict[str, float], int], list[str]]] = {
     "asl": lambda v, _: _asymmetric(v, rf"(1-p)^{{{_number(v['gamma_pos'])}}}\left(-\log p\right)"),
     "apl": lambda v, _: _asymmetric(
         v,
@@ -245,6 +200,7 @@ _OTHERS: dict[str, Any] = {
         rf"(n_i+{_number(v['prop_b'])})^{{-{_number(v['prop_a'])}}}",
     ],
 }
+"""Lines of LaTeX, of the constants and N, for the losses that are more than slots of the equation."""
 
 
 def ratio_in_words(row: Mapping[str, float]) -> str:
@@ -377,11 +333,19 @@ def ticks_of_ten(low: float, high: float) -> list[float]:
     return [tick for tick in ticks if low <= tick <= high]
 
 
+def colour_of(name: str) -> str:
+    """A loss's colour in every chart."""
+    if name in COLOURS:
+        return COLOURS[name]
+    spare = [loss for loss in LOSSES if loss not in COLOURS]
+    return SPARE_COLOURS[spare.index(name) % len(SPARE_COLOURS)]
+
+
 def _loss_colour(choices: Sequence[Choice], frame: pd.DataFrame) -> alt.Color:
     """The colours of the losses, which `legend` tells."""
     shown = _shown(choices, frame)
     order = [one.title for one in shown]
-    scale = alt.Scale(domain=order, range=[COLOURS[one.name] for one in shown])
+    scale = alt.Scale(domain=order, range=[colour_of(one.name) for one in shown])
     return alt.Color("loss:N", sort=order, scale=scale, legend=None)
 
 

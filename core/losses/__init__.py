@@ -1,6 +1,7 @@
 """Losses for long-tailed labels: eight of one paper and the form it was released in, as presets of one equation.
 
-Others, for comparison, are in `OTHER_LOSSES`; `LinearLoss` trains more labels than there is memory for logits.
+Others, for comparison, stand in the same table, `LOSSES`; `LinearLoss` trains more labels than there is memory for
+logits.
 
 Source: Huang, Giledereli, Köksal, Özgür, Ozkirimli: Balancing Methods for Multi-label Text Classification with
 Long-Tailed Class Distribution, EMNLP 2021. For document k and label i
@@ -19,41 +20,49 @@ needs nothing but torch.
     loss(logits, targets).backward()                # (B, L) and (B, L), or (B, L) and the (rows, labels) of the ones
 """
 
-from .checks import Numbers, index_pairs
-from .effects import (
-    evaluate_loss,
-    rebalanced_share,
-    sum_gradient_by_label,
-    sum_inverse_by_document,
-    weigh_document,
-    weigh_labels,
-)
-from .long_tail import LongTailLoss, Reduction, Targets
-from .others import REDUCTIONS, TermLoss
-from .output_layer import LinearLoss
-from .presets import LOSSES, OTHER_LOSSES, OnMissing, Other, Preset, Setting, build_loss, constants
-from .start import constant_logits
-from .weights import (
-    auto_mu,
-    class_balanced_weight,
-    inverse_propensity,
-    logit_shift,
-    modulating_factor,
-    rebalance_weight,
-    rebalancing_ratio,
-    weight_at_ratio,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .presets import CONSTANTS, LOSSES, Constant, Loss, OnMissing, Setting
+
+if TYPE_CHECKING:
+    from .build import build_loss, constants
+    from .checks import Numbers, index_pairs
+    from .effects import (
+        evaluate_loss,
+        rebalanced_share,
+        sum_gradient_by_label,
+        sum_inverse_by_document,
+        weigh_document,
+        weigh_labels,
+    )
+    from .long_tail import LongTailLoss, Reduction, Targets
+    from .others import REDUCTIONS, TermLoss
+    from .output_layer import LinearLoss
+    from .start import constant_logits
+    from .weights import (
+        auto_mu,
+        class_balanced_weight,
+        inverse_propensity,
+        logit_shift,
+        modulating_factor,
+        rebalance_weight,
+        rebalancing_ratio,
+        weight_at_ratio,
+    )
 
 __all__ = [
+    "CONSTANTS",
     "LOSSES",
-    "OTHER_LOSSES",
     "REDUCTIONS",
+    "Constant",
     "LinearLoss",
     "LongTailLoss",
+    "Loss",
     "Numbers",
     "OnMissing",
-    "Other",
-    "Preset",
     "Reduction",
     "Setting",
     "Targets",
@@ -77,3 +86,38 @@ __all__ = [
     "weigh_labels",
     "weight_at_ratio",
 ]
+
+_FILES = {
+    "build": ("build_loss", "constants"),
+    "checks": ("Numbers", "index_pairs"),
+    "effects": (
+        "evaluate_loss",
+        "rebalanced_share",
+        "sum_gradient_by_label",
+        "sum_inverse_by_document",
+        "weigh_document",
+        "weigh_labels",
+    ),
+    "long_tail": ("LongTailLoss", "Reduction", "Targets"),
+    "others": ("REDUCTIONS", "TermLoss"),
+    "output_layer": ("LinearLoss",),
+    "start": ("constant_logits",),
+    "weights": (
+        "auto_mu",
+        "class_balanced_weight",
+        "inverse_propensity",
+        "logit_shift",
+        "modulating_factor",
+        "rebalance_weight",
+        "rebalancing_ratio",
+        "weight_at_ratio",
+    ),
+}
+"""Where the names stand that need torch, which is imported when the first of them is asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    for file, names in _FILES.items():
+        if name in names:
+            return getattr(import_module(f".{file}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,8 +10,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core import jobs
-from core.config import SETTINGS, DataConfig, UserError
+from core.config import LOSS_NAMES, SETTINGS, DataConfig, UserError
 from core.data import Corpus
+from core.losses.presets import CONSTANTS, LOSSES
 from pages import link, plain
 from pages.losses import BY_CONTENT, View
 
@@ -19,19 +20,14 @@ if TYPE_CHECKING:
     from core.analysis.loss_effects import Choice
 
 SHOWN_FIRST = ("bce", "cb", "db")
-STEPS = {"scale": 0.5, "focal_alpha": 0.05, "cb_beta": 0.01, "alpha": 0.05, "beta": 1.0, "kappa": 0.01}
-"""By how much a click changes a constant; 0.25 for the others."""
 ANSWERS = {"yes": True, "no": False}
 
 
 def pick_losses() -> tuple[tuple[str, ...], Any]:
     """Draws the choice of losses and of whose constants they start from."""
-    from core.losses import LOSSES, OTHER_LOSSES
-
-    offered = (*LOSSES, *OTHER_LOSSES)
     chosen = st.pills(
         "Losses to compare",
-        offered,
+        LOSS_NAMES,
         selection_mode="multi",
         default=SHOWN_FIRST,
         key="compared",
@@ -55,7 +51,7 @@ def pick_losses() -> tuple[tuple[str, ...], Any]:
             bind="query-params",
             help="As a dotted line, and as a bar of its own.",
         )
-    return tuple(name for name in offered if name in chosen), setting
+    return tuple(name for name in LOSS_NAMES if name in chosen), setting
 
 
 def cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
@@ -93,7 +89,7 @@ def card(view: View, name: str, setting: Any) -> Choice:
         chosen = controls(view, name, setting, defaults, actions)
     choice = Choice(name, name, setting, tuple((key, value) for key, value in chosen.items() if value != defaults[key]))
     with about:
-        st.markdown(f"**{figures.title_of(name)}** · {figures.READINGS[name]}")
+        st.markdown(f"**{figures.title_of(name)}** · {LOSSES[name].reading}")
         values = choice.constants(view.counts, view.documents)
         st.latex(figures.formula(name, values, view.documents))
         st.caption(figures.origin(name))
@@ -111,7 +107,6 @@ def controls(
         UserError: the address holds a value out of range.
     """
     from core.analysis.loss_effects import Choice
-    from core.figures import losses as figures
 
     keys = {constant: control_key(view, name, setting, constant) for constant in defaults}
     values: dict[str, float] = {}
@@ -121,12 +116,12 @@ def controls(
             asked[constant] = float(st.query_params.get(key, ""))
     places = iter([place for _ in range(-(-len(keys) // 3)) for place in st.columns(3)])
     for constant, default in defaults.items():
-        symbol, word, meaning = figures.CONSTANTS[constant]
-        label = f"${symbol}$ {word}"
-        about = f"{meaning} Preset: {default:g}. In code: `{constant}`"
+        entry = CONSTANTS[constant]
+        label = f"${entry.symbol}$ {entry.word}"
+        about = f"{entry.meaning} Preset: {default:g}. In code: `{constant}`"
         with next(places):
-            if constant == "reweight_negatives":
-                about = f"{meaning} Preset: yes. In code: `{constant}`"
+            if entry.kind == "switch":
+                about = f"{entry.meaning} Preset: yes. In code: `{constant}`"
                 values[constant] = ANSWERS[
                     st.selectbox(label, list(ANSWERS), key=keys[constant], bind="query-params", help=about)
                 ]
@@ -135,11 +130,10 @@ def controls(
                     label, 0.0, 1.0, default, 0.005, "%.3f", key=keys[constant], bind="query-params", help=about
                 )
             else:
-                step = STEPS.get(constant, 0.25)
                 typed = st.number_input(
                     label,
                     value=float(default),
-                    step=step,
+                    step=entry.step,
                     format="%g",
                     key=keys[constant],
                     bind="query-params",

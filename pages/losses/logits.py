@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core import store
-from core.config import DataConfig
+from core.config import MODELS, DataConfig
 from core.data import Corpus
 from pages.losses import BY_CONTENT, View
 
@@ -48,7 +48,7 @@ def finished(folder: str, config: DataConfig, corpus: Corpus) -> list[store.Run]
         and not run.problem
         and run.config is not None
         and run.config.data == config
-        and run.config.model.name != "svm"
+        and not MODELS[run.config.model.name].margins
         and store.run_id(run.config, corpus.fingerprint) == run.id
     ]
 

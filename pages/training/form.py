@@ -13,9 +13,8 @@ from core import jobs, plans, store
 from core.config import (
     LOSS_CONSTANTS,
     LOSS_NAMES,
-    MODEL_DEFAULTS,
     MODEL_NAMES,
-    MODEL_SETTINGS,
+    MODELS,
     Frozen,
     LossConfig,
     ModelConfig,
@@ -74,8 +73,16 @@ def entries() -> Plan:
         UserError: one of them makes no sense, or too little is chosen.
     """
     chosen = pick_data()
-    models = st.pills("Models", MODEL_NAMES, selection_mode="multi", default="tfidf", key="models", bind=URL)
-    trained = any(model != "svm" for model in models)
+    models = st.pills(
+        "Models",
+        MODEL_NAMES,
+        selection_mode="multi",
+        default="tfidf",
+        key="models",
+        bind=URL,
+        help="; ".join(f"{name}: {model.title}" for name, model in MODELS.items()),
+    )
+    trained = any(not MODELS[model].own_loss for model in models)
     losses = st.pills(
         "Losses",
         ("paper", *LOSS_NAMES),
@@ -91,7 +98,7 @@ def entries() -> Plan:
         "Seeds", "0", key="seeds", bind=URL, help="0, 1, 2 or 0-4: each seed is a run of its own."
     )
     read = {name for loss in jobs.loss_names(losses) for name in LOSS_CONSTANTS[loss]}
-    basic = [*BASIC, *(f"model.{name}" for name in ENCODER if any(name in MODEL_SETTINGS[m] for m in models))]
+    basic = [*BASIC, *(f"model.{name}" for name in ENCODER if any(name in MODELS[m].settings for m in models))]
     changes = settings(basic, models)
     with st.expander("Advanced settings"):
         for section, title in ADVANCED.items():
@@ -100,7 +107,7 @@ def entries() -> Plan:
             if section == "loss":
                 names = [name for name in names if name == "setting" or name in read]
             if section == "model":
-                names = [name for name in names if any(name in MODEL_SETTINGS[model] for model in models)]
+                names = [name for name in names if any(name in MODELS[model].settings for model in models)]
             changes |= settings([key for name in names if (key := f"{section}.{name}") not in basic], models)
     if not models:
         raise UserError("Choose at least one model.")
@@ -180,13 +187,13 @@ def number(text: str) -> float | str | None:
 
 def own_defaults(section: str, name: str, models: Sequence[str]) -> str:
     """A setting's defaults in words where they hang on the model, for the models chosen; empty elsewhere."""
-    if not any(name in defaults.get(section, {}) for defaults in MODEL_DEFAULTS.values()):
+    if not any(name in model.defaults.get(section, {}) for model in MODELS.values()):
         return ""
     first = SECTIONS[section].model_fields[name].default
     values = {
-        model: MODEL_DEFAULTS.get(model, {}).get(section, {}).get(name, first)
+        model: MODELS[model].defaults.get(section, {}).get(name, first)
         for model in models
-        if name in MODEL_SETTINGS[model] or (section == "train" and model != "svm")
+        if name in MODELS[model].settings or (section == "train" and not MODELS[model].own_loss)
     }
     if len(set(values.values())) == 1:
         return f"{next(iter(values.values()))}"

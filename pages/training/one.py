@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from core import jobs, store
-from core.config import UserError
+from core.config import MODELS, UserError
 from core.figures import training
 from core.store import LIVE, Run
 from pages import link, plain
@@ -133,7 +133,7 @@ def charts(run: Run) -> None:
     if drawn:
         for place, (title, spec) in zip(st.columns(len(drawn)), drawn.items(), strict=True):
             place.vega_lite_chart(spec, key=title, alt=f"{title} by epoch")
-    elif run.config and run.config.model.name == "svm":
+    elif run.config and MODELS[run.config.model.name].own_loss:
         st.caption("The SVM is not trained by epochs: it has no curves.")
     elif run.state in LIVE:
         st.caption("No epoch has ended yet: these curves appear after the first.")

@@ -23,7 +23,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.profiler import ProfilerActivity, profile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from core.losses import LOSSES, OTHER_LOSSES, LinearLoss, LongTailLoss, build_loss
+from core.losses import LOSSES, LinearLoss, LongTailLoss, build_loss
 
 DEVICE = "cuda" if "cuda" in sys.argv else "cpu"
 HIDDEN = 64
@@ -111,7 +111,7 @@ def losses_alone(documents: int, size: int) -> None:
     print(f"\n({documents}, {size}) on {DEVICE}: {base}")
     ways = ["dense", "pairs", "composed", *(["compiled"] if "--compiled" in sys.argv else [])]
     print(f"{'':16}" + "".join(f"{way + ' time':>15}{'memory':>8}" for way in ways))
-    for name in (*LOSSES, *OTHER_LOSSES):
+    for name in LOSSES:
         loss = build_loss(name, counts, 214_897).to(DEVICE)
         steps = {
             "plain": plain,
@@ -155,7 +155,7 @@ def output_layer(documents: int, size: int) -> None:
     most = peak(run(plain), parameters) - gradients
     print(f"\n({documents}, {size}) on {DEVICE}, output layer: nn.Linear({HIDDEN}) and BCE, {most / 1e6:.0f} MB")
     print(f"{'':16}{'blocks time':>15}{'memory':>8}")
-    for name in LOSSES:
+    for name in (name for name in LOSSES if LOSSES[name].group != "others"):
         loss: LongTailLoss = build_loss(name, counts, 214_897).to(DEVICE)
         layer.loss = loss
         blocked = run(lambda: layer(features, pairs))
