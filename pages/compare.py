@@ -15,7 +15,7 @@ from core.labels import Borders
 from core.report import Row, Sampled
 from core.store import Run
 from pages import header, link, plain
-from pages.dataset import offer
+from pages.sections.explorer import offer
 from pages.shared.runs import BY_VERSION, metrics_of, pick_borders, readable, take_in, wrong_address
 
 LINES = 12

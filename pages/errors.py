@@ -17,7 +17,7 @@ from core.figures.errors import AS_TRAINED, OWN, RULES, TOP_K
 from core.labels import Borders
 from core.store import Predictions, Run
 from pages import corpus_of, header, link, pick_label, plain
-from pages.dataset import SAVED, offer
+from pages.sections.explorer import SAVED, offer
 from pages.shared.runs import (
     BY_VERSION,
     hand_out,

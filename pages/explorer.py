@@ -6,7 +6,7 @@ import streamlit as st
 
 from core import data
 from pages import corpus_of, header, pick_data, plain, why_first
-from pages.dataset import browser, drift, lengths, lookalikes, overview, tail, together
+from pages.sections.explorer import browser, drift, lengths, lookalikes, overview, tail, together
 
 SECTIONS = {
     "Overview": overview.show,

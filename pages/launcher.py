@@ -8,7 +8,7 @@ from core import store
 from core.config import RunConfig, UserError
 from core.store import LIVE
 from pages import header, plain
-from pages.training import before, form, live, may_act, one, speak, tab
+from pages.sections.launcher import before, form, live, may_act, one, speak, tab
 
 TICK = 2.0
 """Seconds between two looks at the runs' folders."""

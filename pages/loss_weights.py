@@ -7,7 +7,7 @@ import streamlit as st
 from core.config import DataConfig, UserError
 from core.data import Corpus
 from pages import corpus_of, header, pick_data, plain
-from pages.losses import View, cards, cautions, curves, document, gradient, shifts, weights
+from pages.sections.loss_weights import View, cards, cautions, curves, document, gradient, shifts, weights
 
 VIEWS = {
     "Weight by label": weights.show,

@@ -14,7 +14,7 @@ from core.figures import errors
 from core.labels import Borders
 from core.store import Predictions, Run
 from pages import plain
-from pages.dataset import offer
+from pages.sections.explorer import offer
 
 
 def version(run: Run) -> tuple[Any, ...]:

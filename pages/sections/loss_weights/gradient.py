@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core import store
-from pages.losses import View
-from pages.losses.logits import LOWEST, UNTRAINED, mass, pick_logits, sample
+from pages.sections.loss_weights import View
+from pages.sections.loss_weights.logits import LOWEST, UNTRAINED, mass, pick_logits, sample
 
 
 def show(view: View) -> None:

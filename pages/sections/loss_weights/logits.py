@@ -9,7 +9,7 @@ import streamlit as st
 from core import store
 from core.config import DataConfig
 from core.data import Corpus
-from pages.losses import BY_CONTENT, View
+from pages.sections.loss_weights import BY_CONTENT, View
 
 if TYPE_CHECKING:
     from core.gradients import Choice

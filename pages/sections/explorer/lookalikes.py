@@ -9,7 +9,7 @@ import streamlit as st
 from core import cooccurrence, lookalikes
 from core.data import Corpus
 from core.figures import data as figures
-from pages.dataset import BY_CONTENT, columns, offer, pairs_of, pick_part
+from pages.sections.explorer import BY_CONTENT, columns, offer, pairs_of, pick_part
 
 
 @st.cache_data(max_entries=8, show_spinner="Comparing names", hash_funcs=BY_CONTENT)

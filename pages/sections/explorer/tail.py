@@ -12,7 +12,7 @@ from core.data import Corpus
 from core.figures import data as figures
 from core.labels import Borders
 from pages import plain
-from pages.dataset import BY_CONTENT, borders_of, offer
+from pages.sections.explorer import BY_CONTENT, borders_of, offer
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=BY_CONTENT)

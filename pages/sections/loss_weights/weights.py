@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core.data import Corpus
-from pages.losses import BY_CONTENT, View, company, show_legend, unlike
+from pages.sections.loss_weights import BY_CONTENT, View, company, show_legend, unlike
 
 if TYPE_CHECKING:
     from core.gradients import Choice

@@ -11,8 +11,8 @@ from core import documents, store
 from core.config import UserError
 from core.data import Corpus
 from pages import LABELS_OFFERED, pick_label, plain
-from pages.losses import BY_CONTENT, View, show_legend, unlike
-from pages.losses.logits import UNTRAINED, pick_logits, predictions
+from pages.sections.loss_weights import BY_CONTENT, View, show_legend, unlike
+from pages.sections.loss_weights.logits import UNTRAINED, pick_logits, predictions
 
 if TYPE_CHECKING:
     from core.gradients import Choice

@@ -7,7 +7,16 @@ import streamlit as st
 from core import documents
 from core.data import Corpus
 from pages import LABELS_OFFERED
-from pages.dataset import SAVED, columns_of, documents_found, first_page, offer, pick_labels, pick_part, read_documents
+from pages.sections.explorer import (
+    SAVED,
+    columns_of,
+    documents_found,
+    first_page,
+    offer,
+    pick_labels,
+    pick_part,
+    read_documents,
+)
 
 
 @st.fragment

@@ -13,8 +13,8 @@ from core.figures import training
 from core.plans import Plan
 from core.store import LIVE, Run
 from pages import corpus_of, plain
-from pages.losses import View, cautions
-from pages.training import BY_STATE, say
+from pages.sections.launcher import BY_STATE, say
+from pages.sections.loss_weights import View, cautions
 
 COMMANDS_SHOWN = 20
 LOADED = Event()

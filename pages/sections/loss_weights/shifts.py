@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.data import Corpus
 from pages import plain
-from pages.losses import BY_CONTENT, View, show_legend
+from pages.sections.loss_weights import BY_CONTENT, View, show_legend
 
 if TYPE_CHECKING:
     from core.gradients import Choice

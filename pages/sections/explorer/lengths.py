@@ -10,7 +10,7 @@ from core import documents, labels
 from core.data import Corpus
 from core.figures import data as figures
 from pages import plain
-from pages.dataset import BY_CONTENT, offer, pick_part
+from pages.sections.explorer import BY_CONTENT, offer, pick_part
 
 SAMPLE = 5000
 """Documents that are read to measure lengths."""

@@ -11,7 +11,7 @@ from core import cooccurrence
 from core.data import Corpus
 from core.figures import data as figures
 from pages import LABELS_OFFERED, pick_label, plain
-from pages.dataset import (
+from pages.sections.explorer import (
     BY_CONTENT,
     columns,
     columns_of,

@@ -10,7 +10,7 @@ from core import labels
 from core.data import Corpus
 from core.figures import data as figures
 from pages import plain
-from pages.dataset import BY_CONTENT, offer
+from pages.sections.explorer import BY_CONTENT, offer
 
 SHOWS = {
     "Differences": "Labels whose share differs most, in standard errors",

@@ -13,7 +13,7 @@ from core import jobs
 from core.config import SETTINGS, DataConfig, UserError
 from core.data import Corpus
 from pages import link, plain
-from pages.losses import BY_CONTENT, View
+from pages.sections.loss_weights import BY_CONTENT, View
 
 if TYPE_CHECKING:
     from core.gradients import Choice

@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.data import Corpus
 from pages import plain
-from pages.losses import BY_CONTENT, View, company
-from pages.losses.logits import mass
+from pages.sections.loss_weights import BY_CONTENT, View, company
+from pages.sections.loss_weights.logits import mass
 
 if TYPE_CHECKING:
     from core.gradients import Choice

@@ -13,7 +13,7 @@ from core.config import UserError
 from core.figures import training
 from core.store import LIVE, Run
 from pages import link, plain
-from pages.training import file_version, live, may_act
+from pages.sections.launcher import file_version, live, may_act
 
 TOGETHER = 8
 """Runs in one chart: more lines are not told apart."""

@@ -26,7 +26,7 @@ from core.config import (
 from core.figures import training
 from core.plans import Plan
 from pages import pick_data, plain
-from pages.training import URL
+from pages.sections.launcher import URL
 
 SECTIONS: dict[str, type[Frozen]] = {"train": TrainConfig, "model": ModelConfig, "loss": LossConfig}
 ADVANCED = {

@@ -9,7 +9,7 @@ import streamlit as st
 from core.data import Corpus
 from core.figures import data as figures
 from pages import plain
-from pages.dataset import borders_of, columns, offer, stats_of
+from pages.sections.explorer import borders_of, columns, offer, stats_of
 
 PARTS = {
     "train": "Documents that models learn from. Label frequencies are counted here.",

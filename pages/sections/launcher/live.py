@@ -16,7 +16,7 @@ from core.figures import training
 from core.store import LIVE, Run
 from core.sweeps import Sweep
 from pages import plain
-from pages.training import URL, act, current_scores, ended_scores, ended_size, may_act, say
+from pages.sections.launcher import URL, act, current_scores, ended_scores, ended_size, may_act, say
 
 LIVE_SHOWN = 12
 RUNS_SHOWN = 200
