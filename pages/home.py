@@ -9,7 +9,9 @@ import streamlit as st
 from core import data, store
 from core.config import UserError, read_only
 from core.data import Source
-from pages import header, link, plain, why_first
+from pages.shared.menu import link, show_header
+from pages.shared.pick import describe_default
+from pages.shared.text import plain
 
 TITLES = {"reuters": "Reuters-21578", "reuters-nltk": "Reuters-21578, NLTK layout", "synthetic": "Synthetic"}
 STEPS = (
@@ -27,7 +29,7 @@ STEPS = (
 
 
 def show() -> None:
-    header("Tailscope", "Long-tailed multi-label text classification, from the data to the errors.")
+    show_header("Tailscope", "Long-tailed multi-label text classification, from the data to the errors.")
     st.markdown(
         "In most collections a few labels own nearly all documents, and most labels have hardly any. Tailscope shows "
         "this long tail, trains classifiers with losses that were made for it, and says for head, medium and tail "
@@ -44,7 +46,7 @@ def show() -> None:
         st.subheader("Data")
         for source in data.available():
             data_set(source)
-        st.caption(plain(why_first()))
+        st.caption(plain(describe_default()))
         link("add_data", "Add your own data")
         st.subheader("Runs")
         runs()
@@ -96,7 +98,7 @@ def runs() -> None:
     with st.container(horizontal=True):
         for state, number in states.most_common():
             st.metric(state.capitalize(), f"{number:,}", width="content")
-    link("compare" if states["finished"] else "launcher", "Compare" if states["finished"] else "Training")
+    link("compare" if states["finished"] else "launcher", "Compare" if states["finished"] else "Launcher")
 
 
 if __name__ == "__main__":

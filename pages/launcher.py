@@ -1,4 +1,4 @@
-"""Training launcher: choose runs, see what will be launched, watch the queue. Only a pressed button starts or stops."""
+"""Launcher: choose runs, see what will be launched, watch the queue. Only a pressed button starts or stops."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import streamlit as st
 from core import store
 from core.config import RunConfig, UserError
 from core.store import LIVE
-from pages import header, plain
-from pages.sections.launcher import before, form, live, may_act, one, speak, tab
+from pages.sections.launcher import before, form, live, may_act, one, show_toasts, tab
+from pages.shared.menu import show_header
+from pages.shared.text import plain
 
 TICK = 2.0
 """Seconds between two looks at the runs' folders."""
@@ -31,7 +32,7 @@ def now(configs: list[RunConfig]) -> None:
         st.error(plain(str(error)))
         return
     live.tell_of_ends(runs)
-    speak()
+    show_toasts()
     if may_act():
         before.button(configs, runs)
     if not runs:
@@ -54,7 +55,7 @@ def wrong_run() -> None:
 
 
 def show() -> None:
-    header("Training", "Choose what to train, launch it, and watch it. Runs go on when the browser is closed.")
+    show_header("Launcher", "Choose what to train, launch it, and watch it. Runs go on when the browser is closed.")
     wrong_run()
     if not may_act():
         st.info("This dashboard is read-only for you: runs can be watched, not launched or stopped.")

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.errors import StreamlitAuthError
 
 from core.config import ask_for_person, why_read_only
-from pages import plain
+from pages.shared.text import plain
 
 
 def signs_in() -> bool:

@@ -1,40 +1,28 @@
-"""The sections of the page on a data set, and what they share: cached numbers, choices, downloads, documents."""
+"""The parts of the explorer, and what they share: choices, headings of tables, documents to read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import cooccurrence, documents, export, labels
-from core.cooccurrence import Cooccurrence
-from core.data import Corpus
-from core.labels import Borders
-from pages import LABELS_OFFERED, plain
+from core import documents, labels
+from pages.shared.pick import LABELS_OFFERED
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from streamlit.elements.lib.column_types import ColumnConfig
+
+    from core.data import Corpus
+    from core.labels import Borders
 
 PAGE = 50
 """Documents shown at once."""
-SAVED = 20_000
-"""Documents in one downloaded list."""
 LONGEST = 50_000
 """Letters of a document that are shown."""
-BY_CONTENT: dict[Any, Any] = {Corpus: lambda corpus: corpus.fingerprint}
-
-
-@st.cache_data(max_entries=8, show_spinner="Measuring", hash_funcs=BY_CONTENT)
-def stats_of(corpus: Corpus, head: int, tail: int) -> dict[str, Any]:
-    return labels.corpus_stats(corpus, Borders(head, tail))
-
-
-@st.cache_resource(max_entries=3, show_spinner="Counting which labels come together", hash_funcs=BY_CONTENT)
-def pairs_of(corpus: Corpus, part: str) -> Cooccurrence:
-    return cooccurrence.count_pairs(documents.targets_of(corpus, part))
-
-
-@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_CONTENT)
-def documents_found(corpus: Corpus, part: str, **filters: Any) -> Any:
-    return documents.find_documents(corpus, part, **filters)
 
 
 def pick_part(corpus: Corpus) -> str:
@@ -86,26 +74,7 @@ def columns_of(corpus: Corpus, names: Sequence[str]) -> tuple[int, ...]:
     return tuple(corpus.labels.index(name) for name in names)
 
 
-def offer(name: str, table: Any) -> None:
-    """Draws a button that saves a table as CSV, which is made when it is asked for.
-
-    The grid's own export is off (`client.disableDataExport`): it would hand a spreadsheet its formulas. A chart's
-    toolbar saves it as PNG.
-
-    Args:
-        name: of the file, without its ending.
-        table: a frame, or a function that makes it.
-    """
-
-    def csv() -> str:
-        return export.to_csv(table() if callable(table) else table)
-
-    st.download_button(
-        "Save CSV", csv, f"{name}.csv", "text/csv", key=f"save-{name}", on_click="ignore", type="tertiary"
-    )
-
-
-def columns(table: Mapping[str, tuple[str, str, str]]) -> dict[str, Any]:
+def columns(table: Mapping[str, tuple[str, str, str]]) -> dict[str, ColumnConfig]:
     """Headings, explanations and number formats of a table's columns."""
     config = st.column_config
     return {
@@ -116,7 +85,7 @@ def columns(table: Mapping[str, tuple[str, str, str]]) -> dict[str, Any]:
     }
 
 
-def read_documents(corpus: Corpus, rows: Any, sentence: str, *, key: str) -> None:
+def read_documents(corpus: Corpus, rows: np.ndarray, sentence: str, *, key: str) -> None:
     """Draws a list of documents, 50 at a time, and the text of a chosen one.
 
     Args:
@@ -151,7 +120,7 @@ def read_documents(corpus: Corpus, rows: Any, sentence: str, *, key: str) -> Non
         st.caption("Tick a row to read the document.")
 
 
-def leaf_documents(corpus: Corpus, rows: Any, sentence: str) -> None:
+def leaf_documents(corpus: Corpus, rows: np.ndarray, sentence: str) -> None:
     """Draws documents one at a time, the first at once.
 
     Args:

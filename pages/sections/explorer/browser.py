@@ -6,17 +6,10 @@ import streamlit as st
 
 from core import documents
 from core.data import Corpus
-from pages import LABELS_OFFERED
-from pages.sections.explorer import (
-    SAVED,
-    columns_of,
-    documents_found,
-    first_page,
-    offer,
-    pick_labels,
-    pick_part,
-    read_documents,
-)
+from pages.sections.explorer import columns_of, first_page, pick_labels, pick_part, read_documents
+from pages.shared.downloads import SAVED, offer_csv
+from pages.shared.loaders import find_documents
+from pages.shared.pick import LABELS_OFFERED
 
 
 @st.fragment
@@ -55,13 +48,13 @@ def show(corpus: Corpus) -> None:
     for place, (key, (title, about)) in zip(places, kinds.items(), strict=True):
         with place:
             wanted[key] = columns_of(corpus, pick_labels(title, key, corpus.labels, search=search, help=about))
-    rows = documents_found(corpus, part, **wanted, least=least, most=most, text=text)
+    rows = find_documents(corpus, part, **wanted, least=least, most=most, text=text)
     total = len(documents.rows_of(corpus, part))
     if not len(rows):
         st.info(f"None of {total:,} documents passes all of these filters: take one away.")
         return
     key = f"read-{corpus.fingerprint[:8]}-{part}-{wanted}-{least}-{most}-{text}"
     read_documents(corpus, rows, f"{len(rows):,} of {total:,} documents.", key=key)
-    offer(f"{corpus.name}-{part}-documents", lambda: documents.document_table(corpus, rows[:SAVED]))
+    offer_csv(f"{corpus.name}-{part}-documents", lambda: documents.document_table(corpus, rows[:SAVED]))
     if len(rows) > SAVED:
         st.caption(f"The file holds the first {SAVED:,}.")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import labels
 from core.data import Corpus
 from core.figures import data as figures
-from pages import plain
-from pages.sections.explorer import BY_CONTENT, offer
+from pages.shared.downloads import offer_csv
+from pages.shared.loaders import HASHES
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 SHOWS = {
     "Differences": "Labels whose share differs most, in standard errors",
@@ -18,8 +23,8 @@ SHOWS = {
 }
 
 
-@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_CONTENT)
-def compared(corpus: Corpus, one: str, other: str) -> Any:
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
+def compared(corpus: Corpus, one: str, other: str) -> pd.DataFrame:
     first, second = (labels.count_documents(corpus.targets_of(part)) for part in (one, other))
     return labels.drift(corpus.labels, first, second, documents=(len(corpus.parts[one]), len(corpus.parts[other])))
 
@@ -49,7 +54,7 @@ def show(corpus: Corpus) -> None:
             f"On the dashed line a label is as frequent in {other} as in {one}; coloured are those further away than "
             f"{figures.CHANCE:.0f} standard errors."
         )
-        offer(f"{corpus.name}-drift-{one}-{other}", table)
+        offer_csv(f"{corpus.name}-drift-{one}-{other}", table)
     with right:
         st.subheader("Label by label")
         which = st.segmented_control(
@@ -93,7 +98,7 @@ def show(corpus: Corpus) -> None:
         st.caption(f"{len(listed):,} labels.")
 
 
-def figures_of(table: Any, one: str, other: str) -> None:
+def figures_of(table: pd.DataFrame, one: str, other: str) -> None:
     """How many labels drift, and how many are absent."""
     summary = figures.drift_summary(table)
     with st.container(horizontal=True, gap="large"):

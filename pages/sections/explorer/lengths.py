@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import documents, labels
 from core.data import Corpus
 from core.figures import data as figures
-from pages import plain
-from pages.sections.explorer import BY_CONTENT, offer, pick_part
+from pages.sections.explorer import pick_part
+from pages.shared.downloads import offer_csv
+from pages.shared.loaders import HASHES
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 SAMPLE = 5000
 """Documents that are read to measure lengths."""
 
 
-@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=BY_CONTENT)
-def sizes(corpus: Corpus, part: str) -> Any:
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
+def sizes(corpus: Corpus, part: str) -> pd.DataFrame:
     return labels.labels_per_document(documents.targets_of(corpus, part))
 
 
-@st.cache_data(max_entries=16, show_spinner="Reading documents", hash_funcs=BY_CONTENT)
-def lengths(corpus: Corpus, part: str) -> Any:
+@st.cache_data(max_entries=16, show_spinner="Reading documents", hash_funcs=HASHES)
+def lengths(corpus: Corpus, part: str) -> pd.DataFrame:
     return documents.measure_lengths(corpus, part, limit=SAMPLE)
 
 
@@ -34,7 +40,7 @@ def show(corpus: Corpus) -> None:
     table = sizes(corpus, part)
     chart = figures.labels_per_document(table)
     st.altair_chart(chart, alt="Documents by their number of labels")
-    offer(f"{corpus.name}-{part}-labels-per-document", table)
+    offer_csv(f"{corpus.name}-{part}-labels-per-document", table)
     st.subheader("Length")
     measured = lengths(corpus, part)
     read = f"A sample: {SAMPLE:,} of {number:,} documents, evenly spread." if number > SAMPLE else "All documents."
@@ -43,7 +49,7 @@ def show(corpus: Corpus) -> None:
         with place:
             histogram = figures.lengths(measured, unit)
             st.altair_chart(histogram, alt=f"Documents by their number of {unit}")
-            offer(f"{corpus.name}-{part}-{unit}", measured[[unit]])
+            offer_csv(f"{corpus.name}-{part}-{unit}", measured[[unit]])
     column = st.column_config
     left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
     headings = {"mean": "Mean", "median": "Median", "nine_in_ten": "9 in 10", "ninety_nine": "99 in 100"}

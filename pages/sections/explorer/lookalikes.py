@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import cooccurrence, lookalikes
 from core.data import Corpus
 from core.figures import data as figures
-from pages.sections.explorer import BY_CONTENT, columns, offer, pairs_of, pick_part
+from pages.sections.explorer import columns, pick_part
+from pages.shared.downloads import offer_csv
+from pages.shared.loaders import HASHES, load_pairs
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-@st.cache_data(max_entries=8, show_spinner="Comparing names", hash_funcs=BY_CONTENT)
-def similar(corpus: Corpus) -> Any:
+@st.cache_data(max_entries=8, show_spinner="Comparing names", hash_funcs=HASHES)
+def similar(corpus: Corpus) -> list[tuple[int, int, str]]:
     return lookalikes.similar_names(corpus.labels)
 
 
-@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_CONTENT)
-def alike(corpus: Corpus, part: str) -> Any:
-    return figures.pair_table(lookalikes.find_lookalikes(similar(corpus), pairs_of(corpus, part)), corpus.labels)
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
+def alike(corpus: Corpus, part: str) -> pd.DataFrame:
+    return figures.pair_table(lookalikes.find_lookalikes(similar(corpus), load_pairs(corpus, part)), corpus.labels)
 
 
-@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_CONTENT)
-def tied(corpus: Corpus, part: str, floor: int) -> Any:
-    return figures.pair_table(cooccurrence.inseparable(pairs_of(corpus, part), floor=floor), corpus.labels)
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
+def tied(corpus: Corpus, part: str, floor: int) -> pd.DataFrame:
+    return figures.pair_table(cooccurrence.inseparable(load_pairs(corpus, part), floor=floor), corpus.labels)
 
 
 @st.fragment
@@ -47,7 +52,7 @@ def show(corpus: Corpus) -> None:
             column_config=columns(why | kept),
             alt="Labels that may be the same",
         )
-        offer(f"{corpus.name}-{part}-look-alikes", table)
+        offer_csv(f"{corpus.name}-{part}-look-alikes", table)
     else:
         st.info("No two labels have names that differ in little, or stand on nearly the same documents.")
     st.subheader("Never without the other")
@@ -76,4 +81,4 @@ def show(corpus: Corpus) -> None:
         column_config=columns(figures.PAIRS),
         alt="Labels that never come alone",
     )
-    offer(f"{corpus.name}-{part}-never-without", table)
+    offer_csv(f"{corpus.name}-{part}-never-without", table)

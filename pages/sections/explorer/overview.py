@@ -8,8 +8,10 @@ import streamlit as st
 
 from core.data import Corpus
 from core.figures import data as figures
-from pages import plain
-from pages.sections.explorer import borders_of, columns, offer, stats_of
+from pages.sections.explorer import borders_of, columns
+from pages.shared.downloads import offer_csv
+from pages.shared.loaders import load_measures
+from pages.shared.text import plain
 
 PARTS = {
     "train": "Documents that models learn from. Label frequencies are counted here.",
@@ -30,7 +32,7 @@ SENTENCES = {
 @st.fragment
 def show(corpus: Corpus) -> None:
     borders = borders_of(corpus)
-    stats = stats_of(corpus, borders.head, borders.tail)
+    stats = load_measures(corpus, borders.head, borders.tail)
     figures_of(corpus, stats)
     for note in corpus.notes:
         st.info(plain(note))
@@ -46,7 +48,7 @@ def show(corpus: Corpus) -> None:
             column_config=columns(heading | measures),
             alt=title,
         )
-    offer(f"{corpus.name}-measures", lambda: figures.all_measures(stats))
+    offer_csv(f"{corpus.name}-measures", lambda: figures.all_measures(stats))
 
 
 def figures_of(corpus: Corpus, stats: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -11,12 +11,17 @@ from core.config import UserError
 from core.data import Corpus
 from core.figures import data as figures
 from core.labels import Borders
-from pages import plain
-from pages.sections.explorer import BY_CONTENT, borders_of, offer
+from pages.sections.explorer import borders_of
+from pages.shared.downloads import offer_csv
+from pages.shared.loaders import HASHES
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=BY_CONTENT)
-def frequencies(corpus: Corpus, head: int, tail: int) -> tuple[Any, Any, Any]:
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
+def frequencies(corpus: Corpus, head: int, tail: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     borders = Borders(head, tail)
     return (
         labels.rank_frequency(corpus.labels, corpus.counts, borders),
@@ -25,8 +30,8 @@ def frequencies(corpus: Corpus, head: int, tail: int) -> tuple[Any, Any, Any]:
     )
 
 
-@st.cache_data(max_entries=8, show_spinner=False, hash_funcs=BY_CONTENT)
-def curve(corpus: Corpus) -> tuple[Any, float | None]:
+@st.cache_data(max_entries=8, show_spinner=False, hash_funcs=HASHES)
+def curve(corpus: Corpus) -> tuple[pd.DataFrame, float | None]:
     return labels.lorenz(corpus.counts), labels.gini(corpus.counts)
 
 
@@ -41,13 +46,13 @@ def show(corpus: Corpus) -> None:
         st.subheader("Frequency against rank")
         chart = figures.rank_frequency(ranks, borders)
         st.altair_chart(chart, alt="Train documents of every label by rank")
-        offer(f"{corpus.name}-rank-frequency", ranks)
+        offer_csv(f"{corpus.name}-rank-frequency", ranks)
     with right:
         st.subheader("What the groups hold")
         group_metrics(shares.to_dict("records"))
         chart = figures.group_shares(shares)
         st.altair_chart(chart, alt="Head, medium and tail: shares of labels and of assignments")
-        offer(f"{corpus.name}-groups", shares)
+        offer_csv(f"{corpus.name}-groups", shares)
     left, right = st.columns([2, 3], gap="large")
     with left:
         evenness(corpus)
@@ -101,10 +106,10 @@ def evenness(corpus: Corpus) -> None:
     st.caption(
         f"Gini coefficient {gini:.4f}: the part of the triangle under the dashed line that the curve leaves empty."
     )
-    offer(f"{corpus.name}-lorenz", rows)
+    offer_csv(f"{corpus.name}-lorenz", rows)
 
 
-def every_label(corpus: Corpus, table: Any) -> None:
+def every_label(corpus: Corpus, table: pd.DataFrame) -> None:
     """All labels with their counts in every part."""
     st.subheader("Every label")
     text = st.text_input(
@@ -140,4 +145,4 @@ def every_label(corpus: Corpus, table: Any) -> None:
         alt="Labels and their documents",
     )
     st.caption(f"{len(found):,} of {len(table):,} labels.")
-    offer(f"{corpus.name}-labels", found)
+    offer_csv(f"{corpus.name}-labels", found)

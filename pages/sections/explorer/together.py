@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import cooccurrence
 from core.data import Corpus
 from core.figures import data as figures
-from pages import LABELS_OFFERED, pick_label, plain
-from pages.sections.explorer import (
-    BY_CONTENT,
-    columns,
-    columns_of,
-    documents_found,
-    first_page,
-    leaf_documents,
-    offer,
-    pairs_of,
-    pick_labels,
-    pick_part,
-)
+from pages.sections.explorer import columns, columns_of, first_page, leaf_documents, pick_labels, pick_part
+from pages.shared.downloads import offer_csv
+from pages.shared.loaders import HASHES, find_documents, load_pairs
+from pages.shared.pick import LABELS_OFFERED, pick_label
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 LABELS_OF = ("most frequent", "chosen", "around one label")
 MOST, WIDE = 100, 40
@@ -37,29 +33,37 @@ TIED = ("label", "other", "p", "p_back", "lift", "jaccard", "both")
 """Columns of a list of neighbours and of a list of pairs."""
 
 
-@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=BY_CONTENT)
-def block(corpus: Corpus, part: str, chosen: tuple[int, ...], floor: int) -> Any:
-    return cooccurrence.block(pairs_of(corpus, part), chosen, floor=floor)
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
+def block(corpus: Corpus, part: str, chosen: tuple[int, ...], floor: int) -> pd.DataFrame:
+    return cooccurrence.block(load_pairs(corpus, part), chosen, floor=floor)
 
 
-@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=BY_CONTENT)
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
 def clustered(corpus: Corpus, part: str, chosen: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(cooccurrence.cluster(pairs_of(corpus, part), chosen))
+    return tuple(cooccurrence.cluster(load_pairs(corpus, part), chosen))
 
 
-@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=BY_CONTENT)
-def neighbours(corpus: Corpus, part: str, column: int, by: str, floor: int) -> Any:
-    return cooccurrence.neighbours(pairs_of(corpus, part), column, by=by, floor=floor)
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
+def neighbours(corpus: Corpus, part: str, column: int, by: str, floor: int) -> pd.DataFrame:
+    return cooccurrence.neighbours(load_pairs(corpus, part), column, by=by, floor=floor)
 
 
-@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=BY_CONTENT)
-def strongest(corpus: Corpus, part: str, **choice: Any) -> Any:
-    return figures.strongest_pairs(pairs_of(corpus, part), corpus.labels, **choice)
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
+def strongest(
+    corpus: Corpus,
+    part: str,
+    *,
+    by: str,
+    floor: int,
+    text: str = "",
+    ranks: tuple[tuple[int, int], tuple[int, int]] | None = None,
+) -> tuple[pd.DataFrame, int]:
+    return figures.strongest_pairs(load_pairs(corpus, part), corpus.labels, by=by, floor=floor, text=text, ranks=ranks)
 
 
-@st.cache_data(max_entries=4, show_spinner="Binning the matrix", hash_funcs=BY_CONTENT)
-def density(corpus: Corpus, part: str) -> Any:
-    return cooccurrence.density(pairs_of(corpus, part), BINS)
+@st.cache_data(max_entries=4, show_spinner="Binning the matrix", hash_funcs=HASHES)
+def density(corpus: Corpus, part: str) -> pd.DataFrame:
+    return cooccurrence.density(load_pairs(corpus, part), BINS)
 
 
 @st.fragment
@@ -145,7 +149,7 @@ def heatmap(corpus: Corpus, part: str) -> None:
             "Of the documents with label j (row), the share that has label i as well (column). A click on a cell opens "
             f"the documents with both.{' Where names do not fit, point at a cell.' if wide else ''}"
         )
-        offer(f"{corpus.name}-{part}-together", lambda: figures.pair_table(table, corpus.labels))
+        offer_csv(f"{corpus.name}-{part}-together", lambda: figures.pair_table(table, corpus.labels))
         if near is not None:
             st.subheader("Neighbours")
             list_pairs(
@@ -178,7 +182,7 @@ def choose_pair(label: str, beside: str) -> None:
     first_page()
 
 
-def list_pairs(corpus: Corpus, table: Any, key: str, shown: Sequence[str] = TIED) -> None:
+def list_pairs(corpus: Corpus, table: pd.DataFrame, key: str, shown: Sequence[str] = TIED) -> None:
     """Draws pairs of labels; a tick chooses the pair whose documents are shown."""
 
     def chosen() -> None:
@@ -198,7 +202,7 @@ def list_pairs(corpus: Corpus, table: Any, key: str, shown: Sequence[str] = TIED
         placeholder="–",
         alt="Pairs of labels",
     )
-    offer(f"{corpus.name}-pairs", table)
+    offer_csv(f"{corpus.name}-pairs", table)
 
 
 def pair_list(corpus: Corpus, part: str) -> None:
@@ -240,7 +244,7 @@ def matrix(corpus: Corpus, part: str) -> None:
             f"All {len(corpus.labels):,} labels by rank, the most frequent first, in bins of neighbouring ranks. A "
             "click on a bin lists its strongest pairs."
         )
-        offer(f"{corpus.name}-{part}-matrix", table)
+        offer_csv(f"{corpus.name}-{part}-matrix", table)
     with right:
         found = figures.bin_of(table, st.query_params.get("bin", ""))
         if not len(found):
@@ -273,8 +277,8 @@ def pair(corpus: Corpus, part: str) -> None:
         st.info("Click a cell, tick a pair or choose two labels to read the documents that hold both.")
         return
     j, i = columns_of(corpus, (label, beside))
-    rows = documents_found(corpus, part, all_of=(j, i))
-    facts = figures.pair_facts(pairs_of(corpus, part), j, i)
+    rows = find_documents(corpus, part, all_of=(j, i))
+    facts = figures.pair_facts(load_pairs(corpus, part), j, i)
     if facts["p"] is not None and facts["p_back"] is not None:
         with st.container(horizontal=True):
             st.metric(

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
 from core import store
 from core.config import UserError, read_only
 from core.figures import training
-from core.store import Run
-from pages import plain
+from pages.shared.loaders import HASHES
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from core.store import Run
 
 URL: Literal["query-params"] = "query-params"
 """Key of a widget whose value stands in the address: a link fills it."""
-BY_STATE: dict[Any, Any] = {Run: lambda run: (str(run.path), run.state, run.ended)}
-"""What the results of a run hang on that has ended."""
 
 
 def may_act() -> bool:
@@ -24,7 +26,7 @@ def may_act() -> bool:
     return not read_only()
 
 
-def act(action: Callable[..., Any], run_ids: Iterable[str], done: str, **more: Any) -> None:
+def act_on_runs(action: Callable[..., object], run_ids: Iterable[str], done: str, **more: Any) -> None:
     """Does one thing to runs, one after the other, and says how it went."""
     good, problem = 0, ""
     for run_id in run_ids:
@@ -34,33 +36,34 @@ def act(action: Callable[..., Any], run_ids: Iterable[str], done: str, **more: A
         except UserError as error:
             problem = str(error)
     if good:
-        say(f"{good} {'run' if good == 1 else 'runs'} {done}.")
+        add_toast(f"{good} {'run' if good == 1 else 'runs'} {done}.")
     if problem:
-        say(problem, icon=":material/error:", duration="long")
+        add_toast(problem, icon=":material/error:", duration="long")
 
 
-def say(text: str, **more: Any) -> None:
+def add_toast(text: str, **more: Any) -> None:
     """Keeps a toast for the next drawing of the page: a rerun would swallow what is said before it."""
     st.session_state.setdefault("said", []).append((text, more))
 
 
-def speak() -> None:
+def show_toasts() -> None:
     """Draws the toasts that wait."""
     for text, more in st.session_state.pop("said", []):
         st.toast(plain(text), **more)
 
 
+FileVersion = tuple[str, str, int]
 REDRAWN = 5
 """Seconds between two drawings of a chart whose run goes on."""
 
 
-def file_version(run: Run, name: str) -> tuple[str, str, int]:
-    """What charts hang on: the run's state, and the time of a file of its own to `REDRAWN` seconds."""
+def find_file_version(run: Run, name: str) -> FileVersion:
+    """What charts depend on: the run's state, and the time of a file of its own to `REDRAWN` seconds."""
     file = run.path / name
     return str(file), run.state, int(file.stat().st_mtime) // REDRAWN if file.exists() else 0
 
 
-@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=BY_STATE)
+@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
 def ended_scores(run: Run) -> dict[str, Any]:
     """`current_scores` of a run that has ended: its folder is read once."""
     return current_scores(run)
@@ -76,7 +79,7 @@ def current_scores(run: Run) -> dict[str, Any]:
         return {}
 
 
-@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=BY_STATE)
+@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
 def ended_size(run: Run) -> int:
     """Bytes of the folder of a run that has ended."""
     return store.disk_use(run.path)

@@ -12,9 +12,10 @@ from core.data import Corpus
 from core.figures import training
 from core.plans import Plan
 from core.store import LIVE, Run
-from pages import corpus_of, plain
-from pages.sections.launcher import BY_STATE, say
+from pages.sections.launcher import add_toast
 from pages.sections.loss_weights import View, cautions
+from pages.shared.loaders import HASHES, load_corpus
+from pages.shared.text import plain
 
 COMMANDS_SHOWN = 20
 LOADED = Event()
@@ -33,7 +34,7 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
         return
     st.session_state["run"] = runs[0].id
     st.session_state["train_again"] = False
-    say(f"{len(runs)} of {len(configs)} runs submitted.")
+    add_toast(f"{len(runs)} of {len(configs)} runs submitted.")
 
 
 def button(configs: list[RunConfig], runs: list[Run]) -> None:
@@ -95,14 +96,14 @@ def weigh_now() -> bool:
     return LOADED.is_set() and bool(st.session_state.pop("to_weigh", False))
 
 
-@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=BY_STATE)
+@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
 def cost(run: Run) -> estimates.Cost | None:
     return estimates.cost(run)
 
 
 def foresee(plan: Plan, configs: list[RunConfig]) -> None:
     """What the runs will take on this machine, and what the loss page warns of."""
-    corpus = corpus_of(plan.data)
+    corpus = load_corpus(plan.data)
     finished = [run for run in store.list_runs(published=False) if run.state == "finished"][:MEASURED]
     known = [found for run in finished if (found := cost(run))]
     slots = len(machine.slots(jobs.queue(configs[0])))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from core import jobs, plans, store
 from core.config import (
@@ -25,8 +23,15 @@ from core.config import (
 )
 from core.figures import training
 from core.plans import Plan
-from pages import pick_data, plain
 from pages.sections.launcher import URL
+from pages.shared.pick import pick_data
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pydantic.fields import FieldInfo
+    from streamlit.delta_generator import DeltaGenerator
 
 SECTIONS: dict[str, type[Frozen]] = {"train": TrainConfig, "model": ModelConfig, "loss": LossConfig}
 ADVANCED = {
@@ -193,7 +198,7 @@ def own_defaults(section: str, name: str, models: Sequence[str]) -> str:
     return ", ".join(f"{model} {value}" for model, value in values.items()) or f"{first}"
 
 
-def bounds(field: Any) -> tuple[Any, Any]:
+def bounds(field: FieldInfo) -> tuple[Any, Any]:
     """The least and the greatest value a setting may have, None where there is no such bound or it is exclusive."""
     found = {side: getattr(mark, side) for mark in field.metadata for side in ("ge", "le") if hasattr(mark, side)}
     return found.get("ge"), found.get("le")
@@ -266,7 +271,7 @@ def fill(values: dict[str, Any]) -> None:
                 st.session_state[f"set.{key}"] = as_entry(key, field, value)
 
 
-def as_entry(key: str, field: Any, value: Any) -> Any:
+def as_entry(key: str, field: FieldInfo, value: Any) -> Any:
     """A value as the widget of its setting holds it."""
     if bool in get_args(field.annotation):
         return {None: "preset", True: "yes", False: "no"}[value]

@@ -15,8 +15,8 @@ from core.config import UserError
 from core.figures import training
 from core.store import LIVE, Run
 from core.sweeps import Sweep
-from pages import plain
-from pages.sections.launcher import URL, act, current_scores, ended_scores, ended_size, may_act, say
+from pages.sections.launcher import URL, act_on_runs, add_toast, current_scores, ended_scores, ended_size, may_act
+from pages.shared.text import plain
 
 LIVE_SHOWN = 12
 RUNS_SHOWN = 200
@@ -30,7 +30,7 @@ def tell_of_ends(runs: Sequence[Run]) -> None:
     for run in runs:
         if before.get(run.id) in LIVE and run.state not in LIVE:
             icon = ":material/check:" if run.state == "finished" else ":material/error:"
-            say(f"{training.run_name(run)}: {run.state}", icon=icon)
+            add_toast(f"{training.run_name(run)}: {run.state}", icon=icon)
     st.session_state["seen_states"] = {run.id: run.state for run in runs}
 
 
@@ -66,19 +66,19 @@ def stop(run_ids: Sequence[str]) -> None:
     """Stops runs and says how they ended."""
     try:
         for run in jobs.stop_all(run_ids):
-            say(f"{training.run_name(run)}: {run.state}")
+            add_toast(f"{training.run_name(run)}: {run.state}")
     except UserError as error:
-        say(str(error))
+        add_toast(str(error))
 
 
 def resume(run_ids: Sequence[str], anew: bool = False) -> None:
     """Queues ended runs again."""
-    act(jobs.resume, run_ids, "queued again", anew=anew)
+    act_on_runs(jobs.resume, run_ids, "queued again", anew=anew)
 
 
 def resume_sweep(sweep_id: str) -> None:
     """Queues again what has not finished of a sweep."""
-    act(sweeps.resume, [sweep_id], "queued again")
+    act_on_runs(sweeps.resume, [sweep_id], "queued again")
 
 
 def all_sweeps(runs: Sequence[Run]) -> None:
@@ -232,9 +232,9 @@ def actions(runs: Sequence[Run], where: str) -> None:
 def mark(run_ids: Sequence[str], what: str, value: bool) -> None:
     """Pins or archives runs, or takes that back."""
     said = {"pinned": ("unpinned", "pinned"), "archived": ("back in the list", "archived")}[what][value]
-    act(store.save_about, run_ids, said, **{what: value})
+    act_on_runs(store.save_about, run_ids, said, **{what: value})
 
 
 def delete(run_ids: Sequence[str]) -> None:
     """Deletes runs that have ended."""
-    act(jobs.delete, run_ids, "deleted")
+    act_on_runs(jobs.delete, run_ids, "deleted")

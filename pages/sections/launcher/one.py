@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import jobs, store
 from core.config import UserError
 from core.figures import training
-from core.store import LIVE, Run
-from pages import link, plain
-from pages.sections.launcher import file_version, live, may_act
+from core.store import LIVE
+from pages.sections.launcher import FileVersion, find_file_version, live, may_act
+from pages.shared.menu import link
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.store import Run
 
 TOGETHER = 8
 """Runs in one chart: more lines are not told apart."""
@@ -105,10 +110,10 @@ def figures(run: Run) -> None:
             st.metric(title, value, width="content")
 
 
-@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Run: lambda run: file_version(run, "history.jsonl")})
-def curves(run: Run) -> dict[str, dict[str, Any]]:
-    """Charts by title, drawn anew when the run's history has grown; none before the first epoch has ended."""
-    history = store.read_history(run)
+@st.cache_data(max_entries=100, show_spinner=False)
+def load_curves(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]:  # noqa: ARG001 - the key
+    """Charts by title, as the history of a run has grown; none before the first epoch has ended."""
+    history = store.read_history(_run)
     if not history:
         return {}
     drawn = {"Training loss": training.loss_curve(history)}
@@ -117,10 +122,10 @@ def curves(run: Run) -> dict[str, dict[str, Any]]:
     return {title: training.light(chart) for title, chart in drawn.items()}
 
 
-@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Run: lambda run: file_version(run, "steps.jsonl")})
-def course(run: Run) -> dict[str, dict[str, Any]]:
+@st.cache_data(max_entries=100, show_spinner=False)
+def load_steps(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]:  # noqa: ARG001 - the key
     """Charts of what happens between evaluations, by what they show, and of the labels hit at each."""
-    steps, history = store.read_steps(run), store.read_history(run)
+    steps, history = store.read_steps(_run), store.read_history(_run)
     drawn = {title: training.step_curve(steps, quantity=name) for name, title in training.COURSE.items()}
     if history:
         drawn["labels hit"] = training.hits_curve(history)
@@ -129,7 +134,7 @@ def course(run: Run) -> dict[str, dict[str, Any]]:
 
 def charts(run: Run) -> None:
     """The curves of a run by epoch, and between evaluations."""
-    drawn = curves(run)
+    drawn = load_curves(find_file_version(run, "history.jsonl"), run)
     if drawn:
         for place, (title, spec) in zip(st.columns(len(drawn)), drawn.items(), strict=True):
             place.vega_lite_chart(spec, key=title, alt=f"{title} by epoch")
@@ -146,8 +151,9 @@ def charts(run: Run) -> None:
     )
     if more.open:  # what is closed is not drawn at every tick
         with more:
+            drawn = load_steps(find_file_version(run, "steps.jsonl"), run)
             places = [place for _ in range(2) for place in st.columns(3)]
-            for place, (title, spec) in zip(places, course(run).items(), strict=False):
+            for place, (title, spec) in zip(places, drawn.items(), strict=False):
                 place.vega_lite_chart(spec, key=f"course-{title}", alt=f"{title} by epochs done")
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.config import DataConfig
 from core.data import Corpus
 from core.labels import Borders, default_borders
+from pages.shared.loaders import HASHES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import numpy as np
+
     from core.gradients import Choice, Company
 
-BY_CONTENT: dict[Any, Any] = {Corpus: lambda corpus: corpus.fingerprint}
 FIRST = DataConfig()
 
 
@@ -32,7 +36,7 @@ class View:
         return int((self.corpus.counts > 0).sum())
 
     @property
-    def counts(self) -> Any:
+    def counts(self) -> np.ndarray:
         """Their train documents, (K,)."""
         return self.corpus.counts[: self.labels]
 
@@ -47,7 +51,7 @@ class View:
         return default_borders(len(self.corpus.labels))
 
 
-@st.cache_resource(max_entries=8, show_spinner="Counting which labels come together", hash_funcs=BY_CONTENT)
+@st.cache_resource(max_entries=8, show_spinner="Counting which labels come together", hash_funcs=HASHES)
 def company(corpus: Corpus) -> Company:
     from core.gradients import measure_company
 
@@ -55,13 +59,13 @@ def company(corpus: Corpus) -> Company:
     return measure_company(corpus.targets_of("train"), view.counts, view.borders)
 
 
-def unlike(view: View, drawn: Any) -> str:
+def unlike(view: View, drawn: Collection[str]) -> str:
     """Says which losses are not drawn because they have no value of their own for each label."""
     lacking = [choice.title for choice in view.choices if choice.title not in drawn]
     return f" Not shown here, as they compare all labels at once: {', '.join(lacking)}." if lacking else ""
 
 
-def show_legend(view: View, drawn: Any, *, lines: bool = False) -> None:
+def show_legend(view: View, drawn: Collection[str], *, lines: bool = False) -> None:
     """Draws the colours of the losses whose titles are `drawn`."""
     from core.figures import losses as figures
 

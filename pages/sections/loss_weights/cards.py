@@ -12,8 +12,10 @@ from streamlit.delta_generator import DeltaGenerator
 from core import jobs
 from core.config import SETTINGS, DataConfig, UserError
 from core.data import Corpus
-from pages import link, plain
-from pages.sections.loss_weights import BY_CONTENT, View
+from pages.sections.loss_weights import View
+from pages.shared.loaders import HASHES
+from pages.shared.menu import link
+from pages.shared.text import plain
 
 if TYPE_CHECKING:
     from core.gradients import Choice
@@ -181,7 +183,7 @@ def put(values: dict[str, Any]) -> None:
     st.session_state.update(values)
 
 
-@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=BY_CONTENT)
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
 def auto_mu(corpus: Corpus) -> float:
     from core.gradients import rule_for_mu
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.data import Corpus
-from pages import plain
-from pages.sections.loss_weights import BY_CONTENT, View, company
+from pages.sections.loss_weights import View, company
 from pages.sections.loss_weights.logits import mass
+from pages.shared.loaders import HASHES
+from pages.shared.text import plain
 
 if TYPE_CHECKING:
     from core.gradients import Choice
@@ -36,7 +37,7 @@ def warn(view: View) -> None:
         st.caption("Nothing to warn about: every label has a train document, weights and first gradients are moderate.")
 
 
-@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
+@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=HASHES)
 def cautions(corpus: Corpus, choice: Choice) -> list[str]:
     from core import gradients
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.data import Corpus
-from pages import pick_label
-from pages.sections.loss_weights import BY_CONTENT, View, show_legend, unlike
+from pages.sections.loss_weights import View, show_legend, unlike
+from pages.shared.loaders import HASHES
+from pages.shared.pick import pick_label
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from core.gradients import Choice
 
 
-@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
-def curve(corpus: Corpus, choice: Choice, column: int, beside: bool) -> Any:
+@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=HASHES)
+def curve(corpus: Corpus, choice: Choice, column: int, beside: bool) -> pd.DataFrame:
     from core import gradients
 
     view = View(corpus)

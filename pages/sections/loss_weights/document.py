@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import documents, store
+from core import store
 from core.config import UserError
-from core.data import Corpus
-from pages import LABELS_OFFERED, pick_label, plain
-from pages.sections.loss_weights import BY_CONTENT, View, show_legend, unlike
-from pages.sections.loss_weights.logits import UNTRAINED, pick_logits, predictions
+from pages.sections.loss_weights import View, show_legend, unlike
+from pages.sections.loss_weights.logits import UNTRAINED, pick_logits
+from pages.shared.loaders import find_documents, load_predictions
+from pages.shared.pick import LABELS_OFFERED, pick_label
+from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
     from core.gradients import Choice
 
 BY_HAND = "by hand"
@@ -92,7 +96,7 @@ def show(view: View) -> None:
     st.caption(unlike(view, set(frame.dropna(subset=[quantity])["loss"])))
 
 
-def effect(view: View, choice: Choice, columns: Any, logits: Any) -> Any:
+def effect(view: View, choice: Choice, columns: Sequence[int], logits: np.ndarray) -> pd.DataFrame:
     """What one loss gives every label of a document."""
     from core import gradients
 
@@ -119,7 +123,8 @@ def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | Non
         label = pick_label("With the label", "label", corpus.labels, None)
     words = middle.text_input("With the words", key="words", bind="query-params", placeholder="words in a row")
     column = None if label is None else corpus.labels.index(label)
-    rows, found = search(corpus, part, column, words)
+    matched = find_documents(corpus, part, all_of=() if column is None else (column,), text=words)
+    rows, found = matched[:FOUND].tolist(), len(matched)
     asked = st.session_state.get("document", st.query_params.get("document"))
     if not rows:
         st.info(plain(f"No {part} document has these words and this label. Leave one of them out."))
@@ -150,12 +155,6 @@ def labels_of(view: View, row: int) -> list[int]:
     return [column for column in held if column < view.labels]
 
 
-@st.cache_data(max_entries=64, show_spinner="Searching the documents", hash_funcs=BY_CONTENT)
-def search(corpus: Corpus, part: str, column: int | None, words: str) -> tuple[list[int], int]:
-    found = documents.find_documents(corpus, part, all_of=[] if column is None else [column], text=words)
-    return found[:FOUND].tolist(), len(found)
-
-
 def pasted(view: View) -> tuple[None, list[int]]:
     """Draws a field for a text and the choice of its labels."""
     text = st.text_area("Text", key="pasted", height=120, placeholder="Paste a document")
@@ -164,7 +163,9 @@ def pasted(view: View) -> tuple[None, list[int]]:
         typed = st.text_input("Its labels, separated by commas", key="pasted_names")
         names = [name.strip() for name in typed.split(",") if name.strip()]
         if unknown := [name for name in names if name not in offered]:
-            raise UserError(f"There is no label '{unknown[0]}' with a train document. Look names up on the data page.")
+            raise UserError(
+                f"There is no label '{unknown[0]}' with a train document. Look names up on the Explorer page."
+            )
     else:
         names = st.multiselect("Its labels", offered, key="pasted_labels")
     words = set(text.lower().split())
@@ -173,15 +174,15 @@ def pasted(view: View) -> tuple[None, list[int]]:
     return None, sorted(offered.index(name) for name in set(names))
 
 
-def run_logits(view: View, run_id: str, row: int | None) -> Any:
+def run_logits(view: View, run_id: str, row: int | None) -> np.ndarray:
     """A run's logits of one test document."""
     from core import gradients
 
-    known = predictions(run_id, str(store.runs_dir()))
+    known = load_predictions(store.get_run(run_id))
     return gradients.logits_of(known, known.rows == row, view.labels)[0]
 
 
-def sliders(view: View, columns: Sequence[int]) -> Any:
+def sliders(view: View, columns: Sequence[int]) -> np.ndarray:
     """Draws a slider for the logit of each label of the document, and one for all that it does not have."""
     from core import gradients
 

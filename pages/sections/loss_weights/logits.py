@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import store
 from core.config import DataConfig
 from core.data import Corpus
-from pages.sections.loss_weights import BY_CONTENT, View
+from pages.sections.loss_weights import View
+from pages.shared.loaders import HASHES, load_predictions
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import scipy.sparse as sp
+
     from core.gradients import Choice
 
 UNTRAINED = {"prior": "untrained, log-odds of each label", "zero": "untrained, all logits 0"}
@@ -38,7 +43,7 @@ def pick_logits(view: View, *more: str) -> str:
     return chosen
 
 
-@st.cache_data(ttl=5, show_spinner=False, hash_funcs=BY_CONTENT)
+@st.cache_data(ttl=5, show_spinner=False, hash_funcs=HASHES)
 def finished(folder: str, config: DataConfig, corpus: Corpus) -> list[store.Run]:  # noqa: ARG001 - a part of the key
     """Finished runs with scores on this data, as it is now."""
     return [
@@ -53,13 +58,8 @@ def finished(folder: str, config: DataConfig, corpus: Corpus) -> list[store.Run]
     ]
 
 
-@st.cache_resource(max_entries=2, show_spinner="Reading the run's scores")
-def predictions(run_id: str, folder: str) -> store.Predictions:  # noqa: ARG001 - a part of the key
-    return store.read_predictions(store.get_run(run_id))
-
-
-@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_CONTENT)
-def sample(corpus: Corpus, logits: str) -> tuple[Any, Any]:
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=HASHES)
+def sample(corpus: Corpus, logits: str) -> tuple[sp.csr_array, np.ndarray | None]:
     """Targets and logits of a sample: of train documents, or of a run's test documents; None where losses differ."""
     from core import gradients
 
@@ -68,13 +68,13 @@ def sample(corpus: Corpus, logits: str) -> tuple[Any, Any]:
         rows = gradients.sample_rows(view.documents, view.labels)
         targets = corpus.targets_of("train")[rows][:, : view.labels]
         return targets, gradients.untrained_logits(logits, view.counts, view.documents) if logits in UNTRAINED else None
-    known = predictions(logits, str(store.runs_dir()))
+    known = load_predictions(store.get_run(logits))
     rows = gradients.sample_rows(len(known.rows), view.labels)
     return known.targets[rows][:, : view.labels], gradients.logits_of(known, rows, view.labels)
 
 
-@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
-def mass(corpus: Corpus, choice: Choice, logits: str) -> Any:
+@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=HASHES)
+def mass(corpus: Corpus, choice: Choice, logits: str) -> pd.DataFrame:
     from core import gradients
 
     view = View(corpus)

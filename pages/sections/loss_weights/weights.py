@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.data import Corpus
-from pages.sections.loss_weights import BY_CONTENT, View, company, show_legend, unlike
+from pages.sections.loss_weights import View, company, show_legend, unlike
+from pages.shared.loaders import HASHES
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from core.gradients import Choice
 
 SIDES = {"positive": "is there", "negative": "is not there"}
 
 
-@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=BY_CONTENT)
-def weight_rows(corpus: Corpus, choice: Choice, side: str) -> tuple[Any, Any]:
+@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=HASHES)
+def weight_rows(corpus: Corpus, choice: Choice, side: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     from core import gradients
 
     view = View(corpus)
