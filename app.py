@@ -21,7 +21,7 @@ def main(name: str = "") -> None:
         # A server's first run finds the folder pages/, and widgets in it would have other identities than later on.
         STARTED.set()
         st.rerun()
-    people.door()
+    people.show_sign_in()
     st.set_page_config(page_title=f"{PAGES[name] if name else chosen.title} · Tailscope")
     if name:
         show(name)

@@ -1,4 +1,4 @@
-"""Add data: a file is chosen, read as a person says, checked for defects, and kept under a name."""
+"""Add data: a file is chosen, read as its columns are named, checked for defects, and kept under a name."""
 
 from __future__ import annotations
 

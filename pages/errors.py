@@ -59,7 +59,7 @@ def pick_run(runs: list[Run]) -> tuple[Run, Run | None]:
     left, right = st.columns(2)
     default = next((place for place, run in enumerate(runs) if run.config and run.config.loss), 0)
     run = runs[ids.index(left.selectbox("Run", ids, default, key="run", bind="query-params"))]
-    why_not = {other.id: say_why_apart(run, other) for other in runs if other.id != run.id}
+    why_not = {other.id: explain_difference(run, other) for other in runs if other.id != run.id}
     others = [run_id for run_id, reason in why_not.items() if not reason]
     if reason := why_not.get(st.query_params.get("second", ""), ""):
         st.warning(plain(f"Not compared with {st.query_params['second']}: {reason}."))
@@ -74,7 +74,7 @@ def pick_run(runs: list[Run]) -> tuple[Run, Run | None]:
     return run, next((other for other in runs if other.id == second), None)
 
 
-def say_why_apart(one: Run, other: Run) -> str:
+def explain_difference(one: Run, other: Run) -> str:
     """Why two runs cannot be laid side by side; empty if they have the same data, split and labels."""
     mine, theirs = load_metrics(one), load_metrics(other)
     if one.config is None or other.config is None or one.config.data != other.config.data:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.config import DataConfig, UserError
-from core.data import Corpus
 from pages.sections.loss_weights import View, cards, cautions, curves, document, gradient, shifts, weights
 from pages.shared.loaders import load_corpus
 from pages.shared.menu import show_header
 from pages.shared.pick import pick_data
 from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from core.data import Corpus
 
 VIEWS = {
     "Weight by label": weights.show,
@@ -30,11 +34,11 @@ def show() -> None:
     corpus = load_corpus(config)
     with st.spinner("Loading PyTorch"):
         from core.figures import losses as figures  # noqa: F401 - loads torch, once in a server's life
-    compare(config, corpus)
+    show_comparison(config, corpus)
 
 
 @st.fragment
-def compare(config: DataConfig, corpus: Corpus) -> None:
+def show_comparison(config: DataConfig, corpus: Corpus) -> None:
     """Everything that hangs on the losses: a control moved here leaves the rest of the page alone."""
     try:
         view = View(corpus, config)

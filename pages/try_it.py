@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core import store, thresholds
 from core.config import UserError
 from core.figures import errors
-from core.store import Run
 from pages.shared.loaders import load_metrics, load_scorer
 from pages.shared.menu import link, show_header
 from pages.shared.runs import explain_label, name_run, select_readable, show_wrong_runs
 from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from core.store import Run
 
 MOST = 6
 """Runs side by side."""
@@ -35,11 +39,11 @@ def show() -> None:
     if not text.strip() or not chosen:
         st.caption("Nothing is kept: the text is read here and forgotten.")
         return
-    answer([able[run_id] for run_id in chosen], text)
+    show_answers([able[run_id] for run_id in chosen], text)
 
 
-def answer(runs: list[Run], text: str) -> None:
-    """Draws what the runs say of a text, side by side."""
+def show_answers(runs: list[Run], text: str) -> None:
+    """Draws the labels that each run gives a text, side by side."""
     tried, known = {}, {}
     for run in runs:
         try:

@@ -124,7 +124,7 @@ def test_every_measure_is_explained_where_its_heading_stands() -> None:
 
 @pytest.mark.parametrize("length", [0, 10, parts.LONGEST + 1])
 def test_a_very_long_document_is_cut_and_that_is_said(length: int) -> None:
-    shown = parts.shown_text("x" * length)
+    shown = parts.shorten_text("x" * length)
     assert len(shown) < parts.LONGEST + 100
     assert shown.count("x") == (min(length, parts.LONGEST))
     assert ("letters" in shown) == (length > parts.LONGEST)

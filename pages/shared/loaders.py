@@ -10,7 +10,6 @@ import streamlit as st
 
 from core import cooccurrence, data, documents, explain, labels, store
 from core.config import DataConfig, UserError, parse
-from core.cooccurrence import Cooccurrence
 from core.data import Corpus
 from core.labels import Borders
 from core.store import Predictions, Run
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from streamlit.runtime.caching.hashing import HashFuncsDict
 
+    from core.cooccurrence import Cooccurrence
     from core.explain import Scorer
     from core.predict import NetworkScorer
 
@@ -47,17 +47,17 @@ HASHES: HashFuncsDict = {Corpus: lambda corpus: corpus.fingerprint, Run: find_ve
 def load_corpus(config: DataConfig) -> Corpus:
     """The data set, opened once for all sessions and again when its source changes."""
     place = next((source.place for source in data.available() if source.name == config.name), "")
-    return _load_corpus(config.model_dump_json(), _find_changes(Path(place)) if place else ())
+    return _load_corpus(config.model_dump_json(), _find_source_version(Path(place)) if place else ())
 
 
-def _find_changes(path: Path) -> tuple[tuple[str, int], ...]:
-    """What tells that a source has changed: names and times of an archive, or of a folder and what lies in it."""
+def _find_source_version(path: Path) -> tuple[tuple[str, int], ...]:
+    """The version of a source: name and time of an archive, or of a folder and of everything in it."""
     entries = [path, *sorted(path.iterdir())] if path.is_dir() else [path]
     return tuple((str(entry), entry.stat().st_mtime_ns) for entry in entries if entry.exists())
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the data set")
-def _load_corpus(config: str, changes: tuple[tuple[str, int], ...]) -> Corpus:  # noqa: ARG001 - a part of the key
+def _load_corpus(config: str, version: tuple[tuple[str, int], ...]) -> Corpus:  # noqa: ARG001 - a part of the key
     return data.load(parse(DataConfig, config))
 
 

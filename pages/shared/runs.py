@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import report, share, store
 from core.config import UserError, read_only
 from core.figures import errors
-from core.store import Run
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import load_metrics, load_scorer
 from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from core.store import Run
 
 
 def select_readable(runs: list[Run]) -> list[Run]:
@@ -30,7 +33,7 @@ def select_readable(runs: list[Run]) -> list[Run]:
 
 
 def show_wrong_runs(*keys: str) -> None:
-    """Says for every run of the address that cannot be shown why not."""
+    """Draws, for every run of the address that cannot be shown, the reason."""
     for key in keys:
         for run_id in st.query_params.get_all(key):
             try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import data, intake
 from pages.shared.menu import link
 from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def pick_file() -> Path | None:

@@ -40,7 +40,7 @@ def average_f1(rows: list[Row]) -> dict[str, np.ndarray]:
 
 
 def keep_same_labels(rows: list[Row]) -> list[Row]:
-    """The rows with the labels of the first one; says which others were left out."""
+    """The rows with the labels of the first one; a warning names the others."""
     labels = load_metrics(rows[0].runs[0])["labels"]
     alike = [row for row in rows if load_metrics(row.runs[0])["labels"] == labels]
     if others := [row.name for row in rows if row not in alike]:

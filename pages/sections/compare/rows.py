@@ -9,11 +9,11 @@ import streamlit as st
 from core import report
 from core.config import UserError
 from core.labels import Borders
-from core.report import Row, Sampled
 from pages.shared.loaders import HASHES
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    from core.report import Row, Sampled
     from core.store import Run
 
 LINES = 12

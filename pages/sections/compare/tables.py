@@ -10,7 +10,6 @@ import streamlit as st
 from core import report
 from core.figures import compare
 from core.labels import Borders
-from core.report import Row, Sampled
 from pages.shared.loaders import load_metrics
 from pages.shared.text import plain
 
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from streamlit.elements.lib.column_types import ColumnConfig
+
+    from core.report import Row, Sampled
 
 
 CITATION = (

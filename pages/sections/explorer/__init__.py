@@ -35,7 +35,7 @@ def pick_part(corpus: Corpus) -> str:
         required=True,
         key="part",
         bind="query-params",
-        on_change=first_page,
+        on_change=turn_to_first_page,
     )
 
 
@@ -60,21 +60,21 @@ def pick_labels(title: str, key: str, names: Sequence[str], *, search: str = "",
         help=help,
         placeholder="any",
         select_all=False,
-        on_change=first_page,
+        on_change=turn_to_first_page,
     )
 
 
-def first_page() -> None:
+def turn_to_first_page() -> None:
     """Another choice shows its documents from the first."""
     st.session_state["page"] = 1
 
 
-def columns_of(corpus: Corpus, names: Sequence[str]) -> tuple[int, ...]:
+def find_columns(corpus: Corpus, names: Sequence[str]) -> tuple[int, ...]:
     """The label columns of some names."""
     return tuple(corpus.labels.index(name) for name in names)
 
 
-def columns(table: Mapping[str, tuple[str, str, str]]) -> dict[str, ColumnConfig]:
+def describe_columns(table: Mapping[str, tuple[str, str, str]]) -> dict[str, ColumnConfig]:
     """Headings, explanations and number formats of a table's columns."""
     config = st.column_config
     return {
@@ -85,7 +85,7 @@ def columns(table: Mapping[str, tuple[str, str, str]]) -> dict[str, ColumnConfig
     }
 
 
-def read_documents(corpus: Corpus, rows: np.ndarray, sentence: str, *, key: str) -> None:
+def show_documents(corpus: Corpus, rows: np.ndarray, sentence: str, *, key: str) -> None:
     """Draws a list of documents, 50 at a time, and the text of a chosen one.
 
     Args:
@@ -115,12 +115,12 @@ def read_documents(corpus: Corpus, rows: np.ndarray, sentence: str, *, key: str)
         alt="Documents that were found",
     )
     if picked := chosen["selection"]["rows"]:
-        read_document(corpus, int(shown[picked[0]]))
+        show_document(corpus, int(shown[picked[0]]))
     else:
         st.caption("Tick a row to read the document.")
 
 
-def leaf_documents(corpus: Corpus, rows: np.ndarray, sentence: str) -> None:
+def show_documents_singly(corpus: Corpus, rows: np.ndarray, sentence: str) -> None:
     """Draws documents one at a time, the first at once.
 
     Args:
@@ -130,7 +130,7 @@ def leaf_documents(corpus: Corpus, rows: np.ndarray, sentence: str) -> None:
     """
     st.caption(plain(sentence))
     number = pick_number(f"Document, of {len(rows):,}", len(rows))
-    read_document(corpus, int(rows[number - 1]))
+    show_document(corpus, int(rows[number - 1]))
 
 
 def pick_number(title: str, last: int) -> int:
@@ -142,22 +142,22 @@ def pick_number(title: str, last: int) -> int:
     return int(st.number_input(title, 1, last, key="page", bind="query-params", width=160))
 
 
-def read_document(corpus: Corpus, row: int) -> None:
+def show_document(corpus: Corpus, row: int) -> None:
     """Draws one document as it is: id and labels, title, body."""
     with st.container(border=True, height=420):
         carried = documents.document_table(corpus, [row])["labels"][0]
         st.text(f"{corpus.ids[row]} · {', '.join(carried) or 'no label'}")
         st.text(corpus.titles[row])
-        st.text(shown_text(corpus.bodies[row]))
+        st.text(shorten_text(corpus.bodies[row]))
 
 
-def shown_text(body: str) -> str:
+def shorten_text(body: str) -> str:
     """A body as it is shown: whole, or its beginning where it is very long."""
     if len(body) > LONGEST:
         return f"{body[:LONGEST]}\n\n(The first {LONGEST:,} of {len(body):,} letters.)"
     return body or "(The document has no body.)"
 
 
-def borders_of(corpus: Corpus) -> Borders:
+def find_borders(corpus: Corpus) -> Borders:
     """The paper's borders for a set of this size."""
     return labels.default_borders(len(corpus.labels))

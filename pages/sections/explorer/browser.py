@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core import documents
-from core.data import Corpus
-from pages.sections.explorer import columns_of, first_page, pick_labels, pick_part, read_documents
+from pages.sections.explorer import find_columns, pick_labels, pick_part, show_documents, turn_to_first_page
 from pages.shared.downloads import SAVED, offer_csv
 from pages.shared.loaders import find_documents
 from pages.shared.pick import LABELS_OFFERED
+
+if TYPE_CHECKING:
+    from core.data import Corpus
 
 
 @st.fragment
@@ -21,14 +25,21 @@ def show(corpus: Corpus) -> None:
             type="search",
             key="text",
             bind="query-params",
-            on_change=first_page,
+            on_change=turn_to_first_page,
             placeholder="as they stand there",
         )
         least = st.number_input(
-            "Labels, from", 0, value=0, key="least", bind="query-params", width=120, on_change=first_page
+            "Labels, from", 0, value=0, key="least", bind="query-params", width=120, on_change=turn_to_first_page
         )
         most = st.number_input(
-            "to", 0, value=None, key="most", bind="query-params", width=120, placeholder="any", on_change=first_page
+            "to",
+            0,
+            value=None,
+            key="most",
+            bind="query-params",
+            width=120,
+            placeholder="any",
+            on_change=turn_to_first_page,
         )
     search = ""
     if len(corpus.labels) > LABELS_OFFERED:
@@ -47,14 +58,14 @@ def show(corpus: Corpus) -> None:
     wanted = {}
     for place, (key, (title, about)) in zip(places, kinds.items(), strict=True):
         with place:
-            wanted[key] = columns_of(corpus, pick_labels(title, key, corpus.labels, search=search, help=about))
+            wanted[key] = find_columns(corpus, pick_labels(title, key, corpus.labels, search=search, help=about))
     rows = find_documents(corpus, part, **wanted, least=least, most=most, text=text)
     total = len(documents.rows_of(corpus, part))
     if not len(rows):
         st.info(f"None of {total:,} documents passes all of these filters: take one away.")
         return
     key = f"read-{corpus.fingerprint[:8]}-{part}-{wanted}-{least}-{most}-{text}"
-    read_documents(corpus, rows, f"{len(rows):,} of {total:,} documents.", key=key)
+    show_documents(corpus, rows, f"{len(rows):,} of {total:,} documents.", key=key)
     offer_csv(f"{corpus.name}-{part}-documents", lambda: documents.document_table(corpus, rows[:SAVED]))
     if len(rows) > SAVED:
         st.caption(f"The file holds the first {SAVED:,}.")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import labels
-from core.data import Corpus
 from core.figures import data as figures
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES
@@ -15,6 +14,8 @@ from pages.shared.text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from core.data import Corpus
 
 
 SHOWS = {
@@ -24,7 +25,7 @@ SHOWS = {
 
 
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
-def compared(corpus: Corpus, one: str, other: str) -> pd.DataFrame:
+def load_drift(corpus: Corpus, one: str, other: str) -> pd.DataFrame:
     first, second = (labels.count_documents(corpus.targets_of(part)) for part in (one, other))
     return labels.drift(corpus.labels, first, second, documents=(len(corpus.parts[one]), len(corpus.parts[other])))
 
@@ -43,8 +44,8 @@ def show(corpus: Corpus) -> None:
         key="against",
         bind="query-params",
     )
-    table = compared(corpus, one, other)
-    figures_of(table, one, other)
+    table = load_drift(corpus, one, other)
+    show_numbers(table, one, other)
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Frequency in both parts")
@@ -98,7 +99,7 @@ def show(corpus: Corpus) -> None:
         st.caption(f"{len(listed):,} labels.")
 
 
-def figures_of(table: pd.DataFrame, one: str, other: str) -> None:
+def show_numbers(table: pd.DataFrame, one: str, other: str) -> None:
     """How many labels drift, and how many are absent."""
     summary = figures.drift_summary(table)
     with st.container(horizontal=True, gap="large"):

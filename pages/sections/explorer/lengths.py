@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import documents, labels
-from core.data import Corpus
 from core.figures import data as figures
 from pages.sections.explorer import pick_part
 from pages.shared.downloads import offer_csv
@@ -17,18 +16,20 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     import pandas as pd
 
+    from core.data import Corpus
+
 
 SAMPLE = 5000
 """Documents that are read to measure lengths."""
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
-def sizes(corpus: Corpus, part: str) -> pd.DataFrame:
+def load_sizes(corpus: Corpus, part: str) -> pd.DataFrame:
     return labels.labels_per_document(documents.targets_of(corpus, part))
 
 
 @st.cache_data(max_entries=16, show_spinner="Reading documents", hash_funcs=HASHES)
-def lengths(corpus: Corpus, part: str) -> pd.DataFrame:
+def load_lengths(corpus: Corpus, part: str) -> pd.DataFrame:
     return documents.measure_lengths(corpus, part, limit=SAMPLE)
 
 
@@ -37,12 +38,12 @@ def show(corpus: Corpus) -> None:
     part = pick_part(corpus)
     number = len(documents.rows_of(corpus, part))
     st.subheader("Labels per document")
-    table = sizes(corpus, part)
+    table = load_sizes(corpus, part)
     chart = figures.labels_per_document(table)
     st.altair_chart(chart, alt="Documents by their number of labels")
     offer_csv(f"{corpus.name}-{part}-labels-per-document", table)
     st.subheader("Length")
-    measured = lengths(corpus, part)
+    measured = load_lengths(corpus, part)
     read = f"A sample: {SAMPLE:,} of {number:,} documents, evenly spread." if number > SAMPLE else "All documents."
     st.caption(plain(f"{read} Words are parted by blanks; tokens are {documents.token_name()}."))
     for place, unit in zip(st.columns(2, gap="large"), ("words", "tokens"), strict=True):

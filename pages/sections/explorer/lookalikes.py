@@ -7,28 +7,31 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import cooccurrence, lookalikes
-from core.data import Corpus
 from core.figures import data as figures
-from pages.sections.explorer import columns, pick_part
+from pages.sections.explorer import describe_columns, pick_part
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, load_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from core.data import Corpus
+
 
 @st.cache_data(max_entries=8, show_spinner="Comparing names", hash_funcs=HASHES)
-def similar(corpus: Corpus) -> list[tuple[int, int, str]]:
+def load_similar_names(corpus: Corpus) -> list[tuple[int, int, str]]:
     return lookalikes.similar_names(corpus.labels)
 
 
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
-def alike(corpus: Corpus, part: str) -> pd.DataFrame:
-    return figures.pair_table(lookalikes.find_lookalikes(similar(corpus), load_pairs(corpus, part)), corpus.labels)
+def load_lookalikes(corpus: Corpus, part: str) -> pd.DataFrame:
+    return figures.pair_table(
+        lookalikes.find_lookalikes(load_similar_names(corpus), load_pairs(corpus, part)), corpus.labels
+    )
 
 
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
-def tied(corpus: Corpus, part: str, floor: int) -> pd.DataFrame:
+def load_inseparable(corpus: Corpus, part: str, floor: int) -> pd.DataFrame:
     return figures.pair_table(cooccurrence.inseparable(load_pairs(corpus, part), floor=floor), corpus.labels)
 
 
@@ -36,7 +39,7 @@ def tied(corpus: Corpus, part: str, floor: int) -> pd.DataFrame:
 def show(corpus: Corpus) -> None:
     part = pick_part(corpus)
     st.subheader("Nearly the same label")
-    table = alike(corpus, part)
+    table = load_lookalikes(corpus, part)
     if len(table):
         st.caption("Names that differ in little, and labels on nearly the same documents: merge them, or know why not.")
         why = {"why": ("Why", "What the two have in common, or how little they differ in.", "")}
@@ -49,7 +52,7 @@ def show(corpus: Corpus) -> None:
             height=min(38 + 35 * len(table), 353),
             placeholder="–",
             column_order=["label", "other", "why", *list(kept)[2:]],
-            column_config=columns(why | kept),
+            column_config=describe_columns(why | kept),
             alt="Labels that may be the same",
         )
         offer_csv(f"{corpus.name}-{part}-look-alikes", table)
@@ -65,7 +68,7 @@ def show(corpus: Corpus) -> None:
         width=260,
         help="A label with a single document never comes without any of that document's other labels.",
     )
-    table = tied(corpus, part, floor)
+    table = load_inseparable(corpus, part, floor)
     if not len(table):
         st.info("No label with so many documents comes always with another one.")
         return
@@ -78,7 +81,7 @@ def show(corpus: Corpus) -> None:
         hide_index=True,
         height=min(38 + 35 * len(table), 353),
         column_order=["label", "other", "both", "other_documents", "p_back", "lift"],
-        column_config=columns(figures.PAIRS),
+        column_config=describe_columns(figures.PAIRS),
         alt="Labels that never come alone",
     )
     offer_csv(f"{corpus.name}-{part}-never-without", table)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.data import Corpus
 from core.figures import data as figures
-from pages.sections.explorer import borders_of, columns
+from pages.sections.explorer import describe_columns, find_borders
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import load_measures
 from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from core.data import Corpus
 
 PARTS = {
     "train": "Documents that models learn from. Label frequencies are counted here.",
@@ -31,9 +33,9 @@ SENTENCES = {
 
 @st.fragment
 def show(corpus: Corpus) -> None:
-    borders = borders_of(corpus)
+    borders = find_borders(corpus)
     stats = load_measures(corpus, borders.head, borders.tail)
-    figures_of(corpus, stats)
+    show_sizes(corpus, stats)
     for note in corpus.notes:
         st.info(plain(note))
     for title, measures in figures.MEASURES.items():
@@ -45,13 +47,13 @@ def show(corpus: Corpus) -> None:
             hide_index=True,
             height="content",
             placeholder="–",
-            column_config=columns(heading | measures),
+            column_config=describe_columns(heading | measures),
             alt=title,
         )
     offer_csv(f"{corpus.name}-measures", lambda: figures.all_measures(stats))
 
 
-def figures_of(corpus: Corpus, stats: dict[str, Any]) -> None:
+def show_sizes(corpus: Corpus, stats: dict[str, Any]) -> None:
     """The size of the data set in one row."""
     train = stats["parts"]["train"]
     row = st.columns([4, 4, 4, 4, 6, 5])

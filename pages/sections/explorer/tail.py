@@ -8,10 +8,9 @@ import streamlit as st
 
 from core import labels
 from core.config import UserError
-from core.data import Corpus
 from core.figures import data as figures
 from core.labels import Borders
-from pages.sections.explorer import borders_of
+from pages.sections.explorer import find_borders
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES
 from pages.shared.text import plain
@@ -19,9 +18,11 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     import pandas as pd
 
+    from core.data import Corpus
+
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
-def frequencies(corpus: Corpus, head: int, tail: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def load_frequencies(corpus: Corpus, head: int, tail: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     borders = Borders(head, tail)
     return (
         labels.rank_frequency(corpus.labels, corpus.counts, borders),
@@ -31,7 +32,7 @@ def frequencies(corpus: Corpus, head: int, tail: int) -> tuple[pd.DataFrame, pd.
 
 
 @st.cache_data(max_entries=8, show_spinner=False, hash_funcs=HASHES)
-def curve(corpus: Corpus) -> tuple[pd.DataFrame, float | None]:
+def load_lorenz(corpus: Corpus) -> tuple[pd.DataFrame, float | None]:
     return labels.lorenz(corpus.counts), labels.gini(corpus.counts)
 
 
@@ -40,7 +41,7 @@ def show(corpus: Corpus) -> None:
     borders = pick_borders(corpus)
     if borders is None:
         return
-    ranks, shares, table = frequencies(corpus, borders.head, borders.tail)
+    ranks, shares, table = load_frequencies(corpus, borders.head, borders.tail)
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.subheader("Frequency against rank")
@@ -49,20 +50,20 @@ def show(corpus: Corpus) -> None:
         offer_csv(f"{corpus.name}-rank-frequency", ranks)
     with right:
         st.subheader("What the groups hold")
-        group_metrics(shares.to_dict("records"))
+        show_groups(shares.to_dict("records"))
         chart = figures.group_shares(shares)
         st.altair_chart(chart, alt="Head, medium and tail: shares of labels and of assignments")
         offer_csv(f"{corpus.name}-groups", shares)
     left, right = st.columns([2, 3], gap="large")
     with left:
-        evenness(corpus)
+        show_lorenz(corpus)
     with right:
-        every_label(corpus, table)
+        show_labels(corpus, table)
 
 
 def pick_borders(corpus: Corpus) -> Borders | None:
     """Draws the borders between head, medium and tail; None, and a sentence, where they make no sense."""
-    default = borders_of(corpus)
+    default = find_borders(corpus)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         head = st.number_input(
             "Head from", 0, value=None, placeholder=str(default.head), key="head", bind="query-params", width=140
@@ -80,7 +81,7 @@ def pick_borders(corpus: Corpus) -> Borders | None:
         return None
 
 
-def group_metrics(rows: list[dict[str, Any]]) -> None:
+def show_groups(rows: list[dict[str, Any]]) -> None:
     """Labels of each group, and the share of all label assignments that it owns."""
     for place, row in zip(st.columns(3), rows, strict=True):
         place.metric(
@@ -94,10 +95,10 @@ def group_metrics(rows: list[dict[str, Any]]) -> None:
         place.caption(f"labels, {share} of assignments")
 
 
-def evenness(corpus: Corpus) -> None:
+def show_lorenz(corpus: Corpus) -> None:
     """The Lorenz curve of the label counts."""
     st.subheader("Lorenz curve")
-    rows, gini = curve(corpus)
+    rows, gini = load_lorenz(corpus)
     if gini is None:
         st.caption("No label has a train document.")
         return
@@ -109,7 +110,7 @@ def evenness(corpus: Corpus) -> None:
     offer_csv(f"{corpus.name}-lorenz", rows)
 
 
-def every_label(corpus: Corpus, table: pd.DataFrame) -> None:
+def show_labels(corpus: Corpus, table: pd.DataFrame) -> None:
     """All labels with their counts in every part."""
     st.subheader("Every label")
     text = st.text_input(

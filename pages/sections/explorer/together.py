@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import cooccurrence
-from core.data import Corpus
 from core.figures import data as figures
-from pages.sections.explorer import columns, columns_of, first_page, leaf_documents, pick_labels, pick_part
+from pages.sections.explorer import (
+    describe_columns,
+    find_columns,
+    pick_labels,
+    pick_part,
+    show_documents_singly,
+    turn_to_first_page,
+)
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, find_documents, load_pairs
 from pages.shared.pick import LABELS_OFFERED, pick_label
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     import pandas as pd
+
+    from core.data import Corpus
 
 
 LABELS_OF = ("most frequent", "chosen", "around one label")
@@ -34,22 +43,22 @@ TIED = ("label", "other", "p", "p_back", "lift", "jaccard", "both")
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
-def block(corpus: Corpus, part: str, chosen: tuple[int, ...], floor: int) -> pd.DataFrame:
+def load_block(corpus: Corpus, part: str, chosen: tuple[int, ...], floor: int) -> pd.DataFrame:
     return cooccurrence.block(load_pairs(corpus, part), chosen, floor=floor)
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
-def clustered(corpus: Corpus, part: str, chosen: tuple[int, ...]) -> tuple[int, ...]:
+def load_clusters(corpus: Corpus, part: str, chosen: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(cooccurrence.cluster(load_pairs(corpus, part), chosen))
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
-def neighbours(corpus: Corpus, part: str, column: int, by: str, floor: int) -> pd.DataFrame:
+def load_neighbours(corpus: Corpus, part: str, column: int, by: str, floor: int) -> pd.DataFrame:
     return cooccurrence.neighbours(load_pairs(corpus, part), column, by=by, floor=floor)
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
-def strongest(
+def load_strongest(
     corpus: Corpus,
     part: str,
     *,
@@ -62,7 +71,7 @@ def strongest(
 
 
 @st.cache_data(max_entries=4, show_spinner="Binning the matrix", hash_funcs=HASHES)
-def density(corpus: Corpus, part: str) -> pd.DataFrame:
+def load_density(corpus: Corpus, part: str) -> pd.DataFrame:
     return cooccurrence.density(load_pairs(corpus, part), BINS)
 
 
@@ -79,7 +88,7 @@ def show(corpus: Corpus) -> None:
     VIEWS[view](corpus, part)
 
 
-def choose(key: str, options: Iterable[str], title: str, about: str | None = None) -> str:
+def pick_option(key: str, options: Iterable[str], title: str, about: str | None = None) -> str:
     """Draws a small choice between ways to look, kept in the address; the first is the default."""
     return st.selectbox(title, list(options), key=key, bind="query-params", help=about, width=160)
 
@@ -99,12 +108,12 @@ def pick_floor(key: str, default: int) -> int:
     )
 
 
-def heatmap(corpus: Corpus, part: str) -> None:
+def show_heatmap(corpus: Corpus, part: str) -> None:
     """p(i given j) of some labels; a click chooses the pair whose documents stand beside it."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        which = choose("which", LABELS_OF, "Labels")
-        order = choose("order", ORDERS, "Order", "In clusters: labels that share documents side by side.")
-        colour = COLOURS[choose("colour", COLOURS, "Colour", "Lift: p(i given j) divided by p(i).")]
+        which = pick_option("which", LABELS_OF, "Labels")
+        order = pick_option("order", ORDERS, "Order", "In clusters: labels that share documents side by side.")
+        colour = COLOURS[pick_option("colour", COLOURS, "Colour", "Lift: p(i given j) divided by p(i).")]
         floor = pick_floor("floor", 1)
         most = min(MOST, len(corpus.labels))
         top = most
@@ -119,7 +128,7 @@ def heatmap(corpus: Corpus, part: str) -> None:
         if centre is None:
             return
         column = corpus.labels.index(centre)
-        near = neighbours(corpus, part, column, colour, floor)
+        near = load_neighbours(corpus, part, column, colour, floor)
         chosen = [column, *near["other"].tolist()[: top - 1]]
     else:
         chosen = list(range(top))
@@ -131,13 +140,13 @@ def heatmap(corpus: Corpus, part: str) -> None:
         )
         return
     if order == "in clusters":
-        chosen = list(clustered(corpus, part, tuple(chosen)))
+        chosen = list(load_clusters(corpus, part, tuple(chosen)))
     elif near is None:
         chosen = sorted(chosen)
     wide = len(chosen) > WIDE
     left, right = (st.container(), st.container()) if wide else st.columns([3, 2], gap="large")
     with left:
-        table = block(corpus, part, tuple(chosen), floor)
+        table = load_block(corpus, part, tuple(chosen), floor)
         chart = figures.cooccurrence(table, corpus.labels, colour=colour)
         st.altair_chart(
             chart,
@@ -156,7 +165,7 @@ def heatmap(corpus: Corpus, part: str) -> None:
                 corpus, figures.pair_table(near, corpus.labels), f"near-{part}-{chosen[0]}-{colour}-{floor}", NEAR
             )
     with right:
-        pair(corpus, part)
+        show_pair(corpus, part)
 
 
 def pick_some(corpus: Corpus) -> list[int]:
@@ -167,7 +176,7 @@ def pick_some(corpus: Corpus) -> list[int]:
     names = pick_labels("Labels in the heatmap", "chosen", corpus.labels, search=search)
     if len(names) > MOST:
         st.caption(f"The first {MOST} are shown.")
-    return list(columns_of(corpus, names[:MOST]))
+    return list(find_columns(corpus, names[:MOST]))
 
 
 def choose_cell(names: Sequence[str]) -> None:
@@ -179,7 +188,7 @@ def choose_cell(names: Sequence[str]) -> None:
 def choose_pair(label: str, beside: str) -> None:
     """Makes two labels the pair whose documents are shown."""
     st.session_state["label"], st.session_state["beside"] = label, beside
-    first_page()
+    turn_to_first_page()
 
 
 def list_pairs(corpus: Corpus, table: pd.DataFrame, key: str, shown: Sequence[str] = TIED) -> None:
@@ -198,22 +207,22 @@ def list_pairs(corpus: Corpus, table: pd.DataFrame, key: str, shown: Sequence[st
         on_select=chosen,
         selection_mode="single-row",
         column_order=shown,
-        column_config=columns(figures.PAIRS),
+        column_config=describe_columns(figures.PAIRS),
         placeholder="–",
         alt="Pairs of labels",
     )
     offer_csv(f"{corpus.name}-pairs", table)
 
 
-def pair_list(corpus: Corpus, part: str) -> None:
+def show_pairs(corpus: Corpus, part: str) -> None:
     """The pairs of all labels that are tied most."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
             "Search", type="search", live=True, key="with", bind="query-params", placeholder="part of a name"
         )
-        by = RANKINGS[choose("by", RANKINGS, "Strongest by")]
+        by = RANKINGS[pick_option("by", RANKINGS, "Strongest by")]
         floor = pick_floor("least_both", 5)
-    table, number = strongest(corpus, part, by=by, floor=floor, text=text)
+    table, number = load_strongest(corpus, part, by=by, floor=floor, text=text)
     left, right = st.columns([3, 2], gap="large")
     with left:
         if len(table):
@@ -223,16 +232,16 @@ def pair_list(corpus: Corpus, part: str) -> None:
         else:
             st.info("No two labels share so many documents. Lower the least number, or search for another name.")
     with right:
-        pair(corpus, part)
+        show_pair(corpus, part)
 
 
-def matrix(corpus: Corpus, part: str) -> None:
+def show_matrix(corpus: Corpus, part: str) -> None:
     """All labels against all labels, binned by rank."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        colour = MEANS[choose("mean", MEANS, "Colour")]
-        by = RANKINGS[choose("by", RANKINGS, "Strongest by")]
+        colour = MEANS[pick_option("mean", MEANS, "Colour")]
+        by = RANKINGS[pick_option("by", RANKINGS, "Strongest by")]
         floor = pick_floor("least_both", 5)
-    table = density(corpus, part)
+    table = load_density(corpus, part)
     left, right = st.columns([3, 2], gap="large")
     with left:
         if not len(table):
@@ -253,11 +262,11 @@ def matrix(corpus: Corpus, part: str) -> None:
         bounds = found.to_dict("records")[0]
         ranges = tuple((int(bounds[f"{of}first"]), int(bounds[f"{of}last"])) for of in ("", "other_"))
         words = [f"{one:,}" if one == two else f"{one:,} to {two:,}" for one, two in ranges]
-        pairs, number = strongest(corpus, part, by=by, floor=floor, ranks=ranges)
+        pairs, number = load_strongest(corpus, part, by=by, floor=floor, ranks=ranges)
         st.caption(f"Labels of rank {words[0]} with those of rank {words[1]}: {number:,} pairs.")
         if len(pairs):
             list_pairs(corpus, pairs, f"bin-{part}-{by}-{floor}-{ranges}")
-            pair(corpus, part)
+            show_pair(corpus, part)
         else:
             st.info("No two of them share so many documents. Lower the least number.")
 
@@ -268,7 +277,7 @@ def choose_bin() -> None:
         st.query_params["bin"] = f"{cells[0]['row']}-{cells[0]['column']}"
 
 
-def pair(corpus: Corpus, part: str) -> None:
+def show_pair(corpus: Corpus, part: str) -> None:
     """Draws the choice of two labels, what ties them, and the documents that hold both."""
     st.subheader("Documents with both")
     label = pick_label("Label j", "label", corpus.labels, None)
@@ -276,7 +285,7 @@ def pair(corpus: Corpus, part: str) -> None:
     if label is None or beside is None or label == beside:
         st.info("Click a cell, tick a pair or choose two labels to read the documents that hold both.")
         return
-    j, i = columns_of(corpus, (label, beside))
+    j, i = find_columns(corpus, (label, beside))
     rows = find_documents(corpus, part, all_of=(j, i))
     facts = figures.pair_facts(load_pairs(corpus, part), j, i)
     if facts["p"] is not None and facts["p_back"] is not None:
@@ -300,20 +309,20 @@ def pair(corpus: Corpus, part: str) -> None:
     if not len(rows):
         st.info(plain(sentence))
     else:
-        leaf_documents(corpus, rows, sentence)
-        if st.button("List them", on_click=list_documents, args=(label, beside), type="tertiary"):
+        show_documents_singly(corpus, rows, sentence)
+        if st.button("List them", on_click=open_documents, args=(label, beside), type="tertiary"):
             st.rerun()
 
 
-def list_documents(label: str, beside: str) -> None:
+def open_documents(label: str, beside: str) -> None:
     """Opens the section on documents with two labels asked for."""
     st.session_state["view"] = "Documents"
     st.session_state["all_of"] = [label, beside]
-    first_page()
+    turn_to_first_page()
 
 
 VIEWS: dict[str, Callable[[Corpus, str], None]] = {
-    "Heatmap": heatmap,
-    "Strongest pairs": pair_list,
-    "Whole matrix": matrix,
+    "Heatmap": show_heatmap,
+    "Strongest pairs": show_pairs,
+    "Whole matrix": show_matrix,
 }

@@ -1,4 +1,4 @@
-"""The sections of the training page: the form, what a launch will take, the queue and all runs, one run."""
+"""The parts of the launcher: the form, what a launch will take, the queue and all runs, one run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def may_act() -> bool:
 
 
 def act_on_runs(action: Callable[..., object], run_ids: Iterable[str], done: str, **more: Any) -> None:
-    """Does one thing to runs, one after the other, and says how it went."""
+    """Applies one action to runs, one after the other, and adds a toast with the outcome."""
     good, problem = 0, ""
     for run_id in run_ids:
         try:
@@ -42,7 +42,7 @@ def act_on_runs(action: Callable[..., object], run_ids: Iterable[str], done: str
 
 
 def add_toast(text: str, **more: Any) -> None:
-    """Keeps a toast for the next drawing of the page: a rerun would swallow what is said before it."""
+    """Keeps a toast for the next drawing of the page: a rerun would drop one that is drawn before it."""
     st.session_state.setdefault("said", []).append((text, more))
 
 
@@ -64,12 +64,12 @@ def find_file_version(run: Run, name: str) -> FileVersion:
 
 
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
-def ended_scores(run: Run) -> dict[str, Any]:
+def load_ended_scores(run: Run) -> dict[str, Any]:
     """`current_scores` of a run that has ended: its folder is read once."""
-    return current_scores(run)
+    return read_scores(run)
 
 
-def current_scores(run: Run) -> dict[str, Any]:
+def read_scores(run: Run) -> dict[str, Any]:
     """The last validation scores that the run's folder holds; empty if there are none yet."""
     try:
         if run.state == "finished":
@@ -80,6 +80,6 @@ def current_scores(run: Run) -> dict[str, Any]:
 
 
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
-def ended_size(run: Run) -> int:
+def load_ended_size(run: Run) -> int:
     """Bytes of the folder of a run that has ended."""
     return store.disk_use(run.path)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import estimates, jobs, machine, store, sweeps
 from core.config import RunConfig, UserError
-from core.data import Corpus
 from core.figures import training
-from core.plans import Plan
 from core.store import LIVE, Run
 from pages.sections.launcher import add_toast
 from pages.sections.loss_weights import View, cautions
 from pages.shared.loaders import HASHES, load_corpus
 from pages.shared.text import plain
 
+if TYPE_CHECKING:
+    from core.data import Corpus
+    from core.plans import Plan
+
 COMMANDS_SHOWN = 20
 LOADED = Event()
 """Set when PyTorch is loaded."""
 MEASURED = 300
-"""So many of the newest runs are asked what they took."""
+"""The newest runs whose time and memory an estimate is made from."""
 
 
 def launch(configs: list[RunConfig], anew: bool) -> None:
@@ -37,8 +40,8 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
     add_toast(f"{len(runs)} of {len(configs)} runs submitted.")
 
 
-def button(configs: list[RunConfig], runs: list[Run]) -> None:
-    """Draws the button, and says which of the runs exist."""
+def show_button(configs: list[RunConfig], runs: list[Run]) -> None:
+    """Draws the button, and which of the runs exist already."""
     own = [run for run in runs if not run.problem]
     states = {run.config: run.state for run in own if run.state in (*LIVE, "finished")}
     there = [states[config] for config in configs if config in states]
@@ -47,7 +50,9 @@ def button(configs: list[RunConfig], runs: list[Run]) -> None:
         place = st.empty()
         anew = False
         if there:
-            st.text(f"{len(there)} of these {len(configs)} exist already and are not trained twice: {counted(there)}.")
+            st.text(
+                f"{len(there)} of these {len(configs)} exist already and are not trained twice: {count_states(there)}."
+            )
         if finished:
             anew = st.toggle(
                 "Train again", key="train_again", help="From the first step; the results that are there are replaced."
@@ -65,12 +70,12 @@ def button(configs: list[RunConfig], runs: list[Run]) -> None:
         st.error(plain(problem))
 
 
-def counted(states: list[str]) -> str:
+def count_states(states: list[str]) -> str:
     """States with their numbers, as in `2 finished, 1 running`."""
     return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
 
 
-def commands(configs: list[RunConfig]) -> None:
+def show_commands(configs: list[RunConfig]) -> None:
     """The command line of each run."""
     lines = [jobs.command_line(config) for config in configs[:COMMANDS_SHOWN]]
     if len(configs) > COMMANDS_SHOWN:
@@ -81,7 +86,7 @@ def commands(configs: list[RunConfig]) -> None:
 
 @st.cache_resource(show_spinner=False)
 def load_torch() -> None:
-    """Loads what weighs losses, beside the page, once in a server's life: it takes seconds, in which nothing waits."""
+    """Loads PyTorch in a thread, once in a server's life: it takes seconds, in which the page goes on."""
 
     def load() -> None:
         import core.gradients  # noqa: F401
@@ -91,28 +96,28 @@ def load_torch() -> None:
     Thread(target=load, daemon=True).start()
 
 
-def weigh_now() -> bool:
-    """Whether the page waited for PyTorch to say what it warns of, and can say it now: true once."""
+def can_weigh_now() -> bool:
+    """Whether the page waited for PyTorch to show its cautions, and can show them now: true once."""
     return LOADED.is_set() and bool(st.session_state.pop("to_weigh", False))
 
 
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
-def cost(run: Run) -> estimates.Cost | None:
+def load_cost(run: Run) -> estimates.Cost | None:
     return estimates.cost(run)
 
 
-def foresee(plan: Plan, configs: list[RunConfig]) -> None:
+def show_forecast(plan: Plan, configs: list[RunConfig]) -> None:
     """What the runs will take on this machine, and what the loss page warns of."""
     corpus = load_corpus(plan.data)
     finished = [run for run in store.list_runs(published=False) if run.state == "finished"][:MEASURED]
-    known = [found for run in finished if (found := cost(run))]
+    known = [found for run in finished if (found := load_cost(run))]
     slots = len(machine.slots(jobs.queue(configs[0])))
     whole = estimates.together(configs, len(corpus.parts["train"]), known, slots)
-    st.caption(plain(in_words(configs, whole)))
-    beware(plan, corpus, configs)
+    st.caption(plain(describe_forecast(configs, whole)))
+    show_cautions(plan, corpus, configs)
 
 
-def in_words(configs: list[RunConfig], whole: dict[str, object]) -> str:
+def describe_forecast(configs: list[RunConfig], whole: dict[str, object]) -> str:
     """An estimate as a sentence."""
     seconds, memory = float(str(whole["seconds"])), int(str(whole["memory"]))
     said = []
@@ -130,7 +135,7 @@ def in_words(configs: list[RunConfig], whole: dict[str, object]) -> str:
     return " ".join(said)
 
 
-def beware(plan: Plan, corpus: Corpus, configs: list[RunConfig]) -> None:
+def show_cautions(plan: Plan, corpus: Corpus, configs: list[RunConfig]) -> None:
     """The warnings of the loss page for the losses chosen."""
     losses = dict.fromkeys(config.loss for config in configs if config.loss)
     if losses and (corpus.counts > 0).any():
@@ -141,10 +146,10 @@ def beware(plan: Plan, corpus: Corpus, configs: list[RunConfig]) -> None:
             return
         from core.gradients import Choice
 
-        choices = [Choice(one.name, one.name, one.setting, numbers(one.overrides())) for one in losses]
+        choices = [Choice(one.name, one.name, one.setting, select_numbers(one.overrides())) for one in losses]
         cautions.warn(View(corpus, plan.data, tuple(choices)))
 
 
-def numbers(changes: dict[str, object]) -> tuple[tuple[str, float], ...]:
+def select_numbers(changes: dict[str, object]) -> tuple[tuple[str, float], ...]:
     """What is changed of a loss, without what is found only in training (`auto`)."""
     return tuple((key, float(value)) for key, value in changes.items() if isinstance(value, int | float))

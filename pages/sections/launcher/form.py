@@ -50,12 +50,12 @@ MOST_BYTES = 1_000_000
 def show() -> Plan | None:
     """Draws the form and returns what it describes; a wrong entry is said in one sentence and gives nothing."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        start_from()
+        show_start()
         place = st.empty()
     if problem := st.session_state.pop("form_problem", ""):
         st.error(plain(problem))
     try:
-        plan = entries()
+        plan = pick_plan()
         plan.configs()
     except UserError as error:
         st.error(plain(str(error)))
@@ -72,7 +72,7 @@ def show() -> Plan | None:
     return plan
 
 
-def entries() -> Plan:
+def pick_plan() -> Plan:
     """Draws all entries.
 
     Raises:
@@ -95,52 +95,52 @@ def entries() -> Plan:
     text = st.columns([1, 3])[0].text_input(
         "Seeds", "0", key="seeds", bind=URL, help="0, 1, 2 or 0-4: each seed is a run of its own."
     )
-    read = {name for loss in jobs.loss_names(losses) for name in LOSS_CONSTANTS[loss]}
+    used = {name for loss in jobs.loss_names(losses) for name in LOSS_CONSTANTS[loss]}
     basic = [*BASIC, *(f"model.{name}" for name in ENCODER if any(name in MODEL_SETTINGS[m] for m in models))]
-    changes = settings(basic, models)
+    changes = pick_settings(basic, models)
     with st.expander("Advanced settings"):
         for section, title in ADVANCED.items():
             st.caption(title)
             names = [name for name in SECTIONS[section].model_fields if name != "name"]
             if section == "loss":
-                names = [name for name in names if name == "setting" or name in read]
+                names = [name for name in names if name == "setting" or name in used]
             if section == "model":
                 names = [name for name in names if any(name in MODEL_SETTINGS[model] for model in models)]
-            changes |= settings([key for name in names if (key := f"{section}.{name}") not in basic], models)
+            changes |= pick_settings([key for name in names if (key := f"{section}.{name}") not in basic], models)
     if not models:
         raise UserError("Choose at least one model.")
     if trained and not losses:
         raise UserError("Choose at least one loss: every model but the SVM needs one.")
-    return Plan(data=chosen, models=models, losses=losses, seeds=seeds_of(text), settings=changes)
+    return Plan(data=chosen, models=models, losses=losses, seeds=read_seeds(text), settings=changes)
 
 
-def settings(keys: Iterable[str], models: Sequence[str], columns: int = 6) -> dict[str, Any]:
+def pick_settings(keys: Iterable[str], models: Sequence[str], columns: int = 6) -> dict[str, Any]:
     """Draws settings in rows and returns those that differ from the defaults."""
     places: list[DeltaGenerator] = []
     changes = {}
     for key in keys:
         places = places or list(st.columns(columns, vertical_alignment="bottom"))
         with places.pop(0):
-            value = setting(key, models)
-        if value is not None and value != usual(key, models):
+            value = pick_setting(key, models)
+        if value is not None and value != find_default(key, models):
             changes[key] = value
     return changes
 
 
-def usual(key: str, models: Sequence[str]) -> Any:
-    """What a setting's widget says at first; None where the models' own defaults, or a loss's preset, hold."""
+def find_default(key: str, models: Sequence[str]) -> Any:
+    """The first value of a setting's widget; None where the models' own defaults, or a loss's preset, hold."""
     section, _, name = key.rpartition(".")
-    return None if own_defaults(section, name, models) else SECTIONS[section].model_fields[name].default
+    return None if describe_own_defaults(section, name, models) else SECTIONS[section].model_fields[name].default
 
 
-def setting(key: str, models: Sequence[str]) -> Any:
+def pick_setting(key: str, models: Sequence[str]) -> Any:
     """Draws the widget of one setting, named like `train.epochs`, and returns its value; None keeps the default."""
     section, _, name = key.rpartition(".")
     field = SECTIONS[section].model_fields[name]
     label = name.replace("_", " ").capitalize() if len(name) > 1 else name
     about = ". ".join(text for text in (field.description, f"Setting `{key}`") if text)
-    default, widget = usual(key, models), f"set.{key}"
-    if known := own_defaults(section, name, models):
+    default, widget = find_default(key, models), f"set.{key}"
+    if known := describe_own_defaults(section, name, models):
         about = f"{about}. Left empty: {known}"
     shown = "by model" if ", " in known else known
     if key == "train.device":
@@ -156,11 +156,11 @@ def setting(key: str, models: Sequence[str]) -> Any:
         return {"preset": None, "yes": True, "no": False}[chosen]
     if key == "loss.mu":
         about = f"A number or auto. {about}"
-        return number(st.text_input(label, key=widget, bind=URL, placeholder="preset", help=about))
+        return read_number(st.text_input(label, key=widget, bind=URL, placeholder="preset", help=about))
     if field.annotation is str:
         return st.text_input(label, default, key=widget, bind=URL, help=about)
     whole = field.annotation is int
-    low, high = bounds(field)
+    low, high = find_bounds(field)
     return st.number_input(
         label,
         min_value=low if low is None or whole else float(low),
@@ -175,7 +175,7 @@ def setting(key: str, models: Sequence[str]) -> Any:
     )
 
 
-def number(text: str) -> float | str | None:
+def read_number(text: str) -> float | str | None:
     """A number where a text is one, None where it is empty."""
     try:
         return float(text)
@@ -183,7 +183,7 @@ def number(text: str) -> float | str | None:
         return text.strip() or None
 
 
-def own_defaults(section: str, name: str, models: Sequence[str]) -> str:
+def describe_own_defaults(section: str, name: str, models: Sequence[str]) -> str:
     """A setting's defaults in words where they hang on the model, for the models chosen; empty elsewhere."""
     if not any(name in defaults.get(section, {}) for defaults in MODEL_DEFAULTS.values()):
         return ""
@@ -198,13 +198,13 @@ def own_defaults(section: str, name: str, models: Sequence[str]) -> str:
     return ", ".join(f"{model} {value}" for model, value in values.items()) or f"{first}"
 
 
-def bounds(field: FieldInfo) -> tuple[Any, Any]:
+def find_bounds(field: FieldInfo) -> tuple[Any, Any]:
     """The least and the greatest value a setting may have, None where there is no such bound or it is exclusive."""
     found = {side: getattr(mark, side) for mark in field.metadata for side in ("ge", "le") if hasattr(mark, side)}
     return found.get("ge"), found.get("le")
 
 
-def seeds_of(text: str) -> tuple[int, ...]:
+def read_seeds(text: str) -> tuple[int, ...]:
     """Whole numbers from `0, 1, 2` or `0-4`."""
     found: list[int] = []
     for word in text.replace(",", " ").split():
@@ -217,12 +217,12 @@ def seeds_of(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def start_from() -> None:
+def show_start() -> None:
     """Draws what fills the form at once."""
     with st.popover("Start from a preset, a run, a file", icon=":material/edit_note:"):
         for name, (about, values) in plans.PRESETS.items():
             st.button(
-                name.capitalize(), key=f"preset-{name}", help=about, width="stretch", on_click=fill, args=(values,)
+                name.capitalize(), key=f"preset-{name}", help=about, width="stretch", on_click=fill_form, args=(values,)
             )
         known = {run.id: run for run in store.list_runs()[:RUNS_OFFERED] if run.config}
         run_id = st.selectbox(
@@ -235,26 +235,26 @@ def start_from() -> None:
         )
         if run_id and (config := known[run_id].config):
             values = dict(plans.of_run(config))
-            st.button("Take its settings", on_click=fill, args=(values,), width="stretch", key="take_run")
+            st.button("Take its settings", on_click=fill_form, args=(values,), width="stretch", key="take_run")
         sent = st.file_uploader("A file that was saved here, or a run's config.json", "json", key="plan_file")
         if sent is not None:
-            load = partial(read, sent.getvalue(), sent.name)
+            load = partial(read_file, sent.getvalue(), sent.name)
             st.button("Take its settings", on_click=load, width="stretch", key="take_file")
 
 
-def read(content: bytes, name: str) -> None:
+def read_file(content: bytes, name: str) -> None:
     """Fills the form from a file; what is wrong with it is said above the form, which stays as it is."""
     try:
         if len(content) > MOST_BYTES:
             raise UserError(f"{name} has {len(content):,} bytes: that is no plan of this page.")
-        fill(dict(plans.read(content.decode("utf-8"), where=name)))
+        fill_form(dict(plans.read(content.decode("utf-8"), where=name)))
     except UnicodeDecodeError:
         st.session_state["form_problem"] = f"{name} is no text in UTF-8."
     except UserError as error:
         st.session_state["form_problem"] = str(error)
 
 
-def fill(values: dict[str, Any]) -> None:
+def fill_form(values: dict[str, Any]) -> None:
     """Sets every entry of the form, by the fields of a `Plan`; what it leaves out is as in an empty form."""
     plan = Plan(**values)
     if "data" in values:
@@ -267,11 +267,11 @@ def fill(values: dict[str, Any]) -> None:
         for name, field in kind.model_fields.items():
             if name != "name":
                 key = f"{section}.{name}"
-                value = plan.settings.get(key, usual(key, plan.models))
-                st.session_state[f"set.{key}"] = as_entry(key, field, value)
+                value = plan.settings.get(key, find_default(key, plan.models))
+                st.session_state[f"set.{key}"] = convert_to_entry(key, field, value)
 
 
-def as_entry(key: str, field: FieldInfo, value: Any) -> Any:
+def convert_to_entry(key: str, field: FieldInfo, value: Any) -> Any:
     """A value as the widget of its setting holds it."""
     if bool in get_args(field.annotation):
         return {None: "preset", True: "yes", False: "no"}[value]

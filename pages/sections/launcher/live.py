@@ -1,12 +1,11 @@
-"""The queue, the sweeps and all runs, as their folders say it at this moment."""
+"""The queue, the sweeps and all runs, as their folders are at this moment."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -14,9 +13,21 @@ from core import jobs, store, sweeps
 from core.config import UserError
 from core.figures import training
 from core.store import LIVE, Run
-from core.sweeps import Sweep
-from pages.sections.launcher import URL, act_on_runs, add_toast, current_scores, ended_scores, ended_size, may_act
+from pages.sections.launcher import (
+    URL,
+    act_on_runs,
+    add_toast,
+    load_ended_scores,
+    load_ended_size,
+    may_act,
+    read_scores,
+)
 from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from core.sweeps import Sweep
 
 LIVE_SHOWN = 12
 RUNS_SHOWN = 200
@@ -24,7 +35,7 @@ SWEEPS_SHOWN = 5
 OVER = ("stopped", "failed", "lost")
 
 
-def tell_of_ends(runs: Sequence[Run]) -> None:
+def announce_ends(runs: Sequence[Run]) -> None:
     """A toast for every run that has ended since the last look."""
     before = st.session_state.get("seen_states", {})
     for run in runs:
@@ -34,13 +45,13 @@ def tell_of_ends(runs: Sequence[Run]) -> None:
     st.session_state["seen_states"] = {run.id: run.state for run in runs}
 
 
-def queue(runs: Sequence[Run]) -> None:
+def show_queue(runs: Sequence[Run]) -> None:
     """Runs that train or wait, each with its progress and a Stop button."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.subheader("Queue", width="stretch")
         if len(runs) > 1 and may_act():
             ids = tuple(run.id for run in runs)
-            st.button("Stop all", key="stop-all", on_click=stop, args=(ids,), width="content")
+            st.button("Stop all", key="stop-all", on_click=stop_runs, args=(ids,), width="content")
     if not runs:
         st.caption("Nothing is running or waiting.")
     runs = sorted(runs, key=lambda run: (run.state != "running", run.submitted or 0))
@@ -50,20 +61,20 @@ def queue(runs: Sequence[Run]) -> None:
         state.badge(run.state, color=training.STATE_COLOURS[run.state])
         name.text(f"{training.run_name(run)}\n{run.config.data.name if run.config else ''}")
         progress.progress(training.fraction(run), text=plain(training.phase(run)))
-        age.text("\n".join(part for part in (training.pace(run, now=time.time()), place(run)) if part))
+        age.text("\n".join(part for part in (training.pace(run, now=time.time()), describe_place(run)) if part))
         if may_act():
-            action.button("Stop", key=f"stop-{run.id}", on_click=stop, args=((run.id,),))
+            action.button("Stop", key=f"stop-{run.id}", on_click=stop_runs, args=((run.id,),))
     if len(runs) > LIVE_SHOWN:
         st.caption(f"{len(runs) - LIVE_SHOWN} more are waiting; all are in the table below.")
 
 
-def place(run: Run) -> str:
+def describe_place(run: Run) -> str:
     """Where a run is and whose it is."""
     return " · ".join(part for part in (run.device, run.user) if part)
 
 
-def stop(run_ids: Sequence[str]) -> None:
-    """Stops runs and says how they ended."""
+def stop_runs(run_ids: Sequence[str]) -> None:
+    """Stops runs and adds a toast with the state of each."""
     try:
         for run in jobs.stop_all(run_ids):
             add_toast(f"{training.run_name(run)}: {run.state}")
@@ -71,7 +82,7 @@ def stop(run_ids: Sequence[str]) -> None:
         add_toast(str(error))
 
 
-def resume(run_ids: Sequence[str], anew: bool = False) -> None:
+def resume_runs(run_ids: Sequence[str], anew: bool = False) -> None:
     """Queues ended runs again."""
     act_on_runs(jobs.resume, run_ids, "queued again", anew=anew)
 
@@ -81,7 +92,7 @@ def resume_sweep(sweep_id: str) -> None:
     act_on_runs(sweeps.resume, [sweep_id], "queued again")
 
 
-def all_sweeps(runs: Sequence[Run]) -> None:
+def show_sweeps(runs: Sequence[Run]) -> None:
     """The newest sweeps, each watched, stopped and resumed as one."""
     known = {run.id: run for run in runs}
     found = [sweep for sweep in sweeps.list_sweeps() if any(run_id in known for run_id in sweep.runs)]
@@ -89,12 +100,12 @@ def all_sweeps(runs: Sequence[Run]) -> None:
         return
     st.subheader("Sweeps")
     for sweep in found[:SWEEPS_SHOWN]:
-        one_sweep(sweep, known)
+        show_sweep(sweep, known)
     if len(found) > SWEEPS_SHOWN:
         st.caption(f"{len(found) - SWEEPS_SHOWN} older ones: `python -m core sweeps` lists all.")
 
 
-def one_sweep(sweep: Sweep, known: dict[str, Run]) -> None:
+def show_sweep(sweep: Sweep, known: dict[str, Run]) -> None:
     """A sweep in a row."""
     counts = sweeps.counts(sweep, known)
     there = [known[run_id] for run_id in sweep.runs if run_id in known]
@@ -103,22 +114,24 @@ def one_sweep(sweep: Sweep, known: dict[str, Run]) -> None:
         name, progress, *actions = st.columns([3.2, 3.6, 0.9, 1.4, 1.7], vertical_alignment="center")
     name.text(f"{sweep.title}\n{training.words_of_seconds(time.time() - sweep.created)} ago")
     progress.progress(done, text=", ".join(f"{number} {state}" for state, number in counts.items()))
-    actions[0].button("Show", key=f"show-{sweep.id}", on_click=show_sweep, args=(sweep.id,), help="In the table below.")
+    actions[0].button(
+        "Show", key=f"show-{sweep.id}", on_click=filter_by_sweep, args=(sweep.id,), help="In the table below."
+    )
     if may_act():
         live = tuple(run.id for run in there if run.state in LIVE)
-        actions[1].button("Stop sweep", key=f"stop-{sweep.id}", on_click=stop, args=(live,), disabled=not live)
+        actions[1].button("Stop sweep", key=f"stop-{sweep.id}", on_click=stop_runs, args=(live,), disabled=not live)
         open_ends = any(state in counts for state in (*OVER, "missing"))
         actions[2].button(
             "Resume sweep", key=f"resume-{sweep.id}", on_click=resume_sweep, args=(sweep.id,), disabled=not open_ends
         )
 
 
-def show_sweep(sweep_id: str) -> None:
+def filter_by_sweep(sweep_id: str) -> None:
     """Filters the table by a sweep."""
     st.session_state["of_sweep"] = sweep_id
 
 
-def filtered(runs: Sequence[Run]) -> list[Run]:
+def filter_runs(runs: Sequence[Run]) -> list[Run]:
     """Draws the filters of the table and returns the runs they let through, pinned ones first."""
     found = {sweep.id: sweep for sweep in sweeps.list_sweeps()}
     if st.session_state.get("of_sweep") not in (None, *found):
@@ -142,18 +155,18 @@ def filtered(runs: Sequence[Run]) -> list[Run]:
         if run.about.archived == put_away
         and (not wanted or run.state in wanted)
         and (sweep is None or run.id in found[sweep].runs)
-        and (not part or part in words_on(run))
+        and (not part or part in list_words(run))
     ]
     return sorted(kept, key=lambda run: not run.about.pinned)
 
 
-def words_on(run: Run) -> str:
+def list_words(run: Run) -> str:
     """All that a person may look for."""
     about = run.about
     return " ".join([run.id, training.run_name(run), about.notes, *about.tags, run.user, run.device]).lower()
 
 
-def table(runs: Sequence[Run]) -> list[Run]:
+def show_table(runs: Sequence[Run]) -> list[Run]:
     """All runs that were let through; returns those whose rows are marked."""
     if len(runs) > RUNS_SHOWN:
         st.caption(f"The first {RUNS_SHOWN} of {len(runs):,}; the filters find the others.")
@@ -161,8 +174,8 @@ def table(runs: Sequence[Run]) -> list[Run]:
     if not runs:
         st.caption("No run is like this.")
         return []
-    scores = {run.id: current_scores(run) if run.state in LIVE else ended_scores(run) for run in runs}
-    sizes = {run.id: store.disk_use(run.path) if run.state in LIVE else ended_size(run) for run in runs}
+    scores = {run.id: read_scores(run) if run.state in LIVE else load_ended_scores(run) for run in runs}
+    sizes = {run.id: store.disk_use(run.path) if run.state in LIVE else load_ended_size(run) for run in runs}
     column = st.column_config
     # Marks are kept by row number: another order of rows is another table, and nothing is marked in it.
     key = f"runs-{hashlib.sha256(' '.join(run.id for run in runs).encode()).hexdigest()[:12]}"
@@ -197,7 +210,7 @@ def table(runs: Sequence[Run]) -> list[Run]:
     return [runs[row] for row in marked["selection"]["rows"] if row < len(runs)]
 
 
-def actions(runs: Sequence[Run], where: str) -> None:
+def show_actions(runs: Sequence[Run], where: str) -> None:
     """What can be done to runs, one or several; nothing that does not fit their states."""
     if not may_act():
         return
@@ -213,28 +226,28 @@ def actions(runs: Sequence[Run], where: str) -> None:
             key = f"{where}-{label}-{len(runs) > 1}"
             st.button(many, key=key, on_click=action, args=(tuple(ids), *args), help=note or None)
 
-    offer("Stop", live, stop)
-    offer("Resume", over, resume, note="From the last checkpoint; from the first step where there is none.")
+    offer("Stop", live, stop_runs)
+    offer("Resume", over, resume_runs, note="From the last checkpoint; from the first step where there is none.")
     again = [one for one in over if one in kept]
-    offer("Start anew", again, resume, True, note="From the first step: what it has made so far is dropped.")
+    offer("Start anew", again, resume_runs, True, note="From the first step: what it has made so far is dropped.")
     pinned, put_away = all(run.about.pinned for run in runs), all(run.about.archived for run in runs)
-    offer("Unpin" if pinned else "Pin", every, mark, "pinned", not pinned)
-    offer("Unarchive" if put_away else "Archive", ended, mark, "archived", not put_away)
+    offer("Unpin" if pinned else "Pin", every, mark_runs, "pinned", not pinned)
+    offer("Unarchive" if put_away else "Archive", ended, mark_runs, "archived", not put_away)
     if ended:
         with st.popover("Delete", key=f"{where}-delete-{len(runs) > 1}"):
-            size = sum(ended_size(run) for run in runs if run.id in ended) / 1e6
+            size = sum(load_ended_size(run) for run in runs if run.id in ended) / 1e6
             st.text(
                 f"{len(ended)} {'run' if len(ended) == 1 else 'runs'} with scores, weights and logs ({size:,.1f} MB)."
             )
-            st.button("Delete for good", type="primary", key=f"{where}-sure", on_click=delete, args=(ended,))
+            st.button("Delete for good", type="primary", key=f"{where}-sure", on_click=delete_runs, args=(ended,))
 
 
-def mark(run_ids: Sequence[str], what: str, value: bool) -> None:
+def mark_runs(run_ids: Sequence[str], what: str, value: bool) -> None:
     """Pins or archives runs, or takes that back."""
     said = {"pinned": ("unpinned", "pinned"), "archived": ("back in the list", "archived")}[what][value]
     act_on_runs(store.save_about, run_ids, said, **{what: value})
 
 
-def delete(run_ids: Sequence[str]) -> None:
+def delete_runs(run_ids: Sequence[str]) -> None:
     """Deletes runs that have ended."""
     act_on_runs(jobs.delete, run_ids, "deleted")

@@ -30,8 +30,8 @@ def show(runs: Sequence[Run], marked: Sequence[Run]) -> None:
     if len(marked) > 1:
         st.subheader(f"{len(marked)} runs")
         with st.container(horizontal=True):
-            live.actions(marked, "marked")
-        side_by_side(marked)
+            live.show_actions(marked, "marked")
+        show_side_by_side(marked)
         return
     ids = [run.id for run in runs]
     if marked and st.session_state.get("marked_run") != marked[0].id:
@@ -44,10 +44,10 @@ def show(runs: Sequence[Run], marked: Sequence[Run]) -> None:
     run_id = st.selectbox("Run", ids, None, key="run", bind="query-params", label_visibility="collapsed")
     run = next((run for run in runs if run.id == run_id), None)
     if run is not None:
-        one(run)
+        show_run(run)
 
 
-def one(run: Run) -> None:
+def show_run(run: Run) -> None:
     """Everything of one run."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(run.state, color=training.STATE_COLOURS[run.state])
@@ -57,19 +57,19 @@ def one(run: Run) -> None:
         if run.state == "finished" and not run.problem:
             link("errors", query={"run": run.id})
     with st.container(horizontal=True):
-        live.actions([run], "one")
-        notes(run)
+        live.show_actions([run], "one")
+        show_notes(run)
     if run.problem:
         st.error(plain(run.problem))
     if run.why:
         (st.error if run.state in ("failed", "lost") else st.warning)(plain(run.why))
-    if run.kind == "python" and (trace := traceback(run)):
+    if run.kind == "python" and (trace := find_traceback(run)):
         with st.expander("Traceback"):
             st.code(trace, language=None, height=300)
     if run.about.notes:
         st.text(run.about.notes)
-    figures(run)
-    charts(run)
+    show_figures(run)
+    show_charts(run)
     views = {"Log": show_log, "Settings and command": show_settings, "Events": show_events}
     for tab, view in zip(st.tabs(list(views), key="run_view", on_change="rerun"), views.values(), strict=True):
         if tab.open:
@@ -83,7 +83,7 @@ def show_events(run: Run) -> None:
     st.dataframe(happened, hide_index=True, column_config={"time": st.column_config.DatetimeColumn(width=170)})
 
 
-def notes(run: Run) -> None:
+def show_notes(run: Run) -> None:
     """Draws what changes a run's name, tags and notes."""
     if not may_act():
         return
@@ -100,7 +100,7 @@ def notes(run: Run) -> None:
                 st.error(plain(str(error)))
 
 
-def figures(run: Run) -> None:
+def show_figures(run: Run) -> None:
     """What a run does and takes right now, or took."""
     beat = store.read_heartbeat(run.path) if run.state in LIVE else {}
     epoch, step = store.read_last(run, "history.jsonl"), store.read_last(run, "steps.jsonl")
@@ -132,7 +132,7 @@ def load_steps(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]:
     return {title: training.light(chart) for title, chart in drawn.items()}
 
 
-def charts(run: Run) -> None:
+def show_charts(run: Run) -> None:
     """The curves of a run by epoch, and between evaluations."""
     drawn = load_curves(find_file_version(run, "history.jsonl"), run)
     if drawn:
@@ -166,7 +166,7 @@ def show_log(run: Run) -> None:
     st.code("\n".join(found) or nothing, language=None, height=260)
 
 
-def traceback(run: Run) -> str:
+def find_traceback(run: Run) -> str:
     """The last traceback in a run's log."""
     lines = store.read_log(run, 2000)
     starts = [number for number, line in enumerate(lines) if line.startswith("Traceback")]
@@ -188,7 +188,7 @@ def show_settings(run: Run) -> None:
     st.json(run.config.model_dump(), expanded=False)
 
 
-def side_by_side(runs: Sequence[Run]) -> None:
+def show_side_by_side(runs: Sequence[Run]) -> None:
     """Validation scores and losses of several runs in one chart each, as far as they have come."""
     chosen = runs[:TOGETHER]
     histories = {f"{training.run_name(run)} · {run.id[-4:]}": store.read_history(run) for run in chosen}

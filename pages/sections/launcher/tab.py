@@ -6,19 +6,19 @@ import streamlit as st
 
 _WATCHED = """
 export default function ({ setStateValue }) {
-  const tell = () => setStateValue("hidden", document.hidden);
-  document.addEventListener("visibilitychange", tell);
-  return () => document.removeEventListener("visibilitychange", tell);
+  const report = () => setStateValue("hidden", document.hidden);
+  document.addEventListener("visibilitychange", report);
+  return () => document.removeEventListener("visibilitychange", report);
 }
 """
 _component = st.components.v2.component("tailscope_tab", js=_WATCHED)
 
 
 def is_hidden() -> bool:
-    """Whether the browser says that the tab is in the background; it runs the page again when that changes."""
-    told = _component(key="tab", default={"hidden": False}, on_hidden_change=_nothing)
-    return bool(told.hidden)
+    """Whether the tab is in the background; the page runs again when that changes."""
+    state = _component(key="tab", default={"hidden": False}, on_hidden_change=_nothing)
+    return bool(state.hidden)
 
 
 def _nothing() -> None:
-    """A value of a component is kept only where somebody hears of its changes."""
+    """Does nothing: Streamlit keeps the value of a component only where its changes have a callback."""

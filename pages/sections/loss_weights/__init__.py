@@ -1,4 +1,4 @@
-"""The sections of the page on losses, and what they share: the data and the losses that are compared."""
+"""The parts of the page on loss weights, and what they share: the data and the losses that are compared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.config import DataConfig
-from core.data import Corpus
 from core.labels import Borders, default_borders
 from pages.shared.loaders import HASHES
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from core.data import Corpus
     from core.gradients import Choice, Company
 
 FIRST = DataConfig()
@@ -52,15 +52,15 @@ class View:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Counting which labels come together", hash_funcs=HASHES)
-def company(corpus: Corpus) -> Company:
+def load_company(corpus: Corpus) -> Company:
     from core.gradients import measure_company
 
     view = View(corpus)
     return measure_company(corpus.targets_of("train"), view.counts, view.borders)
 
 
-def unlike(view: View, drawn: Collection[str]) -> str:
-    """Says which losses are not drawn because they have no value of their own for each label."""
+def describe_missing(view: View, drawn: Collection[str]) -> str:
+    """A sentence on the losses that are not drawn because they have no value of their own for each label."""
     lacking = [choice.title for choice in view.choices if choice.title not in drawn]
     return f" Not shown here, as they compare all labels at once: {', '.join(lacking)}." if lacking else ""
 

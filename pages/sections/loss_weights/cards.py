@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from core import jobs
 from core.config import SETTINGS, DataConfig, UserError
-from core.data import Corpus
-from pages.sections.loss_weights import View
 from pages.shared.loaders import HASHES
 from pages.shared.menu import link
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streamlit.delta_generator import DeltaGenerator
+
+    from core.data import Corpus
     from core.gradients import Choice
+    from pages.sections.loss_weights import View
 
 SHOWN_FIRST = ("bce", "cb", "db")
 STEPS = {"scale": 0.5, "focal_alpha": 0.05, "cb_beta": 0.01, "alpha": 0.05, "beta": 1.0, "kappa": 0.01}

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.data import Corpus
-from pages.sections.loss_weights import View, company
-from pages.sections.loss_weights.logits import mass
+from pages.sections.loss_weights import View, load_company
+from pages.sections.loss_weights.logits import load_mass
 from pages.shared.loaders import HASHES
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    from core.data import Corpus
     from core.gradients import Choice
 
 
 def warn(view: View) -> None:
-    """Says what can go wrong with the chosen losses on this data, or that nothing was found."""
+    """Draws what can go wrong with the chosen losses on this data, or that nothing was found."""
     from core.gradients import rate_caution
 
     said, starts = [], {}
@@ -27,8 +27,8 @@ def warn(view: View) -> None:
         said.append(f"{missing:,} {labels} no train document ({names}): training leaves them out, nothing is drawn.")
     for choice in view.choices:
         if choice.title == choice.name:
-            said += [f"{choice.title}: {sentence}" for sentence in cautions(view.corpus, choice)]
-            starts[choice.title] = start(view.corpus, choice)
+            said += [f"{choice.title}: {sentence}" for sentence in find_cautions(view.corpus, choice)]
+            starts[choice.title] = measure_start(view.corpus, choice)
     if rate := rate_caution(starts):
         said.append(rate)
     if said:
@@ -38,15 +38,17 @@ def warn(view: View) -> None:
 
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=HASHES)
-def cautions(corpus: Corpus, choice: Choice) -> list[str]:
+def find_cautions(corpus: Corpus, choice: Choice) -> list[str]:
     from core import gradients
 
     view = View(corpus)
-    return gradients.cautions(choice, view.counts, view.documents, company(corpus), view.borders)
+    return gradients.cautions(choice, view.counts, view.documents, load_company(corpus), view.borders)
 
 
-def start(corpus: Corpus, choice: Choice) -> float:
+def measure_start(corpus: Corpus, choice: Choice) -> float:
     """The size of a loss's first gradient in units of cross-entropy's."""
     from core import gradients
 
-    return gradients.start_ratio(mass(corpus, choice, "prior"), mass(corpus, gradients.Choice("bce", "bce"), "prior"))
+    return gradients.start_ratio(
+        load_mass(corpus, choice, "prior"), load_mass(corpus, gradients.Choice("bce", "bce"), "prior")
+    )

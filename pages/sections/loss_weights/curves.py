@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.data import Corpus
-from pages.sections.loss_weights import View, show_legend, unlike
+from pages.sections.loss_weights import View, describe_missing, show_legend
 from pages.shared.loaders import HASHES
 from pages.shared.pick import pick_label
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from core.data import Corpus
     from core.gradients import Choice
 
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=HASHES)
-def curve(corpus: Corpus, choice: Choice, column: int, beside: bool) -> pd.DataFrame:
+def load_curve(corpus: Corpus, choice: Choice, column: int, beside: bool) -> pd.DataFrame:
     from core import gradients
 
     view = View(corpus)
@@ -57,7 +57,7 @@ def show(view: View) -> None:
             default = {"head": names[0], "medium": names[len(names) // 2], "tail": names[-1]}[group]
             label = pick_label(f"{group.capitalize()} label", f"{group}_label", names, default)
             column = view.corpus.labels.index(label if label is not None else default)
-            frame = gradients.stack([curve(view.corpus, choice, column, beside == "beside") for choice in drawn])
+            frame = gradients.stack([load_curve(view.corpus, choice, column, beside == "beside") for choice in drawn])
             st.caption(f"{view.counts[column]:,} of {view.documents:,} train documents carry it.")
             for quantity in ("value", "gradient"):
                 st.altair_chart(
@@ -68,5 +68,5 @@ def show(view: View) -> None:
     st.caption(
         "Full lines: the label is there, and is pushed up. Dashed: it is not, and is pushed down. "
         "Losses and pushes are on logarithmic axes; a push is the size of the gradient by the logit."
-        + unlike(view, {choice.title for choice in drawn})
+        + describe_missing(view, {choice.title for choice in drawn})
     )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import store
 from core.config import UserError
-from pages.sections.loss_weights import View, show_legend, unlike
+from pages.sections.loss_weights import View, describe_missing, show_legend
 from pages.sections.loss_weights.logits import UNTRAINED, pick_logits
 from pages.shared.loaders import find_documents, load_predictions
 from pages.shared.pick import LABELS_OFFERED, pick_label
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import pandas as pd
 
@@ -44,12 +45,12 @@ def show(view: View) -> None:
     row, columns = found
     with right:
         if logits == BY_HAND:
-            known = sliders(view, columns)
+            known = pick_by_hand(view, columns)
         elif logits in UNTRAINED:
             known = gradients.untrained_logits(logits, view.counts, view.documents)
         else:
-            known = run_logits(view, logits, row)
-    frame = gradients.stack([effect(view, choice, columns, known) for choice in view.choices])
+            known = load_run_logits(view, logits, row)
+    frame = gradients.stack([measure_effect(view, choice, columns, known) for choice in view.choices])
     shown = figures.document_labels(frame)
     groups = gradients.group_slices(view.counts, view.borders)
     st.altair_chart(
@@ -93,10 +94,10 @@ def show(view: View) -> None:
         },
         alt="What each label of the document gets under every loss",
     )
-    st.caption(unlike(view, set(frame.dropna(subset=[quantity])["loss"])))
+    st.caption(describe_missing(view, set(frame.dropna(subset=[quantity])["loss"])))
 
 
-def effect(view: View, choice: Choice, columns: Sequence[int], logits: np.ndarray) -> pd.DataFrame:
+def measure_effect(view: View, choice: Choice, columns: Sequence[int], logits: np.ndarray) -> pd.DataFrame:
     """What one loss gives every label of a document."""
     from core import gradients
 
@@ -114,7 +115,7 @@ def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | Non
             bind="query-params",
         )  # fmt: skip
     if source == "pasted text":
-        return pasted(view)
+        return pick_pasted(view)
     left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
     parts = ["test"] if from_run else [part for part, rows in corpus.parts.items() if len(rows)]
     with right:
@@ -143,19 +144,19 @@ def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | Non
     with st.container(border=True, height=150):
         st.text(corpus.titles[row])
         st.text(corpus.bodies[row] or "(The document has no body.)")
-    columns = labels_of(view, row)
+    columns = find_labels(view, row)
     st.caption(plain(f"Its labels: {', '.join(corpus.labels[one] for one in columns) or 'none'}."))
     return row, columns
 
 
-def labels_of(view: View, row: int) -> list[int]:
+def find_labels(view: View, row: int) -> list[int]:
     """The columns of a document's labels that have a train document."""
     targets = view.corpus.targets
     held = targets.indices[targets.indptr[row] : targets.indptr[row + 1]].tolist()
     return [column for column in held if column < view.labels]
 
 
-def pasted(view: View) -> tuple[None, list[int]]:
+def pick_pasted(view: View) -> tuple[None, list[int]]:
     """Draws a field for a text and the choice of its labels."""
     text = st.text_area("Text", key="pasted", height=120, placeholder="Paste a document")
     offered = list(view.corpus.labels[: view.labels])
@@ -174,7 +175,7 @@ def pasted(view: View) -> tuple[None, list[int]]:
     return None, sorted(offered.index(name) for name in set(names))
 
 
-def run_logits(view: View, run_id: str, row: int | None) -> np.ndarray:
+def load_run_logits(view: View, run_id: str, row: int | None) -> np.ndarray:
     """A run's logits of one test document."""
     from core import gradients
 
@@ -182,7 +183,7 @@ def run_logits(view: View, run_id: str, row: int | None) -> np.ndarray:
     return gradients.logits_of(known, known.rows == row, view.labels)[0]
 
 
-def sliders(view: View, columns: Sequence[int]) -> np.ndarray:
+def pick_by_hand(view: View, columns: Sequence[int]) -> np.ndarray:
     """Draws a slider for the logit of each label of the document, and one for all that it does not have."""
     from core import gradients
 

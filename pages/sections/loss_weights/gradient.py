@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core import store
-from pages.sections.loss_weights import View
-from pages.sections.loss_weights.logits import LOWEST, UNTRAINED, mass, pick_logits, sample
+from pages.sections.loss_weights.logits import LOWEST, UNTRAINED, load_mass, load_sample, pick_logits
+
+if TYPE_CHECKING:
+    from pages.sections.loss_weights import View
 
 
 def show(view: View) -> None:
@@ -17,12 +21,12 @@ def show(view: View) -> None:
     left, _ = st.columns([2, 3])
     with left:
         logits = pick_logits(view, LOWEST)
-    frame = gradients.stack([mass(view.corpus, choice, logits) for choice in view.choices])
+    frame = gradients.stack([load_mass(view.corpus, choice, logits) for choice in view.choices])
     st.altair_chart(
         figures.gradient_shares(frame, view.choices),
         alt="Share of the gradient that goes to head, medium and tail labels that are there and not there",
     )
-    targets, _ = sample(view.corpus, logits)
+    targets, _ = load_sample(view.corpus, logits)
     from_run = logits not in (*UNTRAINED, LOWEST)
     part = "test" if from_run else "train"
     st.caption(

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import store
-from core.config import DataConfig
-from core.data import Corpus
 from pages.sections.loss_weights import View
 from pages.shared.loaders import HASHES, load_predictions
 
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import scipy.sparse as sp
 
+    from core.config import DataConfig
+    from core.data import Corpus
     from core.gradients import Choice
 
 UNTRAINED = {"prior": "untrained, log-odds of each label", "zero": "untrained, all logits 0"}
@@ -29,7 +29,7 @@ def pick_logits(view: View, *more: str) -> str:
 
     runs = {
         run.id: f"run: {run_name(run)} ({run.id[-6:]})"
-        for run in finished(str(store.runs_dir()), view.config, view.corpus)
+        for run in find_runs(str(store.runs_dir()), view.config, view.corpus)
     }
     words = {**UNTRAINED, **{one: one for one in more}, **runs}
     chosen: str = st.selectbox(
@@ -44,7 +44,7 @@ def pick_logits(view: View, *more: str) -> str:
 
 
 @st.cache_data(ttl=5, show_spinner=False, hash_funcs=HASHES)
-def finished(folder: str, config: DataConfig, corpus: Corpus) -> list[store.Run]:  # noqa: ARG001 - a part of the key
+def find_runs(folder: str, config: DataConfig, corpus: Corpus) -> list[store.Run]:  # noqa: ARG001 - a part of the key
     """Finished runs with scores on this data, as it is now."""
     return [
         run
@@ -59,7 +59,7 @@ def finished(folder: str, config: DataConfig, corpus: Corpus) -> list[store.Run]
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=HASHES)
-def sample(corpus: Corpus, logits: str) -> tuple[sp.csr_array, np.ndarray | None]:
+def load_sample(corpus: Corpus, logits: str) -> tuple[sp.csr_array, np.ndarray | None]:
     """Targets and logits of a sample: of train documents, or of a run's test documents; None where losses differ."""
     from core import gradients
 
@@ -74,11 +74,11 @@ def sample(corpus: Corpus, logits: str) -> tuple[sp.csr_array, np.ndarray | None
 
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=HASHES)
-def mass(corpus: Corpus, choice: Choice, logits: str) -> pd.DataFrame:
+def load_mass(corpus: Corpus, choice: Choice, logits: str) -> pd.DataFrame:
     from core import gradients
 
     view = View(corpus)
-    targets, known = sample(corpus, logits)
+    targets, known = load_sample(corpus, logits)
     if known is None:
         known = gradients.lowest_logits(choice, view.counts, view.documents, corpus.targets_of("train"))
     groups = gradients.group_slices(view.counts, view.borders)

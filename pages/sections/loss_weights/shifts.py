@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.data import Corpus
 from pages.sections.loss_weights import View, show_legend
 from pages.shared.loaders import HASHES
 from pages.shared.text import plain
@@ -14,11 +13,12 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     import pandas as pd
 
+    from core.data import Corpus
     from core.gradients import Choice
 
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=HASHES)
-def shift_rows(corpus: Corpus, choice: Choice, column: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def load_shifts(corpus: Corpus, choice: Choice, column: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     from core import gradients
 
     view = View(corpus)
@@ -34,7 +34,7 @@ def show(view: View) -> None:
     from core.figures import losses as figures
 
     column = view.labels - 1
-    pairs = [shift_rows(view.corpus, choice, column) for choice in view.choices]
+    pairs = [load_shifts(view.corpus, choice, column) for choice in view.choices]
     shift, tolerance = gradients.stack([pair[0] for pair in pairs]), gradients.stack([pair[1] for pair in pairs])
     if not len(shift):
         st.info("None of these losses shifts logits or is tolerant of negatives. ntr-fl, db-0fl, cb-ntr and db are.")

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.data import Corpus
-from pages.sections.loss_weights import View, company, show_legend, unlike
+from pages.sections.loss_weights import View, describe_missing, load_company, show_legend
 from pages.shared.loaders import HASHES
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from core.data import Corpus
     from core.gradients import Choice
 
 SIDES = {"positive": "is there", "negative": "is not there"}
 
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=HASHES)
-def weight_rows(corpus: Corpus, choice: Choice, side: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def load_weights(corpus: Corpus, choice: Choice, side: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     from core import gradients
 
     view = View(corpus)
-    known = company(corpus)
+    known = load_company(corpus)
     return (
         gradients.weight_frame([choice], view.counts, view.documents, known, corpus.labels, side),
         gradients.group_weights([choice], view.counts, view.documents, known, view.borders, side),
@@ -44,7 +44,7 @@ def show(view: View) -> None:
         key="side",
         bind="query-params",
     )
-    frames, means = zip(*(weight_rows(view.corpus, choice, side) for choice in view.choices), strict=True)
+    frames, means = zip(*(load_weights(view.corpus, choice, side) for choice in view.choices), strict=True)
     frame, table = gradients.stack(frames), gradients.stack(means)
     bands = figures.group_bands(view.counts, view.borders)
     if not len(frame):
@@ -58,7 +58,7 @@ def show(view: View) -> None:
     st.caption(
         "What the log-loss of a label counts, before it is modulated. Rebalanced weights depend on the other labels "
         "of the document: the line is their mean over documents, the band holds nine in ten."
-        + unlike(view, set(table["loss"]))
+        + describe_missing(view, set(table["loss"]))
     )
     with_words = figures.group_table(table, side)
     column = st.column_config
