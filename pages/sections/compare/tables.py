@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -63,10 +63,10 @@ def show(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None
     )
 
 
-def describe_columns(table: int) -> dict[int | str, ColumnConfig]:
+def describe_columns(table: int) -> dict[Any, ColumnConfig]:
     """Widths of a table's columns, by position; 0 is the hidden index."""
     column = st.column_config
-    scores: dict[int | str, ColumnConfig] = {
+    scores: dict[Any, ColumnConfig] = {
         2 + place: column.NumberColumn(width=92) for place in range(len(report.SCORE_COLUMNS[table]))
     }
     return {1: column.TextColumn(width=150), **scores}

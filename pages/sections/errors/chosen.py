@@ -90,3 +90,10 @@ def predict_at(run: Run, chosen: Chosen) -> tuple[Limits | None, sp.csr_array]:
     if limits is not None:
         limits = errors.with_changes(limits, dict(chosen.changes), len(load_metrics(run)["labels"]))
     return limits, errors.predict(predictions, limits, k)
+
+
+def find_limits(run: Run, chosen: Chosen) -> Limits:
+    """Thresholds of a run where labels are not chosen by rank."""
+    limits, _ = predict_at(run, chosen)
+    assert limits is not None, chosen.name
+    return limits

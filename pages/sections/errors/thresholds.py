@@ -10,7 +10,7 @@ from core import store, thresholds
 from core.config import UserError, read_only
 from core.figures import errors
 from core.figures.errors import AS_TRAINED, OWN, RULES, TOP_K
-from pages.sections.errors.chosen import Chosen, fit_rule, predict_at
+from pages.sections.errors.chosen import Chosen, find_limits, fit_rule, predict_at
 from pages.shared.loaders import load_predictions
 from pages.shared.pick import pick_label
 from pages.shared.text import plain
@@ -60,7 +60,7 @@ def pick_thresholds(run: Run, labels: list[str]) -> Chosen:
 def move_label(run: Run, column: int, base: Chosen, changes: dict[int, float]) -> None:
     """Draws the threshold of one label; moved, it is a change, and at its old place it is none."""
     low, high = errors.score_range(load_predictions(run))
-    before = errors.limit_of(predict_at(run, base)[0], column)
+    before = errors.limit_of(find_limits(run, base), column)
     now = float(min(max(changes.get(column, before), low), high))
     moved = st.slider("To", low, high, now, (high - low) / 200, key=f"moved-{run.id}-{column}")
     if abs(moved - now) > 1e-9:
@@ -71,7 +71,7 @@ def describe_rule(run: Run, name: str) -> str:
     """A rule's thresholds in words."""
     if name == TOP_K:
         return f"The {fit_rule(run, name)[1]} highest scores of every document."
-    return errors.limits_in_words(predict_at(run, Chosen(name))[0])
+    return errors.limits_in_words(find_limits(run, Chosen(name)))
 
 
 def show_keep(run: Run, chosen: Chosen) -> None:
@@ -89,7 +89,7 @@ def show_keep(run: Run, chosen: Chosen) -> None:
 
 def keep_thresholds(run: Run, chosen: Chosen, name: str) -> None:
     """Keeps the thresholds of now and chooses them."""
-    limits, _ = predict_at(run, chosen)
+    limits = find_limits(run, chosen)
     try:
         store.save_threshold_set(run, name, rule=chosen.name, values=thresholds.values_of(limits))
     except UserError as error:

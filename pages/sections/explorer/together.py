@@ -260,7 +260,8 @@ def show_matrix(corpus: Corpus, part: str) -> None:
             st.info("Click a bin to see which labels it holds.")
             return
         bounds = found.to_dict("records")[0]
-        ranges = tuple((int(bounds[f"{of}first"]), int(bounds[f"{of}last"])) for of in ("", "other_"))
+        rows, columns = ((int(bounds[f"{of}first"]), int(bounds[f"{of}last"])) for of in ("", "other_"))
+        ranges = (rows, columns)
         words = [f"{one:,}" if one == two else f"{one:,} to {two:,}" for one, two in ranges]
         pairs, number = load_strongest(corpus, part, by=by, floor=floor, ranks=ranges)
         st.caption(f"Labels of rank {words[0]} with those of rank {words[1]}: {number:,} pairs.")

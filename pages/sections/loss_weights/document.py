@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -97,7 +97,7 @@ def show(view: View) -> None:
     st.caption(describe_missing(view, set(frame.dropna(subset=[quantity])["loss"])))
 
 
-def measure_effect(view: View, choice: Choice, columns: Sequence[int], logits: np.ndarray) -> pd.DataFrame:
+def measure_effect(view: View, choice: Choice, columns: Any, logits: np.ndarray) -> pd.DataFrame:
     """What one loss gives every label of a document."""
     from core import gradients
 
