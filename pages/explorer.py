@@ -1,12 +1,15 @@
-"""Data set: its measures, the long tail, the documents, which labels come together, and what to look at closely."""
+"""Explorer: the measures of a data set, the long tail, the documents, labels that come together, what to check."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from core import data
-from pages import corpus_of, header, pick_data, plain, why_first
-from pages.dataset import browser, drift, lengths, lookalikes, overview, tail, together
+from pages.sections.explorer import browser, drift, lengths, lookalikes, overview, tail, together
+from pages.shared.loaders import load_corpus
+from pages.shared.menu import show_header
+from pages.shared.pick import describe_default, pick_data
+from pages.shared.text import plain
 
 SECTIONS = {
     "Overview": overview.show,
@@ -21,9 +24,9 @@ SECTIONS = {
 
 
 def show() -> None:
-    header("Data set", "How long the tail is, which labels come together, and what the documents say.")
-    corpus = corpus_of(pick_data())
-    why = why_first() if corpus.name == "synthetic" == data.default_name() else ""
+    show_header("Explorer", "How long the tail is, which labels come together, and what the documents say.")
+    corpus = load_corpus(pick_data())
+    why = describe_default() if corpus.name == "synthetic" == data.default_name() else ""
     st.caption(plain(f"{corpus.source}. {why}"))
     for tab, section in zip(st.tabs(list(SECTIONS), key="view", bind="query-params"), SECTIONS.values(), strict=True):
         if tab.open:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core import data, store
 from core.config import UserError, read_only
-from core.data import Source
-from pages import header, link, plain, why_first
+from pages.shared.menu import link, show_header
+from pages.shared.pick import describe_default
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from core.data import Source
 
 TITLES = {"reuters": "Reuters-21578", "reuters-nltk": "Reuters-21578, NLTK layout", "synthetic": "Synthetic"}
 STEPS = (
@@ -27,7 +32,7 @@ STEPS = (
 
 
 def show() -> None:
-    header("Tailscope", "Long-tailed multi-label text classification, from the data to the errors.")
+    show_header("Tailscope", "Long-tailed multi-label text classification, from the data to the errors.")
     st.markdown(
         "In most collections a few labels own nearly all documents, and most labels have hardly any. Tailscope shows "
         "this long tail, trains classifiers with losses that were made for it, and says for head, medium and tail "
@@ -43,14 +48,14 @@ def show() -> None:
     with right:
         st.subheader("Data")
         for source in data.available():
-            data_set(source)
-        st.caption(plain(why_first()))
+            show_data_set(source)
+        st.caption(plain(describe_default()))
         link("add_data", "Add your own data")
         st.subheader("Runs")
-        runs()
+        show_runs()
 
 
-def data_set(source: Source) -> None:
+def show_data_set(source: Source) -> None:
     """One data set: whether it is there, where, and a way to get it."""
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -62,11 +67,11 @@ def data_set(source: Source) -> None:
         if source.found:
             link("explorer", "Open", {"data": source.name})
         elif source.downloadable and not read_only() and st.button("Download (8 MB)", key=f"download_{source.name}"):
-            fetch(source.name)
+            fetch_data(source.name)
 
 
-def fetch(name: str) -> None:
-    """Downloads a data set with a progress bar, then draws the page anew."""
+def fetch_data(name: str) -> None:
+    """Downloads a data set with a progress bar, then draws the page again."""
     bar = st.progress(0.0, "Connecting")
 
     def progress(done: int, total: int) -> None:
@@ -82,7 +87,7 @@ def fetch(name: str) -> None:
     st.rerun()
 
 
-def runs() -> None:
+def show_runs() -> None:
     """How many runs there are, by state."""
     try:
         states = Counter(run.state for run in store.list_runs())
@@ -96,7 +101,7 @@ def runs() -> None:
     with st.container(horizontal=True):
         for state, number in states.most_common():
             st.metric(state.capitalize(), f"{number:,}", width="content")
-    link("compare" if states["finished"] else "launcher", "Compare" if states["finished"] else "Training")
+    link("compare" if states["finished"] else "launcher", "Compare" if states["finished"] else "Launcher")
 
 
 if __name__ == "__main__":

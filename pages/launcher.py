@@ -1,4 +1,4 @@
-"""Training launcher: choose runs, see what will be launched, watch the queue. Only a pressed button starts or stops."""
+"""Launcher: choose runs, see what will be launched, watch the queue. Only a pressed button starts or stops."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import streamlit as st
 from core import store
 from core.config import RunConfig, UserError
 from core.store import LIVE
-from pages import header, plain
-from pages.training import before, form, live, may_act, one, speak, tab
+from pages.sections.launcher import before, form, live, may_act, one, show_toasts, tab
+from pages.shared.menu import show_header
+from pages.shared.text import plain
 
 TICK = 2.0
 """Seconds between two looks at the runs' folders."""
@@ -17,35 +18,35 @@ TICK_HIDDEN = 300.0
 
 
 def watch(configs: list[RunConfig]) -> None:
-    """Draws `now`, and draws it again as long as somebody can see it."""
-    st.fragment(now, run_every=TICK_HIDDEN if tab.is_hidden() else TICK)(configs)
+    """Draws `show_now`, and draws it again as long as somebody can see it."""
+    st.fragment(show_now, run_every=TICK_HIDDEN if tab.is_hidden() else TICK)(configs)
 
 
-def now(configs: list[RunConfig]) -> None:
-    """The launch button, the queue, all runs and the chosen run, read anew from their folders every `TICK`."""
-    if before.weigh_now():
+def show_now(configs: list[RunConfig]) -> None:
+    """The launch button, the queue, all runs and the chosen run, read from their folders every `TICK`."""
+    if before.can_weigh_now():
         st.rerun()
     try:
         runs = store.list_runs(published=False)
     except UserError as error:
         st.error(plain(str(error)))
         return
-    live.tell_of_ends(runs)
-    speak()
+    live.announce_ends(runs)
+    show_toasts()
     if may_act():
-        before.button(configs, runs)
+        before.show_button(configs, runs)
     if not runs:
         st.info("No runs yet." + (" Choose a data set, a model and a loss above, then press Launch." * may_act()))
         return
-    live.queue([run for run in runs if run.state in LIVE])
-    live.all_sweeps(runs)
+    live.show_queue([run for run in runs if run.state in LIVE])
+    live.show_sweeps(runs)
     st.subheader("All runs")
-    shown = live.filtered(runs)
-    one.show(runs, live.table(shown))
+    shown = live.filter_runs(runs)
+    one.show(runs, live.show_table(shown))
 
 
-def wrong_run() -> None:
-    """Says why the run of the URL cannot be shown."""
+def show_wrong_run() -> None:
+    """Draws why the run of the address cannot be shown."""
     if run_id := st.query_params.get("run"):
         try:
             store.get_run(run_id)
@@ -54,8 +55,8 @@ def wrong_run() -> None:
 
 
 def show() -> None:
-    header("Training", "Choose what to train, launch it, and watch it. Runs go on when the browser is closed.")
-    wrong_run()
+    show_header("Launcher", "Choose what to train, launch it, and watch it. Runs go on when the browser is closed.")
+    show_wrong_run()
     if not may_act():
         st.info("This dashboard is read-only for you: runs can be watched, not launched or stopped.")
         watch([])
@@ -64,13 +65,13 @@ def show() -> None:
     configs = plan.configs() if plan else []
     if configs:
         with st.expander(f"Command line{'s' if len(configs) > 1 else ''}"):
-            before.commands(configs)
+            before.show_commands(configs)
     foreseen = st.container()
     watch(configs)
     if plan:
         with foreseen:  # last: opening a large data set takes longer than the rest
             try:
-                before.foresee(plan, configs)
+                before.show_forecast(plan, configs)
             except UserError as error:
                 st.error(plain(str(error)))
 

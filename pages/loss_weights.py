@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core.config import DataConfig, UserError
-from core.data import Corpus
-from pages import corpus_of, header, pick_data, plain
-from pages.losses import View, cards, cautions, curves, document, gradient, shifts, weights
+from pages.sections.loss_weights import View, cards, cautions, curves, document, gradient, shifts, weights
+from pages.shared.loaders import load_corpus
+from pages.shared.menu import show_header
+from pages.shared.pick import pick_data
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from core.data import Corpus
 
 VIEWS = {
     "Weight by label": weights.show,
@@ -20,16 +27,18 @@ VIEWS = {
 
 
 def show() -> None:
-    header("Loss weights", "What each loss does to your labels, before you train: which it lifts, which it lets fade.")
+    show_header(
+        "Loss weights", "What each loss does to your labels, before you train: which it lifts, which it lets fade."
+    )
     config = pick_data()
-    corpus = corpus_of(config)
+    corpus = load_corpus(config)
     with st.spinner("Loading PyTorch"):
         from core.figures import losses as figures  # noqa: F401 - loads torch, once in a server's life
-    compare(config, corpus)
+    show_comparison(config, corpus)
 
 
 @st.fragment
-def compare(config: DataConfig, corpus: Corpus) -> None:
+def show_comparison(config: DataConfig, corpus: Corpus) -> None:
     """Everything that hangs on the losses: a control moved here leaves the rest of the page alone."""
     try:
         view = View(corpus, config)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from core import store, thresholds
 from core.config import UserError
 from core.figures import errors
-from core.store import Run
-from pages import header, link, plain
-from pages.shared.runs import metrics_of, readable, run_name, scorer_of, why, wrong_address
+from pages.shared.loaders import load_metrics, load_scorer
+from pages.shared.menu import link, show_header
+from pages.shared.runs import explain_label, name_run, select_readable, show_wrong_runs
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from core.store import Run
 
 MOST = 6
 """Runs side by side."""
@@ -17,15 +23,15 @@ LETTERS = 100_000
 
 
 def show() -> None:
-    header("Try it", "Type or paste a text: which labels each run gives it, how surely, and for which words.")
-    wrong_address("runs")
-    finished = {run.id: run for run in readable(store.list_runs()) if run.config}
+    show_header("Try it", "Type or paste a text: which labels each run gives it, how surely, and for which words.")
+    show_wrong_runs("runs")
+    finished = {run.id: run for run in select_readable(store.list_runs()) if run.config}
     able = {run_id: run for run_id, run in finished.items() if (run.path / "model.safetensors").exists()}
     if not able:
         what = (
             "The finished runs are published without their weights: run the command of one, or" if finished else "First"
         )
-        st.info(f"There is no trained model to try. {what} launch a run on the Training page.")
+        st.info(f"There is no trained model to try. {what} launch a run on the Launcher page.")
         link("launcher")
         return
     chosen = st.multiselect("Runs", list(able), list(able)[:1], key="runs", bind="query-params", max_selections=MOST)
@@ -33,19 +39,19 @@ def show() -> None:
     if not text.strip() or not chosen:
         st.caption("Nothing is kept: the text is read here and forgotten.")
         return
-    answer([able[run_id] for run_id in chosen], text)
+    show_answers([able[run_id] for run_id in chosen], text)
 
 
-def answer(runs: list[Run], text: str) -> None:
-    """Draws what the runs say of a text, side by side."""
+def show_answers(runs: list[Run], text: str) -> None:
+    """Draws the labels that each run gives a text, side by side."""
     tried, known = {}, {}
     for run in runs:
         try:
-            scorer = scorer_of(run)
+            scorer = load_scorer(run)
         except UserError as error:
             st.warning(plain(str(error)))
             continue
-        metrics, name = metrics_of(run), run_name(run)
+        metrics, name = load_metrics(run), name_run(run)
         tried[name] = (scorer.scores([text])[0], thresholds.of_values(metrics["threshold"]), metrics["labels"])
         known[name] = run
     if not tried:
@@ -71,7 +77,9 @@ def answer(runs: list[Run], text: str) -> None:
     )
     st.subheader("Why")
     name = st.radio("Run", list(known), key="why_run", horizontal=True) if len(known) > 1 else next(iter(known))
-    why(known[name], text, [label for label in table["label"] if label in set(tried[name][2])], tried[name][2])
+    explain_label(
+        known[name], text, [label for label in table["label"] if label in set(tried[name][2])], tried[name][2]
+    )
 
 
 if __name__ == "__main__":

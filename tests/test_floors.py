@@ -49,8 +49,15 @@ NOT_IN_PAGES = {"torch", "numpy", "pandas", "sklearn", "scipy", "plotly", "altai
 
 
 def imports(path):
-    """Every (module, name) that a file imports, at any depth."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    """Every (module, name) that a file imports as it runs, at any depth; imports for a type checker alone are none."""
+    tree = ast.parse(path.read_text("utf-8"))
+    checked = [
+        node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    left_out = {id(inner) for node in checked for statement in node.body for inner in ast.walk(statement)}
+    for node in ast.walk(tree):
+        if id(node) in left_out:
+            continue
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

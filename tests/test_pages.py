@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from core import jobs, store
 from core.config import ROOT
-from pages import PAGES, plain
+from pages.shared.menu import PAGES
+from pages.shared.text import plain
 from tests.drawn import open_page, words
 
 SMALL = {"data": "synthetic", "synthetic_documents": "400", "synthetic_labels": "30"}

@@ -9,7 +9,8 @@ import pytest
 from corpora import NASTY, corpus
 from streamlit.testing.v1 import AppTest
 
-from pages import dataset, explorer
+from pages import explorer
+from pages.sections import explorer as parts
 
 VIEWS = [
     *({"view": view} for view in explorer.SECTIONS),
@@ -121,12 +122,12 @@ def test_every_measure_is_explained_where_its_heading_stands() -> None:
         assert table.proto.columns.count('"help"') == len(table.value.columns)
 
 
-@pytest.mark.parametrize("length", [0, 10, dataset.LONGEST + 1])
+@pytest.mark.parametrize("length", [0, 10, parts.LONGEST + 1])
 def test_a_very_long_document_is_cut_and_that_is_said(length: int) -> None:
-    shown = dataset.shown_text("x" * length)
-    assert len(shown) < dataset.LONGEST + 100
-    assert shown.count("x") == (min(length, dataset.LONGEST))
-    assert ("letters" in shown) == (length > dataset.LONGEST)
+    shown = parts.shorten_text("x" * length)
+    assert len(shown) < parts.LONGEST + 100
+    assert shown.count("x") == (min(length, parts.LONGEST))
+    assert ("letters" in shown) == (length > parts.LONGEST)
 
 
 def test_labels_are_offered_by_a_part_of_their_name(monkeypatch: pytest.MonkeyPatch) -> None:

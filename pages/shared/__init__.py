@@ -1,1 +1,1 @@
-"""What several pages share and is no page itself."""
+"""What several pages use: the menu, text, choices, cached loading, runs, downloads, people."""

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.errors import StreamlitAuthError
 
 from core.config import ask_for_person, why_read_only
-from pages import plain
+from pages.shared.text import plain
 
 
 def signs_in() -> bool:
@@ -18,7 +18,7 @@ def signs_in() -> bool:
     return st.secrets.load_if_toml_exists() and "auth" in st.secrets
 
 
-def person() -> str | None:
+def find_person() -> str | None:
     """Who is signed in, as an address.
 
     Returns:
@@ -31,10 +31,10 @@ def person() -> str | None:
     return str(st.user.get("email") or "") if verified else ""
 
 
-ask_for_person(person)
+ask_for_person(find_person)
 
 
-def door() -> None:
+def show_sign_in() -> None:
     """Draws who is signed in and the way in or out, at the foot of the menu; nothing where no sign-in is set up."""
     if not signs_in():
         return
@@ -47,13 +47,13 @@ def door() -> None:
         elif find_spec("authlib") is None:
             st.error("Signing in needs a package: run pip install Authlib, then start the server again.")
         else:
-            for provider in providers():
+            for provider in list_providers():
                 label = f"Log in with {provider}" if provider else "Log in"
                 st.button(label, key=f"login-{provider}", on_click=log_in, args=(provider,), icon=":material/login:")
             st.caption(plain(why_read_only()))
 
 
-def providers() -> list[str]:
+def list_providers() -> list[str]:
     """Names of the sections of `[auth]`; one empty name where its settings stand in `[auth]` itself."""
     auth = st.secrets["auth"]
     sections = [name for name, value in auth.items() if isinstance(value, Mapping)]

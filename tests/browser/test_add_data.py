@@ -41,7 +41,7 @@ def test_a_file_with_defects_becomes_a_data_set(page: Page, address: str, tmp_pa
     page.get_by_role("button", name="Keep as a data set").click()
     ready(page, "62 documents with 4 labels are kept as 'defects'.")
     page.get_by_role("link", name="Open defects").click()
-    ready(page, "Data set", role="heading")
+    ready(page, "Explorer", role="heading")
     page.get_by_role("tab", name="Long tail").click()
     ready(page, "Long tail", role="tab")
     page.get_by_role("tab", name="Documents").click()

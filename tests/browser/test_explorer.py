@@ -142,7 +142,7 @@ def test_charts_are_drawn_whatever_the_labels_are_called(hostile: str, page: Pag
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(f"{hostile}&view={view}")
     expect(page.get_by_test_id("stVegaLiteChart").first.locator("svg [aria-roledescription]").first).to_be_visible()
-    ready(page, "Data set", role="heading")
+    ready(page, "Explorer", role="heading")
     assert not problems
 
 
@@ -151,8 +151,8 @@ def test_a_document_is_read_as_text_whatever_it_says(hostile: str, page: Page, r
     ready(page, "Tick a row to read the document.")
     page.get_by_test_id("stDataFrame").click(position={"x": 14, "y": 52})
     expect(page.get_by_test_id("stText").filter(has_text=NASTY)).to_have_count(2)
-    ready(page, "Data set", role="heading")
-    assert page.title() == "Data set · Tailscope"
+    ready(page, "Explorer", role="heading")
+    assert page.title() == "Explorer · Tailscope"
 
 
 def test_downloads_hold_no_formula_and_the_grid_offers_none_of_its_own(hostile: str, page: Page, ready: Ready) -> None:

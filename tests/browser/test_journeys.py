@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-HEADINGS = {"": "Tailscope", "explorer": "Data set", "loss_weights": "Loss weights"}
-MENU = ["Home", "Data set", "Add data", "Loss weights", "Training", "Compare", "Errors", "Try it"]
+HEADINGS = {"": "Tailscope", "explorer": "Explorer", "loss_weights": "Loss weights"}
+MENU = ["Home", "Explorer", "Add data", "Loss weights", "Launcher", "Compare", "Errors", "Try it"]
 SMALL = "data=synthetic&synthetic_documents=400&synthetic_labels=30"
 
 Ready = Callable[..., None]
@@ -22,7 +22,7 @@ def menu(page: Page) -> Locator:
     return page.get_by_test_id("stSidebarNavLink")
 
 
-@pytest.mark.parametrize(("path", "heading"), {"explorer": "Data set", "errors": "Errors"}.items())
+@pytest.mark.parametrize(("path", "heading"), {"explorer": "Explorer", "errors": "Errors"}.items())
 def test_a_deep_link_as_the_very_first_request_shows_its_page(
     path: str, heading: str, serve: Serve, tmp_path: Path, page: Page, ready: Ready
 ) -> None:
@@ -69,7 +69,7 @@ def ours(url: str, address: str) -> bool:
 
 
 def test_home_leads_to_every_step(address: str, page: Page, ready: Ready) -> None:
-    for link, heading in (("1. Look at the data", "Data set"), ("2. See what a loss would do", "Loss weights")):
+    for link, heading in (("1. Look at the data", "Explorer"), ("2. See what a loss would do", "Loss weights")):
         page.goto(address)
         ready(page, "Start here", role="heading")
         page.get_by_role("link", name=link).click()

@@ -1,0 +1,52 @@
+"""What would be kept of a file, under which name, and keeping it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core import data, intake
+from core.config import UserError
+from pages.sections.add_data.progress import report_to
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from core.config import FileConfig, SplitConfig
+    from core.intake import Plan
+
+
+def keep(path: Path, file: FileConfig, split: SplitConfig, choices: dict[str, str], plan: Plan) -> None:
+    """Draws what would be kept, asks for a name, and keeps it when the button is pressed."""
+    st.subheader("Keep it")
+    sizes = plan.sizes()
+    with st.container(horizontal=True):
+        for title, size in {"Documents": len(plan.rows), "Labels": len(plan.labels), **sizes}.items():
+            st.metric(title.capitalize(), f"{size:,}", width="content")
+    for note in plan.notes:
+        st.caption(plain(note))
+    inner = re.sub(r"\.(gz|zip|csv|tsv|tab|jsonl?|ndjson|parquet|pq)\b", "", path.name.lower())
+    usual = re.sub(r"[^a-z0-9]+", "-", inner).strip("-")[:40].strip("-") or "my-data"
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input("Name", usual, key=f"name-{path}", max_chars=40, width=320).strip()
+        pressed = st.button("Keep as a data set", type="primary")
+    with st.expander("The same on the command line"):
+        st.code(intake.command_line(name, path, file, split, choices), language="bash", wrap_lines=True)
+    if not pressed:
+        return
+    bar = st.progress(0.0, "Keeping the documents")
+    try:
+        kept = data.add(name, path, file, split, choices, progress=report_to(bar))
+    except UserError as error:
+        bar.empty()
+        st.error(plain(str(error)))
+        return
+    st.session_state["added"] = (
+        name,
+        f"{kept.documents:,} documents with {kept.labels:,} labels are kept as '{name}'.",
+    )
+    st.session_state["times"] = st.session_state.get("times", 0) + 1
+    st.rerun()

@@ -1,0 +1,115 @@
+"""F1 of the labels: along the long tail for every row, and label by label for two."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core import report
+from core.config import UserError
+from core.figures import compare
+from pages.sections.compare.rows import pick_rows
+from pages.shared.downloads import offer_csv
+from pages.shared.loaders import HASHES, load_metrics
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from core.labels import Borders
+    from core.report import Row, Sampled
+    from core.store import Run
+
+
+@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=HASHES)
+def load_label_f1(run: Run) -> np.ndarray:
+    return compare.label_f1(run)
+
+
+def average_f1(rows: list[Row]) -> dict[str, np.ndarray]:
+    """F1 of each label, (L,), by the name of the row: the mean of its seeds."""
+    found = {}
+    for row in rows:
+        try:
+            first, *others = (load_label_f1(run) for run in row.runs)
+            found[row.name] = sum(others, first) / len(row.runs)
+        except UserError as error:
+            st.warning(plain(f"Left out: {error}"))
+    return found
+
+
+def keep_same_labels(rows: list[Row]) -> list[Row]:
+    """The rows with the labels of the first one; a warning names the others."""
+    labels = load_metrics(rows[0].runs[0])["labels"]
+    alike = [row for row in rows if load_metrics(row.runs[0])["labels"] == labels]
+    if others := [row.name for row in rows if row not in alike]:
+        st.warning(plain(f"Left out, for their labels have other names or another order: {', '.join(others)}."))
+    return alike
+
+
+def show_by_rank(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:  # noqa: ARG001
+    """F1 along the long tail, a smoothed line per row."""
+    rows = keep_same_labels(pick_rows(rows) or rows)
+    scores = average_f1(rows)
+    rows = [row for row in rows if row.name in scores]
+    if not rows:
+        return
+    counts = load_metrics(rows[0].runs[0])["counts"]
+    st.caption("Where along the tail each method holds on: F1 of the labels, smoothed over neighbours in rank.")
+    st.altair_chart(compare.f1_by_rank(rows, scores, counts, borders), alt="F1 by label rank, a line per method")
+
+
+def show_two_rows(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:
+    """Who gained and who lost between two rows, label by label."""
+    if len(rows) < 2:
+        st.info("Two rows are needed: train another loss, or clear the filters.")
+        return
+    names = [row.name for row in rows]
+    left, right = st.columns(2)
+    first = left.selectbox("First", names, key="first", bind="query-params")
+    others = [name for name in names if name != first]
+    default = others.index("db") if "db" in others else len(others) - 1
+    second = right.selectbox("Second", others, default, key="second", bind="query-params")
+    pair = keep_same_labels([next(row for row in rows if row.name == name) for name in (first, second)])
+    scores = average_f1(pair)
+    if len(scores) < 2:
+        return
+    one = pair[0].runs[0]
+    metrics = load_metrics(one)
+    table = compare.label_changes(
+        metrics["labels"], metrics["counts"], compare.support(one), scores[first], scores[second], borders
+    )
+    same = pair[0].fingerprint == pair[1].fingerprint
+    gain = report.difference(sampled[second], sampled[first], comparable=same)
+    with st.container(horizontal=True):
+        for title, value, words in compare.headline(gain):
+            st.metric(title, value, words, delta_color="off", delta_arrow="off", width="content")
+    chart, listed = st.columns([2, 3], gap="medium")
+    with chart:
+        st.caption(plain(f"Labels whose F1 changed most from {first} to {second}."))
+        st.altair_chart(compare.change_chart(table), alt="Labels that gained and lost most")
+    with listed:
+        number = st.column_config.NumberColumn
+        st.dataframe(
+            compare.change_summary(table),
+            hide_index=True,
+            column_config={"mean change": number(format="%+.2f")},
+            alt="Labels that gained and lost, by group",
+        )
+        offer_csv("changes-by-group", partial(compare.change_summary, table))
+        st.dataframe(
+            table.head(2000),
+            hide_index=True,
+            height=420,
+            column_config={
+                "label": st.column_config.TextColumn(width=130),
+                "support": "test",
+                "first": number(first, format="%.1f"),
+                "second": number(second, format="%.1f"),
+                "change": number(format="%+.1f"),
+            },
+            alt="Every label's F1 in both",
+        )
+        offer_csv("changes", table.rename(columns={"first": first, "second": second}))

@@ -1,0 +1,54 @@
+"""How the rows were trained: validation scores by epoch, and what each row cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.figures import compare
+from pages.sections.compare.rows import pick_rows
+from pages.shared.downloads import offer_csv
+
+if TYPE_CHECKING:
+    from core.labels import Borders
+    from core.report import Row, Sampled
+
+
+def show_curves(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:  # noqa: ARG001
+    """Validation scores by epoch."""
+    rows = pick_rows(rows)
+    frame = compare.training_frame(rows)
+    if frame.empty:
+        st.info("None of these runs was trained by epochs: there are no curves.")
+        return
+    column = st.segmented_control(
+        "Curve", ["micro", "macro", "loss"], default="micro", required=True, key="curve", bind="query-params"
+    )
+    st.caption("A line per run. Losses have different scales: compare the shape of their curves, not the height.")
+    st.altair_chart(compare.training_chart(frame, rows, column=column), alt=f"Validation {column} by epoch")
+
+
+def show_cost(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:  # noqa: ARG001
+    """What each row cost."""
+    st.caption("Mean of each row's runs, as the worker recorded them; a busy machine makes them slower.")
+    table = compare.cost_table(rows)
+    column = st.column_config
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        placeholder="–",
+        column_config={
+            "method": column.TextColumn(width=150),
+            "seconds": column.ProgressColumn(
+                "whole run (s)", format="%.1f", min_value=0, max_value=float(table["seconds"].max() or 1)
+            ),
+            "epochs": column.NumberColumn(format="%.0f"),
+            "documents_a_second": column.NumberColumn("train documents / s", format="localized", step=1),
+            "memory": column.NumberColumn("peak memory (MB)", format="%.0f"),
+            "micro": column.NumberColumn("test micro-F1 (%)", format="%.2f"),
+        },
+        alt="Time, epochs, speed and memory of each row",
+    )
+    offer_csv("cost", table)

@@ -1,0 +1,122 @@
+"""Documents with their errors, and one of them: its text, its decisions, the words that moved a label."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.figures import errors
+from pages.shared.downloads import SAVED, offer_csv
+from pages.shared.loaders import load_texts
+from pages.shared.pick import pick_label
+from pages.shared.runs import explain_label
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from core.data import Corpus
+    from pages.sections.errors.chosen import Shown
+
+DOCUMENTS_SHOWN = 200
+
+
+def show(shown: Shown) -> None:
+    """Test documents, the worst first, by label, fault and number of labels."""
+    one, two, three, four = st.columns([3, 2, 3, 2], vertical_alignment="bottom")
+    with one:
+        label = pick_label("With the label", "of_label", shown.labels, None)
+    fault = two.selectbox("Where it is", errors.FAULTS, key="fault", bind="query-params")
+    most = errors.most_labels(shown.predictions)
+    sizes = three.slider("True labels of the document", 0, most, (0, most), key=f"sizes-{shown.run.id}")
+    order = four.selectbox("Order", errors.ORDERS, key="order", bind="query-params")
+    find = partial(
+        errors.find_documents,
+        shown.predictions,
+        shown.predicted,
+        label=shown.labels.index(label) if label else None,
+        fault=fault,
+        sizes=sizes,
+        order=order,
+    )
+    places, found = find(limit=DOCUMENTS_SHOWN)
+    if not found:
+        st.info("No document matches.")
+        return
+    st.text(f"{found:,} documents" + (f", the first {len(places)}" if found > len(places) else ""))
+    list_documents(shown, find, f"{label}-{fault}-{sizes}-{order}")
+
+
+def list_documents(shown: Shown, find: Callable[..., tuple[np.ndarray, int]], key: str) -> None:
+    """A list of documents and, on a click, one of them. Texts are never read as Markdown or HTML.
+
+    Args:
+        shown: a run.
+        find: gives the first `limit` places of documents, and their number.
+        key: of the table; another key forgets which row was chosen.
+    """
+    places = find(limit=DOCUMENTS_SHOWN)[0]
+    corpus, sentence = load_texts(shown.run)
+    if sentence:
+        st.info(plain(sentence))
+    column = st.column_config
+    table_of = partial(errors.document_table, shown.predictions, shown.predicted, shown.labels)
+    titles = corpus.titles if corpus else None
+    chosen = st.dataframe(
+        table_of(places, titles),
+        key=f"documents-{shown.run.id}-{key}",
+        hide_index=True,
+        height=min(38 + 35 * max(len(places), 1), 300),
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={
+            "id": column.TextColumn(width=60),
+            "title": column.TextColumn(width=200),
+            **{name: column.TextColumn(f"{name} labels", width=158) for name in ("missed", "spurious", "hit")},
+            "f1": column.ProgressColumn("F1 (%)", format="%.0f", min_value=0, max_value=100, width=80),
+        },
+        alt="Documents with their missed, spurious and hit labels",
+    )
+    offer_csv("documents", lambda: table_of(find(limit=SAVED)[0], titles))
+    rows = chosen["selection"]["rows"]
+    if rows and rows[0] < len(places):
+        show_document(shown, corpus, int(places[rows[0]]))
+    else:
+        st.caption("Choose a document to read it, and to see why each label was given or not.")
+
+
+def show_document(shown: Shown, corpus: Corpus | None, place: int) -> None:
+    """A document's text, how each of its labels was decided, and the words that moved one of them."""
+    scores = errors.scores_of_document(shown.predictions, place)
+    table = errors.decision_table(
+        scores,
+        shown.limits,
+        shown.labels,
+        errors.labels_of(shown.predictions.targets, place),
+        errors.labels_of(shown.predicted, place),
+    )
+    left, right = st.columns(2, gap="medium")
+    with left:
+        if corpus:
+            row = int(shown.predictions.rows[place])
+            with st.container(border=True, height=460):
+                st.text(corpus.titles[row])
+                st.text(corpus.bodies[row])
+    with right:
+        number = st.column_config.NumberColumn
+        st.dataframe(
+            table,
+            hide_index=True,
+            placeholder="–",
+            column_config={"score": number(format="%.3f"), "threshold": number(format="%.3f")},
+            alt="How each label of the document was decided",
+        )
+        offer_csv("decisions", table)
+        if corpus:
+            explain_label(
+                shown.run, corpus.text(int(shown.predictions.rows[place])), list(table["label"]), shown.labels
+            )

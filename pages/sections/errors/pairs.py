@@ -1,0 +1,139 @@
+"""Confused pairs of labels, as a list and as a map, and the documents behind a pair."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.figures import errors
+from core.figures.errors import AS_TRAINED
+from pages.sections.errors.chosen import Chosen, predict_at
+from pages.sections.errors.documents import DOCUMENTS_SHOWN, list_documents
+from pages.shared.downloads import offer_csv
+from pages.shared.loaders import HASHES, load_metrics, load_predictions
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.store import Run
+    from pages.sections.errors.chosen import Shown
+
+PAIRS_SHOWN = 200
+PAIRS_KEPT = 20_000
+SIDES = {"recall": "where true labels went", "precision": "where predicted labels came from"}
+
+
+@st.cache_resource(max_entries=16, show_spinner="Counting confused pairs", hash_funcs=HASHES)
+def load_confused_pairs(run: Run, chosen: Chosen, other: Run | None) -> pd.DataFrame:
+    before = (load_predictions(other), predict_at(other, Chosen(AS_TRAINED))[1]) if other else None
+    labels = load_metrics(run)["labels"]
+    return errors.confused_pairs(
+        load_predictions(run), predict_at(run, chosen)[1], labels, limit=PAIRS_KEPT, other=before
+    )
+
+
+def show(shown: Shown) -> None:
+    """Which label was given, or kept, where another was missed, and the documents behind a pair."""
+    pairs = load_confused_pairs(shown.run, shown.chosen, shown.other)
+    st.caption(
+        "A label was missed, and another was wrongly given (swapped) or rightly there (absorbed). Together: test "
+        "documents that truly have both, as a share of those of the missed label."
+    )
+    search = st.text_input("Find a label", key="label", bind="query-params", placeholder="part of its name")
+    rows, found = errors.rows_of_label(pairs, search, ["missed", "gave"], limit=PAIRS_SHOWN)
+    if not found:
+        st.info(
+            "No label was missed in the company of another." if not search else "No confused pair has such a label."
+        )
+        return
+    column = st.column_config
+    missed, gave = st.query_params.get("missed"), st.query_params.get("gave")
+    listed = list(zip(rows["missed"], rows["gave"], strict=True))
+    chosen = [listed.index((missed, gave))] if (missed, gave) in listed else []
+    st.dataframe(
+        errors.percents(rows, ["share_of_misses", "share_together"]),
+        key="pairs_table",
+        hide_index=True,
+        height=min(38 + 35 * len(rows), 350),
+        on_select=lambda: choose_pair("pairs_table", listed),
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": chosen, "columns": [], "cells": []}},
+        column_order=[
+            *("missed", "gave", "total", "change", "swapped", "absorbed", "misses", "share_of_misses"),
+            *("together", "share_together"),
+        ],
+        column_config={
+            "missed": column.TextColumn("missed", width=110),
+            "gave": column.TextColumn("given or kept", width=110),
+            "total": column.ProgressColumn("documents", format="%d", min_value=0, max_value=int(pairs["total"].max())),
+            "change": column.NumberColumn(format="%+d", help="documents more than in the other run"),
+            "misses": column.NumberColumn("all misses", help="of the missed label"),
+            "share_of_misses": column.NumberColumn("of misses (%)", format="%.0f"),
+            "share_together": column.NumberColumn("together (%)", format="%.0f"),
+        },
+        alt="Pairs of labels by how often the first was missed and the second given or kept",
+    )
+    offer_csv("pairs", lambda: errors.rows_of_label(pairs, search, ["missed", "gave"], limit=found)[0])
+    if found > len(rows):
+        st.caption(f"The first {len(rows)} of {found:,} pairs.")
+    show_pair(shown, missed, gave)
+
+
+def choose_pair(key: str, pairs: list[tuple[str, str]]) -> None:
+    """Writes the clicked pair into the address."""
+    if rows := st.session_state[key]["selection"]["rows"]:
+        st.query_params["missed"], st.query_params["gave"] = pairs[rows[0]]
+
+
+def show_pair(shown: Shown, missed: str | None, gave: str | None) -> None:
+    """The documents behind a pair of labels."""
+    if missed is None or gave is None:
+        st.caption("Choose a pair to read the documents behind it.")
+        return
+    if missed not in shown.labels or gave not in shown.labels:
+        st.error(plain(f"The pair '{missed}' and '{gave}' of the address is not one of this run's labels."))
+        return
+    find = partial(
+        errors.pair_documents,
+        shown.predictions,
+        shown.predicted,
+        shown.labels.index(missed),
+        shown.labels.index(gave),
+    )
+    found = find(limit=DOCUMENTS_SHOWN)[1]
+    many = "document" if found == 1 else "documents"
+    st.text(f"{found} {many} where {missed} was missed and {gave} given or kept")
+    list_documents(shown, find, f"{missed}-{gave}")
+
+
+def show_map(shown: Shown) -> None:
+    """The confusion matrix of the labels that are confused most; a click lists the documents."""
+    view = st.segmented_control(
+        "Read it as",
+        list(SIDES),
+        default="recall",
+        required=True,
+        key="side",
+        format_func=SIDES.__getitem__,
+    )
+    table = errors.confusion_map(shown.predictions, shown.predicted, shown.labels, view=view)
+    if table.empty:
+        st.info("No label was confused with another.")
+        return
+    st.caption(
+        "The labels that are confused most, side by side; grey cells are right and stand for "
+        f"{'recall' if view == 'recall' else 'precision'}. A document's miss is shared among its predicted labels "
+        "(MLCT, Krstinic et al. 2024). Click a cell for its documents."
+    )
+    clicked = st.altair_chart(
+        errors.confusion_map_chart(table, view=view),
+        key=f"map-{view}",
+        on_select="rerun",
+        width="content",
+        alt="Which labels were predicted where which were true",
+    )
+    if cells := clicked["selection"].get("cell"):
+        show_pair(shown, cells[0]["true"], cells[0]["predicted"])

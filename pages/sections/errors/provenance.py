@@ -1,0 +1,42 @@
+"""Where the numbers of a run come from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core import thresholds
+from core.figures import errors
+from pages.shared.loaders import load_metrics
+from pages.shared.runs import show_export
+
+if TYPE_CHECKING:
+    from pages.sections.errors.chosen import Shown
+
+
+def show(shown: Shown) -> None:
+    """Where the numbers of a run come from: threshold, data, software, settings, command."""
+    run, metrics = shown.run, load_metrics(shown.run)
+    st.dataframe(
+        {
+            "what": ["threshold", "its rule", "head from", "tail up to", "data fingerprint", "seconds", "published"],
+            "value": [
+                errors.limits_in_words(thresholds.of_values(metrics["threshold"])),
+                metrics["threshold_rule"],
+                str(metrics["borders"]["head"]),
+                str(metrics["borders"]["tail"]),
+                metrics["fingerprint"],
+                f"{metrics['seconds']:.1f}",
+                "yes: results without weights, as they came with Tailscope" if run.published else "no",
+            ],
+        },
+        hide_index=True,
+        alt="Threshold, rule, borders, data and time of the run",
+    )
+    show_export(run)
+    st.caption("The command that makes this run again.")
+    st.code(metrics["command"], language="bash", wrap_lines=True)
+    left, right = st.columns(2)
+    left.json(run.config.model_dump(exclude_none=True) if run.config else {}, expanded=2)
+    right.json(metrics["versions"])

@@ -1,0 +1,72 @@
+"""Scores by number of labels and by length, calibration, and every other score of a run."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.figures import errors
+from pages.shared.downloads import offer_csv
+from pages.shared.loaders import load_metrics, load_texts
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from pages.sections.errors.chosen import Shown
+
+
+def show(shown: Shown) -> None:
+    """Scores by number of labels and by length, calibration, and every other score of the run."""
+    column = st.column_config
+    percent = {
+        name: column.NumberColumn(f"{title} (%)", format="%.1f")
+        for name, title in {
+            "micro_f1": "micro-F1",
+            "macro_f1": "macro-F1",
+            "samples_f1": "samples-F1",
+            "micro_precision": "precision",
+            "micro_recall": "recall",
+            "subset_accuracy": "exactly right",
+        }.items()
+    }
+    st.caption("By number of true labels of the test document.")
+    sizes = errors.size_table(shown.predictions, shown.predicted)
+    st.dataframe(sizes, hide_index=True, column_config=percent, alt="Scores by number of labels")
+    offer_csv("by-number-of-labels", sizes)
+    corpus, sentence = load_texts(shown.run)
+    if corpus:
+        words = [len(corpus.text(int(row)).split()) for row in shown.predictions.rows]
+        st.caption("By number of words of the test document, in four parts.")
+        lengths = errors.length_table(shown.predictions, shown.predicted, words)
+        st.dataframe(lengths, hide_index=True, column_config=percent, alt="Scores by number of words")
+        offer_csv("by-number-of-words", lengths)
+    else:
+        st.info(plain(sentence))
+    left, right = st.columns(2, gap="medium")
+    with left:
+        try:
+            curve, gaps = errors.calibration(shown.predictions, shown.counts, shown.borders)
+        except ValueError:
+            st.info("An SVM's margins are no probabilities: there is no calibration to show.")
+        else:
+            words_of = ", ".join(f"{group} {gap:.3f}" for group, gap in gaps.items())
+            st.caption(
+                plain(f"Calibration: share of true labels at each score. Expected calibration error: {words_of}.")
+            )
+            st.altair_chart(errors.calibration_chart(curve), alt="Calibration by frequency group")
+    with right:
+        kept = load_metrics(shown.run).get("scores") or {}
+        st.caption("Every other score of the run, at its own threshold, in percent.")
+        if not kept:
+            st.info("An older version made this run: train it again for mAP, P@k, nDCG@k, PSP@k and the like.")
+            return
+        st.dataframe(
+            errors.all_scores(kept),
+            hide_index=True,
+            height=360,
+            column_config={"value": column.NumberColumn("%", format="%.2f")},
+            alt="Other scores of the run",
+        )
+        offer_csv("scores", partial(errors.all_scores, kept))
+        st.caption(plain(errors.macro_sentence(kept)))

@@ -1,0 +1,119 @@
+"""Whether a label is as frequent in one part as in another, and which labels a part lacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core import labels
+from core.figures import data as figures
+from pages.shared.downloads import offer_csv
+from pages.shared.loaders import HASHES
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.data import Corpus
+
+
+SHOWS = {
+    "Differences": "Labels whose share differs most, in standard errors",
+    "Absent": "Labels without a document in a part",
+}
+
+
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
+def load_drift(corpus: Corpus, one: str, other: str) -> pd.DataFrame:
+    first, second = (labels.count_documents(corpus.targets_of(part)) for part in (one, other))
+    return labels.drift(corpus.labels, first, second, documents=(len(corpus.parts[one]), len(corpus.parts[other])))
+
+
+@st.fragment
+def show(corpus: Corpus) -> None:
+    one, *others = [part for part, rows in corpus.parts.items() if len(rows)]
+    if not others:
+        st.info("The set has one part alone: there is nothing to compare it with.")
+        return
+    other = st.segmented_control(
+        f"Compare {one} with",
+        others,
+        default=others[-1],
+        required=True,
+        key="against",
+        bind="query-params",
+    )
+    table = load_drift(corpus, one, other)
+    show_numbers(table, one, other)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Frequency in both parts")
+        chart = figures.drift(table, one, other)
+        st.altair_chart(chart, alt=f"Share of {one} and of {other} documents of every label")
+        st.caption(
+            f"On the dashed line a label is as frequent in {other} as in {one}; coloured are those further away than "
+            f"{figures.CHANCE:.0f} standard errors."
+        )
+        offer_csv(f"{corpus.name}-drift-{one}-{other}", table)
+    with right:
+        st.subheader("Label by label")
+        which = st.segmented_control(
+            "Show",
+            list(SHOWS),
+            default="Differences",
+            required=True,
+            key="drift",
+            bind="query-params",
+        )
+        st.caption(SHOWS[which])
+        listed = figures.most_drifted(table) if which == "Differences" else figures.absent(table)
+        if not len(listed):
+            st.info(plain(f"Every label has a document in {one} and in {other}."))
+            return
+        column = st.column_config
+        st.dataframe(
+            listed,
+            hide_index=True,
+            height=388,
+            lazy=len(listed) > 1000,
+            placeholder="–",
+            column_order=["label", "count", "other_count", *(["ratio", "z"] if which == "Differences" else [])],
+            column_config={
+                "label": column.TextColumn("Label"),
+                "count": column.NumberColumn(one.capitalize(), format="localized", help=f"Documents in {one}."),
+                "other_count": column.NumberColumn(
+                    other.capitalize(), format="localized", help=f"Documents in {other}."
+                ),
+                "ratio": column.NumberColumn(
+                    "Times", format="%.2f", help=f"Share of {other} documents divided by share of {one} documents."
+                ),
+                "z": column.NumberColumn(
+                    "Std. errors",
+                    format="%+.1f",
+                    help="Difference of the shares in standard errors (two-proportion test).",
+                ),
+            },
+            alt=SHOWS[which],
+        )
+        st.caption(f"{len(listed):,} labels.")
+
+
+def show_numbers(table: pd.DataFrame, one: str, other: str) -> None:
+    """How many labels drift, and how many are absent."""
+    summary = figures.drift_summary(table)
+    with st.container(horizontal=True, gap="large"):
+        st.metric(
+            "More than chance",
+            f"{summary['drifted']:,}",
+            help=f"Labels whose shares differ by more than {figures.CHANCE:.0f} standard errors; "
+            f"about {summary['expected']:,.0f} of this many labels would by chance alone.",
+            width="content",
+        )
+        st.metric(f"Not in {one}", f"{summary['absent']:,}", help="Labels that no model can learn.", width="content")
+        st.metric(
+            f"Not in {other}",
+            f"{summary['other_absent']:,}",
+            help="Labels that are not measured there.",
+            width="content",
+        )

@@ -1,0 +1,149 @@
+"""The long tail: frequency against rank, what head, medium and tail own, and every label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from core import labels
+from core.config import UserError
+from core.figures import data as figures
+from core.labels import Borders
+from pages.sections.explorer import find_borders
+from pages.shared.downloads import offer_csv
+from pages.shared.loaders import HASHES
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.data import Corpus
+
+
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
+def load_frequencies(corpus: Corpus, head: int, tail: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    borders = Borders(head, tail)
+    return (
+        labels.rank_frequency(corpus.labels, corpus.counts, borders),
+        labels.group_shares(corpus.counts, borders),
+        figures.label_table(corpus, borders),
+    )
+
+
+@st.cache_data(max_entries=8, show_spinner=False, hash_funcs=HASHES)
+def load_lorenz(corpus: Corpus) -> tuple[pd.DataFrame, float | None]:
+    return labels.lorenz(corpus.counts), labels.gini(corpus.counts)
+
+
+@st.fragment
+def show(corpus: Corpus) -> None:
+    borders = pick_borders(corpus)
+    if borders is None:
+        return
+    ranks, shares, table = load_frequencies(corpus, borders.head, borders.tail)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader("Frequency against rank")
+        chart = figures.rank_frequency(ranks, borders)
+        st.altair_chart(chart, alt="Train documents of every label by rank")
+        offer_csv(f"{corpus.name}-rank-frequency", ranks)
+    with right:
+        st.subheader("What the groups hold")
+        show_groups(shares.to_dict("records"))
+        chart = figures.group_shares(shares)
+        st.altair_chart(chart, alt="Head, medium and tail: shares of labels and of assignments")
+        offer_csv(f"{corpus.name}-groups", shares)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        show_lorenz(corpus)
+    with right:
+        show_labels(corpus, table)
+
+
+def pick_borders(corpus: Corpus) -> Borders | None:
+    """Draws the borders between head, medium and tail; None, and a sentence, where they make no sense."""
+    default = find_borders(corpus)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        head = st.number_input(
+            "Head from", 0, value=None, placeholder=str(default.head), key="head", bind="query-params", width=140
+        )
+        tail = st.number_input(
+            "Tail up to", 0, value=None, placeholder=str(default.tail), key="tail", bind="query-params", width=140
+        )
+        st.caption(
+            "train documents of a label; medium lies between. Empty: the paper's borders for a set of this size."
+        )
+    try:
+        return Borders(default.head if head is None else head, default.tail if tail is None else tail)
+    except UserError as error:
+        st.error(plain(str(error)))
+        return None
+
+
+def show_groups(rows: list[dict[str, Any]]) -> None:
+    """Labels of each group, and the share of all label assignments that it owns."""
+    for place, row in zip(st.columns(3), rows, strict=True):
+        place.metric(
+            row["group"].capitalize(),
+            f"{row['labels']:,}",
+            help=f"{row['assignments']:,} times a train document carries one of these labels.",
+        )
+        share = (
+            "no" if row["share_of_assignments"] != row["share_of_assignments"] else f"{row['share_of_assignments']:.1%}"
+        )
+        place.caption(f"labels, {share} of assignments")
+
+
+def show_lorenz(corpus: Corpus) -> None:
+    """The Lorenz curve of the label counts."""
+    st.subheader("Lorenz curve")
+    rows, gini = load_lorenz(corpus)
+    if gini is None:
+        st.caption("No label has a train document.")
+        return
+    chart = figures.lorenz(rows)
+    st.altair_chart(chart, alt="Share of assignments against share of labels")
+    st.caption(
+        f"Gini coefficient {gini:.4f}: the part of the triangle under the dashed line that the curve leaves empty."
+    )
+    offer_csv(f"{corpus.name}-lorenz", rows)
+
+
+def show_labels(corpus: Corpus, table: pd.DataFrame) -> None:
+    """All labels with their counts in every part."""
+    st.subheader("Every label")
+    text = st.text_input(
+        "Search", type="search", live=True, key="find", bind="query-params", placeholder="part of a name"
+    )
+    found = figures.search(table, text)
+    column = st.column_config
+    st.dataframe(
+        found,
+        hide_index=True,
+        height=331,
+        lazy=len(found) > 1000,
+        placeholder="–",
+        column_config={
+            "label": column.TextColumn("Label"),
+            "rank": column.NumberColumn(
+                "Rank", width="small", format="localized", help="1 is the most frequent in the train part."
+            ),
+            "group": column.TextColumn("Group", width="small", help="By the borders above."),
+            **{
+                part: column.NumberColumn(
+                    part.capitalize(), width="small", format="localized", help=f"Documents of the {part} part."
+                )
+                for part in corpus.parts
+            },
+            "imbalance": column.NumberColumn(
+                "IRLbl",
+                width="small",
+                format="%.1f",
+                help="Train documents of the most frequent label for one of this label; none without a document.",
+            ),
+        },
+        alt="Labels and their documents",
+    )
+    st.caption(f"{len(found):,} of {len(table):,} labels.")
+    offer_csv(f"{corpus.name}-labels", found)

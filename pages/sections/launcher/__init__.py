@@ -1,0 +1,85 @@
+"""The parts of the launcher: the form, what a launch will take, the queue and all runs, one run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import streamlit as st
+
+from core import store
+from core.config import UserError, read_only
+from core.figures import training
+from pages.shared.loaders import HASHES
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from core.store import Run
+
+URL: Literal["query-params"] = "query-params"
+"""Key of a widget whose value stands in the address: a link fills it."""
+
+
+def may_act() -> bool:
+    """Whether who looks may start, stop and change runs here."""
+    return not read_only()
+
+
+def act_on_runs(action: Callable[..., object], run_ids: Iterable[str], done: str, **more: Any) -> None:
+    """Applies one action to runs, one after the other, and adds a toast with the outcome."""
+    good, problem = 0, ""
+    for run_id in run_ids:
+        try:
+            action(run_id, **more)
+            good += 1
+        except UserError as error:
+            problem = str(error)
+    if good:
+        add_toast(f"{good} {'run' if good == 1 else 'runs'} {done}.")
+    if problem:
+        add_toast(problem, icon=":material/error:", duration="long")
+
+
+def add_toast(text: str, **more: Any) -> None:
+    """Keeps a toast for the next drawing of the page: a rerun would drop one that is drawn before it."""
+    st.session_state.setdefault("said", []).append((text, more))
+
+
+def show_toasts() -> None:
+    """Draws the toasts that wait."""
+    for text, more in st.session_state.pop("said", []):
+        st.toast(plain(text), **more)
+
+
+FileVersion = tuple[str, str, int]
+REDRAWN = 5
+"""Seconds between two drawings of a chart whose run goes on."""
+
+
+def find_file_version(run: Run, name: str) -> FileVersion:
+    """What charts depend on: the run's state, and the time of a file of its own to `REDRAWN` seconds."""
+    file = run.path / name
+    return str(file), run.state, int(file.stat().st_mtime) // REDRAWN if file.exists() else 0
+
+
+@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
+def load_ended_scores(run: Run) -> dict[str, Any]:
+    """`current_scores` of a run that has ended: its folder is read once."""
+    return read_scores(run)
+
+
+def read_scores(run: Run) -> dict[str, Any]:
+    """The last validation scores that the run's folder holds; empty if there are none yet."""
+    try:
+        if run.state == "finished":
+            return training.scores_in(store.read_metrics(run))
+        return training.scores_in(store.read_last(run, "history.jsonl"))
+    except UserError:
+        return {}
+
+
+@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
+def load_ended_size(run: Run) -> int:
+    """Bytes of the folder of a run that has ended."""
+    return store.disk_use(run.path)

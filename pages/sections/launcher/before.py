@@ -1,0 +1,155 @@
+"""Before the start: how many runs, what they will take, what to beware of, the commands, and the button."""
+
+from __future__ import annotations
+
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core import estimates, jobs, machine, store, sweeps
+from core.config import RunConfig, UserError
+from core.figures import training
+from core.store import LIVE, Run
+from pages.sections.launcher import add_toast
+from pages.sections.loss_weights import View, cautions
+from pages.shared.loaders import HASHES, load_corpus
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from core.data import Corpus
+    from core.plans import Plan
+
+COMMANDS_SHOWN = 20
+LOADED = Event()
+"""Set when PyTorch is loaded."""
+MEASURED = 300
+"""The newest runs whose time and memory an estimate is made from."""
+
+
+def launch(configs: list[RunConfig], anew: bool) -> None:
+    """Submits the runs; what goes wrong is kept to be said under the button."""
+    st.session_state.pop("launch_problem", None)
+    try:
+        runs = sweeps.submit(configs, anew=anew)
+    except UserError as error:
+        st.session_state["launch_problem"] = str(error)
+        return
+    st.session_state["run"] = runs[0].id
+    st.session_state["train_again"] = False
+    add_toast(f"{len(runs)} of {len(configs)} runs submitted.")
+
+
+def show_button(configs: list[RunConfig], runs: list[Run]) -> None:
+    """Draws the button, and which of the runs exist already."""
+    own = [run for run in runs if not run.problem]
+    states = {run.config: run.state for run in own if run.state in (*LIVE, "finished")}
+    there = [states[config] for config in configs if config in states]
+    finished = there.count("finished")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        place = st.empty()
+        anew = False
+        if there:
+            st.text(
+                f"{len(there)} of these {len(configs)} exist already and are not trained twice: {count_states(there)}."
+            )
+        if finished:
+            anew = st.toggle(
+                "Train again", key="train_again", help="From the first step; the results that are there are replaced."
+            )
+        new = len(configs) - len(there) + (finished if anew else 0)
+        place.button(
+            f"Launch {new} {'run' if new == 1 else 'runs'}",
+            type="primary",
+            key="launch",
+            disabled=not new,
+            on_click=launch,
+            args=(configs, anew),
+        )
+    if problem := st.session_state.get("launch_problem"):
+        st.error(plain(problem))
+
+
+def count_states(states: list[str]) -> str:
+    """States with their numbers, as in `2 finished, 1 running`."""
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+
+
+def show_commands(configs: list[RunConfig]) -> None:
+    """The command line of each run."""
+    lines = [jobs.command_line(config) for config in configs[:COMMANDS_SHOWN]]
+    if len(configs) > COMMANDS_SHOWN:
+        lines.append(f"# and {len(configs) - COMMANDS_SHOWN} more")
+    if lines:
+        st.code("\n".join(lines), language="bash", wrap_lines=True, height=180 if len(lines) > 5 else "content")
+
+
+@st.cache_resource(show_spinner=False)
+def load_torch() -> None:
+    """Loads PyTorch in a thread, once in a server's life: it takes seconds, in which the page goes on."""
+
+    def load() -> None:
+        import core.losses.effects  # noqa: F401
+
+        LOADED.set()
+
+    Thread(target=load, daemon=True).start()
+
+
+def can_weigh_now() -> bool:
+    """Whether the page waited for PyTorch to show its cautions, and can show them now: true once."""
+    return LOADED.is_set() and bool(st.session_state.pop("to_weigh", False))
+
+
+@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
+def load_cost(run: Run) -> estimates.Cost | None:
+    return estimates.cost(run)
+
+
+def show_forecast(plan: Plan, configs: list[RunConfig]) -> None:
+    """What the runs will take on this machine, and what the loss page warns of."""
+    corpus = load_corpus(plan.data)
+    finished = [run for run in store.list_runs(published=False) if run.state == "finished"][:MEASURED]
+    known = [found for run in finished if (found := load_cost(run))]
+    slots = len(machine.slots(jobs.queue(configs[0])))
+    whole = estimates.together(configs, len(corpus.parts["train"]), known, slots)
+    st.caption(plain(describe_forecast(configs, whole)))
+    show_cautions(plan, corpus, configs)
+
+
+def describe_forecast(configs: list[RunConfig], whole: dict[str, object]) -> str:
+    """An estimate as a sentence."""
+    seconds, memory = float(str(whole["seconds"])), int(str(whole["memory"]))
+    said = []
+    if whole["known"]:
+        of = "" if whole["known"] == len(configs) else f" for {whole['known']} of {len(configs)} runs"
+        said.append(
+            f"At most about {training.words_of_seconds(seconds)}{of} and {memory / 1e9:.1f} of "
+            f"{machine.memory() / 1e9:.0f} GB, by runs that were measured here"
+            + (" on other data" if whole["scaled"] else "")
+            + "."
+        )
+    if whole["unknown"]:
+        names = ", ".join(str(name) for name in whole["unknown"])  # type: ignore[attr-defined]
+        said.append(f"Nothing like it has finished here yet for {names}: the first run will tell what it takes.")
+    return " ".join(said)
+
+
+def show_cautions(plan: Plan, corpus: Corpus, configs: list[RunConfig]) -> None:
+    """The warnings of the loss page for the losses chosen."""
+    losses = dict.fromkeys(config.loss for config in configs if config.loss)
+    if losses and (corpus.counts > 0).any():
+        load_torch()
+        st.session_state["to_weigh"] = not LOADED.is_set()
+        if not LOADED.is_set():
+            st.caption("What the losses' page warns of stands here as soon as PyTorch is loaded.")
+            return
+        from core.analysis.loss_effects import Choice
+
+        choices = [Choice(one.name, one.name, one.setting, select_numbers(one.overrides())) for one in losses]
+        cautions.warn(View(corpus, plan.data, tuple(choices)))
+
+
+def select_numbers(changes: dict[str, object]) -> tuple[tuple[str, float], ...]:
+    """What is changed of a loss, without what is found only in training (`auto`)."""
+    return tuple((key, float(value)) for key, value in changes.items() if isinstance(value, int | float))

@@ -1,0 +1,202 @@
+"""One run: its state in words, curves, log, settings, events and what people wrote on it; or several side by side."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core import jobs, store
+from core.config import MODELS, UserError
+from core.figures import training
+from core.store import LIVE
+from pages.sections.launcher import FileVersion, find_file_version, live, may_act
+from pages.shared.menu import link
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.store import Run
+
+TOGETHER = 8
+"""Runs in one chart: more lines are not told apart."""
+LOG_LINES = 300
+
+
+def show(runs: Sequence[Run], marked: Sequence[Run]) -> None:
+    """The one run that is marked, or the one of the address or the box; several that are marked side by side."""
+    if len(marked) > 1:
+        st.subheader(f"{len(marked)} runs")
+        with st.container(horizontal=True):
+            live.show_actions(marked, "marked")
+        show_side_by_side(marked)
+        return
+    ids = [run.id for run in runs]
+    if marked and st.session_state.get("marked_run") != marked[0].id:
+        st.session_state["run"] = marked[0].id
+    st.session_state["marked_run"] = marked[0].id if marked else None
+    if st.session_state.get("run") not in ids and "run" not in st.query_params:
+        running = [run.id for run in runs if run.state == "running"]
+        st.session_state["run"] = [*running, *ids][0]
+    st.subheader("One run")
+    run_id = st.selectbox("Run", ids, None, key="run", bind="query-params", label_visibility="collapsed")
+    run = next((run for run in runs if run.id == run_id), None)
+    if run is not None:
+        show_run(run)
+
+
+def show_run(run: Run) -> None:
+    """Everything of one run."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(run.state, color=training.STATE_COLOURS[run.state])
+        st.text(training.run_name(run))
+        for tag in run.about.tags:
+            st.badge(plain(tag), color="gray")
+        if run.state == "finished" and not run.problem:
+            link("errors", query={"run": run.id})
+    with st.container(horizontal=True):
+        live.show_actions([run], "one")
+        show_notes(run)
+    if run.problem:
+        st.error(plain(run.problem))
+    if run.why:
+        (st.error if run.state in ("failed", "lost") else st.warning)(plain(run.why))
+    if run.kind == "python" and (trace := find_traceback(run)):
+        with st.expander("Traceback"):
+            st.code(trace, language=None, height=300)
+    if run.about.notes:
+        st.text(run.about.notes)
+    show_figures(run)
+    show_charts(run)
+    views = {"Log": show_log, "Settings and command": show_settings, "Events": show_events}
+    for tab, view in zip(st.tabs(list(views), key="run_view", on_change="rerun"), views.values(), strict=True):
+        if tab.open:
+            with tab:
+                view(run)
+
+
+def show_events(run: Run) -> None:
+    """What happened to a run, and when."""
+    happened = [training.event_row(event) for event in store.read_events(run)]
+    st.dataframe(happened, hide_index=True, column_config={"time": st.column_config.DatetimeColumn(width=170)})
+
+
+def show_notes(run: Run) -> None:
+    """Draws what changes a run's name, tags and notes."""
+    if not may_act():
+        return
+    with st.popover("Name, tags, notes"), st.form(f"about-{run.id}", border=False):
+        name = st.text_input("Name", run.about.name, max_chars=80)
+        tags = st.text_input("Tags", ", ".join(run.about.tags), help="With commas between them.")
+        text = st.text_area("Notes", run.about.notes, max_chars=10_000)
+        if st.form_submit_button("Save"):
+            split = [tag.strip() for tag in tags.split(",") if tag.strip()]
+            try:
+                store.save_about(run.id, name=name.strip(), tags=split, notes=text.strip())
+                st.rerun(scope="fragment")
+            except UserError as error:
+                st.error(plain(str(error)))
+
+
+def show_figures(run: Run) -> None:
+    """What a run does and takes right now, or took."""
+    beat = store.read_heartbeat(run.path) if run.state in LIVE else {}
+    epoch, step = store.read_last(run, "history.jsonl"), store.read_last(run, "steps.jsonl")
+    shown = training.run_figures(run, epoch, step, beat, now=time.time())
+    with st.container(horizontal=True):
+        for title, value in shown.items():
+            st.metric(title, value, width="content")
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def load_curves(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]:  # noqa: ARG001 - the key
+    """Charts by title, as the history of a run has grown; none before the first epoch has ended."""
+    history = store.read_history(_run)
+    if not history:
+        return {}
+    drawn = {"Training loss": training.loss_curve(history)}
+    for average in training.AVERAGES:
+        drawn[f"Validation {average}-F1"] = training.score_curve(history, average=average)
+    return {title: training.light(chart) for title, chart in drawn.items()}
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def load_steps(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]:  # noqa: ARG001 - the key
+    """Charts of what happens between evaluations, by what they show, and of the labels hit at each."""
+    steps, history = store.read_steps(_run), store.read_history(_run)
+    drawn = {title: training.step_curve(steps, quantity=name) for name, title in training.COURSE.items()}
+    if history:
+        drawn["labels hit"] = training.hits_curve(history)
+    return {title: training.light(chart) for title, chart in drawn.items()}
+
+
+def show_charts(run: Run) -> None:
+    """The curves of a run by epoch, and between evaluations."""
+    drawn = load_curves(find_file_version(run, "history.jsonl"), run)
+    if drawn:
+        for place, (title, spec) in zip(st.columns(len(drawn)), drawn.items(), strict=True):
+            place.vega_lite_chart(spec, key=title, alt=f"{title} by epoch")
+    elif run.config and MODELS[run.config.model.name].own_loss:
+        st.caption("The SVM is not trained by epochs: it has no curves.")
+    elif run.state in LIVE:
+        st.caption("No epoch has ended yet: these curves appear after the first.")
+    else:
+        st.caption("No epoch had ended: there are no curves.")
+    if not store.read_last(run, "steps.jsonl"):
+        return
+    more = st.expander(
+        "Between evaluations: loss, learning rate, gradient, speed, memory", key="between", on_change="rerun"
+    )
+    if more.open:  # what is closed is not drawn at every tick
+        with more:
+            drawn = load_steps(find_file_version(run, "steps.jsonl"), run)
+            places = [place for _ in range(2) for place in st.columns(3)]
+            for place, (title, spec) in zip(places, drawn.items(), strict=False):
+                place.vega_lite_chart(spec, key=f"course-{title}", alt=f"{title} by epochs done")
+
+
+def show_log(run: Run) -> None:
+    """The last lines of the log, or those with a word."""
+    word = st.text_input("Find in the log", key="log_word", placeholder="a word", label_visibility="collapsed").lower()
+    lines = store.read_log(run, 5000 if word else LOG_LINES)
+    found = [line for line in lines if word in line.lower()][-LOG_LINES:]
+    nothing = "No line has this word." if word else "The log is empty."
+    st.code("\n".join(found) or nothing, language=None, height=260)
+
+
+def find_traceback(run: Run) -> str:
+    """The last traceback in a run's log."""
+    lines = store.read_log(run, 2000)
+    starts = [number for number, line in enumerate(lines) if line.startswith("Traceback")]
+    return "\n".join(lines[starts[-1] :]) if starts else ""
+
+
+def show_settings(run: Run) -> None:
+    """What differs from the defaults, all settings, and the command that makes this run."""
+    if run.config is None:
+        st.caption("The settings cannot be read.")
+        return
+    st.code(jobs.command_line(run.config), language="bash", wrap_lines=True)
+    differs = jobs.changes_of(run.config)
+    if differs:
+        st.caption("What differs from the defaults of this data set, model and loss:")
+        st.dataframe([{"setting": key, "value": str(value)} for key, value in differs], hide_index=True)
+    else:
+        st.caption("All settings are the defaults of this data set, model and loss.")
+    st.json(run.config.model_dump(), expanded=False)
+
+
+def show_side_by_side(runs: Sequence[Run]) -> None:
+    """Validation scores and losses of several runs in one chart each, as far as they have come."""
+    chosen = runs[:TOGETHER]
+    histories = {f"{training.run_name(run)} · {run.id[-4:]}": store.read_history(run) for run in chosen}
+    if not any(histories.values()):
+        st.caption("None of these has ended an epoch yet: there is nothing to compare.")
+        return
+    if len(runs) > TOGETHER:
+        st.caption(f"The first {TOGETHER} of {len(runs)}.")
+    for place, (title, quantity) in zip(st.columns(3), training.TOGETHER.items(), strict=True):
+        spec = training.light(training.together(histories, quantity=quantity, title=title))
+        place.vega_lite_chart(spec, key=f"together-{quantity}", alt=f"{title} of several runs by epoch")

@@ -1,0 +1,54 @@
+"""What to know before training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.sections.loss_weights import View, load_company
+from pages.sections.loss_weights.logits import load_mass
+from pages.shared.loaders import HASHES
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from core.analysis.loss_effects import Choice
+    from core.data import Corpus
+
+
+def warn(view: View) -> None:
+    """Draws what can go wrong with the chosen losses on this data, or that nothing was found."""
+    from core.analysis.loss_cautions import rate_caution
+
+    said, starts = [], {}
+    if missing := len(view.corpus.labels) - view.labels:
+        names = ", ".join(view.corpus.labels[view.labels : view.labels + 5]) + (", ..." if missing > 5 else "")
+        labels = "label has" if missing == 1 else "labels have"
+        said.append(f"{missing:,} {labels} no train document ({names}): training leaves them out, nothing is drawn.")
+    for choice in view.choices:
+        if choice.title == choice.name:
+            said += [f"{choice.title}: {sentence}" for sentence in find_cautions(view.corpus, choice)]
+            starts[choice.title] = measure_start(view.corpus, choice)
+    if rate := rate_caution(starts):
+        said.append(rate)
+    if said:
+        st.warning("\n".join(f"- {plain(sentence)}" for sentence in said))
+    else:
+        st.caption("Nothing to warn about: every label has a train document, weights and first gradients are moderate.")
+
+
+@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=HASHES)
+def find_cautions(corpus: Corpus, choice: Choice) -> list[str]:
+    from core.analysis import loss_cautions
+
+    view = View(corpus)
+    return loss_cautions.cautions(choice, view.counts, view.documents, load_company(corpus), view.borders)
+
+
+def measure_start(corpus: Corpus, choice: Choice) -> float:
+    """The size of a loss's first gradient in units of cross-entropy's."""
+    from core.analysis import loss_cautions, loss_effects
+
+    return loss_cautions.start_ratio(
+        load_mass(corpus, choice, "prior"), load_mass(corpus, loss_effects.Choice("bce", "bce"), "prior")
+    )

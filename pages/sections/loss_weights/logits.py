@@ -1,0 +1,87 @@
+"""Logits to look at losses with, of an untrained network or of a finished run, and the gradients that they give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core import store
+from pages.sections.loss_weights import View
+from pages.shared.loaders import HASHES, load_predictions
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import scipy.sparse as sp
+
+    from core.analysis.loss_effects import Choice
+    from core.config import MODELS, DataConfig
+    from core.data import Corpus
+
+UNTRAINED = {"prior": "untrained, log-odds of each label", "zero": "untrained, all logits 0"}
+LOWEST = "untrained, where each loss is lowest"
+
+
+def pick_logits(view: View, *more: str) -> str:
+    """Draws the choice of logits: of an untrained network, of a finished run on this data, or one of `more`."""
+    from core.figures.training import run_name
+
+    runs = {
+        run.id: f"run: {run_name(run)} ({run.id[-6:]})"
+        for run in find_runs(str(store.runs_dir()), view.config, view.corpus)
+    }
+    words = {**UNTRAINED, **{one: one for one in more}, **runs}
+    chosen: str = st.selectbox(
+        "Logits",
+        list(words),
+        format_func=words.__getitem__,
+        key="logits",
+        bind="query-params",
+        help="What the network says. Runs keep the scores of test documents.",
+    )
+    return chosen
+
+
+@st.cache_data(ttl=5, show_spinner=False, hash_funcs=HASHES)
+def find_runs(folder: str, config: DataConfig, corpus: Corpus) -> list[store.Run]:  # noqa: ARG001 - a part of the key
+    """Finished runs with scores on this data, as it is now."""
+    return [
+        run
+        for run in store.list_runs()
+        if run.state == "finished"
+        and not run.problem
+        and run.config is not None
+        and run.config.data == config
+        and not MODELS[run.config.model.name].margins
+        and store.run_id(run.config, corpus.fingerprint) == run.id
+    ]
+
+
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=HASHES)
+def load_sample(corpus: Corpus, logits: str) -> tuple[sp.csr_array, np.ndarray | None]:
+    """Targets and logits of a sample: of train documents, or of a run's test documents; None where losses differ."""
+    from core.analysis import loss_effects, loss_logits
+
+    view = View(corpus)
+    if logits in (*UNTRAINED, LOWEST):
+        rows = loss_effects.sample_rows(view.documents, view.labels)
+        targets = corpus.targets_of("train")[rows][:, : view.labels]
+        return targets, loss_logits.untrained_logits(
+            logits, view.counts, view.documents
+        ) if logits in UNTRAINED else None
+    known = load_predictions(store.get_run(logits))
+    rows = loss_effects.sample_rows(len(known.rows), view.labels)
+    return known.targets[rows][:, : view.labels], loss_logits.logits_of(known, rows, view.labels)
+
+
+@st.cache_data(max_entries=500, show_spinner=False, hash_funcs=HASHES)
+def load_mass(corpus: Corpus, choice: Choice, logits: str) -> pd.DataFrame:
+    from core.analysis import loss_effects, loss_logits
+
+    view = View(corpus)
+    targets, known = load_sample(corpus, logits)
+    if known is None:
+        known = loss_logits.lowest_logits(choice, view.counts, view.documents, corpus.targets_of("train"))
+    groups = loss_effects.group_slices(view.counts, view.borders)
+    return loss_effects.gradient_mass(choice, view.counts, view.documents, targets, known, groups)

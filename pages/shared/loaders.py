@@ -1,0 +1,121 @@
+"""Cached loading: data sets, runs and their scores, models; each is read again when what it comes from has changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from core import cooccurrence, data, documents, explain, labels, store
+from core.config import DataConfig, UserError, parse
+from core.data import Corpus
+from core.labels import Borders
+from core.store import Predictions, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from streamlit.runtime.caching.hashing import HashFuncsDict
+
+    from core.cooccurrence import Cooccurrence
+    from core.explain import Scorer
+    from core.predict import NetworkScorer
+
+
+RUN_FILES = ("metrics.json", "predictions.npz", "validation.npz", "history.jsonl", "thresholds.json")
+"""Files of a run that results are read from."""
+
+
+def find_version(run: Run) -> tuple[str | float | None, ...]:
+    """What the cached results of a run depend on: its folder, its state, and the times of `RUN_FILES`; 0 if missing."""
+    times = []
+    for name in RUN_FILES:
+        try:
+            times.append(os.stat(f"{run.path}/{name}").st_mtime_ns)
+        except OSError:
+            times.append(0)
+    return str(run.path), run.state, run.ended, *times
+
+
+HASHES: HashFuncsDict = {Corpus: lambda corpus: corpus.fingerprint, Run: find_version}
+"""What every cache of the pages knows a data set and a run by."""
+
+
+def load_corpus(config: DataConfig) -> Corpus:
+    """The data set, opened once for all sessions and again when its source changes."""
+    place = next((source.place for source in data.available() if source.name == config.name), "")
+    return _load_corpus(config.model_dump_json(), _find_source_version(Path(place)) if place else ())
+
+
+def _find_source_version(path: Path) -> tuple[tuple[str, int], ...]:
+    """The version of a source: name and time of an archive, or of a folder and of everything in it."""
+    entries = [path, *sorted(path.iterdir())] if path.is_dir() else [path]
+    return tuple((str(entry), entry.stat().st_mtime_ns) for entry in entries if entry.exists())
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the data set")
+def _load_corpus(config: str, version: tuple[tuple[str, int], ...]) -> Corpus:  # noqa: ARG001 - a part of the key
+    return data.load(parse(DataConfig, config))
+
+
+@st.cache_data(max_entries=8, show_spinner="Measuring", hash_funcs=HASHES)
+def load_measures(corpus: Corpus, head: int, tail: int) -> dict[str, Any]:
+    return labels.corpus_stats(corpus, Borders(head, tail))
+
+
+@st.cache_resource(max_entries=3, show_spinner="Counting which labels come together", hash_funcs=HASHES)
+def load_pairs(corpus: Corpus, part: str) -> Cooccurrence:
+    return cooccurrence.count_pairs(documents.targets_of(corpus, part))
+
+
+@st.cache_data(max_entries=64, show_spinner="Searching the documents", hash_funcs=HASHES)
+def find_documents(
+    corpus: Corpus,
+    part: str,
+    *,
+    all_of: Sequence[int] = (),
+    any_of: Sequence[int] = (),
+    none_of: Sequence[int] = (),
+    least: int = 0,
+    most: int | None = None,
+    text: str = "",
+) -> np.ndarray:
+    return documents.find_documents(
+        corpus, part, all_of=all_of, any_of=any_of, none_of=none_of, least=least, most=most, text=text
+    )
+
+
+@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=HASHES)
+def load_metrics(run: Run) -> dict[str, Any]:
+    return store.read_results(run)
+
+
+@st.cache_resource(max_entries=24, show_spinner=False, hash_funcs=HASHES)
+def load_predictions(run: Run, part: str = "test") -> Predictions:
+    return store.read_predictions(run, part)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Loading the weights")
+def _load_scorer(version: tuple[str, int], _run: Run) -> Scorer | NetworkScorer:  # noqa: ARG001 - a part of the key
+    return explain.load(_run)
+
+
+def load_scorer(run: Run) -> Scorer | NetworkScorer:
+    """The model of a run, loaded again when its weights have changed."""
+    return _load_scorer(explain.weights_version(run), run)
+
+
+def load_texts(run: Run) -> tuple[Corpus | None, str]:
+    """The data set of a run if it is still there and unchanged, and a sentence on what is missing otherwise."""
+    if run.config is None:
+        return None, ""
+    try:
+        corpus = load_corpus(run.config.data)
+    except UserError as error:
+        return None, f"The texts cannot be shown, everything else can: {error}"
+    if corpus.fingerprint != load_metrics(run)["fingerprint"]:
+        return None, "The texts cannot be shown, everything else can: the data set has changed since the training."
+    return corpus, ""

@@ -1,0 +1,88 @@
+"""The menu: every page with its address, links between pages, and how a page is drawn and its errors are shown."""
+
+from __future__ import annotations
+
+import gc
+import math
+import sys
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from threading import Event
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.config import UserError
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from streamlit.navigation.page import StreamlitPage
+
+PAGES = {
+    "home": "Home",
+    "explorer": "Explorer",
+    "add_data": "Add data",
+    "loss_weights": "Loss weights",
+    "launcher": "Launcher",
+    "compare": "Compare",
+    "errors": "Errors",
+    "try_it": "Try it",
+}
+"""Every page's file, address and folder of sections, which share one name, and its title; in the order of the menu."""
+STARTED = Event()
+"""Set from a server's first run on."""
+
+
+def build_page(name: str) -> StreamlitPage:
+    """The page for the menu and for links; its module is imported when it is shown."""
+    return st.Page(partial(show, name), title=PAGES[name], url_path=name, default=name == "home")
+
+
+def show(name: str) -> None:
+    """Draws a page; a `UserError` is shown as one sentence."""
+    try:
+        refuse_infinite_numbers()
+        module = import_module(f"pages.{name}")
+        freeze_modules(name)
+        module.show()
+        freeze_modules(f"{name}, {len(sys.modules)} modules")
+    except UserError as error:
+        st.error(plain(str(error)))
+
+
+@st.cache_resource(show_spinner=False)
+def freeze_modules(state: str) -> None:  # noqa: ARG001 - once for each page, and for the modules that it has loaded
+    """Excludes the modules loaded by now from the full garbage collection that Streamlit makes after every run.
+
+    It took 0.13 s of processor time a second for each browser that watches a run, the rest of a tick takes 0.03 s.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def refuse_infinite_numbers() -> None:
+    """Refuses an address with an infinite number, which breaks every widget; a widget itself ignores other nonsense.
+
+    Raises:
+        UserError: an infinite number.
+    """
+    for key, value in st.query_params.items():
+        with suppress(ValueError):
+            if math.isinf(float(value)):
+                raise UserError(f"The address says {key}={value}: leave that out, or open the page from the menu.")
+
+
+def link(name: str, label: str = "", query: Mapping[str, str] | None = None) -> None:
+    """Draws a link to another page, by its name in `PAGES`."""
+    st.page_link(
+        build_page(name), label=label or PAGES[name], icon=":material/arrow_forward:", query_params=dict(query or {})
+    )
+
+
+def show_header(title: str, sentence: str) -> None:
+    """Draws what a page begins with: its title, and what it is for."""
+    st.title(title)
+    st.caption(sentence)
