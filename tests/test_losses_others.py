@@ -20,7 +20,7 @@ from torch.nn.functional import softplus
 from core import losses, store
 from core.config import LOSS_CONSTANTS, PAPER_LOSSES
 from core.jobs import loss_names
-from core.losses import LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss
+from core.losses import LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss, others
 from core.training import threshold_rule
 from tests.helpers_runs import execute
 from tests.test_losses import COUNTS, DOCUMENTS, batch, gradient_of, problems
@@ -237,7 +237,7 @@ def test_each_says_its_source_and_how_it_decides(name: str) -> None:
     assert other.decision in ("logit > 0", "fitted threshold")
     assert any(year in other.source for year in ("2020", "2021", "2022", "2023"))
     if other.function:
-        said = " ".join((inspect.getdoc(getattr(losses.others, other.function)) or "").split())
+        said = " ".join((inspect.getdoc(getattr(others, other.function)) or "").split())
         assert "Source: " in said
         assert "ecide by " in said
 
