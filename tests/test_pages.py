@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from core import jobs, store
 from core.config import ROOT
 from pages import PAGES, plain
-from tests.drawn import open_page, words
+from tests.helpers.drawn import open_page, words
 
 SMALL = {"data": "synthetic", "synthetic_documents": "400", "synthetic_labels": "30"}
 NASTY = "<script>alert(1)</script> $x$ **bold** :material/home:"

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corpora import NASTY, corpus
 from streamlit.testing.v1 import AppTest
 
 from pages import dataset, explorer
+from tests.helpers.corpora import NASTY, corpus
 
 VIEWS = [
     *({"view": view} for view in explorer.SECTIONS),
@@ -46,9 +46,9 @@ SETS = {
 def show(name: str) -> None:
     """Draws the sections as the page does, on a set made here."""
     import streamlit as st
-    from test_pages_dataset import SETS
 
     from pages import explorer
+    from tests.test_pages_dataset import SETS
 
     for tab, section in zip(
         st.tabs(list(explorer.SECTIONS), key="view", bind="query-params"), explorer.SECTIONS.values(), strict=True

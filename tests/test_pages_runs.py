@@ -19,7 +19,7 @@ from core.config import RunConfig, UserError
 from core.figures import training
 from core.files import try_lock, write_json
 from core.store import Predictions
-from tests.drawn import open_page, said, words
+from tests.helpers.drawn import open_page, said, words
 
 SMALL = ["data.synthetic.documents=400", "data.synthetic.labels=12", "train.epochs=3", "model.hidden=0"]
 
