@@ -17,8 +17,15 @@ from xdist.scheduler import LoadScopeScheduling
 from core import data, jobs, store
 from core.config import ROOT, DataConfig, SyntheticConfig, UserError
 from core.data import Corpus
-from core.files import read_json, write_json
+from core.files import locked, read_json, write_json
+from tests.helpers.runs import execute
 
+FINISHED = {
+    "svm": [],
+    "tfidf": ["train.epochs=3", "model.hidden=0"],
+    "textcnn": ["train.epochs=2", "model.embedding=12", "model.filters=6", "model.max_length=24"],
+}
+"""Settings of the runs that `finished_runs` trains, by model."""
 DATA = os.environ.get("TAILSCOPE_DATA") or str(ROOT.parent / "shared" / "data")
 """Folders of real data sets, as they were named when the tests started."""
 
@@ -53,6 +60,18 @@ def no_worker_outlives_its_test() -> Iterator[None]:
     for run in store.list_runs():
         with suppress(UserError):  # it has ended
             jobs.stop(run.id, grace=1)
+
+
+@pytest.fixture
+def stub_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test submits is worked on by `tests.helpers.stub_worker`, which has no torch and does not train."""
+    monkeypatch.setenv(jobs.WORKER_VARIABLE, "tests.helpers.stub_worker")
+
+
+@pytest.fixture
+def real_worker(stub_worker: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test submits is trained, also where the other tests of its file have a stub."""
+    monkeypatch.delenv(jobs.WORKER_VARIABLE)
 
 
 @pytest.fixture
@@ -124,6 +143,31 @@ def synthetic(synthetic_config: DataConfig, tmp_path_factory: pytest.TempPathFac
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAILSCOPE_CACHE", str(tmp_path_factory.mktemp("synthetic")))
         return data.load(synthetic_config)
+
+
+@pytest.fixture(scope="session")
+def finished_runs(
+    synthetic_config: DataConfig, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Path:
+    """A cache with a finished run of each of `svm`, `tfidf` and `textcnn` on `synthetic_config`; copy it, never write.
+
+    They are trained once on a machine, by the process that asks for them first.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):  # one of several processes of xdist, whose folders stand side by side
+        folder = folder.parent
+    cache = folder / "finished-runs"
+    with locked(folder / "finished-runs.lock"), pytest.MonkeyPatch.context() as patch:
+        if cache.exists():
+            return cache
+        patch.setenv("TAILSCOPE_CACHE", str(folder / "finished-runs.new"))
+        patch.delenv("TAILSCOPE_DATA", raising=False)
+        for model, loss in (("svm", None), ("tfidf", "db"), ("textcnn", "db")):
+            made = jobs.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=FINISHED[model])
+            run = execute(made.model_copy(update={"data": synthetic_config}))
+            assert run.state == "finished", run.reason
+        (folder / "finished-runs.new").rename(cache)
+    return cache
 
 
 @pytest.fixture(scope="session")
