@@ -155,6 +155,7 @@ def test_short_logits_and_autocast_are_computed_in_float32(name: str, dtype: tor
         assert not loss(logits.clone().requires_grad_(), targets).requires_grad
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_compiled_and_vectorised_it_is_the_same(name: str) -> None:
     logits, targets = batch()
