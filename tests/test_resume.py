@@ -14,6 +14,7 @@ import pytest
 from core import data, fitting, jobs, store, trainer, worker
 from core.config import UserError
 from core.files import read_json, write_json
+from tests.helpers.runs import make_folder
 
 SMALL = ["data.synthetic.documents=240", "data.synthetic.labels=8", "train.epochs=3", "train.batch_size=16"]
 SIZES = ["model.embedding=12", "model.filters=6", "model.max_length=24"]
@@ -28,11 +29,7 @@ def prepare(model, changes, checkpoint_minutes=0.0):
     """A run folder as `core.jobs` makes it, without a process."""
     changes = [*SMALL, *changes, f"train.checkpoint_minutes={checkpoint_minutes}"]
     config = jobs.make_config(data="synthetic", model=model, loss="db", seed=1, changes=changes)
-    path = store.run_path(store.run_id(config, data.load(config.data).fingerprint))
-    path.mkdir(parents=True)
-    write_json(path / "config.json", config.model_dump())
-    write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu", "command": "by hand"})
-    return path
+    return make_folder(config)
 
 
 def outcome(path):

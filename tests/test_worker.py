@@ -8,6 +8,7 @@ from core import data, fitting, jobs, labels, metrics, report, store, thresholds
 from core.config import UserError
 from core.files import write_json
 from core.labels import Borders
+from tests.helpers import runs
 
 SMALL = ["data.synthetic.documents=400", "data.synthetic.labels=12", "model.hidden=16", "train.epochs=4"]
 
@@ -17,12 +18,7 @@ def execute(model="tfidf", loss="db", seed=0, changes=SMALL, cache=None, monkeyp
     (config,) = jobs.grid(
         data="synthetic", models=[model], losses=[loss] if loss else [], seeds=[seed], changes=changes
     )
-    path = store.run_path(store.run_id(config, data.load(config.data).fingerprint))
-    path.mkdir(parents=True)
-    write_json(path / "config.json", config.model_dump())
-    write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu", "command": "by hand"})
-    worker.execute(path)
-    return store.get_run(path.name)
+    return runs.execute(config)
 
 
 @pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tfidf", "db")])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from core import data, store
-from core.config import RunConfig
+from core.config import RunConfig, cache_dir
 from core.files import write_json
 from core.store import Run
 
@@ -31,6 +32,17 @@ def execute(config: RunConfig) -> Run:
     path = make_folder(config)
     worker.execute(path)
     return store.get_run(path.name)
+
+
+def keep(folder: Path, make: Callable[[], Run]) -> Run:
+    """The one run of the test's own cache: trained by `make` the first time, then copied from where it is kept."""
+    if folder.exists():
+        shutil.copytree(folder, cache_dir(), dirs_exist_ok=True)
+        (run,) = store.list_runs()
+        return run
+    made = make()
+    shutil.copytree(cache_dir(), folder)
+    return made
 
 
 def until(condition: Callable[[], Found], seconds: float = 180.0) -> Found:
