@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -96,14 +96,40 @@ def reuters_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reuters_cache(reuters_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_once(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[..., Path]:
+    """Gives a cache by its name, filled by whichever of the processes of this session asks first; never write into it.
+
+    `make_once(name, fill)` calls `fill` where `TAILSCOPE_CACHE` is that cache and no real data are in sight.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):  # one of several processes of xdist, whose folders stand side by side
+        shared = shared.parent
+
+    def made(name: str, fill: Callable[[], object]) -> Path:
+        cache, unfinished = shared / name, shared / f"{name}.new"
+        with locked(shared / f"{name}.lock"), pytest.MonkeyPatch.context() as patch:
+            if not cache.exists():
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                patch.setenv("TAILSCOPE_CACHE", str(unfinished))
+                patch.delenv("TAILSCOPE_DATA", raising=False)
+                fill()
+                unfinished.rename(cache)
+        return cache
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def reuters_cache(reuters_folder: Path, make_once: Callable[..., Path]) -> Path:
     """A cache that holds the prepared copy of Reuters."""
-    folder = tmp_path_factory.mktemp("reuters")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TAILSCOPE_CACHE", str(folder))
-        patch.setenv("TAILSCOPE_DATA", str(reuters_folder))
-        data.load(DataConfig(name="reuters"))
-    return folder
+
+    def fill() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TAILSCOPE_DATA", str(reuters_folder))
+            data.load(DataConfig(name="reuters"))
+
+    return make_once("reuters", fill)
 
 
 @pytest.fixture(scope="session")
@@ -146,28 +172,17 @@ def synthetic(synthetic_config: DataConfig, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
-def finished_runs(
-    synthetic_config: DataConfig, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Path:
-    """A cache with a finished run of each of `svm`, `tfidf` and `textcnn` on `synthetic_config`; copy it, never write.
+def finished_runs(synthetic_config: DataConfig, make_once: Callable[..., Path]) -> Path:
+    """A cache with a finished run of each model of `FINISHED` on `synthetic_config`: copy it, never write into it."""
 
-    They are trained once on a machine, by the process that asks for them first.
-    """
-    folder = tmp_path_factory.getbasetemp()
-    if hasattr(request.config, "workerinput"):  # one of several processes of xdist, whose folders stand side by side
-        folder = folder.parent
-    cache = folder / "finished-runs"
-    with locked(folder / "finished-runs.lock"), pytest.MonkeyPatch.context() as patch:
-        if cache.exists():
-            return cache
-        patch.setenv("TAILSCOPE_CACHE", str(folder / "finished-runs.new"))
-        patch.delenv("TAILSCOPE_DATA", raising=False)
-        for model, loss in (("svm", None), ("tfidf", "db"), ("textcnn", "db")):
-            made = jobs.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=FINISHED[model])
+    def fill() -> None:
+        for model, changes in FINISHED.items():
+            loss = None if model == "svm" else "db"
+            made = jobs.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=changes)
             run = execute(made.model_copy(update={"data": synthetic_config}))
             assert run.state == "finished", run.reason
-        (folder / "finished-runs.new").rename(cache)
-    return cache
+
+    return make_once("finished-runs", fill)
 
 
 @pytest.fixture(scope="session")
