@@ -23,6 +23,8 @@ from core.failures import Stopped
 TRAINING = "core.fitting"
 """The module that this one stands in for: it brings torch."""
 EPOCH_SECONDS = 0.02
+MANY, LATER_SECONDS = 100, 0.2
+"""After so many epochs each takes so long: a run that is there to be stopped leaves the processor to others."""
 
 
 def fit(config: RunConfig, corpus: Corpus, *_: Any) -> SimpleNamespace:
@@ -36,7 +38,7 @@ def fit(config: RunConfig, corpus: Corpus, *_: Any) -> SimpleNamespace:
             raise Diverged("The loss stopped being a number", epoch=epoch, step=1)
         if store.stop_flag(path).exists():
             raise Stopped
-        time.sleep(EPOCH_SECONDS)
+        time.sleep(EPOCH_SECONDS if epoch <= MANY else LATER_SECONDS)
         progress = {"phase": "training", "fraction": epoch / epochs, "epoch": epoch, "epochs": epochs}
         store.update_status(path, progress=progress)
         line |= {"epoch": epoch, "step": 1, "train_loss": 1 / epoch, "gradient_norm": 1.0}
