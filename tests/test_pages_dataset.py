@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages import dataset, explorer
 from tests.helpers.corpora import NASTY, corpus
+from tests.helpers.drawn import draw
 
 VIEWS = [
     *({"view": view} for view in explorer.SECTIONS),
@@ -59,12 +60,7 @@ def show(name: str) -> None:
 
 
 def opened(name: str, query: dict[str, str]) -> AppTest:
-    page = AppTest.from_function(show, kwargs={"name": name}, default_timeout=60)
-    for key, value in query.items():
-        page.query_params[key] = value
-    page.run()
-    assert not page.exception, page.exception
-    return page
+    return draw(AppTest.from_function(show, kwargs={"name": name}, default_timeout=60), query)
 
 
 def said(page: AppTest) -> str:
