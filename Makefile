@@ -1,4 +1,5 @@
 # The two commands of this project: `make run` and `make test`. Both set everything up first.
+# `make quick` is `make test` without what takes long: for between two edits.
 PYTHON ?= python3
 PORT ?= 8501
 VENV := .venv
@@ -6,14 +7,19 @@ BIN := $(VENV)/bin
 # A folder of data sets beside the checkout is used where it exists; TAILSCOPE_DATA overrides it.
 export TAILSCOPE_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data))
 
-.PHONY: run test lint clean
+.PHONY: run test quick lint clean
 
 run: $(VENV)/.run
 	@echo "Tailscope is at http://127.0.0.1:$(PORT) (stop it with Ctrl-C)"
 	@$(BIN)/streamlit run app.py --server.address 127.0.0.1 --server.port $(PORT) --server.headless true >/dev/null
 
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+	$(PYTEST)
+
+quick: $(VENV)/.test
+	$(PYTEST) -m "not slow and not browser"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check --config .ruff.toml .

@@ -48,6 +48,8 @@ HEARD = 120.0
 """Seconds for which a run is left alone that has heard the request and writes its checkpoint, or is in a long step."""
 KILLED = 10.0
 """Seconds in which the system ends a process that got SIGKILL, however busy it is."""
+WORKER_VARIABLE = "TAILSCOPE_WORKER"
+"""Environment variable with the module that is started as `python -m <module> train <run_dir>`; `core` unless set."""
 
 
 def make_config(
@@ -278,7 +280,7 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
         }
         with path.joinpath("log.txt").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "core", "train", str(path.resolve())],
+                [sys.executable, "-m", os.environ.get(WORKER_VARIABLE, "core"), "train", str(path.resolve())],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,8 +17,15 @@ from xdist.scheduler import LoadScopeScheduling
 from core import data, jobs, store
 from core.config import ROOT, DataConfig, SyntheticConfig, UserError
 from core.data import Corpus
-from core.files import read_json, write_json
+from core.files import locked, read_json, write_json
+from tests.helpers.runs import execute
 
+FINISHED = {
+    "svm": [],
+    "tfidf": ["train.epochs=3", "model.hidden=0"],
+    "textcnn": ["train.epochs=2", "model.embedding=12", "model.filters=6", "model.max_length=24"],
+}
+"""Settings of the runs that `finished_runs` trains, by model."""
 DATA = os.environ.get("TAILSCOPE_DATA") or str(ROOT.parent / "shared" / "data")
 """Folders of real data sets, as they were named when the tests started."""
 
@@ -56,6 +63,18 @@ def no_worker_outlives_its_test() -> Iterator[None]:
 
 
 @pytest.fixture
+def stub_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test submits is worked on by `tests.helpers.stub_worker`, which has no torch and does not train."""
+    monkeypatch.setenv(jobs.WORKER_VARIABLE, "tests.helpers.stub_worker")
+
+
+@pytest.fixture
+def real_worker(stub_worker: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test submits is trained, also where the other tests of its file have a stub."""
+    monkeypatch.delenv(jobs.WORKER_VARIABLE)
+
+
+@pytest.fixture
 def opened(tmp_path: Path) -> Path:
     """The test's own folder, which anybody on the machine may enter."""
     for folder in (tmp_path, *tmp_path.parents):
@@ -77,14 +96,40 @@ def reuters_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reuters_cache(reuters_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_once(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[..., Path]:
+    """Gives a cache by its name, filled by whichever of the processes of this session asks first; never write into it.
+
+    `make_once(name, fill)` calls `fill` where `TAILSCOPE_CACHE` is that cache and no real data are in sight.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):  # one of several processes of xdist, whose folders stand side by side
+        shared = shared.parent
+
+    def made(name: str, fill: Callable[[], object]) -> Path:
+        cache, unfinished = shared / name, shared / f"{name}.new"
+        with locked(shared / f"{name}.lock"), pytest.MonkeyPatch.context() as patch:
+            if not cache.exists():
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                patch.setenv("TAILSCOPE_CACHE", str(unfinished))
+                patch.delenv("TAILSCOPE_DATA", raising=False)
+                fill()
+                unfinished.rename(cache)
+        return cache
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def reuters_cache(reuters_folder: Path, make_once: Callable[..., Path]) -> Path:
     """A cache that holds the prepared copy of Reuters."""
-    folder = tmp_path_factory.mktemp("reuters")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TAILSCOPE_CACHE", str(folder))
-        patch.setenv("TAILSCOPE_DATA", str(reuters_folder))
-        data.load(DataConfig(name="reuters"))
-    return folder
+
+    def fill() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TAILSCOPE_DATA", str(reuters_folder))
+            data.load(DataConfig(name="reuters"))
+
+    return make_once("reuters", fill)
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +169,20 @@ def synthetic(synthetic_config: DataConfig, tmp_path_factory: pytest.TempPathFac
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAILSCOPE_CACHE", str(tmp_path_factory.mktemp("synthetic")))
         return data.load(synthetic_config)
+
+
+@pytest.fixture(scope="session")
+def finished_runs(synthetic_config: DataConfig, make_once: Callable[..., Path]) -> Path:
+    """A cache with a finished run of each model of `FINISHED` on `synthetic_config`: copy it, never write into it."""
+
+    def fill() -> None:
+        for model, changes in FINISHED.items():
+            loss = None if model == "svm" else "db"
+            made = jobs.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=changes)
+            run = execute(made.model_copy(update={"data": synthetic_config}))
+            assert run.state == "finished", run.reason
+
+    return make_once("finished-runs", fill)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import data
-from tests.drawn import open_page
+from tests.helpers.drawn import open_page
 
 ROWS = ["text,labels,split"] + [
     f"Gold rose on day {n},gold;metal,{'test' if n % 4 == 0 else 'train'}" for n in range(20)

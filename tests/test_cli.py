@@ -13,6 +13,7 @@ from core.cli.main import main
 from core.config import ROOT
 from core.files import write_json
 
+pytestmark = pytest.mark.usefixtures("stub_worker")
 SMALL = ["--set", "data.synthetic.documents=300", "--set", "data.synthetic.labels=8", "--set", "train.epochs=2"]
 
 
@@ -82,6 +83,8 @@ def test_stats_of_reuters_are_the_known_ones(reuters_dir):
     assert paper["bins"] == {"head": 30, "medium": 31, "tail": 29}
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("real_worker")
 def test_train_sweep_report_and_delete_together():
     trained = call("train", "--data", "synthetic", "--model", "tfidf", "--loss", "db", *SMALL, process=True)
     run = trained.stdout.splitlines()[-1]

@@ -20,12 +20,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from writers import EXAMPLES, write_archive, write_nltk_folder, write_nltk_zip, write_sgml_folder
 
 from core import data
 from core.config import ROOT, DataConfig, SyntheticConfig, UserError
 from core.data import Corpus, load
 from core.readers import Record, read_reuters_sgml
+from tests.helpers.writers import EXAMPLES, write_archive, write_nltk_folder, write_nltk_zip, write_sgml_folder
 
 SMALL = SyntheticConfig(documents=60, labels=6, words=8)
 ORIGINAL = DataConfig(name="reuters", split="original")

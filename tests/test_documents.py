@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corpora import corpus
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core import documents
 from core.data import Corpus
+from tests.helpers.corpora import corpus
 
 MATRICES = st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=12)
 COLUMNS = st.lists(st.integers(0, 2), max_size=3)

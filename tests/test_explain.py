@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from core import data, explain, jobs, share, store, worker
+from core import data, explain, jobs, share, store
 from core.config import UserError
-from core.files import write_json
 from core.store import Run
+from tests.helpers.runs import execute, keep
 
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "train.epochs=2"]
 
 
-def execute(model: str, loss: str | None, changes: list[str]) -> Run:
-    config = jobs.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=[*SMALL, *changes])
-    path = store.run_path(store.run_id(config, data.load(config.data).fingerprint))
-    path.mkdir(parents=True)
-    write_json(path / "config.json", config.model_dump())
-    write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu", "command": "by hand"})
-    worker.execute(path)
-    return store.get_run(path.name)
+def trained(model: str, loss: str | None, changes: list[str]) -> Run:
+    return execute(jobs.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=[*SMALL, *changes]))
 
 
 TFIDF = {
@@ -33,12 +26,17 @@ TFIDF = {
 }
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the runs of this file are kept once they are trained."""
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture(params=["svm", *TFIDF])
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    if request.param == "svm":
-        yield execute("svm", None, [])
-    else:
-        yield execute("tfidf", "db", TFIDF[request.param])
+def run(request: pytest.FixtureRequest, kept: Path) -> Run:
+    """A trained run in the test's own cache."""
+    model = ("svm", None, []) if request.param == "svm" else ("tfidf", "db", TFIDF[request.param])
+    return keep(kept / request.param, lambda: trained(*model))
 
 
 def test_scores_are_the_stored_ones_and_words_sum_to_them(run: Run) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from corpora import NASTY, corpus
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from core import labels
 from core.cooccurrence import block, count_pairs, density
 from core.figures import GROUP_COLOURS, MAX_MARKS, data
 from core.labels import Borders
+from tests.helpers.corpora import NASTY, corpus
 
 BORDERS = Borders(35, 8)
 BACKGROUNDS = {"light": "#ffffff", "dark": "#12161d"}

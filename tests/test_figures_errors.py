@@ -210,7 +210,8 @@ def test_scatter_is_a_valid_chart(predictions: Predictions, runs: int) -> None:
     chart = errors.f1_by_frequency(tables, Borders(35, 8)).to_dict()
     marks = sum(len(rows) for rows in chart["datasets"].values())
     assert marks == 3 * runs + 2
-    assert errors.f1_by_frequency({"none": table.head(0)}, Borders(35, 8)).to_dict()
+    empty = errors.f1_by_frequency({"none": table.head(0)}, Borders(35, 8)).to_dict()
+    assert sorted(empty["datasets"].values(), key=len) == [[], [{"x": 8.5}]], "the border on an empty axis"
 
 
 HISTORY: list[dict[str, Any]] = [
@@ -241,8 +242,15 @@ def test_curves_leave_out_empty_groups_and_mark_the_best_epoch() -> None:
 
 @pytest.mark.parametrize("history", [[], [{"epoch": 1}], [{}], [{"epoch": 1, "validation": None}]])
 def test_curves_of_thin_histories_are_valid_charts(history: list[dict[str, Any]]) -> None:
-    assert training.loss_curve(history).to_dict()
-    assert training.score_curve(history, average="micro").to_dict()
+    point = [{"epoch": 1, "loss": None, "series": "train"}] if "epoch" in str(history) else []
+    assert layers(training.loss_curve(history)) == [("line", point), ("rule", [])]
+    assert layers(training.score_curve(history, average="micro")) == [("line", []), ("rule", [])]
+
+
+def layers(chart: alt.LayerChart) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Mark and data of each layer."""
+    drawn = chart.to_dict()
+    return [(layer["mark"]["type"], drawn["datasets"][layer["data"]["name"]]) for layer in drawn["layer"]]
 
 
 def test_run_table_lists_damaged_runs_too() -> None:
@@ -286,7 +294,8 @@ def test_several_runs_stand_in_one_chart_with_a_line_each() -> None:
     assert (rows[0]["run"], rows[0]["value"]) == ("a", pytest.approx(20))
     assert {row["run"] for row in rows} == {"a", "b"}
     assert len(rows) == len(HISTORY) + 1
-    assert training.together({}, quantity="train_loss", title="loss").to_dict()
+    nothing = training.together({}, quantity="train_loss", title="loss").to_dict()
+    assert (list(nothing["datasets"].values()), nothing["encoding"]["y"]["title"]) == ([[]], "loss")
     (hits,) = training.hits_curve([{"epoch": 1, "labels_hit": 3}, {"epoch": 2}]).to_dict()["datasets"].values()
     assert hits == [{"epoch": 1, "labels": 3}]
 
@@ -315,8 +324,10 @@ def test_the_course_between_evaluations_is_drawn_by_epochs_done_and_thinned() ->
     (rows,) = chart["datasets"].values()
     assert training.MOST_POINTS <= len(rows) <= 2 * training.MOST_POINTS
     assert rows[-1] == {"epochs done": 20.0, "memory": 2.0}
-    assert training.step_curve([], quantity="learning_rate").to_dict()
-    assert training.step_curve([{"epoch": 1}], quantity="gradient_norm").to_dict()
+    for steps, quantity in (([], "learning_rate"), ([{"epoch": 1}], "gradient_norm")):
+        chart = training.step_curve(steps, quantity=quantity).to_dict()
+        assert list(chart["datasets"].values()) == [[]]
+        assert chart["encoding"]["y"]["title"] == training.COURSE[quantity]
 
 
 def test_a_light_chart_is_the_same_chart_with_its_data_inside() -> None:

@@ -1,4 +1,4 @@
-"""Jobs are real processes here: each test starts the workers it speaks of."""
+"""Jobs are real processes here: each test starts the workers it speaks of, which train where the test is `slow`."""
 
 import json
 import os
@@ -18,11 +18,11 @@ import pytest
 from core import jobs, machine, store, worker
 from core.config import ROOT, RunConfig, UserError
 from core.files import read_json, write_json
-from tests.helpers_runs import prepare
+from tests.helpers.runs import ended, make_folder, running, until
 
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "model.hidden=0"]
 ENDLESS = [*SMALL, "train.epochs=10000", "train.patience=10000"]
-pytestmark = pytest.mark.usefixtures("no_worker_outlives_its_test")
+pytestmark = pytest.mark.usefixtures("stub_worker", "no_worker_outlives_its_test")
 
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.pause()"
 """A process that goes by SIGKILL alone."""
@@ -32,23 +32,8 @@ def config(loss="bce", seed=0, changes=SMALL):
     return jobs.make_config(data="synthetic", model="tfidf", loss=loss, seed=seed, changes=changes)
 
 
-def until(condition, seconds=180.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"did not happen within {seconds} s")
-
-
-def ended(run):
-    return until(lambda: (now := store.get_run(run.id)).state not in store.LIVE and now)
-
-
-def running(run):
-    return until(lambda: (now := store.get_run(run.id)).state == "running" and now.progress.get("epoch") and now)
-
-
+@pytest.mark.slow
+@pytest.mark.usefixtures("real_worker")
 def test_a_run_outlives_the_process_that_submitted_it_and_is_never_trained_twice():
     script = (
         "from core import jobs\n"
@@ -64,6 +49,8 @@ def test_a_run_outlives_the_process_that_submitted_it_and_is_never_trained_twice
     assert run.path.joinpath("metrics.json").stat().st_mtime_ns == written
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("real_worker")
 def test_a_run_takes_about_as_much_memory_as_it_says_before_it_starts():
     size = ["data.synthetic.documents=3000", "data.synthetic.labels=20000", "model.hidden=64", "train.epochs=1"]
     run = ended(jobs.submit(config(loss="db", changes=size)))
@@ -71,6 +58,7 @@ def test_a_run_takes_about_as_much_memory_as_it_says_before_it_starts():
     assert 0.5 * foretold < store.read_metrics(run)["memory"] / 1e9 < 1.1 * foretold
 
 
+@pytest.mark.slow
 def test_kill_makes_a_run_lost_and_the_next_in_the_queue_goes_on():
     first, second, third = (jobs.submit(config(seed=seed, changes=ENDLESS)) for seed in range(3))
     running(first)
@@ -97,6 +85,7 @@ def test_stop_ends_a_worker_that_does_not_listen():
         jobs.stop(run.id)
 
 
+@pytest.mark.slow
 def test_runs_appear_and_disappear_as_a_whole_and_start_beside_those_who_look():
     """Two processes look at all runs without a pause while runs are submitted, taken up, made anew and deleted."""
     script = (
@@ -124,6 +113,7 @@ def test_runs_appear_and_disappear_as_a_whole_and_start_beside_those_who_look():
     assert not list(store.runs_dir().iterdir())
 
 
+@pytest.mark.slow
 def test_a_submitter_killed_at_any_moment_leaves_no_half_run_and_its_run_can_be_asked_for_again():
     script = (
         "import sys; from core import jobs\n"
@@ -270,6 +260,8 @@ def test_slots_that_make_no_sense_are_a_sentence_and_no_run(said, monkeypatch):
     assert store.list_runs() == []
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("real_worker")
 def test_a_full_disk_fails_the_run_in_words(tmp_path, monkeypatch):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -335,7 +327,7 @@ def test_a_webhook_hears_how_each_run_ended(monkeypatch):
 def test_a_webhook_that_fails_is_an_event_and_harms_no_run(address, monkeypatch):
     with hook(500) as (broken, _):
         monkeypatch.setenv("TAILSCOPE_WEBHOOK", address.replace("{500}", broken))
-        path = prepare("tfidf", [])
+        path = make_folder(config(changes=[*SMALL, "train.epochs=1"]))
         worker.execute(path)
     run = store.get_run(path.name)
     event = store.read_events(run)[-1]

@@ -481,6 +481,7 @@ def test_jacrev_and_vmap(name: str) -> None:
     torch.testing.assert_close(torch.func.vmap(loss)(logits, targets).mean(), loss(logits, targets))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "backend"), [*((name, "aot_eager") for name in NAMES), pytest.param("db", "inductor", marks=COMPILER)]
 )
@@ -616,6 +617,7 @@ def test_the_ones_of_a_large_matrix_are_all_found(shape: tuple[int, int], dtype:
             find_positives(targets, pairs=True)
 
 
+@pytest.mark.slow
 def test_index_pairs_under_mask_compile_and_vmap() -> None:
     logits, targets = batch()
     pairs = targets.nonzero(as_tuple=True)

@@ -22,7 +22,7 @@ from core.config import LOSS_CONSTANTS, PAPER_LOSSES
 from core.jobs import loss_names
 from core.losses import LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss, others
 from core.training import threshold_rule
-from tests.helpers_runs import execute
+from tests.helpers.training import train_here
 from tests.test_losses import COUNTS, DOCUMENTS, batch, gradient_of, problems
 
 LINEAR = ["data.synthetic.documents=400", "data.synthetic.labels=12", "train.epochs=6"]
@@ -155,6 +155,7 @@ def test_short_logits_and_autocast_are_computed_in_float32(name: str, dtype: tor
         assert not loss(logits.clone().requires_grad_(), targets).requires_grad
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_compiled_and_vectorised_it_is_the_same(name: str) -> None:
     logits, targets = batch()
@@ -412,7 +413,7 @@ def test_the_eight_of_the_paper_stay_eight_and_every_loss_can_be_chosen() -> Non
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_learns_with_it_and_decides_as_it_asks(name: str) -> None:
-    run = execute("tfidf", name, changes=LINEAR)
+    run = train_here("tfidf", name, changes=LINEAR)
     scored = store.read_metrics(run)
     fixed = LOSSES[name].decision == "logit > 0"
     assert threshold_rule(run.config) == scored["threshold_rule"] == ("fixed" if fixed else "exact")
@@ -423,5 +424,5 @@ def test_a_run_learns_with_it_and_decides_as_it_asks(name: str) -> None:
 
 
 def test_a_chosen_threshold_goes_before_that_of_the_loss() -> None:
-    run = execute("tfidf", "zlpr", changes=[*LINEAR, "train.threshold=exact"])
+    run = train_here("tfidf", "zlpr", changes=[*LINEAR, "train.threshold=exact"])
     assert store.read_metrics(run)["threshold_rule"] == "exact"

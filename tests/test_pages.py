@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import jobs, store
+from core import store
 from core.config import ROOT
 from pages.shared.menu import PAGES
 from pages.shared.text import plain
-from tests.drawn import open_page, words
+from tests.helpers.drawn import open_page, words
 
 SMALL = {"data": "synthetic", "synthetic_documents": "400", "synthetic_labels": "30"}
 NASTY = "<script>alert(1)</script> $x$ **bold** :material/home:"
@@ -83,12 +84,8 @@ def test_home_says_what_is_there_and_what_to_do_without_data_or_runs() -> None:
     assert [button.key for button in page.button] == ["download_reuters"]
 
 
-def test_home_counts_runs_by_state() -> None:
-    size = ["data.synthetic.documents=400", "data.synthetic.labels=12"]
-    *_, last = jobs.watch(
-        jobs.submit(jobs.make_config(data="synthetic", model="svm", loss=None, seed=0, changes=size)).id
-    )
-    assert last.state == "finished", last.reason
+def test_home_counts_runs_by_state(finished_runs: Path, cache: Path) -> None:
+    shutil.copytree(finished_runs, cache, ignore=shutil.ignore_patterns("synthetic-t*"))
     assert figures(open_page("home")) == {"Finished": "1"}
 
 
@@ -220,12 +217,10 @@ def test_a_document_is_found_by_its_words_and_one_may_be_pasted(tmp_path: Path) 
     assert table.loc[table["there"], ["label", "logit"]].to_numpy().tolist() == [["b", 2.0]]
 
 
-def test_the_logits_of_a_finished_run_can_be_looked_at() -> None:
-    size = ["data.synthetic.documents=400", "data.synthetic.labels=30", "train.epochs=1"]
-    run = jobs.submit(jobs.make_config(data="synthetic", model="tfidf", loss="bce", seed=0, changes=size))
-    *_, last = jobs.watch(run.id)
-    assert last.state == "finished", last.reason
-    page = open_page("loss_weights", **SMALL, view="One document")
+def test_the_logits_of_a_finished_run_can_be_looked_at(finished_runs: Path, cache: Path) -> None:
+    shutil.copytree(finished_runs, cache)
+    run = next(run for run in store.list_runs() if run.id.startswith("synthetic-tfidf"))
+    page = open_page("loss_weights", **SMALL | {"synthetic_labels": "12"}, view="One document")
     page.selectbox(key="logits").set_value(run.id).run()
     assert not page.error
     known = store.read_predictions(store.get_run(run.id))

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corpora import NASTY, corpus
 from streamlit.testing.v1 import AppTest
 
 from pages import explorer
 from pages.sections import explorer as parts
+from tests.helpers.corpora import NASTY, corpus
+from tests.helpers.drawn import draw
 
 VIEWS = [
     *({"view": view} for view in explorer.SECTIONS),
@@ -47,9 +48,9 @@ SETS = {
 def show(name: str) -> None:
     """Draws the sections as the page does, on a set made here."""
     import streamlit as st
-    from test_pages_dataset import SETS
 
     from pages import explorer
+    from tests.test_pages_dataset import SETS
 
     for tab, section in zip(
         st.tabs(list(explorer.SECTIONS), key="view", bind="query-params"), explorer.SECTIONS.values(), strict=True
@@ -60,12 +61,7 @@ def show(name: str) -> None:
 
 
 def opened(name: str, query: dict[str, str]) -> AppTest:
-    page = AppTest.from_function(show, kwargs={"name": name}, default_timeout=60)
-    for key, value in query.items():
-        page.query_params[key] = value
-    page.run()
-    assert not page.exception, page.exception
-    return page
+    return draw(AppTest.from_function(show, kwargs={"name": name}, default_timeout=60), query)
 
 
 def said(page: AppTest) -> str:

@@ -1,4 +1,4 @@
-"""The training and results pages in every state of the store, with real runs on a small synthetic set."""
+"""The training and results pages in every state of the store, with finished runs on a small synthetic set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from core.config import RunConfig, UserError
 from core.figures import training
 from core.files import try_lock, write_json
 from core.store import Predictions
-from tests.drawn import open_page, said, words
+from tests.helpers.drawn import open_page, said, words
+from tests.helpers.runs import execute
 
 SMALL = ["data.synthetic.documents=400", "data.synthetic.labels=12", "train.epochs=3", "model.hidden=0"]
 
@@ -28,23 +29,10 @@ def small(model: str, loss: str | None, seed: int = 0) -> RunConfig:
     return jobs.make_config(data="synthetic", model=model, loss=loss, seed=seed, changes=SMALL)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache with a finished `svm` and a finished `tfidf` run."""
-    cache = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TAILSCOPE_CACHE", str(cache))
-        patch.delenv("TAILSCOPE_DATA", raising=False)
-        for config in (small("svm", None), small("tfidf", "db")):
-            *_, last = jobs.watch(jobs.submit(config).id)
-            assert last.state == "finished", (last.reason, store.read_log(last))
-    return cache
-
-
 @pytest.fixture
-def filled(trained: Path, cache: Path) -> Path:
-    """The test's own cache with a copy of the trained runs, which it may damage."""
-    shutil.copytree(trained, cache)
+def filled(finished_runs: Path, cache: Path) -> Path:
+    """The test's own cache with a finished `svm` and a finished `tfidf` run, which it may damage."""
+    shutil.copytree(finished_runs, cache, ignore=shutil.ignore_patterns("synthetic-textcnn-*"))
     return cache
 
 
@@ -146,6 +134,7 @@ def test_a_wrong_run_id_in_the_address_is_one_sentence(filled: Path, run_id: str
     assert len(results.error) == 1
 
 
+@pytest.mark.usefixtures("stub_worker")
 def test_launching_submits_every_run_once_and_leaves_the_form_usable(cache: Path) -> None:
     page = open_page("launcher")
     page.number_input(key="synthetic_documents").set_value(400)
@@ -253,6 +242,7 @@ def test_the_form_has_the_constants_of_the_losses_chosen_and_a_link_fills_them()
     assert page.button(key="launch").label == "Launch 9 runs"
 
 
+@pytest.mark.usefixtures("stub_worker")
 def test_stop_ends_a_queued_run(cache: Path) -> None:
     changes = [*SMALL, "train.epochs=4000", "train.patience=4000"]
     configs = [
@@ -301,6 +291,7 @@ def test_a_file_that_is_no_plan_is_one_sentence_and_the_form_stays(cache: Path) 
     assert page.get_by_key("models").value == ["tfidf"]
 
 
+@pytest.mark.usefixtures("stub_worker")
 def test_a_sweep_is_stopped_and_resumed_as_one(cache: Path) -> None:
     changes = [*SMALL, "train.epochs=4000", "train.patience=4000"]
     grid = jobs.grid(data="synthetic", models=["tfidf"], losses=["bce", "db"], seeds=[0], changes=changes)
@@ -561,10 +552,8 @@ def test_the_address_names_the_run_to_try(filled: Path) -> None:
 
 def test_a_run_with_a_threshold_for_each_label_is_shown_and_tried(filled: Path) -> None:
     changes = [*SMALL, "train.threshold=per-label"]
-    *_, run = jobs.watch(
-        jobs.submit(jobs.make_config(data="synthetic", model="tfidf", loss="bce", seed=0, changes=changes)).id
-    )
-    assert run.state == "finished", store.read_log(run)
+    run = execute(jobs.make_config(data="synthetic", model="tfidf", loss="bce", seed=0, changes=changes))
+    assert run.state == "finished", run.reason
     for view in ("Labels", "Documents", "Provenance"):
         page = open_page("errors", view=view, run=run.id, second=run_of(filled, "svm").name)
         assert not page.error

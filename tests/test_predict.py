@@ -1,12 +1,11 @@
-import shutil
-
 import numpy as np
 import pytest
 import torch
 
 from core import explain, jobs, predict, share, store, thresholds
 from core.config import UserError
-from tests.helpers_runs import prepare
+from tests.helpers.runs import keep
+from tests.helpers.training import prepare
 
 READ = "model.max_length=24"
 SMALL = ["model.embedding=12", "train.adjust=0.5", READ]
@@ -43,21 +42,23 @@ def kept(tmp_path_factory):
     return tmp_path_factory.mktemp("kept")
 
 
-@pytest.fixture(params=[*FINE_TUNED, *FROM_SCRATCH])
-def run(request, tiny_encoder, kept, cache):
-    """A trained run in the test's own cache."""
-    folder = kept / request.param
-    if folder.exists():
-        shutil.copytree(folder, cache, dirs_exist_ok=True)
-        (found,) = store.list_runs()
-        return found
-    if request.param in FROM_SCRATCH:
-        made = trained(*FROM_SCRATCH[request.param])
-    else:
+@pytest.fixture
+def run_named(tiny_encoder, kept, cache):
+    """Gives a trained run by its name, in the test's own cache."""
+
+    def train(name):
+        if name in FROM_SCRATCH:
+            return trained(*FROM_SCRATCH[name])
         encoder = [f"model.encoder={tiny_encoder}", READ, "train.precision=fp32"]
-        made = trained("transformer", [*encoder, *FINE_TUNED[request.param]])
-    shutil.copytree(cache, folder)
-    return made
+        return trained("transformer", [*encoder, *FINE_TUNED[name]])
+
+    return lambda name: keep(kept / name, lambda: train(name))
+
+
+@pytest.fixture(params=[*FINE_TUNED, *FROM_SCRATCH])
+def run(request, run_named):
+    """A trained run in the test's own cache."""
+    return run_named(request.param)
 
 
 def texts_of(run, part="test"):
@@ -120,15 +121,15 @@ def test_plain_transformers_loads_what_is_exported_and_scores_the_same(run, tmp_
     assert list(model.config.id2label.values()) == store.read_metrics(run)["labels"]
 
 
-def test_weights_of_another_network_are_a_sentence(tiny_encoder):
-    run = trained("textcnn", CNN)
+def test_weights_of_another_network_are_a_sentence(run_named):
+    run = run_named("textcnn")
     (run.path / "vocabulary.json").write_text('{"words": ["one"]}')
     with pytest.raises(UserError, match="weights are damaged"):
         predict.load(run)
 
 
-def test_subwords_that_are_damaged_are_a_sentence():
-    run = trained("textcnn", [*CNN, SUBWORDS])
+def test_subwords_that_are_damaged_are_a_sentence(run_named):
+    run = run_named("textcnn-subwords")
     file = run.path / "encoder" / "tokenizer.json"
     whole = file.read_text("utf-8")
     for damaged in (whole[:500], "{}", whole.replace('"BPE"', '"none"'), whole.replace('"vocab"', '"words"')):

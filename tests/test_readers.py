@@ -15,15 +15,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from writers import (
-    EXAMPLES,
-    nltk_files,
-    sgml,
-    write_archive,
-    write_nltk_folder,
-    write_nltk_zip,
-    write_sgml_folder,
-)
 
 from core.config import ROOT, SyntheticConfig, UserError
 from core.readers import (
@@ -36,6 +27,15 @@ from core.readers import (
     read_reuters_sgml,
 )
 from core.readers.reuters import clean
+from tests.helpers.writers import (
+    EXAMPLES,
+    nltk_files,
+    sgml,
+    write_archive,
+    write_nltk_folder,
+    write_nltk_zip,
+    write_sgml_folder,
+)
 
 LINES = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40).map(str.strip)
 RECORDS = st.builds(

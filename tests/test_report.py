@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scored import BORDERS, COUNTS, make_run
 
 from core import metrics, report, store, thresholds, uncertainty
 from core.config import UserError
@@ -22,6 +21,7 @@ from core.labels import Borders
 from core.report import Sampled
 from core.sheets import workbook
 from core.store import Run
+from tests.helpers.scored import BORDERS, COUNTS, make_run
 
 
 @pytest.fixture

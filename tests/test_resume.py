@@ -14,7 +14,7 @@ from core.config import UserError
 from core.files import write_json
 from core.trainer import loop
 from core.trainer.checkpoint import list_checkpoints
-from tests.helpers_runs import (
+from tests.helpers.training import (
     MODELS,
     SIZES,
     StopInEvaluation,
@@ -27,6 +27,7 @@ from tests.helpers_runs import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_stopped_at_several_steps_and_resumed_it_is_the_run_that_was_never_stopped(model, monkeypatch, tmp_path):
     path = prepare(model, MODELS[model])
@@ -41,6 +42,7 @@ def test_stopped_at_several_steps_and_resumed_it_is_the_run_that_was_never_stopp
     same(outcome(path), undisturbed)
 
 
+@pytest.mark.slow
 def test_stopped_when_an_epoch_waits_for_its_evaluation_it_is_evaluated_first_when_resumed(
     monkeypatch, tmp_path, caplog
 ):
@@ -64,6 +66,7 @@ def test_stopped_when_an_epoch_waits_for_its_evaluation_it_is_evaluated_first_wh
         caplog.clear()
 
 
+@pytest.mark.slow
 def test_a_run_in_a_long_step_or_checkpoint_is_left_alone_when_it_is_stopped(monkeypatch):
     def slowly(function, seconds):
         def slowed(*args, **settings):
@@ -86,6 +89,7 @@ def test_a_run_in_a_long_step_or_checkpoint_is_left_alone_when_it_is_stopped(mon
     assert list_checkpoints(store.checkpoint_dir(path))
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_killed(tiny_encoder, monkeypatch, tmp_path):
     changes = [f"model.encoder={tiny_encoder}", "model.max_length=24", "train.precision=fp32"]
     path = prepare("transformer", changes)
@@ -125,6 +129,7 @@ def test_other_settings_and_other_data_are_refused_by_name():
         worker.execute(store.run_path(store.run_id(other, corpus.fingerprint)))
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_during_a_checkpoint_leaves_the_one_before(monkeypatch):
     path = stopped(step=12)
     before = [place.name for place in list_checkpoints(store.checkpoint_dir(path))]
@@ -143,6 +148,7 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_the_one_before(monkeypatch
     assert [now.state for now in jobs.watch(path.name)][-1] == "finished"
 
 
+@pytest.mark.slow
 def test_only_a_run_that_ended_early_can_be_resumed():
     path = stopped()
     assert jobs.resume(path.name).state == "queued"
@@ -158,6 +164,7 @@ def test_checkpoints_come_by_steps_as_well_as_by_time():
     assert [int(kept.name[6:]) for kept in list_checkpoints(store.checkpoint_dir(path))] == [4, 7]
 
 
+@pytest.mark.slow
 def test_two_processes_with_a_share_of_the_transformer_each_train_what_one_trains(
     steady_encoder, monkeypatch, tmp_path
 ):
@@ -187,6 +194,7 @@ def test_two_processes_with_a_share_of_the_transformer_each_train_what_one_train
         np.testing.assert_allclose(*([line[key] for line in history] for _, _, history in found), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_trains(monkeypatch, tmp_path):
     found = []
     for processes in (1, 2):

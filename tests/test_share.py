@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scored import COUNTS, make_run
 from typer.testing import CliRunner
 
 from core import metrics, report, share, store, thresholds
@@ -21,6 +20,7 @@ from core.config import PAPER_LOSSES, ROOT, UserError
 from core.files import write_json
 from core.labels import Borders
 from core.store import Run
+from tests.helpers.scored import COUNTS, make_run
 
 
 @pytest.fixture

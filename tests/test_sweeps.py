@@ -1,4 +1,4 @@
-"""Sweeps: several runs as one. Runs are real."""
+"""Sweeps: several runs as one. Their workers are real processes that do not train."""
 
 import json
 
@@ -7,9 +7,10 @@ import pytest
 from core import estimates, jobs, store, sweeps
 from core.config import UserError
 from core.files import write_text
-from tests.test_jobs import ENDLESS, SMALL, until
+from tests.helpers.runs import until
+from tests.test_jobs import ENDLESS, SMALL
 
-pytestmark = pytest.mark.usefixtures("no_worker_outlives_its_test")
+pytestmark = pytest.mark.usefixtures("stub_worker", "no_worker_outlives_its_test")
 
 
 def grid(changes, losses=("bce", "db", "cb")):

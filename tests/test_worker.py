@@ -9,12 +9,12 @@ from core.config import UserError
 from core.files import write_json
 from core.labels import Borders
 from core.trainer.setup import torch_device
-from tests.helpers_runs import LARGER, execute
+from tests.helpers.training import LARGER, train_here
 
 
 @pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tfidf", "db")])
 def test_stored_predictions_reproduce_every_reported_figure(model, loss):
-    run = execute(model, loss)
+    run = train_here(model, loss)
     assert (run.state, run.problem) == ("finished", "")
     stored, reported = store.read_predictions(run), store.read_metrics(run)
     corpus = data.load(run.config.data)
@@ -36,7 +36,7 @@ def test_a_seed_gives_the_same_scores_and_the_best_epoch_is_kept(monkeypatch, tm
     runs = []
     for name in ("a", "b"):
         monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / name))
-        run = execute()
+        run = train_here()
         runs.append((run, store.read_predictions(run).scores, store.read_metrics(run), store.read_history(run)))
     np.testing.assert_array_equal(runs[0][1], runs[1][1])
     assert runs[0][2]["test"] == runs[1][2]["test"]
@@ -49,7 +49,7 @@ def test_a_seed_gives_the_same_scores_and_the_best_epoch_is_kept(monkeypatch, tm
 
 
 def test_training_ends_when_validation_no_longer_improves():
-    run = execute(changes=[*LARGER, "train.epochs=500", "train.patience=2", "train.learning_rate=3"])
+    run = train_here(changes=[*LARGER, "train.epochs=500", "train.patience=2", "train.learning_rate=3"])
     best = [line["best"] for line in store.read_history(run)]
     assert len(best) < 500
     assert best[-3:] == [True, False, False]
@@ -58,14 +58,14 @@ def test_training_ends_when_validation_no_longer_improves():
 @pytest.mark.parametrize("rule", ["paper", "fixed"])
 @pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tfidf", "bce")])
 def test_every_threshold_rule_serves_both_models(model, loss, rule):
-    metrics = store.read_metrics(execute(model, loss, changes=[*LARGER, f"train.threshold={rule}"]))
+    metrics = store.read_metrics(train_here(model, loss, changes=[*LARGER, f"train.threshold={rule}"]))
     expected = {"paper": (0.4, 0.6) if loss else (-1, 1), "fixed": (0.5, 0.5) if loss else (0, 0)}[rule]
     assert expected[0] <= metrics["threshold"] <= expected[1]
 
 
 @pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tfidf", "bce")])
 def test_each_label_may_have_a_threshold_of_its_own(model, loss):
-    run = execute(model, loss, changes=[*LARGER, "train.threshold=per-label"])
+    run = train_here(model, loss, changes=[*LARGER, "train.threshold=per-label"])
     kept, validation, test = (store.read_results(run), *(store.read_predictions(run, p) for p in training.PARTS))
     limits = thresholds.fit_labels(validation.targets, validation.scores)
     assert len(set(limits)) > 1
@@ -77,12 +77,12 @@ def test_each_label_may_have_a_threshold_of_its_own(model, loss):
 
 
 def test_mu_auto_is_taken_from_the_data():
-    assert execute("tfidf", "db", changes=[*LARGER, "loss.mu=auto"]).state == "finished"
+    assert train_here("tfidf", "db", changes=[*LARGER, "loss.mu=auto"]).state == "finished"
 
 
 def test_a_loss_that_diverges_fails_with_the_reason_and_keeps_the_history():
     with pytest.raises(UserError, match="stopped being a number"):
-        execute("tfidf", "bce", changes=[*LARGER, "train.learning_rate=1e38"])
+        train_here("tfidf", "bce", changes=[*LARGER, "train.learning_rate=1e38"])
     (run,) = store.list_runs()
     assert run.state == "failed"
     assert "train.learning_rate" in run.reason
@@ -115,14 +115,14 @@ def test_a_folder_that_is_no_run_of_this_cache_is_refused(tmp_path):
 
 def test_more_than_a_thousand_labels_stay_sparse():
     changes = ["data.synthetic.documents=1500", "data.synthetic.labels=1200", "model.hidden=8", "train.epochs=1"]
-    run = execute("tfidf", "db", changes=changes)
+    run = train_here("tfidf", "db", changes=changes)
     scores = store.read_predictions(run).scores
     assert scores.shape == (300, 1200)
     assert np.diff(scores.indptr).max() <= store.TOP_K + 50
 
 
 def test_validation_scores_and_every_score_are_kept():
-    run = execute("tfidf", "db")
+    run = train_here("tfidf", "db")
     kept, validation = store.read_metrics(run), store.read_predictions(run, "validation")
     assert validation.targets.shape[0] == kept["documents"]["validation"] > 0
     assert thresholds.fit_global(validation.targets, validation.scores) == validation.threshold == kept["threshold"]
@@ -142,7 +142,7 @@ def test_validation_scores_and_every_score_are_kept():
 
 
 def test_tables_leave_out_damaged_runs_and_hold_every_other():
-    runs = [execute("tfidf", "db"), execute("svm", None)]
+    runs = [train_here("tfidf", "db"), train_here("svm", None)]
     shutil.copytree(runs[0].path, store.run_path("copy"), ignore=lambda *_: ["metrics.json", "alive.lock"])
     os.truncate(store.run_path("copy") / "status.json", 0)
     rows = report.fold(run for run in store.list_runs() if run.state == "finished")

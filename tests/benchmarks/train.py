@@ -56,7 +56,7 @@ from core.trainer.precision import autocast, resolve_precision
 from core.trainer.scoring import predict
 from core.trainer.setup import make_setup
 from core.trainer.state import State
-from tests.helpers_runs import last_state, outcome, same
+from tests.helpers.training import last_state, outcome, same
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("throughput", "quality", "scoring", "labels", "tfidf", "kills")

@@ -118,16 +118,23 @@ def serve() -> Serve:
     return serving
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Cache of `address`, empty at first."""
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(cache: Path) -> Iterator[str]:
-    """Address of a server for the tests of one file, without real data."""
+    """Address of a server for all journeys that need none of their own, without real data."""
     with serving(cache) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def reuters_address(reuters_cache: Path, reuters_folder: Path) -> Iterator[str]:
+    """Address of a server that shows Reuters from its prepared copy."""
+    with serving(reuters_cache, TAILSCOPE_DATA=str(reuters_folder)) as found:
         yield found
 
 

@@ -43,31 +43,30 @@ def other_browser(browser: Browser, url: str) -> Page:
 
 @pytest.mark.reuters
 def test_from_the_tail_of_reuters_to_the_documents_of_a_cell(
-    serve: Serve, reuters_cache: Path, reuters_folder: Path, browser: Browser, page: Page, ready: Ready
+    reuters_address: str, browser: Browser, page: Page, ready: Ready
 ) -> None:
-    with serve(reuters_cache, TAILSCOPE_DATA=str(reuters_folder)) as fresh:
-        page.goto(f"{fresh}/explorer")
-        ready(page, "Table 1 of the paper", role="heading")
-        page.get_by_role("tab", name="Long tail", exact=True).click()
-        ready(page, "Frequency against rank", role="heading")
-        expect(page.get_by_test_id("stMetricValue")).to_have_text(["30", "31", "29"])
-        page.get_by_role("tab", name="Together", exact=True).click()
-        cell = page.locator("[aria-label^='label i: grain; given label j: corn;']")
-        cell.click()
-        ready(page, re.compile(r"^\d+ train documents carry corn and grain\.$"))
-        expect(page.get_by_text(re.compile(r"^\d+ · .*grain.*corn"))).to_be_visible()
-        shares = page.get_by_test_id("stMetricValue").all_inner_texts()
-        first = page.get_by_test_id("stText").all_inner_texts()
-        set_number(page, re.compile("^Document, of "), "2")
-        expect(page.get_by_test_id("stText")).not_to_have_text(first)
-        expect(page).to_have_url(re.compile("page=2"))
-        ready(page, "Documents with both", role="heading")
-        read = page.get_by_test_id("stText").all_inner_texts()
-        again = other_browser(browser, page.url)
-        ready(again, re.compile(r"^\d+ train documents carry corn and grain\.$"))
-        expect(again.get_by_test_id("stText")).to_have_text(read)
-        expect(again.get_by_test_id("stMetricValue")).to_have_text(shares)
-        again.context.close()
+    page.goto(f"{reuters_address}/explorer")
+    ready(page, "Table 1 of the paper", role="heading")
+    page.get_by_role("tab", name="Long tail", exact=True).click()
+    ready(page, "Frequency against rank", role="heading")
+    expect(page.get_by_test_id("stMetricValue")).to_have_text(["30", "31", "29"])
+    page.get_by_role("tab", name="Together", exact=True).click()
+    cell = page.locator("[aria-label^='label i: grain; given label j: corn;']")
+    cell.click()
+    ready(page, re.compile(r"^\d+ train documents carry corn and grain\.$"))
+    expect(page.get_by_text(re.compile(r"^\d+ · .*grain.*corn"))).to_be_visible()
+    shares = page.get_by_test_id("stMetricValue").all_inner_texts()
+    first = page.get_by_test_id("stText").all_inner_texts()
+    set_number(page, re.compile("^Document, of "), "2")
+    expect(page.get_by_test_id("stText")).not_to_have_text(first)
+    expect(page).to_have_url(re.compile("page=2"))
+    ready(page, "Documents with both", role="heading")
+    read = page.get_by_test_id("stText").all_inner_texts()
+    again = other_browser(browser, page.url)
+    ready(again, re.compile(r"^\d+ train documents carry corn and grain\.$"))
+    expect(again.get_by_test_id("stText")).to_have_text(read)
+    expect(again.get_by_test_id("stMetricValue")).to_have_text(shares)
+    again.context.close()
 
 
 def test_the_first_click_on_a_fresh_server_is_heard(serve: Serve, tmp_path: Path, page: Page, ready: Ready) -> None:

@@ -90,6 +90,12 @@ CAN = {
 
 
 @pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cache of `address`, empty at first."""
+    return tmp_path_factory.mktemp("group")
+
+
+@pytest.fixture(scope="module")
 def address(cache: Path, provider: str, serve: Callable[..., Any]) -> Iterator[str]:
     """A server where people sign in and ann may launch."""
     secrets = cache / "home" / ".streamlit" / "secrets.toml"

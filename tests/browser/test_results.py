@@ -25,10 +25,14 @@ Ready = Callable[..., None]
 
 @pytest.fixture(scope="module")
 def results(
-    reuters_folder: Path, serve: Callable[..., AbstractContextManager[str]], tmp_path_factory: pytest.TempPathFactory
+    reuters_folder: Path,
+    reuters_cache: Path,
+    serve: Callable[..., AbstractContextManager[str]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Path, str]]:
     """A cache with the published runs and `svm` trained anew, for its weights; and the server's address."""
     cache = tmp_path_factory.mktemp("results")
+    shutil.copytree(reuters_cache, cache, dirs_exist_ok=True)
     shutil.copytree(ROOT / "cache" / "published", cache / "published")
     environment = {"TAILSCOPE_CACHE": str(cache), "TAILSCOPE_DATA": str(reuters_folder)}
     command = [sys.executable, "-m", "core", "train", "--data", "reuters", "--model", "svm", "--seed", "0"]

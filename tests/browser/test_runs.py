@@ -20,6 +20,19 @@ SECOND = 1000
 Seen = TypeVar("Seen")
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cache of `address`, with no runs but those of this file."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def address(cache: Path, serve: Callable[..., AbstractContextManager[str]]) -> Iterator[str]:
+    """Address of a server of this file's own."""
+    with serve(cache) as found:
+        yield found
+
+
 @pytest.fixture
 def open_training(browser: Browser, address: str, ready: Callable[..., None]) -> Iterator[Callable[[], Page]]:
     """Opens the training page in a browser profile of its own, with a small synthetic set chosen."""
@@ -159,8 +172,7 @@ def test_a_sweep_of_three_losses_is_watched_stopped_and_resumed_by_two_browsers(
     epoch = page.get_by_test_id("stMetricValue").nth(3).inner_text()
     drawn = tested.first.screenshot()
     expect(page.get_by_test_id("stMetricValue").nth(3)).not_to_have_text(epoch)
-    page.wait_for_timeout(9 * SECOND)
-    assert tested.first.screenshot() != drawn, "the curve has moved by itself"
+    wait_for(page, tested.first.screenshot, lambda now: now != drawn)  # the curve moves by itself
 
     other = open_training()
     expect(other.get_by_text("2 queued, 1 running")).to_be_visible()

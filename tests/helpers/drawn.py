@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
@@ -12,7 +12,11 @@ from core.config import ROOT
 
 def open_page(name: str, **query: str) -> AppTest:
     """A page at an address, drawn once, without an error."""
-    page = AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=60)
+    return draw(AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=60), query)
+
+
+def draw(page: AppTest, query: Mapping[str, str]) -> AppTest:
+    """The page, drawn once at an address with this query, without an error."""
     for key, value in query.items():
         page.query_params[key] = value
     page.run()

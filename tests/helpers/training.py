@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from core import data, jobs, store, worker
+from core import jobs, store, worker
 from core.config import RunConfig
 from core.failures import Stopped
-from core.files import read_json, write_json
+from core.files import read_json
 from core.job_reporter import StatusReporter
 from core.store import Run
 from core.trainer.checkpoint import list_checkpoints
+from tests.helpers.runs import execute, make_folder
 
 SMALL = ["data.synthetic.documents=240", "data.synthetic.labels=8", "train.epochs=3", "train.batch_size=16"]
 LARGER = ["data.synthetic.documents=400", "data.synthetic.labels=12", "model.hidden=16", "train.epochs=4"]
-"""For `execute`."""
+"""For `train_here`."""
 SIZES = ["model.embedding=12", "model.filters=6", "model.max_length=24"]
 MODELS = {
     "tfidf": ["model.hidden=8", "model.dropout=0.3"],
@@ -27,15 +28,6 @@ MODELS = {
 }
 TIMED = ("seconds", "documents_per_second", "memory")
 """Entries of the history that differ between two runs of the same numbers."""
-
-
-def make_folder(config: RunConfig) -> Path:
-    """A run folder as `core.jobs` makes it, without a process."""
-    path = store.run_path(store.run_id(config, data.load(config.data).fingerprint))
-    path.mkdir(parents=True)
-    write_json(path / "config.json", config.model_dump())
-    write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu", "command": "by hand"})
-    return path
 
 
 def prepare(model: str, changes: list[str], checkpoint_minutes: float = 0.0) -> Path:
@@ -131,11 +123,9 @@ def stopped(model: str = "textcnn", step: int = 20) -> Path:
     return path
 
 
-def execute(model: str = "tfidf", loss: str | None = "db", seed: int = 0, changes: Sequence[str] = LARGER) -> Run:
+def train_here(model: str = "tfidf", loss: str | None = "db", seed: int = 0, changes: Sequence[str] = LARGER) -> Run:
     """A whole run in this process."""
     (config,) = jobs.grid(
         data="synthetic", models=[model], losses=[loss] if loss else [], seeds=[seed], changes=changes
     )
-    path = make_folder(config)
-    worker.execute(path)
-    return store.get_run(path.name)
+    return execute(config)

@@ -1,0 +1,65 @@
+"""Runs for tests: a folder as `core.jobs` makes it, a run trained in this process, and waiting for one in another."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from core import data, store
+from core.config import RunConfig, cache_dir
+from core.files import write_json
+from core.store import Run
+
+Found = TypeVar("Found")
+
+
+def make_folder(config: RunConfig) -> Path:
+    """The folder of a run that is queued, without a process."""
+    path = store.run_path(store.run_id(config, data.load(config.data).fingerprint))
+    path.mkdir(parents=True)
+    write_json(path / "config.json", config.model_dump())
+    write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu", "command": "by hand"})
+    return path
+
+
+def execute(config: RunConfig) -> Run:
+    """A whole run of the real worker, in this process."""
+    from core import worker
+
+    path = make_folder(config)
+    worker.execute(path)
+    return store.get_run(path.name)
+
+
+def keep(folder: Path, make: Callable[[], Run]) -> Run:
+    """The one run of the test's own cache: trained by `make` the first time, then copied from where it is kept."""
+    if folder.exists():
+        shutil.copytree(folder, cache_dir(), dirs_exist_ok=True)
+        (run,) = store.list_runs()
+        return run
+    made = make()
+    shutil.copytree(cache_dir(), folder)
+    return made
+
+
+def until(condition: Callable[[], Found], seconds: float = 180.0) -> Found:
+    """Waits for what is true, and gives it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"did not happen within {seconds} s")
+
+
+def ended(run: Run) -> Run:
+    """The run, once it has ended."""
+    return until(lambda: (now := store.get_run(run.id)).state not in store.LIVE and now) or run
+
+
+def running(run: Run) -> Run:
+    """The run, once it trains."""
+    return until(lambda: (now := store.get_run(run.id)).state == "running" and now.progress.get("epoch") and now) or run
