@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from core.losses.presets import CONSTANTS, LOSSES, Constant, Decision, Setting
+from core.system.errors import UserError, choose
 
-ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = get_args(Setting)
 LOSS_CONSTANTS = {name: loss.constants for name, loss in LOSSES.items()}
 LOSS_NAMES = tuple(LOSSES)
@@ -204,82 +201,6 @@ AUTO_RULES: dict[Decision, str] = {"fitted threshold": "exact", "logit > 0": "fi
 """What `train.threshold=auto` means, by how the loss decides."""
 RULES_IN_RUNS = ("auto", *(name for name, rule in THRESHOLD_RULES.items() if rule.in_runs))
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
-
-
-class UserError(Exception):
-    """Something a person can put right: says what was wrong, where, and what to do. The CLI prints it and exits 2."""
-
-
-class Diverged(UserError):
-    """Training has left the numbers.
-
-    Attributes:
-        epoch: in which it happened, from 1.
-        step: of that epoch, from 1.
-    """
-
-    def __init__(self, what: str, *, epoch: int, step: int) -> None:
-        self.epoch, self.step = epoch, step
-        super().__init__(
-            f"{what} in epoch {epoch}, step {step}. "
-            "Usual causes: too high a train.learning_rate or a loss.scale that is too large."
-        )
-
-
-def cache_dir() -> Path:
-    """Folder of prepared data and runs: `TAILSCOPE_CACHE`, else `cache/` beside the code."""
-    return Path(os.environ.get("TAILSCOPE_CACHE") or ROOT / "cache")
-
-
-_ask: Callable[[], str | None] | None = None
-
-
-def ask_for_person(question: Callable[[], str | None]) -> None:
-    """Says how `person` is found: the dashboard knows who is signed in."""
-    global _ask
-    _ask = question
-
-
-def person() -> str | None:
-    """Who asks, where people sign in: their address, "" for who has not; None where nobody does, as in a shell."""
-    return _ask() if _ask else None
-
-
-def why_read_only() -> str:
-    """Why whoever asks may not start, stop, add or remove anything, in a sentence; empty where they may.
-
-    `TAILSCOPE_READONLY` forbids it to all. Where people sign in, `TAILSCOPE_LAUNCHERS` names those who may.
-    """
-    if os.environ.get("TAILSCOPE_READONLY", "").lower() not in ("", "0", "false", "no"):
-        return "This is read-only (TAILSCOPE_READONLY is set): nothing is started, stopped, added or removed."
-    who = person()
-    names = os.environ.get("TAILSCOPE_LAUNCHERS", "").replace(",", " ").lower().split()
-    if who is None or (who and any(fnmatchcase(who.lower(), name) for name in names)):
-        return ""
-    if who:
-        return "You may look, but are not among those who may start, stop, add and remove (TAILSCOPE_LAUNCHERS)."
-    return "You may look. To start, stop, add and remove, sign in with a verified address."
-
-
-def read_only() -> bool:
-    """Whether whoever asks may start, stop, add and remove nothing."""
-    return bool(why_read_only())
-
-
-def check_writable() -> None:
-    """Raises `UserError` where `read_only`."""
-    if why := why_read_only():
-        raise UserError(why)
-
-
-def choose(kind: str, name: str, names: Iterable[str]) -> str:
-    """Returns `name` if it is one of `names`; raises `UserError` with the nearest one and the whole list otherwise."""
-    names = list(names)
-    if name in names:
-        return name
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    raise UserError(f"There is no {kind} named '{name}'.{hint} Choose one of: {', '.join(names)}.")
 
 
 class Frozen(BaseModel):

@@ -14,9 +14,9 @@ from typing import overload
 import numpy as np
 import scipy.sparse as sp
 
-from core.config import UserError
-from core.files import read_json, write_json
 from core.readers import Record
+from core.system.errors import UserError
+from core.system.files import read_json, write_json
 
 FORMAT = 3
 """Version of the prepared layout: a change of the layout or of what a reader gives raises it."""

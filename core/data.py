@@ -21,20 +21,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from core import intake
-from core.config import (
-    DataConfig,
-    FileConfig,
-    SplitConfig,
-    SyntheticConfig,
-    UserError,
-    cache_dir,
-    check_writable,
-    choose,
-)
+from core.config import DataConfig, FileConfig, SplitConfig, SyntheticConfig
 from core.corpus import CODES, FORMAT, Report, Split, open_corpus, open_whole, write_corpus
 from core.corpus import PARTS as PARTS
 from core.corpus import Corpus as Corpus
-from core.files import atomic_path, locked, write_text
 from core.readers import (
     SGML_FILE,
     Record,
@@ -45,6 +35,11 @@ from core.readers import (
     read_reuters_sgml,
 )
 from core.readers import confused_pairs as confused_pairs
+from core.system.access import check_writable
+from core.system.errors import UserError, choose
+from core.system.files import atomic_path, write_text
+from core.system.locks import locked
+from core.system.places import cache_dir
 
 NAMES = ("reuters", "reuters-nltk", "synthetic")
 SPLITS = ("paper", "original")

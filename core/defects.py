@@ -13,9 +13,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from core import splits
-from core.config import SplitConfig, UserError
+from core.config import SplitConfig
 from core.corpus import Texts, count_columns
-from core.files import read_json
+from core.system.errors import UserError
+from core.system.files import read_json
 
 LONG = 100_000
 """Bytes from which a text is called very long."""

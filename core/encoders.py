@@ -10,8 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 from safetensors.numpy import load_file, save_file
 
-from core.config import ModelConfig, UserError
-from core.files import read_json, write_json
+from core.config import ModelConfig
+from core.system.errors import UserError
+from core.system.files import read_json, write_json
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer

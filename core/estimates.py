@@ -8,8 +8,9 @@ from statistics import median
 from typing import Any
 
 from core import jobs, store
-from core.config import MODELS, RunConfig, UserError
+from core.config import MODELS, RunConfig
 from core.store import Run
+from core.system.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from core.config import MODELS, UserError
+from core.config import MODELS
 from core.encoders import TfidfEncoder
 from core.store import Run
+from core.system.errors import UserError
 
 if TYPE_CHECKING:
     from core.predict import NetworkScorer

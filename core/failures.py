@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.config import MODELS, Diverged, RunConfig, TrainConfig, UserError
-from core.machine import boot_id
+from core.config import MODELS, RunConfig, TrainConfig
+from core.system.errors import Diverged, UserError
+from core.system.processes import boot_id
 
 NEARLY_ALL = 0.8
 """Share of the machine's memory from which on a process that was killed has most likely been killed for it."""
-
-
-class Stopped(Exception):
-    """Somebody asked this run to stop."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ def of_death(process: Any, beat: dict[str, float]) -> Failure:
     """What is known of a worker that ended without a word.
 
     Args:
-        process: its `core.machine.identity`, or nonsense.
+        process: its `core.system.processes.identity`, or nonsense.
         beat: its last heartbeat; may be empty.
     """
     advice = "Resume the run: it goes on from its last checkpoint, or starts anew if it has none."

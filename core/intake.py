@@ -19,11 +19,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from core import __version__
-from core.config import NAME_PATTERN, FileConfig, Frozen, SplitConfig, UserError, cache_dir, check_writable, parse
+from core.config import NAME_PATTERN, FileConfig, Frozen, SplitConfig, parse
 from core.corpus import CODES, FORMAT, PARTS, Corpus, Report, open_whole, write_corpus
 from core.defects import CHOICES, DEFECTS, Defect, Draft, Scanned
-from core.files import atomic_path, locked, read_json, write_json
 from core.readers import SUFFIXES, Record, read_documents, unit
+from core.system.access import check_writable
+from core.system.errors import UserError
+from core.system.files import atomic_path, read_json, write_json
+from core.system.locks import locked
+from core.system.places import cache_dir
 
 BROKEN = re.compile("[\\ud800-\\udfff]")
 """Bytes that are no text in the file's encoding, as the readers keep them: lone surrogates."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from core.files import write_json
+from core.system.files import write_json
 
 HEARTBEAT_EVERY = 2.0
 """Seconds between two heartbeats."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core import store
-from core.failures import Stopped
+from core.system.errors import Stopped
 
 REPORT_EVERY = 0.5
 """Seconds between two writes of the status while a run makes progress."""

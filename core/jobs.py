@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shlex
 import shutil
@@ -18,29 +17,27 @@ from typing import Any
 
 import psutil
 
-from core import data, machine, store, trackers
+from core import data, store, trackers
 from core.config import (
     LOSS_CONSTANTS,
     LOSS_NAMES,
     MODEL_NAMES,
     MODELS,
     PAPER_LOSSES,
-    ROOT,
     RunConfig,
-    UserError,
-    cache_dir,
     change,
-    check_writable,
-    choose,
     differences,
     parse,
-    person,
-    read_only,
     with_changes,
 )
 from core.data import default_config
-from core.files import is_locked, locked, read_json, try_lock, write_json
 from core.store import LIVE, Run
+from core.system import machine, processes
+from core.system.access import account, check_writable, read_only
+from core.system.errors import UserError, choose
+from core.system.files import read_json, write_json
+from core.system.locks import is_locked, locked, try_lock
+from core.system.places import ROOT, cache_dir
 
 GRACE = 5.0
 """Seconds between the request to stop and SIGTERM, and again between SIGTERM and SIGKILL."""
@@ -255,7 +252,7 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
     alive = try_lock(store.alive_lock(folder))
     if alive is None:
         raise UserError(f"Run {run_id} is being worked on by another process.")
-    for orphan in machine.processes_of(path) if was else ():
+    for orphan in processes.processes_of(path) if was else ():
         with suppress(psutil.Error):
             orphan.kill()
     try:
@@ -276,7 +273,7 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
             "TAILSCOPE_CACHE": str(cache_dir().resolve()),
             "TAILSCOPE_DATA": os.pathsep.join(os.path.abspath(p) for p in data.folders()),
             store.ALIVE_VARIABLE: str(alive),
-            machine.RUN_VARIABLE: str(path.resolve()),
+            processes.RUN_VARIABLE: str(path.resolve()),
         }
         with path.joinpath("log.txt").open("ab") as log:
             process = subprocess.Popen(
@@ -291,20 +288,10 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
             )
         threading.Thread(target=process.wait, daemon=True).start()
         with suppress(psutil.NoSuchProcess, OSError):  # a full disk is said by the worker
-            write_json(path / "process.json", machine.identity(process.pid))
+            write_json(path / "process.json", processes.identity(process.pid))
     finally:
         os.close(alive)
     return store.get_run(run_id)
-
-
-def account() -> str:
-    """Who is signed in, else the name of the account that this process runs under; its number where it has none."""
-    if who := person():
-        return who
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def watch(run_id: str, *, every: float = 0.2) -> Iterator[Run]:
@@ -335,7 +322,7 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
         raise UserError(f"Run {run_id} cannot be stopped: it is {run.state}.")
     store.stop_flag(run.path).touch()
     store.append_event(run.path, "stop asked", user=user or account())
-    pids = {process.pid for process in machine.processes_of(run.path)}
+    pids = {process.pid for process in processes.processes_of(run.path)}
     waits = {None: grace + _two_steps(run), signal.SIGTERM: grace, signal.SIGKILL: max(grace, KILLED)}
     asked = time.monotonic()
     for number, seconds in waits.items():
@@ -353,7 +340,7 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
             if run.device.startswith("cuda"):
                 await_gpu_memory(run.path, pids, deadline + grace)
             return run
-    left = [process.pid for process in machine.processes_of(run.path)]
+    left = [process.pid for process in processes.processes_of(run.path)]
     store.append_event(run.path, "processes are left", pids=left)
     return store.get_run(run_id)
 
@@ -384,7 +371,7 @@ def _two_steps(run: Run) -> float:
 
 def _are_gone(path: Path, deadline: float) -> bool:
     """Whether no process of a run is left by then."""
-    while any(True for _ in machine.processes_of(path)):
+    while any(True for _ in processes.processes_of(path)):
         if time.monotonic() >= deadline:
             return False
         time.sleep(0.1)
@@ -406,10 +393,10 @@ def _signal(run: Run, number: signal.Signals) -> None:
     hit = set()
     with suppress(UserError, ProcessLookupError):
         leader = read_json(run.path / "process.json")
-        if machine.is_alive(leader):
+        if processes.is_alive(leader):
             os.killpg(leader["pid"], number)
             hit.add(leader["pid"])
-    for process in machine.processes_of(run.path):
+    for process in processes.processes_of(run.path):
         with suppress(psutil.Error):
             process.send_signal(number)
             hit.add(process.pid)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core.config import UserError
+from core.system.errors import UserError
 
 if TYPE_CHECKING:
     from core.corpus import Corpus

@@ -9,18 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from core import jobs
-from core.config import (
-    LOSS_NAMES,
-    MODEL_NAMES,
-    DataConfig,
-    Frozen,
-    RunConfig,
-    UserError,
-    change,
-    choose,
-    parse,
-    setting_names,
-)
+from core.config import LOSS_NAMES, MODEL_NAMES, DataConfig, Frozen, RunConfig, change, parse, setting_names
+from core.system.errors import UserError, choose
 
 Value = bool | int | float | str
 MOST_RUNS = 1000

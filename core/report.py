@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 
 from core import metrics, store, thresholds, uncertainty
-from core.config import PAPER_LOSSES, RunConfig, UserError, walk
+from core.config import PAPER_LOSSES, RunConfig, walk
 from core.export import neutralise
 from core.labels import Borders
 from core.sheets import workbook
 from core.store import Run
+from core.system.errors import UserError
 
 GROUPS = {
     2: {"total": "all", "head": "head", "medium": "medium", "tail": "tail"},

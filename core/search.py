@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core import jobs, store
-from core.config import LOSS_CONSTANTS, RunConfig, UserError, cache_dir, parse
+from core.config import LOSS_CONSTANTS, RunConfig, parse
 from core.losses.presets import CONSTANTS
 from core.store import LIVE
+from core.system.errors import UserError
+from core.system.places import cache_dir
 
 if TYPE_CHECKING:
     import optuna

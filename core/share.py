@@ -17,10 +17,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from core import store
-from core.config import UserError, check_writable
-from core.files import atomic_path, read_json, write_json
 from core.labels import indicator
 from core.store import PREDICTIONS, Predictions, Run
+from core.system.access import check_writable
+from core.system.errors import UserError
+from core.system.files import atomic_path, read_json, write_json
 
 RESULTS = ("config.json", "status.json", "history.jsonl", "metrics.json", "thresholds.json", *PREDICTIONS.values())
 """Files of a run's results."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from core.config import SplitConfig, UserError
+from core.config import SplitConfig
 from core.corpus import CODES, count_columns
+from core.system.errors import UserError
 
 TRAIN, TEST, VALIDATION, NONE = range(len(CODES))
 FEW = 10

@@ -21,9 +21,13 @@ import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from core import failures
-from core.config import Frozen, ModelConfig, RunConfig, TrainConfig, UserError, cache_dir, check_writable, parse
-from core.files import atomic_path, is_locked, locked, read_json, write_json, write_text
+from core.config import Frozen, ModelConfig, RunConfig, TrainConfig, parse
 from core.labels import Borders
+from core.system.access import check_writable
+from core.system.errors import UserError
+from core.system.files import atomic_path, read_json, write_json, write_text
+from core.system.locks import is_locked, locked
+from core.system.places import cache_dir
 from core.thresholds import Limits, of_values
 
 STATES = ("queued", "running", "finished", "failed", "stopped", "lost")

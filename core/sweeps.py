@@ -13,9 +13,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from core import data, jobs, store
-from core.config import RunConfig, UserError, cache_dir, check_writable, parse
-from core.files import read_json, write_json
+from core.config import RunConfig, parse
 from core.store import LIVE, Run
+from core.system import access
+from core.system.access import check_writable
+from core.system.errors import UserError
+from core.system.files import read_json, write_json
+from core.system.places import cache_dir
 
 SWEEP_ID = re.compile(r"sweep-[0-9a-f]{10}")
 
@@ -82,7 +86,7 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
         digest = hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()[:10]
         kept = {
             "created": time.time(),
-            "user": user or jobs.account(),
+            "user": user or access.account(),
             "runs": ids,
             "configs": [one.model_dump() for one in configs],
         }

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.config import ModelConfig, UserError, cache_dir
+from core.config import ModelConfig
 from core.corpus import Corpus
-from core.files import atomic_path, locked, read_json, write_json
+from core.system.errors import UserError
+from core.system.files import atomic_path, read_json, write_json
+from core.system.locks import locked
+from core.system.places import cache_dir
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from core.config import RunConfig, UserError, walk
+from core.config import RunConfig, walk
+from core.system.errors import UserError
 
 PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "mlflow": ("mlflow",), "wandb": ("wandb",)}
 """Packages any of which a tracker needs; none is installed with this one."""

@@ -16,13 +16,14 @@ import scipy.sparse as sp
 import torch
 from safetensors.torch import load_file, save_file
 
-from core import labels, losses, machine, metrics, store, thresholds, trackers
-from core.config import AUTO_RULES, MODELS, THRESHOLD_RULES, RunConfig, UserError, differences
+from core import labels, losses, metrics, store, thresholds, trackers
+from core.config import AUTO_RULES, MODELS, THRESHOLD_RULES, RunConfig, differences
 from core.corpus import Corpus, count_columns
-from core.failures import Stopped
-from core.files import atomic_path
 from core.models_svm import LinearRule, fit_svm
 from core.networks import fold_label_graph
+from core.system import machine
+from core.system.errors import Stopped, UserError
+from core.system.files import atomic_path
 from core.trainer import distributed
 from core.trainer.checkpoint import gather_arrays, list_checkpoints, read_checkpoint, write_checkpoint
 from core.trainer.distributed import Signal, agree

@@ -13,14 +13,16 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from core import __version__, data, failures, labels, machine, metrics, store, thresholds
-from core.config import RunConfig, UserError
-from core.failures import Stopped
-from core.files import atomic_path, try_lock, write_json
+from core import __version__, data, failures, labels, metrics, store, thresholds
+from core.config import RunConfig
 from core.job_heartbeat import write_heartbeats
 from core.job_reporter import SilentReporter, StatusReporter
 from core.job_webhook import post_outcome
 from core.store import Predictions
+from core.system import machine
+from core.system.errors import Stopped, UserError
+from core.system.files import atomic_path, write_json
+from core.system.locks import try_lock
 
 log = logging.getLogger("tailscope")
 QUEUE_POLL = 0.2

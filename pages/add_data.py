@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core import intake
-from core.config import read_only
+from core.system.access import read_only
 from pages.sections.add_data.columns import pick_columns
 from pages.sections.add_data.defects import load_plan, pick_choices, read_whole
 from pages.sections.add_data.file import list_added, pick_file

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import store
-from core.config import UserError
 from core.figures.errors import AS_TRAINED
 from core.labels import Borders
+from core.system.errors import UserError
 from pages.sections.errors import documents, doubts, labels, pairs, provenance, slices
 from pages.sections.errors.chosen import Chosen, Shown, predict_at
 from pages.sections.errors.thresholds import pick_thresholds, show_scores

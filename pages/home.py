@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import data, store
-from core.config import UserError, read_only
+from core.system.access import read_only
+from core.system.errors import UserError
 from pages.shared.menu import link, show_header
 from pages.shared.pick import describe_default
 from pages.shared.text import plain

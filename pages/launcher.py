@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from core import store
-from core.config import RunConfig, UserError
+from core.config import RunConfig
 from core.store import LIVE
+from core.system.errors import UserError
 from pages.sections.launcher import before, form, live, may_act, one, show_toasts, tab
 from pages.shared.menu import show_header
 from pages.shared.text import plain

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import store, thresholds
-from core.config import UserError
 from core.figures import errors
+from core.system.errors import UserError
 from pages.shared.loaders import load_metrics, load_scorer
 from pages.shared.menu import link, show_header
 from pages.shared.runs import explain_label, name_run, select_readable, show_wrong_runs

@@ -15,9 +15,12 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from core import data, jobs, store
-from core.config import ROOT, DataConfig, SyntheticConfig, UserError
+from core.config import DataConfig, SyntheticConfig
 from core.data import Corpus
-from core.files import locked, read_json, write_json
+from core.system.errors import UserError
+from core.system.files import read_json, write_json
+from core.system.locks import locked
+from core.system.places import ROOT
 from tests.helpers.runs import execute
 
 FINISHED = {

@@ -10,8 +10,8 @@ import pytest
 
 from core import store
 from core.cli.main import main
-from core.config import ROOT
-from core.files import write_json
+from core.system.files import write_json
+from core.system.places import ROOT
 
 pytestmark = pytest.mark.usefixtures("stub_worker")
 SMALL = ["--set", "data.synthetic.documents=300", "--set", "data.synthetic.labels=8", "--set", "train.epochs=2"]

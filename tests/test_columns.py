@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from core.config import FileConfig, UserError
+from core.config import FileConfig
 from core.readers import Record, guess, read_documents
+from core.system.errors import UserError
 
 LONG = "Gold rose in London as dealers waited for the fixing. "
 

@@ -4,22 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import config
 from core.config import (
     LOSS_NAMES,
     LossConfig,
     RunConfig,
     TrainConfig,
-    UserError,
-    check_writable,
-    choose,
     differences,
     parse,
-    read_only,
     setting_names,
     walk,
     with_changes,
 )
+from core.system import access
+from core.system.access import check_writable, read_only
+from core.system.errors import UserError, choose
 
 CONFIG = RunConfig(loss=LossConfig(name="db"))
 
@@ -92,7 +90,7 @@ def test_what_is_no_object_is_refused(text):
     ],
 )
 def test_only_those_named_may_act_and_in_a_shell_everybody(named, who, may, monkeypatch):
-    monkeypatch.setattr(config, "_ask", lambda: who)
+    monkeypatch.setattr(access, "_ask", lambda: who)
     monkeypatch.setenv("TAILSCOPE_LAUNCHERS", named)
     assert read_only() is not may
     if not may:

@@ -22,9 +22,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import data
-from core.config import ROOT, DataConfig, SyntheticConfig, UserError
+from core.config import DataConfig, SyntheticConfig
 from core.data import Corpus, load
 from core.readers import Record, read_reuters_sgml
+from core.system.errors import UserError
+from core.system.places import ROOT
 from tests.helpers.writers import EXAMPLES, write_archive, write_nltk_folder, write_nltk_zip, write_sgml_folder
 
 SMALL = SyntheticConfig(documents=60, labels=6, words=8)

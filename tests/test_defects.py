@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from core import defects
-from core.config import SplitConfig, UserError
+from core.config import SplitConfig
 from core.defects import CHOICES, DEFECTS, EXAMPLES, LONG, Draft, Finding, Scanned
 from core.intake import scan
 from core.readers import guess
+from core.system.errors import UserError
 
 OWN = SplitConfig(made="own", validation=0)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from core import data, explain, jobs, share, store
-from core.config import UserError
 from core.store import Run
+from core.system.errors import UserError
 from tests.helpers.runs import execute, keep
 
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "train.epochs=2"]

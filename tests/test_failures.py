@@ -5,8 +5,9 @@ import errno
 import pytest
 import torch
 
-from core import failures, jobs, machine
-from core.config import Diverged, UserError
+from core import failures, jobs
+from core.system import processes
+from core.system.errors import Diverged, UserError
 
 GB = 10**9
 
@@ -54,7 +55,7 @@ def test_advice_names_settings_that_exist_and_are_smaller(tmp_path):
 
 
 def test_a_death_is_told_apart_by_the_start_of_the_machine_and_by_memory():
-    here = machine.identity(1)
+    here = processes.identity(1)
     assert "machine was started again" in failures.of_death({**here, "boot": "another"}, {}).words
     full = {"memory": 23.0 * GB, "of_memory": 24.0 * GB}
     assert "23.0 of 24.0 GB" in failures.of_death(here, full).words

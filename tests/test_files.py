@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from core.config import UserError
-from core.files import atomic_path, is_locked, read_json, try_lock, write_json
+from core.system.errors import UserError
+from core.system.files import atomic_path, read_json, write_json
+from core.system.locks import is_locked, try_lock
 
 
 def test_a_reader_during_writes_never_sees_a_torn_file(tmp_path):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from core.config import ROOT
+from core.system.places import ROOT
 
 FLOORS = [
     {"losses"},

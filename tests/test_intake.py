@@ -20,10 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import data, intake, labels
-from core.config import ROOT, DataConfig, SplitConfig, UserError
+from core.config import DataConfig, SplitConfig
 from core.defects import CHOICES
 from core.intake import Plan, examine, scan
 from core.readers import guess
+from core.system.errors import UserError
+from core.system.places import ROOT
 
 OWN = SplitConfig(made="own", validation=0)
 DEFECTS: list[dict[str, Any]] = [

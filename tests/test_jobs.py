@@ -15,9 +15,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psutil
 import pytest
 
-from core import jobs, machine, store, worker
-from core.config import ROOT, RunConfig, UserError
-from core.files import read_json, write_json
+from core import jobs, store, worker
+from core.config import RunConfig
+from core.system import machine, processes
+from core.system.errors import UserError
+from core.system.files import read_json, write_json
+from core.system.places import ROOT
 from tests.helpers.runs import ended, make_folder, running, until
 
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "model.hidden=0"]
@@ -133,7 +136,7 @@ def test_a_submitter_killed_at_any_moment_leaves_no_half_run_and_its_run_can_be_
         assert not [run.problem for run in store.list_runs() if run.problem]
     run = jobs.submit(config(changes=ENDLESS))
     assert running(run).state == "running"
-    assert len(list(machine.processes_of(run.path))) == 1
+    assert len(list(processes.processes_of(run.path))) == 1
 
 
 def test_the_same_config_from_two_servers_at_once_is_one_run():
@@ -189,15 +192,15 @@ def test_a_process_that_only_has_the_number_of_a_worker_is_never_signalled():
 
 
 def test_an_identity_is_that_of_one_process_since_one_start_of_the_machine():
-    mine = machine.identity(os.getpid())
-    assert machine.is_alive(mine)
+    mine = processes.identity(os.getpid())
+    assert processes.is_alive(mine)
     for lie in ({"pid": 1}, {"born": mine["born"] - 5}, {"boot": "another"}, {"pid": 2**22 + 1}):
-        assert not machine.is_alive({**mine, **lie})
-    assert not any(machine.is_alive(nonsense) for nonsense in (None, [], {"pid": "x"}, {"pid": -1}))
+        assert not processes.is_alive({**mine, **lie})
+    assert not any(processes.is_alive(nonsense) for nonsense in (None, [], {"pid": "x"}, {"pid": -1}))
     child = subprocess.Popen([sys.executable, "-c", ""])
-    known = machine.identity(child.pid)
+    known = processes.identity(child.pid)
     until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
-    assert not machine.is_alive(known), "a dead child that nobody has waited for"
+    assert not processes.is_alive(known), "a dead child that nobody has waited for"
     child.wait()
 
 
@@ -205,7 +208,7 @@ def test_stop_leaves_no_child_behind_also_of_another_session_and_resume_ends_orp
     run = running(jobs.submit(config(changes=ENDLESS), user="ann"))
 
     def descendant():
-        environment = os.environ | {machine.RUN_VARIABLE: str(run.path.resolve())}
+        environment = os.environ | {processes.RUN_VARIABLE: str(run.path.resolve())}
         return subprocess.Popen([sys.executable, "-c", STUBBORN], env=environment, start_new_session=True)
 
     child = descendant()
@@ -216,7 +219,7 @@ def test_stop_leaves_no_child_behind_also_of_another_session_and_resume_ends_orp
     ]
     assert store.get_run(run.id).user == "ann"
     orphan = descendant()
-    until(lambda: list(machine.processes_of(run.path)))
+    until(lambda: list(processes.processes_of(run.path)))
     jobs.resume(run.id)
     assert orphan.wait(10) == -signal.SIGKILL
     event = store.read_events(run)[-1]

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core import data, labels
-from core.config import DataConfig, UserError
+from core.config import DataConfig
 from core.labels import Borders
+from core.system.errors import UserError
 
 quick = settings(deadline=None, max_examples=50)
 

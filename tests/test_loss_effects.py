@@ -9,9 +9,9 @@ import torch
 
 from core.analysis import loss_effects, loss_logits, loss_weights
 from core.analysis.loss_effects import Choice
-from core.config import UserError
 from core.labels import Borders
 from core.losses import LOSSES, build_loss
+from core.system.errors import UserError
 
 BORDERS = Borders(head=35, tail=8)
 NAMES = list(LOSSES)

@@ -3,11 +3,12 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from core.config import ModelConfig, TrainConfig, UserError
+from core.config import ModelConfig, TrainConfig
 from core.encoders import TfidfEncoder
 from core.inputs import SparseInputs
 from core.models import TfidfNetwork
 from core.models_svm import LinearRule, fit_svm
+from core.system.errors import UserError
 from core.trainer.loop import train
 from core.trainer.scoring import predict
 from core.trainer.state import State

@@ -4,12 +4,13 @@ import scipy.sparse as sp
 import torch
 from torch.nn import functional
 
-from core.config import MODELS, ModelConfig, RunConfig, TrainConfig, UserError
+from core.config import MODELS, ModelConfig, RunConfig, TrainConfig
 from core.encoders import TfidfEncoder
 from core.inputs import SparseInputs, TokenInputs
 from core.losses import build_loss
 from core.models import TfidfNetwork
 from core.networks import Convolutions, add_label_graph, build_network, fold_label_graph, label_graph
+from core.system.errors import UserError
 from core.tokens import Tokens, Words
 from core.trainer.blocks import blocked
 from core.trainer.loop import class_aware, train

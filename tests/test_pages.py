@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import store
-from core.config import ROOT
+from core.system.places import ROOT
 from pages.shared.menu import PAGES
 from pages.shared.text import plain
 from tests.helpers.drawn import open_page, words

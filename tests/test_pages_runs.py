@@ -15,10 +15,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import data, jobs, store, sweeps
-from core.config import RunConfig, UserError
+from core.config import RunConfig
 from core.figures import training
-from core.files import try_lock, write_json
 from core.store import Predictions
+from core.system.errors import UserError
+from core.system.files import write_json
+from core.system.locks import try_lock
 from tests.helpers.drawn import open_page, said, words
 from tests.helpers.runs import execute
 

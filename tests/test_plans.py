@@ -5,8 +5,8 @@ import json
 import pytest
 
 from core import plans
-from core.config import UserError
 from core.plans import PRESETS, Plan
+from core.system.errors import UserError
 
 
 def test_a_plan_comes_back_from_its_file():

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from core import explain, jobs, predict, share, store, thresholds
-from core.config import UserError
+from core.system.errors import UserError
 from tests.helpers.runs import keep
 from tests.helpers.training import prepare
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.config import ROOT, SyntheticConfig, UserError
+from core.config import SyntheticConfig
 from core.readers import (
     Record,
     confused_pairs,
@@ -27,6 +27,8 @@ from core.readers import (
     read_reuters_sgml,
 )
 from core.readers.reuters import clean
+from core.system.errors import UserError
+from core.system.places import ROOT
 from tests.helpers.writers import (
     EXAMPLES,
     nltk_files,

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from core.cli import main
-from core.config import LOSS_NAMES, ROOT
+from core.config import LOSS_NAMES
 from core.figures.losses import origin, title_of
 from core.losses import build_loss, constants
+from core.system.places import ROOT
 
 COUNTS, DOCUMENTS, LABELS = [60, 30, 9, 2], 100, 4
 README, LOSSES_README = ROOT / "README.md", ROOT / "core" / "losses" / "README.md"

@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 
 from core import metrics, report, store, thresholds, uncertainty
-from core.config import UserError
 from core.figures import compare, page
-from core.files import write_json
 from core.labels import Borders
 from core.report import Sampled
 from core.sheets import workbook
 from core.store import Run
+from core.system.errors import UserError
+from core.system.files import write_json
 from tests.helpers.scored import BORDERS, COUNTS, make_run
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from core import data, jobs, store, training, worker
-from core.config import UserError
-from core.files import write_json
+from core.system.errors import UserError
+from core.system.files import write_json
 from core.trainer import loop
 from core.trainer.checkpoint import list_checkpoints
 from tests.helpers.training import (

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.config import FileConfig, UserError
+from core.config import FileConfig
 from core.readers import opened, read_rows, rows, sniff
+from core.system.errors import UserError
 
 ROWS = [
     {"id": "a", "text": 'Gold, "fine" gold\nand more', "labels": "gold;metal"},

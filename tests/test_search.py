@@ -1,7 +1,7 @@
 import pytest
 
 from core import jobs, search, store
-from core.config import UserError
+from core.system.errors import UserError
 
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "train.epochs=4"]
 

@@ -16,10 +16,12 @@ from typer.testing import CliRunner
 
 from core import metrics, report, share, store, thresholds
 from core.cli.main import app
-from core.config import PAPER_LOSSES, ROOT, UserError
-from core.files import write_json
+from core.config import PAPER_LOSSES
 from core.labels import Borders
 from core.store import Run
+from core.system.errors import UserError
+from core.system.files import write_json
+from core.system.places import ROOT
 from tests.helpers.scored import COUNTS, make_run
 
 

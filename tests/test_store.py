@@ -6,9 +6,11 @@ import pytest
 import scipy.sparse as sp
 
 from core import metrics, store, thresholds
-from core.config import LossConfig, RunConfig, UserError
-from core.files import try_lock, write_json
+from core.config import LossConfig, RunConfig
 from core.store import Predictions
+from core.system.errors import UserError
+from core.system.files import write_json
+from core.system.locks import try_lock
 
 CONFIG = RunConfig(loss=LossConfig(name="db"))
 

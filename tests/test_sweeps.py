@@ -5,8 +5,8 @@ import json
 import pytest
 
 from core import estimates, jobs, store, sweeps
-from core.config import UserError
-from core.files import write_text
+from core.system.errors import UserError
+from core.system.files import write_text
 from tests.helpers.runs import until
 from tests.test_jobs import ENDLESS, SMALL
 

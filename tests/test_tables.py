@@ -23,7 +23,6 @@ from core.config import (
     LOSS_NAMES,
     MODELS,
     PAPER_LOSSES,
-    ROOT,
     SETTINGS,
     THRESHOLD_RULES,
     LossConfig,
@@ -31,6 +30,7 @@ from core.config import (
     TrainConfig,
 )
 from core.losses import CONSTANTS, LOSSES, constants, others
+from core.system.places import ROOT
 
 ENTRIES = {
     "CONSTANTS: dict[str, Constant] = {": r"""

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from core import data, tokens
-from core.config import ROOT, DataConfig, ModelConfig, SyntheticConfig, UserError
+from core.config import DataConfig, ModelConfig, SyntheticConfig
 from core.inputs import SparseInputs, TokenInputs
+from core.system.errors import UserError
+from core.system.places import ROOT
 from core.tokens import Subwords, Tokens, Words
 
 TEXTS = ["wheat grain wheat", "Gold, metal!", "", "wheat gold new"]

@@ -4,8 +4,8 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from core import data, jobs, store, trackers, worker
-from core.config import UserError
-from core.files import write_json
+from core.system.errors import UserError
+from core.system.files import write_json
 
 SMALL = ["data.synthetic.documents=240", "data.synthetic.labels=8", "train.epochs=3", "train.patience=3"]
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from core import data, jobs, labels, metrics, report, store, thresholds, training, worker
-from core.config import UserError
-from core.files import write_json
 from core.labels import Borders
+from core.system.errors import UserError
+from core.system.files import write_json
 from core.trainer.setup import torch_device
 from tests.helpers.training import LARGER, train_here
 

@@ -16,9 +16,9 @@ import scipy.sparse as sp
 from scipy.special import expit
 
 from core import losses
-from core.config import UserError
 from core.labels import FREQUENCY_GROUPS, Borders, group_sizes
 from core.losses.presets import LOSSES
+from core.system.errors import UserError
 
 if TYPE_CHECKING:
     from core.losses import LongTailLoss, TermLoss

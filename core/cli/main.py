@@ -9,7 +9,7 @@ import typer
 
 from core.cli import data, results, runs, train
 from core.cli.console import err
-from core.config import UserError
+from core.system.errors import UserError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "stats": data.stats,

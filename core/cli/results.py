@@ -11,7 +11,7 @@ from rich.table import Table
 
 from core import report, share, store
 from core.cli.console import Json, err, out, print_json, print_line
-from core.config import UserError
+from core.system.errors import UserError
 
 
 def print_report(

@@ -11,9 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from core.config import FileConfig, UserError, choose, parse
+from core.config import FileConfig, parse
 from core.readers.record import Record
 from core.readers.rows import Progress, Row, read_rows, sniff, unit
+from core.system.errors import UserError, choose
 
 FIRST = 200
 """Rows from which columns are guessed."""

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from core.config import UserError
+from core.system.errors import UserError
 
 MAX_BYTES = 64 << 30
 """Of unpacked content."""

@@ -14,8 +14,8 @@ from html.entities import html5
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from core.config import UserError
 from core.readers.record import Record
+from core.system.errors import UserError
 
 SGML_FILE = re.compile(r"reut2-\d+\.sgm")
 DOCUMENT = re.compile(r"<REUTERS([^>]*)>(.*?)</REUTERS>", re.DOTALL)

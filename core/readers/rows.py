@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from core.config import FileConfig, UserError
-from core.files import read_json
+from core.config import FileConfig
 from core.readers.opened import inner_name, opened
+from core.system.errors import UserError
+from core.system.files import read_json
 
 MAX_FIELD = 32 << 20
 """Characters of one field, line or record."""

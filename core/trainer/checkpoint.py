@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from core.files import atomic_path
+from core.system.files import atomic_path
 from core.trainer import distributed
 from core.trainer.state import Progress, State
 

@@ -29,7 +29,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from core.config import ROOT
+from core.system.places import ROOT
 
 
 class Signal(IntEnum):

@@ -13,9 +13,10 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from core.config import Diverged, TrainConfig, UserError
+from core.config import TrainConfig
 from core.inputs import Inputs
 from core.losses import index_pairs
+from core.system.errors import Diverged, UserError
 from core.trainer import distributed
 from core.trainer.precision import autocast
 from core.trainer.state import Loss, Progress, State

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from core.config import UserError
+from core.system.errors import UserError
 
 
 def autocast(precision: str, device: str) -> AbstractContextManager[Any]:

@@ -14,12 +14,13 @@ import torch
 from torch import nn
 
 from core import losses, tokens
-from core.config import RunConfig, TrainConfig, UserError
+from core.config import RunConfig, TrainConfig
 from core.corpus import Corpus
 from core.encoders import TfidfEncoder
 from core.inputs import Inputs, SparseInputs, TokenInputs
 from core.models import TfidfNetwork
 from core.networks import TextNetwork, Transformer, add_label_graph, build_network
+from core.system.errors import UserError
 from core.trainer import distributed
 from core.trainer.blocks import blocked
 from core.trainer.memory import BLOCKED_LABELS

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core import cooccurrence, data, documents, explain, labels, store
-from core.config import DataConfig, UserError, parse
+from core.config import DataConfig, parse
 from core.data import Corpus
 from core.labels import Borders
 from core.store import Predictions, Run
+from core.system.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

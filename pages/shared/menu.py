@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.config import UserError
+from core.system.errors import UserError
 from pages.shared.text import plain
 
 if TYPE_CHECKING:

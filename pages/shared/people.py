@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import streamlit as st
 from streamlit.errors import StreamlitAuthError
 
-from core.config import ask_for_person, why_read_only
+from core.system.access import ask_for_person, why_read_only
 from pages.shared.text import plain
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import data
-from core.config import DataConfig, SyntheticConfig, UserError, choose, parse
+from core.config import DataConfig, SyntheticConfig, parse
 from core.labels import Borders
+from core.system.errors import UserError, choose
 from pages.shared.text import plain
 
 if TYPE_CHECKING:

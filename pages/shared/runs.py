@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import report, share, store
-from core.config import UserError, read_only
 from core.figures import errors
+from core.system.access import read_only
+from core.system.errors import UserError
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import load_metrics, load_scorer
 from pages.shared.text import plain

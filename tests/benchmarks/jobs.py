@@ -27,9 +27,11 @@ from typing import Any
 import psutil
 
 from core import jobs, store
-from core.config import ROOT, RunConfig, UserError
-from core.files import write_json
+from core.config import RunConfig
 from core.store import Run
+from core.system.errors import UserError
+from core.system.files import write_json
+from core.system.places import ROOT
 from tests.browser.conftest import CHROMIUM, FLAGS, serving
 
 SLOTS, SUBMITTERS, EACH = 2, 3, 10

@@ -14,7 +14,7 @@ import time
 import psutil
 
 from core import jobs, store
-from core.files import read_json
+from core.system.files import read_json
 
 
 def main(seeds: list[int]) -> None:

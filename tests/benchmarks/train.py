@@ -42,13 +42,14 @@ import scipy.sparse as sp
 import torch
 from scipy import stats
 
-from core import data, jobs, labels, losses, machine, metrics, store, thresholds, tokens, training
+from core import data, jobs, labels, losses, metrics, store, thresholds, tokens, training
 from core.config import RunConfig
 from core.corpus import Corpus, count_columns
-from core.files import read_json
 from core.inputs import TokenInputs
 from core.job_reporter import SilentReporter
 from core.networks import build_network
+from core.system import machine
+from core.system.files import read_json
 from core.trainer.checkpoint import list_checkpoints
 from core.trainer.loop import targets_of, train
 from core.trainer.memory import memory_needed

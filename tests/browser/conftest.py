@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from core.config import ROOT
+from core.system.places import ROOT
 
 FLAGS = [
     "--headless",

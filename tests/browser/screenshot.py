@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from core.config import ROOT
+from core.system.places import ROOT
 from tests.browser.conftest import CHROMIUM, FLAGS, IDLE, PATIENCE, serving
 
 PICTURE = ROOT / "cache" / "published" / "tailscope.png"

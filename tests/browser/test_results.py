@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.config import ROOT
+from core.system.places import ROOT
 
 SVM = "reuters-svm-s0-bd3198e17a"
 BCE = "reuters-tfidf-bce-s0-ac9547d439"

@@ -7,7 +7,7 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from core.config import ROOT
+from core.system.places import ROOT
 
 
 def open_page(name: str, **query: str) -> AppTest:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from core import data, store
-from core.config import RunConfig, cache_dir
-from core.files import write_json
+from core.config import RunConfig
 from core.store import Run
+from core.system.files import write_json
+from core.system.places import cache_dir
 
 Found = TypeVar("Found")
 

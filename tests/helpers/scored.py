@@ -9,9 +9,9 @@ import scipy.sparse as sp
 
 from core import metrics, store
 from core.config import LossConfig, ModelConfig, RunConfig
-from core.files import write_json
 from core.labels import Borders
 from core.store import Predictions, Run
+from core.system.files import write_json
 
 COUNTS = np.array([90, 60, 40, 20, 12, 9, 8, 3, 1, 0])
 LABELS = [f"label {i}" for i in range(10)]

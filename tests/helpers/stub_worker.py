@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from core import store
-from core.config import Diverged, RunConfig
+from core.config import RunConfig
 from core.data import Corpus
-from core.failures import Stopped
+from core.system.errors import Diverged, Stopped
 
 TRAINING = "core.training"
 """The module that this one stands in for: it brings torch."""

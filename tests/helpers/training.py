@@ -10,10 +10,10 @@ import numpy as np
 
 from core import jobs, store, worker
 from core.config import RunConfig
-from core.failures import Stopped
-from core.files import read_json
 from core.job_reporter import StatusReporter
 from core.store import Run
+from core.system.errors import Stopped
+from core.system.files import read_json
 from core.trainer.checkpoint import list_checkpoints
 from tests.helpers.runs import execute, make_folder
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from core.config import ROOT
+from core.system.places import ROOT
 
 ANSWERS = re.findall(r"^\| (.+?) \| `(\S+\.py)` \| `(\w+)` \|$", (ROOT / "tests/README.md").read_text("utf-8"), re.M)
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import intake
-from core.config import SplitConfig, UserError, parse
+from core.config import SplitConfig, parse
 from core.defects import CHOICES, Defect
 from core.intake import Plan
+from core.system.errors import UserError
 from pages.sections.add_data.progress import report_to
 from pages.shared.text import plain
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import data, intake
-from core.config import UserError
+from core.system.errors import UserError
 from pages.sections.add_data.progress import report_to
 from pages.shared.text import plain
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import report
-from core.config import UserError
 from core.figures import compare
+from core.system.errors import UserError
 from pages.sections.compare.rows import pick_rows
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, load_metrics

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import report
-from core.config import UserError
 from core.labels import Borders
+from core.system.errors import UserError
 from pages.shared.loaders import HASHES
 from pages.shared.text import plain
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core import labels
-from core.config import UserError
 from core.figures import data as figures
 from core.labels import Borders
+from core.system.errors import UserError
 from pages.sections.explorer import find_borders
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES

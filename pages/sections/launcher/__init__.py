@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import streamlit as st
 
 from core import store
-from core.config import UserError, read_only
 from core.figures import training
+from core.system.access import read_only
+from core.system.errors import UserError
 from pages.shared.loaders import HASHES
 from pages.shared.text import plain
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import estimates, jobs, machine, store, sweeps
-from core.config import RunConfig, UserError
+from core import estimates, jobs, store, sweeps
+from core.config import RunConfig
 from core.figures import training
 from core.store import LIVE, Run
+from core.system import machine
+from core.system.errors import UserError
 from pages.sections.launcher import add_toast
 from pages.sections.loss_weights import View, cautions
 from pages.shared.loaders import HASHES, load_corpus

@@ -18,10 +18,10 @@ from core.config import (
     ModelConfig,
     SyntheticConfig,
     TrainConfig,
-    UserError,
 )
 from core.figures import training
 from core.plans import Plan
+from core.system.errors import UserError
 from pages.sections.launcher import URL
 from pages.shared.pick import pick_data
 from pages.shared.text import plain

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core import jobs, store, sweeps
-from core.config import UserError
 from core.figures import training
 from core.store import LIVE, Run
+from core.system.errors import UserError
 from pages.sections.launcher import (
     URL,
     act_on_runs,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import jobs, store
-from core.config import MODELS, UserError
+from core.config import MODELS
 from core.figures import training
 from core.store import LIVE
+from core.system.errors import UserError
 from pages.sections.launcher import FileVersion, find_file_version, live, may_act
 from pages.shared.menu import link
 from pages.shared.text import plain

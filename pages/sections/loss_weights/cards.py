@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core import jobs
-from core.config import LOSS_NAMES, SETTINGS, DataConfig, UserError
+from core.config import LOSS_NAMES, SETTINGS, DataConfig
 from core.losses.presets import CONSTANTS, LOSSES
+from core.system.errors import UserError
 from pages.shared.loaders import HASHES
 from pages.shared.menu import link
 from pages.shared.text import plain

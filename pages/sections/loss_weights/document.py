@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core import store
-from core.config import UserError
+from core.system.errors import UserError
 from pages.sections.loss_weights import View, describe_missing, show_legend
 from pages.sections.loss_weights.logits import UNTRAINED, pick_logits
 from pages.shared.loaders import find_documents, load_predictions

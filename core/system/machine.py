@@ -1,4 +1,4 @@
-"""What this machine has and runs: slots that jobs wait for, and processes that are told apart for certain."""
+"""What this machine has: memory, GPUs and who holds them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import ctypes
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from core.config import UserError
+from core.system.errors import UserError
 
-RUN_VARIABLE = "TAILSCOPE_RUN"
-"""Environment variable with a run's folder: all that its worker starts inherits it, also what leaves its group."""
 SLOTS_VARIABLE = "TAILSCOPE_SLOTS"
 
 
@@ -83,44 +79,3 @@ def gpu_holders() -> set[int]:
     except (OSError, subprocess.TimeoutExpired):
         return set()
     return {int(line) for line in done.stdout.split() if line.isdigit()}
-
-
-def boot_id() -> str:
-    """What is another after every start of the machine: process numbers and times mean nothing beyond it."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return str(round(psutil.boot_time()))
-
-
-def identity(pid: int) -> dict[str, Any]:
-    """What tells a living process from every other that has had or will have its number.
-
-    Raises:
-        psutil.NoSuchProcess: it is gone.
-    """
-    return {"pid": pid, "born": psutil.Process(pid).create_time(), "boot": boot_id()}
-
-
-def is_alive(known: Any) -> bool:
-    """Whether the process of an `identity` lives; a number that another has now, or nonsense, is not alive."""
-    try:
-        process = psutil.Process(known["pid"])
-        return (
-            known["boot"] == boot_id()
-            and abs(process.create_time() - known["born"]) < 0.01
-            and process.status() != psutil.STATUS_ZOMBIE
-        )
-    except (psutil.NoSuchProcess, KeyError, TypeError, ValueError):
-        return False
-
-
-def processes_of(path: Path) -> Iterator[psutil.Process]:
-    """Every living process that carries the mark of the run in this folder: its worker and all descendants."""
-    mark = str(path.resolve())
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(RUN_VARIABLE) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                yield process
-        except (psutil.Error, OSError):
-            continue

@@ -1,0 +1,1 @@
+"""From files to a prepared corpus: readers, defects, splits, sources."""

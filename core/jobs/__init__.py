@@ -1,0 +1,1 @@
+"""Runs as background processes: queue, worker, training, sweeps, search."""

@@ -1,0 +1,1 @@
+"""From texts to logits: features, tokens, networks, the linear SVM."""

@@ -1,0 +1,1 @@
+"""Ground floor: errors that are sentences, places, files, locks, processes, the machine."""

@@ -1,0 +1,40 @@
+"""What a person can put right, and what ends a run: the errors that are sentences."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something a person can put right: says what was wrong, where, and what to do. The CLI prints it and exits 2."""
+
+
+class Diverged(UserError):
+    """Training has left the numbers.
+
+    Attributes:
+        epoch: in which it happened, from 1.
+        step: of that epoch, from 1.
+    """
+
+    def __init__(self, what: str, *, epoch: int, step: int) -> None:
+        self.epoch, self.step = epoch, step
+        super().__init__(
+            f"{what} in epoch {epoch}, step {step}. "
+            "Usual causes: too high a train.learning_rate or a loss.scale that is too large."
+        )
+
+
+def choose(kind: str, name: str, names: Iterable[str]) -> str:
+    """Returns `name` if it is one of `names`; raises `UserError` with the nearest one and the whole list otherwise."""
+    names = list(names)
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    raise UserError(f"There is no {kind} named '{name}'.{hint} Choose one of: {', '.join(names)}.")
+
+
+class Stopped(Exception):
+    """Somebody asked this run to stop."""
