@@ -21,7 +21,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core import intake
-from core.config import DataConfig, FileConfig, SplitConfig, SyntheticConfig
+from core.config.schema import DataConfig, FileConfig, SplitConfig, SyntheticConfig
 from core.corpus import CODES, FORMAT, Report, Split, open_corpus, open_whole, write_corpus
 from core.corpus import PARTS as PARTS
 from core.corpus import Corpus as Corpus

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core import splits
-from core.config import SplitConfig
+from core.config.schema import SplitConfig
 from core.corpus import Texts, count_columns
 from core.system.errors import UserError
 from core.system.files import read_json

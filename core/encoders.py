@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from safetensors.numpy import load_file, save_file
 
-from core.config import ModelConfig
+from core.config.schema import ModelConfig
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
 

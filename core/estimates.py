@@ -8,7 +8,8 @@ from statistics import median
 from typing import Any
 
 from core import jobs, store
-from core.config import MODELS, RunConfig
+from core.config.defaults import MODELS
+from core.config.schema import RunConfig
 from core.store import Run
 from core.system.errors import UserError
 

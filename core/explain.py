@@ -12,7 +12,7 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from core.config import MODELS
+from core.config.defaults import MODELS
 from core.encoders import TfidfEncoder
 from core.store import Run
 from core.system.errors import UserError

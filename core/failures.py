@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.config import MODELS, RunConfig, TrainConfig
+from core.config.defaults import MODELS
+from core.config.schema import RunConfig, TrainConfig
 from core.system.errors import Diverged, UserError
 from core.system.processes import boot_id
 

@@ -19,7 +19,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from core import __version__
-from core.config import NAME_PATTERN, FileConfig, Frozen, SplitConfig, parse
+from core.config.parse import parse
+from core.config.schema import NAME_PATTERN, FileConfig, Frozen, SplitConfig
 from core.corpus import CODES, FORMAT, PARTS, Corpus, Report, open_whole, write_corpus
 from core.defects import CHOICES, DEFECTS, Defect, Draft, Scanned
 from core.readers import SUFFIXES, Record, read_documents, unit

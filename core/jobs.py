@@ -18,18 +18,9 @@ from typing import Any
 import psutil
 
 from core import data, store, trackers
-from core.config import (
-    LOSS_CONSTANTS,
-    LOSS_NAMES,
-    MODEL_NAMES,
-    MODELS,
-    PAPER_LOSSES,
-    RunConfig,
-    change,
-    differences,
-    parse,
-    with_changes,
-)
+from core.config.defaults import LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS, PAPER_LOSSES
+from core.config.parse import change, differences, parse, with_changes
+from core.config.schema import RunConfig
 from core.data import default_config
 from core.store import LIVE, Run
 from core.system import machine, processes

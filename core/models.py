@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from core.config import ModelConfig
+from core.config.schema import ModelConfig
 
 
 class TfidfNetwork(nn.Module):

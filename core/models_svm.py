@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from core.config import ModelConfig
+from core.config.schema import ModelConfig
 from core.inputs import SCORING_BATCH
 
 NEVER = -100.0

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from core.config import ModelConfig
+from core.config.schema import ModelConfig
 from core.tokens import encoder_source, unreachable
 
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")

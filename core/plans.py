@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import Field
 
 from core import jobs
-from core.config import LOSS_NAMES, MODEL_NAMES, DataConfig, Frozen, RunConfig, change, parse, setting_names
+from core.config.defaults import LOSS_NAMES, MODEL_NAMES
+from core.config.parse import change, parse, setting_names
+from core.config.schema import DataConfig, Frozen, RunConfig
 from core.system.errors import UserError, choose
 
 Value = bool | int | float | str

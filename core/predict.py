@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core import thresholds
-from core.config import ModelConfig
+from core.config.schema import ModelConfig
 from core.inputs import TokenInputs
 from core.networks import Linear, TextNetwork, Transformer, build_network
 from core.store import Run, read_metrics

@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 
 from core import metrics, store, thresholds, uncertainty
-from core.config import PAPER_LOSSES, RunConfig, walk
+from core.config.defaults import PAPER_LOSSES
+from core.config.parse import walk
+from core.config.schema import RunConfig
 from core.export import neutralise
 from core.labels import Borders
 from core.sheets import workbook

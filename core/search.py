@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core import jobs, store
-from core.config import LOSS_CONSTANTS, RunConfig, parse
+from core.config.defaults import LOSS_CONSTANTS
+from core.config.parse import parse
+from core.config.schema import RunConfig
 from core.losses.presets import CONSTANTS
 from core.store import LIVE
 from core.system.errors import UserError

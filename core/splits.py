@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from core.config import SplitConfig
+from core.config.schema import SplitConfig
 from core.corpus import CODES, count_columns
 from core.system.errors import UserError
 

@@ -21,7 +21,8 @@ import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from core import failures
-from core.config import Frozen, ModelConfig, RunConfig, TrainConfig, parse
+from core.config.parse import parse
+from core.config.schema import Frozen, ModelConfig, RunConfig, TrainConfig
 from core.labels import Borders
 from core.system.access import check_writable
 from core.system.errors import UserError

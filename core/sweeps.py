@@ -13,7 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from core import data, jobs, store
-from core.config import RunConfig, parse
+from core.config.parse import parse
+from core.config.schema import RunConfig
 from core.store import LIVE, Run
 from core.system import access
 from core.system.access import check_writable

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from core.config import THRESHOLD_RULES
+from core.config.defaults import THRESHOLD_RULES
 from core.labels import count_documents, indicator
 
 Limits = float | np.ndarray

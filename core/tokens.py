@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.config import ModelConfig
+from core.config.schema import ModelConfig
 from core.corpus import Corpus
 from core.system.errors import UserError
 from core.system.files import atomic_path, read_json, write_json

@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from core.config import RunConfig, walk
+from core.config.parse import walk
+from core.config.schema import RunConfig
 from core.system.errors import UserError
 
 PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "mlflow": ("mlflow",), "wandb": ("wandb",)}

@@ -17,7 +17,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core import labels, losses, metrics, store, thresholds, trackers
-from core.config import AUTO_RULES, MODELS, THRESHOLD_RULES, RunConfig, differences
+from core.config.defaults import AUTO_RULES, MODELS, THRESHOLD_RULES
+from core.config.parse import differences
+from core.config.schema import RunConfig
 from core.corpus import Corpus, count_columns
 from core.models_svm import LinearRule, fit_svm
 from core.networks import fold_label_graph

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from core import __version__, data, failures, labels, metrics, store, thresholds
-from core.config import RunConfig
+from core.config.schema import RunConfig
 from core.job_heartbeat import write_heartbeats
 from core.job_reporter import SilentReporter, StatusReporter
 from core.job_webhook import post_outcome

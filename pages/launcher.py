@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core import store
-from core.config import RunConfig
+from core.config.schema import RunConfig
 from core.store import LIVE
 from core.system.errors import UserError
 from pages.sections.launcher import before, form, live, may_act, one, show_toasts, tab

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.config import DataConfig
+from core.config.schema import DataConfig
 from core.system.errors import UserError
 from pages.sections.loss_weights import View, cards, cautions, curves, document, gradient, shifts, weights
 from pages.shared.loaders import load_corpus

@@ -15,7 +15,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from core import data, jobs, store
-from core.config import DataConfig, SyntheticConfig
+from core.config.schema import DataConfig, SyntheticConfig
 from core.data import Corpus
 from core.system.errors import UserError
 from core.system.files import read_json, write_json

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.config import FileConfig
+from core.config.schema import FileConfig
 from core.readers import Record, guess, read_documents
 from core.system.errors import UserError
 

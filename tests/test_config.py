@@ -4,17 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.config import (
-    LOSS_NAMES,
-    LossConfig,
-    RunConfig,
-    TrainConfig,
-    differences,
-    parse,
-    setting_names,
-    walk,
-    with_changes,
-)
+from core.config.defaults import LOSS_NAMES
+from core.config.parse import differences, parse, setting_names, walk, with_changes
+from core.config.schema import LossConfig, RunConfig, TrainConfig
 from core.system import access
 from core.system.access import check_writable, read_only
 from core.system.errors import UserError, choose

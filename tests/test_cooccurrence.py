@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from core import cooccurrence as co
 from core import data
-from core.config import DataConfig
+from core.config.schema import DataConfig
 
 TARGETS = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 0]], dtype=bool)
 PAIRS = co.count_pairs(sp.csr_array(TARGETS))

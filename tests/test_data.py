@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import data
-from core.config import DataConfig, SyntheticConfig
+from core.config.schema import DataConfig, SyntheticConfig
 from core.data import Corpus, load
 from core.readers import Record, read_reuters_sgml
 from core.system.errors import UserError
@@ -421,7 +421,7 @@ def test_a_place_without_read_permission_is_one_sentence(folder: Path, cache: Pa
     cache.chmod(0o777)
     folder.joinpath(locked).chmod(0)
     script = (
-        "import os; from core import data; from core.config import DataConfig, UserError\n"
+        "import os; from core import data; from core.config.schema import DataConfig, UserError\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "print(data.why_default())\n"
         "try: data.load(DataConfig(name='reuters'))\n"

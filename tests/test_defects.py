@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core import defects
-from core.config import SplitConfig
+from core.config.schema import SplitConfig
 from core.defects import CHOICES, DEFECTS, EXAMPLES, LONG, Draft, Finding, Scanned
 from core.intake import scan
 from core.readers import guess

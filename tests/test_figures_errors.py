@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 from core import uncertainty
-from core.config import RunConfig
+from core.config.schema import RunConfig
 from core.figures import errors, training
 from core.labels import Borders, indicator
 from core.store import About, Predictions, Run

@@ -11,7 +11,8 @@ import torch
 
 from core.analysis import loss_effects, loss_weights
 from core.analysis.loss_effects import Choice
-from core.config import LOSS_NAMES, DataConfig, SyntheticConfig
+from core.config.defaults import LOSS_NAMES
+from core.config.schema import DataConfig, SyntheticConfig
 from core.data import load
 from core.figures import losses
 from core.labels import Borders

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import data, intake, labels
-from core.config import DataConfig, SplitConfig
+from core.config.schema import DataConfig, SplitConfig
 from core.defects import CHOICES
 from core.intake import Plan, examine, scan
 from core.readers import guess

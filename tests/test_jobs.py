@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from core import jobs, store, worker
-from core.config import RunConfig
+from core.config.schema import RunConfig
 from core.system import machine, processes
 from core.system.errors import UserError
 from core.system.files import read_json, write_json

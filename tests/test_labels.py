@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core import data, labels
-from core.config import DataConfig
+from core.config.schema import DataConfig
 from core.labels import Borders
 from core.system.errors import UserError
 

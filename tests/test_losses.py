@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from core import losses
-from core.config import SETTINGS
+from core.config.defaults import SETTINGS
 from core.losses import LOSSES, auto_mu, build_loss, constants
 from core.losses.checks import find_positives, to_float64
 

@@ -18,7 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from torch.nn.functional import softplus
 
 from core import losses, store
-from core.config import LOSS_CONSTANTS, PAPER_LOSSES
+from core.config.defaults import LOSS_CONSTANTS, PAPER_LOSSES
 from core.jobs import loss_names
 from core.losses import LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss, others
 from core.training import threshold_rule

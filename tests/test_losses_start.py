@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.config import LOSS_NAMES
+from core.config.defaults import LOSS_NAMES
 from core.losses import LOSSES, build_loss, constant_logits
 from tests.test_losses import gradient_of
 

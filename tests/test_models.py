@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from core.config import ModelConfig, TrainConfig
+from core.config.schema import ModelConfig, TrainConfig
 from core.encoders import TfidfEncoder
 from core.inputs import SparseInputs
 from core.models import TfidfNetwork

@@ -4,7 +4,8 @@ import scipy.sparse as sp
 import torch
 from torch.nn import functional
 
-from core.config import MODELS, ModelConfig, RunConfig, TrainConfig
+from core.config.defaults import MODELS
+from core.config.schema import ModelConfig, RunConfig, TrainConfig
 from core.encoders import TfidfEncoder
 from core.inputs import SparseInputs, TokenInputs
 from core.losses import build_loss

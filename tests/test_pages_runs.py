@@ -15,7 +15,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import data, jobs, store, sweeps
-from core.config import RunConfig
+from core.config.schema import RunConfig
 from core.figures import training
 from core.store import Predictions
 from core.system.errors import UserError

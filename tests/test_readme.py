@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from core.cli import main
-from core.config import LOSS_NAMES
+from core.config.defaults import LOSS_NAMES
 from core.figures.losses import origin, title_of
 from core.losses import build_loss, constants
 from core.system.places import ROOT

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.config import FileConfig
+from core.config.schema import FileConfig
 from core.readers import opened, read_rows, rows, sniff
 from core.system.errors import UserError
 

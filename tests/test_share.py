@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from core import metrics, report, share, store, thresholds
 from core.cli.main import app
-from core.config import PAPER_LOSSES
+from core.config.defaults import PAPER_LOSSES
 from core.labels import Borders
 from core.store import Run
 from core.system.errors import UserError

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from core.config import SplitConfig
+from core.config.schema import SplitConfig
 from core.corpus import CODES
 from core.splits import FEW, MAX_CELLS, NONE, TEST, TRAIN, VALIDATION, absent, divide
 from core.system.errors import UserError

@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 from core import metrics, store, thresholds
-from core.config import LossConfig, RunConfig
+from core.config.schema import LossConfig, RunConfig
 from core.store import Predictions
 from core.system.errors import UserError
 from core.system.files import write_json

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core import data, tokens
-from core.config import DataConfig, ModelConfig, SyntheticConfig
+from core.config.schema import DataConfig, ModelConfig, SyntheticConfig
 from core.inputs import SparseInputs, TokenInputs
 from core.system.errors import UserError
 from core.system.places import ROOT

@@ -13,7 +13,8 @@ from rich.table import Table
 from core import data as datasets
 from core import defects, intake, labels, readers
 from core.cli.console import Json, Set, Split, out, print_json, print_line, progress_bar, split_names
-from core.config import DataConfig, FileConfig, ModelConfig, RunConfig, SplitConfig, parse, with_changes
+from core.config.parse import parse, with_changes
+from core.config.schema import DataConfig, FileConfig, ModelConfig, RunConfig, SplitConfig
 from core.system.errors import UserError
 
 data_app = typer.Typer(

@@ -12,7 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from core import confusion, label_errors, metrics, thresholds, uncertainty
-from core.config import THRESHOLD_RULES
+from core.config.defaults import THRESHOLD_RULES
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS
 from core.labels import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
 from core.store import Predictions

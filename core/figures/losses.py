@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.loss_effects import SIDES, Choice
-from core.config import LOSS_NAMES, DataConfig
+from core.config.defaults import LOSS_NAMES
+from core.config.schema import DataConfig
 from core.figures import GRID, GROUP_COLOURS, HEIGHT
 from core.labels import FREQUENCY_GROUPS, Borders, group_sizes
 from core.losses.presets import CONSTANTS, LOSSES
@@ -297,7 +298,7 @@ def python_call(choice: Choice, data: DataConfig) -> str:
         options.append(f'setting="{choice.setting}"')
     options += ['on_missing="mask"', *(f"{key}={value!r}" for key, value in choice.changes)]
     return (
-        f"from core.config import {imported}\nfrom core.data import load\nfrom core.losses import build_loss\n\n"
+        f"from core.config.schema import {imported}\nfrom core.data import load\nfrom core.losses import build_loss\n\n"
         f"corpus = load(DataConfig({made}))\n"
         f"loss = build_loss({', '.join(options)})\n"
         "# loss(logits, targets).backward()"

@@ -11,7 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from core.config import FileConfig, parse
+from core.config.parse import parse
+from core.config.schema import FileConfig
 from core.readers.record import Record
 from core.readers.rows import Progress, Row, read_rows, sniff, unit
 from core.system.errors import UserError, choose

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from core.config import FileConfig
+from core.config.schema import FileConfig
 from core.readers.opened import inner_name, opened
 from core.system.errors import UserError
 from core.system.files import read_json

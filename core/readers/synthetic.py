@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from core.config import SyntheticConfig
+from core.config.schema import SyntheticConfig
 from core.readers.record import Record
 
 VOCABULARY = 40

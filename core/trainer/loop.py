@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from core.config import TrainConfig
+from core.config.schema import TrainConfig
 from core.inputs import Inputs
 from core.losses import index_pairs
 from core.system.errors import Diverged, UserError

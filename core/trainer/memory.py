@@ -8,7 +8,7 @@ import psutil
 import torch
 from torch import nn
 
-from core.config import RunConfig
+from core.config.schema import RunConfig
 from core.inputs import SCORING_BATCH
 from core.networks import TextNetwork, Transformer
 from core.trainer import distributed

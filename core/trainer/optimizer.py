@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from core.config import TrainConfig
+from core.config.schema import TrainConfig
 from core.networks import TextNetwork, Transformer
 from core.trainer import distributed
 

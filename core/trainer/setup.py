@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from core import losses, tokens
-from core.config import RunConfig, TrainConfig
+from core.config.schema import RunConfig, TrainConfig
 from core.corpus import Corpus
 from core.encoders import TfidfEncoder
 from core.inputs import Inputs, SparseInputs, TokenInputs

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.config import TrainConfig
+from core.config.schema import TrainConfig
 from core.trainer.memory import tokens_at_once
 from core.trainer.optimizer import make_optimizer, make_schedule
 

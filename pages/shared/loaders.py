@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core import cooccurrence, data, documents, explain, labels, store
-from core.config import DataConfig, parse
+from core.config.parse import parse
+from core.config.schema import DataConfig
 from core.data import Corpus
 from core.labels import Borders
 from core.store import Predictions, Run

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import data
-from core.config import DataConfig, SyntheticConfig, parse
+from core.config.parse import parse
+from core.config.schema import DataConfig, SyntheticConfig
 from core.labels import Borders
 from core.system.errors import UserError, choose
 from pages.shared.text import plain

@@ -14,11 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from core.config import SyntheticConfig
+from core.config.schema import SyntheticConfig
 from core.readers import make_synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
-BEGIN = "import resource, sys, time; from core import data; from core.config import *; start = time.perf_counter();"
+BEGIN = (
+    "import resource, sys, time; from core import data; from core.config.schema import *; start = time.perf_counter();"
+)
 END = "; print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
 ADD = "from pathlib import Path; from core.readers import guess; path = Path(sys.argv[1]);"
 ADD += "data.add('big', path, guess(path), SplitConfig(made='paper', min_documents=5))"

@@ -27,7 +27,7 @@ from typing import Any
 import psutil
 
 from core import jobs, store
-from core.config import RunConfig
+from core.config.schema import RunConfig
 from core.store import Run
 from core.system.errors import UserError
 from core.system.files import write_json

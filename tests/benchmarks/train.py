@@ -43,7 +43,7 @@ import torch
 from scipy import stats
 
 from core import data, jobs, labels, losses, metrics, store, thresholds, tokens, training
-from core.config import RunConfig
+from core.config.schema import RunConfig
 from core.corpus import Corpus, count_columns
 from core.inputs import TokenInputs
 from core.job_reporter import SilentReporter

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from core import data, store
-from core.config import RunConfig
+from core.config.schema import RunConfig
 from core.store import Run
 from core.system.files import write_json
 from core.system.places import cache_dir

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core import metrics, store
-from core.config import LossConfig, ModelConfig, RunConfig
+from core.config.schema import LossConfig, ModelConfig, RunConfig
 from core.labels import Borders
 from core.store import Predictions, Run
 from core.system.files import write_json

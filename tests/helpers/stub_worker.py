@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from core import store
-from core.config import RunConfig
+from core.config.schema import RunConfig
 from core.data import Corpus
 from core.system.errors import Diverged, Stopped
 

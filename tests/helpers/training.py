@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from core import jobs, store, worker
-from core.config import RunConfig
+from core.config.schema import RunConfig
 from core.job_reporter import StatusReporter
 from core.store import Run
 from core.system.errors import Stopped

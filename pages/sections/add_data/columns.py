@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import intake, readers
-from core.config import FileConfig, parse
+from core.config.parse import parse
+from core.config.schema import FileConfig
 from pages.shared.text import plain
 
 if TYPE_CHECKING:

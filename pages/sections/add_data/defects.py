@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import intake
-from core.config import SplitConfig, parse
+from core.config.parse import parse
+from core.config.schema import SplitConfig
 from core.defects import CHOICES, Defect
 from core.intake import Plan
 from core.system.errors import UserError
@@ -16,7 +17,7 @@ from pages.sections.add_data.progress import report_to
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.config import FileConfig
+    from core.config.schema import FileConfig
 
 EXAMPLES = 3
 WORDS = {"keep": "Keep", "drop": "Leave out", "merge": "Merge"}

@@ -15,7 +15,7 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from core.config import FileConfig, SplitConfig
+    from core.config.schema import FileConfig, SplitConfig
     from core.intake import Plan
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.config import SplitConfig, parse
+from core.config.parse import parse
+from core.config.schema import SplitConfig
 
 if TYPE_CHECKING:
-    from core.config import FileConfig
+    from core.config.schema import FileConfig
 
 MADE = {
     "own": "The file's own parts",

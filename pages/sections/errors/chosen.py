@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import store
-from core.config import MODELS
+from core.config.defaults import MODELS
 from core.figures import errors
 from core.figures.errors import AS_TRAINED, OWN, RULES, TOP_K
 from pages.shared.loaders import HASHES, load_metrics, load_predictions

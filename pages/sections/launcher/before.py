@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import estimates, jobs, store, sweeps
-from core.config import RunConfig
+from core.config.schema import RunConfig
 from core.figures import training
 from core.store import LIVE, Run
 from core.system import machine

@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import streamlit as st
 
 from core import jobs, plans, store
-from core.config import (
-    LOSS_CONSTANTS,
-    LOSS_NAMES,
-    MODEL_NAMES,
-    MODELS,
-    Frozen,
-    LossConfig,
-    ModelConfig,
-    SyntheticConfig,
-    TrainConfig,
-)
+from core.config.defaults import LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS
+from core.config.schema import Frozen, LossConfig, ModelConfig, SyntheticConfig, TrainConfig
 from core.figures import training
 from core.plans import Plan
 from core.system.errors import UserError

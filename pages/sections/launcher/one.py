@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import jobs, store
-from core.config import MODELS
+from core.config.defaults import MODELS
 from core.figures import training
 from core.store import LIVE
 from core.system.errors import UserError

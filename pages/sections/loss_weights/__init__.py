@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.config import DataConfig
+from core.config.schema import DataConfig
 from core.labels import Borders, default_borders
 from pages.shared.loaders import HASHES
 

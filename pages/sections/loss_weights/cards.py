@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core import jobs
-from core.config import LOSS_NAMES, SETTINGS, DataConfig
+from core.config.defaults import LOSS_NAMES, SETTINGS
+from core.config.schema import DataConfig
 from core.losses.presets import CONSTANTS, LOSSES
 from core.system.errors import UserError
 from pages.shared.loaders import HASHES

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
     from core.analysis.loss_effects import Choice
-    from core.config import MODELS, DataConfig
+    from core.config.defaults import MODELS
+    from core.config.schema import DataConfig
     from core.data import Corpus
 
 UNTRAINED = {"prior": "untrained, log-odds of each label", "zero": "untrained, all logits 0"}
