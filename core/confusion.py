@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core.labels import count_documents, indicator
+from core.labels.groups import count_documents, indicator
 
 
 def swap_counts(targets: sp.csr_array, predicted: sp.csr_array) -> sp.csr_array:

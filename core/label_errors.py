@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core.labels import count_documents, indicator
+from core.labels.groups import count_documents, indicator
 
 LEAST = 5
 """Documents that a label needs to be judged: the method compares scores with their mean over a label's documents."""

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core.labels import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator, rank_by_frequency
+from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator, rank_by_frequency
 
 Scores = dict[str, float | None]
 

@@ -20,7 +20,7 @@ from core.config.defaults import PAPER_LOSSES
 from core.config.parse import walk
 from core.config.schema import RunConfig
 from core.export import neutralise
-from core.labels import Borders
+from core.labels.groups import Borders
 from core.sheets import workbook
 from core.store import Run
 from core.system.errors import UserError

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core import store
-from core.labels import indicator
+from core.labels.groups import indicator
 from core.store import PREDICTIONS, Predictions, Run
 from core.system.access import check_writable
 from core.system.errors import UserError

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 from core import failures
 from core.config.parse import parse
 from core.config.schema import Frozen, ModelConfig, RunConfig, TrainConfig
-from core.labels import Borders
+from core.labels.groups import Borders
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import atomic_path, read_json, write_json, write_text

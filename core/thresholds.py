@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.config.defaults import THRESHOLD_RULES
-from core.labels import count_documents, indicator
+from core.labels.groups import count_documents, indicator
 
 Limits = float | np.ndarray
 """Thresholds: one for all labels, or one each, (L,)."""

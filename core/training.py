@@ -16,11 +16,12 @@ import scipy.sparse as sp
 import torch
 from safetensors.torch import load_file, save_file
 
-from core import labels, losses, metrics, store, thresholds, trackers
+from core import losses, metrics, store, thresholds, trackers
 from core.config.defaults import AUTO_RULES, MODELS, THRESHOLD_RULES
 from core.config.parse import differences
 from core.config.schema import RunConfig
 from core.corpus import Corpus, count_columns
+from core.labels import groups
 from core.models_svm import LinearRule, fit_svm
 from core.networks import fold_label_graph
 from core.system import machine
@@ -297,7 +298,7 @@ class Evaluator:
         rule = threshold_rule(self.config)  # thresholds of each label are fitted once, when training is over
         threshold = thresholds.fit_global(targets, scores, rule="exact" if rule in thresholds.LABEL_RULES else rule)
         predicted = thresholds.apply(scores, threshold)
-        borders = labels.default_borders(len(self.corpus.labels))
+        borders = groups.default_borders(len(self.corpus.labels))
         return {
             "epoch": step.epoch,
             "step": step.step,

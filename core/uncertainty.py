@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core.labels import FREQUENCY_GROUPS, Borders, group_of, indicator
+from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of, indicator
 from core.metrics import f1
 
 FOLDS = 1000

@@ -13,11 +13,12 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from core import __version__, data, failures, labels, metrics, store, thresholds
+from core import __version__, data, failures, metrics, store, thresholds
 from core.config.schema import RunConfig
 from core.job_heartbeat import write_heartbeats
 from core.job_reporter import SilentReporter, StatusReporter
 from core.job_webhook import post_outcome
+from core.labels import groups
 from core.store import Predictions
 from core.system import machine
 from core.system.errors import Stopped, UserError
@@ -169,7 +170,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
     if store.run_id(config, corpus.fingerprint) != path.name:
         raise UserError(f"The data set {corpus.name} has changed since this run was made. Start a new run.")
     log.info("%s, split %s: %d labels, %s", corpus.name, corpus.split, len(corpus.labels), corpus.fingerprint[:12])
-    borders = labels.default_borders(len(corpus.labels))
+    borders = groups.default_borders(len(corpus.labels))
     # Model, and its scores of the validation and the test part.
     fitted = fit(config, corpus, path, slot, reporter)
     scores = fitted.scores

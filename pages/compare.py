@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import report, store
-from core.labels import Borders
+from core.labels.groups import Borders
 from pages.sections.compare import labels, parts, tables, training
 from pages.sections.compare.rows import sample_rows
 from pages.shared.loaders import load_metrics

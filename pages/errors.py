@@ -8,7 +8,7 @@ import streamlit as st
 
 from core import store
 from core.figures.errors import AS_TRAINED
-from core.labels import Borders
+from core.labels.groups import Borders
 from core.system.errors import UserError
 from pages.sections.errors import documents, doubts, labels, pairs, provenance, slices
 from pages.sections.errors.chosen import Chosen, Shown, predict_at

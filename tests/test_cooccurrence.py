@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core import cooccurrence as co
 from core import data
 from core.config.schema import DataConfig
+from core.labels import cooccurrence as co
 
 TARGETS = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 0]], dtype=bool)
 PAIRS = co.count_pairs(sp.csr_array(TARGETS))

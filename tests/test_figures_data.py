@@ -14,10 +14,10 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import labels
-from core.cooccurrence import block, count_pairs, density
 from core.figures import GROUP_COLOURS, MAX_MARKS, data
-from core.labels import Borders
+from core.labels import groups, measures
+from core.labels.cooccurrence import block, count_pairs, density
+from core.labels.groups import Borders
 from tests.helpers.corpora import NASTY, corpus
 
 BORDERS = Borders(35, 8)
@@ -53,7 +53,7 @@ def marks(chart: alt.LayerChart | alt.Chart) -> int:
 def ranks(number: int, *, absent: int = 0) -> pd.DataFrame:
     counts = np.maximum(1, 30_000 // np.arange(1, number + 1))
     counts[number - absent :] = 0
-    return labels.rank_frequency([f"label {i}" for i in range(number)], counts, BORDERS)
+    return measures.rank_frequency([f"label {i}" for i in range(number)], counts, BORDERS)
 
 
 @pytest.mark.parametrize("background", BACKGROUNDS.values(), ids=BACKGROUNDS)
@@ -65,7 +65,7 @@ def test_every_colour_is_legible_on_both_themes(background: str) -> None:
 
 @pytest.mark.parametrize("eye", SEEN)
 def test_head_medium_and_tail_are_told_apart_by_every_eye(eye: str) -> None:
-    seen = [lab(np.array(SEEN[eye]) @ linear(GROUP_COLOURS[group])) for group in labels.FREQUENCY_GROUPS]
+    seen = [lab(np.array(SEEN[eye]) @ linear(GROUP_COLOURS[group])) for group in groups.FREQUENCY_GROUPS]
     assert min(float(np.linalg.norm(one - other)) for one, other in itertools.combinations(seen, 2)) > 15
 
 
@@ -88,7 +88,7 @@ def test_rank_frequency_stays_small_and_keeps_absent_labels(number: int) -> None
 
 def test_group_shares_end_at_one() -> None:
     counts = np.array([100, 40, 20, 9, 8, 1])
-    rows = next(iter(data.group_shares(labels.group_shares(counts, BORDERS)).to_dict()["datasets"].values()))
+    rows = next(iter(data.group_shares(measures.group_shares(counts, BORDERS)).to_dict()["datasets"].values()))
     ends = {row["of"]: row["end"] for row in rows}
     assert ends == pytest.approx({"share of labels": 1.0, "share of assignments": 1.0})
     assert [row["share"] for row in rows] == pytest.approx([1 / 3, 1 / 3, 1 / 3, 140 / 178, 29 / 178, 9 / 178])
@@ -182,7 +182,7 @@ def test_lengths_of_the_longest_share_the_last_bar() -> None:
 def test_drift_keeps_the_labels_furthest_from_chance_and_stays_small(number: int) -> None:
     rng = np.random.default_rng(0)
     one, other = rng.integers(1, 90, number), rng.integers(1, 90, number)
-    frame = labels.drift([str(i) for i in range(number)], one, other, documents=(1000, 1000))
+    frame = measures.drift([str(i) for i in range(number)], one, other, documents=(1000, 1000))
     chart = data.drift(frame, "train", "test")
     assert marks(chart) <= MAX_MARKS + 4
     shown = {row["label"] for rows in chart.to_dict()["datasets"].values() for row in rows if "label" in row}
@@ -190,7 +190,7 @@ def test_drift_keeps_the_labels_furthest_from_chance_and_stays_small(number: int
 
 
 def test_labels_absent_from_a_part_are_named_and_counted() -> None:
-    frame = labels.drift("abcd", np.array([50, 0, 0, 3]), np.array([5, 2, 0, 0]), documents=(100, 10))
+    frame = measures.drift("abcd", np.array([50, 0, 0, 3]), np.array([5, 2, 0, 0]), documents=(100, 10))
     assert data.absent(frame)["label"].tolist() == ["d", "b", "c"]
     assert data.most_drifted(frame)["label"].tolist() == ["b", "d", "a"]
     summary = data.drift_summary(frame)
@@ -199,7 +199,7 @@ def test_labels_absent_from_a_part_are_named_and_counted() -> None:
 
 
 def test_every_measure_stands_in_a_table_with_words() -> None:
-    stats = labels.corpus_stats(corpus(np.eye(3), {"train": [0, 1], "validation": [], "test": [2]}), BORDERS)
+    stats = measures.corpus_stats(corpus(np.eye(3), {"train": [0, 1], "validation": [], "test": [2]}), BORDERS)
     measured = set().union(*data.MEASURES.values())
     assert measured == stats["all"].keys() | {"labels"}
     table = data.measure_table(stats, "Table 1 of the paper").set_index("part")

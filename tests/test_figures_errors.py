@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from core import uncertainty
 from core.config.schema import RunConfig
 from core.figures import errors, training
-from core.labels import Borders, indicator
+from core.labels.groups import Borders, indicator
 from core.store import About, Predictions, Run
 
 LABELS = ["gold", "silver", "tin"]

@@ -15,7 +15,7 @@ from core.config.defaults import LOSS_NAMES
 from core.config.schema import DataConfig, SyntheticConfig
 from core.data import load
 from core.figures import losses
-from core.labels import Borders
+from core.labels.groups import Borders
 from core.losses import CONSTANTS, LOSSES, build_loss
 
 COUNTS = np.array([60, 40, 20, 10, 8, 2])

@@ -19,10 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import data, intake, labels
+from core import data, intake
 from core.config.schema import DataConfig, SplitConfig
 from core.defects import CHOICES
 from core.intake import Plan, examine, scan
+from core.labels import groups, measures
 from core.readers import guess
 from core.system.errors import UserError
 from core.system.places import ROOT
@@ -125,7 +126,7 @@ def test_a_data_set_is_kept_and_opens_like_any_other(defective: Path, cache: Pat
     assert "defects.jsonl, added" in corpus.source
     source = data.available()[-1]
     assert (source.name, source.found, source.splits) == ("mine", True, ("own",))
-    assert labels.corpus_stats(corpus, labels.Borders())["all"]["documents"] == 9
+    assert measures.corpus_stats(corpus, groups.Borders())["all"]["documents"] == 9
 
 
 def test_the_same_file_and_settings_have_one_fingerprint(defective: Path) -> None:
@@ -209,7 +210,7 @@ def test_sets_at_the_edge_can_be_kept_and_measured(name: str, made: str, tmp_pat
     path = written(tmp_path / "edge.jsonl", EDGES[name])
     data.add("edge", path, guess(path), SplitConfig(made=made))
     corpus = data.load(data.default_config("edge"))
-    measured = labels.corpus_stats(corpus, labels.Borders())
+    measured = measures.corpus_stats(corpus, groups.Borders())
     assert measured["all"]["documents"] == len(EDGES[name])
     assert set(corpus.labels) == {label for row in EDGES[name] for label in row["labels"]}
     assert sum(len(rows) for rows in corpus.parts.values()) == len(EDGES[name])

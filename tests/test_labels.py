@@ -16,9 +16,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core import data, labels
+from core import data
 from core.config.schema import DataConfig
-from core.labels import Borders
+from core.labels import groups
+from core.labels.groups import Borders
+from core.labels.measures import (
+    corpus_stats,
+    drift,
+    gini,
+    group_shares,
+    imbalance_ratios,
+    labels_per_document,
+    lorenz,
+    part_measures,
+    rank_frequency,
+    scumble,
+)
 from core.system.errors import UserError
 
 quick = settings(deadline=None, max_examples=50)
@@ -37,18 +50,18 @@ def test_borders_that_make_no_sense_are_named(head: int, tail: int) -> None:
 
 
 def test_borders_are_inclusive_and_those_of_the_paper() -> None:
-    assert (labels.default_borders(90), labels.default_borders(1001)) == (Borders(35, 8), Borders(50, 15))
+    assert (groups.default_borders(90), groups.default_borders(1001)) == (Borders(35, 8), Borders(50, 15))
     counts = np.array([36, 35, 34, 9, 8, 7, 0])
-    assert labels.group_of(counts, Borders()).tolist() == ["head"] * 2 + ["medium"] * 2 + ["tail"] * 3
-    assert labels.group_sizes(counts, Borders()) == {"head": 2, "medium": 2, "tail": 3}
-    assert labels.group_sizes(counts[:0], Borders()) == {"head": 0, "medium": 0, "tail": 0}
+    assert groups.group_of(counts, Borders()).tolist() == ["head"] * 2 + ["medium"] * 2 + ["tail"] * 3
+    assert groups.group_sizes(counts, Borders()) == {"head": 2, "medium": 2, "tail": 3}
+    assert groups.group_sizes(counts[:0], Borders()) == {"head": 0, "medium": 0, "tail": 0}
 
 
 @quick
 @given(arrays(np.int64, st.integers(0, 20), elements=st.integers(0, 100)), st.integers(0, 40), st.integers(1, 40))
 def test_group_shares_add_up(counts: np.ndarray, tail: int, more: int) -> None:
-    table = labels.group_shares(counts, Borders(tail + more, tail))
-    assert table["group"].tolist() == list(labels.FREQUENCY_GROUPS)
+    table = group_shares(counts, Borders(tail + more, tail))
+    assert table["group"].tolist() == list(groups.FREQUENCY_GROUPS)
     assert table["labels"].sum() == len(counts)
     assert table["assignments"].sum() == counts.sum()
     if counts.sum():
@@ -60,17 +73,17 @@ def test_group_shares_add_up(counts: np.ndarray, tail: int, more: int) -> None:
 def test_indicator_stores_every_entry_once_and_leaves_its_input() -> None:
     twice = sp.csr_array((np.array([1, 1, 0, 2]), np.array([2, 2, 1, 0]), np.array([0, 3, 4])), shape=(2, 3))
     before = twice.copy()
-    clean = labels.indicator(twice)
+    clean = groups.indicator(twice)
     assert clean.toarray().tolist() == [[False, False, True], [True, False, False]]
     assert clean.nnz == 2
     assert (twice.data.tolist(), twice.indices.tolist()) == (before.data.tolist(), before.indices.tolist())
-    assert labels.indicator(clean) is clean
-    assert labels.count_documents(twice).tolist() == [1, 0, 1]
-    assert labels.part_measures(twice) == labels.part_measures(clean)
+    assert groups.indicator(clean) is clean
+    assert groups.count_documents(twice).tolist() == [1, 0, 1]
+    assert part_measures(twice) == part_measures(clean)
 
 
 def test_rank_frequency_sorts_and_ties_keep_their_order() -> None:
-    table = labels.rank_frequency(("a", "b", "c", "d"), np.array([2, 40, 2, 9]), Borders(35, 8))
+    table = rank_frequency(("a", "b", "c", "d"), np.array([2, 40, 2, 9]), Borders(35, 8))
     assert table["label"].tolist() == ["b", "d", "a", "c"]
     assert table["rank"].tolist() == [1, 2, 3, 4]
     assert table["count"].tolist() == [40, 9, 2, 2]
@@ -78,18 +91,18 @@ def test_rank_frequency_sorts_and_ties_keep_their_order() -> None:
 
 
 def test_labels_per_document_has_no_gaps() -> None:
-    table = labels.labels_per_document(TARGETS)
+    table = labels_per_document(TARGETS)
     assert table.to_dict("list") == {"labels": [0, 1, 2], "documents": [1, 1, 3]}
     wide = sp.csr_array(np.array([[1, 0, 0, 0], [1, 1, 1, 0]], dtype=bool))
-    assert labels.labels_per_document(wide).to_dict("list") == {"labels": [1, 2, 3], "documents": [1, 0, 1]}
-    assert labels.labels_per_document(TARGETS[:0]).empty
+    assert labels_per_document(wide).to_dict("list") == {"labels": [1, 2, 3], "documents": [1, 0, 1]}
+    assert labels_per_document(TARGETS[:0]).empty
 
 
 def test_a_label_without_documents_has_no_imbalance_ratio() -> None:
-    ratios = labels.imbalance_ratios(COUNTS)
+    ratios = imbalance_ratios(COUNTS)
     assert ratios[:3].tolist() == [1, 2, 4]
     assert math.isnan(ratios[3])
-    measures = labels.part_measures(TARGETS)
+    measures = part_measures(TARGETS)
     assert (measures["max_ir"], measures["mean_ir"]) == (4, 7 / 3)
     assert measures["cv_ir"] == pytest.approx(math.sqrt(7 / 3) / (7 / 3))
     assert measures["labels_with_documents"] == 3
@@ -97,7 +110,7 @@ def test_a_label_without_documents_has_no_imbalance_ratio() -> None:
 
 
 def test_part_measures_by_hand() -> None:
-    measures = labels.part_measures(TARGETS, rare=1)
+    measures = part_measures(TARGETS, rare=1)
     assert measures["cardinality"] == 7 / 5
     assert measures["density"] == pytest.approx(7 / 20)
     assert (measures["without_label"], measures["single_label"], measures["multi_label"]) == (1, 1, 3)
@@ -106,14 +119,14 @@ def test_part_measures_by_hand() -> None:
     assert (measures["labelsets"], measures["single_labelsets"]) == (4, 3)
     assert (measures["pmax"], measures["puniq"]) == (2 / 5, 3 / 5)
     pair = 1 - math.sqrt(2) / 1.5  # IRLbl 1 and 2
-    assert labels.scumble(TARGETS).tolist() == pytest.approx([pair, 0, pair, 0, 1 - 2 / 2.5])
+    assert scumble(TARGETS).tolist() == pytest.approx([pair, 0, pair, 0, 1 - 2 / 2.5])
     assert measures["scumble"] == pytest.approx((2 * pair + 0.2) / 5)
     assert measures["rare_label_share"] == 2 / 4
 
 
 def test_scumble_of_a_document_with_very_many_labels_is_finite() -> None:
     dense = np.vstack([np.ones((1, 3000), bool), np.eye(1, 3000, dtype=bool).repeat(5000, axis=0)])
-    scores = labels.scumble(sp.csr_array(dense))
+    scores = scumble(sp.csr_array(dense))
     ratios = np.r_[1, np.full(2999, 5001.0)]
     assert scores[0] == pytest.approx(1 - np.exp(np.log(ratios).mean()) / ratios.mean())
 
@@ -121,9 +134,9 @@ def test_scumble_of_a_document_with_very_many_labels_is_finite() -> None:
 @quick
 @given(dense_targets)
 def test_measures_do_not_depend_on_order_and_fit_json(dense: np.ndarray) -> None:
-    measures = labels.part_measures(sp.csr_array(dense))
+    measures = part_measures(sp.csr_array(dense))
     assert json.loads(json.dumps(measures, allow_nan=False)) == measures
-    turned = labels.part_measures(sp.csr_array(dense[::-1, ::-1]))
+    turned = part_measures(sp.csr_array(dense[::-1, ::-1]))
     assert turned == pytest.approx(measures)
     assert measures["documents"] == measures["without_label"] + measures["single_label"] + measures["multi_label"]
     assert measures["labelsets"] == len({row.tobytes() for row in dense})
@@ -133,7 +146,7 @@ def test_measures_do_not_depend_on_order_and_fit_json(dense: np.ndarray) -> None
 @quick
 @given(dense_targets, st.integers(0, 3))
 def test_measures_equal_their_formulas_taken_one_by_one(dense: np.ndarray, rare: int) -> None:
-    measures = labels.part_measures(sp.csr_array(dense), rare=rare)
+    measures = part_measures(sp.csr_array(dense), rare=rare)
     documents, n_labels = dense.shape
     counts = [sum(bool(row[label]) for row in dense) for label in range(n_labels)]
     sizes = [int(row.sum()) for row in dense]
@@ -169,24 +182,24 @@ def test_measures_equal_their_formulas_taken_one_by_one(dense: np.ndarray, rare:
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])
 def test_an_empty_part_has_counts_and_no_measures(shape: tuple[int, int]) -> None:
-    measures = labels.part_measures(sp.csr_array(shape, dtype=bool))
+    measures = part_measures(sp.csr_array(shape, dtype=bool))
     assert measures["documents"] == shape[0]
     undefined = {key for key, value in measures.items() if value is None}
     assert {"density", "max_count", "min_count", "max_ir", "mean_ir", "cv_ir", "gini", "rare_label_share"} <= undefined
-    assert measures.keys() == labels.part_measures(TARGETS).keys()
+    assert measures.keys() == part_measures(TARGETS).keys()
 
 
 @quick
 @given(st.integers(1, 50), st.integers(1, 50))
 def test_gini_of_equal_counts_is_0_and_of_one_owner_is_nearly_1(n_labels: int, count: int) -> None:
-    assert labels.gini(np.full(n_labels, count)) == pytest.approx(0)
-    assert labels.gini(np.eye(1, n_labels)[0] * count) == pytest.approx(1 - 1 / n_labels)
+    assert gini(np.full(n_labels, count)) == pytest.approx(0)
+    assert gini(np.eye(1, n_labels)[0] * count) == pytest.approx(1 - 1 / n_labels)
 
 
 @quick
 @given(arrays(np.int64, st.integers(1, 30), elements=st.integers(0, 100)))
 def test_the_lorenz_curve_rises_below_equality_and_bends_as_gini_says(counts: np.ndarray) -> None:
-    curve = labels.lorenz(counts)
+    curve = lorenz(counts)
     if not counts.sum():
         assert curve.to_dict("list") == {"share_of_labels": [0.0], "share_of_assignments": [0.0]}
         return
@@ -194,13 +207,11 @@ def test_the_lorenz_curve_rises_below_equality_and_bends_as_gini_says(counts: np
     assert (len(curve), x[-1], y[-1]) == (len(counts) + 1, 1, 1)
     assert (np.diff(y) >= 0).all()
     assert (y <= x + 1e-12).all()
-    assert 1 - 2 * np.trapezoid(y, x) == pytest.approx(labels.gini(counts))
+    assert 1 - 2 * np.trapezoid(y, x) == pytest.approx(gini(counts))
 
 
 def test_drift_compares_shares_and_knows_chance() -> None:
-    table = labels.drift("abcd", np.array([50, 1, 0, 3]), np.array([5, 0, 2, 0]), documents=(100, 10)).set_index(
-        "label"
-    )
+    table = drift("abcd", np.array([50, 1, 0, 3]), np.array([5, 0, 2, 0]), documents=(100, 10)).set_index("label")
     assert (table.loc["a", "share"], table.loc["a", "other_share"], table.loc["a", "ratio"]) == (0.5, 0.5, 1)
     assert table.loc["a", "z"] == 0
     assert table["ratio"].tolist()[1:] == [0, math.inf, 0]
@@ -210,11 +221,11 @@ def test_drift_compares_shares_and_knows_chance() -> None:
 
 
 def test_drift_of_labels_everywhere_or_nowhere_and_of_an_empty_part() -> None:
-    table = labels.drift("ab", np.array([4, 0]), np.array([2, 0]), documents=(4, 2))
+    table = drift("ab", np.array([4, 0]), np.array([2, 0]), documents=(4, 2))
     assert table["ratio"].tolist()[0] == 1
     assert math.isnan(table["ratio"][1])
     assert table["z"].isna().all()
-    empty = labels.drift("ab", np.array([4, 0]), np.array([0, 0]), documents=(4, 0))
+    empty = drift("ab", np.array([4, 0]), np.array([0, 0]), documents=(4, 0))
     assert empty[["other_share", "ratio", "z"]].isna().all(axis=None)
 
 
@@ -225,14 +236,14 @@ def corpus_of(train: sp.csr_array, **parts: sp.csr_array) -> SimpleNamespace:
         fingerprint="0" * 64,
         split="original",
         labels=NAMES,
-        counts=labels.count_documents(train),
+        counts=groups.count_documents(train),
         parts={part: np.arange(targets.shape[0]) for part, targets in parts.items()},
         targets_of=parts.__getitem__,
     )
 
 
 def test_corpus_stats_holds_the_promised_keys_and_fits_json() -> None:
-    stats = labels.corpus_stats(corpus_of(TARGETS, validation=TARGETS[:0], test=TARGETS[3:]), Borders(4, 1))
+    stats = corpus_stats(corpus_of(TARGETS, validation=TARGETS[:0], test=TARGETS[3:]), Borders(4, 1))
     assert json.loads(json.dumps(stats, allow_nan=False)) == stats
     assert stats.keys() == {"name", "fingerprint", "labels", "split", "bins", "borders", "parts", "all"}
     assert (stats["labels"], stats["bins"]) == (4, {"head": 1, "medium": 1, "tail": 2})
@@ -274,7 +285,7 @@ def original(reuters_folder: Path, reuters_cache: Path) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAILSCOPE_CACHE", str(reuters_cache))
         patch.setenv("TAILSCOPE_DATA", str(reuters_folder))
-        stats = labels.corpus_stats(data.load(DataConfig(name="reuters", split="original")), Borders())
+        stats = corpus_stats(data.load(DataConfig(name="reuters", split="original")), Borders())
     return stats["parts"] | {"all": stats["all"]}
 
 
@@ -288,7 +299,7 @@ def test_reuters_has_its_known_values(original: dict[str, Any], measure: str) ->
 
 @pytest.mark.reuters
 def test_reuters_split_of_the_paper_has_its_groups(reuters: Any) -> None:
-    stats = labels.corpus_stats(reuters, labels.default_borders(len(reuters.labels)))
+    stats = corpus_stats(reuters, groups.default_borders(len(reuters.labels)))
     assert stats["bins"] == {"head": 30, "medium": 31, "tail": 29}
     assert [part["documents"] for part in stats["parts"].values()] == [6769, 1000, 3019]
     assert (stats["parts"]["test"]["single_label"], stats["parts"]["test"]["multi_label"]) == (2583, 436)

@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import lookalikes
-from core.cooccurrence import count_pairs
+from core.labels import lookalikes
+from core.labels.cooccurrence import count_pairs
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 
 from core.analysis import loss_effects, loss_logits, loss_weights
 from core.analysis.loss_effects import Choice
-from core.labels import Borders
+from core.labels.groups import Borders
 from core.losses import LOSSES, build_loss
 from core.system.errors import UserError
 

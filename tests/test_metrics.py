@@ -24,7 +24,7 @@ from sklearn.metrics import (
 )
 
 from core import metrics
-from core.labels import Borders
+from core.labels.groups import Borders
 from core.metrics import METRICS
 
 quick = settings(deadline=None, max_examples=50)

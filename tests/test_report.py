@@ -15,7 +15,7 @@ import pytest
 
 from core import metrics, report, store, thresholds, uncertainty
 from core.figures import compare, page
-from core.labels import Borders
+from core.labels.groups import Borders
 from core.report import Sampled
 from core.sheets import workbook
 from core.store import Run

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from core import metrics, report, share, store, thresholds
 from core.cli.main import app
 from core.config.defaults import PAPER_LOSSES
-from core.labels import Borders
+from core.labels.groups import Borders
 from core.store import Run
 from core.system.errors import UserError
 from core.system.files import write_json

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core import metrics, uncertainty
-from core.labels import Borders
+from core.labels.groups import Borders
 
 quick = settings(deadline=None, max_examples=40)
 

@@ -4,8 +4,9 @@ import shutil
 import numpy as np
 import pytest
 
-from core import data, jobs, labels, metrics, report, store, thresholds, training, worker
-from core.labels import Borders
+from core import data, jobs, metrics, report, store, thresholds, training, worker
+from core.labels import groups
+from core.labels.groups import Borders
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.trainer.setup import torch_device
@@ -19,7 +20,7 @@ def test_stored_predictions_reproduce_every_reported_figure(model, loss):
     stored, reported = store.read_predictions(run), store.read_metrics(run)
     corpus = data.load(run.config.data)
     predicted = thresholds.apply(stored.scores, stored.threshold)
-    borders = labels.Borders(**reported["borders"])
+    borders = groups.Borders(**reported["borders"])
     again = metrics.score_groups(stored.targets, predicted, np.array(reported["counts"]), borders)
     assert again == reported["test"]
     assert reported["labels"] == list(corpus.labels)

@@ -10,7 +10,7 @@ import pandas as pd
 from core import losses
 from core.analysis.loss_effects import SIDES, Choice, group_slices, middle_columns
 from core.analysis.loss_weights import CoLabels, weigh_labels
-from core.labels import Borders
+from core.labels.groups import Borders
 
 WIDE = 1000.0
 """Largest weight by the smallest from which a few documents decide a step."""

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from scipy.special import expit
 
 from core import losses
-from core.labels import FREQUENCY_GROUPS, Borders, group_sizes
+from core.labels.groups import FREQUENCY_GROUPS, Borders, group_sizes
 from core.losses.presets import LOSSES
 from core.system.errors import UserError
 

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from core import losses
 from core.analysis.loss_effects import Choice, group_slices, is_elementwise, middle_columns, rank_bins, stack
-from core.labels import FREQUENCY_GROUPS, Borders
+from core.labels.groups import FREQUENCY_GROUPS, Borders
 
 QUANTILES = (np.arange(10) + 0.5) / 10
 """Their mean is that of the whole, and between the first and the last are nine in ten."""

@@ -11,10 +11,11 @@ import typer
 from rich.table import Table
 
 from core import data as datasets
-from core import defects, intake, labels, readers
+from core import defects, intake, readers
 from core.cli.console import Json, Set, Split, out, print_json, print_line, progress_bar, split_names
 from core.config.parse import parse, with_changes
 from core.config.schema import DataConfig, FileConfig, ModelConfig, RunConfig, SplitConfig
+from core.labels import groups, measures
 from core.system.errors import UserError
 
 data_app = typer.Typer(
@@ -241,9 +242,9 @@ def stats(
     """
     config = _data_config(name, split, changes)
     corpus = datasets.load(config)
-    usual = labels.default_borders(len(corpus.labels))
-    borders = labels.Borders(usual.head if head is None else head, usual.tail if tail is None else tail)
-    measured = labels.corpus_stats(corpus, borders)
+    usual = groups.default_borders(len(corpus.labels))
+    borders = groups.Borders(usual.head if head is None else head, usual.tail if tail is None else tail)
+    measured = measures.corpus_stats(corpus, borders)
     if as_json:
         print_json(measured)
         return

@@ -13,7 +13,7 @@ import pandas as pd
 
 from core import metrics, report, store, thresholds, uncertainty
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN
-from core.labels import FREQUENCY_GROUPS, Borders, count_documents, group_of, rank_by_frequency
+from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, rank_by_frequency
 from core.report import Row, Sampled
 from core.store import Run
 

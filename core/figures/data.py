@@ -10,11 +10,11 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from core import labels
-from core.cooccurrence import Cooccurrence, count_strong, measure_pairs, strongest
 from core.data import Corpus
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MAX_MARKS
-from core.labels import FREQUENCY_GROUPS, Borders
+from core.labels import groups, measures
+from core.labels.cooccurrence import Cooccurrence, count_strong, measure_pairs, strongest
+from core.labels.groups import FREQUENCY_GROUPS, Borders
 
 NO_DOCUMENT = 0.5
 """Where a label without train documents stands on a logarithmic axis, whose tick there says 0."""
@@ -98,7 +98,7 @@ MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
         "puniq": ("PUniq", "Combinations seen once, divided by documents.", "percent"),
     },
 }
-"""Each measure of `core.labels.corpus_stats`, by the table it stands in: heading, what it means, how it is written."""
+"""Each measure of `core.labels.measures.corpus_stats`, by the table it stands in: heading, what it means, how it is written."""
 PUBLISHED = (
     {
         "part": "Reuters in the paper",
@@ -175,7 +175,7 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
     """Train documents of every label against its rank, both logarithmic; dashed rules are the borders.
 
     Args:
-        frame: of `core.labels.rank_frequency`; many labels are sampled evenly along the axis.
+        frame: of `core.labels.measures.rank_frequency`; many labels are sampled evenly along the axis.
         borders: drawn as rules.
     """
     shown = frame.iloc[spread_over_ranks(len(frame))].copy()
@@ -223,7 +223,7 @@ def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
     """Head, medium and tail as shares of the labels and of the label assignments: two stacked bars.
 
     Args:
-        frame: of `core.labels.group_shares`.
+        frame: of `core.labels.measures.group_shares`.
     """
     total = max(1, int(frame["labels"].sum()))
     parts = {"share of labels": frame["labels"] / total, "share of assignments": frame["share_of_assignments"]}
@@ -259,7 +259,7 @@ def labels_per_document(frame: pd.DataFrame) -> alt.LayerChart:
     """How many documents have 1, 2, 3, ... labels; the number stands above each bar.
 
     Args:
-        frame: of `core.labels.labels_per_document`; may be empty.
+        frame: of `core.labels.measures.labels_per_document`; may be empty.
     """
     rows = frame.assign(labels=frame["labels"].clip(upper=MOST_LABELS)).groupby("labels", as_index=False).sum()
     rows["words"] = [f"{labels} or more" if labels == MOST_LABELS else str(labels) for labels in rows["labels"]]
@@ -298,7 +298,7 @@ def lorenz(frame: pd.DataFrame) -> alt.LayerChart:
     """Share of the assignments against share of the labels, the rarest first, beside the line of equality.
 
     Args:
-        frame: of `core.labels.lorenz`; many rows are sampled.
+        frame: of `core.labels.measures.lorenz`; many rows are sampled.
     """
     shown = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, 400).round().astype(np.int64))]
     axes: dict[str, Any] = {"format": "%", "gridColor": GRID, "tickCount": 5}
@@ -392,7 +392,7 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str], *, colour: str = "p"
     """Ordered pairs of labels as a heatmap, row j and column i; a click selects a cell (`CELL`: fields j and i).
 
     Args:
-        frame: of `core.cooccurrence.block`; a label beside itself, and pairs without a document, are left blank.
+        frame: of `core.labels.cooccurrence.block`; a label beside itself, and pairs without a document, are left blank.
         names: all labels, by column.
         colour: `p`, from pale to full; or `lift`, one colour for more often than by chance and one for less.
     """
@@ -472,7 +472,7 @@ def density(frame: pd.DataFrame, number: int, *, colour: str = "density") -> alt
     """All labels against all labels in bins of neighbouring ranks; a click selects a cell (`CELL`: row and column).
 
     Args:
-        frame: of `core.cooccurrence.density`.
+        frame: of `core.labels.cooccurrence.density`.
         number: of all labels.
         colour: `density`, the share of pairs that share a document; or `p`, the mean of p(i given j).
     """
@@ -531,7 +531,7 @@ def drift(frame: pd.DataFrame, one: str, other: str) -> alt.LayerChart:
     """Share of documents of every label in two parts, both logarithmic; the line is equality.
 
     Args:
-        frame: of `core.labels.drift`; of many labels those furthest from chance are drawn, and some of the others.
+        frame: of `core.labels.measures.drift`; of many labels those furthest from chance are drawn, and some of the others.
         one: the first part's name.
         other: the second part's name.
     """
@@ -578,7 +578,7 @@ def drift(frame: pd.DataFrame, one: str, other: str) -> alt.LayerChart:
 
 
 def bin_of(frame: pd.DataFrame, asked: str) -> pd.DataFrame:
-    """The row of `core.cooccurrence.density` for "row-column", as its numbers stand there; none for anything else."""
+    """The row of `core.labels.cooccurrence.density` for "row-column", as its numbers stand there; none for anything else."""
     return frame[[f"{row}-{column}" == asked for row, column in zip(frame["row"], frame["column"], strict=True)]]
 
 
@@ -586,7 +586,7 @@ def measure_table(stats: Mapping[str, Any], title: str) -> pd.DataFrame:
     """One of the tables in `MEASURES`: a row for each part that has documents, one for all of them.
 
     Args:
-        stats: of `core.labels.corpus_stats`.
+        stats: of `core.labels.measures.corpus_stats`.
         title: a key of `MEASURES`; the first has the paper's own rows below.
 
     Returns:
@@ -616,7 +616,7 @@ def pair_table(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Pairs of labels with names for columns.
 
     Args:
-        frame: of `core.cooccurrence`.
+        frame: of `core.labels.cooccurrence`.
         names: all labels, by column.
     """
     named = {key: [names[column] for column in frame[key]] for key in ("label", "other")}
@@ -636,12 +636,12 @@ def search(frame: pd.DataFrame, text: str, columns: Sequence[str] = ("label",)) 
 
 def label_table(corpus: Corpus, borders: Borders) -> pd.DataFrame:
     """Every label, the most frequent first: label, rank, group, its documents in each part, imbalance (IRLbl)."""
-    table = labels.rank_frequency(corpus.labels, corpus.counts, borders)
+    table = measures.rank_frequency(corpus.labels, corpus.counts, borders)
     column = {name: place for place, name in enumerate(corpus.labels)}
     order = [column[name] for name in table["label"]]
     for part in corpus.parts:
-        table[part] = labels.count_documents(corpus.targets_of(part))[order]
-    return table.drop(columns="count").assign(imbalance=labels.imbalance_ratios(corpus.counts)[order])
+        table[part] = groups.count_documents(corpus.targets_of(part))[order]
+    return table.drop(columns="count").assign(imbalance=measures.imbalance_ratios(corpus.counts)[order])
 
 
 def strongest_pairs(
@@ -656,9 +656,9 @@ def strongest_pairs(
     """The pairs of labels that are tied most, with names, and how many there are in all.
 
     Args:
-        pairs: of `core.cooccurrence.count_pairs`.
+        pairs: of `core.labels.cooccurrence.count_pairs`.
         names: all labels, by column.
-        by: one of `core.cooccurrence.ORDERS`.
+        by: one of `core.labels.cooccurrence.ORDERS`.
         floor: documents in common at least.
         text: stands in the name of one of the two; case is ignored.
         ranks: first and last column, from 1, of the one and of the other label.
@@ -678,7 +678,7 @@ def strongest_pairs(
 
 
 def pair_facts(pairs: Cooccurrence, label: int, other: int) -> dict[str, Any]:
-    """What ties two labels: a row of `core.cooccurrence.block` as numbers, None where undefined."""
+    """What ties two labels: a row of `core.labels.cooccurrence.block` as numbers, None where undefined."""
     row = measure_pairs(pairs, np.array([label]), np.array([other])).iloc[0]
     whole = ("both", "documents", "other_documents")
     return {
@@ -687,20 +687,20 @@ def pair_facts(pairs: Cooccurrence, label: int, other: int) -> dict[str, Any]:
 
 
 def most_drifted(frame: pd.DataFrame, *, limit: int = 1000) -> pd.DataFrame:
-    """The labels of `core.labels.drift` whose shares differ most, in standard errors; not those in neither part."""
+    """The labels of `core.labels.measures.drift` whose shares differ most, in standard errors; not those in neither part."""
     found = frame[frame["z"].notna()]
     return found.iloc[np.argsort(-found["z"].abs().to_numpy(), kind="stable")[:limit]].reset_index(drop=True)
 
 
 def absent(frame: pd.DataFrame) -> pd.DataFrame:
-    """The labels of `core.labels.drift` without a document in one of the parts, the most frequent first."""
+    """The labels of `core.labels.measures.drift` without a document in one of the parts, the most frequent first."""
     found = frame[(frame["count"] == 0) | (frame["other_count"] == 0)]
     order = np.argsort(-(found["count"] + found["other_count"]).to_numpy(), kind="stable")
     return found.iloc[order].reset_index(drop=True)
 
 
 def drift_summary(frame: pd.DataFrame) -> dict[str, float]:
-    """Of `core.labels.drift`: labels drifted beyond `CHANCE`, expected by chance, absent from each part."""
+    """Of `core.labels.measures.drift`: labels drifted beyond `CHANCE`, expected by chance, absent from each part."""
     return {
         "drifted": int((frame["z"].abs() > CHANCE).sum()),
         "expected": float(frame["z"].notna().sum() * math.erfc(CHANCE / math.sqrt(2))),

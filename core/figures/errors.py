@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from core import confusion, label_errors, metrics, thresholds, uncertainty
 from core.config.defaults import THRESHOLD_RULES
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS
-from core.labels import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
+from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
 from core.store import Predictions
 from core.system.errors import UserError
 from core.thresholds import Limits

@@ -14,7 +14,7 @@ from core.analysis.loss_effects import SIDES, Choice
 from core.config.defaults import LOSS_NAMES
 from core.config.schema import DataConfig
 from core.figures import GRID, GROUP_COLOURS, HEIGHT
-from core.labels import FREQUENCY_GROUPS, Borders, group_sizes
+from core.labels.groups import FREQUENCY_GROUPS, Borders, group_sizes
 from core.losses.presets import CONSTANTS, LOSSES
 
 COLOURS = {

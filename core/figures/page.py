@@ -13,7 +13,7 @@ from plotly.io import to_html as figure_html
 from core import confusion, report, store, thresholds
 from core.figures import GROUP_COLOURS
 from core.figures.compare import METHOD_COLOURS, label_f1, smooth
-from core.labels import Borders, group_sizes, rank_by_frequency
+from core.labels.groups import Borders, group_sizes, rank_by_frequency
 from core.report import Row, Sampled
 from core.system.errors import UserError
 

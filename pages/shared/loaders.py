@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core import cooccurrence, data, documents, explain, labels, store
+from core import data, documents, explain, store
 from core.config.parse import parse
 from core.config.schema import DataConfig
 from core.data import Corpus
-from core.labels import Borders
+from core.labels import cooccurrence, measures
+from core.labels.groups import Borders
 from core.store import Predictions, Run
 from core.system.errors import UserError
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from streamlit.runtime.caching.hashing import HashFuncsDict
 
-    from core.cooccurrence import Cooccurrence
     from core.explain import Scorer
+    from core.labels.cooccurrence import Cooccurrence
     from core.predict import NetworkScorer
 
 
@@ -65,7 +66,7 @@ def _load_corpus(config: str, version: tuple[tuple[str, int], ...]) -> Corpus:  
 
 @st.cache_data(max_entries=8, show_spinner="Measuring", hash_funcs=HASHES)
 def load_measures(corpus: Corpus, head: int, tail: int) -> dict[str, Any]:
-    return labels.corpus_stats(corpus, Borders(head, tail))
+    return measures.corpus_stats(corpus, Borders(head, tail))
 
 
 @st.cache_resource(max_entries=3, show_spinner="Counting which labels come together", hash_funcs=HASHES)

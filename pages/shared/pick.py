@@ -9,7 +9,7 @@ import streamlit as st
 from core import data
 from core.config.parse import parse
 from core.config.schema import DataConfig, SyntheticConfig
-from core.labels import Borders
+from core.labels.groups import Borders
 from core.system.errors import UserError, choose
 from pages.shared.text import plain
 

@@ -25,7 +25,7 @@ END = "; print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_S
 ADD = "from pathlib import Path; from core.readers import guess; path = Path(sys.argv[1]);"
 ADD += "data.add('big', path, guess(path), SplitConfig(made='paper', min_documents=5))"
 OPEN = "corpus = data.load(data.default_config('big')); corpus.counts"
-MEASURE = OPEN + "; from core.labels import *; start = time.perf_counter()"
+MEASURE = OPEN + "; from core.labels.measures import *; start = time.perf_counter()"
 MEASURE += "; corpus_stats(corpus, default_borders(len(corpus.labels)))"
 
 

@@ -42,11 +42,12 @@ import scipy.sparse as sp
 import torch
 from scipy import stats
 
-from core import data, jobs, labels, losses, metrics, store, thresholds, tokens, training
+from core import data, jobs, losses, metrics, store, thresholds, tokens, training
 from core.config.schema import RunConfig
 from core.corpus import Corpus, count_columns
 from core.inputs import TokenInputs
 from core.job_reporter import SilentReporter
+from core.labels import groups
 from core.networks import build_network
 from core.system import machine
 from core.system.files import read_json
@@ -266,7 +267,7 @@ def learned(device: str, documents: int, seed: int, recipe: str) -> tuple[float,
         torch.set_num_threads(1)
     task = Task.load(device, documents)
     corpus, counts = task.corpus, task.corpus.counts
-    borders, targets = labels.default_borders(len(corpus.labels)), corpus.targets_of("validation")
+    borders, targets = groups.default_borders(len(corpus.labels)), corpus.targets_of("validation")
     ours = recipe == "ours"
     network, steps = task.ours(seed) if ours else task.reference(seed, whole=False)
     for step, _ in enumerate(steps):

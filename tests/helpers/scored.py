@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from core import metrics, store
 from core.config.schema import LossConfig, ModelConfig, RunConfig
-from core.labels import Borders
+from core.labels.groups import Borders
 from core.store import Predictions, Run
 from core.system.files import write_json
 

@@ -18,7 +18,7 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     import numpy as np
 
-    from core.labels import Borders
+    from core.labels.groups import Borders
     from core.report import Row, Sampled
     from core.store import Run
 

@@ -12,7 +12,7 @@ from pages.shared.downloads import offer_csv
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.labels import Borders
+    from core.labels.groups import Borders
     from core.report import Row, Sampled
 
 

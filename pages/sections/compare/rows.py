@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core import report
-from core.labels import Borders
+from core.labels.groups import Borders
 from core.system.errors import UserError
 from pages.shared.loaders import HASHES
 from pages.shared.text import plain

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core import report
 from core.figures import compare
-from core.labels import Borders
+from core.labels.groups import Borders
 from pages.shared.loaders import load_metrics
 from pages.shared.text import plain
 

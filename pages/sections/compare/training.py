@@ -11,7 +11,7 @@ from pages.sections.compare.rows import pick_rows
 from pages.shared.downloads import offer_csv
 
 if TYPE_CHECKING:
-    from core.labels import Borders
+    from core.labels.groups import Borders
     from core.report import Row, Sampled
 
 

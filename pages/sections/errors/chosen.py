@@ -16,7 +16,7 @@ from pages.shared.loaders import HASHES, load_metrics, load_predictions
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-    from core.labels import Borders
+    from core.labels.groups import Borders
     from core.store import Predictions, Run
     from core.thresholds import Limits
 

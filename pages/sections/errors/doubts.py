@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.figures import errors
-from core.labels import Borders
+from core.labels.groups import Borders
 from pages.sections.errors.documents import show_document
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, load_metrics, load_predictions, load_texts

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import documents, labels
+from core import documents
+from core.labels import groups
 from pages.shared.pick import LABELS_OFFERED
 from pages.shared.text import plain
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from streamlit.elements.lib.column_types import ColumnConfig
 
     from core.data import Corpus
-    from core.labels import Borders
+    from core.labels.groups import Borders
 
 PAGE = 50
 """Documents shown at once."""
@@ -160,4 +161,4 @@ def shorten_text(body: str) -> str:
 
 def find_borders(corpus: Corpus) -> Borders:
     """The paper's borders for a set of this size."""
-    return labels.default_borders(len(corpus.labels))
+    return groups.default_borders(len(corpus.labels))

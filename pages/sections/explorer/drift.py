@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import labels
 from core.figures import data as figures
+from core.labels import groups, measures
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES
 from pages.shared.text import plain
@@ -26,8 +26,8 @@ SHOWS = {
 
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
 def load_drift(corpus: Corpus, one: str, other: str) -> pd.DataFrame:
-    first, second = (labels.count_documents(corpus.targets_of(part)) for part in (one, other))
-    return labels.drift(corpus.labels, first, second, documents=(len(corpus.parts[one]), len(corpus.parts[other])))
+    first, second = (groups.count_documents(corpus.targets_of(part)) for part in (one, other))
+    return measures.drift(corpus.labels, first, second, documents=(len(corpus.parts[one]), len(corpus.parts[other])))
 
 
 @st.fragment

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import documents, labels
+from core import documents
 from core.figures import data as figures
+from core.labels import measures
 from pages.sections.explorer import pick_part
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES
@@ -25,7 +26,7 @@ SAMPLE = 5000
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
 def load_sizes(corpus: Corpus, part: str) -> pd.DataFrame:
-    return labels.labels_per_document(documents.targets_of(corpus, part))
+    return measures.labels_per_document(documents.targets_of(corpus, part))
 
 
 @st.cache_data(max_entries=16, show_spinner="Reading documents", hash_funcs=HASHES)

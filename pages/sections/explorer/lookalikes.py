@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import cooccurrence, lookalikes
 from core.figures import data as figures
+from core.labels import cooccurrence, lookalikes
 from pages.sections.explorer import describe_columns, pick_part
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, load_pairs

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core import labels
 from core.figures import data as figures
-from core.labels import Borders
+from core.labels import measures
+from core.labels.groups import Borders
 from core.system.errors import UserError
 from pages.sections.explorer import find_borders
 from pages.shared.downloads import offer_csv
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 def load_frequencies(corpus: Corpus, head: int, tail: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     borders = Borders(head, tail)
     return (
-        labels.rank_frequency(corpus.labels, corpus.counts, borders),
-        labels.group_shares(corpus.counts, borders),
+        measures.rank_frequency(corpus.labels, corpus.counts, borders),
+        measures.group_shares(corpus.counts, borders),
         figures.label_table(corpus, borders),
     )
 
 
 @st.cache_data(max_entries=8, show_spinner=False, hash_funcs=HASHES)
 def load_lorenz(corpus: Corpus) -> tuple[pd.DataFrame, float | None]:
-    return labels.lorenz(corpus.counts), labels.gini(corpus.counts)
+    return measures.lorenz(corpus.counts), measures.gini(corpus.counts)
 
 
 @st.fragment

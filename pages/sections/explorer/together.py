@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import cooccurrence
 from core.figures import data as figures
+from core.labels import cooccurrence
 from pages.sections.explorer import (
     describe_columns,
     find_columns,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.config.schema import DataConfig
-from core.labels import Borders, default_borders
+from core.labels.groups import Borders, default_borders
 from pages.shared.loaders import HASHES
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core.labels import indicator
+from core.labels.groups import indicator
 
 ORDERS = ("p", "lift", "jaccard", "both")
 """What pairs of labels can be ranked by: p(i given j), lift, Jaccard index, number of documents with both."""

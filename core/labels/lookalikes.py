@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from core.cooccurrence import Cooccurrence, measure_pairs, strongest
+from core.labels.cooccurrence import Cooccurrence, measure_pairs, strongest
 
 SHORTEST, LONGEST = 6, 80
 """Letters of the names that are compared letter by letter: short ones are often one letter apart and unrelated."""
@@ -98,12 +98,12 @@ def find_lookalikes(
 
     Args:
         alike: of `similar_names`.
-        pairs: of `core.cooccurrence.count_pairs`.
+        pairs: of `core.labels.cooccurrence.count_pairs`.
         floor: documents in common from which nearly equal documents say something.
         limit: rows at most.
 
     Returns:
-        Column why beside those of `core.cooccurrence.block`; each pair once, j the rarer one.
+        Column why beside those of `core.labels.cooccurrence.block`; each pair once, j the rarer one.
     """
     first, second = np.array([ends for *ends, _ in alike], np.int64).reshape(-1, 2).T
     rarer = pairs.counts[first] < pairs.counts[second]

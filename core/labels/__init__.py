@@ -1,0 +1,1 @@
+"""Labels of a corpus: frequency groups, measures, co-occurrence, look-alikes."""
