@@ -17,11 +17,13 @@ from typing import Any
 
 import psutil
 
-from core import data, store, trackers
+from core import store, trackers
 from core.config.defaults import LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS, PAPER_LOSSES
 from core.config.parse import change, differences, parse, with_changes
 from core.config.schema import RunConfig
-from core.data import default_config
+from core.data import sources
+from core.data.corpus import Corpus
+from core.data.sources import default_config
 from core.store import LIVE, Run
 from core.system import machine, processes
 from core.system.access import account, check_writable, read_only
@@ -142,11 +144,11 @@ def queue(config: RunConfig) -> str:
 
 def existing(config: RunConfig) -> Run | None:
     """The run that has been made with this config and the data as they are now, if there is one."""
-    path = store.run_path(store.run_id(config, data.load(config.data).fingerprint))
+    path = store.run_path(store.run_id(config, sources.load(config.data).fingerprint))
     return store.get_run(path.name) if path.is_dir() else None
 
 
-def check(config: RunConfig, corpus: data.Corpus) -> str:
+def check(config: RunConfig, corpus: Corpus) -> str:
     """The id that a run has on this data.
 
     Raises:
@@ -162,7 +164,7 @@ def check(config: RunConfig, corpus: data.Corpus) -> str:
     return store.run_id(config, corpus.fingerprint)
 
 
-def submit(config: RunConfig, *, user: str = "", corpus: data.Corpus | None = None) -> Run:
+def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None) -> Run:
     """Puts a run into the queue of its device and starts its worker, which outlives this process.
 
     The same config, data and seed are the same run: a finished, running or queued one is returned as it is; a stopped
@@ -177,7 +179,7 @@ def submit(config: RunConfig, *, user: str = "", corpus: data.Corpus | None = No
         UserError: the data cannot be loaded, the split has no validation part, or there is no such slot.
     """
     check_writable()
-    path = store.run_path(check(config, corpus or data.load(config.data)))
+    path = store.run_path(check(config, corpus or sources.load(config.data)))
     with locked(cache_dir() / "locks" / "submit.lock"):
         if path.is_dir():
             run = store.get_run(path.name)
@@ -262,7 +264,7 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
         store.draw_ticket(device, run_id, anew=True)
         environment = os.environ | {
             "TAILSCOPE_CACHE": str(cache_dir().resolve()),
-            "TAILSCOPE_DATA": os.pathsep.join(os.path.abspath(p) for p in data.folders()),
+            "TAILSCOPE_DATA": os.pathsep.join(os.path.abspath(p) for p in sources.folders()),
             store.ALIVE_VARIABLE: str(alive),
             processes.RUN_VARIABLE: str(path.resolve()),
         }

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from core import data, jobs, store
+from core import jobs, store
 from core.config.parse import parse
 from core.config.schema import RunConfig
+from core.data import sources
 from core.store import LIVE, Run
 from core.system import access
 from core.system.access import check_writable
@@ -81,7 +82,7 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
         UserError: as `core.jobs.submit`.
     """
     check_writable()
-    corpora = {config.data: data.load(config.data) for config in dict.fromkeys(configs)}
+    corpora = {config.data: sources.load(config.data) for config in dict.fromkeys(configs)}
     ids = [jobs.check(config, corpora[config.data]) for config in configs]
     if len(ids) > 1:
         digest = hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()[:10]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.config.schema import ModelConfig
-from core.corpus import Corpus
+from core.data.corpus import Corpus
 from core.system.errors import UserError
 from core.system.files import atomic_path, read_json, write_json
 from core.system.locks import locked

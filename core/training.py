@@ -20,7 +20,7 @@ from core import losses, metrics, store, thresholds, trackers
 from core.config.defaults import AUTO_RULES, MODELS, THRESHOLD_RULES
 from core.config.parse import differences
 from core.config.schema import RunConfig
-from core.corpus import Corpus, count_columns
+from core.data.corpus import Corpus, count_columns
 from core.labels import groups
 from core.models_svm import LinearRule, fit_svm
 from core.networks import fold_label_graph

@@ -13,8 +13,9 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from core import __version__, data, failures, metrics, store, thresholds
+from core import __version__, failures, metrics, store, thresholds
 from core.config.schema import RunConfig
+from core.data import sources
 from core.job_heartbeat import write_heartbeats
 from core.job_reporter import SilentReporter, StatusReporter
 from core.job_webhook import post_outcome
@@ -50,7 +51,7 @@ def execute(path: Path, reporter: StatusReporter | None = None) -> None:
     if os.environ.get("RANK", "0") != "0":
         from core.training import replicate
 
-        corpus = data.load(config.data)
+        corpus = sources.load(config.data)
         replicate(config, corpus, path, store.read_status(path)["device"], SilentReporter())
         return
     # The lock comes first: from here on the run is alive for all who look, and its outcome is written.
@@ -166,7 +167,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
 
     began = time.monotonic()
     # Data: those that the run's id was made from, and no others.
-    corpus = data.load(config.data, progress=lambda phase, fraction: reporter.report_if_due(phase, 0.02 * fraction))
+    corpus = sources.load(config.data, progress=lambda phase, fraction: reporter.report_if_due(phase, 0.02 * fraction))
     if store.run_id(config, corpus.fingerprint) != path.name:
         raise UserError(f"The data set {corpus.name} has changed since this run was made. Start a new run.")
     log.info("%s, split %s: %d labels, %s", corpus.name, corpus.split, len(corpus.labels), corpus.fingerprint[:12])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core import intake
+from core.data.added import find_scan
 from core.system.access import read_only
 from pages.sections.add_data.columns import pick_columns
 from pages.sections.add_data.defects import load_plan, pick_choices, read_whole
@@ -36,7 +36,7 @@ def show() -> None:
     st.subheader("Split and labels")
     split = pick_split(file)
     st.subheader("Defects")
-    folder = intake.find_scan(path, file)
+    folder = find_scan(path, file)
     if folder is None:
         st.caption("The whole file is read once, and nothing is kept until you say so.")
         if st.button("Check the file", type="primary"):

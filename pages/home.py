@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import data, store
+from core import store
+from core.data import download, sources
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.shared.menu import link, show_header
@@ -15,7 +16,7 @@ from pages.shared.pick import describe_default
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.data import Source
+    from core.data.sources import Source
 
 TITLES = {"reuters": "Reuters-21578", "reuters-nltk": "Reuters-21578, NLTK layout", "synthetic": "Synthetic"}
 STEPS = (
@@ -48,7 +49,7 @@ def show() -> None:
                 st.caption(sentence)
     with right:
         st.subheader("Data")
-        for source in data.available():
+        for source in sources.available():
             show_data_set(source)
         st.caption(plain(describe_default()))
         link("add_data", "Add your own data")
@@ -80,7 +81,7 @@ def fetch_data(name: str) -> None:
         bar.progress(min(1.0, done / total) if total else 0.0, megabytes)
 
     try:
-        data.download(name, progress=progress)
+        download.download(name, progress=progress)
     except UserError as error:
         bar.empty()
         st.error(plain(str(error)))

@@ -15,7 +15,7 @@ from pages.shared.pick import pick_data
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.data import Corpus
+    from core.data.corpus import Corpus
 
 VIEWS = {
     "Weight by label": weights.show,

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-from core import data, jobs, store
+from core import jobs, store
 from core.config.schema import DataConfig, SyntheticConfig
-from core.data import Corpus
+from core.data import sources
+from core.data.corpus import Corpus
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
 from core.system.locks import locked
@@ -93,7 +94,7 @@ def reuters_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("TAILSCOPE_CACHE", str(tmp_path_factory.mktemp("empty")))
         for folder in DATA.split(os.pathsep):
             patch.setenv("TAILSCOPE_DATA", folder)
-            if data.default_name() == "reuters":
+            if sources.default_name() == "reuters":
                 return Path(folder)
     pytest.skip(f"Reuters-21578 is not in {DATA}: name its folder in TAILSCOPE_DATA")
 
@@ -130,7 +131,7 @@ def reuters_cache(reuters_folder: Path, make_once: Callable[..., Path]) -> Path:
     def fill() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TAILSCOPE_DATA", str(reuters_folder))
-            data.load(DataConfig(name="reuters"))
+            sources.load(DataConfig(name="reuters"))
 
     return make_once("reuters", fill)
 
@@ -157,7 +158,7 @@ def reuters(reuters_cache: Path, reuters_folder: Path) -> Corpus:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAILSCOPE_CACHE", str(reuters_cache))
         patch.setenv("TAILSCOPE_DATA", str(reuters_folder))
-        return data.load(DataConfig(name="reuters"))
+        return sources.load(DataConfig(name="reuters"))
 
 
 @pytest.fixture(scope="session")
@@ -171,7 +172,7 @@ def synthetic(synthetic_config: DataConfig, tmp_path_factory: pytest.TempPathFac
     """`synthetic_config`, made once for all tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAILSCOPE_CACHE", str(tmp_path_factory.mktemp("synthetic")))
-        return data.load(synthetic_config)
+        return sources.load(synthetic_config)
 
 
 @pytest.fixture(scope="session")

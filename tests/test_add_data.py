@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import data
+from core.data import sources
 from tests.helpers.drawn import open_page
 
 ROWS = ["text,labels,split"] + [
@@ -36,17 +37,17 @@ def choice(page: AppTest, label: str):
 def test_a_file_is_checked_and_kept(folder: Path) -> None:
     page = open_page("add_data", file=str(folder / "papers.csv"))
     assert [choice(page, label).value for label in ("Between labels", "Part", "Division")] == [";", "split", "own"]
-    assert data.intake.find_registered() == {}
+    assert data.added.find_registered() == {}
     button(page, "Check the file").click().run()
     metrics = {metric.label: metric.value for metric in page.metric}
     assert metrics == {"Documents": "22", "Labels": "2", "Train": "14", "Validation": "2", "Test": "6"}
     button(page, "Keep as a data set").click().run()
     assert not page.exception
     assert "22 documents with 2 labels are kept as 'papers'." in [one.value for one in page.success]
-    corpus = data.load(data.default_config("papers"))
+    corpus = sources.load(sources.default_config("papers"))
     assert (corpus.split, len(corpus.ids), corpus.labels) == ("own", 22, ("gold", "metal"))
     button(page, "Remove it").click().run()
-    assert data.intake.find_registered() == {}
+    assert data.added.find_registered() == {}
 
 
 def test_a_choice_changes_what_would_be_kept(folder: Path) -> None:

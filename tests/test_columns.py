@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.config.schema import FileConfig
-from core.readers import Record, guess, read_documents
+from core.data.readers import Record, guess, read_documents
 from core.system.errors import UserError
 
 LONG = "Gold rose in London as dealers waited for the fixing. "

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core import data
 from core.config.schema import DataConfig
+from core.data import sources
 from core.labels import cooccurrence as co
 
 TARGETS = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 0]], dtype=bool)
@@ -195,7 +195,7 @@ def test_reuters_has_its_known_pairs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TAILSCOPE_CACHE", str(reuters_cache))
-    corpus = data.load(DataConfig(name="reuters", split="original"))
+    corpus = sources.load(DataConfig(name="reuters", split="original"))
     columns = [corpus.labels.index(name) for name in (given, label)]
     table = co.block(co.count_pairs(corpus.targets_of(part)), columns).set_index(["label", "other"])
     assert table.loc[tuple(columns), "p"] == share

@@ -21,17 +21,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import data
 from core.config.schema import DataConfig, SyntheticConfig
-from core.data import Corpus, load
-from core.readers import Record, read_reuters_sgml
+from core.data import download
+from core.data.corpus import PARTS, Corpus
+from core.data.readers import Record, read_reuters_sgml
+from core.data.reuters import NAMES, SPLITS
+from core.data.sources import REMADE, available, default_name, load, why_default
 from core.system.errors import UserError
 from core.system.places import ROOT
 from tests.helpers.writers import EXAMPLES, write_archive, write_nltk_folder, write_nltk_zip, write_sgml_folder
 
 SMALL = SyntheticConfig(documents=60, labels=6, words=8)
 ORIGINAL = DataConfig(name="reuters", split="original")
-REAL_SHA256 = data.REUTERS_SHA256
+REAL_SHA256 = download.REUTERS_SHA256
 
 
 @pytest.fixture
@@ -121,7 +123,7 @@ def test_the_nltk_copy_of_reuters_has_the_same_documents_in_the_same_parts(
 
 @given(
     config=st.builds(SyntheticConfig, documents=st.integers(20, 80), labels=st.integers(2, 30), words=st.just(5)),
-    split=st.sampled_from(data.SPLITS),
+    split=st.sampled_from(SPLITS),
 )
 @settings(max_examples=25)
 def test_laws_of_a_corpus(config: SyntheticConfig, split: str) -> None:
@@ -130,7 +132,7 @@ def test_laws_of_a_corpus(config: SyntheticConfig, split: str) -> None:
     assert corpus.counts.tolist() == corpus.targets_of("train").sum(axis=0).tolist()
     by_count = [(-count, label) for count, label in zip(corpus.counts.tolist(), corpus.labels, strict=True)]
     assert by_count == sorted(by_count)
-    rows = np.concatenate([corpus.parts[part] for part in data.PARTS])
+    rows = np.concatenate([corpus.parts[part] for part in PARTS])
     assert sorted(rows.tolist()) == list(range(config.documents))
     assert all(np.all(np.diff(part) > 0) for part in corpus.parts.values())
     train = config.documents - len(corpus.parts["test"])
@@ -297,7 +299,7 @@ def test_a_damaged_prepared_copy_is_made_anew_and_said(cache: Path, file: str, d
     after = synthetic_of(SMALL)
     assert after.fingerprint == before.fingerprint
     assert list(after.titles) == list(before.titles)
-    assert after.notes == (data.REMADE,)
+    assert after.notes == (REMADE,)
     assert synthetic_of(SMALL).notes == ()
 
 
@@ -377,30 +379,30 @@ def test_a_data_set_is_found_wherever_it_lies(
         path.mkdir()
     monkeypatch.setenv("TAILSCOPE_DATA", os.pathsep.join(map(str, named)))
     path = write((cache if where == "downloads" else tmp_path) / where / place, EXAMPLES)
-    source = {source.name: source for source in data.available()}[name]
+    source = {source.name: source for source in available()}[name]
     assert (source.found, Path(source.place), source.prepared) == (True, path, False)
     assert str(path) in source.sentence
     assert load(DataConfig(name=name, split="original")).ids.tolist() == ["3", "7", "10", "12"]
-    assert {source.name: source.prepared for source in data.available()}[name]
-    assert data.default_name() == ("reuters" if name == "reuters" else "synthetic")
+    assert {source.name: source.prepared for source in available()}[name]
+    assert default_name() == ("reuters" if name == "reuters" else "synthetic")
 
 
 def test_nothing_found_says_why_and_what_to_do(tmp_path: Path, monkeypatch: Any) -> None:
-    sources = {source.name: source for source in data.available()}
-    assert list(sources) == list(data.NAMES)
+    sources = {source.name: source for source in available()}
+    assert list(sources) == list(NAMES)
     assert [source.found for source in sources.values()] == [False, False, True]
     assert sources["reuters"].downloadable
-    assert sources["synthetic"].splits == data.SPLITS
-    assert data.default_name() == "synthetic"
-    assert data.why_default() == (
+    assert sources["synthetic"].splits == SPLITS
+    assert default_name() == "synthetic"
+    assert why_default() == (
         "The built-in synthetic set is shown first, because Reuters-21578 was not found. TAILSCOPE_DATA names no "
         "folder to search. Put reuters21578.tar.gz into a folder and name that in TAILSCOPE_DATA, or fetch it with "
         "`python -m core data download reuters`."
     )
     monkeypatch.setenv("TAILSCOPE_DATA", str(tmp_path / "missing"))
     problem = f"{tmp_path / 'missing'}, named in TAILSCOPE_DATA, is not a folder that exists."
-    assert problem in data.why_default()
-    assert problem in data.available()[0].sentence
+    assert problem in why_default()
+    assert problem in available()[0].sentence
     with pytest.raises(UserError, match=r"Data set 'reuters' was not found\. .*is not a folder that exists"):
         load(ORIGINAL)
 
@@ -481,7 +483,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         monkeypatch.setenv("TAILSCOPE_REUTERS_URL", f"http://127.0.0.1:{server.server_address[1]}/reuters21578.tar.gz")
-        monkeypatch.setattr(data, "REUTERS_SHA256", data.content_sha256(archive))
+        monkeypatch.setattr(download, "REUTERS_SHA256", download.content_sha256(archive))
         yield made
         server.shutdown()
 
@@ -498,25 +500,25 @@ TARGET, PART = "reuters21578.tar.gz", "reuters21578.tar.gz.part"
 
 def test_a_download_is_checked_moved_in_place_and_found(server: Any, cache: Path) -> None:
     seen: list[tuple[int, int]] = []
-    path = data.download("reuters", progress=lambda *step: seen.append(step))
+    path = download.download("reuters", progress=lambda *step: seen.append(step))
     size = len(server.content)
     assert path == cache / "downloads" / TARGET
     assert downloaded(cache) == {TARGET: server.content}
     assert seen[0] == (0, size)
     assert seen[-1] == (size, size)
-    assert data.default_name() == "reuters"
+    assert default_name() == "reuters"
     assert load(ORIGINAL).ids.tolist() == ["3", "7", "10", "12"]
-    assert data.download("reuters") == path
+    assert download.download("reuters") == path
     assert server.asked == [0]
 
 
 @pytest.mark.parametrize("keep", [0, 300])
 def test_a_fetched_archive_that_was_damaged_later_is_fetched_anew(server: Any, cache: Path, keep: int) -> None:
-    path = data.download("reuters")
+    path = download.download("reuters")
     path.write_bytes(server.content[:keep])
     with pytest.raises(UserError, match="is cut short or damaged"):
         load(ORIGINAL)
-    data.download("reuters")
+    download.download("reuters")
     assert downloaded(cache) == {TARGET: server.content}
     assert load(ORIGINAL).ids.tolist() == ["3", "7", "10", "12"]
 
@@ -526,11 +528,11 @@ def test_a_fetched_archive_that_was_damaged_later_is_fetched_anew(server: Any, c
 def test_a_cut_download_goes_on_or_starts_over(server: Any, cache: Path, ranges: bool, length: bool) -> None:
     server.ways.cut = 300
     with pytest.raises(UserError, match=r"the connection ended after 300 of .* 300 bytes are kept\. Try again"):
-        data.download("reuters")
+        download.download("reuters")
     assert downloaded(cache) == {PART: server.content[:300]}
     server.ways.cut, server.ways.ranges, server.ways.length = None, ranges, length
     seen: list[tuple[int, int]] = []
-    data.download("reuters", progress=lambda *step: seen.append(step))
+    download.download("reuters", progress=lambda *step: seen.append(step))
     assert downloaded(cache) == {TARGET: server.content}
     assert server.asked == [0, 300]
     assert seen[0] == (300 if ranges else 0, len(server.content) if length else 0)
@@ -540,14 +542,14 @@ def test_a_cut_download_goes_on_or_starts_over(server: Any, cache: Path, ranges:
 def test_a_cut_that_no_length_tells_is_noticed(server: Any, cache: Path) -> None:
     server.ways.cut, server.ways.length = 300, False
     with pytest.raises(UserError, match=r"is cut short or damaged"):
-        data.download("reuters")
+        download.download("reuters")
     assert downloaded(cache) == {}
 
 
 def test_a_download_that_was_whole_but_unchecked_is_finished(server: Any, cache: Path) -> None:
     cache.joinpath("downloads").mkdir(parents=True)
     cache.joinpath("downloads", PART).write_bytes(server.content)
-    assert data.download("reuters").read_bytes() == server.content
+    assert download.download("reuters").read_bytes() == server.content
 
 
 @pytest.mark.parametrize("start", [b"\0" * 40, b"\0" * 100_000])
@@ -555,9 +557,9 @@ def test_a_part_of_something_else_is_removed(server: Any, cache: Path, start: by
     cache.joinpath("downloads").mkdir(parents=True)
     cache.joinpath("downloads", PART).write_bytes(start)
     with pytest.raises(UserError, match="is no Reuters archive and was removed"):
-        data.download("reuters")
+        download.download("reuters")
     assert downloaded(cache) == {}
-    assert data.download("reuters").read_bytes() == server.content
+    assert download.download("reuters").read_bytes() == server.content
 
 
 def test_another_part_than_asked_for_is_not_appended(server: Any, cache: Path) -> None:
@@ -565,34 +567,34 @@ def test_another_part_than_asked_for_is_not_appended(server: Any, cache: Path) -
     cache.joinpath("downloads", PART).write_bytes(server.content[:50])
     server.ways.shift = 1
     with pytest.raises(UserError, match="the server sent another part than the one asked for"):
-        data.download("reuters")
+        download.download("reuters")
     assert downloaded(cache) == {PART: server.content[:50]}
 
 
 def test_the_wrong_content_is_removed_and_said(server: Any, cache: Path, tmp_path: Path) -> None:
-    expected = data.REUTERS_SHA256
+    expected = download.REUTERS_SHA256
     server.content = write_archive(tmp_path / "other.tar.gz", EXAMPLES[:3]).read_bytes()
     with pytest.raises(UserError, match=f"is not the Reuters-21578 collection and was removed: .* expected {expected}"):
-        data.download("reuters")
+        download.download("reuters")
     server.content = b"<html>Sign in first</html>"
     with pytest.raises(UserError, match=r"is no Reuters archive and was removed: .*damaged"):
-        data.download("reuters")
+        download.download("reuters")
     assert downloaded(cache) == {}
 
 
 def test_a_repacked_archive_is_the_same_content(server: Any, cache: Path, tmp_path: Path) -> None:
     server.content = write_archive(tmp_path / "repacked.tar.gz", EXAMPLES, prefix="reuters/sgm/").read_bytes()
-    assert data.download("reuters").read_bytes() == server.content
+    assert download.download("reuters").read_bytes() == server.content
 
 
 def test_a_server_that_refuses_is_one_sentence(server: Any, cache: Path, monkeypatch: Any) -> None:
     server.ways.status = 404
     with pytest.raises(UserError, match=r"could not be fetched: HTTP Error 404: Not Found\. Check the network"):
-        data.download("reuters")
+        download.download("reuters")
     server.ways.status, server.ways.stall, server.ways.cut = 200, 1, 100
-    monkeypatch.setattr(data, "TIMEOUT", 0.1)
+    monkeypatch.setattr(download, "TIMEOUT", 0.1)
     with pytest.raises(UserError, match=r"timed out\. 100 bytes are kept\. Try again"):
-        data.download("reuters")
+        download.download("reuters")
     assert downloaded(cache) == {PART: server.content[:100]}
 
 
@@ -610,32 +612,32 @@ def test_addresses_that_lead_nowhere_are_one_sentence(cache: Path, monkeypatch: 
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("TAILSCOPE_REUTERS_URL", url)
     with pytest.raises(UserError, match=words):
-        data.download("reuters")
+        download.download("reuters")
     assert downloaded(cache) == {}
 
 
 def test_only_reuters_can_be_fetched() -> None:
     for name in ("synthetic", "reuters-nltk"):
         with pytest.raises(UserError, match="only 'reuters' can"):
-            data.download(name)
+            download.download(name)
     with pytest.raises(UserError, match="Did you mean 'reuters'"):
-        data.download("router")
+        download.download("router")
 
 
 @pytest.mark.reuters
 def test_the_real_archive_has_the_expected_content(reuters_dir: Path) -> None:
-    assert data.content_sha256(next(reuters_dir.rglob("reuters21578.tar.gz"))) == data.REUTERS_SHA256
+    assert download.content_sha256(next(reuters_dir.rglob("reuters21578.tar.gz"))) == download.REUTERS_SHA256
 
 
 @pytest.mark.reuters
 def test_the_real_archive_is_fetched_across_a_cut(
     reuters_folder: Path, server: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "REUTERS_SHA256", REAL_SHA256)
+    monkeypatch.setattr(download, "REUTERS_SHA256", REAL_SHA256)
     server.content, server.ways.cut = next(reuters_folder.rglob("reuters21578.tar.gz")).read_bytes(), 3_000_000
     with pytest.raises(UserError, match="the connection ended after 3,000,000 of"):
-        data.download("reuters")
+        download.download("reuters")
     server.ways.cut = None
-    assert data.download("reuters").read_bytes() == server.content
+    assert download.download("reuters").read_bytes() == server.content
     assert server.asked == [0, 3_000_000]
-    assert data.default_name() == "reuters"
+    assert default_name() == "reuters"

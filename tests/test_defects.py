@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core import defects
 from core.config.schema import SplitConfig
-from core.defects import CHOICES, DEFECTS, EXAMPLES, LONG, Draft, Finding, Scanned
-from core.intake import scan
-from core.readers import guess
+from core.data import defects
+from core.data.added import scan
+from core.data.defects import CHOICES, DEFECTS, EXAMPLES, LONG, Draft, Finding, Scanned
+from core.data.readers import guess
 from core.system.errors import UserError
 
 OWN = SplitConfig(made="own", validation=0)

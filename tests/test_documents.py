@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import documents
-from core.data import Corpus
+from core.data import documents
+from core.data.corpus import Corpus
 from tests.helpers.corpora import corpus
 
 MATRICES = st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=12)

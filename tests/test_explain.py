@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import data, explain, jobs, share, store
+from core import explain, jobs, share, store
+from core.data import sources
 from core.store import Run
 from core.system.errors import UserError
 from tests.helpers.runs import execute, keep
@@ -41,7 +42,7 @@ def run(request: pytest.FixtureRequest, kept: Path) -> Run:
 
 def test_scores_are_the_stored_ones_and_words_sum_to_them(run: Run) -> None:
     assert run.config is not None
-    corpus, scorer, kept = data.load(run.config.data), explain.load(run), store.read_predictions(run)
+    corpus, scorer, kept = sources.load(run.config.data), explain.load(run), store.read_predictions(run)
     texts = list(corpus.texts(kept.rows[:20]))
     scores = scorer.scores(texts)
     np.testing.assert_allclose(scores, kept.scores[:20], atol=2e-3)

@@ -13,7 +13,7 @@ from core.analysis import loss_effects, loss_weights
 from core.analysis.loss_effects import Choice
 from core.config.defaults import LOSS_NAMES
 from core.config.schema import DataConfig, SyntheticConfig
-from core.data import load
+from core.data.sources import load
 from core.figures import losses
 from core.labels.groups import Borders
 from core.losses import CONSTANTS, LOSSES, build_loss

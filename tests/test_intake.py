@@ -19,12 +19,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import data, intake
+from core import data
 from core.config.schema import DataConfig, SplitConfig
-from core.defects import CHOICES
-from core.intake import Plan, examine, scan
+from core.data import added, sources
+from core.data.added import Plan, examine, scan
+from core.data.defects import CHOICES
+from core.data.readers import guess
 from core.labels import groups, measures
-from core.readers import guess
 from core.system.errors import UserError
 from core.system.places import ROOT
 
@@ -110,10 +111,10 @@ def test_an_unknown_choice_or_nothing_left_is_said(defective: Path, tmp_path: Pa
 
 
 def test_a_data_set_is_kept_and_opens_like_any_other(defective: Path, cache: Path) -> None:
-    kept = data.add("mine", defective, guess(defective), OWN, {"similar_labels": "merge"})
-    assert (kept.documents, kept.labels, kept.version) == (9, 5, data.intake.__version__)
+    kept = sources.add("mine", defective, guess(defective), OWN, {"similar_labels": "merge"})
+    assert (kept.documents, kept.labels, kept.version) == (9, 5, data.added.__version__)
     assert not any(cache.joinpath("data", "intake").glob("*/*"))
-    corpus = data.load(data.default_config("mine"))
+    corpus = sources.load(sources.default_config("mine"))
     assert corpus.labels == ("gold", "grain", "corn", "metal", "only")
     assert corpus.split == "own"
     assert [corpus.text(row).strip() for row in corpus.parts["test"]][:2] == [DEFECTS[5]["text"], DEFECTS[6]["text"]]
@@ -124,56 +125,56 @@ def test_a_data_set_is_kept_and_opens_like_any_other(defective: Path, cache: Pat
     ]
     assert corpus.notes == kept.notes
     assert "defects.jsonl, added" in corpus.source
-    source = data.available()[-1]
+    source = sources.available()[-1]
     assert (source.name, source.found, source.splits) == ("mine", True, ("own",))
     assert measures.corpus_stats(corpus, groups.Borders())["all"]["documents"] == 9
 
 
 def test_the_same_file_and_settings_have_one_fingerprint(defective: Path) -> None:
     for name in ("one", "two"):
-        data.add(name, defective, guess(defective), OWN)
-    fingerprints = {data.load(DataConfig(name=name, split="own")).fingerprint for name in ("one", "two")}
+        sources.add(name, defective, guess(defective), OWN)
+    fingerprints = {sources.load(DataConfig(name=name, split="own")).fingerprint for name in ("one", "two")}
     assert len(fingerprints) == 1
-    data.add("three", defective, guess(defective), OWN, {"similar_labels": "merge"})
-    assert data.load(DataConfig(name="three", split="own")).fingerprint not in fingerprints
+    sources.add("three", defective, guess(defective), OWN, {"similar_labels": "merge"})
+    assert sources.load(DataConfig(name="three", split="own")).fingerprint not in fingerprints
 
 
 @pytest.mark.parametrize("name", ["Mine", "../mine", "", "a" * 41, "reuters"])
 def test_a_name_that_cannot_be_used_is_said(name: str, defective: Path, cache: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be named|already"):
-        data.add(name, defective, guess(defective), OWN)
+        sources.add(name, defective, guess(defective), OWN)
     assert not cache.exists()
 
 
 def test_a_name_is_taken_once_and_free_again(defective: Path, cache: Path) -> None:
-    data.add("mine", defective, guess(defective), OWN)
+    sources.add("mine", defective, guess(defective), OWN)
     with pytest.raises(UserError, match="a data set 'mine' already"):
-        data.add("mine", defective, guess(defective), OWN)
-    data.add("mine-too", defective, guess(defective), OWN)
-    intake.unregister("mine")
+        sources.add("mine", defective, guess(defective), OWN)
+    sources.add("mine-too", defective, guess(defective), OWN)
+    added.unregister("mine")
     with pytest.raises(UserError, match="no data set named 'mine'"):
-        data.load(DataConfig(name="mine", split="own"))
+        sources.load(DataConfig(name="mine", split="own"))
     with pytest.raises(UserError, match=r"No data set 'mine' has been added. Added are: mine-too"):
-        intake.unregister("mine")
-    assert data.load(DataConfig(name="mine-too", split="own")).labels
-    data.add("mine", defective, guess(defective), OWN)
+        added.unregister("mine")
+    assert sources.load(DataConfig(name="mine-too", split="own")).labels
+    sources.add("mine", defective, guess(defective), OWN)
 
 
 def test_a_copy_that_is_damaged_or_gone_is_said(defective: Path, cache: Path) -> None:
-    kept = data.add("mine", defective, guess(defective), OWN)
+    kept = sources.add("mine", defective, guess(defective), OWN)
     cache.joinpath("data", kept.folder, "bodies.bin").write_bytes(b"x")
     with pytest.raises(UserError, match="damaged or gone: remove the data set"):
-        data.load(data.default_config("mine"))
+        sources.load(sources.default_config("mine"))
     shutil.rmtree(cache / "data" / kept.folder)
     with pytest.raises(UserError, match="damaged or gone"):
-        data.load(data.default_config("mine"))
+        sources.load(sources.default_config("mine"))
     cache.joinpath("data", "registered", "mine.json").write_text("{")
-    source = data.available()[-1]
+    source = sources.available()[-1]
     assert not source.found
     assert "mine.json is damaged" in source.sentence
     with pytest.raises(UserError, match=r"mine\.json is damaged .* data remove mine"):
-        data.load(DataConfig(name="mine", split="own"))
-    intake.unregister("mine")
+        sources.load(DataConfig(name="mine", split="own"))
+    added.unregister("mine")
 
 
 def test_nothing_half_made_stays_behind(tmp_path: Path, cache: Path) -> None:
@@ -208,8 +209,8 @@ EDGES: dict[str, list[dict[str, Any]]] = {
 @pytest.mark.parametrize("made", ["random", "stratified", "paper"])
 def test_sets_at_the_edge_can_be_kept_and_measured(name: str, made: str, tmp_path: Path) -> None:
     path = written(tmp_path / "edge.jsonl", EDGES[name])
-    data.add("edge", path, guess(path), SplitConfig(made=made))
-    corpus = data.load(data.default_config("edge"))
+    sources.add("edge", path, guess(path), SplitConfig(made=made))
+    corpus = sources.load(sources.default_config("edge"))
     measured = measures.corpus_stats(corpus, groups.Borders())
     assert measured["all"]["documents"] == len(EDGES[name])
     assert set(corpus.labels) == {label for row in EDGES[name] for label in row["labels"]}
@@ -240,7 +241,7 @@ def test_a_plan_keeps_what_it_says(
             plan = examine(scan(path, file), OWN, choices)
         if not plan:
             return
-        records = list(intake._planned(scan(path, file), plan))
+        records = list(added._planned(scan(path, file), plan))
     assert len(records) == len(plan.rows) == len(plan.codes)
     assert {label for record in records for label in record.labels} == set(plan.labels)
     for record, row in zip(records, plan.rows, strict=True):
@@ -270,7 +271,7 @@ def test_files_are_found_in_folders_and_links_out_are_not(tmp_path: Path) -> Non
     folder.joinpath("link.csv").symlink_to(outside)
     folder.joinpath("saved").mkdir()
     folder.joinpath("saved", "state.json").write_text("{}")
-    found = intake.find_files([folder, tmp_path / "nowhere"])
+    found = added.find_files([folder, tmp_path / "nowhere"])
     names = [file.relative_to(folder).as_posix() for file in found]
     assert sorted(names) == ["a.csv", "deep/b.jsonl.gz", "deep/deeper/c.parquet", "saved"]
 
@@ -280,8 +281,8 @@ def test_pubmed_sample_is_read_whole(pubmed_file: Path) -> None:
     assert (file.text, file.title, file.labels) == (("abstractText",), "title", ("meshMajor",))
     plan = examine(scan(path, file), SplitConfig())
     assert (len(plan.rows), len(plan.labels)) == (13_297, 13_572)
-    data.add("pubmed-sample", path, file, SplitConfig(made="paper", min_documents=5))
-    corpus = data.load(data.default_config("pubmed-sample"))
+    sources.add("pubmed-sample", path, file, SplitConfig(made="paper", min_documents=5))
+    corpus = sources.load(sources.default_config("pubmed-sample"))
     assert {part: len(rows) for part, rows in corpus.parts.items()} == {"train": 12_705, "validation": 296, "test": 296}
     assert corpus.counts.min() >= 5
     assert np.all(np.diff(corpus.counts) <= 0)
@@ -289,21 +290,21 @@ def test_pubmed_sample_is_read_whole(pubmed_file: Path) -> None:
 
 def test_the_command_line_makes_the_same_data_set(defective: Path, cache: Path) -> None:
     choices = {"similar_labels": "merge", "duplicates": "drop"}
-    line = intake.command_line("again", defective, guess(defective), OWN, choices)
+    line = added.command_line("again", defective, guess(defective), OWN, choices)
     words = [sys.executable, *shlex.split(line)[1:]]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    data.add("mine", defective, guess(defective), OWN, choices)
-    one, other = (data.load(data.default_config(name)).fingerprint for name in ("again", "mine"))
+    sources.add("mine", defective, guess(defective), OWN, choices)
+    one, other = (sources.load(sources.default_config(name)).fingerprint for name in ("again", "mine"))
     assert one == other
 
 
 @pytest.mark.parametrize("name", ["a b.csv", "../../etc/passwd", "..\\..\\x.csv", ".hidden", "", "é😀.csv", "x" * 300])
 def test_an_upload_is_kept_in_its_folder_whatever_its_name(name: str, cache: Path) -> None:
-    path = intake.keep_upload(name, io.BytesIO(b"text,labels\n"))
+    path = added.keep_upload(name, io.BytesIO(b"text,labels\n"))
     assert path.resolve().is_relative_to(cache.resolve() / "data" / "uploads")
     assert path.read_bytes() == b"text,labels\n"
-    assert intake.keep_upload(name, io.BytesIO(b"text,labels\n")) == path
+    assert added.keep_upload(name, io.BytesIO(b"text,labels\n")) == path
 
 
 def test_the_command_line_says_how_years_are_read(tmp_path: Path) -> None:

@@ -380,7 +380,8 @@ def test_the_command_line_makes_exactly_this_config(changes):
 
 
 def test_read_only_nothing_is_started_stopped_added_or_removed(monkeypatch, tmp_path):
-    from core import data, intake, share
+    from core import share
+    from core.data import added, download
 
     run = ended(jobs.submit(config()))
     monkeypatch.setenv("TAILSCOPE_READONLY", "1")
@@ -391,9 +392,9 @@ def test_read_only_nothing_is_started_stopped_added_or_removed(monkeypatch, tmp_
         "delete": lambda: jobs.delete(run.id),
         "publish": lambda: share.publish(run),
         "import": lambda: share.import_run(tmp_path / "run.zip"),
-        "remove": lambda: intake.unregister("mine"),
+        "remove": lambda: added.unregister("mine"),
         "keep": lambda: store.save_threshold_set(run, "mine", rule="fixed", values=0.5),
-        "download": lambda: data.download("reuters"),
+        "download": lambda: download.download("reuters"),
     }
     for act in refused.values():
         with pytest.raises(UserError, match="read-only"):

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core import data
 from core.config.schema import DataConfig
+from core.data import sources
 from core.labels import groups
 from core.labels.groups import Borders
 from core.labels.measures import (
@@ -285,7 +285,7 @@ def original(reuters_folder: Path, reuters_cache: Path) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAILSCOPE_CACHE", str(reuters_cache))
         patch.setenv("TAILSCOPE_DATA", str(reuters_folder))
-        stats = corpus_stats(data.load(DataConfig(name="reuters", split="original")), Borders())
+        stats = corpus_stats(sources.load(DataConfig(name="reuters", split="original")), Borders())
     return stats["parts"] | {"all": stats["all"]}
 
 

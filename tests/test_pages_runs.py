@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import data, jobs, store, sweeps
+from core import jobs, store, sweeps
 from core.config.schema import RunConfig
+from core.data import sources
 from core.figures import training
 from core.store import Predictions
 from core.system.errors import UserError
@@ -532,7 +533,7 @@ def test_a_text_is_labelled_by_several_runs_and_explained(filled: Path) -> None:
     names = [run_of(filled, model).name for model in ("tfidf", "svm")]
     page = open_page("try_it")
     page.multiselect(key="runs").set_value(names).run()
-    corpus = data.load(small("svm", None).data)
+    corpus = sources.load(small("svm", None).data)
     row = corpus.parts["test"][0]
     page.text_area(key="text").set_value(corpus.text(int(row))).run()
     assert not page.exception
@@ -565,7 +566,7 @@ def test_a_run_with_a_threshold_for_each_label_is_shown_and_tried(filled: Path) 
     assert min(limits) <= page.slider(key=f"limit-{run.id}").value <= max(limits)
     assert not open_page("compare").error
     page = open_page("try_it", runs=run.id)
-    corpus = data.load(run.config.data)
+    corpus = sources.load(run.config.data)
     page.text_area(key="text").set_value(corpus.text(int(corpus.parts["test"][0]))).run()
     assert not page.exception
     predictions = store.read_predictions(run)

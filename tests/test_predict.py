@@ -62,9 +62,9 @@ def run(request, run_named):
 
 
 def texts_of(run, part="test"):
-    from core import data
+    from core.data import sources
 
-    corpus, stored = data.load(run.config.data), store.read_predictions(run, part)
+    corpus, stored = sources.load(run.config.data), store.read_predictions(run, part)
     return [corpus.text(int(row)) for row in stored.rows[:7]], stored.scores[:7]
 
 

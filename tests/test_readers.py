@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.config.schema import SyntheticConfig
-from core.readers import (
+from core.data.readers import (
     Record,
     confused_pairs,
     label_names,
@@ -26,7 +26,7 @@ from core.readers import (
     read_reuters_nltk,
     read_reuters_sgml,
 )
-from core.readers.reuters import clean
+from core.data.readers.reuters import clean
 from core.system.errors import UserError
 from core.system.places import ROOT
 from tests.helpers.writers import (
@@ -241,7 +241,7 @@ def test_a_folder_without_read_permission_is_one_sentence(opened: Path, locked: 
     folder.joinpath(locked).chmod(0)
     script = (
         "import os, sys; from pathlib import Path; from core.config.schema import UserError\n"
-        "from core.readers import read_reuters_sgml\n"
+        "from core.data.readers import read_reuters_sgml\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "try: list(read_reuters_sgml(Path(sys.argv[1])))\n"
         "except UserError as error: print(error)"

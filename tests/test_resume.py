@@ -9,7 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from core import data, jobs, store, training, worker
+from core import jobs, store, training, worker
+from core.data import sources
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.trainer import loop
@@ -116,7 +117,7 @@ def test_a_checkpoint_cut_short_gives_way_to_the_one_before(caplog):
 
 def test_other_settings_and_other_data_are_refused_by_name():
     path = stopped()
-    config, corpus = store.get_run(path.name).config, data.load(store.get_run(path.name).config.data)
+    config, corpus = store.get_run(path.name).config, sources.load(store.get_run(path.name).config.data)
     other = config.model_copy(update={"train": config.train.model_copy(update={"learning_rate": 0.5})})
     key = {"config": config.model_dump(), "fingerprint": corpus.fingerprint}
     changed = {"config": other.model_dump(), "fingerprint": "else"}

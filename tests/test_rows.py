@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.config.schema import FileConfig
-from core.readers import opened, read_rows, rows, sniff
+from core.data.readers import packed, read_rows, rows, sniff
 from core.system.errors import UserError
 
 ROWS = [
@@ -213,9 +213,9 @@ def test_a_damaged_package_is_said(tmp_path: Path) -> None:
 
 
 def test_an_endless_package_is_not_read_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opened, "FREE", 1 << 20)
+    monkeypatch.setattr(packed, "FREE", 1 << 20)
     content = gzip.compress(b"text,labels\n" + b"0,x\n" * (1 << 20))
-    assert len(content) * opened.MAX_RATIO < 4 << 20
+    assert len(content) * packed.MAX_RATIO < 4 << 20
     says(write(tmp_path / "bomb.csv.gz", content), "unpacks to more than")
     with zipfile.ZipFile(tmp_path / "bomb.csv.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.csv", b"text,labels\n" + b"0,x\n" * (1 << 20))

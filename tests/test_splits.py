@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
 from core.config.schema import SplitConfig
-from core.corpus import CODES
-from core.splits import FEW, MAX_CELLS, NONE, TEST, TRAIN, VALIDATION, absent, divide
+from core.data.corpus import CODES
+from core.data.splits import FEW, MAX_CELLS, NONE, TEST, TRAIN, VALIDATION, absent, divide
 from core.system.errors import UserError
 
 

@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from core import data, tokens
+from core import tokens
 from core.config.schema import DataConfig, ModelConfig, SyntheticConfig
+from core.data import sources
 from core.inputs import SparseInputs, TokenInputs
 from core.system.errors import UserError
 from core.system.places import ROOT
@@ -111,7 +112,7 @@ def test_a_tokenizer_of_another_network_is_refused(tmp_path, packaged):
 
 
 def test_tokens_are_made_once_and_a_damaged_copy_is_made_again():
-    corpus = data.load(DataConfig(name="synthetic", synthetic=SyntheticConfig(documents=50)))
+    corpus = sources.load(DataConfig(name="synthetic", synthetic=SyntheticConfig(documents=50)))
     encoder = Words.fit(corpus.texts(corpus.parts["train"]), ModelConfig(name="textcnn"))
     heard = []
     first = tokens.tokenize(corpus, encoder, lambda phase, done: heard.append(done))

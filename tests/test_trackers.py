@@ -3,7 +3,8 @@
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from core import data, jobs, store, trackers, worker
+from core import jobs, store, trackers, worker
+from core.data import sources
 from core.system.errors import UserError
 from core.system.files import write_json
 
@@ -30,7 +31,7 @@ def scalars(folder):
 
 def test_the_history_of_a_run_stands_in_tensorboard_as_well_and_its_name_and_scores_do_not_change():
     plain, sent = config(), config("track=tensorboard")
-    fingerprint = data.load(plain.data).fingerprint
+    fingerprint = sources.load(plain.data).fingerprint
     assert store.run_id(plain, fingerprint) == store.run_id(sent, fingerprint)
     path = store.run_path(store.run_id(sent, fingerprint))
     path.mkdir(parents=True)

@@ -4,7 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
-from core import data, jobs, metrics, report, store, thresholds, training, worker
+from core import jobs, metrics, report, store, thresholds, training, worker
+from core.data import sources
 from core.labels import groups
 from core.labels.groups import Borders
 from core.system.errors import UserError
@@ -18,7 +19,7 @@ def test_stored_predictions_reproduce_every_reported_figure(model, loss):
     run = train_here(model, loss)
     assert (run.state, run.problem) == ("finished", "")
     stored, reported = store.read_predictions(run), store.read_metrics(run)
-    corpus = data.load(run.config.data)
+    corpus = sources.load(run.config.data)
     predicted = thresholds.apply(stored.scores, stored.threshold)
     borders = groups.Borders(**reported["borders"])
     again = metrics.score_groups(stored.targets, predicted, np.array(reported["counts"]), borders)

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from core import data as datasets
-from core import defects, intake, readers
 from core.cli.console import Json, Set, Split, out, print_json, print_line, progress_bar, split_names
 from core.config.parse import parse, with_changes
 from core.config.schema import DataConfig, FileConfig, ModelConfig, RunConfig, SplitConfig
+from core.data import added, defects, download, readers
+from core.data.sources import add, available, default_config, default_name, load, why_default
 from core.labels import groups, measures
 from core.system.errors import UserError
 
@@ -71,17 +71,17 @@ def data_list(context: typer.Context, as_json: Json = False) -> None:
     """
     if context.invoked_subcommand:
         return
-    sources = datasets.available()
+    sources = available()
     if as_json:
         keys = ("name", "found", "place", "sentence", "splits", "downloadable", "prepared")
         listed = [{key: getattr(source, key) for key in keys} for source in sources]
-        print_json({"default": datasets.default_name(), "data": listed})
+        print_json({"default": default_name(), "data": listed})
         return
     table = Table("name", "found", "splits", "what to know", box=None)
     for source in sources:
         table.add_row(source.name, "yes" if source.found else "no", ", ".join(source.splits), source.sentence)
     out.print(table)
-    out.print(datasets.why_default(), markup=False)
+    out.print(why_default(), markup=False)
 
 
 @data_app.command("download")
@@ -92,7 +92,7 @@ def data_download(name: str) -> None:
     """
     with progress_bar() as bar:
         task = bar.add_task(f"downloading {name}", total=None)
-        path = datasets.download(
+        path = download.download(
             name, progress=lambda done, total: bar.update(task, completed=done, total=total or None)
         )
     out.print(f"{name} is at {path}", markup=False)
@@ -133,7 +133,7 @@ def data_add(
     python -m core data add comments.parquet --name comments --drop duplicates,empty_texts --dry-run
     """
     if not dry_run:
-        intake.check_name(name or _missing("--name"), [source.name for source in datasets.available()])
+        added.check_name(name or _missing("--name"), [source.name for source in available()])
     # How the file is read: what is not said is guessed.
     form = {"encoding": encoding, "delimiter": delimiter, "header": header}
     columns = Columns(text, title, label_columns, sep, identity, year, years, split)
@@ -148,8 +148,8 @@ def data_add(
         def report(words: str, done: float) -> None:
             bar.update(task, description=words, completed=done)
 
-        plan = intake.examine(intake.scan(path, file, report), division, choices)
-        kept = None if dry_run else datasets.add(name, path, file, division, choices, progress=report)
+        plan = added.examine(added.scan(path, file, report), division, choices)
+        kept = None if dry_run else add(name, path, file, division, choices, progress=report)
     if as_json:
         _print_plan_as_json(name, file, plan, is_added=kept is not None)
         return
@@ -191,13 +191,13 @@ def _year_range(years: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2] or found[1])
 
 
-def _print_plan_as_json(name: str, file: FileConfig, plan: intake.Plan, *, is_added: bool) -> None:
+def _print_plan_as_json(name: str, file: FileConfig, plan: added.Plan, *, is_added: bool) -> None:
     found = [asdict(defect) | {"choices": list(defects.CHOICES[defect.key])} for defect in plan.defects]
     size = {"documents": len(plan.rows), "labels": len(plan.labels), "parts": plan.sizes()}
     print_json({"name": name, "added": is_added, "file": file.model_dump(), "defects": found, **size})
 
 
-def _print_plan(path: Path, file: FileConfig, plan: intake.Plan, choices: dict[str, str]) -> None:
+def _print_plan(path: Path, file: FileConfig, plan: added.Plan, choices: dict[str, str]) -> None:
     form = ("delimiter", "header") if file.format != "csv" else ()
     read = {key: value for key, value in file.model_dump().items() if value and key not in form}
     words = "; ".join(f"{key} {', '.join(map(str, v)) if isinstance(v, tuple) else v}" for key, v in read.items())
@@ -224,7 +224,7 @@ def data_remove(name: str) -> None:
 
     Example: python -m core data remove papers
     """
-    intake.unregister(name)
+    added.unregister(name)
     out.print(f"{name} removed", markup=False, highlight=False)
 
 
@@ -241,7 +241,7 @@ def stats(
     Example: python -m core stats reuters --split original --json
     """
     config = _data_config(name, split, changes)
-    corpus = datasets.load(config)
+    corpus = load(config)
     usual = groups.default_borders(len(corpus.labels))
     borders = groups.Borders(usual.head if head is None else head, usual.tail if tail is None else tail)
     measured = measures.corpus_stats(corpus, borders)
@@ -264,5 +264,5 @@ def _figure(value: Any) -> str:
 
 
 def _data_config(name: str, split: str | None, changes: list[str] | None) -> DataConfig:
-    base = RunConfig(data=datasets.default_config(name, split), model=ModelConfig(name="svm"))
+    base = RunConfig(data=default_config(name, split), model=ModelConfig(name="svm"))
     return with_changes(base, changes or []).data

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from core import data as datasets
 from core import jobs, plans, report, store, sweeps
 from core.cli.console import DataName, Json, Set, Split, err, out, print_json, print_line, progress_bar, split_names
 from core.config.defaults import LOSS_NAMES, MODEL_NAMES
+from core.data import sources as datasets
 from core.store import LIVE, Run
 from core.system.errors import UserError, choose
 

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from core.data import Corpus
+from core.data.corpus import Corpus
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MAX_MARKS
 from core.labels import groups, measures
 from core.labels.cooccurrence import Cooccurrence, count_strong, measure_pairs, strongest
@@ -325,7 +325,7 @@ def lengths(frame: pd.DataFrame, unit: str) -> alt.Chart:
     """Documents by their length: a histogram up to the longest of 99 in 100; the rest shares the last bar.
 
     Args:
-        frame: of `core.documents.measure_lengths`; may be empty.
+        frame: of `core.data.documents.measure_lengths`; may be empty.
         unit: its column, `words` or `tokens`.
     """
     values = frame[unit].to_numpy(np.int64)

@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 if TYPE_CHECKING:
-    from core.corpus import Corpus
+    from core.data.corpus import Corpus
 from core.labels.groups import (
     FREQUENCY_GROUPS,
     Borders,

@@ -15,7 +15,7 @@ from torch import nn
 
 from core import losses, tokens
 from core.config.schema import RunConfig, TrainConfig
-from core.corpus import Corpus
+from core.data.corpus import Corpus
 from core.encoders import TfidfEncoder
 from core.inputs import Inputs, SparseInputs, TokenInputs
 from core.models import TfidfNetwork

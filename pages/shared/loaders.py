@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core import data, documents, explain, store
+from core import explain, store
 from core.config.parse import parse
 from core.config.schema import DataConfig
-from core.data import Corpus
+from core.data import documents, sources
+from core.data.corpus import Corpus
 from core.labels import cooccurrence, measures
 from core.labels.groups import Borders
 from core.store import Predictions, Run
@@ -49,7 +50,7 @@ HASHES: HashFuncsDict = {Corpus: lambda corpus: corpus.fingerprint, Run: find_ve
 
 def load_corpus(config: DataConfig) -> Corpus:
     """The data set, opened once for all sessions and again when its source changes."""
-    place = next((source.place for source in data.available() if source.name == config.name), "")
+    place = next((source.place for source in sources.available() if source.name == config.name), "")
     return _load_corpus(config.model_dump_json(), _find_source_version(Path(place)) if place else ())
 
 
@@ -61,7 +62,7 @@ def _find_source_version(path: Path) -> tuple[tuple[str, int], ...]:
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the data set")
 def _load_corpus(config: str, version: tuple[tuple[str, int], ...]) -> Corpus:  # noqa: ARG001 - a part of the key
-    return data.load(parse(DataConfig, config))
+    return sources.load(parse(DataConfig, config))
 
 
 @st.cache_data(max_entries=8, show_spinner="Measuring", hash_funcs=HASHES)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import data
 from core.config.parse import parse
 from core.config.schema import DataConfig, SyntheticConfig
+from core.data.sources import available, default_name, why_default
 from core.labels.groups import Borders
 from core.system.errors import UserError, choose
 from pages.shared.text import plain
@@ -26,14 +26,14 @@ def pick_data() -> DataConfig:
     Raises:
         UserError: a data set or split that does not exist, a size that makes no sense.
     """
-    sources = {source.name: source for source in data.available()}
+    sources = {source.name: source for source in available()}
     names = [source.name for source in sources.values() if source.found]
     asked = st.query_params.get("data")
     if asked is not None and asked not in names:
         choose("data set", asked, sources)
         raise UserError(sources[asked].sentence)
     left, right, rest = st.columns([2, 2, 3], vertical_alignment="bottom")
-    name = left.selectbox("Data set", names, names.index(data.default_name()), key="data", bind="query-params")
+    name = left.selectbox("Data set", names, names.index(default_name()), key="data", bind="query-params")
     split = right.selectbox(
         "Split",
         sources[name].splits,
@@ -60,7 +60,7 @@ def _number(key: str) -> float:
 
 def describe_default() -> str:
     """Which data set is shown first and why, in one sentence."""
-    return f"{data.why_default().partition('. ')[0].rstrip('.')}."
+    return f"{why_default().partition('. ')[0].rstrip('.')}."
 
 
 def pick_label(title: str, key: str, names: Sequence[str], default: str | None) -> str | None:

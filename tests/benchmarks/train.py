@@ -42,9 +42,10 @@ import scipy.sparse as sp
 import torch
 from scipy import stats
 
-from core import data, jobs, losses, metrics, store, thresholds, tokens, training
+from core import jobs, losses, metrics, store, thresholds, tokens, training
 from core.config.schema import RunConfig
-from core.corpus import Corpus, count_columns
+from core.data import sources
+from core.data.corpus import Corpus, count_columns
 from core.inputs import TokenInputs
 from core.job_reporter import SilentReporter
 from core.labels import groups
@@ -85,7 +86,7 @@ class Task:
     @classmethod
     def load(cls, device: str, documents: int | None = None) -> Task:
         """All train documents, or so many of them."""
-        corpus = data.load(data.default_config("reuters"))
+        corpus = sources.load(sources.default_config("reuters"))
         reader = tokens.Subwords.load(tokens.encoder_source(tokens.PACKAGED))
         rows = corpus.parts["train"]
         rows = np.sort(np.random.default_rng(0).permutation(rows)[:documents]) if documents else rows
@@ -328,7 +329,7 @@ def scoring(device: str, documents: int) -> None:
 def by_labels(numbers: list[int]) -> None:
     """Seconds and memory of a step of a run, each number of labels in a process of its own."""
     for number in numbers:
-        data.load(synthetic(number).data)  # prepared before memory counts
+        sources.load(synthetic(number).data)  # prepared before memory counts
         subprocess.run(
             [sys.executable, "-m", "tests.benchmarks.train", "--part", "one", "--labels", str(number)],
             cwd=ROOT,
@@ -346,7 +347,7 @@ def synthetic(number: int) -> RunConfig:
 def one(number: int, device: str) -> None:
     """What a step costs with so many labels, and scoring after it."""
     config = synthetic(number)
-    corpus = data.load(config.data)
+    corpus = sources.load(config.data)
     setup = make_setup(config, corpus, SilentReporter(), device)
     foretold = memory_needed(config, setup.network, len(setup.inputs["train"]), number)
     seconds, spent = [clock(device)], [time.process_time()]
@@ -373,7 +374,7 @@ def tfidf() -> None:
     """Seconds of a run from its start to its end, those of its process included."""
     config = jobs.make_config(data="reuters", model="tfidf", loss="db", seed=0)
     with own_cache():
-        data.load(config.data)  # prepared before the clock starts
+        sources.load(config.data)  # prepared before the clock starts
         began = time.perf_counter()
         run, cpu = jobs.submit(config), 0.0
         process = psutil.Process(read_json(run.path / "process.json")["pid"])
@@ -414,7 +415,7 @@ def kills(number: int) -> None:
     chance, killed = random.Random(0), []
     with own_cache():
         run = jobs.submit(config)
-        steps = -(-len(data.load(config.data).parts["train"]) // config.train.batch_size)
+        steps = -(-len(sources.load(config.data).parts["train"]) // config.train.batch_size)
 
         def reached() -> int:
             last = [path.name for path in list_checkpoints(store.checkpoint_dir(run.path))][-1:]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from core.data import Corpus
+from core.data.corpus import Corpus
 
 NASTY = ("<script>alert(1)</script>", "=cmd()", "__proto__", "🎉", "שלום", "$x$ **b** :red[r]", "constructor", "a,b|c")
 """Names that a page, a chart or a spreadsheet could take for something else."""

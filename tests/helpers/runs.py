@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from core import data, store
+from core import store
 from core.config.schema import RunConfig
+from core.data import sources
 from core.store import Run
 from core.system.files import write_json
 from core.system.places import cache_dir
@@ -19,7 +20,7 @@ Found = TypeVar("Found")
 
 def make_folder(config: RunConfig) -> Path:
     """The folder of a run that is queued, without a process."""
-    path = store.run_path(store.run_id(config, data.load(config.data).fingerprint))
+    path = store.run_path(store.run_id(config, sources.load(config.data).fingerprint))
     path.mkdir(parents=True)
     write_json(path / "config.json", config.model_dump())
     write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu", "command": "by hand"})

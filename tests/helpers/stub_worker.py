@@ -17,7 +17,7 @@ import numpy as np
 
 from core import store
 from core.config.schema import RunConfig
-from core.data import Corpus
+from core.data.corpus import Corpus
 from core.system.errors import Diverged, Stopped
 
 TRAINING = "core.training"

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from core.readers import Record
+from core.data.readers import Record
 
 HEAD = '<!DOCTYPE lewis SYSTEM "lewis.dtd">\n'
 SPLITS = {"train": ("YES", "TRAIN"), "test": ("YES", "TEST"), "unused": ("NO", "NOT-USED")}

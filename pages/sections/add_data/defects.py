@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import intake
 from core.config.parse import parse
 from core.config.schema import SplitConfig
-from core.defects import CHOICES, Defect
-from core.intake import Plan
+from core.data import added
+from core.data.added import Plan
+from core.data.defects import CHOICES, Defect
 from core.system.errors import UserError
 from pages.sections.add_data.progress import report_to
 from pages.shared.text import plain
@@ -27,7 +27,7 @@ def read_whole(path: Path, file: FileConfig) -> None:
     """Reads the file with a progress bar; what stands in the way is said."""
     bar = st.progress(0.0, plain(f"Reading {path.name}"))
     try:
-        intake.scan(path, file, report_to(bar))
+        added.scan(path, file, report_to(bar))
     except UserError as error:
         bar.empty()
         st.error(plain(str(error)))
@@ -70,4 +70,4 @@ def pick_choice(defect: Defect) -> str:
 
 @st.cache_data(max_entries=32, show_spinner="Looking for defects")
 def load_plan(folder: str, split: str, choices: tuple[tuple[str, str], ...]) -> Plan:
-    return intake.examine(Path(folder), parse(SplitConfig, split), dict(choices))
+    return added.examine(Path(folder), parse(SplitConfig, split), dict(choices))

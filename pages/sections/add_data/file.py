@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import data, intake
+from core.data import sources
+from core.data.added import find_files, find_registered, keep_upload, unregister
 from pages.shared.menu import link
 from pages.shared.text import plain
 
@@ -23,7 +24,7 @@ def pick_file() -> Path | None:
         help="CSV, TSV, JSON, JSON lines or Parquet, plain, gz or zip. It stays on the machine that Tailscope runs on. "
         "Larger files: put them into a folder of TAILSCOPE_DATA, or use `python -m core data add`.",
     )
-    found = {str(path): path for path in intake.find_files(data.folders())}
+    found = {str(path): path for path in find_files(sources.folders())}
     chosen = right.selectbox(
         "Or choose one that is in a data folder",
         list(found),
@@ -34,19 +35,19 @@ def pick_file() -> Path | None:
         disabled=not found,
     )
     if sent is not None:
-        return intake.keep_upload(sent.name, sent)
+        return keep_upload(sent.name, sent)
     return found[chosen] if chosen else None
 
 
 def list_added() -> None:
     """What has been added already, each with a button that removes it."""
-    added = intake.find_registered()
+    added = find_registered()
     st.subheader("Added data sets")
     if not added:
         st.caption(
             "None yet. A good first try: a CSV with a column of texts and one of labels, separated by semicolons."
         )
-    for source in data.available():
+    for source in sources.available():
         if source.name in added:
             with st.container(border=True, horizontal=True, vertical_alignment="center"):
                 st.markdown(f"**{source.name}**", width=160)
@@ -56,5 +57,5 @@ def list_added() -> None:
                 with st.popover("Remove"):
                     st.write("The copy in the cache is deleted; your file and the runs stay.")
                     if st.button("Remove it", key=f"remove-{source.name}"):
-                        intake.unregister(source.name)
+                        unregister(source.name)
                         st.rerun()

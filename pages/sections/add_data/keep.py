@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import data, intake
+from core.data import added, sources
 from core.system.errors import UserError
 from pages.sections.add_data.progress import report_to
 from pages.shared.text import plain
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from core.config.schema import FileConfig, SplitConfig
-    from core.intake import Plan
+    from core.data.added import Plan
 
 
 def keep(path: Path, file: FileConfig, split: SplitConfig, choices: dict[str, str], plan: Plan) -> None:
@@ -34,12 +34,12 @@ def keep(path: Path, file: FileConfig, split: SplitConfig, choices: dict[str, st
         name = st.text_input("Name", usual, key=f"name-{path}", max_chars=40, width=320).strip()
         pressed = st.button("Keep as a data set", type="primary")
     with st.expander("The same on the command line"):
-        st.code(intake.command_line(name, path, file, split, choices), language="bash", wrap_lines=True)
+        st.code(added.command_line(name, path, file, split, choices), language="bash", wrap_lines=True)
     if not pressed:
         return
     bar = st.progress(0.0, "Keeping the documents")
     try:
-        kept = data.add(name, path, file, split, choices, progress=report_to(bar))
+        kept = sources.add(name, path, file, split, choices, progress=report_to(bar))
     except UserError as error:
         bar.empty()
         st.error(plain(str(error)))

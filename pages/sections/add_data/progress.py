@@ -9,7 +9,7 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
-    from core.corpus import Report
+    from core.data.corpus import Report
 
 
 def report_to(bar: DeltaGenerator) -> Report:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from core.data import Corpus
+    from core.data.corpus import Corpus
     from pages.sections.errors.chosen import Shown
 
 DOCUMENTS_SHOWN = 200

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import documents
+from core.data import documents
 from core.labels import groups
 from pages.shared.pick import LABELS_OFFERED
 from pages.shared.text import plain
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from streamlit.elements.lib.column_types import ColumnConfig
 
-    from core.data import Corpus
+    from core.data.corpus import Corpus
     from core.labels.groups import Borders
 
 PAGE = 50

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import documents
+from core.data import documents
 from pages.sections.explorer import find_columns, pick_labels, pick_part, show_documents, turn_to_first_page
 from pages.shared.downloads import SAVED, offer_csv
 from pages.shared.loaders import find_documents
 from pages.shared.pick import LABELS_OFFERED
 
 if TYPE_CHECKING:
-    from core.data import Corpus
+    from core.data.corpus import Corpus
 
 
 @st.fragment

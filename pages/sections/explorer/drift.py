@@ -15,7 +15,7 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     import pandas as pd
 
-    from core.data import Corpus
+    from core.data.corpus import Corpus
 
 
 SHOWS = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import documents
+from core.data import documents
 from core.figures import data as figures
 from core.labels import measures
 from pages.sections.explorer import pick_part
@@ -17,7 +17,7 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     import pandas as pd
 
-    from core.data import Corpus
+    from core.data.corpus import Corpus
 
 
 SAMPLE = 5000

@@ -15,7 +15,7 @@ from pages.shared.loaders import HASHES, load_pairs
 if TYPE_CHECKING:
     import pandas as pd
 
-    from core.data import Corpus
+    from core.data.corpus import Corpus
 
 
 @st.cache_data(max_entries=8, show_spinner="Comparing names", hash_funcs=HASHES)

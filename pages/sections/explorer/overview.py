@@ -13,7 +13,7 @@ from pages.shared.loaders import load_measures
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.data import Corpus
+    from core.data.corpus import Corpus
 
 PARTS = {
     "train": "Documents that models learn from. Label frequencies are counted here.",

@@ -18,7 +18,7 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     import pandas as pd
 
-    from core.data import Corpus
+    from core.data.corpus import Corpus
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from core.data import Corpus
+    from core.data.corpus import Corpus
 
 
 LABELS_OF = ("most frequent", "chosen", "around one label")

@@ -19,7 +19,7 @@ from pages.shared.loaders import HASHES, load_corpus
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.data import Corpus
+    from core.data.corpus import Corpus
     from core.plans import Plan
 
 COMMANDS_SHOWN = 20

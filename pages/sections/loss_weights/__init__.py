@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from core.analysis.loss_effects import Choice
     from core.analysis.loss_weights import CoLabels
-    from core.data import Corpus
+    from core.data.corpus import Corpus
 
 FIRST = DataConfig()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
     from core.analysis.loss_effects import Choice
-    from core.data import Corpus
+    from core.data.corpus import Corpus
     from pages.sections.loss_weights import View
 
 SHOWN_FIRST = ("bce", "cb", "db")

@@ -13,7 +13,7 @@ from pages.shared.text import plain
 
 if TYPE_CHECKING:
     from core.analysis.loss_effects import Choice
-    from core.data import Corpus
+    from core.data.corpus import Corpus
 
 
 def warn(view: View) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from core.analysis.loss_effects import Choice
     from core.config.defaults import MODELS
     from core.config.schema import DataConfig
-    from core.data import Corpus
+    from core.data.corpus import Corpus
 
 UNTRAINED = {"prior": "untrained, log-odds of each label", "zero": "untrained, all logits 0"}
 LOWEST = "untrained, where each loss is lowest"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from core.analysis.loss_effects import Choice
-    from core.data import Corpus
+    from core.data.corpus import Corpus
 
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=HASHES)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from core.analysis.loss_effects import Choice
-    from core.data import Corpus
+    from core.data.corpus import Corpus
 
 SIDES = {"positive": "is there", "negative": "is not there"}
 

@@ -21,9 +21,9 @@ import scipy.sparse as sp
 from core import __version__
 from core.config.parse import parse
 from core.config.schema import NAME_PATTERN, FileConfig, Frozen, SplitConfig
-from core.corpus import CODES, FORMAT, PARTS, Corpus, Report, open_whole, write_corpus
-from core.defects import CHOICES, DEFECTS, Defect, Draft, Scanned
-from core.readers import SUFFIXES, Record, read_documents, unit
+from core.data.corpus import CODES, FORMAT, PARTS, Corpus, Report, open_whole, write_corpus
+from core.data.defects import CHOICES, DEFECTS, Defect, Draft, Scanned
+from core.data.readers import SUFFIXES, Record, read_documents, unit
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import atomic_path, read_json, write_json

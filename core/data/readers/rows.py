@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from core.config.schema import FileConfig
-from core.readers.opened import inner_name, opened
+from core.data.readers.packed import inner_name, opened
 from core.system.errors import UserError
 from core.system.files import read_json
 
@@ -34,7 +34,6 @@ SUFFIXES = {
 }
 DELIMITERS = (",", "\t", ";", "|")
 HEADERS = re.compile(r"(?i)^(text|abstract|abstracttext|body|content|title|labels?|tags?|topics?|id|split|class(es)?)$")
-
 Progress = Callable[[float], None]
 
 

@@ -14,7 +14,7 @@ from typing import overload
 import numpy as np
 import scipy.sparse as sp
 
-from core.readers import Record
+from core.data.readers import Record
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
 
@@ -23,13 +23,10 @@ FORMAT = 3
 PARTS = ("train", "validation", "test")
 CODES = ("train", "test", "validation", "")
 """The part of each document stands in the prepared copy as its place here; the last is none."""
-
 BLOCK = 1 << 16
 """Ids that are gathered before they become an array."""
-
 COUNTED = 1 << 22
 """Entries that are counted at once: `bincount` makes a copy of 8 bytes for each."""
-
 Report = Callable[[str, float], None]
 Split = Callable[[np.ndarray, np.ndarray, sp.csr_array], tuple[dict[str, np.ndarray], tuple[str, ...]]]
 """From ids (N,), parts as they were written (N,) int8 and targets (N, L) to row numbers by part, and notes."""

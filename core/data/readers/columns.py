@@ -13,8 +13,8 @@ from typing import Any
 
 from core.config.parse import parse
 from core.config.schema import FileConfig
-from core.readers.record import Record
-from core.readers.rows import Progress, Row, read_rows, sniff, unit
+from core.data.readers.record import Record
+from core.data.readers.rows import Progress, Row, read_rows, sniff, unit
 from core.system.errors import UserError, choose
 
 FIRST = 200

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from core.config.schema import SyntheticConfig
-from core.readers.record import Record
+from core.data.readers.record import Record
 
 VOCABULARY = 40
 """Words of a label's own vocabulary."""

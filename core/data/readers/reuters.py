@@ -14,7 +14,7 @@ from html.entities import html5
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from core.readers.record import Record
+from core.data.readers.record import Record
 from core.system.errors import UserError
 
 SGML_FILE = re.compile(r"reut2-\d+\.sgm")

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.config.schema import SplitConfig
-from core.corpus import CODES, count_columns
+from core.data.corpus import CODES, count_columns
 from core.system.errors import UserError
 
 TRAIN, TEST, VALIDATION, NONE = range(len(CODES))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core.data import Corpus
+from core.data.corpus import Corpus
 
 ALL = "all"
 """Name of all parts together."""

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from core import splits
 from core.config.schema import SplitConfig
-from core.corpus import Texts, count_columns
+from core.data import splits
+from core.data.corpus import Texts, count_columns
 from core.system.errors import UserError
 from core.system.files import read_json
 
