@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core import metrics, store, thresholds, uncertainty
+from core import store
 from core.config.defaults import PAPER_LOSSES
 from core.config.parse import walk
 from core.config.schema import RunConfig
 from core.export import neutralise
 from core.labels.groups import Borders
+from core.metrics import label_sets, thresholds, uncertainty
 from core.sheets import workbook
 from core.store import Run
 from core.system.errors import UserError
@@ -224,7 +225,7 @@ def sample(run: Run, borders: Borders) -> Sampled:
     predictions, scored = store.read_predictions(run), store.read_results(run)
     counts = np.asarray(scored["counts"], np.int64)
     predicted = thresholds.apply(predictions.scores, predictions.threshold)
-    scores = metrics.score_groups(predictions.targets, predicted, counts, borders)
+    scores = label_sets.score_groups(predictions.targets, predicted, counts, borders)
     weights = _weights(predictions.targets.shape[0])
     samples = uncertainty.bootstrap(predictions.targets, predicted, counts, borders, weights=weights)
     return Sampled(_in_order(scores), np.full(samples.shape[1], np.nan), samples)

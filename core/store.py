@@ -10,7 +10,6 @@ import re
 import shutil
 import time
 import zipfile
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,12 +23,12 @@ from core import failures
 from core.config.parse import parse
 from core.config.schema import Frozen, ModelConfig, RunConfig, TrainConfig
 from core.labels.groups import Borders
+from core.metrics.thresholds import Limits, of_values
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import atomic_path, read_json, write_json, write_text
 from core.system.locks import is_locked, locked
 from core.system.places import cache_dir
-from core.thresholds import Limits, of_values
 
 STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
 LIVE = ("queued", "running")
@@ -37,13 +36,6 @@ STOPPED = "Stopped by request before it had finished."
 STOPPING = "writing a checkpoint, then it stops"
 """Phase of a run that has heard a request to stop."""
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,119}")
-DENSE_LABELS = 1000
-"""Up to this many labels scores are kept dense; above it, a document's `TOP_K` best.
-
-Not those of its own labels as well: a label that is kept only because it is true would be found by any threshold and
-any ranking, with no false one beside it.
-"""
-TOP_K = 100
 ALIVE_VARIABLE = "TAILSCOPE_ALIVE"
 """Environment variable with the number of the inherited descriptor that holds a worker's `alive_lock`."""
 
@@ -594,23 +586,6 @@ def _csr(data: np.ndarray, stored: Any, name: str, shape: tuple[int, ...]) -> sp
     matrix = sp.csr_array((data, stored[f"{name}_indices"], stored[f"{name}_indptr"]), shape=shape)
     matrix.check_format(full_check=True)
     return matrix
-
-
-def keep_scores(batches: Iterable[np.ndarray], labels: int) -> np.ndarray | sp.csr_array:
-    """Gathers score batches (B, L) into what is stored: float16, dense or sparse by `DENSE_LABELS`.
-
-    Rounding comes before any threshold is fitted, so that stored scores reproduce every figure exactly.
-    """
-    if labels <= DENSE_LABELS:
-        kept = [np.asarray(batch, dtype=np.float16) for batch in batches]
-        return np.concatenate(kept) if kept else np.zeros((0, labels), np.float16)
-    blocks = []
-    for batch in batches:
-        best = np.sort(np.argpartition(batch, -TOP_K, axis=1)[:, -TOP_K:], axis=1)
-        values = np.take_along_axis(batch, best, axis=1).astype(np.float16).astype(np.float32)
-        ends = np.arange(0, best.size + 1, TOP_K)
-        blocks.append(sp.csr_array((values.ravel(), best.ravel(), ends), shape=batch.shape))
-    return sp.csr_array(sp.vstack(blocks, format="csr")) if blocks else sp.csr_array((0, labels), dtype=np.float32)
 
 
 def delete_run(run_id: str) -> None:

@@ -16,12 +16,13 @@ import scipy.sparse as sp
 import torch
 from safetensors.torch import load_file, save_file
 
-from core import losses, metrics, store, thresholds, trackers
+from core import losses, store, trackers
 from core.config.defaults import AUTO_RULES, MODELS, THRESHOLD_RULES
 from core.config.parse import differences
 from core.config.schema import RunConfig
 from core.data.corpus import Corpus, count_columns
 from core.labels import groups
+from core.metrics import kept_scores, label_sets, thresholds
 from core.models_svm import LinearRule, fit_svm
 from core.networks import fold_label_graph
 from core.system import machine
@@ -83,7 +84,7 @@ def fit(config: RunConfig, corpus: Corpus, path: Path, slot: str, reporter: Repo
 
 
 def threshold_rule(config: RunConfig) -> str:
-    """The rule of `core.thresholds` for a run: an SVM's margins have the paper's own grid, -1 to 1.
+    """The rule of `core.metrics.thresholds` for a run: an SVM's margins have the paper's own grid, -1 to 1.
 
     `auto` is `exact`, but 0.5 for a loss that decides by logit > 0.
     """
@@ -103,7 +104,7 @@ def fit_linear(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
     for done in fit_svm(features["train"], corpus.targets_of("train"), rule, config=config.model, seed=config.seed):
         reporter.report_if_due("fitting labels", 0.05 + 0.9 * done)
         reporter.raise_if_stopped()
-    scores = {part: store.keep_scores(rule.margins(features[part]), len(corpus.labels)) for part in PARTS}
+    scores = {part: kept_scores.keep_scores(rule.margins(features[part]), len(corpus.labels)) for part in PARTS}
     weights = {"weights": torch.from_numpy(rule.weights), "intercepts": torch.from_numpy(rule.intercepts)}
     return Fitted(scores, weights, encoder.save, {"threads": SPARSE_THREADS})
 
@@ -284,7 +285,7 @@ class Evaluator:
             precision=setup.settings.precision,
             shift=shift.to(setup.device) if self.config.train.adjust else 0.0,
         )
-        return store.keep_scores(
+        return kept_scores.keep_scores(
             _interruptible(batches, raise_if_stopped) if raise_if_stopped else batches, len(self.corpus.labels)
         )
 
@@ -307,7 +308,7 @@ class Evaluator:
             "gradient_norm": step.gradient_norm,
             "threshold": threshold,
             "labels_hit": int((count_columns(predicted.multiply(targets)) > 0).sum()),
-            "validation": metrics.score_groups(targets, predicted, self.corpus.counts, borders),
+            "validation": label_sets.score_groups(targets, predicted, self.corpus.counts, borders),
         }
 
 

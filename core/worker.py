@@ -13,13 +13,14 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from core import __version__, failures, metrics, store, thresholds
+from core import __version__, failures, store
 from core.config.schema import RunConfig
 from core.data import sources
 from core.job_heartbeat import write_heartbeats
 from core.job_reporter import SilentReporter, StatusReporter
 from core.job_webhook import post_outcome
 from core.labels import groups
+from core.metrics import label_sets, summary, thresholds
 from core.store import Predictions
 from core.system import machine
 from core.system.errors import Stopped, UserError
@@ -182,7 +183,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
     threshold = thresholds.of_values(limits)
     # Results: what is predicted, and how right it is, by frequency group.
     results = {
-        part: metrics.score_groups(
+        part: label_sets.score_groups(
             corpus.targets_of(part), thresholds.apply(scores[part], threshold), corpus.counts, borders
         )
         for part in ("validation", "test")
@@ -209,7 +210,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
             "command": store.read_status(path).get("command", ""),
             "versions": _versions(),
             **fitted.more,
-            "scores": metrics.score_all(
+            "scores": summary.score_all(
                 corpus.targets_of("test"),
                 scores["test"],
                 thresholds.apply(scores["test"], threshold),

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import store, thresholds
+from core import store
 from core.figures import errors
+from core.metrics import thresholds
 from core.system.errors import UserError
 from pages.shared.loaders import load_metrics, load_scorer
 from pages.shared.menu import link, show_header

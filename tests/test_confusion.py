@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import precision_score, recall_score
 
-from core import confusion, metrics
+from core.metrics import confusion, label_sets
 
 quick = settings(deadline=None, max_examples=50)
 
@@ -77,7 +77,7 @@ def test_pairs_list_every_count_and_the_documents_behind_it(pair: Pair) -> None:
     arguments, names = sparse(pair), names_of(pair)
     table = confusion.confused_pairs(*arguments, names, limit=10_000)
     swapped, absorbed = (counted_by_hand(pair, rightly=rightly) for rightly in (False, True))
-    misses = metrics.count_errors(*arguments)[2]
+    misses = label_sets.count_errors(*arguments)[2]
     assert len(table) == np.count_nonzero(swapped + absorbed)
     for row in table.itertuples():
         i, j = names.index(row.missed), names.index(row.gave)
@@ -231,5 +231,5 @@ def test_document_scores_equal_a_count(pair: Pair) -> None:
         assert (row["true"], row["given"]) == (true.sum(), predicted.sum())
         assert row["jaccard"] == (hit / union if union else 1)
         assert row["f1"] == pytest.approx(2 * hit / (true.sum() + predicted.sum()) if union else 1)
-    expected = metrics.subset_accuracy(*sparse(pair))
+    expected = label_sets.subset_accuracy(*sparse(pair))
     assert (table["jaccard"] == 1).mean() == pytest.approx(expected) or table.empty

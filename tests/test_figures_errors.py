@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from core import uncertainty
 from core.config.schema import RunConfig
 from core.figures import errors, training
 from core.labels.groups import Borders, indicator
+from core.metrics import uncertainty
 from core.store import About, Predictions, Run
 
 LABELS = ["gold", "silver", "tin"]

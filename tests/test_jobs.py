@@ -17,7 +17,7 @@ import pytest
 
 from core import jobs, store, worker
 from core.config.schema import RunConfig
-from core.system import machine, processes
+from core.system import machine, places, processes
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
 from core.system.places import ROOT
@@ -110,7 +110,7 @@ def test_runs_appear_and_disappear_as_a_whole_and_start_beside_those_who_look():
             jobs.resume(run.id, anew=anew)
             jobs.stop(run.id, grace=0)
         jobs.delete(run.id)
-    store.cache_dir().joinpath("stop").touch()
+    places.cache_dir().joinpath("stop").touch()
     for looker in lookers:
         assert looker.communicate()[1].decode() == ""
     assert not list(store.runs_dir().iterdir())

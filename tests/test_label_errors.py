@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from core.label_errors import find_label_errors
+from core.metrics.label_errors import find_label_errors
 
 
 def planted(seed: int = 0) -> tuple[np.ndarray, np.ndarray, set[tuple[int, int]]]:

@@ -23,9 +23,25 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from core import metrics
+from core.labels import groups
 from core.labels.groups import Borders
-from core.metrics import METRICS
+from core.metrics import calibration, label_sets, summary
+from core.metrics import ranking as metrics_ranking
+from core.metrics.label_sets import METRICS
+from core.metrics.ranking import (
+    RANKINGS,
+    average_precisions,
+    inverse_propensities,
+    label_ranking_average_precision,
+    mean_average_precision,
+    ndcg_at,
+    precision_at,
+    propensity_scores_at,
+    r_precision_at,
+    rank_labels,
+    recall_at,
+)
+from core.metrics.slices import length_slices, score_slices, size_slices
 
 quick = settings(deadline=None, max_examples=50)
 
@@ -108,7 +124,7 @@ class TestLaws:
 @given(pairs)
 def test_errors_are_counted_by_label(pair: Pair) -> None:
     truth, given_ = pair
-    tp, fp, fn = metrics.count_errors(*(sp.csr_array(part) for part in pair))
+    tp, fp, fn = label_sets.count_errors(*(sp.csr_array(part) for part in pair))
     assert tp.tolist() == (truth & given_).sum(axis=0).tolist()
     assert fp.tolist() == (~truth & given_).sum(axis=0).tolist()
     assert fn.tolist() == (truth & ~given_).sum(axis=0).tolist()
@@ -121,7 +137,7 @@ def test_groups_equal_scikit_learn_on_their_part(pair: Pair, data: st.DataObject
     truth, given_ = (part.astype(int) for part in pair)
     n_labels = truth.shape[1]
     counts = data.draw(arrays(np.int64, n_labels, elements=st.sampled_from([0, 8, 9, 34, 35, 99])))
-    scores = metrics.score_groups(*(sp.csr_array(part) for part in pair), counts, BORDERS)
+    scores = label_sets.score_groups(*(sp.csr_array(part) for part in pair), counts, BORDERS)
     rows, columns = np.arange(len(truth)), np.arange(n_labels)
     chosen = {
         "all": (rows, columns),
@@ -146,7 +162,7 @@ def test_groups_equal_scikit_learn_on_their_part(pair: Pair, data: st.DataObject
 
 def test_labels_without_documents_count_as_0_in_their_group() -> None:
     truth = sp.csr_array(np.array([[1, 0, 0], [1, 0, 0]], dtype=bool))
-    scores = metrics.score_groups(truth, truth, np.array([40, 3, 0]), BORDERS)
+    scores = label_sets.score_groups(truth, truth, np.array([40, 3, 0]), BORDERS)
     assert scores["all"] == {"micro_f1": 1.0, "macro_f1": 1 / 3}
     assert scores["tail"] == {"micro_f1": 0.0, "macro_f1": 0.0}
     assert scores["medium"] == scores["multi_label"] == EMPTY
@@ -155,7 +171,7 @@ def test_labels_without_documents_count_as_0_in_their_group() -> None:
 
 def test_no_documents_have_no_scores() -> None:
     nothing = sp.csr_array((0, 3), dtype=bool)
-    scores = metrics.score_groups(nothing, nothing, np.array([40, 3, 0]), BORDERS)
+    scores = label_sets.score_groups(nothing, nothing, np.array([40, 3, 0]), BORDERS)
     assert all(group == EMPTY for group in scores.values())
 
 
@@ -165,7 +181,7 @@ def test_label_table_equals_scikit_learn(pair: Pair, data: st.DataObject) -> Non
     n_labels = pair[0].shape[1]
     counts = data.draw(arrays(np.int64, n_labels, elements=st.integers(0, 50)))
     names = [f"label {i}" for i in range(n_labels)]
-    table = metrics.label_table(*(sp.csr_array(part) for part in pair), names, counts, BORDERS)
+    table = label_sets.label_table(*(sp.csr_array(part) for part in pair), names, counts, BORDERS)
     expected = precision_recall_fscore_support(*(part.astype(int) for part in pair), zero_division=0)
     for column, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
         np.testing.assert_allclose(table[column], values, err_msg=column)
@@ -178,13 +194,13 @@ def test_label_table_equals_scikit_learn(pair: Pair, data: st.DataObject) -> Non
 
 def test_label_table_of_no_labels_is_empty() -> None:
     nothing = sp.csr_array((3, 0), dtype=bool)
-    assert metrics.label_table(nothing, nothing, [], np.zeros(0, int), BORDERS).empty
+    assert label_sets.label_table(nothing, nothing, [], np.zeros(0, int), BORDERS).empty
 
 
 def test_readings_of_macro_f1_count_the_labels_that_differ() -> None:
     truth = sp.csr_array(np.array([[1, 1, 0, 0], [1, 0, 0, 0]], dtype=bool))
     given_ = sp.csr_array(np.array([[1, 0, 1, 0], [1, 0, 0, 0]], dtype=bool))
-    assert metrics.macro_readings(truth, given_) == {
+    assert label_sets.macro_readings(truth, given_) == {
         "labels": 4,
         "without_documents": 2,
         "undefined": 1,
@@ -192,7 +208,7 @@ def test_readings_of_macro_f1_count_the_labels_that_differ() -> None:
         "macro_f1_supported": 1 / 2,
         "f1_of_means": 1 / 4,
     }
-    assert metrics.macro_readings(truth[:0], given_[:0])["macro_f1_supported"] is None
+    assert label_sets.macro_readings(truth[:0], given_[:0])["macro_f1_supported"] is None
 
 
 # Rankings
@@ -222,14 +238,12 @@ def test_average_precision_and_lrap_equal_scikit_learn(problem: Pair) -> None:
     truth, scores = problem
     supported = truth.any(axis=0)
     for kind in (scores, stored(scores), scores.astype(np.float16)):
-        found = metrics.average_precisions(sp.csr_array(truth), kind)
+        found = average_precisions(sp.csr_array(truth), kind)
         assert np.isnan(found).tolist() == (~supported).tolist()
         expected = [average_precision_score(truth[:, i], scores[:, i]) for i in np.flatnonzero(supported)]
         np.testing.assert_allclose(found[supported], expected, rtol=1e-12)
-        assert metrics.mean_average_precision(sp.csr_array(truth), kind) == pytest.approx(
-            sum(expected) / truth.shape[1]
-        )
-        assert metrics.label_ranking_average_precision(sp.csr_array(truth), kind) == pytest.approx(
+        assert mean_average_precision(sp.csr_array(truth), kind) == pytest.approx(sum(expected) / truth.shape[1])
+        assert label_ranking_average_precision(sp.csr_array(truth), kind) == pytest.approx(
             label_ranking_average_precision_score(truth.astype(int), scores)
         )
 
@@ -238,12 +252,12 @@ def test_sorting_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     rng = np.random.default_rng(0)
     truth, scores = sp.csr_array(rng.random((9, 7)) < 0.4), rng.random((9, 7)).round(1)
     functions = (
-        metrics.average_precisions,
-        metrics.label_ranking_average_precision,
-        lambda *both: metrics.rank_labels(*both, 3).columns,
+        average_precisions,
+        label_ranking_average_precision,
+        lambda *both: rank_labels(*both, 3).columns,
     )
     whole = [function(truth, scores) for function in functions]
-    monkeypatch.setattr(metrics, "ENTRIES", 20)
+    monkeypatch.setattr(metrics_ranking, "ENTRIES", 20)
     for function, before in zip(functions, whole, strict=True):
         np.testing.assert_array_equal(function(truth, scores), before)
 
@@ -256,14 +270,14 @@ def test_ranking_scores_equal_their_definitions(problem: Pair, k: int) -> None:
     best = np.argsort(-scores, axis=1)[:, :k]
     hits = np.array([truth[row, columns].sum() for row, columns in enumerate(best)])
     for kind in (scores, stored(scores)):
-        ranking = metrics.rank_labels(targets, kind, k)
+        ranking = rank_labels(targets, kind, k)
         assert ranking.columns[:, : best.shape[1]].tolist() == best.tolist()
         assert (ranking.columns[:, best.shape[1] :] == -1).all()
-        assert metrics.precision_at(ranking, k) == pytest.approx(np.mean(hits / k))
-        assert metrics.recall_at(ranking, k) == pytest.approx(np.mean(hits / np.maximum(sizes, 1)))
-        assert metrics.r_precision_at(ranking, k) == pytest.approx(np.mean(hits / np.maximum(np.minimum(sizes, k), 1)))
-        assert metrics.ndcg_at(ranking, k) == pytest.approx(ndcg_score(truth, scores, k=k, ignore_ties=True))
-        assert all(0 <= metric(ranking, k) <= 1 for metric in metrics.RANKINGS.values())
+        assert precision_at(ranking, k) == pytest.approx(np.mean(hits / k))
+        assert recall_at(ranking, k) == pytest.approx(np.mean(hits / np.maximum(sizes, 1)))
+        assert r_precision_at(ranking, k) == pytest.approx(np.mean(hits / np.maximum(np.minimum(sizes, k), 1)))
+        assert ndcg_at(ranking, k) == pytest.approx(ndcg_score(truth, scores, k=k, ignore_ties=True))
+        assert all(0 <= metric(ranking, k) <= 1 for metric in RANKINGS.values())
 
 
 @quick
@@ -272,23 +286,23 @@ def test_propensity_scores_are_shares_of_the_best_possible(problem: Pair, k: int
     truth, scores = problem
     targets = sp.csr_array(truth)
     counts = data.draw(arrays(np.int64, truth.shape[1], elements=st.integers(0, 500)))
-    weights = metrics.inverse_propensities(counts, 1000)
+    weights = inverse_propensities(counts, 1000)
     assert (weights[np.argsort(counts, kind="stable")][:-1] >= weights[np.argsort(counts, kind="stable")][1:]).all()
-    precision, gain = metrics.propensity_scores_at(metrics.rank_labels(targets, scores, k), targets, weights, k)
+    precision, gain = propensity_scores_at(rank_labels(targets, scores, k), targets, weights, k)
     gained = sum(weights[i] for d, row in enumerate(np.argsort(-scores, axis=1)[:, :k]) for i in row if truth[d, i])
     possible = sum(sum(sorted(weights[row], reverse=True)[:k]) for row in truth)
     assert precision == pytest.approx(gained / possible if possible else 0)
     ideal = np.where(truth, weights, 0.0)
-    perfect = metrics.propensity_scores_at(metrics.rank_labels(targets, ideal, k), targets, weights, k)
+    perfect = propensity_scores_at(rank_labels(targets, ideal, k), targets, weights, k)
     assert perfect == pytest.approx((1.0, 1.0) if truth.any() else (0.0, 0.0))
-    alike = metrics.rank_labels(targets, scores, k), targets, np.ones(truth.shape[1]), k
+    alike = rank_labels(targets, scores, k), targets, np.ones(truth.shape[1]), k
     if len(set(truth.sum(axis=1))) == 1 and truth.any():
-        assert metrics.propensity_scores_at(*alike)[1] == pytest.approx(metrics.ndcg_at(alike[0], k))
+        assert propensity_scores_at(*alike)[1] == pytest.approx(ndcg_at(alike[0], k))
     assert 0 <= gain <= 1 + 1e-12
 
 
 def test_propensities_are_those_of_jain_et_al() -> None:
-    weights = metrics.inverse_propensities(np.array([0, 98.5]), 1096.633158)  # ln N = 7
+    weights = inverse_propensities(np.array([0, 98.5]), 1096.633158)  # ln N = 7
     c = 6 * 2.5**0.55
     assert weights.tolist() == pytest.approx([1 + c * 1.5**-0.55, 1 + c * 100**-0.55])
 
@@ -296,11 +310,11 @@ def test_propensities_are_those_of_jain_et_al() -> None:
 def test_labels_that_are_not_stored_are_never_hit() -> None:
     scores = sp.csr_array((np.array([0.9, 0.0], np.float32), ([0, 0], [2, 0])), shape=(2, 3))
     truth = sp.csr_array(np.array([[1, 1, 0], [0, 1, 0]], dtype=bool))
-    ranking = metrics.rank_labels(truth, scores, 3)
+    ranking = rank_labels(truth, scores, 3)
     assert ranking.columns.tolist() == [[2, 0, -1], [-1, -1, -1]]
     assert ranking.hits.tolist() == [[False, True, False], [False, False, False]]
-    assert metrics.average_precisions(truth, scores)[:2].tolist() == [1.0, 0.0]
-    assert metrics.label_ranking_average_precision(truth, scores) == pytest.approx(0.125)
+    assert average_precisions(truth, scores)[:2].tolist() == [1.0, 0.0]
+    assert label_ranking_average_precision(truth, scores) == pytest.approx(0.125)
 
 
 @quick
@@ -309,12 +323,12 @@ def test_all_scores_agree_with_one_another_and_are_json(problem: Pair, data: st.
     truth, scores = problem
     targets, predicted = sp.csr_array(truth), sp.csr_array(scores > 0.3)
     counts = data.draw(arrays(np.int64, truth.shape[1], elements=st.sampled_from([0, 8, 35, 99])))
-    found = metrics.score_all(targets, scores, predicted, counts=counts, documents=200, borders=BORDERS)
+    found = summary.score_all(targets, scores, predicted, counts=counts, documents=200, borders=BORDERS)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert {name: found[name] for name in METRICS} == {name: score(name, (truth, scores > 0.3)) for name in METRICS}
-    assert found["map"]["all"] == metrics.mean_average_precision(targets, scores)
-    assert found["p@1"] == pytest.approx(metrics.precision_at(metrics.rank_labels(targets, scores, 1), 1))
-    again = metrics.score_all(targets, stored(scores), predicted, counts=counts, documents=200, borders=BORDERS)
+    assert found["map"]["all"] == mean_average_precision(targets, scores)
+    assert found["p@1"] == pytest.approx(precision_at(rank_labels(targets, scores, 1), 1))
+    again = summary.score_all(targets, stored(scores), predicted, counts=counts, documents=200, borders=BORDERS)
     assert again == found
 
 
@@ -325,10 +339,10 @@ def test_all_scores_agree_with_one_another_and_are_json(problem: Pair, data: st.
 @given(pairs)
 def test_slices_equal_the_scores_of_their_documents(pair: Pair) -> None:
     targets, predicted = (sp.csr_array(part) for part in pair)
-    slices = metrics.size_slices(targets, (0, 1, 2, 4))
+    slices = size_slices(targets, (0, 1, 2, 4))
     assert list(slices) == ["0", "1", "2-3", "4+"]
     assert sorted(np.concatenate(list(slices.values())).tolist()) == list(range(len(pair[0])))
-    table = metrics.score_slices(targets, predicted, slices)
+    table = score_slices(targets, predicted, slices)
     for row in table.to_dict("records"):
         rows = slices[row["slice"]]
         assert row["documents"] == len(rows)
@@ -339,18 +353,18 @@ def test_slices_equal_the_scores_of_their_documents(pair: Pair) -> None:
 
 def test_slices_by_length_share_the_documents() -> None:
     lengths = np.random.default_rng(0).permutation(np.r_[np.arange(90), [5] * 10])
-    slices = metrics.length_slices(lengths)
+    slices = length_slices(lengths)
     assert sorted(np.concatenate(list(slices.values())).tolist()) == list(range(100))
     assert all(20 <= len(rows) <= 30 for rows in slices.values())
     ranges = [(int(a), int(b)) for a, b in (name.split("-") for name in slices)]
     assert ranges == sorted(ranges)
-    assert list(metrics.length_slices(np.array([3, 3]))) == ["3-3"]
-    assert metrics.length_slices(np.zeros(0)) == {}
+    assert list(length_slices(np.array([3, 3]))) == ["3-3"]
+    assert length_slices(np.zeros(0)) == {}
 
 
 def test_edges_that_do_not_rise_are_named() -> None:
     with pytest.raises(ValueError, match=r"\[2, 2\]"):
-        metrics.size_slices(sp.csr_array((1, 1), dtype=bool), (2, 2))
+        size_slices(sp.csr_array((1, 1), dtype=bool), (2, 2))
 
 
 @quick
@@ -359,33 +373,33 @@ def test_calibration_shares_every_pair_among_the_bins(problem: Pair) -> None:
     truth, scores = problem
     counts = np.resize([99, 20, 1], truth.shape[1])
     for kind in (scores, stored(scores)):
-        curve = metrics.calibration(sp.csr_array(truth), kind, counts, BORDERS, bins=4)
+        curve = calibration.calibration(sp.csr_array(truth), kind, counts, BORDERS, bins=4)
         for group, part in curve.groupby("group"):
-            mask = np.ones(len(counts), bool) if group == "all" else metrics.group_of(counts, BORDERS) == group
+            mask = np.ones(len(counts), bool) if group == "all" else groups.group_of(counts, BORDERS) == group
             assert part["pairs"].sum() == truth[:, mask].size
             assert part["pairs"] @ part["true"] == pytest.approx(truth[:, mask].sum())
             assert part["pairs"] @ part["score"] == pytest.approx(scores[:, mask].sum())
-        errors = metrics.expected_calibration_error(curve)
+        errors = calibration.expected_calibration_error(curve)
         assert set(errors) == set(curve["group"])
         assert all(0 <= error <= 1 for error in errors.values())
-    perfect = metrics.calibration(sp.csr_array(truth), truth.astype(np.float32), counts, BORDERS)
-    assert metrics.expected_calibration_error(perfect) == dict.fromkeys(set(perfect["group"]), 0.0)
+    perfect = calibration.calibration(sp.csr_array(truth), truth.astype(np.float32), counts, BORDERS)
+    assert calibration.expected_calibration_error(perfect) == dict.fromkeys(set(perfect["group"]), 0.0)
 
 
 def test_margins_have_no_calibration() -> None:
     with pytest.raises(ValueError, match="expected probabilities"):
-        metrics.calibration(sp.csr_array([[True]]), np.array([[-1.5]]), np.array([3]), BORDERS)
+        calibration.calibration(sp.csr_array([[True]]), np.array([[-1.5]]), np.array([3]), BORDERS)
 
 
 def test_bad_arguments_of_rankings_are_named() -> None:
     truth = sp.csr_array((2, 3), dtype=bool)
     functions = (
-        metrics.average_precisions,
-        metrics.label_ranking_average_precision,
-        lambda *both: metrics.rank_labels(*both, 3),
+        average_precisions,
+        label_ranking_average_precision,
+        lambda *both: rank_labels(*both, 3),
     )
     for function in functions:
         with pytest.raises(ValueError, match=r"\(2, 3\).*\(2, 4\)"):
             function(truth, np.zeros((2, 4)))
     with pytest.raises(ValueError, match="k is 0"):
-        metrics.rank_labels(truth, np.zeros((2, 3)), 0)
+        rank_labels(truth, np.zeros((2, 3)), 0)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from core import explain, jobs, predict, share, store, thresholds
+from core import explain, jobs, predict, share, store
+from core.metrics import thresholds
 from core.system.errors import UserError
 from tests.helpers.runs import keep
 from tests.helpers.training import prepare

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core import metrics, report, store, thresholds, uncertainty
+from core import report, store
 from core.figures import compare, page
 from core.labels.groups import Borders
+from core.metrics import label_sets, thresholds, uncertainty
 from core.report import Sampled
 from core.sheets import workbook
 from core.store import Run
@@ -63,7 +64,7 @@ def test_scores_are_those_of_the_run_and_the_mean_of_the_seeds(runs: list[Run]) 
     moved = report.sample(runs[0], Borders(50, 1))
     predictions = store.read_predictions(runs[0])
     predicted = thresholds.apply(predictions.scores, 0.5)
-    expected = metrics.score_groups(predictions.targets, predicted, COUNTS, Borders(50, 1))
+    expected = label_sets.score_groups(predictions.targets, predicted, COUNTS, Borders(50, 1))
     assert moved.scores[uncertainty.COLUMNS.index("tail/macro_f1")] == expected["tail"]["macro_f1"]
 
 

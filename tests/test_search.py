@@ -1,6 +1,7 @@
 import pytest
 
 from core import jobs, search, store
+from core.system import places
 from core.system.errors import UserError
 
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "train.epochs=4"]
@@ -37,7 +38,7 @@ def test_a_search_that_was_killed_is_taken_up():
     import optuna
 
     search.search(base(), trials=1, metric="micro_f1")
-    (file,) = (store.cache_dir() / "search").glob("*.db")
+    (file,) = (places.cache_dir() / "search").glob("*.db")
     study = optuna.load_study(study_name=file.stem, storage=f"sqlite:///{file}")
     study.ask()  # a trial that never ends
     assert len(search.search(base(), trials=2, metric="micro_f1")) == 2

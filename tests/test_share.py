@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from core import metrics, report, share, store, thresholds
+from core import report, share, store
 from core.cli.main import app
 from core.config.defaults import PAPER_LOSSES
 from core.labels.groups import Borders
+from core.metrics import label_sets, thresholds
 from core.store import Run
 from core.system.errors import UserError
 from core.system.files import write_json
@@ -41,10 +42,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def scores_of(run: Run) -> dict[str, metrics.Scores]:
+def scores_of(run: Run) -> dict[str, label_sets.Scores]:
     predictions = store.read_predictions(run)
     predicted = thresholds.apply(predictions.scores, predictions.threshold)
-    return metrics.score_groups(predictions.targets, predicted, COUNTS, Borders())
+    return label_sets.score_groups(predictions.targets, predicted, COUNTS, Borders())
 
 
 def test_a_published_run_scores_alike_and_holds_no_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,4 +348,4 @@ def test_the_published_runs_are_whole_and_carry_nothing_of_a_machine(monkeypatch
             predictions = store.read_predictions(run, part)
             predicted = thresholds.apply(predictions.scores, predictions.threshold)
             counts, borders = np.array(kept["counts"]), Borders(**kept["borders"])
-            assert metrics.score_groups(predictions.targets, predicted, counts, borders) == kept[part]
+            assert label_sets.score_groups(predictions.targets, predicted, counts, borders) == kept[part]

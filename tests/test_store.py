@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from core import metrics, store, thresholds
+from core import store
 from core.config.schema import LossConfig, RunConfig
+from core.metrics import kept_scores, label_sets, ranking, thresholds
 from core.store import Predictions
 from core.system.errors import UserError
 from core.system.files import write_json
@@ -159,25 +160,25 @@ def test_scores_are_asked_of_finished_runs_alone():
 
 def test_above_a_thousand_labels_the_best_scores_are_kept_and_truth_has_no_part_in_it():
     rng = np.random.default_rng(0)
-    scores = rng.random((9, store.DENSE_LABELS + 1), dtype=np.float32)
-    kept = store.keep_scores([scores[:5], scores[5:]], scores.shape[1])
+    scores = rng.random((9, kept_scores.DENSE_LABELS + 1), dtype=np.float32)
+    kept = kept_scores.keep_scores([scores[:5], scores[5:]], scores.shape[1])
     for row in range(9):
-        best = set(np.argsort(-scores[row])[: store.TOP_K])
+        best = set(np.argsort(-scores[row])[: kept_scores.TOP_K])
         assert set(kept.indices[kept.indptr[row] : kept.indptr[row + 1]]) == best
     np.testing.assert_array_equal(kept.data, kept.data.astype(np.float16))
-    assert store.keep_scores([], scores.shape[1]).shape == (0, scores.shape[1])
+    assert kept_scores.keep_scores([], scores.shape[1]).shape == (0, scores.shape[1])
 
 
 def test_scores_by_chance_rank_and_find_by_chance_also_where_few_are_kept():
     rng = np.random.default_rng(0)
     scores = rng.random((400, 1500), dtype=np.float32)
     targets = sp.csr_array(rng.random(scores.shape) < 0.004)
-    kept = store.keep_scores([scores], 1500)
-    assert metrics.mean_average_precision(targets, kept) < 0.03
-    assert metrics.mean_average_precision(targets, kept) < metrics.mean_average_precision(targets, scores)
+    kept = kept_scores.keep_scores([scores], 1500)
+    assert ranking.mean_average_precision(targets, kept) < 0.03
+    assert ranking.mean_average_precision(targets, kept) < ranking.mean_average_precision(targets, scores)
     for rule in ("exact", "scut"):
         predicted = thresholds.apply(kept, thresholds.fit(targets, kept, rule=rule))
-        assert metrics.macro_f1(targets, predicted) < 0.2, rule
+        assert label_sets.macro_f1(targets, predicted) < 0.2, rule
 
 
 def test_tickets_are_served_in_order_and_the_dead_do_not_block():

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from core import thresholds
 from core.config.defaults import AUTO_RULES, LOSS_CONSTANTS, LOSS_NAMES, MODELS, PAPER_LOSSES, SETTINGS, THRESHOLD_RULES
 from core.config.schema import LossConfig, ModelConfig, TrainConfig
 from core.losses import CONSTANTS, LOSSES, constants, others
+from core.metrics import thresholds
 from core.system.places import ROOT
 
 ENTRIES = {

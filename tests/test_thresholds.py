@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core import metrics, thresholds
+from core.metrics import label_sets, thresholds
 
 quick = settings(deadline=None, max_examples=50)
 
@@ -34,7 +34,7 @@ def stored_best(scores: np.ndarray, kept: np.ndarray) -> sp.csr_array:
 
 
 def micro_f1_at(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, threshold: float) -> float:
-    return metrics.micro_f1(targets, thresholds.apply(scores, threshold))
+    return label_sets.micro_f1(targets, thresholds.apply(scores, threshold))
 
 
 def brute_force(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> tuple[float, int]:
@@ -44,7 +44,7 @@ def brute_force(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> tup
     results = []
     for cut in cuts:
         predicted = thresholds.apply(scores, cut)
-        results.append((-metrics.micro_f1(targets, predicted), predicted.nnz))
+        results.append((-label_sets.micro_f1(targets, predicted), predicted.nnz))
     best, predicted = min(results)
     return -best, predicted
 
@@ -219,7 +219,7 @@ def test_scut_is_the_best_cut_of_every_label(problem: tuple[sp.csr_array, np.nda
         column = targets[:, [label]]
         values = dense[:, [label]].astype(np.float32) if as_stored else dense[:, [label]]
         best, fewest = brute_force(column, values)
-        assert metrics.micro_f1(column, predicted[:, [label]]) == best
+        assert label_sets.micro_f1(column, predicted[:, [label]]) == best
         assert predicted[:, [label]].nnz == (fewest if best else 0)
 
 
@@ -261,10 +261,10 @@ def test_the_guard_of_per_label_does_not_lose_what_scut_loses_to_chance() -> Non
     for seed in range(6):
         fitted, tested = long_tail(seed), long_tail(100 + seed, 4000)
         common = thresholds.fit_global(*fitted)
-        best = metrics.macro_f1(tested[0], thresholds.apply(tested[1], common))
+        best = label_sets.macro_f1(tested[0], thresholds.apply(tested[1], common))
         for rule, found in losses.items():
             limits = thresholds.fit_labels(*fitted, rule=rule)
-            found.append(best - metrics.macro_f1(tested[0], thresholds.apply(tested[1], limits)))
+            found.append(best - label_sets.macro_f1(tested[0], thresholds.apply(tested[1], limits)))
     assert np.mean(losses["scut"]) > 0.01
     assert np.mean(losses["per-label"]) < np.mean(losses["scut"]) / 2
     assert np.mean(losses["scut-fbr"]) < np.mean(losses["scut"]) + 0.01
@@ -276,8 +276,8 @@ def test_per_label_finds_labels_that_need_a_threshold_of_their_own() -> None:
     scores = np.where(truth, 0.8, 0.6) + rng.normal(0, 0.03, truth.shape)
     scores[:, 3:] -= 0.5  # half of the labels score low
     targets = sp.csr_array(truth)
-    one = metrics.macro_f1(targets, thresholds.apply(scores, thresholds.fit_global(targets, scores)))
-    each = metrics.macro_f1(targets, thresholds.apply(scores, thresholds.fit_labels(targets, scores)))
+    one = label_sets.macro_f1(targets, thresholds.apply(scores, thresholds.fit_global(targets, scores)))
+    each = label_sets.macro_f1(targets, thresholds.apply(scores, thresholds.fit_labels(targets, scores)))
     assert one < 0.8
     assert each > 0.99
 
@@ -307,7 +307,7 @@ def test_top_labels_are_the_highest_scores(problem: tuple[sp.csr_array, np.ndarr
         assert (not given_.all() and row[given_].min() >= row[~given_].max()) or given_.all()
     np.testing.assert_array_equal(thresholds.top_labels(stored, k).toarray(), chosen.toarray())
     best = thresholds.fit_top_k(targets, scores)
-    results = [metrics.micro_f1(targets, thresholds.top_labels(scores, k)) for k in range(1, scores.shape[1] + 1)]
+    results = [label_sets.micro_f1(targets, thresholds.top_labels(scores, k)) for k in range(1, scores.shape[1] + 1)]
     assert best == int(np.argmax(results)) + 1
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core import metrics, uncertainty
 from core.labels.groups import Borders
+from core.metrics import label_sets, uncertainty
 
 quick = settings(deadline=None, max_examples=40)
 
@@ -36,7 +36,7 @@ def test_a_fold_scores_its_documents_as_often_as_they_were_drawn(pair: Pair, dat
     sizes = pair[0].sum(axis=1)
     for fold, drawn in zip(found, weights.astype(int), strict=True):
         repeated = tuple(sp.csr_array(np.repeat(part, drawn, axis=0)) for part in pair)
-        scores = metrics.score_groups(*repeated, counts, BORDERS)
+        scores = label_sets.score_groups(*repeated, counts, BORDERS)
         for value, column in zip(fold, uncertainty.COLUMNS, strict=True):
             group, name = column.split("/")
             if (group == "single_label" and (sizes == 1).any()) or (group == "multi_label" and (sizes > 1).any()):
@@ -76,19 +76,19 @@ def population(rng: np.random.Generator, documents: int) -> Pair:
 def test_intervals_of_micro_f1_cover_the_population() -> None:
     rng = np.random.default_rng(0)
     counts = np.full(30, 40)
-    truth = metrics.micro_f1(*sparse(population(rng, 100_000)))
+    truth = label_sets.micro_f1(*sparse(population(rng, 100_000)))
     inside = 0
     for _ in range(60):
         pair = sparse(population(rng, 300))
         samples = uncertainty.bootstrap(*pair, counts, BORDERS, folds=200)[:, 0]
-        low, high = uncertainty.interval(metrics.micro_f1(*pair), samples)
+        low, high = uncertainty.interval(label_sets.micro_f1(*pair), samples)
         inside += low <= truth <= high
     assert 50 <= inside <= 60  # 95 % of 60 is 57
 
 
 def test_intervals_lie_around_the_score_even_where_resamples_lose_labels() -> None:
     pair = sparse(population(np.random.default_rng(1), 300))
-    score = metrics.macro_f1(*pair)
+    score = label_sets.macro_f1(*pair)
     samples = uncertainty.bootstrap(*pair, np.full(30, 40), BORDERS)[:, 1]
     assert samples.mean() < score - 0.02  # labels with one or two documents are missing from many resamples
     low, high = uncertainty.interval(score, samples)
@@ -105,7 +105,7 @@ def test_a_pair_of_runs_is_told_apart_better_than_two_runs_alone() -> None:
         uncertainty.bootstrap(sp.csr_array(truth), sp.csr_array(part), counts, BORDERS)[:, 0]
         for part in (given_, worse)
     )
-    gain = metrics.micro_f1(sp.csr_array(truth), sp.csr_array(given_)) - metrics.micro_f1(
+    gain = label_sets.micro_f1(sp.csr_array(truth), sp.csr_array(given_)) - label_sets.micro_f1(
         sp.csr_array(truth), sp.csr_array(worse)
     )
     ends = uncertainty.interval(gain, one - two)
@@ -131,7 +131,7 @@ def test_seeds_have_a_mean_and_a_deviation() -> None:
 @given(arrays(np.int64, (3, 6), elements=st.integers(0, 40)))
 def test_intervals_of_labels_hold_their_f1(errors: np.ndarray) -> None:
     low, high = uncertainty.label_intervals(*errors)
-    f1 = metrics.f1(*errors)
+    f1 = label_sets.f1(*errors)
     assert ((low >= 0) & (low <= f1 + 1e-12) & (f1 <= high + 1e-12) & (high <= 1)).all()
     twice = uncertainty.label_intervals(*(2 * errors))
     assert (twice[1] - twice[0] <= high - low + 1e-12).all()

@@ -4,10 +4,11 @@ import shutil
 import numpy as np
 import pytest
 
-from core import jobs, metrics, report, store, thresholds, training, worker
+from core import jobs, report, store, training, worker
 from core.data import sources
 from core.labels import groups
 from core.labels.groups import Borders
+from core.metrics import kept_scores, label_sets, summary, thresholds
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.trainer.setup import torch_device
@@ -22,7 +23,7 @@ def test_stored_predictions_reproduce_every_reported_figure(model, loss):
     corpus = sources.load(run.config.data)
     predicted = thresholds.apply(stored.scores, stored.threshold)
     borders = groups.Borders(**reported["borders"])
-    again = metrics.score_groups(stored.targets, predicted, np.array(reported["counts"]), borders)
+    again = label_sets.score_groups(stored.targets, predicted, np.array(reported["counts"]), borders)
     assert again == reported["test"]
     assert reported["labels"] == list(corpus.labels)
     assert reported["counts"] == corpus.counts.tolist()
@@ -74,7 +75,7 @@ def test_each_label_may_have_a_threshold_of_its_own(model, loss):
     np.testing.assert_array_equal(kept["threshold"], limits)
     np.testing.assert_array_equal(test.threshold, limits)
     predicted = thresholds.apply(test.scores, limits)
-    again = metrics.score_groups(test.targets, predicted, np.array(kept["counts"]), Borders(**kept["borders"]))
+    again = label_sets.score_groups(test.targets, predicted, np.array(kept["counts"]), Borders(**kept["borders"]))
     assert again == kept["test"]
 
 
@@ -120,7 +121,7 @@ def test_more_than_a_thousand_labels_stay_sparse():
     run = train_here("tfidf", "db", changes=changes)
     scores = store.read_predictions(run).scores
     assert scores.shape == (300, 1200)
-    assert np.diff(scores.indptr).max() <= store.TOP_K + 50
+    assert np.diff(scores.indptr).max() <= kept_scores.TOP_K + 50
 
 
 def test_validation_scores_and_every_score_are_kept():
@@ -132,7 +133,7 @@ def test_validation_scores_and_every_score_are_kept():
     assert not set(test.rows) & set(validation.rows)
     predicted = thresholds.apply(test.scores, test.threshold)
     borders = Borders(**kept["borders"])
-    again = metrics.score_all(
+    again = summary.score_all(
         *(test.targets, test.scores, predicted),
         counts=np.array(kept["counts"]),
         documents=kept["documents"]["train"],

@@ -133,7 +133,7 @@ class ThresholdRule:
 
     Attributes:
         about: the threshold that it gives, in a clause.
-        function: name of the function in `core.thresholds` that fits it, of targets and scores, and by label also of
+        function: name of the function in `core.metrics.thresholds` that fits it, of targets and scores, and by label also of
             counts and documents; empty for a grid or a value.
         grid: hundredths that it tries, of equally good ones the lowest.
         value: the threshold itself, whatever the scores are.

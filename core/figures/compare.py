@@ -11,9 +11,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from core import metrics, report, store, thresholds, uncertainty
+from core import report, store
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN
 from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, rank_by_frequency
+from core.metrics import label_sets, thresholds, uncertainty
 from core.report import Row, Sampled
 from core.store import Run
 
@@ -183,7 +184,7 @@ def label_f1(run: Run) -> np.ndarray:
     """F1 of each label of a run at its own threshold, (L,)."""
     predictions = store.read_predictions(run)
     predicted = thresholds.apply(predictions.scores, predictions.threshold)
-    return metrics.f1(*metrics.count_errors(predictions.targets, predicted))
+    return label_sets.f1(*label_sets.count_errors(predictions.targets, predicted))
 
 
 def support(run: Run) -> np.ndarray:

@@ -11,13 +11,16 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core import confusion, label_errors, metrics, thresholds, uncertainty
 from core.config.defaults import THRESHOLD_RULES
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS
 from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
+from core.metrics import calibration as metrics_calibration
+from core.metrics import confusion, label_errors, label_sets, thresholds, uncertainty
+from core.metrics.calibration import expected_calibration_error
+from core.metrics.slices import length_slices, score_slices, size_slices
+from core.metrics.thresholds import Limits
 from core.store import Predictions
 from core.system.errors import UserError
-from core.thresholds import Limits
 
 NAMES_SHOWN = 6
 NO_TRAINING = 0.5
@@ -90,7 +93,7 @@ def headline(
     predictions: Predictions, predicted: sp.csr_array, counts: Sequence[int], borders: Borders
 ) -> dict[str, float | None]:
     """The numbers on top of the page: micro-F1, macro-F1 of all labels and by group (percent), labels a document."""
-    scores = metrics.score_groups(predictions.targets, predicted, np.asarray(counts, np.int64), borders)
+    scores = label_sets.score_groups(predictions.targets, predicted, np.asarray(counts, np.int64), borders)
     found = {"micro-F1": scores["all"]["micro_f1"], "macro-F1": scores["all"]["macro_f1"]}
     found |= {f"{group} macro-F1": scores[group]["macro_f1"] for group in FREQUENCY_GROUPS}
     percent: dict[str, float | None] = {name: None if v is None else 100 * v for name, v in found.items()}
@@ -105,8 +108,8 @@ def label_table(
     borders: Borders,
     limits: Limits | None = None,
 ) -> pd.DataFrame:
-    """`core.metrics.label_table` with each label's threshold (NaN of none) and the interval of its F1, low and high."""
-    table = metrics.label_table(predictions.targets, predicted, labels, np.asarray(counts, np.int64), borders)
+    """`core.metrics.label_sets.label_table` with each label's threshold (NaN of none) and the interval of its F1, low and high."""
+    table = label_sets.label_table(predictions.targets, predicted, labels, np.asarray(counts, np.int64), borders)
     low, high = uncertainty.label_intervals(*(table[name].to_numpy() for name in ("tp", "fp", "fn")))
     threshold = np.broadcast_to(np.asarray(math.nan if limits is None else limits, np.float64), (len(table),))
     return table.assign(threshold=threshold, low=low, high=high)
@@ -287,7 +290,7 @@ def confused_pairs(
     limit: int,
     other: tuple[Predictions, sp.csr_array] | None = None,
 ) -> pd.DataFrame:
-    """`core.confusion.confused_pairs` with what the pair has in common, and the change from another run.
+    """`core.metrics.confusion.confused_pairs` with what the pair has in common, and the change from another run.
 
     Returns:
         Its columns, with together (test documents that have both labels), share_together (of the missed label's test
@@ -657,7 +660,7 @@ def label_error_table(
     borders: Borders,
     titles: Sequence[str] | None,
 ) -> tuple[pd.DataFrame, int]:
-    """`core.label_errors.find_label_errors` of a run's test part with names.
+    """`core.metrics.label_errors.find_label_errors` of a run's test part with names.
 
     Returns:
         Columns place, id, title (if there are titles), label, group, maybe (one of `KINDS`), score, share (percent);
@@ -687,20 +690,20 @@ def label_error_table(
 
 def size_table(predictions: Predictions, predicted: sp.csr_array) -> pd.DataFrame:
     """Scores by a document's number of true labels: 1, 2, 3, 4 to 9, 10 to 14, 15 or more; empty slices left out."""
-    slices = metrics.size_slices(predictions.targets, (0, 1, 2, 3, 4, 10, 15))
+    slices = size_slices(predictions.targets, (0, 1, 2, 3, 4, 10, 15))
     kept = {name: rows for name, rows in slices.items() if len(rows)}
     return _slices(predictions, predicted, kept, "labels")
 
 
 def length_table(predictions: Predictions, predicted: sp.csr_array, words: Sequence[int]) -> pd.DataFrame:
     """Scores by a test document's number of words, in four parts of about equal size."""
-    return _slices(predictions, predicted, metrics.length_slices(np.asarray(words)), "words")
+    return _slices(predictions, predicted, length_slices(np.asarray(words)), "words")
 
 
 def _slices(
     predictions: Predictions, predicted: sp.csr_array, slices: Mapping[str, np.ndarray], name: str
 ) -> pd.DataFrame:
-    table = metrics.score_slices(predictions.targets, predicted, slices)
+    table = score_slices(predictions.targets, predicted, slices)
     kept = ["micro_f1", "macro_f1", "samples_f1", "micro_precision", "micro_recall", "subset_accuracy"]
     return percents(table[["slice", "documents", *kept]], kept).rename(columns={"slice": name})
 
@@ -708,9 +711,9 @@ def _slices(
 def calibration(
     predictions: Predictions, counts: Sequence[int], borders: Borders
 ) -> tuple[pd.DataFrame, dict[str, float]]:
-    """`core.metrics.calibration` of a run and its calibration errors by group; `ValueError` for margins."""
-    curve = metrics.calibration(predictions.targets, predictions.scores, np.asarray(counts), borders)
-    return curve, metrics.expected_calibration_error(curve)
+    """`core.metrics.calibration.calibration` of a run and its calibration errors by group; `ValueError` for margins."""
+    curve = metrics_calibration.calibration(predictions.targets, predictions.scores, np.asarray(counts), borders)
+    return curve, expected_calibration_error(curve)
 
 
 def calibration_chart(curve: pd.DataFrame) -> alt.LayerChart:

@@ -10,10 +10,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.io import to_html as figure_html
 
-from core import confusion, report, store, thresholds
+from core import report, store
 from core.figures import GROUP_COLOURS
 from core.figures.compare import METHOD_COLOURS, label_f1, smooth
 from core.labels.groups import Borders, group_sizes, rank_by_frequency
+from core.metrics import confusion, thresholds
 from core.report import Row, Sampled
 from core.system.errors import UserError
 

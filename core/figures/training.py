@@ -98,7 +98,7 @@ def run_table(
 
     Args:
         runs: also damaged ones, of which little is known.
-        scores: by run id, the last validation scores as in `core.metrics.score_groups`; runs may be missing.
+        scores: by run id, the last validation scores as in `core.metrics.label_sets.score_groups`; runs may be missing.
         sizes: by run id, bytes on disk; runs may be missing.
         now: unix seconds.
 

@@ -42,13 +42,14 @@ import scipy.sparse as sp
 import torch
 from scipy import stats
 
-from core import jobs, losses, metrics, store, thresholds, tokens, training
+from core import jobs, losses, store, tokens, training
 from core.config.schema import RunConfig
 from core.data import sources
 from core.data.corpus import Corpus, count_columns
 from core.inputs import TokenInputs
 from core.job_reporter import SilentReporter
 from core.labels import groups
+from core.metrics import label_sets, thresholds
 from core.networks import build_network
 from core.system import machine
 from core.system.files import read_json
@@ -278,7 +279,7 @@ def learned(device: str, documents: int, seed: int, recipe: str) -> tuple[float,
     inputs = task.inputs(corpus.parts["validation"])
     scores = np.concatenate(list(predict(network, inputs, device=device, precision=precision)))
     predicted = thresholds.apply(scores, thresholds.fit_global(targets, scores))
-    said = metrics.score_groups(targets, predicted, counts, borders)["all"]
+    said = label_sets.score_groups(targets, predicted, counts, borders)["all"]
     return 100 * said["micro_f1"], 100 * said["macro_f1"]
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from core import metrics, store
+from core import store
 from core.config.schema import LossConfig, ModelConfig, RunConfig
 from core.labels.groups import Borders
+from core.metrics import label_sets
 from core.store import Predictions, Run
 from core.system.files import write_json
 
@@ -42,8 +43,8 @@ def make_run(loss: str | None = "db", seed: int = 0, *, quality: float = 2.0, na
         {
             "threshold": 0.5,
             "threshold_rule": "fixed",
-            "test": metrics.score_groups(targets, predicted, COUNTS, BORDERS),
-            "validation": metrics.score_groups(targets, predicted, COUNTS, BORDERS),
+            "test": label_sets.score_groups(targets, predicted, COUNTS, BORDERS),
+            "validation": label_sets.score_groups(targets, predicted, COUNTS, BORDERS),
             "labels": LABELS,
             "counts": COUNTS.tolist(),
             "borders": {"head": 35, "tail": 8},

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
     from core.labels.groups import Borders
+    from core.metrics.thresholds import Limits
     from core.store import Predictions, Run
-    from core.thresholds import Limits
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import thresholds
 from core.figures import errors
+from core.metrics import thresholds
 from pages.shared.loaders import load_metrics
 from pages.shared.runs import show_export
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import store, thresholds
+from core import store
 from core.figures import errors
 from core.figures.errors import AS_TRAINED, OWN, RULES, TOP_K
+from core.metrics import thresholds
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.sections.errors.chosen import Chosen, find_limits, fit_rule, predict_at

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import store
+from core.metrics import kept_scores
 from pages.sections.loss_weights.logits import LOWEST, UNTRAINED, load_mass, load_sample, pick_logits
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def show(view: View) -> None:
             "and those that do not pull alike. A network that reads begins so (`model.bias`). Losses without a term "
             "for each label get the log-odds."
         )
-    if from_run and view.labels > store.DENSE_LABELS:
+    if from_run and view.labels > kept_scores.DENSE_LABELS:
         st.caption(
-            f"Of so many labels a run keeps the {store.TOP_K} best scores of a document: the others count as 0, and "
+            f"Of so many labels a run keeps the {kept_scores.TOP_K} best scores of a document: the others count as 0, and "
             "what goes to labels that are not there is a lower bound."
         )

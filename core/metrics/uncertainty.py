@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of, indicator
-from core.metrics import f1
+from core.metrics.label_sets import f1
 
 FOLDS = 1000
 LEVEL = 0.95

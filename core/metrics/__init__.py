@@ -1,0 +1,1 @@
+"""From targets and scores to thresholds, scores, intervals and confusions."""
