@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from core.config.defaults import MODELS
-from core.encoders import TfidfEncoder
+from core.models.tfidf_features import TfidfEncoder
 from core.store import Run
 from core.system.errors import UserError
 

@@ -15,14 +15,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core.config.schema import ModelConfig
-from core.inputs import TokenInputs
 from core.metrics import thresholds
 from core.metrics.thresholds import Limits
-from core.networks import Linear, TextNetwork, Transformer, build_network
+from core.models.batches import TokenInputs
+from core.models.networks import Linear, TextNetwork, Transformer, build_network
+from core.models.tokens import WORD, Subwords, Tokens, Words, load_encoder
 from core.store import Run, read_metrics
 from core.system.errors import UserError
 from core.system.files import atomic_path
-from core.tokens import WORD, Subwords, Tokens, Words, load_encoder
 from core.trainer.scoring import predict
 
 STEPS = 32

@@ -23,8 +23,8 @@ from core.config.schema import RunConfig
 from core.data.corpus import Corpus, count_columns
 from core.labels import groups
 from core.metrics import kept_scores, label_sets, thresholds
-from core.models_svm import LinearRule, fit_svm
-from core.networks import fold_label_graph
+from core.models.label_graph import fold_label_graph
+from core.models.svm import LinearRule, fit_svm
 from core.system import machine
 from core.system.errors import Stopped, UserError
 from core.system.files import atomic_path

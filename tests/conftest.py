@@ -195,7 +195,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    from core.tokens import PACKAGED, encoder_source
+    from core.models.tokens import PACKAGED, encoder_source
 
     folder = tmp_path_factory.mktemp("encoder")
     tokenizer = AutoTokenizer.from_pretrained(encoder_source(PACKAGED))

@@ -4,10 +4,10 @@ import scipy.sparse as sp
 import torch
 
 from core.config.schema import ModelConfig, TrainConfig
-from core.encoders import TfidfEncoder
-from core.inputs import SparseInputs
-from core.models import TfidfNetwork
-from core.models_svm import LinearRule, fit_svm
+from core.models.batches import SparseInputs
+from core.models.svm import LinearRule, fit_svm
+from core.models.tfidf import TfidfNetwork
+from core.models.tfidf_features import TfidfEncoder
 from core.system.errors import UserError
 from core.trainer.loop import train
 from core.trainer.scoring import predict

@@ -6,13 +6,14 @@ from torch.nn import functional
 
 from core.config.defaults import MODELS
 from core.config.schema import ModelConfig, RunConfig, TrainConfig
-from core.encoders import TfidfEncoder
-from core.inputs import SparseInputs, TokenInputs
 from core.losses import build_loss
-from core.models import TfidfNetwork
-from core.networks import Convolutions, add_label_graph, build_network, fold_label_graph, label_graph
+from core.models.batches import SparseInputs, TokenInputs
+from core.models.label_graph import add_label_graph, fold_label_graph, label_graph
+from core.models.networks import Convolutions, build_network
+from core.models.tfidf import TfidfNetwork
+from core.models.tfidf_features import TfidfEncoder
+from core.models.tokens import Tokens, Words
 from core.system.errors import UserError
-from core.tokens import Tokens, Words
 from core.trainer.blocks import blocked
 from core.trainer.loop import class_aware, train
 from core.trainer.memory import CACHED, tokens_at_once

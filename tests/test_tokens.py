@@ -6,13 +6,14 @@ import sys
 import numpy as np
 import pytest
 
-from core import tokens
 from core.config.schema import DataConfig, ModelConfig, SyntheticConfig
 from core.data import sources
-from core.inputs import SparseInputs, TokenInputs
+from core.models import tokens
+from core.models.batches import SparseInputs, TokenInputs
+from core.models.tokens import Subwords, Tokens, Words
+from core.system import places
 from core.system.errors import UserError
 from core.system.places import ROOT
-from core.tokens import Subwords, Tokens, Words
 
 TEXTS = ["wheat grain wheat", "Gold, metal!", "", "wheat gold new"]
 PIECES = ["Gold: a goldmine", "the mine of gold", "wheat, grain and wheat", "some grain in unpadded sacks"] * 5
@@ -120,7 +121,7 @@ def test_tokens_are_made_once_and_a_damaged_copy_is_made_again():
     again = tokens.tokenize(corpus, encoder, lambda phase, done: heard.append(done))
     assert heard == [1.0]
     assert again[7].tolist() == first[7].tolist() == encoder.encode([corpus.text(7)])[0]
-    (file,) = tokens.cache_dir().glob("tokens/*/tokens.bin")
+    (file,) = places.cache_dir().glob("tokens/*/tokens.bin")
     file.write_bytes(file.read_bytes()[:-4])
     assert tokens.tokenize(corpus, encoder, lambda phase, done: heard.append(done))[49].tolist()
     assert heard == [1.0, 1.0]

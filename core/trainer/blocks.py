@@ -10,8 +10,8 @@ from torch.nn.utils import parametrize
 
 from core.losses import LongTailLoss
 from core.losses.output_layer import linear_loss
-from core.models import TfidfNetwork
-from core.networks import Linear, TextNetwork
+from core.models.networks import Linear, TextNetwork
+from core.models.tfidf import TfidfNetwork
 from core.trainer.state import Loss
 
 

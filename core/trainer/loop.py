@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from core.config.schema import TrainConfig
-from core.inputs import Inputs
 from core.losses import index_pairs
+from core.models.batches import Inputs
 from core.system.errors import Diverged, UserError
 from core.trainer import distributed
 from core.trainer.precision import autocast

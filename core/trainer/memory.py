@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from core.config.schema import RunConfig
-from core.inputs import SCORING_BATCH
-from core.networks import TextNetwork, Transformer
+from core.models.batches import SCORING_BATCH
+from core.models.networks import TextNetwork, Transformer
 from core.trainer import distributed
 
 CACHED = 2048

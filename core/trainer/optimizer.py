@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from core.config.schema import TrainConfig
-from core.networks import TextNetwork, Transformer
+from core.models.networks import TextNetwork, Transformer
 from core.trainer import distributed
 
 ADAM_EPSILON = 1e-15

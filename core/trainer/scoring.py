@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.inputs import SCORING_BATCH, Inputs
+from core.models.batches import SCORING_BATCH, Inputs
 from core.trainer.memory import SCORES_AT_ONCE, tokens_at_once
 from core.trainer.precision import autocast
 

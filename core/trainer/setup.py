@@ -13,13 +13,15 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from core import losses, tokens
+from core import losses
 from core.config.schema import RunConfig, TrainConfig
 from core.data.corpus import Corpus
-from core.encoders import TfidfEncoder
-from core.inputs import Inputs, SparseInputs, TokenInputs
-from core.models import TfidfNetwork
-from core.networks import TextNetwork, Transformer, add_label_graph, build_network
+from core.models import tokens
+from core.models.batches import Inputs, SparseInputs, TokenInputs
+from core.models.label_graph import add_label_graph
+from core.models.networks import TextNetwork, Transformer, build_network
+from core.models.tfidf import TfidfNetwork
+from core.models.tfidf_features import TfidfEncoder
 from core.system.errors import UserError
 from core.trainer import distributed
 from core.trainer.blocks import blocked

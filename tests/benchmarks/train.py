@@ -42,15 +42,16 @@ import scipy.sparse as sp
 import torch
 from scipy import stats
 
-from core import jobs, losses, store, tokens, training
+from core import jobs, losses, store, training
 from core.config.schema import RunConfig
 from core.data import sources
 from core.data.corpus import Corpus, count_columns
-from core.inputs import TokenInputs
 from core.job_reporter import SilentReporter
 from core.labels import groups
 from core.metrics import label_sets, thresholds
-from core.networks import build_network
+from core.models import tokens
+from core.models.batches import TokenInputs
+from core.models.networks import build_network
 from core.system import machine
 from core.system.files import read_json
 from core.trainer.checkpoint import list_checkpoints

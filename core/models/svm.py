@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.config.schema import ModelConfig
-from core.inputs import SCORING_BATCH
+from core.models.batches import SCORING_BATCH
 
 NEVER = -100.0
 """Margin of a label without a training document: below every threshold that a fit can choose."""

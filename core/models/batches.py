@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from core.tokens import UNKNOWN, Subwords, Tokens, Words
+from core.models.tokens import UNKNOWN, Subwords, Tokens, Words
 
 SCORING_BATCH = 1024
 """Documents that are scored at once, where memory allows."""
