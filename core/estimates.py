@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from core import jobs, store
+from core import jobs
 from core.config.defaults import MODELS
 from core.config.schema import RunConfig
-from core.store import Run
+from core.runs import journal, results
+from core.runs.folder import Run
 from core.system.errors import UserError
 
 
@@ -65,12 +66,12 @@ def cost(run: Run) -> Cost | None:
     """What a run took here; None unless it finished, in one go, on this machine."""
     if run.config is None or run.state != "finished" or run.published:
         return None
-    events = [event["what"] for event in store.read_events(run)]
+    events = [event["what"] for event in journal.read_events(run)]
     if "started" not in events or "resumed" in events:
         return None
     try:
-        metrics = store.read_metrics(run)
-        history, seconds = store.read_history(run), float(metrics["seconds"])
+        metrics = results.read_metrics(run)
+        history, seconds = journal.read_history(run), float(metrics["seconds"])
         trained = float(history[-1]["seconds"]) if history else 0.0
         return Cost(
             kind=kind_of(run.config, run.device),

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core import store
+from core.runs import folder, journal
 from core.system.errors import Stopped
 
 REPORT_EVERY = 0.5
@@ -34,7 +34,7 @@ class StatusReporter:
         if phase == "training":  # a resumed run begins somewhere in the middle
             self._since = self._since or (time.time(), progress["fraction"])
             progress["since"] = self._since
-        store.update_status(self.path, progress=progress)
+        journal.update_status(self.path, progress=progress)
         self.raise_if_stopped()
 
     def report_if_due(self, phase: str, fraction: float, **more: Any) -> None:
@@ -44,7 +44,7 @@ class StatusReporter:
 
     def raise_if_stopped(self) -> None:
         """Raises `Stopped` if somebody asked the run to stop."""
-        if store.stop_flag(self.path).exists():
+        if folder.stop_flag(self.path).exists():
             raise Stopped
 
 

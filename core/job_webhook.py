@@ -8,7 +8,7 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
-from core import store
+from core.runs import journal
 
 WEBHOOK_SECONDS = 5.0
 """Seconds after which a webhook that does not answer is given up."""
@@ -19,7 +19,7 @@ def post_outcome(path: Path) -> None:
     url = os.environ.get("TAILSCOPE_WEBHOOK", "")
     if not url:
         return
-    status = store.read_status(path)
+    status = journal.read_status(path)
     seconds = round(status["ended"] - status["started"], 3) if "started" in status else None
     outcome = {"run": path.name, "seconds": seconds} | {key: status.get(key, "") for key in ("state", "reason", "user")}
     try:
@@ -27,6 +27,6 @@ def post_outcome(path: Path) -> None:
             raise ValueError("TAILSCOPE_WEBHOOK is no http(s) address")
         request = urllib.request.Request(url, json.dumps(outcome).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS) as answer:
-            store.append_event(path, "webhook told", status=answer.status)
+            journal.append_event(path, "webhook told", status=answer.status)
     except (OSError, ValueError, HTTPException) as error:
-        store.append_event(path, "webhook failed", error=str(error))
+        journal.append_event(path, "webhook failed", error=str(error))

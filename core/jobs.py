@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from core import store, trackers
-from core.config.defaults import LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS, PAPER_LOSSES
-from core.config.parse import change, differences, parse, with_changes
+from core import trackers
+from core.config.defaults import MODELS
 from core.config.schema import RunConfig
 from core.data import sources
 from core.data.corpus import Corpus
-from core.data.sources import default_config
-from core.store import LIVE, Run
+from core.runs import folder as runs_folder
+from core.runs import journal
+from core.runs.folder import (
+    ALIVE_VARIABLE,
+    LIVE,
+    STOPPING,
+    Run,
+    alive_lock,
+    delete_run,
+    draw_ticket,
+    get_run,
+    has_checkpoint,
+    run_path,
+    stop_flag,
+)
+from core.runs.plan import command_line
 from core.system import machine, processes
 from core.system.access import account, check_writable, read_only
-from core.system.errors import UserError, choose
+from core.system.errors import UserError
 from core.system.files import read_json, write_json
 from core.system.locks import is_locked, locked, try_lock
 from core.system.places import ROOT, cache_dir
@@ -42,96 +53,6 @@ WORKER_VARIABLE = "TAILSCOPE_WORKER"
 """Environment variable with the module that is started as `python -m <module> train <run_dir>`; `core` unless set."""
 
 
-def make_config(
-    *, data: str, model: str, loss: str | None, seed: int, split: str | None = None, changes: Iterable[str] = ()
-) -> RunConfig:
-    """One run's settings from the names people use; `changes` are `key=value` strings.
-
-    Raises:
-        UserError: an unknown name or setting, or a loss for a model that has its own.
-    """
-    choose("model", model, MODEL_NAMES)
-    if loss is not None:
-        choose("loss", loss, LOSS_NAMES)
-    data_set = default_config(data, split).model_dump()
-    values: dict[str, Any] = {"data": data_set, "model": {"name": model}, "seed": seed}
-    if loss is not None:
-        values["loss"] = {"name": loss}
-    return with_changes(parse(RunConfig, values), changes)
-
-
-def grid(
-    *,
-    data: str,
-    models: Sequence[str],
-    losses: Sequence[str],
-    seeds: Sequence[int],
-    split: str | None = None,
-    changes: Iterable[str] = (),
-) -> list[RunConfig]:
-    """Every combination once. `losses` may hold `paper`, the eight of the paper; a model with its own loss takes none.
-
-    Raises:
-        UserError: an unknown name, or nothing to run.
-    """
-    names = loss_names(losses)
-    changes = list(changes)
-    configs = []
-    for model in dict.fromkeys(models):
-        choose("model", model, MODEL_NAMES)
-        own = MODELS[model].own_loss
-        if not own and not names:
-            raise UserError(f"Model '{model}' needs at least one loss: choose from {', '.join(LOSS_NAMES)}.")
-        for loss in [None] if own else names:
-            fitting = [change for change in changes if _concerns(model, loss, change)]
-            for seed in dict.fromkeys(seeds):
-                config = make_config(data=data, model=model, loss=loss, seed=seed, split=split, changes=fitting)
-                configs.append(config)
-    if not configs:
-        raise UserError("There is nothing to run: choose at least one model and one seed.")
-    return configs
-
-
-def loss_names(losses: Iterable[str]) -> list[str]:
-    """Every loss once, `paper` being the eight of the paper."""
-    return list(dict.fromkeys(name for loss in losses for name in (PAPER_LOSSES if loss == "paper" else (loss,))))
-
-
-def _concerns(model: str, loss: str | None, change: str) -> bool:
-    """Whether a change of a grid is meant for a model and loss: a setting of one is left out of the others."""
-    key = change.partition("=")[0].strip()
-    section, _, name = key.partition(".")
-    if MODELS[model].own_loss and section == "train":
-        return name == "threshold"
-    if section == "model" and any(name in one.settings for one in MODELS.values()):
-        return name in MODELS[model].settings
-    if section == "loss" and any(name in one for one in LOSS_CONSTANTS.values()):
-        return loss is not None and name in LOSS_CONSTANTS[loss]
-    return loss is not None or key != "loss.setting"
-
-
-def command_line(config: RunConfig) -> str:
-    """The command that trains exactly this config, ready to paste into a shell."""
-    words = ["python", "-m", "core", "train", "--data", config.data.name, "--model", config.model.name]
-    if config.loss:
-        words += ["--loss", config.loss.name]
-    words += ["--seed", str(config.seed)]
-    for key, value in changes_of(config):
-        words += ["--set", change(key, value)]
-    return shlex.join(words)
-
-
-def changes_of(config: RunConfig) -> list[tuple[str, Any]]:
-    """What differs from the defaults of its data set, model and loss: dotted names and values."""
-    default = make_config(
-        data=config.data.name,
-        model=config.model.name,
-        loss=config.loss.name if config.loss else None,
-        seed=config.seed,
-    )
-    return [(name, value) for name, _, value in differences(default, config)]
-
-
 def queue(config: RunConfig) -> str:
     """The queue a run waits in: `cpu`, `cuda` for any GPU, or `cuda-1` for that one; `auto` is a GPU where one is."""
     device = config.train.device
@@ -144,8 +65,8 @@ def queue(config: RunConfig) -> str:
 
 def existing(config: RunConfig) -> Run | None:
     """The run that has been made with this config and the data as they are now, if there is one."""
-    path = store.run_path(store.run_id(config, sources.load(config.data).fingerprint))
-    return store.get_run(path.name) if path.is_dir() else None
+    path = run_path(runs_folder.run_id(config, sources.load(config.data).fingerprint))
+    return get_run(path.name) if path.is_dir() else None
 
 
 def check(config: RunConfig, corpus: Corpus) -> str:
@@ -161,7 +82,7 @@ def check(config: RunConfig, corpus: Corpus) -> str:
             f"Split '{config.data.split}' of {config.data.name} has no validation part, on which thresholds and the "
             "best epoch are chosen: train with split 'paper'."
         )
-    return store.run_id(config, corpus.fingerprint)
+    return runs_folder.run_id(config, corpus.fingerprint)
 
 
 def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None) -> Run:
@@ -179,15 +100,15 @@ def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None) -
         UserError: the data cannot be loaded, the split has no validation part, or there is no such slot.
     """
     check_writable()
-    path = store.run_path(check(config, corpus or sources.load(config.data)))
+    path = run_path(check(config, corpus or sources.load(config.data)))
     with locked(cache_dir() / "locks" / "submit.lock"):
         if path.is_dir():
-            run = store.get_run(path.name)
+            run = get_run(path.name)
             if run.state in (*LIVE, "finished") and not run.problem:
                 return run
-            if is_locked(store.alive_lock(path)):
+            if is_locked(alive_lock(path)):
                 raise UserError(f"Run {path.name} is damaged and its worker still lives: stop it, then start it again.")
-            anew = bool(run.problem) or run.state == "failed" or not store.has_checkpoint(path)
+            anew = bool(run.problem) or run.state == "failed" or not has_checkpoint(path)
         else:
             anew = True
         try:
@@ -200,7 +121,7 @@ def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None) -
 
 def _empty(path: Path) -> None:
     """Takes away all that a run has made; its question and state, what people wrote and what happened to it stay."""
-    kept = ("config.json", "status.json", "about.json", "events.jsonl", "stop", store.alive_lock(path).name)
+    kept = ("config.json", "status.json", "about.json", "events.jsonl", "stop", alive_lock(path).name)
     for inner in path.iterdir():
         if inner.is_dir():
             shutil.rmtree(inner)
@@ -221,11 +142,11 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
     """
     check_writable()
     with locked(cache_dir() / "locks" / "submit.lock"):
-        run = store.get_run(run_id)
+        run = get_run(run_id)
         if run.config is None:
             raise UserError(f"{run.problem} It cannot be resumed: delete it.")
         over = () if anew else ("finished",)
-        if run.published or run.state in (*LIVE, *over) or is_locked(store.alive_lock(run.path)):
+        if run.published or run.state in (*LIVE, *over) or is_locked(alive_lock(run.path)):
             state = "published" if run.published else run.state
             raise UserError(f"Run {run_id} cannot be resumed: it is {state}.")
         machine.slots(queue(run.config))
@@ -237,23 +158,23 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
 
 def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
     """Queues a run that no process works on; at every moment its folder is either not there or whole."""
-    path, device, user = store.run_path(run_id), queue(config), user or account()
-    was = store.get_run(run_id).state if path.is_dir() else ""
+    path, device, user = run_path(run_id), queue(config), user or account()
+    was = get_run(run_id).state if path.is_dir() else ""
     folder = path if was else path.with_name(f".{run_id}.new")
     if not was:
         shutil.rmtree(folder, ignore_errors=True)
-    alive = try_lock(store.alive_lock(folder))
+    alive = try_lock(alive_lock(folder))
     if alive is None:
         raise UserError(f"Run {run_id} is being worked on by another process.")
     for orphan in processes.processes_of(path) if was else ():
         with suppress(psutil.Error):
             orphan.kill()
     try:
-        store.stop_flag(folder).unlink(missing_ok=True)
+        stop_flag(folder).unlink(missing_ok=True)
         write_json(folder / "config.json", config.model_dump())
         status = {"state": "queued", "submitted": time.time(), "device": device, "user": user}
         write_json(folder / "status.json", status | {"command": command_line(config)})
-        store.append_event(folder, "submitted" if anew else "resumed", user=user, **({"was": was} if was else {}))
+        journal.append_event(folder, "submitted" if anew else "resumed", user=user, **({"was": was} if was else {}))
         if not was:
             folder.rename(path)
         elif anew:
@@ -261,11 +182,11 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
         else:
             for left in path.glob("**/.*/"):  # what a killed worker was writing
                 shutil.rmtree(left, ignore_errors=True)
-        store.draw_ticket(device, run_id, anew=True)
+        draw_ticket(device, run_id, anew=True)
         environment = os.environ | {
             "TAILSCOPE_CACHE": str(cache_dir().resolve()),
             "TAILSCOPE_DATA": os.pathsep.join(os.path.abspath(p) for p in sources.folders()),
-            store.ALIVE_VARIABLE: str(alive),
+            ALIVE_VARIABLE: str(alive),
             processes.RUN_VARIABLE: str(path.resolve()),
         }
         with path.joinpath("log.txt").open("ab") as log:
@@ -284,13 +205,13 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
             write_json(path / "process.json", processes.identity(process.pid))
     finally:
         os.close(alive)
-    return store.get_run(run_id)
+    return get_run(run_id)
 
 
 def watch(run_id: str, *, every: float = 0.2) -> Iterator[Run]:
     """Yields the run as it is now, again and again, the last time when it has ended."""
     while True:
-        run = store.get_run(run_id)
+        run = get_run(run_id)
         yield run
         if run.state not in LIVE:
             return
@@ -310,11 +231,11 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
         UserError: the run has already ended.
     """
     check_writable()
-    run = store.get_run(run_id)
+    run = get_run(run_id)
     if run.state not in LIVE:
         raise UserError(f"Run {run_id} cannot be stopped: it is {run.state}.")
-    store.stop_flag(run.path).touch()
-    store.append_event(run.path, "stop asked", user=user or account())
+    stop_flag(run.path).touch()
+    journal.append_event(run.path, "stop asked", user=user or account())
     pids = {process.pid for process in processes.processes_of(run.path)}
     waits = {None: grace + _two_steps(run), signal.SIGTERM: grace, signal.SIGKILL: max(grace, KILLED)}
     asked = time.monotonic()
@@ -324,31 +245,31 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
         deadline = time.monotonic() + seconds
         while run.state in LIVE and time.monotonic() < deadline:
             time.sleep(0.05)
-            run = store.get_run(run_id)
-            if number is None and run.progress.get("phase") == store.STOPPING:
+            run = get_run(run_id)
+            if number is None and run.progress.get("phase") == STOPPING:
                 deadline = max(deadline, asked + HEARD)
         # It has had its time to write: what it leaves behind gets no more than usual.
         if run.state not in LIVE and _are_gone(run.path, min(deadline, time.monotonic() + seconds)):
-            store.append_event(run.path, "all processes are gone")
+            journal.append_event(run.path, "all processes are gone")
             if run.device.startswith("cuda"):
                 await_gpu_memory(run.path, pids, deadline + grace)
             return run
     left = [process.pid for process in processes.processes_of(run.path)]
-    store.append_event(run.path, "processes are left", pids=left)
-    return store.get_run(run_id)
+    journal.append_event(run.path, "processes are left", pids=left)
+    return get_run(run_id)
 
 
 def stop_all(run_ids: Iterable[str], *, grace: float = GRACE, user: str = "") -> list[Run]:
     """Stops those of several runs that have not ended; none of them starts because another one made room."""
-    live = [run for run_id in run_ids if (run := store.get_run(run_id)).state in LIVE]
+    live = [run for run_id in run_ids if (run := get_run(run_id)).state in LIVE]
     for run in live if not read_only() else ():
-        store.stop_flag(run.path).touch()
+        stop_flag(run.path).touch()
     stopped = []
     for run in live:
         try:
             stopped.append(stop(run.id, grace=grace, user=user))
         except UserError:
-            stopped.append(store.get_run(run.id))
+            stopped.append(get_run(run.id))
             if stopped[-1].state in LIVE:
                 raise
     return stopped
@@ -356,7 +277,7 @@ def stop_all(run_ids: Iterable[str], *, grace: float = GRACE, user: str = "") ->
 
 def _two_steps(run: Run) -> float:
     """Seconds that two steps of a run take, as it says; 0 where it does not yet."""
-    steps = store.read_steps(run)
+    steps = journal.read_steps(run)
     if not steps or run.config is None:
         return 0.0
     return min(HEARD, 2 * run.config.train.batch_size / max(steps[-1]["documents_per_second"], 1e-3))
@@ -375,10 +296,10 @@ def await_gpu_memory(path: Path, pids: set[int], deadline: float) -> None:
     """Waits until the driver has taken back the GPU memory of processes, and notes whether it has."""
     while held := pids & machine.gpu_holders():
         if time.monotonic() >= deadline:
-            store.append_event(path, "GPU memory is still held", pids=sorted(held))
+            journal.append_event(path, "GPU memory is still held", pids=sorted(held))
             return
         time.sleep(0.2)
-    store.append_event(path, "GPU memory is free again")
+    journal.append_event(path, "GPU memory is free again")
 
 
 def _signal(run: Run, number: signal.Signals) -> None:
@@ -393,10 +314,10 @@ def _signal(run: Run, number: signal.Signals) -> None:
         with suppress(psutil.Error):
             process.send_signal(number)
             hit.add(process.pid)
-    store.append_event(run.path, f"{number.name} sent", pids=sorted(hit))
+    journal.append_event(run.path, f"{number.name} sent", pids=sorted(hit))
 
 
 def delete(run_id: str) -> None:
     """Removes an ended run for good; `UserError` if it is queued or running."""
     check_writable()
-    store.delete_run(run_id)
+    delete_run(run_id)

@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core import store
 from core.config.defaults import PAPER_LOSSES
 from core.config.parse import walk
 from core.config.schema import RunConfig
 from core.export import neutralise
 from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds, uncertainty
+from core.runs import results
+from core.runs.folder import Run
+from core.runs.predictions import read_predictions
 from core.sheets import workbook
-from core.store import Run
 from core.system.errors import UserError
 
 GROUPS = {
@@ -68,7 +69,7 @@ def run_row(run: Run) -> dict[str, Any]:
     """
     if run.config is None:
         raise UserError(run.problem)
-    scored = store.read_metrics(run) if run.state == "finished" else {}
+    scored = results.read_metrics(run) if run.state == "finished" else {}
     return {
         "run": run.id,
         "data": run.config.data.name,
@@ -144,7 +145,7 @@ def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
     for run in runs:
         assert run.config is not None
         alike = json.dumps(run.config.model_dump(exclude={"seed"}), sort_keys=True)
-        key = (alike, store.read_results(run)["fingerprint"], "" if seeds else run.id)
+        key = (alike, results.read_results(run)["fingerprint"], "" if seeds else run.id)
         groups.setdefault(key, []).append(run)
     folded = [
         sorted(group, key=lambda run: (run.config.seed if run.config else 0, run.id)) for group in groups.values()
@@ -222,7 +223,7 @@ def sample(run: Run, borders: Borders) -> Sampled:
     Raises:
         UserError: metrics or predictions are damaged.
     """
-    predictions, scored = store.read_predictions(run), store.read_results(run)
+    predictions, scored = read_predictions(run), results.read_results(run)
     counts = np.asarray(scored["counts"], np.int64)
     predicted = thresholds.apply(predictions.scores, predictions.threshold)
     scores = label_sets.score_groups(predictions.targets, predicted, counts, borders)
@@ -237,7 +238,7 @@ def kept_scores(run: Run) -> Sampled:
     Raises:
         UserError: the metrics are damaged.
     """
-    scores = _in_order(store.read_results(run)["test"])
+    scores = _in_order(results.read_results(run)["test"])
     return Sampled(scores, np.full(len(scores), np.nan), np.full((1, len(scores)), np.nan))
 
 
@@ -388,7 +389,7 @@ def sample_rows(rows: Iterable[Row], borders: Borders | None = None) -> dict[str
         parts = []
         for run in row.runs:
             try:
-                parts.append(sample(run, borders or Borders(**store.read_results(run)["borders"])))
+                parts.append(sample(run, borders or Borders(**results.read_results(run)["borders"])))
             except UserError:
                 parts.append(kept_scores(run))
         found[row.name] = over_seeds(parts)
@@ -449,7 +450,7 @@ def provenance(rows: Sequence[Row]) -> list[str]:
         "resampled as one. Bold: higher than every other run's row by more than chance (paired resamples)."
     ]
     runs = [run for row in rows for run in row.runs]
-    scored = {run.id: store.read_results(run) for run in runs}
+    scored = {run.id: results.read_results(run) for run in runs}
     for run in runs:
         assert run.config is not None
         data = run.config.data

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from core import jobs, store
+from core import jobs
 from core.config.defaults import LOSS_CONSTANTS
 from core.config.parse import parse
 from core.config.schema import RunConfig
 from core.losses.presets import CONSTANTS
-from core.store import LIVE
+from core.runs import journal
+from core.runs.folder import LIVE
 from core.system.errors import UserError
 from core.system.places import cache_dir
 
@@ -129,9 +130,9 @@ def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str)
     told = 0
     try:
         for now in jobs.watch(run.id):
-            history = store.read_history(now)
+            history = journal.read_history(now)
             for place, entry in enumerate(history[told:], told + 1):
-                trial.report(store.score_of(entry, metric), place)
+                trial.report(journal.score_of(entry, metric), place)
             told = len(history)
             if now.state in LIVE and trial.should_prune():
                 jobs.stop(run.id)
@@ -140,7 +141,7 @@ def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str)
     except KeyboardInterrupt:
         jobs.stop(run.id)
         raise
-    best = max((store.score_of(entry, metric) for entry in history), default=None)
+    best = max((journal.score_of(entry, metric) for entry in history), default=None)
     if now.state == "finished" and best is not None:
         study.tell(trial, best)
     elif best is not None:  # it diverged after some epochs: its settings are no good

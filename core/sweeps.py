@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from core import jobs, store
+from core import jobs
 from core.config.parse import parse
 from core.config.schema import RunConfig
 from core.data import sources
-from core.store import LIVE, Run
+from core.runs.folder import LIVE, STATES, Run, get_run, list_runs, run_path
 from core.system import access
 from core.system.access import check_writable
 from core.system.errors import UserError
@@ -96,7 +96,7 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
     runs = []
     for run_id, config in zip(ids, configs, strict=True):
         with suppress(UserError):
-            if anew and store.get_run(run_id).state not in LIVE:
+            if anew and get_run(run_id).state not in LIVE:
                 runs.append(jobs.resume(run_id, user=user, anew=True))
                 continue
         runs.append(jobs.submit(config, user=user, corpus=corpora[config.data]))
@@ -120,7 +120,7 @@ def _read(file: Path, changed: int) -> Sweep:  # noqa: ARG001 - a part of the ke
     kept = read_json(file)
     try:
         configs = tuple(parse(RunConfig, values, where=file.name) for values in kept["configs"])
-        runs = tuple(store.run_path(run_id).name for run_id in kept["runs"])
+        runs = tuple(run_path(run_id).name for run_id in kept["runs"])
         if len(configs) != len(runs):
             raise ValueError("settings and runs differ in number")
         return Sweep(file.stem, float(kept["created"]), str(kept["user"]), runs, configs)
@@ -140,12 +140,12 @@ def list_sweeps() -> list[Sweep]:
 def counts(sweep: Sweep, runs: Mapping[str, Run]) -> dict[str, int]:
     """How many of its runs are in each state; `missing` are those that were never submitted or were deleted."""
     states = [runs[run_id].state if run_id in runs else "missing" for run_id in sweep.runs]
-    return {state: states.count(state) for state in (*store.STATES, "missing") if state in states}
+    return {state: states.count(state) for state in (*STATES, "missing") if state in states}
 
 
 def stop(sweep_id: str, *, user: str = "") -> list[Run]:
     """Stops all of its runs that have not ended."""
-    there = {run.id for run in store.list_runs(published=False) if run.state in LIVE}
+    there = {run.id for run in list_runs(published=False) if run.state in LIVE}
     return jobs.stop_all([run_id for run_id in get(sweep_id).runs if run_id in there], user=user)
 
 

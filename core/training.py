@@ -16,7 +16,7 @@ import scipy.sparse as sp
 import torch
 from safetensors.torch import load_file, save_file
 
-from core import losses, store, trackers
+from core import losses, trackers
 from core.config.defaults import AUTO_RULES, MODELS, THRESHOLD_RULES
 from core.config.parse import differences
 from core.config.schema import RunConfig
@@ -25,6 +25,8 @@ from core.labels import groups
 from core.metrics import kept_scores, label_sets, thresholds
 from core.models.label_graph import fold_label_graph
 from core.models.svm import LinearRule, fit_svm
+from core.runs import journal
+from core.runs.folder import STOPPING, checkpoint_dir
 from core.system import machine
 from core.system.errors import Stopped, UserError
 from core.system.files import atomic_path
@@ -111,7 +113,7 @@ def fit_linear(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
 
 def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, reporter: Reporter) -> Fitted:
     """Trains a network and scores it with the weights of its best epoch; the first process of a run runs this."""
-    folder = store.checkpoint_dir(path)
+    folder = checkpoint_dir(path)
     with distributed.join_processes(config.train.processes, path, device) as mine:
         # Make all that is needed; say what memory it takes before it is taken.
         setup = make_setup(config, corpus, reporter, mine)
@@ -140,7 +142,7 @@ def replicate(config: RunConfig, corpus: Corpus, path: Path, slot: str, reporter
     """
     with distributed.join_processes(config.train.processes, path, torch_device(slot)) as mine:
         setup = make_setup(config, corpus, reporter, mine)
-        resumable = Resumable.resume(store.checkpoint_dir(path), setup.state, config, corpus)
+        resumable = Resumable.resume(checkpoint_dir(path), setup.state, config, corpus)
         torch.manual_seed(config.seed + distributed.rank())  # each process has dropout of its own
         if resumable.patience >= setup.settings.patience:
             return
@@ -172,9 +174,9 @@ def train_network(
     Raises:
         Stopped: somebody asked the run to stop; a checkpoint is written.
     """
-    settings, state, folder = setup.settings, setup.state, store.checkpoint_dir(path)
+    settings, state, folder = setup.settings, setup.state, checkpoint_dir(path)
     # Lines that were written after the checkpoint go: those steps are taken once more.
-    store.cut_lines(path, history=resumable.history, steps=resumable.steps)
+    journal.cut_lines(path, history=resumable.history, steps=resumable.steps)
     resumable.start_clock()
     throughput = Throughput(len(setup.inputs["train"]), settings.batch_size, resumable.speed)
     if resumable.patience >= settings.patience:
@@ -189,7 +191,7 @@ def train_network(
             steps_done = (step.epoch - 1) * step.steps + step.step
             fraction = 0.05 + 0.9 * (step.epoch - 1 + step.step / step.steps) / settings.epochs
             if line := throughput.measure(step, setup.device):
-                store.append_step(path, line)
+                journal.append_step(path, line)
                 send(line, steps_done)
                 resumable.steps, resumable.speed = resumable.steps + 1, throughput.last
             progress = {"epoch": step.epoch, "epochs": settings.epochs, "train_loss": step.train_loss}
@@ -200,7 +202,7 @@ def train_network(
                 entry = evaluator.evaluate(step, reporter.raise_if_stopped)
                 entry |= throughput.last | {"seconds": round(resumable.seconds_now(), 3)}
                 improved = keep_best(resumable, entry, setup, folder)
-                store.append_history(path, entry | {"best": improved})
+                journal.append_history(path, entry | {"best": improved})
                 send(entry, steps_done)
                 score = entry["validation"]["all"]["micro_f1"] or 0.0
                 log.info("epoch %d: loss %.6g, validation micro-F1 %.4f", step.epoch, step.train_loss, score)
@@ -215,7 +217,7 @@ def train_network(
     except Stopped:
         # All processes: the others wait in `agree`, and write nothing but help to gather the checkpoint.
         if state.step:
-            store.update_status(path, progress={"phase": store.STOPPING, "fraction": fraction})
+            journal.update_status(path, progress={"phase": STOPPING, "fraction": fraction})
             agree(Signal.CHECKPOINT, setup.device)
             resumable.write(folder, state)
             log.info("stopped in epoch %d, step %d: it can be resumed from there", state.epoch, state.step)
@@ -400,7 +402,7 @@ class Resumable:
 
     def count(self, entry: dict[str, Any]) -> bool:
         """Counts an evaluation; whether it is the best so far."""
-        score = store.score_of(entry, self.metric)
+        score = journal.score_of(entry, self.metric)
         self.history += 1
         if score > self.score:
             self.score, self.best_epoch, self.patience = score, entry["epoch"], 0

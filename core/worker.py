@@ -13,7 +13,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from core import __version__, failures, store
+from core import __version__
 from core.config.schema import RunConfig
 from core.data import sources
 from core.job_heartbeat import write_heartbeats
@@ -21,7 +21,8 @@ from core.job_reporter import SilentReporter, StatusReporter
 from core.job_webhook import post_outcome
 from core.labels import groups
 from core.metrics import label_sets, summary, thresholds
-from core.store import Predictions
+from core.runs import failures, folder, journal, predictions
+from core.runs.predictions import Predictions
 from core.system import machine
 from core.system.errors import Stopped, UserError
 from core.system.files import atomic_path, write_json
@@ -53,7 +54,7 @@ def execute(path: Path, reporter: StatusReporter | None = None) -> None:
         from core.training import replicate
 
         corpus = sources.load(config.data)
-        replicate(config, corpus, path, store.read_status(path)["device"], SilentReporter())
+        replicate(config, corpus, path, journal.read_status(path)["device"], SilentReporter())
         return
     # The lock comes first: from here on the run is alive for all who look, and its outcome is written.
     alive, held = _hold_run(path), None
@@ -63,23 +64,23 @@ def execute(path: Path, reporter: StatusReporter | None = None) -> None:
         reporter = reporter or StatusReporter(path)
         with write_heartbeats(path):
             slot, held = _wait_for_slot(path, reporter)
-            store.update_status(path, state="running", started=time.time(), device=slot)
-            store.append_event(path, "started", slot=slot)
+            journal.update_status(path, state="running", started=time.time(), device=slot)
+            journal.append_event(path, "started", slot=slot)
             _run(config, path, slot, reporter)
-        store.update_status(path, state="finished", ended=time.time(), progress={"phase": "done", "fraction": 1.0})
-        store.append_event(path, "finished")
+        journal.update_status(path, state="finished", ended=time.time(), progress={"phase": "done", "fraction": 1.0})
+        journal.append_event(path, "finished")
         log.info("finished")
     except Stopped:
         log.info("stopped by request")
-        store.update_status(path, state="stopped", ended=time.time(), reason=store.STOPPED)
-        store.append_event(path, "stopped")
+        journal.update_status(path, state="stopped", ended=time.time(), reason=folder.STOPPED)
+        journal.append_event(path, "stopped")
     except Exception as error:
         # Whatever ends a run is written into its status; a bug keeps its traceback.
         reserve.unlink(missing_ok=True)
         why = failures.of_error(error, config, path)
         failure = {"kind": why.kind, "reason": why.words, "advice": why.advice}
-        store.update_status(path, state="failed", ended=time.time(), **failure)
-        store.append_event(path, "failed", kind=why.kind)
+        journal.update_status(path, state="failed", ended=time.time(), **failure)
+        journal.append_event(path, "failed", kind=why.kind)
         raise
     finally:
         # The last status is written before the locks are given back, never after; then others learn of it.
@@ -96,9 +97,9 @@ def _open_run(path: Path) -> RunConfig:
     Raises:
         UserError: there is no such run, its settings are damaged, or it lies elsewhere.
     """
-    run = store.get_run(path.name)
+    run = folder.get_run(path.name)
     if run.path.resolve() != path.resolve():
-        raise UserError(f"{path} is no run folder of this cache; runs live in {store.runs_dir()}.")
+        raise UserError(f"{path} is no run folder of this cache; runs live in {folder.runs_dir()}.")
     if run.config is None:
         raise UserError(run.problem)
     return run.config
@@ -110,11 +111,11 @@ def _hold_run(path: Path) -> int:
     Raises:
         UserError: another process holds it.
     """
-    inherited = os.environ.pop(store.ALIVE_VARIABLE, "")
-    if inherited.isdigit() and os.path.samestat(os.fstat(int(inherited)), os.stat(store.alive_lock(path))):
+    inherited = os.environ.pop(folder.ALIVE_VARIABLE, "")
+    if inherited.isdigit() and os.path.samestat(os.fstat(int(inherited)), os.stat(folder.alive_lock(path))):
         os.set_inheritable(int(inherited), False)
         return int(inherited)
-    taken = try_lock(store.alive_lock(path))
+    taken = try_lock(folder.alive_lock(path))
     if taken is None:
         raise UserError(f"Run {path.name} is being worked on by another process.")
     return taken
@@ -126,16 +127,16 @@ def _wait_for_slot(path: Path, reporter: StatusReporter) -> tuple[str, int]:
     Raises:
         Stopped: somebody asked the run to stop.
     """
-    device = store.read_status(path)["device"]
+    device = journal.read_status(path)["device"]
     slots = machine.slots(device)
-    ticket, reported = store.draw_ticket(device, path.name), ""
+    ticket, reported = folder.draw_ticket(device, path.name), ""
     try:
         while True:
             reporter.raise_if_stopped()
             # The first in the queue takes any slot that is free.
-            ahead = store.tickets_before(ticket)
+            ahead = folder.tickets_before(ticket)
             for slot in slots if not ahead else ():
-                if (held := try_lock(store.slot_lock(slot))) is not None:
+                if (held := try_lock(folder.slot_lock(slot))) is not None:
                     return slot, held
             # The status is written when its words change, not at every look.
             words = f"waiting for {device}, {ahead + 1} ahead" if ahead else f"waiting for {device}"
@@ -169,7 +170,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
     began = time.monotonic()
     # Data: those that the run's id was made from, and no others.
     corpus = sources.load(config.data, progress=lambda phase, fraction: reporter.report_if_due(phase, 0.02 * fraction))
-    if store.run_id(config, corpus.fingerprint) != path.name:
+    if folder.run_id(config, corpus.fingerprint) != path.name:
         raise UserError(f"The data set {corpus.name} has changed since this run was made. Start a new run.")
     log.info("%s, split %s: %d labels, %s", corpus.name, corpus.split, len(corpus.labels), corpus.fingerprint[:12])
     borders = groups.default_borders(len(corpus.labels))
@@ -192,7 +193,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
     for part in results:
         rows, ids = corpus.parts[part], [corpus.ids[row] for row in corpus.parts[part]]
         kept = Predictions(ids, rows, corpus.targets_of(part), scores[part], threshold)
-        store.write_predictions(path, kept, part)
+        predictions.write_predictions(path, kept, part)
     with atomic_path(path / "model.safetensors") as temporary:
         save_file(fitted.weights, temporary)
     fitted.save(path)
@@ -207,7 +208,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
             "borders": asdict(borders),
             "fingerprint": corpus.fingerprint,
             "source": corpus.source,
-            "command": store.read_status(path).get("command", ""),
+            "command": journal.read_status(path).get("command", ""),
             "versions": _versions(),
             **fitted.more,
             "scores": summary.score_all(
@@ -224,7 +225,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
         },
     )
     # Checkpoints: nothing needs them any longer.
-    shutil.rmtree(store.checkpoint_dir(path), ignore_errors=True)
+    shutil.rmtree(folder.checkpoint_dir(path), ignore_errors=True)
     everything = results["test"]["all"]
     log.info("test micro-F1 %.4f, macro-F1 %.4f", everything["micro_f1"], everything["macro_f1"])
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import report, store
+from core import report
 from core.labels.groups import Borders
+from core.runs import folder
 from pages.sections.compare import labels, parts, tables, training
 from pages.sections.compare.rows import sample_rows
 from pages.shared.loaders import load_metrics
@@ -19,7 +20,7 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from core.store import Run
+    from core.runs.folder import Run
 
 VIEWS = {
     "Tables": tables.show,
@@ -40,7 +41,7 @@ def show() -> None:
     results = st.container()
     show_import()  # below the results, and before their runs are listed
     with results:
-        finished = select_readable(store.list_runs())
+        finished = select_readable(folder.list_runs())
         if not finished:
             st.info("There is no finished run to show. Launch one on the Launcher page: it appears here when it ends.")
             link("launcher")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import store
 from core.figures.errors import AS_TRAINED
 from core.labels.groups import Borders
+from core.runs import folder
 from core.system.errors import UserError
 from pages.sections.errors import documents, doubts, labels, pairs, provenance, slices
 from pages.sections.errors.chosen import Chosen, Shown, predict_at
@@ -20,7 +20,7 @@ from pages.shared.runs import select_readable, show_wrong_runs
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.store import Run
+    from core.runs.folder import Run
 
 VIEWS = {
     "Labels": labels.show,
@@ -39,7 +39,7 @@ def show() -> None:
         "Errors", "Which labels fail, confused with what, in which documents, why, and what a threshold would do."
     )
     show_wrong_runs("run", "second")
-    finished = select_readable(store.list_runs())
+    finished = select_readable(folder.list_runs())
     if not finished:
         st.info("There is no finished run to show. Launch one on the Launcher page: it appears here when it ends.")
         link("launcher")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import store
 from core.data import download, sources
+from core.runs import folder
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.shared.menu import link, show_header
@@ -92,7 +92,7 @@ def fetch_data(name: str) -> None:
 def show_runs() -> None:
     """How many runs there are, by state."""
     try:
-        states = Counter(run.state for run in store.list_runs())
+        states = Counter(run.state for run in folder.list_runs())
     except UserError as error:
         st.error(plain(str(error)))
         return

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core import store
 from core.config.schema import RunConfig
-from core.store import LIVE
+from core.runs import folder
+from core.runs.folder import LIVE
 from core.system.errors import UserError
 from pages.sections.launcher import before, form, live, may_act, one, show_toasts, tab
 from pages.shared.menu import show_header
@@ -28,7 +28,7 @@ def show_now(configs: list[RunConfig]) -> None:
     if before.can_weigh_now():
         st.rerun()
     try:
-        runs = store.list_runs(published=False)
+        runs = folder.list_runs(published=False)
     except UserError as error:
         st.error(plain(str(error)))
         return
@@ -50,7 +50,7 @@ def show_wrong_run() -> None:
     """Draws why the run of the address cannot be shown."""
     if run_id := st.query_params.get("run"):
         try:
-            store.get_run(run_id)
+            folder.get_run(run_id)
         except UserError as error:
             st.error(plain(str(error)))
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import store
 from core.figures import errors
 from core.metrics import thresholds
+from core.runs import folder
 from core.system.errors import UserError
 from pages.shared.loaders import load_metrics, load_scorer
 from pages.shared.menu import link, show_header
@@ -16,7 +16,7 @@ from pages.shared.runs import explain_label, name_run, select_readable, show_wro
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.store import Run
+    from core.runs.folder import Run
 
 MOST = 6
 """Runs side by side."""
@@ -26,7 +26,7 @@ LETTERS = 100_000
 def show() -> None:
     show_header("Try it", "Type or paste a text: which labels each run gives it, how surely, and for which words.")
     show_wrong_runs("runs")
-    finished = {run.id: run for run in select_readable(store.list_runs()) if run.config}
+    finished = {run.id: run for run in select_readable(folder.list_runs()) if run.config}
     able = {run_id: run for run_id, run in finished.items() if (run.path / "model.safetensors").exists()}
     if not able:
         what = (

@@ -14,10 +14,12 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-from core import jobs, store
+from core import jobs
 from core.config.schema import DataConfig, SyntheticConfig
 from core.data import sources
 from core.data.corpus import Corpus
+from core.runs import plan
+from core.runs.folder import list_runs
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
 from core.system.locks import locked
@@ -61,7 +63,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_worker_outlives_its_test() -> Iterator[None]:
     """Stops what still runs when a test is over."""
     yield
-    for run in store.list_runs():
+    for run in list_runs():
         with suppress(UserError):  # it has ended
             jobs.stop(run.id, grace=1)
 
@@ -182,7 +184,7 @@ def finished_runs(synthetic_config: DataConfig, make_once: Callable[..., Path]) 
     def fill() -> None:
         for model, changes in FINISHED.items():
             loss = None if model == "svm" else "db"
-            made = jobs.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=changes)
+            made = plan.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=changes)
             run = execute(made.model_copy(update={"data": synthetic_config}))
             assert run.state == "finished", run.reason
 

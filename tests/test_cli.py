@@ -8,8 +8,8 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from core import store
 from core.cli.main import main
+from core.runs import folder, journal
 from core.system.files import write_json
 from core.system.places import ROOT
 
@@ -88,7 +88,7 @@ def test_stats_of_reuters_are_the_known_ones(reuters_dir):
 def test_train_sweep_report_and_delete_together():
     trained = call("train", "--data", "synthetic", "--model", "tfidf", "--loss", "db", *SMALL, process=True)
     run = trained.stdout.splitlines()[-1]
-    assert store.get_run(run).state == "finished"
+    assert folder.get_run(run).state == "finished"
     swept = answer("sweep", "--data", "synthetic", "--models", "svm,tfidf", "--losses", "db,bce", *SMALL)["runs"]
     assert [row["state"] for row in swept] == ["finished"] * 3
     assert run in {row["run"] for row in swept}, "the same question is not trained twice"
@@ -138,18 +138,18 @@ def test_a_failed_run_exits_1_and_says_why():
 
 def test_status_and_log_of_a_run_are_printed():
     call("train", "--data", "synthetic", "--model", "tfidf", "--loss", "bce", *SMALL)
-    (run,) = store.list_runs()
+    (run,) = folder.list_runs()
     said = answer("status", run.id)
     assert said["last"]["epoch"] == 2
     assert [event["what"] for event in said["events"]] == ["submitted", "started", "finished"]
     assert said["heartbeat"]["memory"] > 1e7
     assert "finished · 100%" in call("status", run.id).stdout
-    assert call("logs", run.id, "-f", "-n", "2").stdout.splitlines() == store.read_log(run)[-2:]
+    assert call("logs", run.id, "-f", "-n", "2").stdout.splitlines() == journal.read_log(run)[-2:]
     assert "There is no run" in call("logs", "elsewhere", code=2).stderr
 
 
 def test_a_damaged_run_does_not_stop_the_list():
-    path = store.run_path("damaged")
+    path = folder.run_path("damaged")
     path.mkdir(parents=True)
     write_json(path / "config.json", {})
     assert "config.json" in answer("runs")["runs"][0]["problem"]

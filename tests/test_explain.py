@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import explain, jobs, share, store
 from core.data import sources
-from core.store import Run
+from core.runs import folder, plan, predictions, share
+from core.runs.folder import Run
+from core.runs.scorer import load
 from core.system.errors import UserError
 from tests.helpers.runs import execute, keep
 
@@ -17,7 +18,7 @@ SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "train.epoch
 
 
 def trained(model: str, loss: str | None, changes: list[str]) -> Run:
-    return execute(jobs.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=[*SMALL, *changes]))
+    return execute(plan.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=[*SMALL, *changes]))
 
 
 TFIDF = {
@@ -42,7 +43,7 @@ def run(request: pytest.FixtureRequest, kept: Path) -> Run:
 
 def test_scores_are_the_stored_ones_and_words_sum_to_them(run: Run) -> None:
     assert run.config is not None
-    corpus, scorer, kept = sources.load(run.config.data), explain.load(run), store.read_predictions(run)
+    corpus, scorer, kept = sources.load(run.config.data), load(run), predictions.read_predictions(run)
     texts = list(corpus.texts(kept.rows[:20]))
     scores = scorer.scores(texts)
     np.testing.assert_allclose(scores, kept.scores[:20], atol=2e-3)
@@ -64,10 +65,10 @@ def test_runs_without_weights_say_what_to_do(run: Run, cache: Path) -> None:
     share.publish(run)
     (run.path / "model.safetensors").write_bytes(b"\x08")
     with pytest.raises(UserError, match="weights are damaged"):
-        explain.load(run)
+        load(run)
     (run.path / "model.safetensors").unlink()
     with pytest.raises(UserError, match="not in its folder"):
-        explain.load(run)
-    store.delete_run(run.id)
+        load(run)
+    folder.delete_run(run.id)
     with pytest.raises(UserError, match="published without its weights: run its command"):
-        explain.load(store.get_run(run.id))
+        load(folder.get_run(run.id))

@@ -5,7 +5,7 @@ import errno
 import pytest
 import torch
 
-from core import failures, jobs
+from core.runs import failures, plan
 from core.system import processes
 from core.system.errors import Diverged, UserError
 
@@ -13,7 +13,7 @@ GB = 10**9
 
 
 def config(model="tfidf", changes=()):
-    return jobs.make_config(
+    return plan.make_config(
         data="synthetic", model=model, loss=None if model == "svm" else "db", seed=0, changes=changes
     )
 

@@ -15,7 +15,8 @@ from core.config.schema import RunConfig
 from core.figures import errors, training
 from core.labels.groups import Borders, indicator
 from core.metrics import uncertainty
-from core.store import About, Predictions, Run
+from core.runs.folder import About, Run
+from core.runs.predictions import Predictions
 
 LABELS = ["gold", "silver", "tin"]
 COUNTS = [50, 20, 0]

@@ -15,8 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psutil
 import pytest
 
-from core import jobs, store, worker
+from core import jobs, worker
 from core.config.schema import RunConfig
+from core.runs import folder, journal, plan, results
 from core.system import machine, places, processes
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
@@ -32,7 +33,7 @@ STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal
 
 
 def config(loss="bce", seed=0, changes=SMALL):
-    return jobs.make_config(data="synthetic", model="tfidf", loss=loss, seed=seed, changes=changes)
+    return plan.make_config(data="synthetic", model="tfidf", loss=loss, seed=seed, changes=changes)
 
 
 @pytest.mark.slow
@@ -44,8 +45,8 @@ def test_a_run_outlives_the_process_that_submitted_it_and_is_never_trained_twice
         "print(jobs.submit(config).id)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
-    run = store.get_run(done.stdout.strip())
-    assert ended(run).state == "finished", store.read_log(run)
+    run = folder.get_run(done.stdout.strip())
+    assert ended(run).state == "finished", journal.read_log(run)
     written = run.path.joinpath("metrics.json").stat().st_mtime_ns
     assert jobs.submit(config()).state == "finished"
     assert jobs.existing(config()).id == run.id
@@ -58,19 +59,19 @@ def test_a_run_takes_about_as_much_memory_as_it_says_before_it_starts():
     size = ["data.synthetic.documents=3000", "data.synthetic.labels=20000", "model.hidden=64", "train.epochs=1"]
     run = ended(jobs.submit(config(loss="db", changes=size)))
     foretold = float(re.search(r"needs about ([\d.]+) GB", run.path.joinpath("log.txt").read_text())[1])
-    assert 0.5 * foretold < store.read_metrics(run)["memory"] / 1e9 < 1.1 * foretold
+    assert 0.5 * foretold < results.read_metrics(run)["memory"] / 1e9 < 1.1 * foretold
 
 
 @pytest.mark.slow
 def test_kill_makes_a_run_lost_and_the_next_in_the_queue_goes_on():
     first, second, third = (jobs.submit(config(seed=seed, changes=ENDLESS)) for seed in range(3))
     running(first)
-    assert [store.get_run(run.id).state for run in (second, third)] == ["queued", "queued"]
+    assert [folder.get_run(run.id).state for run in (second, third)] == ["queued", "queued"]
     assert jobs.submit(config(seed=1, changes=ENDLESS)).id == second.id
     os.kill(read_json(first.path / "process.json")["pid"], signal.SIGKILL)
-    until(lambda: store.get_run(first.id).state == "lost", 5)
+    until(lambda: folder.get_run(first.id).state == "lost", 5)
     running(second)
-    assert store.get_run(third.id).state == "queued"
+    assert folder.get_run(third.id).state == "queued"
     stopped = jobs.stop(third.id)
     assert (stopped.state, "by request" in stopped.reason) == ("stopped", True)
     assert jobs.stop(second.id).state == "stopped"
@@ -113,7 +114,7 @@ def test_runs_appear_and_disappear_as_a_whole_and_start_beside_those_who_look():
     places.cache_dir().joinpath("stop").touch()
     for looker in lookers:
         assert looker.communicate()[1].decode() == ""
-    assert not list(store.runs_dir().iterdir())
+    assert not list(folder.runs_dir().iterdir())
 
 
 @pytest.mark.slow
@@ -133,7 +134,7 @@ def test_a_submitter_killed_at_any_moment_leaves_no_half_run_and_its_run_can_be_
         time.sleep(moment)
         process.kill()
         process.communicate()
-        assert not [run.problem for run in store.list_runs() if run.problem]
+        assert not [run.problem for run in folder.list_runs() if run.problem]
     run = jobs.submit(config(changes=ENDLESS))
     assert running(run).state == "running"
     assert len(list(processes.processes_of(run.path))) == 1
@@ -155,10 +156,10 @@ def test_the_same_config_from_two_servers_at_once_is_one_run():
         server.stdin.write("\n")
         server.stdin.flush()
     ids = {server.communicate()[0].strip() for server in servers}
-    run = ended(store.get_run(ids.pop()))
+    run = ended(folder.get_run(ids.pop()))
     assert (ids, run.state, run.problem) == (set(), "finished", "")
-    until(lambda: store.read_events(run)[-1]["what"] == "finished")  # written just after the state
-    assert [event["what"] for event in store.read_events(run)] == ["submitted", "started", "finished"]
+    until(lambda: journal.read_events(run)[-1]["what"] == "finished")  # written just after the state
+    assert [event["what"] for event in journal.read_events(run)] == ["submitted", "started", "finished"]
 
 
 def test_a_run_outlives_a_server_that_is_killed_and_the_next_one_sees_and_stops_it():
@@ -168,12 +169,12 @@ def test_a_run_outlives_a_server_that_is_killed_and_the_next_one_sees_and_stops_
         "print(jobs.submit(config).id, flush=True); input()"
     )
     server = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=-1, stdout=-1, text=True)
-    run = running(store.get_run(server.stdout.readline().strip()))
+    run = running(folder.get_run(server.stdout.readline().strip()))
     server.kill()
     server.communicate()
     epoch = run.progress["epoch"]
-    until(lambda: store.get_run(run.id).progress["epoch"] > epoch)
-    assert [one.state for one in store.list_runs()] == ["running"]
+    until(lambda: folder.get_run(run.id).progress["epoch"] > epoch)
+    assert [one.state for one in folder.list_runs()] == ["running"]
     assert jobs.stop(run.id).state == "stopped"
 
 
@@ -184,7 +185,7 @@ def test_a_process_that_only_has_the_number_of_a_worker_is_never_signalled():
     write_json(run.path / "process.json", {"pid": bystander.pid, "born": truth["born"]})
     psutil.Process(truth["pid"]).suspend()
     assert jobs.stop(run.id, grace=0.3).state == "stopped", "the worker is known by its mark as well"
-    hit = {pid for event in store.read_events(run) for pid in event.get("pids", [])}
+    hit = {pid for event in journal.read_events(run) for pid in event.get("pids", [])}
     assert hit == {truth["pid"]}
     assert bystander.poll() is None
     bystander.kill()
@@ -214,15 +215,15 @@ def test_stop_leaves_no_child_behind_also_of_another_session_and_resume_ends_orp
     child = descendant()
     assert jobs.stop(run.id, grace=1).state == "stopped"
     assert child.wait(10) == -signal.SIGKILL
-    assert [event["what"] for event in store.read_events(run)] == [
+    assert [event["what"] for event in journal.read_events(run)] == [
         *("submitted", "started", "stop asked", "stopped", "SIGTERM sent", "SIGKILL sent", "all processes are gone")
     ]
-    assert store.get_run(run.id).user == "ann"
+    assert folder.get_run(run.id).user == "ann"
     orphan = descendant()
     until(lambda: list(processes.processes_of(run.path)))
     jobs.resume(run.id)
     assert orphan.wait(10) == -signal.SIGKILL
-    event = store.read_events(run)[-1]
+    event = journal.read_events(run)[-1]
     assert (event["what"], event["was"]) == ("resumed", "stopped")
 
 
@@ -231,10 +232,10 @@ def test_as_many_runs_at_once_as_there_are_slots_first_come_first_served(monkeyp
     runs = [jobs.submit(config(seed=seed, changes=ENDLESS)) for seed in range(3)]
     slots = [running(run).device for run in runs[:2]]
     assert sorted(slots) == ["cpu", "cpu-1"]
-    assert store.get_run(runs[2].id).state == "queued"
+    assert folder.get_run(runs[2].id).state == "queued"
     jobs.stop(runs[0].id)
     assert running(runs[2]).device == slots[0]
-    beat = until(lambda: store.read_heartbeat(runs[1].path))
+    beat = until(lambda: journal.read_heartbeat(runs[1].path))
     assert abs(beat["time"] - time.time()) < 60
     assert 1e7 < beat["memory"] < beat["of_memory"]
 
@@ -260,7 +261,7 @@ def test_slots_that_make_no_sense_are_a_sentence_and_no_run(said, monkeypatch):
     monkeypatch.setenv("TAILSCOPE_SLOTS", said)
     with pytest.raises(UserError, match="TAILSCOPE_SLOTS"):
         jobs.submit(config(changes=[*SMALL, "train.device=cuda:0"]))
-    assert store.list_runs() == []
+    assert folder.list_runs() == []
 
 
 @pytest.mark.slow
@@ -332,31 +333,31 @@ def test_a_webhook_that_fails_is_an_event_and_harms_no_run(address, monkeypatch)
         monkeypatch.setenv("TAILSCOPE_WEBHOOK", address.replace("{500}", broken))
         path = make_folder(config(changes=[*SMALL, "train.epochs=1"]))
         worker.execute(path)
-    run = store.get_run(path.name)
-    event = store.read_events(run)[-1]
+    run = folder.get_run(path.name)
+    event = journal.read_events(run)[-1]
     assert (run.state, event["what"]) == ("finished", "webhook failed")
     assert event["error"]
 
 
 def test_a_split_without_validation_is_refused_before_anything_starts():
     with pytest.raises(UserError, match="no validation part"):
-        jobs.submit(jobs.make_config(data="synthetic", model="tfidf", loss="bce", seed=0, split="original"))
-    assert store.list_runs() == []
+        jobs.submit(plan.make_config(data="synthetic", model="tfidf", loss="bce", seed=0, split="original"))
+    assert folder.list_runs() == []
 
 
 def test_a_grid_holds_every_combination_once_and_one_loss_less_model():
-    configs = jobs.grid(data="synthetic", models=["svm", "tfidf"], losses=["paper", "db"], seeds=[0, 1, 1])
+    configs = plan.grid(data="synthetic", models=["svm", "tfidf"], losses=["paper", "db"], seeds=[0, 1, 1])
     assert len(configs) == len({c.model_dump_json() for c in configs}) == 2 * (1 + 8)
-    tuned = jobs.grid(
+    tuned = plan.grid(
         data="synthetic", models=["svm", "tfidf"], losses=["bce", "db"], seeds=[0], changes=["loss.mu=0.5"]
     )
     assert [c.loss.mu if c.loss else "none" for c in tuned] == ["none", None, 0.5], "a constant goes where it is read"
     with pytest.raises(UserError, match=r"Did you mean 'loss\.mu'"):
-        jobs.grid(data="synthetic", models=["tfidf"], losses=["db"], seeds=[0], changes=["loss.mus=0.5"])
+        plan.grid(data="synthetic", models=["tfidf"], losses=["db"], seeds=[0], changes=["loss.mus=0.5"])
     with pytest.raises(UserError, match="at least one loss"):
-        jobs.grid(data="synthetic", models=["tfidf"], losses=[], seeds=[0])
+        plan.grid(data="synthetic", models=["tfidf"], losses=[], seeds=[0])
     with pytest.raises(UserError, match="nothing to run"):
-        jobs.grid(data="synthetic", models=["svm"], losses=[], seeds=[])
+        plan.grid(data="synthetic", models=["svm"], losses=[], seeds=[])
 
 
 @pytest.mark.parametrize("changes", [[], SMALL, ["loss.mu=0.5", "train.threshold=paper", "data.split=original"]])
@@ -364,11 +365,11 @@ def test_the_command_line_makes_exactly_this_config(changes):
     import shlex
 
     wanted = config("db", 3, changes)
-    words = shlex.split(jobs.command_line(wanted))[4:]
+    words = shlex.split(plan.command_line(wanted))[4:]
     options = {}
     for key, value in zip(words[::2], words[1::2], strict=True):
         options.setdefault(key, []).append(value)
-    again = jobs.make_config(
+    again = plan.make_config(
         data=options["--data"][0],
         model=options["--model"][0],
         loss=options["--loss"][0],
@@ -380,8 +381,8 @@ def test_the_command_line_makes_exactly_this_config(changes):
 
 
 def test_read_only_nothing_is_started_stopped_added_or_removed(monkeypatch, tmp_path):
-    from core import share
     from core.data import added, download
+    from core.runs import share
 
     run = ended(jobs.submit(config()))
     monkeypatch.setenv("TAILSCOPE_READONLY", "1")
@@ -393,13 +394,13 @@ def test_read_only_nothing_is_started_stopped_added_or_removed(monkeypatch, tmp_
         "publish": lambda: share.publish(run),
         "import": lambda: share.import_run(tmp_path / "run.zip"),
         "remove": lambda: added.unregister("mine"),
-        "keep": lambda: store.save_threshold_set(run, "mine", rule="fixed", values=0.5),
+        "keep": lambda: results.save_threshold_set(run, "mine", rule="fixed", values=0.5),
         "download": lambda: download.download("reuters"),
     }
     for act in refused.values():
         with pytest.raises(UserError, match="read-only"):
             act()
-    assert store.get_run(run.id).state == "finished"
+    assert folder.get_run(run.id).state == "finished"
     monkeypatch.setenv("TAILSCOPE_READONLY", "0")
     jobs.delete(run.id)
 
@@ -415,15 +416,15 @@ def test_a_stop_waits_until_the_driver_has_taken_the_memory_of_a_gpu_back(tmp_pa
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert machine.gpu_holders() == {pid}
     assert jobs.stop(run.id).state == "stopped"
-    assert "GPU memory is free again" not in [event["what"] for event in store.read_events(run)], "it used none"
+    assert "GPU memory is free again" not in [event["what"] for event in journal.read_events(run)], "it used none"
     assert status["device"] == "cpu"
     asked.unlink()
     jobs.await_gpu_memory(run.path, {pid}, time.monotonic() + 5)
-    assert store.read_events(run)[-1]["what"] == "GPU memory is free again"
+    assert journal.read_events(run)[-1]["what"] == "GPU memory is free again"
     assert len(asked.read_text().splitlines()) == 3
     asked.unlink()
     jobs.await_gpu_memory(run.path, {pid}, time.monotonic())
-    assert store.read_events(run)[-1] | {"time": 0} == {"time": 0, "what": "GPU memory is still held", "pids": [pid]}
+    assert journal.read_events(run)[-1] | {"time": 0} == {"time": 0, "what": "GPU memory is still held", "pids": [pid]}
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's memory")

@@ -17,10 +17,11 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import softplus
 
-from core import losses, store
+from core import losses
 from core.config.defaults import LOSS_CONSTANTS, PAPER_LOSSES
-from core.jobs import loss_names
 from core.losses import LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss, others
+from core.runs import journal, results
+from core.runs.plan import loss_names
 from core.training import threshold_rule
 from tests.helpers.training import train_here
 from tests.test_losses import COUNTS, DOCUMENTS, batch, gradient_of, problems
@@ -414,15 +415,15 @@ def test_the_eight_of_the_paper_stay_eight_and_every_loss_can_be_chosen() -> Non
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_learns_with_it_and_decides_as_it_asks(name: str) -> None:
     run = train_here("tfidf", name, changes=LINEAR)
-    scored = store.read_metrics(run)
+    scored = results.read_metrics(run)
     fixed = LOSSES[name].decision == "logit > 0"
     assert threshold_rule(run.config) == scored["threshold_rule"] == ("fixed" if fixed else "exact")
     assert not fixed or scored["threshold"] == 0.5
-    history = store.read_history(run)
+    history = journal.read_history(run)
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     assert scored["test"]["all"]["micro_f1"] > 0.45
 
 
 def test_a_chosen_threshold_goes_before_that_of_the_loss() -> None:
     run = train_here("tfidf", "zlpr", changes=[*LINEAR, "train.threshold=exact"])
-    assert store.read_metrics(run)["threshold_rule"] == "exact"
+    assert results.read_metrics(run)["threshold_rule"] == "exact"

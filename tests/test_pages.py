@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import store
+from core.runs import predictions
+from core.runs.folder import get_run, list_runs
 from core.system.places import ROOT
 from pages.shared.menu import PAGES
 from pages.shared.text import plain
@@ -219,11 +220,11 @@ def test_a_document_is_found_by_its_words_and_one_may_be_pasted(tmp_path: Path) 
 
 def test_the_logits_of_a_finished_run_can_be_looked_at(finished_runs: Path, cache: Path) -> None:
     shutil.copytree(finished_runs, cache)
-    run = next(run for run in store.list_runs() if run.id.startswith("synthetic-tfidf"))
+    run = next(run for run in list_runs() if run.id.startswith("synthetic-tfidf"))
     page = open_page("loss_weights", **SMALL | {"synthetic_labels": "12"}, view="One document")
     page.selectbox(key="logits").set_value(run.id).run()
     assert not page.error
-    known = store.read_predictions(store.get_run(run.id))
+    known = predictions.read_predictions(get_run(run.id))
     names = [option.partition(" ")[0] for option in page.selectbox(key="document").options]
     table = page.dataframe[0].value
     scores = known.scores[0].astype(float)

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import jobs, store, sweeps
+from core import jobs, sweeps
 from core.config.schema import RunConfig
 from core.data import sources
 from core.figures import training
-from core.store import Predictions
+from core.runs import folder, plan
+from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
+from core.runs.results import read_results, read_threshold_sets
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.system.locks import try_lock
@@ -29,7 +31,7 @@ SMALL = ["data.synthetic.documents=400", "data.synthetic.labels=12", "train.epoc
 
 
 def small(model: str, loss: str | None, seed: int = 0) -> RunConfig:
-    return jobs.make_config(data="synthetic", model=model, loss=loss, seed=seed, changes=SMALL)
+    return plan.make_config(data="synthetic", model=model, loss=loss, seed=seed, changes=SMALL)
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def test_training_shows_a_live_run_with_a_stop_button(filled: Path, live_locks: 
         {"phase": "training", "fraction": 0.4, "epoch": 2, "epochs": 3} if state == "running" else {"fraction": "?"}
     )
     path = in_state(filled, state, progress=progress, started=time.time() - 30)
-    live_locks.append(try_lock(store.alive_lock(path)) or 0)
+    live_locks.append(try_lock(folder.alive_lock(path)) or 0)
     page = open_page("launcher")
     assert state in shown_states(page)
     assert page.button(key=f"stop-{path.name}").label == "Stop"
@@ -151,12 +153,12 @@ def test_launching_submits_every_run_once_and_leaves_the_form_usable(cache: Path
     assert not page.exception
     assert not page.error
     assert "2 of 2 runs submitted." in [toast.value for toast in page.toast]
-    ids = [run.id for run in store.list_runs()]
+    ids = [run.id for run in folder.list_runs()]
     assert len(ids) == 2
     assert page.button(key="launch").disabled
     assert "2 of these 2 exist already" in words(page)
-    assert len({run.config for run in store.list_runs()}) == 2
-    for run in store.list_runs():
+    assert len({run.config for run in folder.list_runs()}) == 2
+    for run in folder.list_runs():
         with suppress(UserError):  # it may have finished
             jobs.stop(run.id)
 
@@ -220,7 +222,7 @@ def test_nonsense_in_the_address_is_left_out_or_said(filled: Path, key: str) -> 
     page = open_page("launcher", data="synthetic", **{key: ADDRESSES[key]})
     assert not page.exception
     assert len(page.dataframe[0].value) == 2
-    assert {run.state for run in store.list_runs(published=False)} == {"finished"}
+    assert {run.state for run in folder.list_runs(published=False)} == {"finished"}
 
 
 def test_a_setting_out_of_range_is_one_sentence(cache: Path) -> None:
@@ -249,14 +251,14 @@ def test_the_form_has_the_constants_of_the_losses_chosen_and_a_link_fills_them()
 def test_stop_ends_a_queued_run(cache: Path) -> None:
     changes = [*SMALL, "train.epochs=4000", "train.patience=4000"]
     configs = [
-        jobs.make_config(data="synthetic", model="tfidf", loss="bce", seed=seed, changes=changes) for seed in (0, 1)
+        plan.make_config(data="synthetic", model="tfidf", loss="bce", seed=seed, changes=changes) for seed in (0, 1)
     ]
     first, second = (jobs.submit(config) for config in configs)
     page = open_page("launcher")
     for run in (second, first):
         page.button(key=f"stop-{run.id}").click().run()
         assert not page.exception
-    assert {run.state for run in store.list_runs()} == {"stopped"}
+    assert {run.state for run in folder.list_runs()} == {"stopped"}
     assert shown_states(page) == ["stopped", "stopped"]
 
 
@@ -282,7 +284,7 @@ def test_a_preset_a_run_and_a_file_fill_the_form(filled: Path) -> None:
     page.button(key="take_file").click().run()
     assert page.get_by_key("models").value == ["svm"]
     assert "--model svm --seed 4" in page.code[0].value
-    assert {store.get_run(path.name).state for path in runs(filled)} == {"finished"}
+    assert {folder.get_run(path.name).state for path in runs(filled)} == {"finished"}
 
 
 def test_a_file_that_is_no_plan_is_one_sentence_and_the_form_stays(cache: Path) -> None:
@@ -297,18 +299,18 @@ def test_a_file_that_is_no_plan_is_one_sentence_and_the_form_stays(cache: Path) 
 @pytest.mark.usefixtures("stub_worker")
 def test_a_sweep_is_stopped_and_resumed_as_one(cache: Path) -> None:
     changes = [*SMALL, "train.epochs=4000", "train.patience=4000"]
-    grid = jobs.grid(data="synthetic", models=["tfidf"], losses=["bce", "db"], seeds=[0], changes=changes)
+    grid = plan.grid(data="synthetic", models=["tfidf"], losses=["bce", "db"], seeds=[0], changes=changes)
     sweeps.submit(grid)
     (sweep,) = sweeps.list_sweeps()
     page = open_page("launcher")
     assert page.button(key=f"resume-{sweep.id}").disabled
     page.button(key=f"stop-{sweep.id}").click().run()
     assert not page.exception
-    assert {run.state for run in store.list_runs()} == {"stopped"}
+    assert {run.state for run in folder.list_runs()} == {"stopped"}
     page.button(key=f"resume-{sweep.id}").click().run()
-    assert {run.state for run in store.list_runs()} <= {"queued", "running"}
+    assert {run.state for run in folder.list_runs()} <= {"queued", "running"}
     page.button(key="stop-all").click().run()
-    assert {run.state for run in store.list_runs()} == {"stopped"}
+    assert {run.state for run in folder.list_runs()} == {"stopped"}
     page.button(key=f"show-{sweep.id}").click().run()
     assert not page.exception
     assert len(page.dataframe[0].value) == 2
@@ -316,7 +318,7 @@ def test_a_sweep_is_stopped_and_resumed_as_one(cache: Path) -> None:
 
 def test_names_tags_archive_and_the_filters(filled: Path) -> None:
     tfidf, svm = run_of(filled, "tfidf").name, run_of(filled, "svm").name
-    store.save_about(svm, name="the baseline", tags=["kept"], notes="seen by ann")
+    folder.save_about(svm, name="the baseline", tags=["kept"], notes="seen by ann")
     page = open_page("launcher", run=svm)
     assert "the baseline" in words(page)
     assert "seen by ann" in words(page)
@@ -343,7 +345,7 @@ def test_a_deleted_run_is_gone_after_the_second_click_alone(filled: Path) -> Non
     assert not page.exception
     assert "1 run deleted." in [toast.value for toast in page.toast]
     assert not path.exists()
-    assert len(store.list_runs()) == 1
+    assert len(folder.list_runs()) == 1
 
 
 def test_a_stopped_run_can_be_launched_again_at_once(filled: Path) -> None:
@@ -404,7 +406,7 @@ def test_a_moved_threshold_moves_numbers_and_is_kept_by_name(model: str, filled:
     page.text_input(key="keep_as").set_value("nothing at all").run()
     next(button for button in page.button if button.label == "Keep").click().run()
     assert not page.exception
-    assert store.read_threshold_sets(store.get_run(path.name))["nothing at all"]["values"] == most
+    assert read_threshold_sets(folder.get_run(path.name))["nothing at all"]["values"] == most
     page = open_page("errors", run=path.name, at="nothing at all")
     assert {metric.label: metric.value for metric in page.metric}["labels a document"] == "0.00"
 
@@ -492,10 +494,10 @@ def test_rows_with_different_seeds_are_said(filled: Path) -> None:
 
 def test_a_run_with_an_empty_test_part_is_shown_as_such(filled: Path) -> None:
     path = run_of(filled, "tfidf")
-    for part in store.PREDICTIONS:
-        kept = store.read_predictions(store.get_run(path.name), part)
+    for part in PREDICTIONS:
+        kept = read_predictions(folder.get_run(path.name), part)
         nothing = Predictions([], kept.rows[:0], kept.targets[:0], kept.scores[:0], kept.threshold)
-        store.write_predictions(path, nothing, part)
+        write_predictions(path, nothing, part)
     for view in ("Labels", "Confused pairs", "Map", "Documents", "Slices", "Label errors"):
         open_page("errors", run=path.name, view=view)
     for view in ("Tables", "Parts of DB", "F1 by rank", "Label by label", "Cost"):
@@ -538,7 +540,7 @@ def test_a_text_is_labelled_by_several_runs_and_explained(filled: Path) -> None:
     page.text_area(key="text").set_value(corpus.text(int(row))).run()
     assert not page.exception
     table = page.dataframe[0].value
-    predictions = store.read_predictions(store.get_run(names[0]))
+    predictions = read_predictions(folder.get_run(names[0]))
     kept = dict(zip(corpus.labels, predictions.scores[0].astype(float), strict=True))
     shown = table.set_index("label").iloc[:, 0]
     assert shown.to_dict() == pytest.approx({label: kept[label] for label in shown.index}, abs=2e-3)
@@ -555,13 +557,13 @@ def test_the_address_names_the_run_to_try(filled: Path) -> None:
 
 def test_a_run_with_a_threshold_for_each_label_is_shown_and_tried(filled: Path) -> None:
     changes = [*SMALL, "train.threshold=per-label"]
-    run = execute(jobs.make_config(data="synthetic", model="tfidf", loss="bce", seed=0, changes=changes))
+    run = execute(plan.make_config(data="synthetic", model="tfidf", loss="bce", seed=0, changes=changes))
     assert run.state == "finished", run.reason
     for view in ("Labels", "Documents", "Provenance"):
         page = open_page("errors", view=view, run=run.id, second=run_of(filled, "svm").name)
         assert not page.error
     assert any(value.startswith("One for each label") for value in page.dataframe[0].value["value"])
-    limits = store.read_results(run)["threshold"]
+    limits = read_results(run)["threshold"]
     page = open_page("errors", run=run.id, at="my own")
     assert min(limits) <= page.slider(key=f"limit-{run.id}").value <= max(limits)
     assert not open_page("compare").error
@@ -569,7 +571,7 @@ def test_a_run_with_a_threshold_for_each_label_is_shown_and_tried(filled: Path) 
     corpus = sources.load(run.config.data)
     page.text_area(key="text").set_value(corpus.text(int(corpus.parts["test"][0]))).run()
     assert not page.exception
-    predictions = store.read_predictions(run)
+    predictions = read_predictions(run)
     above = predictions.scores[0].astype(float) > limits
     table = page.dataframe[0].value
     assert set(table["label"][table["given 1"]]) == {

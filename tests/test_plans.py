@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from core import plans
-from core.plans import PRESETS, Plan
+from core.runs.plan import Plan, of_run, read
+from core.runs.presets import PRESETS
 from core.system.errors import UserError
 
 
@@ -13,7 +13,7 @@ def test_a_plan_comes_back_from_its_file():
     plan = Plan(
         models=("svm", "tfidf"), losses=("paper",), seeds=(0, 3), settings={"train.epochs": 3, "loss.mu": "auto"}
     )
-    assert plans.read(plan.to_json(), where="plan.json") == plan
+    assert read(plan.to_json(), where="plan.json") == plan
     runs = plan.configs()
     assert len(runs) == 2 + 8 * 2
     assert {run.train.epochs for run in runs if run.loss} == {3}
@@ -30,8 +30,8 @@ def test_a_run_is_the_plan_of_itself_alone():
     )
     (run,) = plan.configs()
     assert run.data.synthetic.documents == 300
-    assert plans.of_run(run) == plan
-    assert plans.read(run.model_dump_json(), where="config.json") == plan
+    assert of_run(run) == plan
+    assert read(run.model_dump_json(), where="config.json") == plan
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_run_is_the_plan_of_itself_alone():
 )
 def test_a_file_that_makes_no_sense_is_one_sentence(text, words):
     with pytest.raises(UserError, match=r"^plan\.json: ") as error:
-        plans.read(text, where="plan.json")
+        read(text, where="plan.json")
     assert words in str(error.value)
 
 

@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from core import explain, jobs, predict, share, store
+from core import jobs
 from core.metrics import thresholds
+from core.models import tokens
+from core.runs import export_model, folder, network_scorer, predictions, results, share
+from core.runs.scorer import load
 from core.system.errors import UserError
 from tests.helpers.runs import keep
 from tests.helpers.training import prepare
@@ -34,7 +37,7 @@ def trained(model, changes):
 
     path = prepare(model, [*changes, "train.epochs=1"], checkpoint_minutes=5.0)
     worker.execute(path)
-    return store.get_run(path.name)
+    return folder.get_run(path.name)
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +68,12 @@ def run(request, run_named):
 def texts_of(run, part="test"):
     from core.data import sources
 
-    corpus, stored = sources.load(run.config.data), store.read_predictions(run, part)
+    corpus, stored = sources.load(run.config.data), predictions.read_predictions(run, part)
     return [corpus.text(int(row)) for row in stored.rows[:7]], stored.scores[:7]
 
 
 def test_a_trained_run_says_of_its_test_documents_what_it_said(run):
-    scorer = predict.load(run)
+    scorer = network_scorer.load(run)
     texts, stored = texts_of(run)
     np.testing.assert_allclose(scorer.scores(texts), stored, atol=2e-3)
     limits = np.broadcast_to(scorer.threshold, len(scorer.labels))
@@ -80,16 +83,16 @@ def test_a_trained_run_says_of_its_test_documents_what_it_said(run):
             for column in np.argsort(-scorer.scores(texts)[row])
             if scorer.scores(texts)[row][column] > limits[column]
         ]
-    assert thresholds.values_of(explain.load(run).threshold) == store.read_metrics(run)["threshold"]
+    assert thresholds.values_of(load(run).threshold) == results.read_metrics(run)["threshold"]
 
 
 def test_what_words_add_sums_to_the_change_of_the_logit(run):
-    scorer, ((text, *_), _) = predict.load(run), texts_of(run)
+    scorer, ((text, *_), _) = network_scorer.load(run), texts_of(run)
     table = scorer.contributions(text, 1)
     assert len(table)
     assert set(table["word"]) <= set(text.lower().replace(".", " ").split()) | set(text.lower())
     unknown = "qqzzx " * len(text.split())
-    if isinstance(scorer.encoder, predict.Words):
+    if isinstance(scorer.encoder, tokens.Words):
         before, after = (torch.logit(torch.from_numpy(scorer.scores([one])))[0, 1] for one in (unknown, text))
         assert table["adds"].sum() == pytest.approx(float(after - before), abs=0.1)
     assert (table["adds"].abs().diff().dropna() <= 1e-12).all()
@@ -98,14 +101,14 @@ def test_what_words_add_sums_to_the_change_of_the_logit(run):
 def test_plain_transformers_loads_what_is_exported_and_scores_the_same(run, tmp_path):
     if run.config.model.name != "transformer":
         with pytest.raises(UserError, match="is no transformer"):
-            predict.export(run, tmp_path / "model")
+            export_model.export(run, tmp_path / "model")
         return
     from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
-    kind = predict.export(run, tmp_path / "model")
+    kind = export_model.export(run, tmp_path / "model")
     assert kind == ("AutoModelForSequenceClassification" if run.config.model.pooling == "cls" else "AutoModel")
     with pytest.raises(UserError, match="not empty"):
-        predict.export(run, tmp_path / "model")
+        export_model.export(run, tmp_path / "model")
     if kind == "AutoModel":
         assert AutoModel.from_pretrained(tmp_path / "model").config.id2label[0]
         assert (tmp_path / "model" / "head.safetensors").exists()
@@ -118,15 +121,15 @@ def test_plain_transformers_loads_what_is_exported_and_scores_the_same(run, tmp_
     with torch.no_grad():
         scores = torch.sigmoid(model(**read).logits).numpy()
     np.testing.assert_allclose(scores, stored, atol=2e-3)
-    assert model.config.threshold == store.read_metrics(run)["threshold"]
-    assert list(model.config.id2label.values()) == store.read_metrics(run)["labels"]
+    assert model.config.threshold == results.read_metrics(run)["threshold"]
+    assert list(model.config.id2label.values()) == results.read_metrics(run)["labels"]
 
 
 def test_weights_of_another_network_are_a_sentence(run_named):
     run = run_named("textcnn")
     (run.path / "vocabulary.json").write_text('{"words": ["one"]}')
     with pytest.raises(UserError, match="weights are damaged"):
-        predict.load(run)
+        network_scorer.load(run)
 
 
 def test_subwords_that_are_damaged_are_a_sentence(run_named):
@@ -137,10 +140,10 @@ def test_subwords_that_are_damaged_are_a_sentence(run_named):
         assert damaged != whole
         file.write_text(damaged)
         with pytest.raises(UserError, match="weights are damaged"):
-            predict.load(run)
+            network_scorer.load(run)
     file.unlink()
     with pytest.raises(UserError, match="weights are damaged"):
-        predict.load(run)
+        network_scorer.load(run)
 
 
 def test_a_run_that_travelled_says_what_it_said_at_home(run, tmp_path):
@@ -148,4 +151,4 @@ def test_a_run_that_travelled_says_what_it_said_at_home(run, tmp_path):
     share.export(run, tmp_path / "run.zip")
     jobs.delete(run.id)
     again = share.import_run(tmp_path / "run.zip")
-    np.testing.assert_allclose(predict.load(again).scores(texts), stored, atol=2e-3)
+    np.testing.assert_allclose(network_scorer.load(again).scores(texts), stored, atol=2e-3)

@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core import report, store
+from core import report
 from core.figures import compare, page
 from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds, uncertainty
 from core.report import Sampled
+from core.runs import folder, results
+from core.runs.folder import Run
+from core.runs.predictions import read_predictions
 from core.sheets import workbook
-from core.store import Run
 from core.system.errors import UserError
 from core.system.files import write_json
 from tests.helpers.scored import BORDERS, COUNTS, make_run
@@ -62,7 +64,7 @@ def test_scores_are_those_of_the_run_and_the_mean_of_the_seeds(runs: list[Run]) 
     np.testing.assert_allclose(both.scores, parts.mean(axis=0))
     np.testing.assert_allclose(both.deviation, parts.std(axis=0, ddof=1))
     moved = report.sample(runs[0], Borders(50, 1))
-    predictions = store.read_predictions(runs[0])
+    predictions = read_predictions(runs[0])
     predicted = thresholds.apply(predictions.scores, 0.5)
     expected = label_sets.score_groups(predictions.targets, predicted, COUNTS, Borders(50, 1))
     assert moved.scores[uncertainty.COLUMNS.index("tail/macro_f1")] == expected["tail"]["macro_f1"]
@@ -107,7 +109,7 @@ def test_rows_of_other_data_are_not_compared(runs: list[Run]) -> None:
     assert np.isnan(nothing.scores).all()
     assert not nothing.significant.any()
     path = runs[3].path / "metrics.json"
-    write_json(path, {**store.read_metrics(runs[3]), "fingerprint": "0" * 64})
+    write_json(path, {**results.read_metrics(runs[3]), "fingerprint": "0" * 64})
     rows = report.fold([runs[0], runs[3]])
     assert not report.paper_table(rows, sampled | report.sample_rows(rows))["total_micro_best"].any()
 
@@ -306,9 +308,9 @@ def test_nothing_in_a_page_is_read_as_html_but_its_own(runs: list[Run]) -> None:
     nasty = "</script><img src=x onerror=alert(1)>"
     for run in runs[3:]:
         metrics_file = run.path / "metrics.json"
-        changed = store.read_results(run) | {"command": nasty, "labels": [f"{nasty}{n}" for n in range(10)]}
+        changed = results.read_results(run) | {"command": nasty, "labels": [f"{nasty}{n}" for n in range(10)]}
         write_json(metrics_file, changed)
-    rows = report.fold([store.get_run(run.id) for run in runs[3:]])
+    rows = report.fold([folder.get_run(run.id) for run in runs[3:]])
     text = page.to_html(rows, report.sample_rows(rows))
     assert "img" not in Page(text).tags
     assert nasty not in text

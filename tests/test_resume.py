@@ -9,8 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from core import jobs, store, training, worker
+from core import jobs, training, worker
 from core.data import sources
+from core.runs import folder, journal
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.trainer import loop
@@ -39,7 +40,7 @@ def test_stopped_at_several_steps_and_resumed_it_is_the_run_that_was_never_stopp
     for step in (1, 7, 11, 4):
         execute_until(path, step)
     worker.execute(path)
-    assert not store.checkpoint_dir(path).exists()
+    assert not folder.checkpoint_dir(path).exists()
     same(outcome(path), undisturbed)
 
 
@@ -49,7 +50,7 @@ def test_stopped_when_an_epoch_waits_for_its_evaluation_it_is_evaluated_first_wh
 ):
     path = prepare("textcnn", SIZES)
     worker.execute(path)
-    undisturbed, last = outcome(path), store.read_history(store.get_run(path.name))[0]["step"]
+    undisturbed, last = outcome(path), journal.read_history(folder.get_run(path.name))[0]["step"]
     for during in ("last step", "evaluation"):
         monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / during))
         path = prepare("textcnn", SIZES, checkpoint_minutes=5.0)
@@ -57,9 +58,9 @@ def test_stopped_when_an_epoch_waits_for_its_evaluation_it_is_evaluated_first_wh
             execute_until(path, last)
         else:
             worker.execute(path, StopInEvaluation(path, last))
-            store.stop_flag(path).unlink()
-        assert store.get_run(path.name).state == "stopped"
-        assert not store.read_history(store.get_run(path.name))
+            folder.stop_flag(path).unlink()
+        assert folder.get_run(path.name).state == "stopped"
+        assert not journal.read_history(folder.get_run(path.name))
         with caplog.at_level("INFO", "tailscope"):
             worker.execute(path)
         assert f"taken up from epoch 1, step {last}" in caplog.text
@@ -81,13 +82,13 @@ def test_a_run_in_a_long_step_or_checkpoint_is_left_alone_when_it_is_stopped(mon
     path = prepare("textcnn", [*SIZES, "train.epochs=50"], checkpoint_minutes=5.0)
     thread = threading.Thread(target=worker.execute, args=(path,))
     thread.start()
-    while not store.read_steps(store.get_run(path.name)):
+    while not journal.read_steps(folder.get_run(path.name)):
         time.sleep(0.05)
     assert jobs.stop(path.name, grace=0.2).state == "stopped"
     thread.join()
-    said = [event["what"] for event in store.read_events(store.get_run(path.name))]
+    said = [event["what"] for event in journal.read_events(folder.get_run(path.name))]
     assert not [what for what in said if "SIG" in what], said
-    assert list_checkpoints(store.checkpoint_dir(path))
+    assert list_checkpoints(folder.checkpoint_dir(path))
 
 
 @pytest.mark.slow
@@ -95,29 +96,29 @@ def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_kille
     changes = [f"model.encoder={tiny_encoder}", "model.max_length=24", "train.precision=fp32"]
     path = prepare("transformer", changes)
     worker.execute(path)
-    expected, config = outcome(path), store.get_run(path.name).config
+    expected, config = outcome(path), folder.get_run(path.name).config
     monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "again"))
     run, killed = kill_and_resume(config, kills=5, chance=random.Random(0))
     assert killed == 5
-    assert "taken up from epoch" in "\n".join(store.read_log(run, 1000))
+    assert "taken up from epoch" in "\n".join(journal.read_log(run, 1000))
     same(outcome(run.path), expected)
 
 
 def test_a_checkpoint_cut_short_gives_way_to_the_one_before(caplog):
     path = stopped()
-    older, newest = list_checkpoints(store.checkpoint_dir(path))
+    older, newest = list_checkpoints(folder.checkpoint_dir(path))
     os.truncate(newest / "state.safetensors", 1000)
     with caplog.at_level("INFO", "tailscope"):
         worker.execute(path)
     assert f"checkpoint {newest.name} is damaged" in caplog.text
     epoch, step = (int(word) for word in older.name.split("-"))
     assert f"taken up from epoch {epoch}, step {step}" in caplog.text
-    assert store.get_run(path.name).state == "finished"
+    assert folder.get_run(path.name).state == "finished"
 
 
 def test_other_settings_and_other_data_are_refused_by_name():
     path = stopped()
-    config, corpus = store.get_run(path.name).config, sources.load(store.get_run(path.name).config.data)
+    config, corpus = folder.get_run(path.name).config, sources.load(folder.get_run(path.name).config.data)
     other = config.model_copy(update={"train": config.train.model_copy(update={"learning_rate": 0.5})})
     key = {"config": config.model_dump(), "fingerprint": corpus.fingerprint}
     changed = {"config": other.model_dump(), "fingerprint": "else"}
@@ -125,15 +126,15 @@ def test_other_settings_and_other_data_are_refused_by_name():
     assert "train.learning_rate changed from 0.002 to 0.5" in words
     assert "the data changed" in words
     write_json(path / "config.json", other.model_dump())
-    shutil.copytree(path, store.run_path(store.run_id(other, corpus.fingerprint)))
+    shutil.copytree(path, folder.run_path(folder.run_id(other, corpus.fingerprint)))
     with pytest.raises(UserError, match=r"train\.learning_rate changed"):
-        worker.execute(store.run_path(store.run_id(other, corpus.fingerprint)))
+        worker.execute(folder.run_path(folder.run_id(other, corpus.fingerprint)))
 
 
 @pytest.mark.slow
 def test_a_disk_that_fills_during_a_checkpoint_leaves_the_one_before(monkeypatch):
     path = stopped(step=12)
-    before = [place.name for place in list_checkpoints(store.checkpoint_dir(path))]
+    before = [place.name for place in list_checkpoints(folder.checkpoint_dir(path))]
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -142,9 +143,9 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_the_one_before(monkeypatch
         patch.setattr("core.trainer.checkpoint.save_file", full)
         with pytest.raises(OSError, match="No space left"):
             worker.execute(path)
-    run = store.get_run(path.name)
+    run = folder.get_run(path.name)
     assert (run.state, "disk is full" in run.reason) == ("failed", True)
-    assert [place.name for place in list_checkpoints(store.checkpoint_dir(path))] == before
+    assert [place.name for place in list_checkpoints(folder.checkpoint_dir(path))] == before
     jobs.resume(path.name)
     assert [now.state for now in jobs.watch(path.name)][-1] == "finished"
 
@@ -162,7 +163,7 @@ def test_only_a_run_that_ended_early_can_be_resumed():
 def test_checkpoints_come_by_steps_as_well_as_by_time():
     path = prepare("textcnn", [*SIZES, "train.checkpoint_steps=4"], checkpoint_minutes=5.0)
     execute_until(path, 7)
-    assert [int(kept.name[6:]) for kept in list_checkpoints(store.checkpoint_dir(path))] == [4, 7]
+    assert [int(kept.name[6:]) for kept in list_checkpoints(folder.checkpoint_dir(path))] == [4, 7]
 
 
 @pytest.mark.slow
@@ -186,7 +187,7 @@ def test_two_processes_with_a_share_of_the_transformer_each_train_what_one_train
         kept = []
         for step in (5, 12, 3) if kind else ():  # in the first epoch, at its end, and after that was scored
             execute_until(path, step)
-            kept.append(list_checkpoints(store.checkpoint_dir(path))[-1].name)
+            kept.append(list_checkpoints(folder.checkpoint_dir(path))[-1].name)
         assert kept == (["00001-0000005", "00001-0000017", "00002-0000002"] if kind else [])
         worker.execute(path)
         found.append(outcome(path))

@@ -1,6 +1,7 @@
 import pytest
 
-from core import jobs, search, store
+from core import search
+from core.runs import folder, journal, plan, results
 from core.system import places
 from core.system.errors import UserError
 
@@ -8,7 +9,7 @@ SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "train.epoch
 
 
 def base(model="tfidf", loss="fl", changes=SMALL):
-    return jobs.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=changes)
+    return plan.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=changes)
 
 
 def test_a_search_goes_on_where_it_was_and_finds_what_its_runs_reached():
@@ -20,18 +21,18 @@ def test_a_search_goes_on_where_it_was_and_finds_what_its_runs_reached():
     assert {trial.run for trial in first} < {trial.run for trial in found}
     scores = [trial.score for trial in found]
     assert scores == sorted(scores, reverse=True)
-    best = store.get_run(found[0].run)
+    best = folder.get_run(found[0].run)
     assert best.config.train.learning_rate == pytest.approx(found[0].settings["train.learning_rate"])
     assert best.config.loss.gamma == pytest.approx(found[0].settings["loss.gamma"])
-    history = [store.score_of(entry, "macro_f1") for entry in store.read_history(best)]
+    history = [journal.score_of(entry, "macro_f1") for entry in journal.read_history(best)]
     assert max(history) == found[0].score
-    assert store.read_metrics(best)["validation"]["all"]["macro_f1"] == pytest.approx(found[0].score)
+    assert results.read_metrics(best)["validation"]["all"]["macro_f1"] == pytest.approx(found[0].score)
 
 
 def test_a_search_of_other_settings_is_another_and_what_is_set_stays():
     (one,) = search.search(base(changes=[*SMALL, "loss.gamma=1.5"]), trials=1, metric="micro_f1")
     assert list(one.settings) == ["train.learning_rate"]
-    assert store.get_run(one.run).config.loss.gamma == 1.5
+    assert folder.get_run(one.run).config.loss.gamma == 1.5
 
 
 def test_a_search_that_was_killed_is_taken_up():
@@ -47,4 +48,4 @@ def test_a_search_that_was_killed_is_taken_up():
 
 def test_a_model_without_a_loss_has_nothing_to_search():
     with pytest.raises(UserError, match="no learning rate"):
-        search.search(jobs.make_config(data="synthetic", model="svm", loss=None, seed=0), trials=1, metric="micro_f1")
+        search.search(plan.make_config(data="synthetic", model="svm", loss=None, seed=0), trials=1, metric="micro_f1")

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from core import report, share, store
+from core import report
 from core.cli.main import app
 from core.config.defaults import PAPER_LOSSES
 from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds
-from core.store import Run
+from core.runs import results, share
+from core.runs.folder import Run, delete_run, get_run, list_runs, published_dir, read_run, runs_dir
+from core.runs.predictions import PREDICTIONS, read_predictions, write_predictions
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.system.places import ROOT
@@ -43,25 +45,25 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def scores_of(run: Run) -> dict[str, label_sets.Scores]:
-    predictions = store.read_predictions(run)
+    predictions = read_predictions(run)
     predicted = thresholds.apply(predictions.scores, predictions.threshold)
     return label_sets.score_groups(predictions.targets, predicted, COUNTS, Borders())
 
 
 def test_a_published_run_scores_alike_and_holds_no_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(share, "PUBLISHED_SCORES", 3)
-    before, parts = scores_of(run), {part: store.read_predictions(run, part) for part in store.PREDICTIONS}
+    before, parts = scores_of(run), {part: read_predictions(run, part) for part in PREDICTIONS}
     path = share.publish(run)
     assert {file.name for file in path.iterdir()} == {
         *("config.json", "status.json", "metrics.json", "history.jsonl", "predictions.npz", "validation.npz")
     }
     assert "place" not in "".join(file.read_text("utf-8", errors="ignore") for file in path.iterdir())
     assert "/somewhere" not in (path / "metrics.json").read_text("utf-8")
-    published = store.read_run(path)
+    published = read_run(path)
     assert published.published
     assert scores_of(published) == before
     for part, whole in parts.items():
-        thin = store.read_predictions(published, part)
+        thin = read_predictions(published, part)
         assert thin.ids == whole.ids
         best = np.argsort(-whole.scores.astype(float), axis=1)[:, :3]
         rows = np.arange(len(best))[:, None]
@@ -73,23 +75,23 @@ def test_a_published_run_scores_alike_and_holds_no_weights(run: Run, monkeypatch
 
 def test_published_runs_are_listed_below_ones_own_and_never_changed(run: Run) -> None:
     share.publish(run)
-    assert [one.published for one in store.list_runs()] == [False]
-    store.delete_run(run.id)
-    assert [one.published for one in store.list_runs()] == [True]
-    assert store.get_run(run.id).published
+    assert [one.published for one in list_runs()] == [False]
+    delete_run(run.id)
+    assert [one.published for one in list_runs()] == [True]
+    assert get_run(run.id).published
     with pytest.raises(UserError, match="not deleted"):
-        store.delete_run(run.id)
+        delete_run(run.id)
     with pytest.raises(UserError, match="never changed"):
-        store.save_threshold_set(store.get_run(run.id), "mine", rule="fixed", values=0.3)
+        results.save_threshold_set(get_run(run.id), "mine", rule="fixed", values=0.3)
 
 
 @pytest.mark.parametrize("weights", [True, False])
 def test_an_exported_run_comes_back_as_it_was(run: Run, tmp_path: Path, weights: bool) -> None:
-    store.save_threshold_set(run, "mine", rule="fixed", values=0.3)
+    results.save_threshold_set(run, "mine", rule="fixed", values=0.3)
     before = contents(run.path)
     share.export(run, tmp_path / "run.zip", weights=weights)
     assert [file.name for file in tmp_path.iterdir() if file.suffix == ".zip"] == ["run.zip"]
-    store.delete_run(run.id)
+    delete_run(run.id)
     back = share.import_run(tmp_path / "run.zip")
     assert (back.id, back.state, back.problem) == (run.id, "finished", "")
     after = contents(back.path)
@@ -106,9 +108,9 @@ def test_only_finished_runs_travel(run: Run, tmp_path: Path) -> None:
     write_json(run.path / "status.json", {"state": "failed", "submitted": 1.0})
     for action in (share.publish, lambda one: share.export(one, tmp_path / "run.zip")):
         with pytest.raises(UserError, match="it is failed"):
-            action(store.get_run(run.id))
+            action(get_run(run.id))
     assert not (tmp_path / "run.zip").exists()
-    assert not store.published_dir().exists() or not list(store.published_dir().iterdir())
+    assert not published_dir().exists() or not list(published_dir().iterdir())
 
 
 def rewritten(source: Path, target: Path, changes: dict[str, bytes | None]) -> Path:
@@ -143,11 +145,11 @@ def test_a_foreign_zip_is_refused_in_one_sentence(
     run: Run, tmp_path: Path, changes: dict[str, bytes | None], said: str
 ) -> None:
     share.export(run, tmp_path / "good.zip")
-    store.delete_run(run.id)
+    delete_run(run.id)
     bad = rewritten(tmp_path / "good.zip", tmp_path / "bad.zip", changes)
     with pytest.raises(UserError, match=said.replace(".", r"\.")):
         share.import_run(bad)
-    assert not list(store.runs_dir().iterdir())
+    assert not list(runs_dir().iterdir())
     assert not (tmp_path / "config.json").exists()
 
 
@@ -155,15 +157,15 @@ def test_a_zip_with_other_labels_or_too_many_bytes_is_refused(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     share.export(run, tmp_path / "good.zip")
-    metrics_of = store.read_metrics(run)
-    store.delete_run(run.id)
+    metrics_of = results.read_metrics(run)
+    delete_run(run.id)
     changed = json.dumps({**metrics_of, "labels": ["one"], "counts": [1]}).encode()
     with pytest.raises(UserError, match="different labels"):
         share.import_run(rewritten(tmp_path / "good.zip", tmp_path / "bad.zip", {"metrics.json": changed}))
     monkeypatch.setattr(share, "LARGEST", 100)
     with pytest.raises(UserError, match="would need more than"):
         share.import_run(tmp_path / "good.zip")
-    assert not list(store.runs_dir().iterdir())
+    assert not list(runs_dir().iterdir())
 
 
 def arrays_of(content: bytes, **changes: np.ndarray) -> bytes:
@@ -199,10 +201,10 @@ def test_arrays_of_a_stranger_are_refused_in_one_sentence(
 ) -> None:
     share.export(run, tmp_path / "good.zip")
     changed = arrays_of((run.path / "predictions.npz").read_bytes(), **changes)
-    store.delete_run(run.id)
+    delete_run(run.id)
     with pytest.raises(UserError, match=said.replace(".", r"\.")):
         share.import_run(rewritten(tmp_path / "good.zip", tmp_path / "bad.zip", {"predictions.npz": changed}))
-    assert not list(store.runs_dir().iterdir())
+    assert not list(runs_dir().iterdir())
 
 
 @pytest.mark.parametrize(
@@ -221,10 +223,10 @@ def test_arrays_of_a_stranger_are_refused_in_one_sentence(
     ],
 )
 def test_scores_of_wrong_types_are_one_sentence(run: Run, changes: dict[str, object], said: str) -> None:
-    kept = store.read_metrics(run)
+    kept = results.read_metrics(run)
     (run.path / "metrics.json").write_text(json.dumps({**kept, **changes}), "utf-8")
     with pytest.raises(UserError, match=f"metrics.json is damaged .*{said}"):
-        store.read_results(run)
+        results.read_results(run)
 
 
 TWO = """
@@ -253,7 +255,7 @@ print(*done)
 def test_two_processes_on_one_cache_lose_and_tear_nothing(run: Run, tmp_path: Path) -> None:
     other = make_run("bce")
     share.export(other, tmp_path / "run.zip")
-    store.delete_run(other.id)
+    delete_run(other.id)
     arguments = (run.id, str(tmp_path / "run.zip"), str(tmp_path / "begin"))
     both = [
         subprocess.Popen([sys.executable, "-c", TWO, me, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -262,29 +264,29 @@ def test_two_processes_on_one_cache_lose_and_tear_nothing(run: Run, tmp_path: Pa
     (tmp_path / "begin").touch()
     said = [process.communicate(timeout=120)[0].split() for process in both]
     assert [sorted(parts) for parts in zip(*said, strict=True)] == [["done", "late"], ["done", "late"]]
-    assert len(store.read_threshold_sets(run)) == 40
-    for one in (store.get_run(other.id), store.read_run(store.published_dir() / run.id)):
+    assert len(results.read_threshold_sets(run)) == 40
+    for one in (get_run(other.id), read_run(published_dir() / run.id)):
         assert not one.problem
-        assert len(store.read_results(one)["labels"]) == store.read_predictions(one).targets.shape[1]
-    left = [path for folder in (store.runs_dir(), store.published_dir()) for path in folder.glob(".*")]
+        assert len(results.read_results(one)["labels"]) == read_predictions(one).targets.shape[1]
+    left = [path for folder in (runs_dir(), published_dir()) for path in folder.glob(".*")]
     assert not left
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5, -4])
 def test_a_damaged_zip_is_one_sentence(run: Run, tmp_path: Path, keep: float) -> None:
     share.export(run, tmp_path / "good.zip")
-    store.delete_run(run.id)
+    delete_run(run.id)
     content = (tmp_path / "good.zip").read_bytes()
     (tmp_path / "cut.zip").write_bytes(content[: int(keep * len(content)) if 0 < keep < 1 else int(keep)])
     done = CliRunner().invoke(app, ["import", str(tmp_path / "cut.zip")])
     assert isinstance(done.exception, UserError)
     assert "cut.zip is no intact zip of a run" in str(done.exception)
-    assert not list(store.runs_dir().iterdir())
+    assert not list(runs_dir().iterdir())
 
 
 def test_a_link_in_a_zip_is_refused(run: Run, tmp_path: Path) -> None:
     share.export(run, tmp_path / "good.zip")
-    store.delete_run(run.id)
+    delete_run(run.id)
     with zipfile.ZipFile(tmp_path / "good.zip", "a") as archive:
         link = zipfile.ZipInfo(f"{run.id}/thresholds.json")
         link.external_attr = 0o120777 << 16
@@ -303,49 +305,49 @@ def test_the_command_line_publishes_exports_and_imports(run: Run, tmp_path: Path
     call("export", run.id, "-o", str(tmp_path / "run.zip"))
     call("delete", run.id)
     assert call("import", str(tmp_path / "run.zip")).strip() == run.id
-    assert not store.get_run(run.id).published
+    assert not get_run(run.id).published
 
 
 def test_named_thresholds_are_kept_with_the_run(run: Run) -> None:
-    assert store.read_threshold_sets(run) == {}
-    store.save_threshold_set(run, "low", rule="fixed", values=0.2)
-    store.save_threshold_set(run, " each ", rule="per-label", values=[0.1] * 10)
-    store.save_threshold_set(run, "low", rule="fixed", values=0.25)
-    assert store.read_threshold_sets(run) == {
+    assert results.read_threshold_sets(run) == {}
+    results.save_threshold_set(run, "low", rule="fixed", values=0.2)
+    results.save_threshold_set(run, " each ", rule="per-label", values=[0.1] * 10)
+    results.save_threshold_set(run, "low", rule="fixed", values=0.25)
+    assert results.read_threshold_sets(run) == {
         "low": {"rule": "fixed", "values": 0.25},
         "each": {"rule": "per-label", "values": [0.1] * 10},
     }
     with pytest.raises(UserError, match="need a name"):
-        store.save_threshold_set(run, " ", rule="fixed", values=0.2)
+        results.save_threshold_set(run, " ", rule="fixed", values=0.2)
     (run.path / "thresholds.json").write_text('{"x": 3}')
     with pytest.raises(UserError, match=r"thresholds\.json is damaged"):
-        store.read_threshold_sets(run)
+        results.read_threshold_sets(run)
 
 
 def test_scores_that_are_no_numbers_are_said(run: Run) -> None:
-    predictions = store.read_predictions(run)
+    predictions = read_predictions(run)
     predictions.scores[3, 2] = np.nan
-    store.write_predictions(run.path, predictions)
+    write_predictions(run.path, predictions)
     with pytest.raises(UserError, match="1 of its scores are not numbers"):
-        store.read_predictions(run)
+        read_predictions(run)
     (run.path / "validation.npz").unlink()
     with pytest.raises(UserError, match="an older version made the run"):
-        store.read_predictions(run, "validation")
+        read_predictions(run, "validation")
 
 
 def test_the_published_runs_are_whole_and_carry_nothing_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAILSCOPE_CACHE", str(ROOT / "cache"))
-    runs = [run for run in store.list_runs() if run.published]
+    runs = [run for run in list_runs() if run.published]
     methods = {(report.method(run), run.config.seed) for run in runs if run.config}
     assert methods == {(name, seed) for name in ("svm", *PAPER_LOSSES) for seed in (0, 1, 2)}
     for run in runs:
-        kept = store.read_results(run)
+        kept = results.read_results(run)
         assert kept["command"].startswith("python -m core train --data reuters --model ")
         assert not {file.name for file in run.path.iterdir()} - set(share.RESULTS)
         for file in run.path.glob("*.json*"):
             assert not re.search(r'"/|[A-Za-z]:\\\\', file.read_text("utf-8"))
         for part in ("test", "validation"):
-            predictions = store.read_predictions(run, part)
+            predictions = read_predictions(run, part)
             predicted = thresholds.apply(predictions.scores, predictions.threshold)
             counts, borders = np.array(kept["counts"]), Borders(**kept["borders"])
             assert label_sets.score_groups(predictions.targets, predicted, counts, borders) == kept[part]

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from core import store
 from core.config.schema import LossConfig, RunConfig
 from core.metrics import kept_scores, label_sets, ranking, thresholds
-from core.store import Predictions
+from core.runs import folder, journal, results
+from core.runs.predictions import Predictions, read_predictions, write_predictions
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.system.locks import try_lock
@@ -17,7 +17,7 @@ CONFIG = RunConfig(loss=LossConfig(name="db"))
 
 
 def make(name="reuters-tfidf-db-s0-0123456789", state="finished", **status):
-    path = store.runs_dir() / name
+    path = folder.runs_dir() / name
     path.mkdir(parents=True)
     write_json(path / "config.json", CONFIG.model_dump())
     write_json(path / "status.json", {"state": state, "submitted": 5.0, **status})
@@ -39,21 +39,21 @@ def predictions(labels=7, documents=11, sparse=False):
 
 @pytest.mark.parametrize("run_id", ["../etc", "/etc/passwd", "a/b", "", "A", "a" * 200, "-a", "a\n", "a.b"])
 def test_an_id_that_could_lead_elsewhere_is_refused(run_id):
-    for action in (store.get_run, store.delete_run, store.run_path):
+    for action in (folder.get_run, folder.delete_run, folder.run_path):
         with pytest.raises(UserError, match="is no run id"):
             action(run_id)
 
 
 def test_an_unknown_run_is_said():
     with pytest.raises(UserError, match="There is no run 'abc'"):
-        store.get_run("abc")
+        folder.get_run("abc")
 
 
 def test_the_same_question_has_the_same_name_and_another_one_another():
-    name = store.run_id(CONFIG, "f")
-    assert name == store.run_id(RunConfig.model_validate(CONFIG.model_dump()), "f")
-    assert store.RUN_ID.fullmatch(name)
-    others = [store.run_id(CONFIG.model_copy(update={"seed": 1}), "f"), store.run_id(CONFIG, "g")]
+    name = folder.run_id(CONFIG, "f")
+    assert name == folder.run_id(RunConfig.model_validate(CONFIG.model_dump()), "f")
+    assert folder.RUN_ID.fullmatch(name)
+    others = [folder.run_id(CONFIG.model_copy(update={"seed": 1}), "f"), folder.run_id(CONFIG, "g")]
     assert len({name, *others}) == 3
 
 
@@ -63,27 +63,27 @@ def test_a_setting_that_came_later_is_what_was_done_before_it_and_not_what_is_be
     del stored["model"]["bias"]
     path = make(f"reuters-transformer-db-s0-{'0' * 10}")
     write_json(path / "config.json", stored)
-    config = store.read_run(path).config
+    config = folder.read_run(path).config
     assert (now.model.bias, config.model.bias) == ("loss", "prior")
     assert config.model_copy(update={"model": now.model}) == now
 
 
 @pytest.mark.parametrize("state", ["finished", "failed", "stopped"])
 def test_an_ended_run_keeps_its_state_whether_or_not_a_process_lives(state):
-    assert store.get_run(make(state=state, reason="because").name).state == state
+    assert folder.get_run(make(state=state, reason="because").name).state == state
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_a_run_lives_exactly_as_long_as_its_lock_is_held(state):
     path = make(state=state)
-    descriptor = try_lock(store.alive_lock(path))
-    assert store.get_run(path.name).state == state
+    descriptor = try_lock(folder.alive_lock(path))
+    assert folder.get_run(path.name).state == state
     with pytest.raises(UserError, match="stop it first"):
-        store.delete_run(path.name)
+        folder.delete_run(path.name)
     os.close(descriptor)
-    assert store.get_run(path.name).state == "lost"
-    store.stop_flag(path).touch()
-    assert store.get_run(path.name).state == "stopped"
+    assert folder.get_run(path.name).state == "lost"
+    folder.stop_flag(path).touch()
+    assert folder.get_run(path.name).state == "stopped"
 
 
 @pytest.mark.parametrize(
@@ -101,37 +101,37 @@ def test_a_damaged_run_is_listed_with_its_problem_and_hides_no_other(file, conte
     make("good")
     bad = make("bad")
     bad.joinpath(file).write_text(content, encoding="utf-8", errors="surrogateescape")
-    runs = {run.id: run for run in store.list_runs()}
+    runs = {run.id: run for run in folder.list_runs()}
     assert not runs["good"].problem
     assert file in runs["bad"].problem
 
 
 def test_no_folder_means_no_runs():
-    assert store.list_runs() == []
+    assert folder.list_runs() == []
 
 
 def test_history_leaves_out_the_line_that_is_being_written():
     path = make()
     for epoch in (1, 2):
-        store.append_history(path, {"epoch": epoch})
+        journal.append_history(path, {"epoch": epoch})
     with path.joinpath("history.jsonl").open("a") as file:
         file.write('{"epoch": 3, "val')
-    run = store.get_run(path.name)
-    assert [line["epoch"] for line in store.read_history(run)] == [1, 2]
-    assert store.read_history(store.get_run(make("empty").name)) == []
+    run = folder.get_run(path.name)
+    assert [line["epoch"] for line in journal.read_history(run)] == [1, 2]
+    assert journal.read_history(folder.get_run(make("empty").name)) == []
 
 
 def test_the_log_ends_with_the_last_lines():
     path = make()
     path.joinpath("log.txt").write_text("\n".join(f"line {n}" for n in range(50_000)))
-    assert store.read_log(store.get_run(path.name), last=2) == ["line 49998", "line 49999"]
+    assert journal.read_log(folder.get_run(path.name), last=2) == ["line 49998", "line 49999"]
 
 
 @pytest.mark.parametrize("sparse", [False, True])
 def test_predictions_read_back_as_written(sparse):
     path, wrote = make(), predictions(sparse=sparse)
-    store.write_predictions(path, wrote)
-    read = store.read_predictions(store.get_run(path.name))
+    write_predictions(path, wrote)
+    read = read_predictions(folder.get_run(path.name))
     assert (read.ids, read.threshold) == (wrote.ids, wrote.threshold)
     np.testing.assert_array_equal(read.rows, wrote.rows)
     np.testing.assert_array_equal(read.targets.toarray(), wrote.targets.toarray())
@@ -142,20 +142,20 @@ def test_predictions_read_back_as_written(sparse):
 @pytest.mark.parametrize("keep", [0, 100, -1])
 def test_predictions_cut_short_are_said_to_be_damaged(keep):
     path = make()
-    store.write_predictions(path, predictions())
+    write_predictions(path, predictions())
     file = path / "predictions.npz"
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(UserError, match=r"predictions\.npz is damaged"):
-        store.read_predictions(store.get_run(path.name))
+        read_predictions(folder.get_run(path.name))
 
 
 def test_scores_are_asked_of_finished_runs_alone():
     with pytest.raises(UserError, match="it is failed"):
-        store.read_metrics(store.get_run(make(state="failed").name))
+        results.read_metrics(folder.get_run(make(state="failed").name))
     path = make("cut")
     path.joinpath("metrics.json").write_text(json.dumps({"threshold": 1}))
     with pytest.raises(UserError, match=r"metrics\.json is damaged"):
-        store.read_metrics(store.get_run("cut"))
+        results.read_metrics(folder.get_run("cut"))
 
 
 def test_above_a_thousand_labels_the_best_scores_are_kept_and_truth_has_no_part_in_it():
@@ -183,39 +183,39 @@ def test_scores_by_chance_rank_and_find_by_chance_also_where_few_are_kept():
 
 def test_tickets_are_served_in_order_and_the_dead_do_not_block():
     living, dead = make("living", state="queued"), make("dead", state="queued")
-    descriptor = try_lock(store.alive_lock(living))
-    first, gone, last = (store.draw_ticket("cpu", name) for name in ("living", "dead", "last"))
-    assert store.draw_ticket("cpu", "living") == first
-    assert (store.tickets_before(first), store.tickets_before(last)) == (0, 1)
+    descriptor = try_lock(folder.alive_lock(living))
+    first, gone, last = (folder.draw_ticket("cpu", name) for name in ("living", "dead", "last"))
+    assert folder.draw_ticket("cpu", "living") == first
+    assert (folder.tickets_before(first), folder.tickets_before(last)) == (0, 1)
     assert not gone.exists()
     os.close(descriptor)
-    assert store.tickets_before(last) == 0
+    assert folder.tickets_before(last) == 0
     assert dead.exists()
 
 
 def test_what_people_write_on_a_run_is_kept_beside_it_and_checked():
-    run = store.get_run(make().name)
-    assert run.about == store.About()
-    store.save_about(run.id, name="first", tags=["a", "b"])
-    store.save_about(run.id, pinned=True)
-    found = store.get_run(run.id).about
+    run = folder.get_run(make().name)
+    assert run.about == folder.About()
+    folder.save_about(run.id, name="first", tags=["a", "b"])
+    folder.save_about(run.id, pinned=True)
+    found = folder.get_run(run.id).about
     assert (found.name, found.tags, found.pinned, found.archived) == ("first", ("a", "b"), True, False)
     for wrong in ({"name": "x" * 81}, {"tags": [""]}, {"tags": ["x"] * 21}, {"titel": "x"}):
         with pytest.raises(UserError):
-            store.save_about(run.id, **wrong)
-    assert store.get_run(run.id).about == found
+            folder.save_about(run.id, **wrong)
+    assert folder.get_run(run.id).about == found
     (run.path / "about.json").write_text("{")
-    assert store.get_run(run.id).about == store.About()
-    assert store.disk_use(run.path) == sum(file.stat().st_size for file in run.path.rglob("*") if file.is_file())
+    assert folder.get_run(run.id).about == folder.About()
+    assert folder.disk_use(run.path) == sum(file.stat().st_size for file in run.path.rglob("*") if file.is_file())
 
 
 def test_the_last_whole_line_is_read_of_a_file_of_any_length():
-    run = store.get_run(make(state="running").name)
-    assert store.read_last(run, "history.jsonl") == {}
+    run = folder.get_run(make(state="running").name)
+    assert journal.read_last(run, "history.jsonl") == {}
     for epoch in range(3000):
-        store.append_history(run.path, {"epoch": epoch, "filler": "x" * 50})
+        journal.append_history(run.path, {"epoch": epoch, "filler": "x" * 50})
     with (run.path / "history.jsonl").open("a") as file:
         file.write('{"epoch": 77')
-    assert store.read_last(run, "history.jsonl")["epoch"] == 2999 == store.read_history(run)[-1]["epoch"]
+    assert journal.read_last(run, "history.jsonl")["epoch"] == 2999 == journal.read_history(run)[-1]["epoch"]
     (run.path / "history.jsonl").write_text("nonsense\n")
-    assert store.read_last(run, "history.jsonl") == {}
+    assert journal.read_last(run, "history.jsonl") == {}

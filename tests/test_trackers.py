@@ -3,8 +3,10 @@
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from core import jobs, store, trackers, worker
+from core import jobs, trackers, worker
 from core.data import sources
+from core.runs import journal, plan
+from core.runs.folder import get_run, list_runs, run_id, run_path
 from core.system.errors import UserError
 from core.system.files import write_json
 
@@ -12,7 +14,7 @@ SMALL = ["data.synthetic.documents=240", "data.synthetic.labels=8", "train.epoch
 
 
 def config(*changes):
-    return jobs.make_config(data="synthetic", model="tfidf", loss="db", seed=0, changes=[*SMALL, *changes])
+    return plan.make_config(data="synthetic", model="tfidf", loss="db", seed=0, changes=[*SMALL, *changes])
 
 
 def scalars(folder):
@@ -32,16 +34,16 @@ def scalars(folder):
 def test_the_history_of_a_run_stands_in_tensorboard_as_well_and_its_name_and_scores_do_not_change():
     plain, sent = config(), config("track=tensorboard")
     fingerprint = sources.load(plain.data).fingerprint
-    assert store.run_id(plain, fingerprint) == store.run_id(sent, fingerprint)
-    path = store.run_path(store.run_id(sent, fingerprint))
+    assert run_id(plain, fingerprint) == run_id(sent, fingerprint)
+    path = run_path(run_id(sent, fingerprint))
     path.mkdir(parents=True)
     write_json(path / "config.json", sent.model_dump())
     write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu", "command": "by hand"})
     worker.execute(path)
-    run = store.get_run(path.name)
+    run = get_run(path.name)
     assert run.state == "finished", run.why
     found = scalars(path / "tensorboard")
-    history = store.read_history(run)
+    history = journal.read_history(run)
     wanted = [entry["validation"]["all"]["micro_f1"] for entry in history]
     assert [value for _, value in found["validation/all/micro_f1"]] == pytest.approx(wanted), list(found)
     steps = [step for step, _ in found["validation/all/micro_f1"]]
@@ -55,7 +57,7 @@ def test_a_tracker_that_is_not_installed_is_said_before_anything_starts(track, p
         pytest.skip(f"{package} is installed")
     with pytest.raises(UserError, match=f"pip install {package}"):
         jobs.submit(config(f"track={track}"))
-    assert not store.list_runs(published=False)
+    assert not list_runs(published=False)
 
 
 def test_a_tracker_that_does_not_exist_is_a_sentence():

@@ -12,7 +12,7 @@ from core import losses
 from core.analysis.loss_effects import Choice
 
 if TYPE_CHECKING:
-    from core.store import Predictions
+    from core.runs.predictions import Predictions
 
 LEAST_SCORE, MOST_SCORE = 2.0**-24, 1 - 2.0**-12
 """Scores are kept as float16: the smallest above 0, and halfway between the largest below 1 and 1."""

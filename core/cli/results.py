@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from core import report, share, store
+from core import report
 from core.cli.console import Json, err, out, print_json, print_line
+from core.runs import folder, share
 from core.system.errors import UserError
 
 
@@ -34,8 +35,8 @@ def print_report(
     python -m core report all --latex
     python -m core report all --html -o report.html
     """
-    finished = [run for run in store.list_runs() if run.state == "finished" and not run.problem]
-    chosen = finished if runs == ["all"] else [store.get_run(run_id) for run_id in runs]
+    finished = [run for run in folder.list_runs() if run.state == "finished" and not run.problem]
+    chosen = finished if runs == ["all"] else [folder.get_run(run_id) for run_id in runs]
     if as_json:
         print_json({"runs": report.run_rows(chosen)})
         return
@@ -82,7 +83,7 @@ def publish(runs: list[str]) -> None:
     Example: python -m core publish reuters-tfidf-db-s0-0123456789
     """
     for run_id in runs:
-        path = share.publish(store.get_run(run_id))
+        path = share.publish(folder.get_run(run_id))
         print_line(f"{run_id} published at {path}")
 
 
@@ -95,7 +96,7 @@ def export_run(
 
     Example: python -m core export reuters-tfidf-db-s0-0123456789 -o run.zip
     """
-    share.export(store.get_run(run), output, weights=weights)
+    share.export(folder.get_run(run), output, weights=weights)
     print_line(f"{run} written to {output}")
 
 
@@ -106,9 +107,9 @@ def export_model(
 
     Example: python -m core export-model reuters-transformer-db-s0-0123456789 -o model
     """
-    from core import predict
+    from core.runs.export_model import export
 
-    kind = predict.export(store.get_run(run), output)
+    kind = export(folder.get_run(run), output)
     out.print(f"{run} written to {output}: {kind}.from_pretrained loads it", markup=False, soft_wrap=True)
 
 

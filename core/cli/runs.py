@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from core import jobs, store, sweeps
+from core import jobs, sweeps
 from core.cli.console import Json, out, print_json, print_line, split_names
+from core.runs import folder, journal
 
 REPORTED = ("id", "state", "kind", "reason", "advice", "submitted", "started", "ended", "progress", "device")
 """What `--json` says of every run."""
@@ -19,7 +20,7 @@ def list_runs(as_json: Json = False) -> None:
 
     Example: python -m core runs --json
     """
-    runs = store.list_runs()
+    runs = folder.list_runs()
     if as_json:
         keys = (*REPORTED, "problem")
         print_json({"runs": [{key: getattr(run, key) for key in keys} for run in runs]})
@@ -35,11 +36,11 @@ def status(run: str, as_json: Json = False) -> None:
 
     Example: python -m core status reuters-tfidf-db-s0-0123456789
     """
-    found = store.get_run(run)
-    history = store.read_history(found)
+    found = folder.get_run(run)
+    history = journal.read_history(found)
     if as_json:
         keys = (*REPORTED, "user", "problem")
-        more = {"heartbeat": store.read_heartbeat(found.path), "events": store.read_events(found)}
+        more = {"heartbeat": journal.read_heartbeat(found.path), "events": journal.read_events(found)}
         print_json({key: getattr(found, key) for key in keys} | {"last": history[-1] if history else None} | more)
         return
     words = [found.state, f"{found.progress.get('fraction', 0):.0%}", str(found.progress.get("phase", ""))]
@@ -59,8 +60,8 @@ def logs(
 
     Example: python -m core logs reuters-tfidf-db-s0-0123456789 -f
     """
-    found = store.get_run(run)
-    for line in store.read_log(found, lines):
+    found = folder.get_run(run)
+    for line in journal.read_log(found, lines):
         print_line(line)
     file = found.path / "log.txt"
     done = file.stat().st_size if file.exists() else 0
@@ -123,7 +124,7 @@ def note(
     changes: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
     if tags is not None:
         changes["tags"] = split_names(tags)
-    about = store.save_about(run, **changes) if changes else store.get_run(run).about
+    about = folder.save_about(run, **changes) if changes else folder.get_run(run).about
     if as_json:
         print_json(about.model_dump())
         return

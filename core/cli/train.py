@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from core import jobs, plans, report, store, sweeps
+from core import jobs, report, sweeps
 from core.cli.console import DataName, Json, Set, Split, err, out, print_json, print_line, progress_bar, split_names
 from core.config.defaults import LOSS_NAMES, MODEL_NAMES
 from core.data import sources as datasets
-from core.store import LIVE, Run
+from core.runs.folder import LIVE, Run, get_run, list_runs
+from core.runs.plan import grid, make_config, read
 from core.system.errors import UserError, choose
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def train(
     if folder is not None:
         _work(Path(folder))
         return
-    config = jobs.make_config(
+    config = make_config(
         data=data or datasets.default_name(),
         model=model,
         loss=loss,
@@ -55,7 +56,7 @@ def train(
     run = jobs.submit(config)
     if not background:
         _follow([run])
-        run = store.get_run(run.id)
+        run = get_run(run.id)
     if as_json:
         print_json(report.run_row(run))
     else:
@@ -67,7 +68,7 @@ def _work(path: Path) -> None:
     """What a job's process does; its failure is in the run's folder already, the log gets it as well."""
     from core import worker
 
-    store.get_run(path.name)  # a folder that is no run is bad input: exit 2
+    get_run(path.name)  # a folder that is no run is bad input: exit 2
     try:
         worker.execute(path)
     except UserError as error:
@@ -101,9 +102,9 @@ def sweep(
     except ValueError:
         raise UserError(f"--seeds {seeds}: seeds are whole numbers with commas between them, such as 0,1,2.") from None
     if plan is not None:
-        configs = plans.read(_text_of(plan), where=plan.name).configs()
+        configs = read(_text_of(plan), where=plan.name).configs()
     else:
-        configs = jobs.grid(
+        configs = grid(
             data=data or datasets.default_name(),
             models=split_names(models),
             losses=split_names(losses),
@@ -114,7 +115,7 @@ def sweep(
     runs = sweeps.submit(configs)
     if not background:
         _follow(runs)
-        runs = [store.get_run(run.id) for run in runs]
+        runs = [get_run(run.id) for run in runs]
     if as_json:
         print_json({"runs": report.run_rows(runs)})
     else:
@@ -137,7 +138,7 @@ def list_sweeps(as_json: Json = False) -> None:
 
     Example: python -m core sweeps --json
     """
-    runs = {run.id: run for run in store.list_runs()}
+    runs = {run.id: run for run in list_runs()}
     found = sweeps.list_sweeps()
     if as_json:
         keys = ("id", "title", "created", "user", "runs")
@@ -169,7 +170,7 @@ def search_settings(
     from core import search
 
     choose("metric", metric, ("micro_f1", "macro_f1", "tail_macro_f1"))
-    base = jobs.make_config(data=data, model=model, loss=loss, seed=seed, split=split, changes=changes or [])
+    base = make_config(data=data, model=model, loss=loss, seed=seed, split=split, changes=changes or [])
 
     def report(trial: search.Trial) -> None:
         if not as_json:
@@ -196,7 +197,7 @@ def _follow(runs: list[Run]) -> None:
             tasks = {run.id: bar.add_task(run.id, total=1.0) for run in runs}
             while waiting:
                 for run_id in sorted(waiting):
-                    run = store.get_run(run_id)
+                    run = get_run(run_id)
                     phase = run.progress.get("phase", "") if run.state == "running" else ""
                     done = 1.0 if run.state == "finished" else run.progress.get("fraction", 0.0)
                     bar.update(tasks[run_id], completed=done, description=f"{run.id} {run.state} {phase}".strip())
@@ -205,7 +206,7 @@ def _follow(runs: list[Run]) -> None:
                 time.sleep(0.2 if waiting else 0)
     except KeyboardInterrupt:
         for run_id in sorted(waiting):
-            if store.get_run(run_id).state in LIVE:
+            if get_run(run_id).state in LIVE:
                 jobs.stop(run_id)
 
 

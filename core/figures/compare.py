@@ -11,12 +11,14 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from core import report, store
+from core import report
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN
 from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, rank_by_frequency
 from core.metrics import label_sets, thresholds, uncertainty
 from core.report import Row, Sampled
-from core.store import Run
+from core.runs import journal, results
+from core.runs.folder import Run
+from core.runs.predictions import read_predictions
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
@@ -182,14 +184,14 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
 
 def label_f1(run: Run) -> np.ndarray:
     """F1 of each label of a run at its own threshold, (L,)."""
-    predictions = store.read_predictions(run)
+    predictions = read_predictions(run)
     predicted = thresholds.apply(predictions.scores, predictions.threshold)
     return label_sets.f1(*label_sets.count_errors(predictions.targets, predicted))
 
 
 def support(run: Run) -> np.ndarray:
     """Test documents of each label, (L,)."""
-    return count_documents(store.read_predictions(run).targets)
+    return count_documents(read_predictions(run).targets)
 
 
 def headline(gain: report.Difference) -> list[tuple[str, str, str]]:
@@ -349,7 +351,7 @@ def training_frame(rows: Sequence[Row]) -> pd.DataFrame:
     found = []
     for row in rows:
         for run in row.runs:
-            for entry in store.read_history(run):
+            for entry in journal.read_history(run):
                 scores = (entry.get("validation") or {}).get("all") or {}
                 if "epoch" in entry:
                     percent = {name: 100 * scores.get(f"{name}_f1", math.nan) for name in report.SCORES}
@@ -389,10 +391,10 @@ def cost_table(rows: Sequence[Row]) -> pd.DataFrame:
     """
     found = []
     for row in rows:
-        scored = [store.read_results(run) for run in row.runs]
+        scored = [results.read_results(run) for run in row.runs]
         speeds, epochs = [], []
         for run, one in zip(row.runs, scored, strict=True):
-            history = store.read_history(run)
+            history = journal.read_history(run)
             documents = (one.get("documents") or {}).get("train", math.nan)
             epochs.append(len(history) or math.nan)
             spent = history[-1].get("seconds") if history else None

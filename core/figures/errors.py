@@ -19,7 +19,7 @@ from core.metrics import confusion, label_errors, label_sets, thresholds, uncert
 from core.metrics.calibration import expected_calibration_error
 from core.metrics.slices import length_slices, score_slices, size_slices
 from core.metrics.thresholds import Limits
-from core.store import Predictions
+from core.runs.predictions import Predictions
 from core.system.errors import UserError
 
 NAMES_SHOWN = 6
@@ -619,7 +619,7 @@ def labels_of(matrix: sp.csr_array, row: int) -> list[int]:
 
 
 def word_chart(table: pd.DataFrame, *, limit: int = 16) -> alt.Chart:
-    """The words that moved a decision most: `core.explain.Scorer.contributions` as bars."""
+    """The words that moved a decision most: `core.runs.scorer.Scorer.contributions` as bars."""
     shown = table.head(limit).assign(side=np.where(table["adds"].head(limit) >= 0, "for", "against"))
     return (
         alt.Chart(shown)

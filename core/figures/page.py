@@ -10,12 +10,14 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.io import to_html as figure_html
 
-from core import report, store
+from core import report
 from core.figures import GROUP_COLOURS
 from core.figures.compare import METHOD_COLOURS, label_f1, smooth
 from core.labels.groups import Borders, group_sizes, rank_by_frequency
 from core.metrics import confusion, thresholds
 from core.report import Row, Sampled
+from core.runs import results
+from core.runs.predictions import read_predictions
 from core.system.errors import UserError
 
 PAIRS = 10
@@ -104,11 +106,11 @@ def _by_rank(rows: Sequence[Row]) -> go.Figure:
     """F1 along the tail of the rows that have the first one's labels."""
     figure, alike = go.Figure(), list[Row]()
     for row in rows:
-        metrics = store.read_results(row.runs[0])
-        if not alike or metrics["labels"] == store.read_results(alike[0].runs[0])["labels"]:
+        metrics = results.read_results(row.runs[0])
+        if not alike or metrics["labels"] == results.read_results(alike[0].runs[0])["labels"]:
             alike.append(row)
     for row in alike:
-        metrics = store.read_results(row.runs[0])
+        metrics = results.read_results(row.runs[0])
         try:
             scores = np.mean([label_f1(run) for run in row.runs], axis=0)
         except UserError:
@@ -117,7 +119,7 @@ def _by_rank(rows: Sequence[Row]) -> go.Figure:
         place, values = smooth(100 * scores[np.argsort(ranks)], width=max(len(ranks) / 18, 1.0))
         figure.add_scatter(x=place, y=values, name=row.name, line_color=_colour(row))
     if alike:
-        metrics = store.read_results(alike[0].runs[0])
+        metrics = results.read_results(alike[0].runs[0])
         sizes = group_sizes(np.asarray(metrics["counts"]), Borders(**metrics["borders"]))
         for edge in np.cumsum(list(sizes.values()))[:-1]:
             figure.add_vline(x=float(edge) + 0.5, line_dash="dot", line_color="gray")
@@ -129,7 +131,7 @@ def _pairs(row: Row) -> str:
     run = row.runs[0]
     name = html.escape(f"{row.name}: {run.id}")
     try:
-        predictions, labels = store.read_predictions(run), store.read_results(run)["labels"]
+        predictions, labels = read_predictions(run), results.read_results(run)["labels"]
     except UserError as error:
         return f"<h3>{name}</h3><p>{html.escape(str(error))}</p>"
     predicted = thresholds.apply(predictions.scores, predictions.threshold)

@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from core.figures import GROUP_COLOURS
-from core.store import LIVE, Run
+from core.runs.folder import LIVE, Run
 
 STATE_COLOURS: dict[str, Literal["gray", "blue", "green", "red", "orange", "violet"]] = {
     "queued": "gray",
@@ -231,7 +231,7 @@ def score_curve(history: Sequence[Mapping[str, Any]], *, average: str) -> alt.La
     """Validation F1 by epoch for all labels and for each frequency group.
 
     Args:
-        history: as `core.store.read_history` gives it; may be empty.
+        history: as `core.runs.journal.read_history` gives it; may be empty.
         average: `micro` or `macro`.
 
     Raises:
@@ -280,7 +280,7 @@ def together(histories: Mapping[str, Sequence[Mapping[str, Any]]], *, quantity: 
     """One line for each run by epoch.
 
     Args:
-        histories: by the run's name, as `core.store.read_history` gives them; some may be empty.
+        histories: by the run's name, as `core.runs.journal.read_history` gives them; some may be empty.
         quantity: a value of `TOGETHER`.
         title: of the axis.
     """
@@ -342,7 +342,7 @@ def step_curve(steps: Sequence[Mapping[str, Any]], *, quantity: str) -> alt.Char
     """One quantity of `COURSE` while training goes on, by epochs done; long courses are thinned to `MOST_POINTS`.
 
     Args:
-        steps: as `core.store.read_steps` gives them; may be empty.
+        steps: as `core.runs.journal.read_steps` gives them; may be empty.
         quantity: a key of `COURSE`.
     """
     unit = 1e9 if quantity == "memory" else 1

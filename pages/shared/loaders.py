@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core import explain, store
 from core.config.parse import parse
 from core.config.schema import DataConfig
 from core.data import documents, sources
 from core.data.corpus import Corpus
 from core.labels import cooccurrence, measures
 from core.labels.groups import Borders
-from core.store import Predictions, Run
+from core.runs import predictions, results, scorer
+from core.runs.folder import Run
+from core.runs.predictions import Predictions
 from core.system.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     import numpy as np
     from streamlit.runtime.caching.hashing import HashFuncsDict
 
-    from core.explain import Scorer
     from core.labels.cooccurrence import Cooccurrence
-    from core.predict import NetworkScorer
+    from core.runs.network_scorer import NetworkScorer
+    from core.runs.scorer import Scorer
 
 
 RUN_FILES = ("metrics.json", "predictions.npz", "validation.npz", "history.jsonl", "thresholds.json")
@@ -94,22 +95,22 @@ def find_documents(
 
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=HASHES)
 def load_metrics(run: Run) -> dict[str, Any]:
-    return store.read_results(run)
+    return results.read_results(run)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False, hash_funcs=HASHES)
 def load_predictions(run: Run, part: str = "test") -> Predictions:
-    return store.read_predictions(run, part)
+    return predictions.read_predictions(run, part)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the weights")
 def _load_scorer(version: tuple[str, int], _run: Run) -> Scorer | NetworkScorer:  # noqa: ARG001 - a part of the key
-    return explain.load(_run)
+    return scorer.load(_run)
 
 
 def load_scorer(run: Run) -> Scorer | NetworkScorer:
     """The model of a run, loaded again when its weights have changed."""
-    return _load_scorer(explain.weights_version(run), run)
+    return _load_scorer(scorer.weights_version(run), run)
 
 
 def load_texts(run: Run) -> tuple[Corpus | None, str]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import report, share, store
+from core import report
 from core.figures import errors
+from core.runs import folder, share
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.shared.downloads import offer_csv
@@ -16,7 +17,7 @@ from pages.shared.loaders import load_metrics, load_scorer
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.store import Run
+    from core.runs.folder import Run
 
 
 def select_readable(runs: list[Run]) -> list[Run]:
@@ -38,7 +39,7 @@ def show_wrong_runs(*keys: str) -> None:
     for key in keys:
         for run_id in st.query_params.get_all(key):
             try:
-                run = store.get_run(run_id)
+                run = folder.get_run(run_id)
                 if run.state != "finished":
                     raise UserError(f"Run {run_id} has no scores: it is {run.state}.")
             except UserError as error:

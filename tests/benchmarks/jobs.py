@@ -1,7 +1,7 @@
 """Stresses the queue with real processes: `python -m tests.benchmarks.jobs [--seconds 60]`; exit 1 if a claim fails.
 
 Thirty short runs come from three processes onto two slots, then thirty more while workers, the processes that submit,
-and a server with a browser on it are killed for so many seconds. A watcher process compares all that `core.store`
+and a server with a browser on it are killed for so many seconds. A watcher process compares all that `core.runs.folder`
 shows with what `/proc` says (Linux). Then the times that a person waits are taken, what the worker spends on reporting,
 and what one open browser costs the server.
 """
@@ -26,9 +26,11 @@ from typing import Any
 
 import psutil
 
-from core import jobs, store
+from core import jobs
 from core.config.schema import RunConfig
-from core.store import Run
+from core.runs import folder as runs_folder
+from core.runs import journal, plan
+from core.runs.folder import Run
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.system.places import ROOT
@@ -47,13 +49,13 @@ SHOWN = {"slot": ("running",), "waiting": ("queued",), "leaving": ENDED, "gone":
 
 def config(seed: int, epochs: int = 150) -> RunConfig:
     changes = [*SIZE, f"train.epochs={epochs}", "train.checkpoint_minutes=0.01"]
-    return jobs.make_config(data="synthetic", model="tfidf", loss="bce", seed=seed, changes=changes)
+    return plan.make_config(data="synthetic", model="tfidf", loss="bce", seed=seed, changes=changes)
 
 
 def workers() -> dict[str, list[tuple[int, bool]]]:
     """By run id, every worker of this cache that lives, and whether it holds the lock of a slot; from /proc alone."""
     found: dict[str, list[tuple[int, bool]]] = {}
-    runs, locks = f"{store.runs_dir().resolve()}/", str(store.slot_lock("cpu").resolve().with_suffix(""))
+    runs, locks = f"{runs_folder.runs_dir().resolve()}/", str(runs_folder.slot_lock("cpu").resolve().with_suffix(""))
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = process.joinpath("cmdline").read_bytes().decode().split("\0")
@@ -86,7 +88,7 @@ def watch(report: Path) -> None:
             tickets[run_id] = int(number)
         start = time.monotonic()
         try:
-            shown = store.list_runs()
+            shown = runs_folder.list_runs()
         except Exception as error:
             torn.append(repr(error))
             continue
@@ -116,7 +118,7 @@ def submit(first: int, seconds: Path) -> None:
     for seed in range(first, first + 2 * EACH):
         start = time.perf_counter()
         run = jobs.submit(config(first // 100 * 100 + seed % 100 % (SUBMITTERS * EACH)))
-        shown = store.get_run(run.id)
+        shown = runs_folder.get_run(run.id)
         with seconds.open("a") as file:
             file.write(f"{time.perf_counter() - start} {shown.state} {seed < first + EACH}\n")
         time.sleep(1.0 if first >= 100 else 0.0)  # so that there is somebody to kill
@@ -150,16 +152,16 @@ def watched(cache: Path) -> Iterator[Callable[[], dict[str, Any]]]:
 
 
 def all_ended(runs: int, first: int = 0) -> bool:
-    mine = [run for run in store.list_runs() if run.config and run.config.seed // 100 == first // 100]
+    mine = [run for run in runs_folder.list_runs() if run.config and run.config.seed // 100 == first // 100]
     return len(mine) == runs and all(run.state == "finished" for run in mine)
 
 
 def happened(run: Run) -> list[str]:
-    return [event["what"] for event in store.read_events(run)]
+    return [event["what"] for event in journal.read_events(run)]
 
 
 def moments(run: Run, what: str) -> list[float]:
-    return [event["time"] for event in store.read_events(run) if event["what"] == what]
+    return [event["time"] for event in journal.read_events(run) if event["what"] == what]
 
 
 def verdict(name: str, found: object, holds: bool | None = None) -> bool:
@@ -176,7 +178,7 @@ def calm(cache: Path) -> bool:
         while not all_ended(total) and time.monotonic() - began < 900:
             time.sleep(0.5)
         seen = report()
-    runs = store.list_runs()
+    runs = runs_folder.list_runs()
     started = {run.id: moments(run, "started")[0] for run in runs}
     order = sorted(started, key=lambda run_id: seen["tickets"][run_id])
     early = max(started[before] - started[after] for before, after in pairwise(order))
@@ -291,7 +293,7 @@ def chaos(cache: Path, seconds: float) -> bool:
             for n, one in submitters.items():
                 if one.poll():
                     submitters[n] = child(cache, "--submit", str(firsts[n]), str(cache / "submits"))
-            for run in store.list_runs():
+            for run in runs_folder.list_runs():
                 if run.state == "failed":
                     other.append(f"{run.id}: {run.reason}")
                 if run.state in ("lost", "failed"):
@@ -304,10 +306,10 @@ def chaos(cache: Path, seconds: float) -> bool:
         ended = True
         server.thread.join()
         seen = report()
-    runs = [run for run in store.list_runs() if run.config and run.config.seed >= first]
+    runs = [run for run in runs_folder.list_runs() if run.config and run.config.seed >= first]
     finished = [len(moments(run, "finished")) for run in runs]
-    epochs = [[entry["epoch"] for entry in store.read_history(run)] for run in runs]
-    left = [str(path) for path in store.runs_dir().rglob(".*") if time.time() - path.stat().st_mtime > 5]
+    epochs = [[entry["epoch"] for entry in journal.read_history(run)] for run in runs]
+    left = [str(path) for path in runs_folder.runs_dir().rglob(".*") if time.time() - path.stat().st_mtime > 5]
     killed = f"{deaths['worker']} workers, {deaths['submitter']} submitters, {server.deaths} servers"
     print(f"{total} runs, killed: {killed}; resumed {resumed}: {time.monotonic() - began:.0f} s")
     for words in dict.fromkeys([*other, *server.page_errors, *left]):
@@ -343,9 +345,9 @@ def waits() -> None:
     for seed in range(200, 205):
         start = time.perf_counter()
         run = jobs.submit(config(seed))
-        store.get_run(run.id)
+        runs_folder.get_run(run.id)
         queued.append(time.perf_counter() - start)
-        while store.get_run(run.id).state == "queued":
+        while runs_folder.get_run(run.id).state == "queued":
             time.sleep(0.01)
         running.append(time.perf_counter() - start)
         jobs.stop(run.id)
@@ -356,10 +358,10 @@ def waits() -> None:
 
 def crowd(cache: Path) -> None:
     """Copies of what is there up to a thousand folders, read as the pages read them."""
-    there = [run.path for run in store.list_runs()]
+    there = [run.path for run in runs_folder.list_runs()]
     os.environ["TAILSCOPE_CACHE"] = str(cache / "crowd")
     for number in range(1000):
-        source, target = there[number % len(there)], store.run_path(f"copy-{number}")
+        source, target = there[number % len(there)], runs_folder.run_path(f"copy-{number}")
         target.mkdir(parents=True)
         for name in ("config.json", "status.json", "alive.lock", "events.jsonl", "history.jsonl"):
             if (source / name).exists():
@@ -367,7 +369,7 @@ def crowd(cache: Path) -> None:
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
-        assert len(store.list_runs()) == 1000
+        assert len(runs_folder.list_runs()) == 1000
         seconds.append(time.perf_counter() - start)
     os.environ["TAILSCOPE_CACHE"] = str(cache)
     verdict("state of 1,000 runs, median of 5 (aim 0.3)", f"{statistics.median(seconds):.2f} s")
@@ -415,9 +417,9 @@ def spent(path: Path) -> None:
 def reporting() -> None:
     """Share of a run's time that goes into saying how it stands, on its own thread and on that of the heartbeat."""
     changes = ["train.epochs=40", "train.patience=40"]
-    run = jobs.submit(jobs.make_config(data="synthetic", model="tfidf", loss="db", seed=300, changes=changes))
+    run = jobs.submit(plan.make_config(data="synthetic", model="tfidf", loss="db", seed=300, changes=changes))
     jobs.stop(run.id)
-    store.stop_flag(run.path).unlink()
+    runs_folder.stop_flag(run.path).unlink()
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.jobs", "--spent", str(run.path)],
         cwd=ROOT,
@@ -439,13 +441,13 @@ def idle() -> None:
     """What runs cost that wait, and what a browser costs that looks at five runs."""
     changes = ["data.synthetic.documents=20000", "train.epochs=10000", "train.patience=10000"]
     runs = [
-        jobs.submit(jobs.make_config(data="synthetic", model="tfidf", loss="db", seed=seed, changes=changes))
+        jobs.submit(plan.make_config(data="synthetic", model="tfidf", loss="db", seed=seed, changes=changes))
         for seed in range(5)
     ]
-    while sum(store.get_run(run.id).state == "running" for run in runs) < SLOTS:
+    while sum(runs_folder.get_run(run.id).state == "running" for run in runs) < SLOTS:
         time.sleep(0.2)
     time.sleep(10)
-    waiting = [run for run in runs if store.get_run(run.id).state == "queued"]
+    waiting = [run for run in runs if runs_folder.get_run(run.id).state == "queued"]
     pids = [pid for run in waiting for pid, _ in workers()[run.id]]
     before = sum(cpu(psutil.Process(pid)) for pid in pids)
     time.sleep(10)

@@ -13,12 +13,13 @@ import time
 
 import psutil
 
-from core import jobs, store
+from core import jobs
+from core.runs import folder, plan, results
 from core.system.files import read_json
 
 
 def main(seeds: list[int]) -> None:
-    configs = jobs.grid(data="reuters", models=["svm", "tfidf"], losses=["paper"], seeds=seeds)
+    configs = plan.grid(data="reuters", models=["svm", "tfidf"], losses=["paper"], seeds=seeds)
     jobs.existing(configs[0])  # prepare the data before the clock starts
     print(f"{'run':34} {'seconds':>8} {'MB':>6} {'micro':>7} {'macro':>7} {'head':>7} {'medium':>7} {'tail':>7}")
     began = time.perf_counter()
@@ -32,7 +33,7 @@ def main(seeds: list[int]) -> None:
             except psutil.NoSuchProcess:
                 continue
             run = now
-        seconds, test = time.perf_counter() - start, store.read_metrics(store.get_run(run.id))["test"]
+        seconds, test = time.perf_counter() - start, results.read_metrics(folder.get_run(run.id))["test"]
         scores = [test["all"]["micro_f1"], *(test[g]["macro_f1"] for g in ("all", "head", "medium", "tail"))]
         print(
             f"{run.id[:34]:34} {seconds:8.1f} {peak / 1e6:6.0f} " + " ".join(f"{100 * s:7.2f}" for s in scores),

@@ -42,7 +42,7 @@ import scipy.sparse as sp
 import torch
 from scipy import stats
 
-from core import jobs, losses, store, training
+from core import jobs, losses, training
 from core.config.schema import RunConfig
 from core.data import sources
 from core.data.corpus import Corpus, count_columns
@@ -52,6 +52,7 @@ from core.metrics import label_sets, thresholds
 from core.models import tokens
 from core.models.batches import TokenInputs
 from core.models.networks import build_network
+from core.runs import folder, journal, plan, results
 from core.system import machine
 from core.system.files import read_json
 from core.trainer.checkpoint import list_checkpoints
@@ -343,7 +344,7 @@ def synthetic(number: int) -> RunConfig:
     """A run on made documents of PubMed's number of labels each, at most 128 tokens."""
     changes = [f"data.synthetic.labels={number}", "data.synthetic.documents=10000", "data.synthetic.cardinality=12.6"]
     changes += ["model.max_length=128", "model.frozen_layers=0", f"train.batch_size={BATCH}"]
-    return jobs.make_config(data="synthetic", model="transformer", loss="db", seed=0, changes=changes)
+    return plan.make_config(data="synthetic", model="transformer", loss="db", seed=0, changes=changes)
 
 
 def one(number: int, device: str) -> None:
@@ -374,7 +375,7 @@ def one(number: int, device: str) -> None:
 
 def tfidf() -> None:
     """Seconds of a run from its start to its end, those of its process included."""
-    config = jobs.make_config(data="reuters", model="tfidf", loss="db", seed=0)
+    config = plan.make_config(data="reuters", model="tfidf", loss="db", seed=0)
     with own_cache():
         sources.load(config.data)  # prepared before the clock starts
         began = time.perf_counter()
@@ -384,7 +385,7 @@ def tfidf() -> None:
             with suppress(psutil.Error):
                 cpu = sum(process.cpu_times()[:2])
         took = time.perf_counter() - began
-        said = store.read_metrics(store.get_run(run.id))
+        said = results.read_metrics(folder.get_run(run.id))
     print(
         f"tfidf, db, Reuters: {took:.1f} s ({cpu:.1f} s of CPU), micro-F1 {100 * said['test']['all']['micro_f1']:.2f}",
         flush=True,
@@ -409,10 +410,10 @@ def kills(number: int) -> None:
     """A run that is killed again and again, at moments by chance, against the same one undisturbed."""
     changes = ["data.synthetic.documents=1000", "data.synthetic.labels=20", "train.epochs=15", "train.patience=15"]
     changes += ["model.embedding=24", "model.filters=8", "model.max_length=48", "train.checkpoint_minutes=0"]
-    config = jobs.make_config(data="synthetic", model="textcnn", loss="db", seed=0, changes=changes)
+    config = plan.make_config(data="synthetic", model="textcnn", loss="db", seed=0, changes=changes)
     with own_cache():
         run = jobs.submit(config)
-        assert last_state(run) == "finished", store.read_log(run)
+        assert last_state(run) == "finished", journal.read_log(run)
         expected = outcome(run.path)
     chance, killed = random.Random(0), []
     with own_cache():
@@ -420,7 +421,7 @@ def kills(number: int) -> None:
         steps = -(-len(sources.load(config.data).parts["train"]) // config.train.batch_size)
 
         def reached() -> int:
-            last = [path.name for path in list_checkpoints(store.checkpoint_dir(run.path))][-1:]
+            last = [path.name for path in list_checkpoints(folder.checkpoint_dir(run.path))][-1:]
             return sum((int(name[:5]) - 1) * steps + int(name[6:]) for name in last)
 
         while len(killed) < number:
@@ -431,10 +432,10 @@ def kills(number: int) -> None:
                     os.killpg(read_json(run.path / "process.json")["pid"], signal.SIGKILL)
                     break
             state = last_state(run)
-            assert state == "lost", f"{state} after {len(killed)} kills: {store.read_log(run)[-5:]}"
+            assert state == "lost", f"{state} after {len(killed)} kills: {journal.read_log(run)[-5:]}"
             killed.append(reached())
             jobs.resume(run.id)
-        assert last_state(run) == "finished", store.read_log(run)
+        assert last_state(run) == "finished", journal.read_log(run)
         same(outcome(run.path), expected)
     print(
         f"killed {number} times in {steps * config.train.epochs} steps, last checkpoints {killed}: scores, metrics and "

@@ -14,7 +14,7 @@ from typing import TypeVar
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core import store
+from core.runs import folder
 
 SECOND = 1000
 Seen = TypeVar("Seen")
@@ -61,7 +61,7 @@ def fill(page: Page, label: str, value: str) -> None:
 
 def states(cache: Path) -> dict[str, str]:
     """States as the run folders give them, by run id."""
-    return {path.parent.name: store.read_run(path.parent).state for path in cache.glob("runs/[!.]*/status.json")}
+    return {path.parent.name: folder.read_run(path.parent).state for path in cache.glob("runs/[!.]*/status.json")}
 
 
 def choose_run(page: Page, run_id: str) -> None:

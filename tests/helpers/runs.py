@@ -8,10 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from core import store
 from core.config.schema import RunConfig
 from core.data import sources
-from core.store import Run
+from core.runs.folder import LIVE, Run, get_run, list_runs, run_id, run_path
 from core.system.files import write_json
 from core.system.places import cache_dir
 
@@ -20,7 +19,7 @@ Found = TypeVar("Found")
 
 def make_folder(config: RunConfig) -> Path:
     """The folder of a run that is queued, without a process."""
-    path = store.run_path(store.run_id(config, sources.load(config.data).fingerprint))
+    path = run_path(run_id(config, sources.load(config.data).fingerprint))
     path.mkdir(parents=True)
     write_json(path / "config.json", config.model_dump())
     write_json(path / "status.json", {"state": "queued", "submitted": 1.0, "device": "cpu", "command": "by hand"})
@@ -33,14 +32,14 @@ def execute(config: RunConfig) -> Run:
 
     path = make_folder(config)
     worker.execute(path)
-    return store.get_run(path.name)
+    return get_run(path.name)
 
 
 def keep(folder: Path, make: Callable[[], Run]) -> Run:
     """The one run of the test's own cache: trained by `make` the first time, then copied from where it is kept."""
     if folder.exists():
         shutil.copytree(folder, cache_dir(), dirs_exist_ok=True)
-        (run,) = store.list_runs()
+        (run,) = list_runs()
         return run
     made = make()
     shutil.copytree(cache_dir(), folder)
@@ -59,9 +58,9 @@ def until(condition: Callable[[], Found], seconds: float = 180.0) -> Found:
 
 def ended(run: Run) -> Run:
     """The run, once it has ended."""
-    return until(lambda: (now := store.get_run(run.id)).state not in store.LIVE and now) or run
+    return until(lambda: (now := get_run(run.id)).state not in LIVE and now) or run
 
 
 def running(run: Run) -> Run:
     """The run, once it trains."""
-    return until(lambda: (now := store.get_run(run.id)).state == "running" and now.progress.get("epoch") and now) or run
+    return until(lambda: (now := get_run(run.id)).state == "running" and now.progress.get("epoch") and now) or run

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from core import store
 from core.config.schema import LossConfig, ModelConfig, RunConfig
 from core.labels.groups import Borders
 from core.metrics import label_sets
-from core.store import Predictions, Run
+from core.runs import folder, predictions
+from core.runs.folder import Run
+from core.runs.predictions import Predictions
 from core.system.files import write_json
 
 COUNTS = np.array([90, 60, 40, 20, 12, 9, 8, 3, 1, 0])
@@ -27,7 +28,7 @@ def make_run(loss: str | None = "db", seed: int = 0, *, quality: float = 2.0, na
         loss=LossConfig(name=loss) if loss else None,
         seed=seed,
     )
-    path = store.runs_dir() / (name or store.run_id(config, "f"))
+    path = folder.runs_dir() / (name or folder.run_id(config, "f"))
     path.mkdir(parents=True)
     truth = np.random.default_rng(0).random((DOCUMENTS, 10)) < np.maximum(COUNTS, 3) / 300
     noise = np.random.default_rng([seed, len(loss or "")]).normal(0, 1, truth.shape)
@@ -36,8 +37,8 @@ def make_run(loss: str | None = "db", seed: int = 0, *, quality: float = 2.0, na
     write_json(path / "config.json", config.model_dump())
     write_json(path / "status.json", {"state": "finished", "submitted": 1.0, "ended": 2.0, "command": "python"})
     ids = [str(row) for row in range(DOCUMENTS)]
-    store.write_predictions(path, Predictions(ids, np.arange(DOCUMENTS), targets, scores, 0.5))
-    store.write_predictions(path, Predictions(ids, np.arange(DOCUMENTS), targets, scores, 0.5), "validation")
+    predictions.write_predictions(path, Predictions(ids, np.arange(DOCUMENTS), targets, scores, 0.5))
+    predictions.write_predictions(path, Predictions(ids, np.arange(DOCUMENTS), targets, scores, 0.5), "validation")
     write_json(
         path / "metrics.json",
         {
@@ -55,4 +56,4 @@ def make_run(loss: str | None = "db", seed: int = 0, *, quality: float = 2.0, na
             "seconds": 1.5,
         },
     )
-    return store.get_run(path.name)
+    return folder.get_run(path.name)

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from core import store
 from core.config.schema import RunConfig
 from core.data.corpus import Corpus
+from core.runs import folder, journal
 from core.system.errors import Diverged, Stopped
 
 TRAINING = "core.training"
@@ -29,22 +29,22 @@ MANY, LATER_SECONDS = 100, 0.2
 
 def fit(config: RunConfig, corpus: Corpus, *_: Any) -> SimpleNamespace:
     """Waits for a moment an epoch and writes what a run writes then; scores by chance, better for true labels."""
-    path, began = store.run_path(store.run_id(config, corpus.fingerprint)), time.monotonic()
+    path, began = folder.run_path(folder.run_id(config, corpus.fingerprint)), time.monotonic()
     epochs = 0 if config.model.name == "svm" else config.train.epochs
     line: dict[str, Any] = {"steps": 1, "documents_per_second": 1000.0, "memory": 10**8, "learning_rate": 0.001}
     score = {"micro_f1": 0.5, "macro_f1": 0.25}
     for epoch in range(1, epochs + 1):
         if config.train.learning_rate > 1e6:
             raise Diverged("The loss stopped being a number", epoch=epoch, step=1)
-        if store.stop_flag(path).exists():
+        if folder.stop_flag(path).exists():
             raise Stopped
         time.sleep(EPOCH_SECONDS if epoch <= MANY else LATER_SECONDS)
         progress = {"phase": "training", "fraction": epoch / epochs, "epoch": epoch, "epochs": epochs}
-        store.update_status(path, progress=progress)
+        journal.update_status(path, progress=progress)
         line |= {"epoch": epoch, "step": 1, "train_loss": 1 / epoch, "gradient_norm": 1.0}
-        store.append_step(path, line)
+        journal.append_step(path, line)
         entry = {"validation": {"all": score, "head": score, "medium": score, "tail": score}, "best": epoch == 1}
-        store.append_history(path, line | entry | {"seconds": round(time.monotonic() - began, 3)})
+        journal.append_history(path, line | entry | {"seconds": round(time.monotonic() - began, 3)})
     chance, scores = np.random.default_rng(config.seed), {}
     for part in ("validation", "test"):
         truth = corpus.targets_of(part).toarray()

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from core import jobs, store, worker
+from core import jobs, worker
 from core.config.schema import RunConfig
 from core.job_reporter import StatusReporter
-from core.store import Run
+from core.runs import folder, journal, plan, predictions, results
+from core.runs.folder import Run
 from core.system.errors import Stopped
 from core.system.files import read_json
 from core.trainer.checkpoint import list_checkpoints
@@ -33,7 +34,7 @@ TIMED = ("seconds", "documents_per_second", "memory")
 def prepare(model: str, changes: list[str], checkpoint_minutes: float = 0.0) -> Path:
     """The folder of a small run with loss `db`; by default it writes a checkpoint after every step."""
     changes = [*SMALL, *changes, f"train.checkpoint_minutes={checkpoint_minutes}"]
-    return make_folder(jobs.make_config(data="synthetic", model=model, loss="db", seed=1, changes=changes))
+    return make_folder(plan.make_config(data="synthetic", model=model, loss="db", seed=1, changes=changes))
 
 
 class StopAtStep(StatusReporter):
@@ -63,21 +64,21 @@ class StopInEvaluation(StatusReporter):
 
     def raise_if_stopped(self) -> None:
         if self.steps == 0:
-            store.stop_flag(self.path).touch()
+            folder.stop_flag(self.path).touch()
         super().raise_if_stopped()
 
 
 def execute_until(path: Path, step: int) -> None:
     """Trains a run in this process and stops it so many steps on."""
     worker.execute(path, StopAtStep(path, step))
-    assert store.get_run(path.name).state == "stopped"
+    assert folder.get_run(path.name).state == "stopped"
 
 
 def outcome(path: Path) -> tuple[np.ndarray, dict, list[dict]]:
     """What a finished run has found: test scores, test metrics, and its history without what was timed."""
-    run = store.get_run(path.name)
-    history = [{k: v for k, v in line.items() if k not in TIMED} for line in store.read_history(run)]
-    return store.read_predictions(run).scores, store.read_metrics(run)["test"], history
+    run = folder.get_run(path.name)
+    history = [{k: v for k, v in line.items() if k not in TIMED} for line in journal.read_history(run)]
+    return predictions.read_predictions(run).scores, results.read_metrics(run)["test"], history
 
 
 def same(left: tuple, right: tuple) -> None:
@@ -96,10 +97,10 @@ def kill_and_resume(config: RunConfig, *, kills: int, chance: random.Random) -> 
     began or was resumed, and lets it finish: the run, and how often it was killed."""
     run, killed = jobs.submit(config), 0
     for _ in range(kills):
-        reached = [path.name for path in list_checkpoints(store.checkpoint_dir(run.path))]
+        reached = [path.name for path in list_checkpoints(folder.checkpoint_dir(run.path))]
         wanted = chance.randint(1, 5)
         for now in jobs.watch(run.id, every=0.005):
-            more = {path.name for path in list_checkpoints(store.checkpoint_dir(run.path))} - set(reached)
+            more = {path.name for path in list_checkpoints(folder.checkpoint_dir(run.path))} - set(reached)
             reached += sorted(more)
             wanted -= len(more)
             if wanted <= 0 and now.state == "running":
@@ -112,7 +113,7 @@ def kill_and_resume(config: RunConfig, *, kills: int, chance: random.Random) -> 
         assert last.state == "lost"
         killed += 1
         jobs.resume(run.id)
-    assert last_state(run) == "finished", store.read_log(run)
+    assert last_state(run) == "finished", journal.read_log(run)
     return run, killed
 
 
@@ -125,7 +126,7 @@ def stopped(model: str = "textcnn", step: int = 20) -> Path:
 
 def train_here(model: str = "tfidf", loss: str | None = "db", seed: int = 0, changes: Sequence[str] = LARGER) -> Run:
     """A whole run in this process."""
-    (config,) = jobs.grid(
+    (config,) = plan.grid(
         data="synthetic", models=[model], losses=[loss] if loss else [], seeds=[seed], changes=changes
     )
     return execute(config)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from core.labels.groups import Borders
     from core.report import Row, Sampled
-    from core.store import Run
+    from core.runs.folder import Run
 
 
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=HASHES)

@@ -14,7 +14,7 @@ from pages.shared.text import plain
 
 if TYPE_CHECKING:
     from core.report import Row, Sampled
-    from core.store import Run
+    from core.runs.folder import Run
 
 LINES = 12
 """Rows that are drawn as lines at first; more can be chosen."""

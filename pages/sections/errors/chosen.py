@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import store
 from core.config.defaults import MODELS
 from core.figures import errors
 from core.figures.errors import AS_TRAINED, OWN, RULES, TOP_K
+from core.runs import results
 from pages.shared.loaders import HASHES, load_metrics, load_predictions
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from core.labels.groups import Borders
     from core.metrics.thresholds import Limits
-    from core.store import Predictions, Run
+    from core.runs.folder import Run
+    from core.runs.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def predict_at(run: Run, chosen: Chosen) -> tuple[Limits | None, sp.csr_array]:
     elif chosen.name in (*RULES, TOP_K):
         limits, k = fit_rule(run, chosen.name)
     else:
-        values = store.read_threshold_sets(run)[chosen.name]["values"]
+        values = results.read_threshold_sets(run)[chosen.name]["values"]
         limits, k = errors.named_limits(values, len(load_metrics(run)["labels"])), None
     if limits is not None:
         limits = errors.with_changes(limits, dict(chosen.changes), len(load_metrics(run)["labels"]))

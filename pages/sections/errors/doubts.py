@@ -16,7 +16,7 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     import pandas as pd
 
-    from core.store import Run
+    from core.runs.folder import Run
     from pages.sections.errors.chosen import Shown
 
 DOUBTS_SHOWN = 500

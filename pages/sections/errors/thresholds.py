@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import store
 from core.figures import errors
 from core.figures.errors import AS_TRAINED, OWN, RULES, TOP_K
 from core.metrics import thresholds
+from core.runs import results
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.sections.errors.chosen import Chosen, find_limits, fit_rule, predict_at
@@ -18,7 +18,7 @@ from pages.shared.pick import pick_label
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.store import Run
+    from core.runs.folder import Run
     from pages.sections.errors.chosen import Shown
 
 RESERVED = (AS_TRAINED, OWN, *RULES, TOP_K)
@@ -31,7 +31,7 @@ HELP = (
 
 def pick_thresholds(run: Run, labels: list[str]) -> Chosen:
     """Draws the what-if: a rule fitted on validation, a named set, or thresholds moved by hand."""
-    names = [*RESERVED, *(name for name in store.read_threshold_sets(run) if name not in RESERVED)]
+    names = [*RESERVED, *(name for name in results.read_threshold_sets(run) if name not in RESERVED)]
     left, middle, right, last = st.columns([6, 8, 3, 3], vertical_alignment="bottom")
     name = left.selectbox("Thresholds", names, key="at", bind="query-params", help=HELP)
     low, high = errors.score_range(load_predictions(run))
@@ -93,7 +93,7 @@ def keep_thresholds(run: Run, chosen: Chosen, name: str) -> None:
     """Keeps the thresholds of now and chooses them."""
     limits = find_limits(run, chosen)
     try:
-        store.save_threshold_set(run, name, rule=chosen.name, values=thresholds.values_of(limits))
+        results.save_threshold_set(run, name, rule=chosen.name, values=thresholds.values_of(limits))
     except UserError as error:
         st.toast(plain(str(error)), icon=":material/error:")
         return

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
-from core import store
 from core.figures import training
+from core.runs import folder, journal, results
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.shared.loaders import HASHES
@@ -16,7 +16,7 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from core.store import Run
+    from core.runs.folder import Run
 
 URL: Literal["query-params"] = "query-params"
 """Key of a widget whose value stands in the address: a link fills it."""
@@ -74,8 +74,8 @@ def read_scores(run: Run) -> dict[str, Any]:
     """The last validation scores that the run's folder holds; empty if there are none yet."""
     try:
         if run.state == "finished":
-            return training.scores_in(store.read_metrics(run))
-        return training.scores_in(store.read_last(run, "history.jsonl"))
+            return training.scores_in(results.read_metrics(run))
+        return training.scores_in(journal.read_last(run, "history.jsonl"))
     except UserError:
         return {}
 
@@ -83,4 +83,4 @@ def read_scores(run: Run) -> dict[str, Any]:
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
 def load_ended_size(run: Run) -> int:
     """Bytes of the folder of a run that has ended."""
-    return store.disk_use(run.path)
+    return folder.disk_use(run.path)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import estimates, jobs, store, sweeps
+from core import estimates, jobs, sweeps
 from core.config.schema import RunConfig
 from core.figures import training
-from core.store import LIVE, Run
+from core.runs import folder
+from core.runs.folder import LIVE, Run
+from core.runs.plan import command_line
 from core.system import machine
 from core.system.errors import UserError
 from pages.sections.launcher import add_toast
@@ -20,7 +22,7 @@ from pages.shared.text import plain
 
 if TYPE_CHECKING:
     from core.data.corpus import Corpus
-    from core.plans import Plan
+    from core.runs.plan import Plan
 
 COMMANDS_SHOWN = 20
 LOADED = Event()
@@ -79,7 +81,7 @@ def count_states(states: list[str]) -> str:
 
 def show_commands(configs: list[RunConfig]) -> None:
     """The command line of each run."""
-    lines = [jobs.command_line(config) for config in configs[:COMMANDS_SHOWN]]
+    lines = [command_line(config) for config in configs[:COMMANDS_SHOWN]]
     if len(configs) > COMMANDS_SHOWN:
         lines.append(f"# and {len(configs) - COMMANDS_SHOWN} more")
     if lines:
@@ -111,7 +113,7 @@ def load_cost(run: Run) -> estimates.Cost | None:
 def show_forecast(plan: Plan, configs: list[RunConfig]) -> None:
     """What the runs will take on this machine, and what the loss page warns of."""
     corpus = load_corpus(plan.data)
-    finished = [run for run in store.list_runs(published=False) if run.state == "finished"][:MEASURED]
+    finished = [run for run in folder.list_runs(published=False) if run.state == "finished"][:MEASURED]
     known = [found for run in finished if (found := load_cost(run))]
     slots = len(machine.slots(jobs.queue(configs[0])))
     whole = estimates.together(configs, len(corpus.parts["train"]), known, slots)

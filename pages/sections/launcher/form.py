@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import streamlit as st
 
-from core import jobs, plans, store
 from core.config.defaults import LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS
 from core.config.schema import Frozen, LossConfig, ModelConfig, SyntheticConfig, TrainConfig
 from core.figures import training
-from core.plans import Plan
+from core.runs import folder, presets
+from core.runs.plan import Plan, loss_names, of_run, read
 from core.system.errors import UserError
 from pages.sections.launcher import URL
 from pages.shared.pick import pick_data
@@ -93,7 +93,7 @@ def pick_plan() -> Plan:
     text = st.columns([1, 3])[0].text_input(
         "Seeds", "0", key="seeds", bind=URL, help="0, 1, 2 or 0-4: each seed is a run of its own."
     )
-    used = {name for loss in jobs.loss_names(losses) for name in LOSS_CONSTANTS[loss]}
+    used = {name for loss in loss_names(losses) for name in LOSS_CONSTANTS[loss]}
     basic = [*BASIC, *(f"model.{name}" for name in ENCODER if any(name in MODELS[m].settings for m in models))]
     changes = pick_settings(basic, models)
     with st.expander("Advanced settings"):
@@ -218,11 +218,11 @@ def read_seeds(text: str) -> tuple[int, ...]:
 def show_start() -> None:
     """Draws what fills the form at once."""
     with st.popover("Start from a preset, a run, a file", icon=":material/edit_note:"):
-        for name, (about, values) in plans.PRESETS.items():
+        for name, (about, values) in presets.PRESETS.items():
             st.button(
                 name.capitalize(), key=f"preset-{name}", help=about, width="stretch", on_click=fill_form, args=(values,)
             )
-        known = {run.id: run for run in store.list_runs()[:RUNS_OFFERED] if run.config}
+        known = {run.id: run for run in folder.list_runs()[:RUNS_OFFERED] if run.config}
         run_id = st.selectbox(
             "The settings of a run",
             list(known),
@@ -232,7 +232,7 @@ def show_start() -> None:
             key="from_run",
         )
         if run_id and (config := known[run_id].config):
-            values = dict(plans.of_run(config))
+            values = dict(of_run(config))
             st.button("Take its settings", on_click=fill_form, args=(values,), width="stretch", key="take_run")
         sent = st.file_uploader("A file that was saved here, or a run's config.json", "json", key="plan_file")
         if sent is not None:
@@ -245,7 +245,7 @@ def read_file(content: bytes, name: str) -> None:
     try:
         if len(content) > MOST_BYTES:
             raise UserError(f"{name} has {len(content):,} bytes: that is no plan of this page.")
-        fill_form(dict(plans.read(content.decode("utf-8"), where=name)))
+        fill_form(dict(read(content.decode("utf-8"), where=name)))
     except UnicodeDecodeError:
         st.session_state["form_problem"] = f"{name} is no text in UTF-8."
     except UserError as error:

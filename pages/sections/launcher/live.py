@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core import jobs, store, sweeps
+from core import jobs, sweeps
 from core.figures import training
-from core.store import LIVE, Run
+from core.runs import folder
+from core.runs.folder import LIVE, Run
 from core.system.errors import UserError
 from pages.sections.launcher import (
     URL,
@@ -175,7 +176,7 @@ def show_table(runs: Sequence[Run]) -> list[Run]:
         st.caption("No run is like this.")
         return []
     scores = {run.id: read_scores(run) if run.state in LIVE else load_ended_scores(run) for run in runs}
-    sizes = {run.id: store.disk_use(run.path) if run.state in LIVE else load_ended_size(run) for run in runs}
+    sizes = {run.id: folder.disk_use(run.path) if run.state in LIVE else load_ended_size(run) for run in runs}
     column = st.column_config
     # Marks are kept by row number: another order of rows is another table, and nothing is marked in it.
     key = f"runs-{hashlib.sha256(' '.join(run.id for run in runs).encode()).hexdigest()[:12]}"
@@ -205,7 +206,7 @@ def show_table(runs: Sequence[Run]) -> list[Run]:
     use = sum(sizes.values())
     st.caption(
         f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}, {use / 1e6:,.1f} MB; "
-        f"{shutil.disk_usage(store.runs_dir()).free / 1e9:,.1f} GB are free. Mark rows to act on them or compare them."
+        f"{shutil.disk_usage(folder.runs_dir()).free / 1e9:,.1f} GB are free. Mark rows to act on them or compare them."
     )
     return [runs[row] for row in marked["selection"]["rows"] if row < len(runs)]
 
@@ -218,7 +219,7 @@ def show_actions(runs: Sequence[Run], where: str) -> None:
     over = tuple(run.id for run in runs if run.state in OVER and run.config)
     ended = tuple(run.id for run in runs if run.state not in LIVE)
     every = tuple(run.id for run in runs)
-    kept = {run.id for run in runs if store.has_checkpoint(run.path)}
+    kept = {run.id for run in runs if folder.has_checkpoint(run.path)}
 
     def offer(label: str, ids: Sequence[str], action: Callable[..., None], *args: Any, note: str = "") -> None:
         if ids:
@@ -245,7 +246,7 @@ def show_actions(runs: Sequence[Run], where: str) -> None:
 def mark_runs(run_ids: Sequence[str], what: str, value: bool) -> None:
     """Pins or archives runs, or takes that back."""
     said = {"pinned": ("unpinned", "pinned"), "archived": ("back in the list", "archived")}[what][value]
-    act_on_runs(store.save_about, run_ids, said, **{what: value})
+    act_on_runs(folder.save_about, run_ids, said, **{what: value})
 
 
 def delete_runs(run_ids: Sequence[str]) -> None:

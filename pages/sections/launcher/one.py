@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import jobs, store
 from core.config.defaults import MODELS
 from core.figures import training
-from core.store import LIVE
+from core.runs import folder, journal, plan
+from core.runs.folder import LIVE
 from core.system.errors import UserError
 from pages.sections.launcher import FileVersion, find_file_version, live, may_act
 from pages.shared.menu import link
@@ -19,7 +19,7 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.store import Run
+    from core.runs.folder import Run
 
 TOGETHER = 8
 """Runs in one chart: more lines are not told apart."""
@@ -80,7 +80,7 @@ def show_run(run: Run) -> None:
 
 def show_events(run: Run) -> None:
     """What happened to a run, and when."""
-    happened = [training.event_row(event) for event in store.read_events(run)]
+    happened = [training.event_row(event) for event in journal.read_events(run)]
     st.dataframe(happened, hide_index=True, column_config={"time": st.column_config.DatetimeColumn(width=170)})
 
 
@@ -95,7 +95,7 @@ def show_notes(run: Run) -> None:
         if st.form_submit_button("Save"):
             split = [tag.strip() for tag in tags.split(",") if tag.strip()]
             try:
-                store.save_about(run.id, name=name.strip(), tags=split, notes=text.strip())
+                folder.save_about(run.id, name=name.strip(), tags=split, notes=text.strip())
                 st.rerun(scope="fragment")
             except UserError as error:
                 st.error(plain(str(error)))
@@ -103,8 +103,8 @@ def show_notes(run: Run) -> None:
 
 def show_figures(run: Run) -> None:
     """What a run does and takes right now, or took."""
-    beat = store.read_heartbeat(run.path) if run.state in LIVE else {}
-    epoch, step = store.read_last(run, "history.jsonl"), store.read_last(run, "steps.jsonl")
+    beat = journal.read_heartbeat(run.path) if run.state in LIVE else {}
+    epoch, step = journal.read_last(run, "history.jsonl"), journal.read_last(run, "steps.jsonl")
     shown = training.run_figures(run, epoch, step, beat, now=time.time())
     with st.container(horizontal=True):
         for title, value in shown.items():
@@ -114,7 +114,7 @@ def show_figures(run: Run) -> None:
 @st.cache_data(max_entries=100, show_spinner=False)
 def load_curves(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]:  # noqa: ARG001 - the key
     """Charts by title, as the history of a run has grown; none before the first epoch has ended."""
-    history = store.read_history(_run)
+    history = journal.read_history(_run)
     if not history:
         return {}
     drawn = {"Training loss": training.loss_curve(history)}
@@ -126,7 +126,7 @@ def load_curves(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]
 @st.cache_data(max_entries=100, show_spinner=False)
 def load_steps(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]:  # noqa: ARG001 - the key
     """Charts of what happens between evaluations, by what they show, and of the labels hit at each."""
-    steps, history = store.read_steps(_run), store.read_history(_run)
+    steps, history = journal.read_steps(_run), journal.read_history(_run)
     drawn = {title: training.step_curve(steps, quantity=name) for name, title in training.COURSE.items()}
     if history:
         drawn["labels hit"] = training.hits_curve(history)
@@ -145,7 +145,7 @@ def show_charts(run: Run) -> None:
         st.caption("No epoch has ended yet: these curves appear after the first.")
     else:
         st.caption("No epoch had ended: there are no curves.")
-    if not store.read_last(run, "steps.jsonl"):
+    if not journal.read_last(run, "steps.jsonl"):
         return
     more = st.expander(
         "Between evaluations: loss, learning rate, gradient, speed, memory", key="between", on_change="rerun"
@@ -161,7 +161,7 @@ def show_charts(run: Run) -> None:
 def show_log(run: Run) -> None:
     """The last lines of the log, or those with a word."""
     word = st.text_input("Find in the log", key="log_word", placeholder="a word", label_visibility="collapsed").lower()
-    lines = store.read_log(run, 5000 if word else LOG_LINES)
+    lines = journal.read_log(run, 5000 if word else LOG_LINES)
     found = [line for line in lines if word in line.lower()][-LOG_LINES:]
     nothing = "No line has this word." if word else "The log is empty."
     st.code("\n".join(found) or nothing, language=None, height=260)
@@ -169,7 +169,7 @@ def show_log(run: Run) -> None:
 
 def find_traceback(run: Run) -> str:
     """The last traceback in a run's log."""
-    lines = store.read_log(run, 2000)
+    lines = journal.read_log(run, 2000)
     starts = [number for number, line in enumerate(lines) if line.startswith("Traceback")]
     return "\n".join(lines[starts[-1] :]) if starts else ""
 
@@ -179,8 +179,8 @@ def show_settings(run: Run) -> None:
     if run.config is None:
         st.caption("The settings cannot be read.")
         return
-    st.code(jobs.command_line(run.config), language="bash", wrap_lines=True)
-    differs = jobs.changes_of(run.config)
+    st.code(plan.command_line(run.config), language="bash", wrap_lines=True)
+    differs = plan.changes_of(run.config)
     if differs:
         st.caption("What differs from the defaults of this data set, model and loss:")
         st.dataframe([{"setting": key, "value": str(value)} for key, value in differs], hide_index=True)
@@ -192,7 +192,7 @@ def show_settings(run: Run) -> None:
 def show_side_by_side(runs: Sequence[Run]) -> None:
     """Validation scores and losses of several runs in one chart each, as far as they have come."""
     chosen = runs[:TOGETHER]
-    histories = {f"{training.run_name(run)} · {run.id[-4:]}": store.read_history(run) for run in chosen}
+    histories = {f"{training.run_name(run)} · {run.id[-4:]}": journal.read_history(run) for run in chosen}
     if not any(histories.values()):
         st.caption("None of these has ended an epoch yet: there is nothing to compare.")
         return

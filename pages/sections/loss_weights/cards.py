@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core import jobs
 from core.config.defaults import LOSS_NAMES, SETTINGS
 from core.config.schema import DataConfig
 from core.losses.presets import CONSTANTS, LOSSES
+from core.runs import plan
 from core.system.errors import UserError
 from pages.shared.loaders import HASHES
 from pages.shared.menu import link
@@ -206,7 +206,7 @@ def calls(view: View, choice: Choice) -> None:
         if not trained:
             st.caption("Runs of this dashboard have the losses of the paper; this one is for your own code.")
             return
-        run = jobs.make_config(
+        run = plan.make_config(
             data=view.config.name,
             split=view.config.split,
             model="tfidf",
@@ -217,7 +217,7 @@ def calls(view: View, choice: Choice) -> None:
                 *(f"{key}={value}" for key, value in changes.items()),
             ],
         )
-        st.code(jobs.command_line(run), language="bash", wrap_lines=True)
+        st.code(plan.command_line(run), language="bash", wrap_lines=True)
 
 
 def synthetic_changes(config: DataConfig) -> dict[str, Any]:

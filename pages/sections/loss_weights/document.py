@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core import store
+from core.runs import folder
 from core.system.errors import UserError
 from pages.sections.loss_weights import View, describe_missing, show_legend
 from pages.sections.loss_weights.logits import UNTRAINED, pick_logits
@@ -179,7 +179,7 @@ def load_run_logits(view: View, run_id: str, row: int | None) -> np.ndarray:
     """A run's logits of one test document."""
     from core.analysis import loss_logits
 
-    known = load_predictions(store.get_run(run_id))
+    known = load_predictions(folder.get_run(run_id))
     return loss_logits.logits_of(known, known.rows == row, view.labels)[0]
 
 

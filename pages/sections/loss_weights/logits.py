@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import store
+from core.runs.folder import Run, get_run, list_runs, run_id, runs_dir
 from pages.sections.loss_weights import View
 from pages.shared.loaders import HASHES, load_predictions
 
@@ -29,8 +29,7 @@ def pick_logits(view: View, *more: str) -> str:
     from core.figures.training import run_name
 
     runs = {
-        run.id: f"run: {run_name(run)} ({run.id[-6:]})"
-        for run in find_runs(str(store.runs_dir()), view.config, view.corpus)
+        run.id: f"run: {run_name(run)} ({run.id[-6:]})" for run in find_runs(str(runs_dir()), view.config, view.corpus)
     }
     words = {**UNTRAINED, **{one: one for one in more}, **runs}
     chosen: str = st.selectbox(
@@ -45,17 +44,17 @@ def pick_logits(view: View, *more: str) -> str:
 
 
 @st.cache_data(ttl=5, show_spinner=False, hash_funcs=HASHES)
-def find_runs(folder: str, config: DataConfig, corpus: Corpus) -> list[store.Run]:  # noqa: ARG001 - a part of the key
+def find_runs(folder: str, config: DataConfig, corpus: Corpus) -> list[Run]:  # noqa: ARG001 - a part of the key
     """Finished runs with scores on this data, as it is now."""
     return [
         run
-        for run in store.list_runs()
+        for run in list_runs()
         if run.state == "finished"
         and not run.problem
         and run.config is not None
         and run.config.data == config
         and not MODELS[run.config.model.name].margins
-        and store.run_id(run.config, corpus.fingerprint) == run.id
+        and run_id(run.config, corpus.fingerprint) == run.id
     ]
 
 
@@ -71,7 +70,7 @@ def load_sample(corpus: Corpus, logits: str) -> tuple[sp.csr_array, np.ndarray |
         return targets, loss_logits.untrained_logits(
             logits, view.counts, view.documents
         ) if logits in UNTRAINED else None
-    known = load_predictions(store.get_run(logits))
+    known = load_predictions(get_run(logits))
     rows = loss_effects.sample_rows(len(known.rows), view.labels)
     return known.targets[rows][:, : view.labels], loss_logits.logits_of(known, rows, view.labels)
 

@@ -16,9 +16,10 @@ from typing import BinaryIO
 import numpy as np
 import scipy.sparse as sp
 
-from core import store
 from core.labels.groups import indicator
-from core.store import PREDICTIONS, Predictions, Run
+from core.runs import journal, results
+from core.runs.folder import RUN_ID, Run, get_run, published_dir, read_run, run_path
+from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import atomic_path, read_json, write_json
@@ -47,12 +48,12 @@ def publish(run: Run) -> Path:
         UserError: it has not finished, is damaged, or is published already.
     """
     check_writable()
-    target = store.published_dir() / run.id
+    target = published_dir() / run.id
     with _new_folder(target, f"Run {run.id} is published already: delete {target} first.") as folder:
         _copy_results(run, folder)
         for part, name in PREDICTIONS.items():
             if (run.path / name).exists():
-                store.write_predictions(folder, _thin(store.read_predictions(run, part)), part)
+                write_predictions(folder, _thin(read_predictions(run, part)), part)
     return target
 
 
@@ -85,10 +86,10 @@ def _thin(predictions: Predictions) -> Predictions:
 
 def _copy_results(run: Run, folder: Path) -> None:
     """Copies results other than scores, without paths of this machine."""
-    metrics = store.read_metrics(run)
+    metrics = results.read_metrics(run)
     write_json(folder / "metrics.json", metrics | {"source": Path(str(metrics.get("source", ""))).name})
     write_json(folder / "config.json", read_json(run.path / "config.json"))
-    status = store.read_status(run.path)
+    status = journal.read_status(run.path)
     write_json(folder / "status.json", {key: status[key] for key in STATUS if key in status})
     for name in ("history.jsonl", "thresholds.json"):
         if (run.path / name).exists():
@@ -101,7 +102,7 @@ def export(run: Run, path: Path, *, weights: bool = True) -> None:
     Raises:
         UserError: it has not finished, is damaged, or the zip cannot be written.
     """
-    store.read_metrics(run)
+    results.read_metrics(run)
     try:
         with atomic_path(path.absolute()) as temporary:
             folder = temporary.parent / run.id
@@ -142,14 +143,14 @@ def import_run(source: Path | BinaryIO, name: str = "") -> Run:
         with zipfile.ZipFile(source) as archive:
             run_id = _check(archive, name)
             taken = f"Run {run_id} is there already: delete it first (`python -m core delete {run_id}`)."
-            with _new_folder(store.run_path(run_id), taken) as folder:
+            with _new_folder(run_path(run_id), taken) as folder:
                 for info in archive.infolist():
                     if not info.is_dir():
                         _extract(archive, info, folder / info.filename.partition("/")[2])
                 for part in PREDICTIONS.values():
                     _check_arrays(folder / part, name)
-                _check_run(store.read_run(folder))
-            return store.get_run(run_id)
+                _check_run(read_run(folder))
+            return get_run(run_id)
     except FileNotFoundError:
         raise UserError(f"There is no file {source}.") from None
     except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, RuntimeError) as error:
@@ -163,7 +164,7 @@ def _check(archive: zipfile.ZipFile, name: str) -> str:
     # One folder, named like a run.
     files = [info for info in archive.infolist() if not info.is_dir()]
     folders = {info.filename.partition("/")[0] for info in files}
-    if len(folders) != 1 or not store.RUN_ID.fullmatch(run_id := folders.pop()):
+    if len(folders) != 1 or not RUN_ID.fullmatch(run_id := folders.pop()):
         raise UserError(f"{name} is no exported run: it must hold one folder that is named like a run.")
     # Files of a run alone, each once, no links.
     seen = set()
@@ -209,8 +210,8 @@ def _check_run(run: Run) -> None:
     """Whether an unpacked folder is a finished run that every page can read."""
     if run.problem:
         raise UserError(f"{run.problem} Nothing was imported.")
-    labels = len(store.read_results(run)["labels"])
-    store.read_threshold_sets(run)
+    labels = len(results.read_results(run)["labels"])
+    results.read_threshold_sets(run)
     for part, name in PREDICTIONS.items():
-        if (run.path / name).exists() and store.read_predictions(run, part).targets.shape[1] != labels:
+        if (run.path / name).exists() and read_predictions(run, part).targets.shape[1] != labels:
             raise UserError(f"{run.id}: metrics.json and {name} have different labels: nothing was imported.")

@@ -14,11 +14,11 @@ from safetensors.numpy import load_file
 
 from core.config.defaults import MODELS
 from core.models.tfidf_features import TfidfEncoder
-from core.store import Run
+from core.runs.folder import Run
 from core.system.errors import UserError
 
 if TYPE_CHECKING:
-    from core.predict import NetworkScorer
+    from core.runs.network_scorer import NetworkScorer
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ def load(run: Run) -> Scorer | NetworkScorer:
         what = "It is published without its weights" if run.published else "Its weights are not in its folder"
         raise UserError(f"{what}: run its command, then words can be weighed and other texts tried.")
     if MODELS[name].reads == "tokens":
-        from core import predict
+        from core.runs import network_scorer
 
-        return predict.load(run)
+        return network_scorer.load(run)
     try:
         arrays, encoder = load_file(run.path / "model.safetensors"), TfidfEncoder.load(run.path)
         words = np.array(encoder.words, dtype=object)

@@ -1,28 +1,27 @@
-"""A trained run that reads tokens, ready for texts: `predict.load(run)(texts)`, and why it says so."""
+"""A trained network that reads tokens, ready for texts, and why it says so."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from core.config.schema import ModelConfig
 from core.metrics import thresholds
 from core.metrics.thresholds import Limits
 from core.models.batches import TokenInputs
-from core.models.networks import Linear, TextNetwork, Transformer, build_network
+from core.models.networks import TextNetwork, Transformer, build_network
 from core.models.tokens import WORD, Subwords, Tokens, Words, load_encoder
-from core.store import Run, read_metrics
+from core.runs.folder import Run
+from core.runs.results import read_metrics
 from core.system.errors import UserError
-from core.system.files import atomic_path
 from core.trainer.scoring import predict
 
 STEPS = 32
@@ -139,7 +138,7 @@ def load(run: Run) -> NetworkScorer:
     Raises:
         UserError: the run has no weights, or they are damaged.
     """
-    assert run.config is not None, "checked by core.explain"
+    assert run.config is not None, "checked by core.runs.scorer"
     config, metrics = run.config.model, read_metrics(run)
     labels, counts = tuple(metrics["labels"]), np.array(metrics["counts"])
     documents = metrics["documents"]["train"]
@@ -152,49 +151,3 @@ def load(run: Run) -> NetworkScorer:
         raise UserError(f"{run.id}: its weights are damaged ({error}). Delete the run and train it again.") from None
     shift = run.config.train.adjust * torch.logit(priors)
     return NetworkScorer(network.eval(), encoder, config, labels, thresholds.of_values(metrics["threshold"]), shift)
-
-
-def export(run: Run, folder: Path) -> str:
-    """Writes a transformer run as a folder for plain transformers; labels and threshold stand in its config.
-
-    With `model.pooling=cls` and a BERT it is a whole `AutoModelForSequenceClassification`, whose logits are the run's.
-    Any other pooling has no such class: then `AutoModel` loads the encoder, and `head.safetensors` holds the rest.
-
-    Returns:
-        The class that loads it.
-
-    Raises:
-        UserError: the run is no transformer, its weights are damaged, or the folder holds something already.
-    """
-    from transformers import AutoModelForSequenceClassification
-
-    if run.config is None or run.config.model.name != "transformer":
-        raise UserError(f"{run.id} is no transformer: `python -m core export` writes any run as a zip.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is not empty: name a folder that is new.")
-    scorer = load(run)
-    body, head = scorer.network.body, scorer.network.head
-    assert isinstance(body, Transformer)
-    settings = body.encoder.config
-    settings.id2label = dict(enumerate(scorer.labels))
-    settings.label2id = {label: column for column, label in enumerate(scorer.labels)}
-    settings.problem_type = "multi_label_classification"
-    settings.threshold = thresholds.values_of(scorer.threshold)
-    settings.tailscope = {"run": run.id, "pooling": scorer.config.pooling, "max_length": scorer.config.max_length}
-    whole = None
-    if body.pooler and isinstance(head, Linear):
-        made = AutoModelForSequenceClassification.from_config(settings)
-        classifier = getattr(made, "classifier", None)
-        if isinstance(classifier, nn.Linear) and classifier.weight.shape == head.output.weight.shape:
-            made.base_model.load_state_dict(body.encoder.state_dict())
-            classifier.load_state_dict({"weight": head.output.weight, "bias": head.output.bias - scorer.shift})
-            whole = made
-    with atomic_path(folder) as temporary:
-        temporary.mkdir()
-        (whole or body.encoder).save_pretrained(temporary)
-        scorer.encoder.tokenizer.save_pretrained(temporary)  # type: ignore[union-attr]
-        if whole is None:
-            save_file(
-                {name: value.contiguous() for name, value in head.state_dict().items()}, temporary / "head.safetensors"
-            )
-    return "AutoModelForSequenceClassification" if whole else "AutoModel"

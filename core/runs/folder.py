@@ -1,0 +1,331 @@
+"""The run folder is the truth: ids, paths, states, listing, deletion. Readers never see a torn file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from core.config.parse import parse
+from core.config.schema import Frozen, ModelConfig, RunConfig, TrainConfig
+from core.runs import failures
+from core.runs.journal import as_number, read_heartbeat
+from core.system.access import check_writable
+from core.system.errors import UserError
+from core.system.files import read_json, write_json
+from core.system.locks import is_locked, locked
+from core.system.places import cache_dir
+
+STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
+LIVE = ("queued", "running")
+STOPPED = "Stopped by request before it had finished."
+STOPPING = "writing a checkpoint, then it stops"
+"""Phase of a run that has heard a request to stop."""
+RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,119}")
+ALIVE_VARIABLE = "TAILSCOPE_ALIVE"
+"""Environment variable with the number of the inherited descriptor that holds a worker's `alive_lock`."""
+
+
+class About(Frozen):
+    """What people wrote on a run; nothing of it is a part of the run's question or of its results."""
+
+    name: str = Field("", max_length=80)
+    notes: str = Field("", max_length=10_000)
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=30)], ...] = Field((), max_length=20)
+    pinned: bool = Field(False, description="listed before all others")
+    archived: bool = Field(False, description="kept, but listed only where archived runs are asked for")
+
+
+NOTHING_SAID = About()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder says of itself at one moment.
+
+    Attributes:
+        state: one of `STATES`; `lost` means that the worker died without a word.
+        reason: why it failed, was stopped or is lost, in words; empty otherwise.
+        kind: of a failure, as `core.runs.failures.Failure` has it; empty otherwise.
+        advice: what to do about it; may be empty.
+        progress: `phase` in words, `fraction` 0..1 and, while a network trains, `epoch` and `epochs`.
+        device: the queue it waits in or, from its start on, its slot.
+        user: who submitted it.
+        problem: one sentence if a file of the folder is damaged, else empty.
+        published: it lies in `published_dir`: results to look at, without weights, never changed.
+        about: what people wrote on it.
+    """
+
+    id: str
+    path: Path
+    config: RunConfig | None
+    state: str
+    reason: str = ""
+    kind: str = ""
+    advice: str = ""
+    submitted: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    progress: dict[str, Any] = field(default_factory=dict)
+    device: str = ""
+    user: str = ""
+    problem: str = ""
+    published: bool = False
+    about: About = NOTHING_SAID
+
+    @property
+    def why(self) -> str:
+        """The reason and what to do about it."""
+        return " ".join(part for part in (self.reason, self.advice) if part)
+
+
+def runs_dir() -> Path:
+    """Folder that holds one folder per run."""
+    return cache_dir() / "runs"
+
+
+def published_dir() -> Path:
+    """Folder of runs that are shown beside those of `runs_dir` and never changed."""
+    return cache_dir() / "published"
+
+
+def run_id(config: RunConfig, fingerprint: str) -> str:
+    """The name of the run with this config on data with this fingerprint: the same question has the same name."""
+    question = json.dumps([config.model_dump(exclude_defaults=True, exclude={"track"}), fingerprint], sort_keys=True)
+    digest = hashlib.sha256(question.encode()).hexdigest()[:10]
+    loss = f"-{config.loss.name}" if config.loss else ""
+    return f"{config.data.name}-{config.model.name}{loss}-s{config.seed}-{digest}"
+
+
+def run_path(run_id: str) -> Path:
+    """The folder of a run, which need not exist.
+
+    Raises:
+        UserError: the id has characters that no run id has, so it could point outside the runs' folder.
+    """
+    if not RUN_ID.fullmatch(run_id):
+        raise UserError(
+            f"'{run_id[:80]}' is no run id: ids are made of a-z, 0-9 and '-'. `python -m core runs` lists them."
+        )
+    return runs_dir() / run_id
+
+
+def get_run(run_id: str) -> Run:
+    """Reads one run; one's own goes before a published one of the same id.
+
+    Raises:
+        UserError: not a run id, or no such run.
+    """
+    path = run_path(run_id)
+    for folder in (path, published_dir() / path.name):
+        if folder.is_dir() and (run := read_run(folder)).path.is_dir():  # not deleted meanwhile
+            return run
+    raise UserError(f"There is no run '{run_id}'. `python -m core runs` lists the runs there are.")
+
+
+def list_runs(*, published: bool = True) -> list[Run]:
+    """All runs, the one submitted last first. A damaged folder is listed with its problem and hides no other.
+
+    Args:
+        published: those of `published_dir` as well.
+    """
+    found: dict[str, Path] = {}
+    for parent in (published_dir(), runs_dir()) if published else (runs_dir(),):
+        try:
+            found |= {path.name: path for path in parent.iterdir() if RUN_ID.fullmatch(path.name) and path.is_dir()}
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UserError(f"The folder of runs, {parent}, cannot be read: {error.strerror}.") from None
+    runs = [run for path in found.values() if (run := read_run(path)).path.is_dir()]  # not deleted meanwhile
+    return sorted(runs, key=lambda run: (-(run.submitted or 0), run.id))
+
+
+def alive_lock(path: Path) -> Path:
+    """The lock that a run's worker holds from before its first instruction until it dies."""
+    return path / "alive.lock"
+
+
+def stop_flag(path: Path) -> Path:
+    """The file whose presence asks a run's worker to stop."""
+    return path / "stop"
+
+
+def checkpoint_dir(path: Path) -> Path:
+    """Folder of a run's checkpoints."""
+    return path / "checkpoint"
+
+
+def has_checkpoint(path: Path) -> bool:
+    """Whether a run can go on where it was."""
+    return any(checkpoint_dir(path).glob("[0-9]*"))
+
+
+def slot_lock(slot: str) -> Path:
+    """The lock whose holder may use the slot of a device."""
+    return cache_dir() / "locks" / f"{slot}.lock"
+
+
+def draw_ticket(device: str, run_id: str, *, anew: bool = False) -> Path:
+    """A place in a queue; places are in the order of their drawing.
+
+    Args:
+        device: the queue.
+        run_id: the run's id.
+        anew: also where the run has a place already, which somebody may just be taking away as that of a dead one.
+    """
+    folder = cache_dir() / "queue" / device
+    folder.mkdir(parents=True, exist_ok=True)
+    mine = list(folder.glob(f"*.{run_id}"))
+    if mine and not anew:
+        return mine[0]
+    ticket = folder / f"{time.time_ns():020d}.{run_id}"
+    ticket.touch()
+    for old in mine:
+        old.unlink(missing_ok=True)
+    return ticket
+
+
+def tickets_before(ticket: Path) -> int:
+    """How many living runs hold an earlier ticket; tickets of the dead are removed."""
+    ahead = 0
+    for other in sorted(ticket.parent.iterdir()):
+        if other.name >= ticket.name:
+            break
+        if is_locked(alive_lock(runs_dir() / other.name.partition(".")[2])):
+            ahead += 1
+        else:
+            other.unlink(missing_ok=True)
+    return ahead
+
+
+def _as_it_was(values: Any) -> Any:
+    """A stored config with the settings that did not exist yet: what was done then is the default of their class.
+
+    What is not given in a new config is the default of its model, which may be better.
+    """
+    if not isinstance(values, dict):
+        return values
+    then = {"model": ModelConfig(), "train": TrainConfig()}
+    known = {
+        section: usual.model_dump() | values[section]
+        for section, usual in then.items()
+        if isinstance(values.get(section), dict)
+    }
+    return values | known
+
+
+def read_run(path: Path) -> Run:
+    """Reads a run's folder; what is damaged in it becomes the run's problem."""
+    config, problem = None, ""
+    # Liveness is read before the status: a worker writes its last status before it dies, never after.
+    alive = is_locked(alive_lock(path))
+    try:
+        config = parse(RunConfig, _as_it_was(read_json(path / "config.json")), where=f"{path.name}: config.json")
+    except UserError as error:
+        problem = str(error)
+    status: dict[str, Any] = {}
+    try:
+        status = read_json(path / "status.json")
+        if not isinstance(status, dict) or status.get("state") not in STATES:
+            raise UserError(f"{path.name}: status.json holds no state of a run.")
+    except UserError as error:
+        status = {"state": "failed", "reason": "Its status file is damaged: delete the run and train it again."}
+        problem = problem or str(error)
+    state = status["state"]
+    why = [str(status.get(key, "")) for key in ("kind", "reason", "advice")]
+    asked = stop_flag(path).exists()
+    if state in LIVE and not alive and not is_locked(alive_lock(path)):  # or it was taken up again just now
+        if asked:
+            state, why = "stopped", ["", STOPPED, ""]
+        else:
+            state, death = "lost", _death(path)
+            why = [death.kind, death.words, death.advice]
+    progress = status.get("progress")
+    times = {key: status.get(key) for key in ("submitted", "started", "ended")}
+    return Run(
+        id=path.name,
+        path=path,
+        config=config,
+        state=state,
+        reason=why[1],
+        kind=why[0],
+        advice=why[2],
+        submitted=as_number(times["submitted"]),
+        started=as_number(times["started"]),
+        ended=as_number(times["ended"]),
+        progress=progress if isinstance(progress, dict) else {},
+        device=str(status.get("device", "")),
+        user=str(status.get("user", "")),
+        problem=problem,
+        published=path.parent == published_dir(),
+        about=_about(path),
+    )
+
+
+def _death(path: Path) -> failures.Failure:
+    process = None
+    with suppress(UserError):
+        process = read_json(path / "process.json")
+    return failures.of_death(process, read_heartbeat(path))
+
+
+def _about(path: Path) -> About:
+    """What people wrote on a run; what is damaged is forgotten, as no result hangs on it."""
+    with suppress(UserError):
+        if (path / "about.json").exists():
+            return parse(About, read_json(path / "about.json"))
+    return About()
+
+
+def save_about(run_id: str, **changes: Any) -> About:
+    """Changes what people wrote on a run. Two people at once lose nothing of different kinds.
+
+    Raises:
+        UserError: no such run, a published one, or a name, note or tag that is too long.
+    """
+    check_writable()
+    run = get_run(run_id)
+    if run.published:
+        raise UserError(f"Run {run_id} is published and never changed.")
+    with locked(cache_dir() / "locks" / "about.lock"):
+        about = parse(About, {**_about(run.path).model_dump(), **changes}, where=run_id)
+        write_json(run.path / "about.json", about.model_dump())
+    return about
+
+
+def disk_use(path: Path) -> int:
+    """Bytes that a folder's files take; what goes away meanwhile is not counted."""
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(folder, name)).st_size
+    return total
+
+
+def delete_run(run_id: str) -> None:
+    """Removes a run's folder.
+
+    Raises:
+        UserError: no such run, it is published, or it is queued or running.
+    """
+    run = get_run(run_id)
+    if run.published:
+        raise UserError(f"Run {run_id} is published: it is there to be looked at, and is not deleted here.")
+    if run.state in LIVE or is_locked(alive_lock(run.path)):
+        raise UserError(f"Run {run_id} is {run.state}: stop it first (`python -m core stop {run_id}`), then delete it.")
+    # The name goes first: whoever lists runs sees the whole folder or none.
+    gone = run.path.with_name(f".{run_id}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    os.replace(run.path, gone)
+    shutil.rmtree(gone)

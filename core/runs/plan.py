@@ -1,0 +1,182 @@
+"""A plan is a grid of runs as the form holds it and as a file keeps it; configs, changes, command lines."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from core.config.defaults import LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS, PAPER_LOSSES
+from core.config.parse import change, differences, parse, setting_names, with_changes
+from core.config.schema import DataConfig, Frozen, RunConfig
+from core.data.sources import default_config
+from core.system.errors import UserError, choose
+
+Value = bool | int | float | str
+MOST_RUNS = 1000
+"""Runs in one plan: more are a mistake."""
+
+
+class Plan(Frozen):
+    """Every model with every loss and every seed, and the settings that differ from the defaults."""
+
+    data: DataConfig = DataConfig()
+    models: tuple[str, ...] = ("tfidf",)
+    losses: tuple[str, ...] = Field(("bce",), description="names; `paper` is the eight of the paper")
+    seeds: tuple[int, ...] = (0,)
+    settings: dict[str, Value] = Field({}, description="by names such as train.epochs")
+
+    def configs(self) -> list[RunConfig]:
+        """The runs.
+
+        Raises:
+            UserError: an unknown name, a value out of range, no run or more than `MOST_RUNS`.
+        """
+        if (runs := len(self.models) * max(1, len(loss_names(self.losses))) * len(self.seeds)) > MOST_RUNS:
+            raise UserError(f"These are {runs:,} runs; at most {MOST_RUNS:,} are launched at once. Take fewer seeds.")
+        size = self.data.synthetic.model_dump(exclude_defaults=True) if self.data.name == "synthetic" else {}
+        changes = {f"data.synthetic.{key}": value for key, value in size.items()} | self.settings
+        return grid(
+            data=self.data.name,
+            split=self.data.split,
+            models=self.models,
+            losses=self.losses,
+            seeds=self.seeds,
+            changes=[change(key, value) for key, value in changes.items()],
+        )
+
+    def to_json(self) -> str:
+        """The plan as a file, which `read` reads."""
+        return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
+
+
+def of_run(config: RunConfig) -> Plan:
+    """The plan of one run alone."""
+    settings = dict(changes_of(config))
+    return Plan(
+        data=config.data,
+        models=(config.model.name,),
+        losses=(config.loss.name,) if config.loss else (),
+        seeds=(config.seed,),
+        settings={key: value for key, value in settings.items() if not key.startswith("data.")},
+    )
+
+
+def read(text: str, *, where: str) -> Plan:
+    """A plan from its file, or from the `config.json` of a run.
+
+    Raises:
+        UserError: no JSON, an unknown key or name (with the nearest), a value out of range.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: not JSON at line {error.lineno}, column {error.colno}: {error.msg}.") from None
+    if isinstance(values, Mapping) and "model" in values:
+        return of_run(parse(RunConfig, values, where=where))
+    plan = parse(Plan, values, where=where)
+    try:
+        for model in plan.models:
+            choose("model", model, MODEL_NAMES)
+        for loss in plan.losses:
+            choose("loss", loss, ("paper", *LOSS_NAMES))
+        known = [name for name in setting_names(RunConfig) if name.partition(".")[0] in ("train", "model", "loss")]
+        for key in plan.settings:
+            choose("setting", key, known)
+        plan.configs()
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    return plan
+
+
+def make_config(
+    *, data: str, model: str, loss: str | None, seed: int, split: str | None = None, changes: Iterable[str] = ()
+) -> RunConfig:
+    """One run's settings from the names people use; `changes` are `key=value` strings.
+
+    Raises:
+        UserError: an unknown name or setting, or a loss for a model that has its own.
+    """
+    choose("model", model, MODEL_NAMES)
+    if loss is not None:
+        choose("loss", loss, LOSS_NAMES)
+    data_set = default_config(data, split).model_dump()
+    values: dict[str, Any] = {"data": data_set, "model": {"name": model}, "seed": seed}
+    if loss is not None:
+        values["loss"] = {"name": loss}
+    return with_changes(parse(RunConfig, values), changes)
+
+
+def grid(
+    *,
+    data: str,
+    models: Sequence[str],
+    losses: Sequence[str],
+    seeds: Sequence[int],
+    split: str | None = None,
+    changes: Iterable[str] = (),
+) -> list[RunConfig]:
+    """Every combination once. `losses` may hold `paper`, the eight of the paper; a model with its own loss takes none.
+
+    Raises:
+        UserError: an unknown name, or nothing to run.
+    """
+    names = loss_names(losses)
+    changes = list(changes)
+    configs = []
+    for model in dict.fromkeys(models):
+        choose("model", model, MODEL_NAMES)
+        own = MODELS[model].own_loss
+        if not own and not names:
+            raise UserError(f"Model '{model}' needs at least one loss: choose from {', '.join(LOSS_NAMES)}.")
+        for loss in [None] if own else names:
+            fitting = [change for change in changes if _concerns(model, loss, change)]
+            for seed in dict.fromkeys(seeds):
+                config = make_config(data=data, model=model, loss=loss, seed=seed, split=split, changes=fitting)
+                configs.append(config)
+    if not configs:
+        raise UserError("There is nothing to run: choose at least one model and one seed.")
+    return configs
+
+
+def loss_names(losses: Iterable[str]) -> list[str]:
+    """Every loss once, `paper` being the eight of the paper."""
+    return list(dict.fromkeys(name for loss in losses for name in (PAPER_LOSSES if loss == "paper" else (loss,))))
+
+
+def _concerns(model: str, loss: str | None, change: str) -> bool:
+    """Whether a change of a grid is meant for a model and loss: a setting of one is left out of the others."""
+    key = change.partition("=")[0].strip()
+    section, _, name = key.partition(".")
+    if MODELS[model].own_loss and section == "train":
+        return name == "threshold"
+    if section == "model" and any(name in one.settings for one in MODELS.values()):
+        return name in MODELS[model].settings
+    if section == "loss" and any(name in one for one in LOSS_CONSTANTS.values()):
+        return loss is not None and name in LOSS_CONSTANTS[loss]
+    return loss is not None or key != "loss.setting"
+
+
+def command_line(config: RunConfig) -> str:
+    """The command that trains exactly this config, ready to paste into a shell."""
+    words = ["python", "-m", "core", "train", "--data", config.data.name, "--model", config.model.name]
+    if config.loss:
+        words += ["--loss", config.loss.name]
+    words += ["--seed", str(config.seed)]
+    for key, value in changes_of(config):
+        words += ["--set", change(key, value)]
+    return shlex.join(words)
+
+
+def changes_of(config: RunConfig) -> list[tuple[str, Any]]:
+    """What differs from the defaults of its data set, model and loss: dotted names and values."""
+    default = make_config(
+        data=config.data.name,
+        model=config.model.name,
+        loss=config.loss.name if config.loss else None,
+        seed=config.seed,
+    )
+    return [(name, value) for name, _, value in differences(default, config)]

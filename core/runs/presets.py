@@ -1,0 +1,59 @@
+"""Plans to start from, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "quick look": (
+        "SVM, and two losses on TF-IDF for five epochs: a first table within a minute or two.",
+        {"models": ("svm", "tfidf"), "losses": ("bce", "db"), "settings": {"train.epochs": 5}},
+    ),
+    "losses side by side": (
+        "SVM and the paper's eight losses on TF-IDF, three seeds: what the losses change, and what is chance.",
+        {"models": ("svm", "tfidf"), "losses": ("paper",), "seeds": (0, 1, 2)},
+    ),
+    "paper setting": (
+        "The paper's training on Reuters: BERT, 512 tokens, batches of 32, AdamW at 1e-4, at most 40 epochs. It needs "
+        "a network for the encoder, and a GPU to end in hours.",
+        {
+            "models": ("svm", "transformer"),
+            "losses": ("paper",),
+            "settings": {
+                "model.encoder": "bert-base-uncased",
+                "model.pooling": "cls",
+                "model.attention_dropout": 0.1,
+                "model.frozen_layers": 0,
+                "model.max_length": 512,
+                "train.batch_size": 32,
+                "train.learning_rate": 1e-4,
+                "train.head_rate": 1.0,
+                "train.weight_decay": 0.01,
+                "train.epochs": 40,
+                "train.patience": 5,
+                "train.threshold": "paper",
+            },
+        },
+    ),
+    "many labels": (
+        "Thousands of labels: TF-IDF with the losses' settings for PubMed; the best epoch is that of the tail.",
+        {
+            "models": ("tfidf",),
+            "losses": ("bce", "cb", "db"),
+            "settings": {"loss.setting": "pubmed", "train.metric": "tail_macro_f1", "train.batch_size": 128},
+        },
+    ),
+    "fine-tune": (
+        "The packaged encoder fine-tuned with its defaults, with and without balancing: 40 minutes a run on two cores.",
+        {"models": ("transformer",), "losses": ("bce", "db")},
+    ),
+    "fine-tune longer": (
+        "The same with all layers trained, 8 epochs of 128 tokens: two and a half times as long, or on a GPU.",
+        {
+            "models": ("transformer",),
+            "losses": ("bce", "db"),
+            "settings": {"train.epochs": 8, "model.max_length": 128, "model.frozen_layers": 0},
+        },
+    ),
+}
+"""By name: what it is for, and what of a `Plan` it sets besides the data."""

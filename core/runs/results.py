@@ -1,0 +1,123 @@
+"""What a finished run gave: metrics and named thresholds, checked when they are read."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+
+from core.labels.groups import Borders
+from core.runs.folder import Run
+from core.system.access import check_writable
+from core.system.errors import UserError
+from core.system.files import read_json, write_json
+from core.system.locks import locked
+from core.system.places import cache_dir
+
+
+def read_metrics(run: Run) -> dict[str, Any]:
+    """The scores of a finished run.
+
+    Raises:
+        UserError: the run has not finished, or the file is damaged.
+    """
+    if run.state != "finished":
+        raise UserError(f"Run {run.id} has no scores: it is {run.state}.")
+    metrics = read_json(run.path / "metrics.json")
+    if not isinstance(metrics, dict) or "test" not in metrics:
+        raise UserError(
+            f"{run.id}: metrics.json is damaged: it holds no test scores. Delete the run and train it again."
+        )
+    return metrics
+
+
+NEEDED = ("labels", "counts", "borders", "threshold", "threshold_rule", "fingerprint", "command", "versions", "seconds")
+"""Keys of `metrics.json` that the results pages read."""
+
+
+class Results(BaseModel):
+    """What every key of `NEEDED` and the scores have to be; whatever else the file holds is let be."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    labels: list[str]
+    counts: list[NonNegativeInt]
+    borders: dict[Literal["head", "tail"], NonNegativeInt]
+    threshold: float | list[float]
+    threshold_rule: str
+    fingerprint: str
+    command: str
+    versions: dict[str, str]
+    seconds: float
+    test: dict[str, dict[str, float | None]]
+
+
+def read_results(run: Run) -> dict[str, Any]:
+    """`read_metrics` with all that the results pages need.
+
+    Raises:
+        UserError: the run's settings are damaged, it has not finished, another version wrote its metrics, or they are
+            not what they should be (a text for a number, NaN, a label twice).
+    """
+    if run.config is None:
+        raise UserError(run.problem)
+    metrics = read_metrics(run)
+    if missing := [key for key in NEEDED if key not in metrics]:
+        raise UserError(
+            f"{run.id}: metrics.json does not hold {', '.join(missing)}: an older version wrote it, or it is "
+            "damaged. Delete the run and train it again."
+        )
+    try:
+        found = Results.model_validate(metrics)
+        Borders(**found.borders)
+        wrong = "" if len(found.labels) == len(found.counts) else "labels and counts differ in number"
+        wrong = wrong or ("" if len(set(found.labels)) == len(found.labels) else "a label is there twice")
+        each = isinstance(found.threshold, list) and len(found.threshold) != len(found.labels)
+        wrong = wrong or ("labels and thresholds differ in number" if each else "")
+        wrong = wrong or ("" if "all" in found.test else "the scores of all labels are missing")
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"] if step not in ("float", "list[float]"))
+        wrong = f"{place}: {first['msg'].lower()}"
+    except (TypeError, UserError):
+        wrong = "its borders make no sense"
+    if wrong:
+        raise UserError(f"{run.id}: metrics.json is damaged ({wrong}). Delete the run and train it again.")
+    return metrics
+
+
+def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:
+    """The named thresholds of a run: by name, `rule` and `values`, one number for all labels or one for each.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not (run.path / "thresholds.json").exists():
+        return {}
+    sets = read_json(run.path / "thresholds.json")
+    if not isinstance(sets, dict) or not all(isinstance(one, dict) and _are_numbers(one) for one in sets.values()):
+        raise UserError(f"{run.id}: thresholds.json is damaged: it holds no named thresholds. Delete that file.")
+    return sets
+
+
+def _are_numbers(kept: dict[str, Any]) -> bool:
+    values = kept.get("values")
+    many = values if isinstance(values, list) else [values]
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in many)
+
+
+def save_threshold_set(run: Run, name: str, *, rule: str, values: float | list[float]) -> None:
+    """Keeps thresholds under a name; the same name again replaces them. Two people at once lose none.
+
+    Raises:
+        UserError: a name that is empty or too long, or a published run.
+    """
+    check_writable()
+    if not name.strip() or len(name) > 60:
+        raise UserError("Thresholds need a name of 1 to 60 letters.")
+    if run.published:
+        raise UserError(f"Run {run.id} is published and never changed: train it yourself to keep thresholds with it.")
+    with locked(cache_dir() / "locks" / "thresholds.lock"):
+        sets = read_threshold_sets(run)
+        write_json(run.path / "thresholds.json", {**sets, name.strip(): {"rule": rule, "values": values}})
