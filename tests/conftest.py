@@ -14,10 +14,10 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-from core import jobs
 from core.config.schema import DataConfig, SyntheticConfig
 from core.data import sources
 from core.data.corpus import Corpus
+from core.jobs import launch
 from core.runs import plan
 from core.runs.folder import list_runs
 from core.system.errors import UserError
@@ -65,19 +65,19 @@ def no_worker_outlives_its_test() -> Iterator[None]:
     yield
     for run in list_runs():
         with suppress(UserError):  # it has ended
-            jobs.stop(run.id, grace=1)
+            launch.stop(run.id, grace=1)
 
 
 @pytest.fixture
 def stub_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the test submits is worked on by `tests.helpers.stub_worker`, which has no torch and does not train."""
-    monkeypatch.setenv(jobs.WORKER_VARIABLE, "tests.helpers.stub_worker")
+    monkeypatch.setenv(launch.WORKER_VARIABLE, "tests.helpers.stub_worker")
 
 
 @pytest.fixture
 def real_worker(stub_worker: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the test submits is trained, also where the other tests of its file have a stub."""
-    monkeypatch.delenv(jobs.WORKER_VARIABLE)
+    monkeypatch.delenv(launch.WORKER_VARIABLE)
 
 
 @pytest.fixture

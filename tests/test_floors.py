@@ -109,7 +109,7 @@ def test_the_losses_can_be_taken_along_as_they_are():
 
 def test_neither_the_command_line_nor_the_training_path_loads_the_dashboard():
     script = (
-        "import sys, core.worker, core.cli.main\n"
+        "import sys, core.jobs.worker, core.cli.main\n"
         "print([m for m in ('streamlit', 'plotly', 'altair', 'transformers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)

@@ -15,8 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psutil
 import pytest
 
-from core import jobs, worker
 from core.config.schema import RunConfig
+from core.jobs import launch, queue, worker
 from core.runs import folder, journal, plan, results
 from core.system import machine, places, processes
 from core.system.errors import UserError
@@ -48,8 +48,8 @@ def test_a_run_outlives_the_process_that_submitted_it_and_is_never_trained_twice
     run = folder.get_run(done.stdout.strip())
     assert ended(run).state == "finished", journal.read_log(run)
     written = run.path.joinpath("metrics.json").stat().st_mtime_ns
-    assert jobs.submit(config()).state == "finished"
-    assert jobs.existing(config()).id == run.id
+    assert launch.submit(config()).state == "finished"
+    assert launch.existing(config()).id == run.id
     assert run.path.joinpath("metrics.json").stat().st_mtime_ns == written
 
 
@@ -57,36 +57,36 @@ def test_a_run_outlives_the_process_that_submitted_it_and_is_never_trained_twice
 @pytest.mark.usefixtures("real_worker")
 def test_a_run_takes_about_as_much_memory_as_it_says_before_it_starts():
     size = ["data.synthetic.documents=3000", "data.synthetic.labels=20000", "model.hidden=64", "train.epochs=1"]
-    run = ended(jobs.submit(config(loss="db", changes=size)))
+    run = ended(launch.submit(config(loss="db", changes=size)))
     foretold = float(re.search(r"needs about ([\d.]+) GB", run.path.joinpath("log.txt").read_text())[1])
     assert 0.5 * foretold < results.read_metrics(run)["memory"] / 1e9 < 1.1 * foretold
 
 
 @pytest.mark.slow
 def test_kill_makes_a_run_lost_and_the_next_in_the_queue_goes_on():
-    first, second, third = (jobs.submit(config(seed=seed, changes=ENDLESS)) for seed in range(3))
+    first, second, third = (launch.submit(config(seed=seed, changes=ENDLESS)) for seed in range(3))
     running(first)
     assert [folder.get_run(run.id).state for run in (second, third)] == ["queued", "queued"]
-    assert jobs.submit(config(seed=1, changes=ENDLESS)).id == second.id
+    assert launch.submit(config(seed=1, changes=ENDLESS)).id == second.id
     os.kill(read_json(first.path / "process.json")["pid"], signal.SIGKILL)
     until(lambda: folder.get_run(first.id).state == "lost", 5)
     running(second)
     assert folder.get_run(third.id).state == "queued"
-    stopped = jobs.stop(third.id)
+    stopped = launch.stop(third.id)
     assert (stopped.state, "by request" in stopped.reason) == ("stopped", True)
-    assert jobs.stop(second.id).state == "stopped"
-    again = jobs.submit(config(seed=0, changes=ENDLESS))
+    assert launch.stop(second.id).state == "stopped"
+    again = launch.submit(config(seed=0, changes=ENDLESS))
     assert (again.id, again.state) == (first.id, "queued"), "a lost run starts anew"
 
 
 def test_stop_ends_a_worker_that_does_not_listen():
-    run = running(jobs.submit(config(changes=ENDLESS)))
+    run = running(launch.submit(config(changes=ENDLESS)))
     process = psutil.Process(read_json(run.path / "process.json")["pid"])
     process.suspend()
-    assert jobs.stop(run.id, grace=0.5).state == "stopped"
+    assert launch.stop(run.id, grace=0.5).state == "stopped"
     until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
     with pytest.raises(UserError, match="it is stopped"):
-        jobs.stop(run.id)
+        launch.stop(run.id)
 
 
 @pytest.mark.slow
@@ -105,12 +105,12 @@ def test_runs_appear_and_disappear_as_a_whole_and_start_beside_those_who_look():
     for looker in lookers:
         assert looker.stdout.readline()
     for seed in range(3):
-        run = jobs.submit(config(seed=seed, changes=ENDLESS))
-        jobs.stop(run.id, grace=0)
+        run = launch.submit(config(seed=seed, changes=ENDLESS))
+        launch.stop(run.id, grace=0)
         for anew in (True, False):
-            jobs.resume(run.id, anew=anew)
-            jobs.stop(run.id, grace=0)
-        jobs.delete(run.id)
+            launch.resume(run.id, anew=anew)
+            launch.stop(run.id, grace=0)
+        launch.delete(run.id)
     places.cache_dir().joinpath("stop").touch()
     for looker in lookers:
         assert looker.communicate()[1].decode() == ""
@@ -135,7 +135,7 @@ def test_a_submitter_killed_at_any_moment_leaves_no_half_run_and_its_run_can_be_
         process.kill()
         process.communicate()
         assert not [run.problem for run in folder.list_runs() if run.problem]
-    run = jobs.submit(config(changes=ENDLESS))
+    run = launch.submit(config(changes=ENDLESS))
     assert running(run).state == "running"
     assert len(list(processes.processes_of(run.path))) == 1
 
@@ -175,16 +175,16 @@ def test_a_run_outlives_a_server_that_is_killed_and_the_next_one_sees_and_stops_
     epoch = run.progress["epoch"]
     until(lambda: folder.get_run(run.id).progress["epoch"] > epoch)
     assert [one.state for one in folder.list_runs()] == ["running"]
-    assert jobs.stop(run.id).state == "stopped"
+    assert launch.stop(run.id).state == "stopped"
 
 
 def test_a_process_that_only_has_the_number_of_a_worker_is_never_signalled():
-    run = running(jobs.submit(config(changes=ENDLESS)))
+    run = running(launch.submit(config(changes=ENDLESS)))
     truth = read_json(run.path / "process.json")
     bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True)
     write_json(run.path / "process.json", {"pid": bystander.pid, "born": truth["born"]})
     psutil.Process(truth["pid"]).suspend()
-    assert jobs.stop(run.id, grace=0.3).state == "stopped", "the worker is known by its mark as well"
+    assert launch.stop(run.id, grace=0.3).state == "stopped", "the worker is known by its mark as well"
     hit = {pid for event in journal.read_events(run) for pid in event.get("pids", [])}
     assert hit == {truth["pid"]}
     assert bystander.poll() is None
@@ -206,14 +206,14 @@ def test_an_identity_is_that_of_one_process_since_one_start_of_the_machine():
 
 
 def test_stop_leaves_no_child_behind_also_of_another_session_and_resume_ends_orphans():
-    run = running(jobs.submit(config(changes=ENDLESS), user="ann"))
+    run = running(launch.submit(config(changes=ENDLESS), user="ann"))
 
     def descendant():
         environment = os.environ | {processes.RUN_VARIABLE: str(run.path.resolve())}
         return subprocess.Popen([sys.executable, "-c", STUBBORN], env=environment, start_new_session=True)
 
     child = descendant()
-    assert jobs.stop(run.id, grace=1).state == "stopped"
+    assert launch.stop(run.id, grace=1).state == "stopped"
     assert child.wait(10) == -signal.SIGKILL
     assert [event["what"] for event in journal.read_events(run)] == [
         *("submitted", "started", "stop asked", "stopped", "SIGTERM sent", "SIGKILL sent", "all processes are gone")
@@ -221,7 +221,7 @@ def test_stop_leaves_no_child_behind_also_of_another_session_and_resume_ends_orp
     assert folder.get_run(run.id).user == "ann"
     orphan = descendant()
     until(lambda: list(processes.processes_of(run.path)))
-    jobs.resume(run.id)
+    launch.resume(run.id)
     assert orphan.wait(10) == -signal.SIGKILL
     event = journal.read_events(run)[-1]
     assert (event["what"], event["was"]) == ("resumed", "stopped")
@@ -229,11 +229,11 @@ def test_stop_leaves_no_child_behind_also_of_another_session_and_resume_ends_orp
 
 def test_as_many_runs_at_once_as_there_are_slots_first_come_first_served(monkeypatch):
     monkeypatch.setenv("TAILSCOPE_SLOTS", "cpu:2")
-    runs = [jobs.submit(config(seed=seed, changes=ENDLESS)) for seed in range(3)]
+    runs = [launch.submit(config(seed=seed, changes=ENDLESS)) for seed in range(3)]
     slots = [running(run).device for run in runs[:2]]
     assert sorted(slots) == ["cpu", "cpu-1"]
     assert folder.get_run(runs[2].id).state == "queued"
-    jobs.stop(runs[0].id)
+    launch.stop(runs[0].id)
     assert running(runs[2]).device == slots[0]
     beat = until(lambda: journal.read_heartbeat(runs[1].path))
     assert abs(beat["time"] - time.time()) < 60
@@ -253,14 +253,14 @@ def test_as_many_runs_at_once_as_there_are_slots_first_come_first_served(monkeyp
 )
 def test_slots_are_as_said(said, kind, slots, monkeypatch):
     monkeypatch.setenv("TAILSCOPE_SLOTS", said)
-    assert machine.slots(kind) == slots
+    assert queue.slots(kind) == slots
 
 
 @pytest.mark.parametrize("said", ["gpu", "cpu:0", "cpu:-1", "cuda", "cuda-0:2", "cuda-1"])
 def test_slots_that_make_no_sense_are_a_sentence_and_no_run(said, monkeypatch):
     monkeypatch.setenv("TAILSCOPE_SLOTS", said)
     with pytest.raises(UserError, match="TAILSCOPE_SLOTS"):
-        jobs.submit(config(changes=[*SMALL, "train.device=cuda:0"]))
+        launch.submit(config(changes=[*SMALL, "train.device=cuda:0"]))
     assert folder.list_runs() == []
 
 
@@ -276,7 +276,7 @@ def test_a_full_disk_fails_the_run_in_words(tmp_path, monkeypatch):
         pytest.skip("mounting a small file system needs rights that this user lacks")
     try:
         monkeypatch.setenv("TAILSCOPE_CACHE", str(disk / "cache"))
-        run = jobs.submit(config(changes=ENDLESS))
+        run = launch.submit(config(changes=ENDLESS))
         running(run)
         with pytest.raises(OSError, match="No space left"):
             disk.joinpath("filler").write_bytes(bytes(5_000_000))
@@ -312,10 +312,10 @@ def hook(answer):
 def test_a_webhook_hears_how_each_run_ended(monkeypatch):
     with hook(200) as (address, posted):
         monkeypatch.setenv("TAILSCOPE_WEBHOOK", address)
-        good = ended(jobs.submit(config(), user="ann"))
-        bad = ended(jobs.submit(config(seed=1, changes=[*SMALL, "train.learning_rate=1e30"])))
-        stopped = running(jobs.submit(config(seed=2, changes=ENDLESS)))
-        jobs.stop(stopped.id, grace=60)
+        good = ended(launch.submit(config(), user="ann"))
+        bad = ended(launch.submit(config(seed=1, changes=[*SMALL, "train.learning_rate=1e30"])))
+        stopped = running(launch.submit(config(seed=2, changes=ENDLESS)))
+        launch.stop(stopped.id, grace=60)
         until(lambda: len(posted) == 3)
     assert [(one["run"], one["state"]) for one in posted] == [
         (good.id, "finished"),
@@ -341,7 +341,7 @@ def test_a_webhook_that_fails_is_an_event_and_harms_no_run(address, monkeypatch)
 
 def test_a_split_without_validation_is_refused_before_anything_starts():
     with pytest.raises(UserError, match="no validation part"):
-        jobs.submit(plan.make_config(data="synthetic", model="tfidf", loss="bce", seed=0, split="original"))
+        launch.submit(plan.make_config(data="synthetic", model="tfidf", loss="bce", seed=0, split="original"))
     assert folder.list_runs() == []
 
 
@@ -384,13 +384,13 @@ def test_read_only_nothing_is_started_stopped_added_or_removed(monkeypatch, tmp_
     from core.data import added, download
     from core.runs import share
 
-    run = ended(jobs.submit(config()))
+    run = ended(launch.submit(config()))
     monkeypatch.setenv("TAILSCOPE_READONLY", "1")
     refused = {
-        "submit": lambda: jobs.submit(config(seed=1)),
-        "stop": lambda: jobs.stop(run.id),
-        "resume": lambda: jobs.resume(run.id),
-        "delete": lambda: jobs.delete(run.id),
+        "submit": lambda: launch.submit(config(seed=1)),
+        "stop": lambda: launch.stop(run.id),
+        "resume": lambda: launch.resume(run.id),
+        "delete": lambda: launch.delete(run.id),
         "publish": lambda: share.publish(run),
         "import": lambda: share.import_run(tmp_path / "run.zip"),
         "remove": lambda: added.unregister("mine"),
@@ -402,11 +402,11 @@ def test_read_only_nothing_is_started_stopped_added_or_removed(monkeypatch, tmp_
             act()
     assert folder.get_run(run.id).state == "finished"
     monkeypatch.setenv("TAILSCOPE_READONLY", "0")
-    jobs.delete(run.id)
+    launch.delete(run.id)
 
 
 def test_a_stop_waits_until_the_driver_has_taken_the_memory_of_a_gpu_back(tmp_path, monkeypatch):
-    run = jobs.submit(config(changes=ENDLESS))
+    run = launch.submit(config(changes=ENDLESS))
     pid = running(run) and read_json(run.path / "process.json")["pid"]
     status = read_json(run.path / "status.json")
     asked = tmp_path / "asked"
@@ -415,15 +415,15 @@ def test_a_stop_waits_until_the_driver_has_taken_the_memory_of_a_gpu_back(tmp_pa
     driver.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert machine.gpu_holders() == {pid}
-    assert jobs.stop(run.id).state == "stopped"
+    assert launch.stop(run.id).state == "stopped"
     assert "GPU memory is free again" not in [event["what"] for event in journal.read_events(run)], "it used none"
     assert status["device"] == "cpu"
     asked.unlink()
-    jobs.await_gpu_memory(run.path, {pid}, time.monotonic() + 5)
+    launch.await_gpu_memory(run.path, {pid}, time.monotonic() + 5)
     assert journal.read_events(run)[-1]["what"] == "GPU memory is free again"
     assert len(asked.read_text().splitlines()) == 3
     asked.unlink()
-    jobs.await_gpu_memory(run.path, {pid}, time.monotonic())
+    launch.await_gpu_memory(run.path, {pid}, time.monotonic())
     assert journal.read_events(run)[-1] | {"time": 0} == {"time": 0, "what": "GPU memory is still held", "pids": [pid]}
 
 

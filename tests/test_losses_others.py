@@ -19,10 +19,10 @@ from torch.nn.functional import softplus
 
 from core import losses
 from core.config.defaults import LOSS_CONSTANTS, PAPER_LOSSES
+from core.jobs.training import threshold_rule
 from core.losses import LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss, others
 from core.runs import journal, results
 from core.runs.plan import loss_names
-from core.training import threshold_rule
 from tests.helpers.training import train_here
 from tests.test_losses import COUNTS, DOCUMENTS, batch, gradient_of, problems
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import jobs, sweeps
 from core.config.schema import RunConfig
 from core.data import sources
 from core.figures import training
+from core.jobs import launch, sweeps
 from core.runs import folder, plan
 from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
 from core.runs.results import read_results, read_threshold_sets
@@ -160,7 +160,7 @@ def test_launching_submits_every_run_once_and_leaves_the_form_usable(cache: Path
     assert len({run.config for run in folder.list_runs()}) == 2
     for run in folder.list_runs():
         with suppress(UserError):  # it may have finished
-            jobs.stop(run.id)
+            launch.stop(run.id)
 
 
 @pytest.mark.parametrize("seeds", ["-1", "two", "", "0-"])
@@ -253,7 +253,7 @@ def test_stop_ends_a_queued_run(cache: Path) -> None:
     configs = [
         plan.make_config(data="synthetic", model="tfidf", loss="bce", seed=seed, changes=changes) for seed in (0, 1)
     ]
-    first, second = (jobs.submit(config) for config in configs)
+    first, second = (launch.submit(config) for config in configs)
     page = open_page("launcher")
     for run in (second, first):
         page.button(key=f"stop-{run.id}").click().run()
@@ -617,4 +617,4 @@ def test_a_list_of_who_may_launch_without_a_sign_in_lets_nobody(filled: Path, mo
     assert "read-only for you" in page.info[0].value
     assert not [button.label for button in page.button if button.label.startswith("Launch")]
     with pytest.raises(UserError, match="You may look"):
-        jobs.delete(runs(filled)[0].name)
+        launch.delete(runs(filled)[0].name)

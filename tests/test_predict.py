@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from core import jobs
+from core.jobs import launch
 from core.metrics import thresholds
 from core.models import tokens
 from core.runs import export_model, folder, network_scorer, predictions, results, share
@@ -33,7 +33,7 @@ FINE_TUNED = {
 
 
 def trained(model, changes):
-    from core import worker
+    from core.jobs import worker
 
     path = prepare(model, [*changes, "train.epochs=1"], checkpoint_minutes=5.0)
     worker.execute(path)
@@ -149,6 +149,6 @@ def test_subwords_that_are_damaged_are_a_sentence(run_named):
 def test_a_run_that_travelled_says_what_it_said_at_home(run, tmp_path):
     texts, stored = texts_of(run)
     share.export(run, tmp_path / "run.zip")
-    jobs.delete(run.id)
+    launch.delete(run.id)
     again = share.import_run(tmp_path / "run.zip")
     np.testing.assert_allclose(network_scorer.load(again).scores(texts), stored, atol=2e-3)

@@ -9,12 +9,12 @@ import time
 import numpy as np
 import pytest
 
-from core import jobs, training, worker
 from core.data import sources
+from core.jobs import launch, training, worker
 from core.runs import folder, journal
 from core.system.errors import UserError
 from core.system.files import write_json
-from core.trainer import loop
+from core.trainer import checkpoint, loop
 from core.trainer.checkpoint import list_checkpoints
 from tests.helpers.training import (
     MODELS,
@@ -78,13 +78,13 @@ def test_a_run_in_a_long_step_or_checkpoint_is_left_alone_when_it_is_stopped(mon
         return slowed
 
     monkeypatch.setattr(loop, "take_step", slowly(loop.take_step, 0.6))
-    monkeypatch.setattr(training, "write_checkpoint", slowly(training.write_checkpoint, 2.0))
+    monkeypatch.setattr(checkpoint, "write_checkpoint", slowly(checkpoint.write_checkpoint, 2.0))
     path = prepare("textcnn", [*SIZES, "train.epochs=50"], checkpoint_minutes=5.0)
     thread = threading.Thread(target=worker.execute, args=(path,))
     thread.start()
     while not journal.read_steps(folder.get_run(path.name)):
         time.sleep(0.05)
-    assert jobs.stop(path.name, grace=0.2).state == "stopped"
+    assert launch.stop(path.name, grace=0.2).state == "stopped"
     thread.join()
     said = [event["what"] for event in journal.read_events(folder.get_run(path.name))]
     assert not [what for what in said if "SIG" in what], said
@@ -146,18 +146,18 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_the_one_before(monkeypatch
     run = folder.get_run(path.name)
     assert (run.state, "disk is full" in run.reason) == ("failed", True)
     assert [place.name for place in list_checkpoints(folder.checkpoint_dir(path))] == before
-    jobs.resume(path.name)
-    assert [now.state for now in jobs.watch(path.name)][-1] == "finished"
+    launch.resume(path.name)
+    assert [now.state for now in launch.watch(path.name)][-1] == "finished"
 
 
 @pytest.mark.slow
 def test_only_a_run_that_ended_early_can_be_resumed():
     path = stopped()
-    assert jobs.resume(path.name).state == "queued"
+    assert launch.resume(path.name).state == "queued"
     time.sleep(0.1)
-    assert [now.state for now in jobs.watch(path.name)][-1] == "finished"
+    assert [now.state for now in launch.watch(path.name)][-1] == "finished"
     with pytest.raises(UserError, match="cannot be resumed: it is finished"):
-        jobs.resume(path.name)
+        launch.resume(path.name)
 
 
 def test_checkpoints_come_by_steps_as_well_as_by_time():

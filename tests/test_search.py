@@ -1,6 +1,6 @@
 import pytest
 
-from core import search
+from core.jobs import search
 from core.runs import folder, journal, plan, results
 from core.system import places
 from core.system.errors import UserError

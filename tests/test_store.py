@@ -6,6 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 from core.config.schema import LossConfig, RunConfig
+from core.jobs import queue
 from core.metrics import kept_scores, label_sets, ranking, thresholds
 from core.runs import folder, journal, results
 from core.runs.predictions import Predictions, read_predictions, write_predictions
@@ -184,12 +185,12 @@ def test_scores_by_chance_rank_and_find_by_chance_also_where_few_are_kept():
 def test_tickets_are_served_in_order_and_the_dead_do_not_block():
     living, dead = make("living", state="queued"), make("dead", state="queued")
     descriptor = try_lock(folder.alive_lock(living))
-    first, gone, last = (folder.draw_ticket("cpu", name) for name in ("living", "dead", "last"))
-    assert folder.draw_ticket("cpu", "living") == first
-    assert (folder.tickets_before(first), folder.tickets_before(last)) == (0, 1)
+    first, gone, last = (queue.draw_ticket("cpu", name) for name in ("living", "dead", "last"))
+    assert queue.draw_ticket("cpu", "living") == first
+    assert (queue.tickets_before(first), queue.tickets_before(last)) == (0, 1)
     assert not gone.exists()
     os.close(descriptor)
-    assert folder.tickets_before(last) == 0
+    assert queue.tickets_before(last) == 0
     assert dead.exists()
 
 

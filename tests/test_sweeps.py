@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from core import estimates, jobs, sweeps
+from core.jobs import estimates, launch, sweeps
 from core.runs import folder, journal, plan
 from core.system.errors import UserError
 from core.system.files import write_text
@@ -32,7 +32,7 @@ def test_a_sweep_is_stopped_as_one_without_the_next_starting_and_resumed_as_one(
     assert {run.state for run in stopped} == {"stopped"}
     assert states(runs) == ["stopped"] * 3
     assert [folder.get_run(run.id).started is None for run in runs] == [False, True, True]
-    jobs.delete(runs[2].id)
+    launch.delete(runs[2].id)
     listed = {run.id: run for run in folder.list_runs()}
     assert sweeps.counts(sweep, listed) == {"stopped": 2, "missing": 1}
     again = sweeps.resume(sweep.id)

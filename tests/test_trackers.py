@@ -3,8 +3,8 @@
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from core import jobs, trackers, worker
 from core.data import sources
+from core.jobs import launch, trackers, worker
 from core.runs import journal, plan
 from core.runs.folder import get_run, list_runs, run_id, run_path
 from core.system.errors import UserError
@@ -56,7 +56,7 @@ def test_a_tracker_that_is_not_installed_is_said_before_anything_starts(track, p
     if trackers.find_spec(package):
         pytest.skip(f"{package} is installed")
     with pytest.raises(UserError, match=f"pip install {package}"):
-        jobs.submit(config(f"track={track}"))
+        launch.submit(config(f"track={track}"))
     assert not list_runs(published=False)
 
 

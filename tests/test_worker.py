@@ -4,8 +4,9 @@ import shutil
 import numpy as np
 import pytest
 
-from core import report, training, worker
+from core import report
 from core.data import sources
+from core.jobs import training, worker
 from core.labels import groups
 from core.labels.groups import Borders
 from core.metrics import kept_scores, label_sets, summary, thresholds

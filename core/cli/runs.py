@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from core import jobs, sweeps
 from core.cli.console import Json, out, print_json, print_line, split_names
+from core.jobs import launch, sweeps
 from core.runs import folder, journal
 
 REPORTED = ("id", "state", "kind", "reason", "advice", "submitted", "started", "ended", "progress", "device")
@@ -65,7 +65,7 @@ def logs(
         print_line(line)
     file = found.path / "log.txt"
     done = file.stat().st_size if file.exists() else 0
-    for _ in jobs.watch(run) if follow else ():
+    for _ in launch.watch(run) if follow else ():
         if file.exists():
             with file.open("rb") as log:
                 log.seek(done)
@@ -84,7 +84,7 @@ def stop(runs: list[str]) -> None:
     python -m core stop sweep-0123456789
     """
     for name in runs:
-        stopped = sweeps.stop(name) if sweeps.SWEEP_ID.fullmatch(name) else [jobs.stop(name)]
+        stopped = sweeps.stop(name) if sweeps.SWEEP_ID.fullmatch(name) else [launch.stop(name)]
         for run in stopped:
             print_line(f"{run.id} {run.state}")
 
@@ -103,7 +103,7 @@ def resume(
     """
     for name in runs:
         is_sweep = sweeps.SWEEP_ID.fullmatch(name)
-        for run in sweeps.resume(name, anew=anew) if is_sweep else [jobs.resume(name, anew=anew)]:
+        for run in sweeps.resume(name, anew=anew) if is_sweep else [launch.resume(name, anew=anew)]:
             print_line(f"{run.id} {run.state}")
 
 
@@ -138,5 +138,5 @@ def delete(run: str) -> None:
 
     Example: python -m core delete reuters-tfidf-db-s0-0123456789
     """
-    jobs.delete(run)
+    launch.delete(run)
     print_line(f"{run} deleted")

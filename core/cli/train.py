@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from core import jobs, report, sweeps
+from core import report
 from core.cli.console import DataName, Json, Set, Split, err, out, print_json, print_line, progress_bar, split_names
 from core.config.defaults import LOSS_NAMES, MODEL_NAMES
 from core.data import sources as datasets
+from core.jobs import launch, sweeps
 from core.runs.folder import LIVE, Run, get_run, list_runs
 from core.runs.plan import grid, make_config, read
 from core.system.errors import UserError, choose
 
 if TYPE_CHECKING:
-    from core.search import Trial
+    from core.jobs.search import Trial
 
 
 def train(
@@ -53,7 +54,7 @@ def train(
         split=split,
         changes=[*(changes or []), *words],
     )
-    run = jobs.submit(config)
+    run = launch.submit(config)
     if not background:
         _follow([run])
         run = get_run(run.id)
@@ -66,7 +67,7 @@ def train(
 
 def _work(path: Path) -> None:
     """What a job's process does; its failure is in the run's folder already, the log gets it as well."""
-    from core import worker
+    from core.jobs import worker
 
     get_run(path.name)  # a folder that is no run is bad input: exit 2
     try:
@@ -167,7 +168,7 @@ def search_settings(
 
     Example: python -m core search --data reuters --model tfidf --loss db --trials 30 --metric macro_f1
     """
-    from core import search
+    from core.jobs import search
 
     choose("metric", metric, ("micro_f1", "macro_f1", "tail_macro_f1"))
     base = make_config(data=data, model=model, loss=loss, seed=seed, split=split, changes=changes or [])
@@ -207,7 +208,7 @@ def _follow(runs: list[Run]) -> None:
     except KeyboardInterrupt:
         for run_id in sorted(waiting):
             if get_run(run_id).state in LIVE:
-                jobs.stop(run_id)
+                launch.stop(run_id)
 
 
 def _exit_by(runs: list[Run]) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,44 +167,6 @@ def checkpoint_dir(path: Path) -> Path:
 def has_checkpoint(path: Path) -> bool:
     """Whether a run can go on where it was."""
     return any(checkpoint_dir(path).glob("[0-9]*"))
-
-
-def slot_lock(slot: str) -> Path:
-    """The lock whose holder may use the slot of a device."""
-    return cache_dir() / "locks" / f"{slot}.lock"
-
-
-def draw_ticket(device: str, run_id: str, *, anew: bool = False) -> Path:
-    """A place in a queue; places are in the order of their drawing.
-
-    Args:
-        device: the queue.
-        run_id: the run's id.
-        anew: also where the run has a place already, which somebody may just be taking away as that of a dead one.
-    """
-    folder = cache_dir() / "queue" / device
-    folder.mkdir(parents=True, exist_ok=True)
-    mine = list(folder.glob(f"*.{run_id}"))
-    if mine and not anew:
-        return mine[0]
-    ticket = folder / f"{time.time_ns():020d}.{run_id}"
-    ticket.touch()
-    for old in mine:
-        old.unlink(missing_ok=True)
-    return ticket
-
-
-def tickets_before(ticket: Path) -> int:
-    """How many living runs hold an earlier ticket; tickets of the dead are removed."""
-    ahead = 0
-    for other in sorted(ticket.parent.iterdir()):
-        if other.name >= ticket.name:
-            break
-        if is_locked(alive_lock(runs_dir() / other.name.partition(".")[2])):
-            ahead += 1
-        else:
-            other.unlink(missing_ok=True)
-    return ahead
 
 
 def _as_it_was(values: Any) -> Any:

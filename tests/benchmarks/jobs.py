@@ -26,11 +26,10 @@ from typing import Any
 
 import psutil
 
-from core import jobs
 from core.config.schema import RunConfig
-from core.runs import folder as runs_folder
+from core.jobs import launch, queue
 from core.runs import journal, plan
-from core.runs.folder import Run
+from core.runs.folder import Run, get_run, list_runs, run_path, runs_dir, stop_flag
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.system.places import ROOT
@@ -55,7 +54,7 @@ def config(seed: int, epochs: int = 150) -> RunConfig:
 def workers() -> dict[str, list[tuple[int, bool]]]:
     """By run id, every worker of this cache that lives, and whether it holds the lock of a slot; from /proc alone."""
     found: dict[str, list[tuple[int, bool]]] = {}
-    runs, locks = f"{runs_folder.runs_dir().resolve()}/", str(runs_folder.slot_lock("cpu").resolve().with_suffix(""))
+    runs, locks = f"{runs_dir().resolve()}/", str(queue.slot_lock("cpu").resolve().with_suffix(""))
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = process.joinpath("cmdline").read_bytes().decode().split("\0")
@@ -88,7 +87,7 @@ def watch(report: Path) -> None:
             tickets[run_id] = int(number)
         start = time.monotonic()
         try:
-            shown = runs_folder.list_runs()
+            shown = list_runs()
         except Exception as error:
             torn.append(repr(error))
             continue
@@ -117,8 +116,8 @@ def submit(first: int, seconds: Path) -> None:
     """Submits ten runs, then those of the next submitter, which exist already or will."""
     for seed in range(first, first + 2 * EACH):
         start = time.perf_counter()
-        run = jobs.submit(config(first // 100 * 100 + seed % 100 % (SUBMITTERS * EACH)))
-        shown = runs_folder.get_run(run.id)
+        run = launch.submit(config(first // 100 * 100 + seed % 100 % (SUBMITTERS * EACH)))
+        shown = get_run(run.id)
         with seconds.open("a") as file:
             file.write(f"{time.perf_counter() - start} {shown.state} {seed < first + EACH}\n")
         time.sleep(1.0 if first >= 100 else 0.0)  # so that there is somebody to kill
@@ -152,7 +151,7 @@ def watched(cache: Path) -> Iterator[Callable[[], dict[str, Any]]]:
 
 
 def all_ended(runs: int, first: int = 0) -> bool:
-    mine = [run for run in runs_folder.list_runs() if run.config and run.config.seed // 100 == first // 100]
+    mine = [run for run in list_runs() if run.config and run.config.seed // 100 == first // 100]
     return len(mine) == runs and all(run.state == "finished" for run in mine)
 
 
@@ -178,7 +177,7 @@ def calm(cache: Path) -> bool:
         while not all_ended(total) and time.monotonic() - began < 900:
             time.sleep(0.5)
         seen = report()
-    runs = runs_folder.list_runs()
+    runs = list_runs()
     started = {run.id: moments(run, "started")[0] for run in runs}
     order = sorted(started, key=lambda run_id: seen["tickets"][run_id])
     early = max(started[before] - started[after] for before, after in pairwise(order))
@@ -293,12 +292,12 @@ def chaos(cache: Path, seconds: float) -> bool:
             for n, one in submitters.items():
                 if one.poll():
                     submitters[n] = child(cache, "--submit", str(firsts[n]), str(cache / "submits"))
-            for run in runs_folder.list_runs():
+            for run in list_runs():
                 if run.state == "failed":
                     other.append(f"{run.id}: {run.reason}")
                 if run.state in ("lost", "failed"):
                     with suppress(UserError):  # a submitter was quicker
-                        jobs.resume(run.id)
+                        launch.resume(run.id)
                         resumed += 1
             if not killing and all_ended(total, first):
                 break
@@ -306,10 +305,10 @@ def chaos(cache: Path, seconds: float) -> bool:
         ended = True
         server.thread.join()
         seen = report()
-    runs = [run for run in runs_folder.list_runs() if run.config and run.config.seed >= first]
+    runs = [run for run in list_runs() if run.config and run.config.seed >= first]
     finished = [len(moments(run, "finished")) for run in runs]
     epochs = [[entry["epoch"] for entry in journal.read_history(run)] for run in runs]
-    left = [str(path) for path in runs_folder.runs_dir().rglob(".*") if time.time() - path.stat().st_mtime > 5]
+    left = [str(path) for path in runs_dir().rglob(".*") if time.time() - path.stat().st_mtime > 5]
     killed = f"{deaths['worker']} workers, {deaths['submitter']} submitters, {server.deaths} servers"
     print(f"{total} runs, killed: {killed}; resumed {resumed}: {time.monotonic() - began:.0f} s")
     for words in dict.fromkeys([*other, *server.page_errors, *left]):
@@ -339,18 +338,18 @@ def waits() -> None:
     imports = []
     for _ in range(3):
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import core.cli.main, core.worker"], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-c", "import core.cli.main, core.jobs.worker"], cwd=ROOT, check=True)
         imports.append(time.perf_counter() - start)
     queued, running = [], []
     for seed in range(200, 205):
         start = time.perf_counter()
-        run = jobs.submit(config(seed))
-        runs_folder.get_run(run.id)
+        run = launch.submit(config(seed))
+        get_run(run.id)
         queued.append(time.perf_counter() - start)
-        while runs_folder.get_run(run.id).state == "queued":
+        while get_run(run.id).state == "queued":
             time.sleep(0.01)
         running.append(time.perf_counter() - start)
-        jobs.stop(run.id)
+        launch.stop(run.id)
     verdict("submit() until queued is seen, median of 5", f"{statistics.median(queued):.2f} s")
     verdict("submit() until running is seen, median of 5", f"{statistics.median(running):.2f} s")
     verdict("of which Python and imports, median of 3", f"{statistics.median(imports):.2f} s")
@@ -358,10 +357,10 @@ def waits() -> None:
 
 def crowd(cache: Path) -> None:
     """Copies of what is there up to a thousand folders, read as the pages read them."""
-    there = [run.path for run in runs_folder.list_runs()]
+    there = [run.path for run in list_runs()]
     os.environ["TAILSCOPE_CACHE"] = str(cache / "crowd")
     for number in range(1000):
-        source, target = there[number % len(there)], runs_folder.run_path(f"copy-{number}")
+        source, target = there[number % len(there)], run_path(f"copy-{number}")
         target.mkdir(parents=True)
         for name in ("config.json", "status.json", "alive.lock", "events.jsonl", "history.jsonl"):
             if (source / name).exists():
@@ -369,7 +368,7 @@ def crowd(cache: Path) -> None:
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
-        assert len(runs_folder.list_runs()) == 1000
+        assert len(list_runs()) == 1000
         seconds.append(time.perf_counter() - start)
     os.environ["TAILSCOPE_CACHE"] = str(cache)
     verdict("state of 1,000 runs, median of 5 (aim 0.3)", f"{statistics.median(seconds):.2f} s")
@@ -377,8 +376,8 @@ def crowd(cache: Path) -> None:
 
 def spent(path: Path) -> None:
     """Trains a run in this process, with clocks around all that reports, and prints what they show as JSON."""
-    from core import job_heartbeat, worker
-    from core.job_reporter import StatusReporter
+    from core.jobs import heartbeat, worker
+    from core.jobs.reporter import StatusReporter
 
     clocks = {"wall": 0.0, "processor": 0.0, "beats": 0.0}
     inside = False
@@ -407,7 +406,7 @@ def spent(path: Path) -> None:
         setattr(StatusReporter, name, timed(getattr(StatusReporter, name)))
     for name in ("update_status", "append_event", "append_step", "append_history"):
         setattr(store, name, timed(getattr(store, name)))
-    job_heartbeat.Thread = Beats  # type: ignore[misc]
+    heartbeat.Thread = Beats  # type: ignore[misc]
     wall, processor = time.perf_counter(), time.process_time()
     worker.execute(path)
     clocks |= {"all wall": time.perf_counter() - wall, "all processor": time.process_time() - processor}
@@ -417,9 +416,9 @@ def spent(path: Path) -> None:
 def reporting() -> None:
     """Share of a run's time that goes into saying how it stands, on its own thread and on that of the heartbeat."""
     changes = ["train.epochs=40", "train.patience=40"]
-    run = jobs.submit(plan.make_config(data="synthetic", model="tfidf", loss="db", seed=300, changes=changes))
-    jobs.stop(run.id)
-    runs_folder.stop_flag(run.path).unlink()
+    run = launch.submit(plan.make_config(data="synthetic", model="tfidf", loss="db", seed=300, changes=changes))
+    launch.stop(run.id)
+    stop_flag(run.path).unlink()
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.jobs", "--spent", str(run.path)],
         cwd=ROOT,
@@ -441,13 +440,13 @@ def idle() -> None:
     """What runs cost that wait, and what a browser costs that looks at five runs."""
     changes = ["data.synthetic.documents=20000", "train.epochs=10000", "train.patience=10000"]
     runs = [
-        jobs.submit(plan.make_config(data="synthetic", model="tfidf", loss="db", seed=seed, changes=changes))
+        launch.submit(plan.make_config(data="synthetic", model="tfidf", loss="db", seed=seed, changes=changes))
         for seed in range(5)
     ]
-    while sum(runs_folder.get_run(run.id).state == "running" for run in runs) < SLOTS:
+    while sum(get_run(run.id).state == "running" for run in runs) < SLOTS:
         time.sleep(0.2)
     time.sleep(10)
-    waiting = [run for run in runs if runs_folder.get_run(run.id).state == "queued"]
+    waiting = [run for run in runs if get_run(run.id).state == "queued"]
     pids = [pid for run in waiting for pid, _ in workers()[run.id]]
     before = sum(cpu(psutil.Process(pid)) for pid in pids)
     time.sleep(10)
@@ -469,7 +468,7 @@ def idle() -> None:
             before = cpu(server)
             time.sleep(20)
             verdict("server, one open browser on five runs (aim 5 %)", f"{(cpu(server) - before) / 20:.1%} of a core")
-    jobs.stop_all([run.id for run in runs])
+    launch.stop_all([run.id for run in runs])
 
 
 def main(seconds: float) -> int:
@@ -477,7 +476,7 @@ def main(seconds: float) -> int:
         cache = Path(folder)
         os.environ |= {"TAILSCOPE_CACHE": folder, "TAILSCOPE_DATA": folder, "TAILSCOPE_SLOTS": f"cpu:{SLOTS}"}
         os.environ |= {"OMP_NUM_THREADS": "1"}
-        jobs.existing(config(0))  # make the data before the clocks run
+        launch.existing(config(0))  # make the data before the clocks run
         try:
             holds = [calm(cache), chaos(cache, seconds)]
             waits()

@@ -13,21 +13,21 @@ import time
 
 import psutil
 
-from core import jobs
+from core.jobs import launch
 from core.runs import folder, plan, results
 from core.system.files import read_json
 
 
 def main(seeds: list[int]) -> None:
     configs = plan.grid(data="reuters", models=["svm", "tfidf"], losses=["paper"], seeds=seeds)
-    jobs.existing(configs[0])  # prepare the data before the clock starts
+    launch.existing(configs[0])  # prepare the data before the clock starts
     print(f"{'run':34} {'seconds':>8} {'MB':>6} {'micro':>7} {'macro':>7} {'head':>7} {'medium':>7} {'tail':>7}")
     began = time.perf_counter()
     for config in configs:
         start = time.perf_counter()
-        run, peak = jobs.submit(config), 0
+        run, peak = launch.submit(config), 0
         process = psutil.Process(read_json(run.path / "process.json")["pid"])
-        for now in jobs.watch(run.id, every=0.1):
+        for now in launch.watch(run.id, every=0.1):
             try:
                 peak = max(peak, process.memory_info().rss)
             except psutil.NoSuchProcess:

@@ -42,11 +42,12 @@ import scipy.sparse as sp
 import torch
 from scipy import stats
 
-from core import jobs, losses, training
+from core import losses
 from core.config.schema import RunConfig
 from core.data import sources
 from core.data.corpus import Corpus, count_columns
-from core.job_reporter import SilentReporter
+from core.jobs import launch, training
+from core.jobs.reporter import SilentReporter
 from core.labels import groups
 from core.metrics import label_sets, thresholds
 from core.models import tokens
@@ -379,9 +380,9 @@ def tfidf() -> None:
     with own_cache():
         sources.load(config.data)  # prepared before the clock starts
         began = time.perf_counter()
-        run, cpu = jobs.submit(config), 0.0
+        run, cpu = launch.submit(config), 0.0
         process = psutil.Process(read_json(run.path / "process.json")["pid"])
-        for _ in jobs.watch(run.id, every=0.05):
+        for _ in launch.watch(run.id, every=0.05):
             with suppress(psutil.Error):
                 cpu = sum(process.cpu_times()[:2])
         took = time.perf_counter() - began
@@ -412,12 +413,12 @@ def kills(number: int) -> None:
     changes += ["model.embedding=24", "model.filters=8", "model.max_length=48", "train.checkpoint_minutes=0"]
     config = plan.make_config(data="synthetic", model="textcnn", loss="db", seed=0, changes=changes)
     with own_cache():
-        run = jobs.submit(config)
+        run = launch.submit(config)
         assert last_state(run) == "finished", journal.read_log(run)
         expected = outcome(run.path)
     chance, killed = random.Random(0), []
     with own_cache():
-        run = jobs.submit(config)
+        run = launch.submit(config)
         steps = -(-len(sources.load(config.data).parts["train"]) // config.train.batch_size)
 
         def reached() -> int:
@@ -426,7 +427,7 @@ def kills(number: int) -> None:
 
         while len(killed) < number:
             goal, delay = reached() + chance.randint(0, 8), chance.uniform(0, 0.3)
-            for now in jobs.watch(run.id, every=0.002):
+            for now in launch.watch(run.id, every=0.002):
                 if now.state == "running" and reached() >= goal:
                     time.sleep(delay)
                     os.killpg(read_json(run.path / "process.json")["pid"], signal.SIGKILL)
@@ -434,7 +435,7 @@ def kills(number: int) -> None:
             state = last_state(run)
             assert state == "lost", f"{state} after {len(killed)} kills: {journal.read_log(run)[-5:]}"
             killed.append(reached())
-            jobs.resume(run.id)
+            launch.resume(run.id)
         assert last_state(run) == "finished", journal.read_log(run)
         same(outcome(run.path), expected)
     print(

@@ -1,4 +1,4 @@
-"""Runs for tests: a folder as `core.jobs` makes it, a run trained in this process, and waiting for one in another."""
+"""Runs for tests: a folder as `core.jobs.launch` makes it, a run trained in this process, and waiting for one in another."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make_folder(config: RunConfig) -> Path:
 
 def execute(config: RunConfig) -> Run:
     """A whole run of the real worker, in this process."""
-    from core import worker
+    from core.jobs import worker
 
     path = make_folder(config)
     worker.execute(path)

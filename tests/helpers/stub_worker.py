@@ -1,6 +1,6 @@
 """A worker without torch: the real one with its queue, locks, status and files, where training is a clock that ticks.
 
-`core.jobs` starts it where `TAILSCOPE_WORKER` names this module. The scores of a run come from its seed and from the
+`core.jobs.launch` starts it where `TAILSCOPE_WORKER` names this module. The scores of a run come from its seed and from the
 truth, so they are the same at every time, and results are written, thresholded and measured by the real code. A
 learning rate above 1e6 diverges.
 """
@@ -20,7 +20,7 @@ from core.data.corpus import Corpus
 from core.runs import folder, journal
 from core.system.errors import Diverged, Stopped
 
-TRAINING = "core.training"
+TRAINING = "core.jobs.training"
 """The module that this one stands in for: it brings torch."""
 EPOCH_SECONDS = 0.02
 MANY, LATER_SECONDS = 100, 0.2

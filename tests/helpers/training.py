@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from core import jobs, worker
 from core.config.schema import RunConfig
-from core.job_reporter import StatusReporter
+from core.jobs import launch, worker
+from core.jobs.reporter import StatusReporter
 from core.runs import folder, journal, plan, predictions, results
 from core.runs.folder import Run
 from core.system.errors import Stopped
@@ -89,30 +89,30 @@ def same(left: tuple, right: tuple) -> None:
 
 def last_state(run: Run) -> str:
     """The state of a run when it has ended."""
-    return [now.state for now in jobs.watch(run.id)][-1]
+    return [now.state for now in launch.watch(run.id)][-1]
 
 
 def kill_and_resume(config: RunConfig, *, kills: int, chance: random.Random) -> tuple[Run, int]:
     """Submits a run that writes a checkpoint after every step, kills it so many times, 1 to 5 checkpoints after it
     began or was resumed, and lets it finish: the run, and how often it was killed."""
-    run, killed = jobs.submit(config), 0
+    run, killed = launch.submit(config), 0
     for _ in range(kills):
         reached = [path.name for path in list_checkpoints(folder.checkpoint_dir(run.path))]
         wanted = chance.randint(1, 5)
-        for now in jobs.watch(run.id, every=0.005):
+        for now in launch.watch(run.id, every=0.005):
             more = {path.name for path in list_checkpoints(folder.checkpoint_dir(run.path))} - set(reached)
             reached += sorted(more)
             wanted -= len(more)
             if wanted <= 0 and now.state == "running":
                 os.killpg(read_json(run.path / "process.json")["pid"], signal.SIGKILL)
                 break
-        for now in jobs.watch(run.id, every=0.01):
+        for now in launch.watch(run.id, every=0.01):
             last = now
         if last.state == "finished":
             break
         assert last.state == "lost"
         killed += 1
-        jobs.resume(run.id)
+        launch.resume(run.id)
     assert last_state(run) == "finished", journal.read_log(run)
     return run, killed
 

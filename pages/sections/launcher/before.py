@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import estimates, jobs, sweeps
 from core.config.schema import RunConfig
 from core.figures import training
+from core.jobs import estimates, queue, sweeps
 from core.runs import folder
 from core.runs.folder import LIVE, Run
 from core.runs.plan import command_line
@@ -115,7 +115,7 @@ def show_forecast(plan: Plan, configs: list[RunConfig]) -> None:
     corpus = load_corpus(plan.data)
     finished = [run for run in folder.list_runs(published=False) if run.state == "finished"][:MEASURED]
     known = [found for run in finished if (found := load_cost(run))]
-    slots = len(machine.slots(jobs.queue(configs[0])))
+    slots = len(queue.slots(queue.queue(configs[0])))
     whole = estimates.together(configs, len(corpus.parts["train"]), known, slots)
     st.caption(plain(describe_forecast(configs, whole)))
     show_cautions(plan, corpus, configs)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core import jobs, sweeps
 from core.figures import training
+from core.jobs import launch, sweeps
 from core.runs import folder
 from core.runs.folder import LIVE, Run
 from core.system.errors import UserError
@@ -28,7 +28,7 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from core.sweeps import Sweep
+    from core.jobs.sweeps import Sweep
 
 LIVE_SHOWN = 12
 RUNS_SHOWN = 200
@@ -77,7 +77,7 @@ def describe_place(run: Run) -> str:
 def stop_runs(run_ids: Sequence[str]) -> None:
     """Stops runs and adds a toast with the state of each."""
     try:
-        for run in jobs.stop_all(run_ids):
+        for run in launch.stop_all(run_ids):
             add_toast(f"{training.run_name(run)}: {run.state}")
     except UserError as error:
         add_toast(str(error))
@@ -85,7 +85,7 @@ def stop_runs(run_ids: Sequence[str]) -> None:
 
 def resume_runs(run_ids: Sequence[str], anew: bool = False) -> None:
     """Queues ended runs again."""
-    act_on_runs(jobs.resume, run_ids, "queued again", anew=anew)
+    act_on_runs(launch.resume, run_ids, "queued again", anew=anew)
 
 
 def resume_sweep(sweep_id: str) -> None:
@@ -251,4 +251,4 @@ def mark_runs(run_ids: Sequence[str], what: str, value: bool) -> None:
 
 def delete_runs(run_ids: Sequence[str]) -> None:
     """Deletes runs that have ended."""
-    act_on_runs(jobs.delete, run_ids, "deleted")
+    act_on_runs(launch.delete, run_ids, "deleted")

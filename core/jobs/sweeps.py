@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from core import jobs
 from core.config.parse import parse
 from core.config.schema import RunConfig
 from core.data import sources
+from core.jobs import launch
 from core.runs.folder import LIVE, STATES, Run, get_run, list_runs, run_path
 from core.system import access
 from core.system.access import check_writable
@@ -71,7 +71,7 @@ def folder() -> Path:
 def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) -> list[Run]:
     """Submits runs in this order, and keeps several as a sweep.
 
-    All are checked before the first is started. A run that exists is not trained twice (see `core.jobs.submit`).
+    All are checked before the first is started. A run that exists is not trained twice (see `core.jobs.launch.submit`).
 
     Args:
         configs: their settings.
@@ -79,11 +79,11 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
         anew: train all that have ended from their first step, also the finished; their results are replaced.
 
     Raises:
-        UserError: as `core.jobs.submit`.
+        UserError: as `core.jobs.launch.submit`.
     """
     check_writable()
     corpora = {config.data: sources.load(config.data) for config in dict.fromkeys(configs)}
-    ids = [jobs.check(config, corpora[config.data]) for config in configs]
+    ids = [launch.check(config, corpora[config.data]) for config in configs]
     if len(ids) > 1:
         digest = hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()[:10]
         kept = {
@@ -97,9 +97,9 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
     for run_id, config in zip(ids, configs, strict=True):
         with suppress(UserError):
             if anew and get_run(run_id).state not in LIVE:
-                runs.append(jobs.resume(run_id, user=user, anew=True))
+                runs.append(launch.resume(run_id, user=user, anew=True))
                 continue
-        runs.append(jobs.submit(config, user=user, corpus=corpora[config.data]))
+        runs.append(launch.submit(config, user=user, corpus=corpora[config.data]))
     return runs
 
 
@@ -146,7 +146,7 @@ def counts(sweep: Sweep, runs: Mapping[str, Run]) -> dict[str, int]:
 def stop(sweep_id: str, *, user: str = "") -> list[Run]:
     """Stops all of its runs that have not ended."""
     there = {run.id for run in list_runs(published=False) if run.state in LIVE}
-    return jobs.stop_all([run_id for run_id in get(sweep_id).runs if run_id in there], user=user)
+    return launch.stop_all([run_id for run_id in get(sweep_id).runs if run_id in there], user=user)
 
 
 def resume(sweep_id: str, *, user: str = "", anew: bool = False) -> list[Run]:

@@ -16,14 +16,14 @@ from pathlib import Path
 from core import __version__
 from core.config.schema import RunConfig
 from core.data import sources
-from core.job_heartbeat import write_heartbeats
-from core.job_reporter import SilentReporter, StatusReporter
-from core.job_webhook import post_outcome
+from core.jobs import queue
+from core.jobs.heartbeat import write_heartbeats
+from core.jobs.reporter import SilentReporter, StatusReporter
+from core.jobs.webhook import post_outcome
 from core.labels import groups
 from core.metrics import label_sets, summary, thresholds
 from core.runs import failures, folder, journal, predictions
 from core.runs.predictions import Predictions
-from core.system import machine
 from core.system.errors import Stopped, UserError
 from core.system.files import atomic_path, write_json
 from core.system.locks import try_lock
@@ -51,7 +51,7 @@ def execute(path: Path, reporter: StatusReporter | None = None) -> None:
     config = _open_run(path)
     # One of several processes of a run, and not the first: it only trains.
     if os.environ.get("RANK", "0") != "0":
-        from core.training import replicate
+        from core.jobs.training import replicate
 
         corpus = sources.load(config.data)
         replicate(config, corpus, path, journal.read_status(path)["device"], SilentReporter())
@@ -128,15 +128,15 @@ def _wait_for_slot(path: Path, reporter: StatusReporter) -> tuple[str, int]:
         Stopped: somebody asked the run to stop.
     """
     device = journal.read_status(path)["device"]
-    slots = machine.slots(device)
-    ticket, reported = folder.draw_ticket(device, path.name), ""
+    slots = queue.slots(device)
+    ticket, reported = queue.draw_ticket(device, path.name), ""
     try:
         while True:
             reporter.raise_if_stopped()
             # The first in the queue takes any slot that is free.
-            ahead = folder.tickets_before(ticket)
+            ahead = queue.tickets_before(ticket)
             for slot in slots if not ahead else ():
-                if (held := try_lock(folder.slot_lock(slot))) is not None:
+                if (held := try_lock(queue.slot_lock(slot))) is not None:
                     return slot, held
             # The status is written when its words change, not at every look.
             words = f"waiting for {device}, {ahead + 1} ahead" if ahead else f"waiting for {device}"
@@ -153,7 +153,7 @@ def _wait_for_slot(path: Path, reporter: StatusReporter) -> tuple[str, int]:
 
 def _import_torch() -> None:
     """Imports what trains, which brings torch."""
-    from core import training  # noqa: F401
+    from core.jobs import training  # noqa: F401
 
 
 def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> None:
@@ -165,7 +165,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
     """
     from safetensors.torch import save_file
 
-    from core.training import fit, threshold_rule
+    from core.jobs.training import fit, threshold_rule
 
     began = time.monotonic()
     # Data: those that the run's id was made from, and no others.

@@ -1,4 +1,4 @@
-"""A job is a command and a folder: `python -m core train <run_dir>` in its own session, writing to files only."""
+"""Runs as background processes: submitted, stopped, resumed, deleted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import psutil
 
-from core import trackers
-from core.config.defaults import MODELS
 from core.config.schema import RunConfig
 from core.data import sources
 from core.data.corpus import Corpus
+from core.jobs import trackers
+from core.jobs.queue import draw_ticket, queue, slots
 from core.runs import folder as runs_folder
 from core.runs import journal
 from core.runs.folder import (
@@ -29,7 +29,6 @@ from core.runs.folder import (
     Run,
     alive_lock,
     delete_run,
-    draw_ticket,
     get_run,
     has_checkpoint,
     run_path,
@@ -53,16 +52,6 @@ WORKER_VARIABLE = "TAILSCOPE_WORKER"
 """Environment variable with the module that is started as `python -m <module> train <run_dir>`; `core` unless set."""
 
 
-def queue(config: RunConfig) -> str:
-    """The queue a run waits in: `cpu`, `cuda` for any GPU, or `cuda-1` for that one; `auto` is a GPU where one is."""
-    device = config.train.device
-    if MODELS[config.model.name].own_loss:
-        return "cpu"
-    if device == "auto":
-        return "cuda" if machine.count_gpus() else "cpu"
-    return device.replace(":", "-")
-
-
 def existing(config: RunConfig) -> Run | None:
     """The run that has been made with this config and the data as they are now, if there is one."""
     path = run_path(runs_folder.run_id(config, sources.load(config.data).fingerprint))
@@ -75,7 +64,7 @@ def check(config: RunConfig, corpus: Corpus) -> str:
     Raises:
         UserError: the split has no validation part, there is no slot for its device, or a tracker's package is missing.
     """
-    machine.slots(queue(config))
+    slots(queue(config))
     trackers.check(config.track)
     if not len(corpus.parts["validation"]):
         raise UserError(
@@ -149,7 +138,7 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
         if run.published or run.state in (*LIVE, *over) or is_locked(alive_lock(run.path)):
             state = "published" if run.published else run.state
             raise UserError(f"Run {run_id} cannot be resumed: it is {state}.")
-        machine.slots(queue(run.config))
+        slots(queue(run.config))
         try:
             return _start(run.config, run_id, user, anew=anew)
         except OSError as error:

@@ -18,7 +18,6 @@ from core.system.errors import UserError
 
 PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "mlflow": ("mlflow",), "wandb": ("wandb",)}
 """Packages any of which a tracker needs; none is installed with this one."""
-
 Log = Callable[[Mapping[str, Any], int], None]
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from core import jobs
 from core.config.defaults import MODELS
 from core.config.schema import RunConfig
+from core.jobs import queue
 from core.runs import journal, results
 from core.runs.folder import Run
 from core.system.errors import UserError
@@ -94,7 +94,7 @@ def estimate(config: RunConfig, documents: int, costs: Iterable[Cost]) -> Estima
         documents: of its train part.
         costs: of the runs that have finished here.
     """
-    alike = [one for one in costs if one.kind == kind_of(config, jobs.queue(config)) and one.documents]
+    alike = [one for one in costs if one.kind == kind_of(config, queue.queue(config)) and one.documents]
     same = [one for one in alike if one.data == config.data.name]
     if not alike:
         return None

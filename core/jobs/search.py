@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from core import jobs
 from core.config.defaults import LOSS_CONSTANTS
 from core.config.parse import parse
 from core.config.schema import RunConfig
+from core.jobs import launch
 from core.losses.presets import CONSTANTS
 from core.runs import journal
 from core.runs.folder import LIVE
@@ -125,21 +125,21 @@ def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str)
     """Trains one trial; a hopeless one is stopped."""
     import optuna
 
-    run = jobs.submit(suggest(trial, base))
+    run = launch.submit(suggest(trial, base))
     trial.set_user_attr("run", run.id)
     told = 0
     try:
-        for now in jobs.watch(run.id):
+        for now in launch.watch(run.id):
             history = journal.read_history(now)
             for place, entry in enumerate(history[told:], told + 1):
                 trial.report(journal.score_of(entry, metric), place)
             told = len(history)
             if now.state in LIVE and trial.should_prune():
-                jobs.stop(run.id)
+                launch.stop(run.id)
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
                 return
     except KeyboardInterrupt:
-        jobs.stop(run.id)
+        launch.stop(run.id)
         raise
     best = max((journal.score_of(entry, metric) for entry in history), default=None)
     if now.state == "finished" and best is not None:

@@ -16,11 +16,12 @@ import scipy.sparse as sp
 import torch
 from safetensors.torch import load_file, save_file
 
-from core import losses, trackers
+from core import losses
 from core.config.defaults import AUTO_RULES, MODELS, THRESHOLD_RULES
 from core.config.parse import differences
 from core.config.schema import RunConfig
 from core.data.corpus import Corpus, count_columns
+from core.jobs import trackers
 from core.labels import groups
 from core.metrics import kept_scores, label_sets, thresholds
 from core.models.label_graph import fold_label_graph

@@ -1,0 +1,104 @@
+"""Who is next: the slots of each device, the tickets of the runs that wait for them."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+from core.config.defaults import MODELS
+from core.config.schema import RunConfig
+from core.runs.folder import alive_lock, runs_dir
+from core.system import machine
+from core.system.errors import UserError
+from core.system.locks import is_locked
+from core.system.machine import count_gpus
+from core.system.places import cache_dir
+
+
+def queue(config: RunConfig) -> str:
+    """The queue a run waits in: `cpu`, `cuda` for any GPU, or `cuda-1` for that one; `auto` is a GPU where one is."""
+    device = config.train.device
+    if MODELS[config.model.name].own_loss:
+        return "cpu"
+    if device == "auto":
+        return "cuda" if machine.count_gpus() else "cpu"
+    return device.replace(":", "-")
+
+
+def slot_lock(slot: str) -> Path:
+    """The lock whose holder may use the slot of a device."""
+    return cache_dir() / "locks" / f"{slot}.lock"
+
+
+def draw_ticket(device: str, run_id: str, *, anew: bool = False) -> Path:
+    """A place in a queue; places are in the order of their drawing.
+
+    Args:
+        device: the queue.
+        run_id: the run's id.
+        anew: also where the run has a place already, which somebody may just be taking away as that of a dead one.
+    """
+    folder = cache_dir() / "queue" / device
+    folder.mkdir(parents=True, exist_ok=True)
+    mine = list(folder.glob(f"*.{run_id}"))
+    if mine and not anew:
+        return mine[0]
+    ticket = folder / f"{time.time_ns():020d}.{run_id}"
+    ticket.touch()
+    for old in mine:
+        old.unlink(missing_ok=True)
+    return ticket
+
+
+def tickets_before(ticket: Path) -> int:
+    """How many living runs hold an earlier ticket; tickets of the dead are removed."""
+    ahead = 0
+    for other in sorted(ticket.parent.iterdir()):
+        if other.name >= ticket.name:
+            break
+        if is_locked(alive_lock(runs_dir() / other.name.partition(".")[2])):
+            ahead += 1
+        else:
+            other.unlink(missing_ok=True)
+    return ahead
+
+
+SLOTS_VARIABLE = "TAILSCOPE_SLOTS"
+
+
+def slots(kind: str) -> list[str]:
+    """The slots of a kind of device, each of which one run at a time may use.
+
+    `TAILSCOPE_SLOTS` names them, such as `cpu:2,cuda-1`; a kind that it leaves out has its usual ones, which are one
+    for the CPU and one for each NVIDIA GPU.
+
+    Args:
+        kind: `cpu`, `cuda`, or one GPU such as `cuda-1`.
+
+    Raises:
+        UserError: `TAILSCOPE_SLOTS` makes no sense, or leaves that GPU out.
+    """
+    named = _named_slots()
+    if kind == "cpu":
+        return [slot for slot in named if slot.startswith("cpu")] or ["cpu"]
+    gpus = [slot for slot in named if slot.startswith("cuda")]
+    if kind == "cuda":
+        return gpus or [f"cuda-{number}" for number in range(max(1, count_gpus()))]
+    if gpus and kind not in gpus:
+        raise UserError(f"No run may use {kind}: {SLOTS_VARIABLE} has {', '.join(named)}.")
+    return [kind]
+
+
+def _named_slots() -> list[str]:
+    named = []
+    for word in os.environ.get(SLOTS_VARIABLE, "").replace(",", " ").split():
+        many = re.fullmatch(r"cpu(?::([1-9]\d?))?", word)
+        if many:
+            named += ["cpu", *(f"cpu-{number}" for number in range(1, int(many[1] or 1)))]
+        elif re.fullmatch(r"cuda-\d{1,2}", word):
+            named.append(word)
+        else:
+            raise UserError(f"{SLOTS_VARIABLE} says '{word}': write cpu, cpu:2 or cuda-0, with commas between them.")
+    return list(dict.fromkeys(named))
