@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import report
+from core.analysis.tables import METHODS, data_title, fold, method, seeds_apart
 from core.labels.groups import Borders
 from core.runs import folder
 from pages.sections.compare import labels, parts, tables, training
@@ -54,10 +54,10 @@ def show() -> None:
 def pick_runs(runs: list[Run]) -> list[Run]:
     """Draws the filters and returns the runs to compare: those chosen by name, else all that match."""
     asked = [run for run in runs if run.id in st.query_params.get_all("runs")]
-    names = list(dict.fromkeys(report.data_title(run) for run in [*asked, *runs]))
+    names = list(dict.fromkeys(data_title(run) for run in [*asked, *runs]))
     columns = st.columns([3, 2, 3, 2], vertical_alignment="bottom")
     name = columns[0].selectbox("Data set and split", names, key="of", bind="query-params")
-    runs = [run for run in runs if report.data_title(run) == name]
+    runs = [run for run in runs if data_title(run) == name]
 
     def narrow(title: str, key: str, place: int, value: Callable[[Run], str | int]) -> list[Run]:
         values = sorted(dict.fromkeys(map(value, runs)), key=order_values)
@@ -65,7 +65,7 @@ def pick_runs(runs: list[Run]) -> list[Run]:
         return [run for run in runs if not chosen or value(run) in chosen]
 
     runs = narrow("Models", "models_shown", 1, lambda run: run.config.model.name if run.config else "")
-    runs = narrow("Methods", "losses_shown", 2, report.method)
+    runs = narrow("Methods", "losses_shown", 2, method)
     runs = narrow("Seeds", "seeds_shown", 3, lambda run: run.config.seed if run.config else 0)
     ids = [run.id for run in runs]
     with st.expander("Choose single runs", expanded=bool(asked)):
@@ -77,7 +77,7 @@ def pick_runs(runs: list[Run]) -> list[Run]:
 
 def order_values(value: str | int) -> tuple[int, str]:
     """Methods in the paper's order, other values by themselves."""
-    return (report.METHODS.index(value) if value in report.METHODS else len(report.METHODS), f"{value!s:>12}")
+    return (METHODS.index(value) if value in METHODS else len(METHODS), f"{value!s:>12}")
 
 
 def show_views(runs: list[Run]) -> None:
@@ -85,7 +85,7 @@ def show_views(runs: list[Run]) -> None:
     left, middle, right = st.columns([6, 2, 2], vertical_alignment="bottom")
     view = left.segmented_control("Show", list(VIEWS), default="Tables", required=True, key="view", bind="query-params")
     folded = middle.toggle("Seeds as one row", True, key="fold", bind="query-params")
-    rows = report.fold(runs, seeds=folded)
+    rows = fold(runs, seeds=folded)
     with right:
         borders = pick_borders(Borders(**load_metrics(rows[0].runs[0])["borders"]))
     if len({row.fingerprint for row in rows}) > 1:
@@ -93,7 +93,7 @@ def show_views(runs: list[Run]) -> None:
             "These runs were trained on different versions of the data set: their differences are not computed, and "
             "nothing is bold that is better only than runs on other data."
         )
-    if sentence := report.seeds_apart(rows) if folded else "":
+    if sentence := seeds_apart(rows) if folded else "":
         st.warning(plain(sentence))
     VIEWS[view](rows, sample_rows(rows, borders) if view in SAMPLED else {}, borders)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.figures.errors import AS_TRAINED
+from core.analysis.what_if import AS_TRAINED
 from core.labels.groups import Borders
 from core.runs import folder
 from core.system.errors import UserError

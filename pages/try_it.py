@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.figures import errors
+from core.analysis import documents, what_if
 from core.metrics import thresholds
 from core.runs import folder
 from core.system.errors import UserError
@@ -57,7 +57,7 @@ def show_answers(runs: list[Run], text: str) -> None:
         known[name] = run
     if not tried:
         return
-    table = errors.tried_table(tried)
+    table = documents.tried_table(tried)
     for name, (scores, limits, labels) in tried.items():
         above = scores > limits
         given = [labels[column] for column in scores.argsort()[::-1] if above[column]]
@@ -65,7 +65,7 @@ def show_answers(runs: list[Run], text: str) -> None:
     column = st.column_config
     numbers = {}
     for number, (name, (_, limits, _)) in enumerate(tried.items(), 1):
-        words = errors.limits_in_words(limits)
+        words = what_if.limits_in_words(limits)
         numbers[f"given {number}"] = column.CheckboxColumn("given", help=plain(f"By {name}: {words}"))
         numbers[name] = column.NumberColumn(name, format="%.3f", help=words)
     st.dataframe(

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.analysis import dataset
 from core.figures import GROUP_COLOURS, MAX_MARKS, data
 from core.labels import groups, measures
 from core.labels.cooccurrence import block, count_pairs, density
@@ -160,9 +161,9 @@ def test_the_binned_matrix_is_small_however_many_labels_there_are() -> None:
 
 def test_a_bin_is_found_by_its_address_alone() -> None:
     table = density(count_pairs(sp.csr_array(np.ones((2, 3), bool))), 3)
-    assert data.bin_of(table, "0-1")[["first", "other_first"]].to_numpy().tolist() == [[1, 2]]
+    assert dataset.bin_of(table, "0-1")[["first", "other_first"]].to_numpy().tolist() == [[1, 2]]
     for asked in ("", "0-0", "9-9", "x", "0-1-2"):
-        assert data.bin_of(table, asked).empty
+        assert dataset.bin_of(table, asked).empty
 
 
 def test_lengths_of_the_longest_share_the_last_bar() -> None:
@@ -171,11 +172,11 @@ def test_lengths_of_the_longest_share_the_last_bar() -> None:
     assert sum(row["documents"] for row in rows) == 201
     assert rows[-1]["range"].endswith("or more")
     assert sum(row["share"] for row in rows) == pytest.approx(1)
-    table = data.length_table(frame).set_index("length")
+    table = dataset.length_table(frame).set_index("length")
     assert (table.loc["words", "median"], table.loc["words", "longest"]) == (100, 100_000)
-    assert data.share_longer(frame, 0) == 1
+    assert dataset.share_longer(frame, 0) == 1
     assert sum(row["documents"] for row in rows_of(data.lengths(frame[:0], "words"))) == 0
-    assert data.length_table(frame[:0]).drop(columns="length").isna().all(axis=None)
+    assert dataset.length_table(frame[:0]).drop(columns="length").isna().all(axis=None)
 
 
 @pytest.mark.parametrize("number", [0, 1, 18_211])
@@ -186,28 +187,28 @@ def test_drift_keeps_the_labels_furthest_from_chance_and_stays_small(number: int
     chart = data.drift(frame, "train", "test")
     assert marks(chart) <= MAX_MARKS + 4
     shown = {row["label"] for rows in chart.to_dict()["datasets"].values() for row in rows if "label" in row}
-    assert set(data.most_drifted(frame, limit=100)["label"]) <= shown
+    assert set(dataset.most_drifted(frame, limit=100)["label"]) <= shown
 
 
 def test_labels_absent_from_a_part_are_named_and_counted() -> None:
     frame = measures.drift("abcd", np.array([50, 0, 0, 3]), np.array([5, 2, 0, 0]), documents=(100, 10))
-    assert data.absent(frame)["label"].tolist() == ["d", "b", "c"]
-    assert data.most_drifted(frame)["label"].tolist() == ["b", "d", "a"]
-    summary = data.drift_summary(frame)
+    assert dataset.absent(frame)["label"].tolist() == ["d", "b", "c"]
+    assert dataset.most_drifted(frame)["label"].tolist() == ["b", "d", "a"]
+    summary = dataset.drift_summary(frame)
     assert (summary["drifted"], summary["absent"], summary["other_absent"]) == (1, 2, 2)
     assert summary["expected"] == pytest.approx(3 * 0.0027, rel=1e-2)
 
 
 def test_every_measure_stands_in_a_table_with_words() -> None:
     stats = measures.corpus_stats(corpus(np.eye(3), {"train": [0, 1], "validation": [], "test": [2]}), BORDERS)
-    measured = set().union(*data.MEASURES.values())
+    measured = set().union(*dataset.MEASURES.values())
     assert measured == stats["all"].keys() | {"labels"}
-    table = data.measure_table(stats, "Table 1 of the paper").set_index("part")
+    table = dataset.measure_table(stats, "Table 1 of the paper").set_index("part")
     assert table.index.tolist() == ["train", "test", "all", "Reuters in the paper", "PubMed in the paper"]
     assert table.loc["train", "documents"] == 2
     assert table.loc["PubMed in the paper", "labels"] == 18_211
-    assert data.measure_table(stats, "Imbalance")["part"].tolist() == ["train", "test", "all"]
-    saved = data.all_measures(stats)
+    assert dataset.measure_table(stats, "Imbalance")["part"].tolist() == ["train", "test", "all"]
+    saved = dataset.all_measures(stats)
     assert set(saved["part"]) == {"train", "validation", "test", "all"}
     assert saved["meaning"].str.len().gt(0).all()
     assert set(saved["measure"]) == measured
@@ -215,7 +216,7 @@ def test_every_measure_stands_in_a_table_with_words() -> None:
 
 def test_every_label_has_its_documents_in_every_part() -> None:
     small = corpus([[1, 1], [1, 0], [0, 1]], {"train": [0, 1], "test": [2]})
-    assert data.label_table(small, Borders(2, 1)).to_dict("list") == {
+    assert dataset.label_table(small, Borders(2, 1)).to_dict("list") == {
         "label": ["a", "b"],
         "rank": [1, 2],
         "group": ["head", "tail"],
@@ -230,7 +231,7 @@ def test_strongest_pairs_are_found_by_name_and_by_rank() -> None:
     pairs, names = count_pairs(sp.csr_array(dense)), ["Gold", "platinum", "grain", "corn"]
 
     def found(**choice: Any) -> list[set[str]]:
-        table, number = data.strongest_pairs(pairs, names, by="both", floor=1, **choice)
+        table, number = dataset.strongest_pairs(pairs, names, by="both", floor=1, **choice)
         assert number == len(table)
         return [{row["label"], row["other"]} for row in table.to_dict("records")]
 
@@ -242,13 +243,13 @@ def test_strongest_pairs_are_found_by_name_and_by_rank() -> None:
 
 def test_a_search_is_no_pattern_and_ignores_case() -> None:
     frame = pd.DataFrame({"label": ["Gold", "a.c", "<script>"], "n": [1, 2, 3]})
-    assert data.search(frame, "GOLD")["n"].tolist() == [1]
-    assert data.search(frame, ".")["n"].tolist() == [2]
-    assert data.search(frame, " <SCRIPT> ")["n"].tolist() == [3]
-    assert len(data.search(frame, "")) == 3
+    assert dataset.search(frame, "GOLD")["n"].tolist() == [1]
+    assert dataset.search(frame, ".")["n"].tolist() == [2]
+    assert dataset.search(frame, " <SCRIPT> ")["n"].tolist() == [3]
+    assert len(dataset.search(frame, "")) == 3
 
 
 def test_what_ties_two_labels_is_undefined_without_documents() -> None:
     pairs = count_pairs(sp.csr_array(np.array([[1, 1, 0]], bool)))
-    assert (data.pair_facts(pairs, 0, 1)["p"], data.pair_facts(pairs, 0, 1)["both"]) == (1, 1)
-    assert (data.pair_facts(pairs, 2, 1)["p"], data.pair_facts(pairs, 2, 1)["both"]) == (None, 0)
+    assert (dataset.pair_facts(pairs, 0, 1)["p"], dataset.pair_facts(pairs, 0, 1)["both"]) == (1, 1)
+    assert (dataset.pair_facts(pairs, 2, 1)["p"], dataset.pair_facts(pairs, 2, 1)["both"]) == (None, 0)

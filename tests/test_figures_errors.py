@@ -11,8 +11,19 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from core.analysis import documents, errors, what_if
+from core.analysis.progress import (
+    MOST_POINTS,
+    RUN_COLUMNS,
+    run_figures,
+    run_table,
+    score_frame,
+    time_left,
+    words_of_seconds,
+)
 from core.config.schema import RunConfig
-from core.figures import errors, training
+from core.figures import training
+from core.figures.errors import f1_by_frequency, f1_points
 from core.labels.groups import Borders, indicator
 from core.metrics import uncertainty
 from core.runs.folder import About, Run
@@ -43,33 +54,35 @@ def many_labels(number: int) -> pd.DataFrame:
 
 
 def given(predictions: Predictions) -> sp.csr_array:
-    return errors.predict(predictions, None)
+    return what_if.predict(predictions, None)
 
 
 def test_documents_show_hit_missed_and_spurious_labels_with_scores(predictions: Predictions) -> None:
     titles = [f"title {row}" for row in range(8)]
     for stored in (predictions, sparse(predictions)):
-        table = errors.document_table(stored, given(stored), LABELS, [2, 1], titles)
+        table = documents.document_table(stored, given(stored), LABELS, [2, 1], titles)
         assert table["id"].tolist() == ["c", "b"]
         assert table["title"].tolist() == ["title 3", "title 5"]
         assert table["missed"].tolist() == ["tin 0.30", "gold 0.20"]
         assert table["spurious"].tolist() == ["", "silver 0.80"]
         assert table["hit"].tolist() == ["gold 0.70", ""]
         assert table["f1"].tolist() == pytest.approx([200 / 3, 0])
-    assert "title" not in errors.document_table(predictions, given(predictions), LABELS, [0], None)
+    assert "title" not in documents.document_table(predictions, given(predictions), LABELS, [0], None)
 
 
 def test_a_score_that_is_not_stored_is_no_zero_and_the_lowest(predictions: Predictions) -> None:
     margins = sp.csr_array((np.float32([-0.2, 0.4]), ([2, 1], [0, 1])), shape=(4, 3))
     stored = Predictions(predictions.ids, predictions.rows, predictions.targets, margins, 0.5)
-    assert errors.document_table(stored, given(stored), LABELS, [2], None)["missed"].tolist() == ["gold -0.20, tin –"]
-    table = errors.decision_table(errors.scores_of_document(stored, 2), 0.5, LABELS, [0, 2], [])
+    assert documents.document_table(stored, given(stored), LABELS, [2], None)["missed"].tolist() == [
+        "gold -0.20, tin –"
+    ]
+    table = documents.decision_table(documents.scores_of_document(stored, 2), 0.5, LABELS, [0, 2], [])
     assert table["label"].tolist() == ["gold", "silver", "tin"]
     np.testing.assert_allclose(table["score"], [-0.2, np.nan, np.nan], rtol=1e-6)
 
 
 def test_no_documents_give_an_empty_table(predictions: Predictions) -> None:
-    assert errors.document_table(predictions, given(predictions), LABELS, [], None).empty
+    assert documents.document_table(predictions, given(predictions), LABELS, [], None).empty
 
 
 def test_pairs_and_their_documents_agree(predictions: Predictions) -> None:
@@ -108,7 +121,7 @@ def test_search_ignores_case_and_is_no_pattern(predictions: Predictions) -> None
 
 def test_documents_are_found_by_fault_label_and_number_of_labels(predictions: Predictions) -> None:
     def found(**filters: Any) -> list[int]:
-        rows, number = errors.find_documents(predictions, given(predictions), limit=10, **filters)
+        rows, number = documents.find_documents(predictions, given(predictions), limit=10, **filters)
         assert len(rows) == number
         return rows.tolist()
 
@@ -119,7 +132,7 @@ def test_documents_are_found_by_fault_label_and_number_of_labels(predictions: Pr
     assert found(label=0, fault="missed") == [1]
     assert found(label=0, fault="hit") == [2, 0]
     assert found(fault="all", sizes=(2, 3)) == [2]
-    assert errors.find_documents(predictions, given(predictions), fault="all", limit=1)[1] == 4
+    assert documents.find_documents(predictions, given(predictions), fault="all", limit=1)[1] == 4
 
 
 def test_labels_that_are_never_predicted_or_never_hit(predictions: Predictions) -> None:
@@ -138,13 +151,13 @@ def test_labels_that_are_never_predicted_or_never_hit(predictions: Predictions) 
 
 
 def test_moved_thresholds_move_the_predictions(predictions: Predictions) -> None:
-    limits = errors.with_changes(0.5, {0: 0.15}, 3)
+    limits = what_if.with_changes(0.5, {0: 0.15}, 3)
     assert limits.tolist() == [0.15, 0.5, 0.5]
-    assert errors.with_changes(0.5, {}, 3) == 0.5
-    assert errors.predict(predictions, limits).toarray()[:, 0].tolist() == [True, True, True, False]
-    assert errors.predict(predictions, None, 1).sum(axis=1).tolist() == [1, 1, 1, 1]
+    assert what_if.with_changes(0.5, {}, 3) == 0.5
+    assert what_if.predict(predictions, limits).toarray()[:, 0].tolist() == [True, True, True, False]
+    assert what_if.predict(predictions, None, 1).sum(axis=1).tolist() == [1, 1, 1, 1]
     now, before = (
-        errors.headline(predictions, errors.predict(predictions, x), COUNTS, Borders(35, 8)) for x in (limits, None)
+        errors.headline(predictions, what_if.predict(predictions, x), COUNTS, Borders(35, 8)) for x in (limits, None)
     )
     assert now["micro-F1"] > before["micro-F1"]
     assert (now["labels a document"], before["labels a document"]) == (1.25, 1.0)
@@ -177,28 +190,28 @@ def test_runs_are_laid_side_by_side_by_label() -> None:
         "one": (np.array([0.9, 0.2, 0.1]), 0.5, LABELS),
         "two": (np.array([-1.0, 2.0]), np.array([0.0, 1.0]), ["tin", "lead"]),
     }
-    table = errors.tried_table(tried, more=1)
+    table = documents.tried_table(tried, more=1)
     assert table["label"].tolist() == ["lead", "gold", "silver", "tin"]
     assert table["given 1"].tolist() == [False, True, False, False]
     assert table["given 2"].tolist() == [True, False, False, False]
     assert table.set_index("label").loc["tin", ["one", "two"]].tolist() == [0.1, -1.0]
     assert np.isnan(table.set_index("label").loc["lead", "one"])
-    assert len(errors.tried_table(tried, limit=2)) == 2
+    assert len(documents.tried_table(tried, limit=2)) == 2
 
 
 def test_points_stand_for_every_label_once() -> None:
     small = many_labels(300)
-    points = errors.f1_points(small)
+    points = f1_points(small)
     assert points["labels"].sum() == 300
     same = small.assign(train=5, f1=0.5, group="tail")
-    one = errors.f1_points(same)
+    one = f1_points(same)
     assert one[["train", "f1", "labels"]].to_numpy().tolist() == [[5, 50, 300]]
     assert one["names"][0].endswith("and 294 more")
 
 
 @pytest.mark.parametrize("limit", [2000, 1000, 100])
 def test_many_labels_are_few_marks(limit: int) -> None:
-    points = errors.f1_points(many_labels(18_211), limit=limit)
+    points = f1_points(many_labels(18_211), limit=limit)
     assert len(points) <= limit
     assert points["labels"].sum() == 18_211
     assert points.groupby("group")["labels"].sum().to_dict() == many_labels(18_211)["group"].value_counts().to_dict()
@@ -208,10 +221,10 @@ def test_many_labels_are_few_marks(limit: int) -> None:
 def test_scatter_is_a_valid_chart(predictions: Predictions, runs: int) -> None:
     table = errors.label_table(predictions, given(predictions), LABELS, COUNTS, Borders(35, 8))
     tables = {f"run {place}": table for place in range(runs)}
-    chart = errors.f1_by_frequency(tables, Borders(35, 8)).to_dict()
+    chart = f1_by_frequency(tables, Borders(35, 8)).to_dict()
     marks = sum(len(rows) for rows in chart["datasets"].values())
     assert marks == 3 * runs + 2
-    empty = errors.f1_by_frequency({"none": table.head(0)}, Borders(35, 8)).to_dict()
+    empty = f1_by_frequency({"none": table.head(0)}, Borders(35, 8)).to_dict()
     assert sorted(empty["datasets"].values(), key=len) == [[], [{"x": 8.5}]], "the border on an empty axis"
 
 
@@ -232,7 +245,7 @@ HISTORY: list[dict[str, Any]] = [
 
 
 def test_curves_leave_out_empty_groups_and_mark_the_best_epoch() -> None:
-    frame = training.score_frame(HISTORY)
+    frame = score_frame(HISTORY)
     assert set(frame["series"]) == {"all", "head", "tail"}
     assert frame[frame["series"] == "all"]["micro"].tolist() == pytest.approx([20, 40, 60])
     chart = training.score_curve(HISTORY, average="macro").to_dict()
@@ -263,30 +276,30 @@ def test_run_table_lists_damaged_runs_too() -> None:
         about=About(name="mine", pinned=True, tags=("a",)),
     )
     bad = Run("bad", Path("bad"), None, "failed", problem="no settings")
-    table = training.run_table([good, bad], {"good": HISTORY[0]["validation"]}, {"good": 2_500_000}, now=100.0)
+    table = run_table([good, bad], {"good": HISTORY[0]["validation"]}, {"good": 2_500_000}, now=100.0)
     assert table["run"].tolist() == ["good", "bad"]
     assert table.loc[0, ["name", "epoch", "age", "micro"]].tolist() == ["★ mine", "2 of 9", "60 s", pytest.approx(20)]
     assert table.loc[0, ["left", "size", "tags"]].tolist() == ["5 min", 2.5, ["a"]], "0.1 took 40 s, 0.8 are left"
     assert table["state"].tolist() == [["running"], ["failed"]]
-    assert training.run_table([], {}, {}, now=0.0).columns.tolist() == list(training.RUN_COLUMNS)
+    assert run_table([], {}, {}, now=0.0).columns.tolist() == list(RUN_COLUMNS)
 
 
 @pytest.mark.parametrize(
     "progress", [{}, {"since": None}, {"since": [1, 2, 3]}, {"since": ["x", "y"]}, {"since": [9, 0]}]
 )
 def test_time_left_is_not_said_where_it_is_not_known(progress: dict[str, Any]) -> None:
-    assert training.time_left(Run("a", Path("a"), None, "running", progress=progress), now=100.0) is None
+    assert time_left(Run("a", Path("a"), None, "running", progress=progress), now=100.0) is None
 
 
 def test_the_figures_of_a_run_have_units_and_leave_out_what_is_not_known() -> None:
     run = Run("a", Path("a"), None, "running", progress={"epoch": 1, "epochs": 4})
     beat = {"cpu": 103.4, "memory": 1.2e9, "of_memory": 24e9, "gpu": 3e9}
     step = {"documents_per_second": 1234.5}
-    found = training.run_figures(run, HISTORY[0] | {"labels_hit": 7}, step, beat, now=0.0)
+    found = run_figures(run, HISTORY[0] | {"labels_hit": 7}, step, beat, now=0.0)
     assert found["micro-F1"] == "20.00"
     assert [found[key] for key in ("CPU", "memory", "GPU memory")] == ["103 %", "1.2 of 24 GB", "3.0 GB"]
     assert [found[key] for key in ("labels hit", "epoch", "documents/s")] == ["7", "1/4", "1,234"]
-    assert training.run_figures(run, {}, {}, {}, now=0.0) == {"epoch": "1/4"}
+    assert run_figures(run, {}, {}, {}, now=0.0) == {"epoch": "1/4"}
 
 
 def test_several_runs_stand_in_one_chart_with_a_line_each() -> None:
@@ -307,7 +320,7 @@ def test_a_history_of_thousands_of_epochs_is_thinned_and_keeps_its_last() -> Non
         rows = max(chart.to_dict()["datasets"].values(), key=len)
         epochs = {row["epoch"] for row in rows}
         assert max(epochs) == 7000
-        assert len(epochs) <= 2 * training.MOST_POINTS
+        assert len(epochs) <= 2 * MOST_POINTS
 
 
 @pytest.mark.parametrize(
@@ -315,7 +328,7 @@ def test_a_history_of_thousands_of_epochs_is_thinned_and_keeps_its_last() -> Non
     [(-1, "0 s"), (59.9, "59 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172_800, "2 days")],
 )
 def test_lengths_of_time_in_words(seconds: float, said: str) -> None:
-    assert training.words_of_seconds(seconds) == said
+    assert words_of_seconds(seconds) == said
 
 
 def test_the_course_between_evaluations_is_drawn_by_epochs_done_and_thinned() -> None:
@@ -323,7 +336,7 @@ def test_the_course_between_evaluations_is_drawn_by_epochs_done_and_thinned() ->
     steps = [line | {"epoch": 1 + number // 100, "step": 1 + number % 100} for number in range(2000)]
     chart = training.step_curve(steps, quantity="memory").to_dict()
     (rows,) = chart["datasets"].values()
-    assert training.MOST_POINTS <= len(rows) <= 2 * training.MOST_POINTS
+    assert MOST_POINTS <= len(rows) <= 2 * MOST_POINTS
     assert rows[-1] == {"epochs done": 20.0, "memory": 2.0}
     for steps, quantity in (([], "learning_rate"), ([{"epoch": 1}], "gradient_norm")):
         chart = training.step_curve(steps, quantity=quantity).to_dict()

@@ -19,9 +19,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from core.analysis.loss_words import origin, title_of
 from core.cli import main
 from core.config.defaults import LOSS_NAMES
-from core.figures.losses import origin, title_of
 from core.losses import build_loss, constants
 from core.system.places import ROOT
 

@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core import report
-from core.figures import compare, page
+from core.analysis import compare, export, tables
+from core.analysis.export import workbook
+from core.analysis.tables import Sampled
+from core.figures import page
 from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds, uncertainty
-from core.report import Sampled
 from core.runs import folder, results
 from core.runs.folder import Run
 from core.runs.predictions import read_predictions
-from core.sheets import workbook
 from core.system.errors import UserError
 from core.system.files import write_json
 from tests.helpers.scored import BORDERS, COUNTS, make_run
@@ -33,37 +33,37 @@ def runs() -> list[Run]:
 
 
 def test_seeds_fold_into_one_row_in_the_order_of_the_paper(runs: list[Run]) -> None:
-    rows = report.fold(reversed(runs))
+    rows = tables.fold(reversed(runs))
     assert [(row.name, len(row.runs)) for row in rows] == [("svm", 1), ("bce", 1), ("db", 3)]
     assert [run.config.seed for run in rows[2].runs if run.config] == [0, 1, 2]
-    assert [row.name for row in report.fold(runs, seeds=False)] == [
+    assert [row.name for row in tables.fold(runs, seeds=False)] == [
         *("svm", "bce", "db · seed 0", "db · seed 1", "db · seed 2")
     ]
 
 
 def test_rows_are_told_apart_by_what_differs() -> None:
-    rows = report.fold([make_run(hidden=0), make_run(hidden=64), make_run("bce"), make_run("db", name="copy")])
+    rows = tables.fold([make_run(hidden=0), make_run(hidden=64), make_run("bce"), make_run("db", name="copy")])
     assert [row.name for row in rows] == ["bce", "db", "db · hidden 64"]
     assert len(rows[1].runs) == 2
 
 
 def test_a_rows_name_has_three_of_many_settings() -> None:
     many = {"max_features": 500, "min_df": 3, "hidden": 64, "dropout": 0.3}
-    rows = report.fold([make_run(), make_run(**many), make_run(**many | {"dropout": 0.4})])
+    rows = tables.fold([make_run(), make_run(**many), make_run(**many | {"dropout": 0.4})])
     few = "db · max_features 500 · min_df 3 · hidden 64 · 1 more"
     assert [row.name for row in rows] == ["db", *sorted(f"{few} · {row.runs[0].id[-10:]}" for row in rows[1:])]
 
 
 def test_scores_are_those_of_the_run_and_the_mean_of_the_seeds(runs: list[Run]) -> None:
-    sampled = report.sample(runs[0], BORDERS)
-    kept = report.kept_scores(runs[0])
+    sampled = tables.sample(runs[0], BORDERS)
+    kept = tables.kept_scores(runs[0])
     np.testing.assert_allclose(sampled.scores, kept.scores)
     assert sampled.samples.shape == (uncertainty.FOLDS, len(uncertainty.COLUMNS))
-    both = report.over_seeds([report.sample(run, BORDERS) for run in runs[:3]])
-    parts = np.stack([report.kept_scores(run).scores for run in runs[:3]])
+    both = tables.over_seeds([tables.sample(run, BORDERS) for run in runs[:3]])
+    parts = np.stack([tables.kept_scores(run).scores for run in runs[:3]])
     np.testing.assert_allclose(both.scores, parts.mean(axis=0))
     np.testing.assert_allclose(both.deviation, parts.std(axis=0, ddof=1))
-    moved = report.sample(runs[0], Borders(50, 1))
+    moved = tables.sample(runs[0], Borders(50, 1))
     predictions = read_predictions(runs[0])
     predicted = thresholds.apply(predictions.scores, 0.5)
     expected = label_sets.score_groups(predictions.targets, predicted, COUNTS, Borders(50, 1))
@@ -71,54 +71,54 @@ def test_scores_are_those_of_the_run_and_the_mean_of_the_seeds(runs: list[Run]) 
 
 
 def test_bold_is_only_what_is_better_than_every_other_by_more_than_chance(runs: list[Run]) -> None:
-    rows = report.fold(runs)
-    sampled = report.sample_rows(rows)
-    frame = report.paper_table(rows, sampled, with_published=False).set_index("name")
+    rows = tables.fold(runs)
+    sampled = tables.sample_rows(rows)
+    frame = tables.paper_table(rows, sampled, with_published=False).set_index("name")
     assert frame.loc["db", "total_micro_best"]
     assert not frame.loc[["svm", "bce"], "total_micro_best"].any()
     place = uncertainty.COLUMNS.index("all/micro_f1")
     for other in ("svm", "bce"):
-        gain = report.difference(sampled["db"], sampled[other])
+        gain = tables.difference(sampled["db"], sampled[other])
         assert gain.low[place] > 0
         assert gain.scores[place] == pytest.approx(sampled["db"].scores[place] - sampled[other].scores[place])
     low, high = (frame.loc["db", f"total_micro_{end}"] for end in ("low", "high"))
     assert low < frame.loc["db", "total_micro"] < high
     twins = [row for row in rows if row.name != "bce"]
     same = {row.name: sampled["db"] for row in twins}
-    assert not report.paper_table(twins, same)["total_micro_best"].any()
-    assert not report.paper_table(rows[:1], sampled)["total_micro_best"].any(), "one row beats nobody"
+    assert not tables.paper_table(twins, same)["total_micro_best"].any()
+    assert not tables.paper_table(rows[:1], sampled)["total_micro_best"].any(), "one row beats nobody"
 
 
 def test_every_cell_shows_its_own_score_however_often_it_is_drawn(runs: list[Run]) -> None:
-    rows = report.fold(runs)
-    sampled = report.sample_rows(rows, BORDERS)
-    frame = report.paper_table(rows, sampled, table=2, with_published=True)
+    rows = tables.fold(runs)
+    sampled = tables.sample_rows(rows, BORDERS)
+    frame = tables.paper_table(rows, sampled, table=2, with_published=True)
     shown = compare.score_table(frame, table=2)
     for _ in range(2):
         drawn = ET.fromstring(f"<x>{shown.to_html().partition('</style>')[2]}</x>".replace("&nbsp;", " "))
         texts = [[cell.text or "" for cell in row.iter("td")][1:] for row in drawn.iter("tr")]
         for values, row in zip([line for line in texts if line], frame.to_dict("records"), strict=True):
-            parts = [report.cell(row, column) for column in report.SCORE_COLUMNS[2]]
+            parts = [export.cell(row, column) for column in tables.SCORE_COLUMNS[2]]
             assert [text.partition(" ±")[0] for text in values] == [value or "–" for value, _ in parts]
 
 
 def test_rows_of_other_data_are_not_compared(runs: list[Run]) -> None:
-    rows = report.fold(runs)
-    sampled = report.sample_rows(rows)
-    nothing = report.difference(sampled["db"], sampled["bce"], comparable=False)
+    rows = tables.fold(runs)
+    sampled = tables.sample_rows(rows)
+    nothing = tables.difference(sampled["db"], sampled["bce"], comparable=False)
     assert np.isnan(nothing.scores).all()
     assert not nothing.significant.any()
     path = runs[3].path / "metrics.json"
     write_json(path, {**results.read_metrics(runs[3]), "fingerprint": "0" * 64})
-    rows = report.fold([runs[0], runs[3]])
-    assert not report.paper_table(rows, sampled | report.sample_rows(rows))["total_micro_best"].any()
+    rows = tables.fold([runs[0], runs[3]])
+    assert not tables.paper_table(rows, sampled | tables.sample_rows(rows))["total_micro_best"].any()
 
 
 def test_damaged_predictions_leave_the_scores_without_intervals(runs: list[Run]) -> None:
-    whole = report.paper_table(report.fold(runs), report.sample_rows(report.fold(runs)))
+    whole = tables.paper_table(tables.fold(runs), tables.sample_rows(tables.fold(runs)))
     (runs[1].path / "predictions.npz").write_bytes(b"PK")
-    rows = report.fold(runs)
-    frame = report.paper_table(rows, report.sample_rows(rows))
+    rows = tables.fold(runs)
+    frame = tables.paper_table(rows, tables.sample_rows(rows))
     pd.testing.assert_series_equal(frame["total_micro"], whole["total_micro"])
     damaged = frame["name"].eq("db") & frame["source"].eq("run")
     assert frame.loc[damaged, "total_micro_low"].isna().all()
@@ -126,24 +126,24 @@ def test_damaged_predictions_leave_the_scores_without_intervals(runs: list[Run])
 
 
 def test_the_published_rows_stand_beside_each_method(runs: list[Run]) -> None:
-    rows = report.fold(runs)
-    sampled = report.sample_rows(rows)
-    for table, expected in ((2, report.METHODS), (3, report.METHODS[1:])):
-        frame = report.paper_table(rows, sampled, table=table)
+    rows = tables.fold(runs)
+    sampled = tables.sample_rows(rows)
+    for table, expected in ((2, tables.METHODS), (3, tables.METHODS[1:])):
+        frame = tables.paper_table(rows, sampled, table=table)
         assert frame.loc[frame["source"].eq("published"), "method"].tolist() == list(expected)
         first = frame[frame["method"].eq("db")].iloc[0]
         assert first["source"] == "published"
-        assert first[report.SCORE_COLUMNS[table]].tolist() == report.published()[f"table{table}"]["reuters"]["db"]
-        assert not first[f"{report.SCORE_COLUMNS[table][0]}_best"]
+        assert first[tables.SCORE_COLUMNS[table]].tolist() == tables.published()[f"table{table}"]["reuters"]["db"]
+        assert not first[f"{tables.SCORE_COLUMNS[table][0]}_best"]
     with pytest.raises(UserError, match="no table 4"):
-        report.paper_table(rows, sampled, table=4)
+        tables.paper_table(rows, sampled, table=4)
 
 
 def test_ablation_is_the_difference_of_pairs_that_differ_by_one_part() -> None:
     runs = [make_run(name, quality=quality) for name, quality in (("r-fl", 1.5), ("db", 3.0), ("db-0fl", 2.0))]
-    rows = report.fold(runs)
-    sampled = report.sample_rows(rows)
-    table = report.ablation(rows, sampled)
+    rows = tables.fold(runs)
+    sampled = tables.sample_rows(rows)
+    table = tables.ablation(rows, sampled)
     assert {(row[0], row[1], row[2]) for row in table.itertuples(index=False)} == {
         ("negative tolerance", "r-fl", "db"),
         ("focal factor", "db-0fl", "db"),
@@ -153,13 +153,13 @@ def test_ablation_is_the_difference_of_pairs_that_differ_by_one_part() -> None:
     assert row["difference"] == pytest.approx(100 * (sampled["db"].scores - sampled["r-fl"].scores)[place])
     assert row["low"] < row["difference"] < row["high"]
     assert row["published"] == pytest.approx(31.39 - 14.22)
-    assert report.ablation([], {}).empty
+    assert tables.ablation([], {}).empty
 
 
 @pytest.fixture
 def table(runs: list[Run]) -> tuple[pd.DataFrame, list[str]]:
-    rows = report.fold(runs)
-    return report.paper_table(rows, report.sample_rows(rows)), report.provenance(rows)
+    rows = tables.fold(runs)
+    return tables.paper_table(rows, tables.sample_rows(rows)), tables.provenance(rows)
 
 
 def test_provenance_names_data_versions_and_every_command(table: tuple[pd.DataFrame, list[str]]) -> None:
@@ -172,21 +172,21 @@ def test_provenance_names_data_versions_and_every_command(table: tuple[pd.DataFr
 
 def test_latex_prints_every_score_and_bold_ones_bold(table: tuple[pd.DataFrame, list[str]]) -> None:
     frame, footer = table
-    latex = report.to_latex(frame, footer)
+    latex = export.to_latex(frame, footer)
     lines = [line for line in latex.splitlines() if line.endswith(r"\\")][2:]
     assert len(lines) == len(frame)
     for line, row in zip(lines, frame.to_dict("records"), strict=True):
         assert line.count("&") == 8
-        assert line.count(r"\textbf") == sum(row[f"{column}_best"] for column in report.SCORE_COLUMNS[2])
+        assert line.count(r"\textbf") == sum(row[f"{column}_best"] for column in tables.SCORE_COLUMNS[2])
         assert f"{row['total_micro']:.2f}" in line
     assert latex.count(r"\pm") == 8 * 3
     assert all(line.startswith("%") for line in latex.splitlines()[: len(footer)])
-    assert r"db · 50\%" not in report.to_latex(frame.assign(name="db · 50%"))
-    assert r"$\cdot$ 50\%" in report.to_latex(frame.assign(name="db · 50%"))
+    assert r"db · 50\%" not in export.to_latex(frame.assign(name="db · 50%"))
+    assert r"$\cdot$ 50\%" in export.to_latex(frame.assign(name="db · 50%"))
 
 
 def test_markdown_is_one_table_with_its_footer(table: tuple[pd.DataFrame, list[str]]) -> None:
-    lines = report.to_markdown(*table).splitlines()
+    lines = export.to_markdown(*table).splitlines()
     rows = lines[: len(table[0]) + 2]
     assert len({line.count("|") for line in rows}) == 1
     assert any("**" in line for line in rows)
@@ -194,7 +194,7 @@ def test_markdown_is_one_table_with_its_footer(table: tuple[pd.DataFrame, list[s
 
 
 def test_csv_reads_back(table: tuple[pd.DataFrame, list[str]]) -> None:
-    text = report.to_csv(*table)
+    text = export.to_csv(*table)
     read = pd.read_csv(io.StringIO(text), comment="#")
     np.testing.assert_allclose(read["total_micro"], table[0]["total_micro"], atol=0.005)
     assert sum(line.startswith("#") for line in text.splitlines()) == len(table[1])
@@ -225,7 +225,7 @@ def cells(content: bytes, sheet: int) -> list[list[str | float | None]]:
 
 
 def test_workbooks_read_back(table: tuple[pd.DataFrame, list[str]]) -> None:
-    content = report.to_xlsx(*table)
+    content = export.to_xlsx(*table)
     header, *rows = cells(content, 1)
     assert header == list(table[0].columns)
     assert [row[header.index("total_micro")] for row in rows] == pytest.approx(table[0]["total_micro"].tolist())
@@ -270,10 +270,10 @@ def test_the_command_line_prints_every_form(runs: list[Run], tmp_path: Path) -> 
 
 
 def test_nothing_is_a_table_without_rows() -> None:
-    frame = report.paper_table([], {})
+    frame = tables.paper_table([], {})
     assert frame.empty
-    assert r"\toprule" in report.to_latex(frame)
-    assert report.over_seeds([Sampled(np.ones(14), np.ones(14), np.ones((1, 14)))]).scores.tolist() == [1.0] * 14
+    assert r"\toprule" in export.to_latex(frame)
+    assert tables.over_seeds([Sampled(np.ones(14), np.ones(14), np.ones((1, 14)))]).scores.tolist() == [1.0] * 14
 
 
 class Page(HTMLParser):
@@ -293,12 +293,12 @@ class Page(HTMLParser):
 
 
 def test_a_page_holds_tables_figures_and_provenance_and_needs_nothing_else(runs: list[Run]) -> None:
-    rows = report.fold(runs)
-    shown = Page(page.to_html(rows, report.sample_rows(rows)))
+    rows = tables.fold(runs)
+    shown = Page(page.to_html(rows, tables.sample_rows(rows)))
     words = " ".join(shown.words)
     assert shown.addresses == []
     assert {"table", "figure", "h2"} <= set(shown.tags)
-    db = 100 * np.mean([report.kept_scores(run).scores[0] for run in runs[:3]])
+    db = 100 * np.mean([tables.kept_scores(run).scores[0] for run in runs[:3]])
     assert f"{db:.2f}" in words
     assert "python -m core train --seed 1" in words
     assert "ntr-fl (paper)" in words
@@ -310,15 +310,15 @@ def test_nothing_in_a_page_is_read_as_html_but_its_own(runs: list[Run]) -> None:
         metrics_file = run.path / "metrics.json"
         changed = results.read_results(run) | {"command": nasty, "labels": [f"{nasty}{n}" for n in range(10)]}
         write_json(metrics_file, changed)
-    rows = report.fold([folder.get_run(run.id) for run in runs[3:]])
-    text = page.to_html(rows, report.sample_rows(rows))
+    rows = tables.fold([folder.get_run(run.id) for run in runs[3:]])
+    text = page.to_html(rows, tables.sample_rows(rows))
     assert "img" not in Page(text).tags
     assert nasty not in text
 
 
 def test_a_run_with_damaged_predictions_keeps_its_row_in_a_page(runs: list[Run]) -> None:
     (runs[3].path / "predictions.npz").write_bytes(b"no")
-    rows = report.fold(runs)
-    words = " ".join(Page(page.to_html(rows, report.sample_rows(rows))).words)
+    rows = tables.fold(runs)
+    words = " ".join(Page(page.to_html(rows, tables.sample_rows(rows))).words)
     assert "predictions.npz is damaged" in words
     assert Page(page.to_html([], {})).tags

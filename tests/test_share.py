@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from core import report
+from core.analysis import tables
 from core.cli.main import app
 from core.config.defaults import PAPER_LOSSES
 from core.labels.groups import Borders
@@ -338,7 +338,7 @@ def test_scores_that_are_no_numbers_are_said(run: Run) -> None:
 def test_the_published_runs_are_whole_and_carry_nothing_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAILSCOPE_CACHE", str(ROOT / "cache"))
     runs = [run for run in list_runs() if run.published]
-    methods = {(report.method(run), run.config.seed) for run in runs if run.config}
+    methods = {(tables.method(run), run.config.seed) for run in runs if run.config}
     assert methods == {(name, seed) for name in ("svm", *PAPER_LOSSES) for seed in (0, 1, 2)}
     for run in runs:
         kept = results.read_results(run)

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from core import report
+from core.analysis import tables
+from core.analysis.export import cell, to_csv, to_latex, to_markdown, to_xlsx
 from core.cli.console import Json, err, out, print_json, print_line
 from core.runs import folder, share
 from core.system.errors import UserError
@@ -38,30 +39,30 @@ def print_report(
     finished = [run for run in folder.list_runs() if run.state == "finished" and not run.problem]
     chosen = finished if runs == ["all"] else [folder.get_run(run_id) for run_id in runs]
     if as_json:
-        print_json({"runs": report.run_rows(chosen)})
+        print_json({"runs": tables.run_rows(chosen)})
         return
-    rows = report.fold([run for run in chosen if run.state == "finished"], seeds=not each)
-    sampled = report.sample_rows(rows)
+    rows = tables.fold([run for run in chosen if run.state == "finished"], seeds=not each)
+    sampled = tables.sample_rows(rows)
     if as_html:
         from core.figures import page
 
         _write(output, page.to_html(rows, sampled))
         return
-    frame, footer = report.paper_table(rows, sampled, table=table), report.provenance(rows)
+    frame, footer = tables.paper_table(rows, sampled, table=table), tables.provenance(rows)
     if xlsx:
-        _write(xlsx, report.to_xlsx(frame, footer))
+        _write(xlsx, to_xlsx(frame, footer))
         return
-    printers = {report.to_latex: as_latex, report.to_csv: as_csv, report.to_markdown: as_markdown}
+    printers = {to_latex: as_latex, to_csv: as_csv, to_markdown: as_markdown}
     for printer, asked in printers.items():
         if asked:
             sys.stdout.write(printer(frame, footer))
             return
-    columns = report.SCORE_COLUMNS[table]
+    columns = tables.SCORE_COLUMNS[table]
     shown = Table("method", "seeds", *(name.replace("_", " ") for name in columns), box=None)
     for row in frame.to_dict("records"):
         seeds = "" if row["source"] == "published" else str(row["seeds"])
-        cells = ["±".join(part for part in report.cell(row, name) if part) or "-" for name in columns]
-        shown.add_row(f"{row['name']}{report.SOURCES[row['source']]}", seeds, *cells)
+        cells = ["±".join(part for part in cell(row, name) if part) or "-" for name in columns]
+        shown.add_row(f"{row['name']}{tables.SOURCES[row['source']]}", seeds, *cells)
     out.print(shown)
     for run in chosen:
         if run.state != "finished":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from core import report
+from core.analysis import tables
 from core.cli.console import DataName, Json, Set, Split, err, out, print_json, print_line, progress_bar, split_names
 from core.config.defaults import LOSS_NAMES, MODEL_NAMES
 from core.data import sources as datasets
@@ -59,7 +59,7 @@ def train(
         _follow([run])
         run = get_run(run.id)
     if as_json:
-        print_json(report.run_row(run))
+        print_json(tables.run_row(run))
     else:
         print_line(run.id)
     _exit_by([run])
@@ -118,7 +118,7 @@ def sweep(
         _follow(runs)
         runs = [get_run(run.id) for run in runs]
     if as_json:
-        print_json({"runs": report.run_rows(runs)})
+        print_json({"runs": tables.run_rows(runs)})
     else:
         for run in runs:
             print_line(f"{run.id} {run.state}")

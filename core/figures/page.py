@@ -10,12 +10,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.io import to_html as figure_html
 
-from core import report
+from core.analysis import export, tables
+from core.analysis.compare import label_f1
+from core.analysis.tables import Row, Sampled
 from core.figures import GROUP_COLOURS
-from core.figures.compare import METHOD_COLOURS, label_f1, smooth
+from core.figures.compare import METHOD_COLOURS, smooth
 from core.labels.groups import Borders, group_sizes, rank_by_frequency
 from core.metrics import confusion, thresholds
-from core.report import Row, Sampled
 from core.runs import results
 from core.runs.predictions import read_predictions
 from core.system.errors import UserError
@@ -40,21 +41,21 @@ def to_html(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> str:
         rows: of `report.fold`.
         sampled: of `report.sample_rows`.
     """
-    titles = list(dict.fromkeys(report.data_title(row.runs[0]) for row in rows))
+    titles = list(dict.fromkeys(tables.data_title(row.runs[0]) for row in rows))
     parts = [f"<h1>{html.escape(', '.join(titles) or 'No runs')}</h1>"]
-    for number, caption in report.CAPTIONS.items():
-        frame = report.paper_table(rows, sampled, table=number)
+    for number, caption in tables.CAPTIONS.items():
+        frame = tables.paper_table(rows, sampled, table=number)
         parts += [f"<h2>Table {number}</h2><p>{html.escape(caption)}</p>", _score_table(frame, number)]
     figures = [figure for figure in (_groups(rows, sampled), _by_rank(rows)) if figure.data]
     for number, figure in enumerate(figures):
         figure.update_layout(template="plotly_white", height=420, margin={"l": 50, "r": 20, "t": 40, "b": 50})
         parts.append(f"<figure>{figure_html(figure, full_html=False, include_plotlyjs=number == 0)}</figure>")
-    added = report.ablation(rows, sampled)
+    added = tables.ablation(rows, sampled)
     chosen = added[(added["group"].isin(["total", "tail"])) & (added["score"] == "macro")]
     if not chosen.empty:
         parts += ["<h2>What each part of DB adds to macro-F1 (points)</h2>", _difference_table(chosen)]
     parts += ["<h2>Confused pairs</h2>", *(_pairs(row) for row in rows)]
-    lines = "".join(f"<li><code>{html.escape(line)}</code></li>" for line in report.provenance(rows))
+    lines = "".join(f"<li><code>{html.escape(line)}</code></li>" for line in tables.provenance(rows))
     parts.append(f"<h2>Where the numbers come from</h2><ul>{lines}</ul>")
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Tailscope</title><style>{STYLE}</style>'
     return f"{head}</head><body>{''.join(parts)}</body></html>\n"
@@ -66,11 +67,11 @@ def _table(head: Sequence[str], body: Sequence[str]) -> str:
 
 
 def _score_table(frame: pd.DataFrame, number: int) -> str:
-    columns, body = report.SCORE_COLUMNS[number], []
+    columns, body = tables.SCORE_COLUMNS[number], []
     for row in frame.to_dict("records"):
-        cells = [f"<td>{html.escape(report.title(row))}</td>"]
+        cells = [f"<td>{html.escape(export.title(row))}</td>"]
         for column in columns:
-            value, half = report.cell(row, column)
+            value, half = export.cell(row, column)
             value = f"<b>{value}</b>" if row[f"{column}_best"] else value or "–"
             cells.append(f"<td>{value}{f' <small>±{half}</small>' if half else ''}</td>")
         body.append(f'<tr class="{row["source"]}">{"".join(cells)}</tr>')
@@ -95,7 +96,7 @@ def _colour(row: Row) -> str | None:
 
 def _groups(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> go.Figure:
     figure = go.Figure()
-    columns = report.columns_of(2)
+    columns = tables.columns_of(2)
     for group in ("head", "medium", "tail"):
         values = [100 * sampled[row.name].scores[columns[f"{group}_macro"]] for row in rows]
         figure.add_bar(x=[row.name for row in rows], y=values, name=group, marker_color=GROUP_COLOURS[group])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
 
+from core.analysis.progress import AVERAGES, SERIES, in_percent, score_frame, scores_in, thinned
 from core.figures import GROUP_COLOURS
-from core.runs.folder import LIVE, Run
 
 STATE_COLOURS: dict[str, Literal["gray", "blue", "green", "red", "orange", "violet"]] = {
     "queued": "gray",
@@ -21,187 +20,6 @@ STATE_COLOURS: dict[str, Literal["gray", "blue", "green", "red", "orange", "viol
     "lost": "violet",
 }
 """Colour of each state's badge word, one of Streamlit's names."""
-SERIES = ("all", "head", "medium", "tail")
-AVERAGES = ("micro", "macro")
-MOST_POINTS = 75
-"""Of one line in a chart, or up to twice as many: a browser draws each of them anew whenever the chart changes."""
-RUN_COLUMNS = (
-    *("state", "name", "data", "progress", "epoch", "micro", "macro", "left", "age", "took"),
-    *("device", "user", "tags", "size", "run"),
-)
-
-
-def words_of_seconds(seconds: float) -> str:
-    """A length of time as people say it: `12 s`, `3 min`, `2 h`, `5 days`."""
-    seconds = max(seconds, 0.0)
-    for limit, unit, word in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
-        if seconds < limit:
-            return f"{int(seconds // unit)} {word}"
-    return f"{int(seconds // 86_400)} days"
-
-
-def run_name(run: Run) -> str:
-    """What people call a run; else its model, loss and seed, or its id if its settings cannot be read."""
-    if run.about.name or run.config is None:
-        return run.about.name or run.id
-    loss = [run.config.loss.name] if run.config.loss else []
-    return " · ".join([run.config.model.name, *loss, f"seed {run.config.seed}"])
-
-
-def run_age(run: Run, *, now: float) -> str:
-    """How long a run waits, runs, or has ended ago; empty if its folder does not say."""
-    since = {"queued": run.submitted, "running": run.started or run.submitted}.get(run.state, run.ended)
-    since = since if since is not None else run.submitted
-    if since is None:
-        return ""
-    return words_of_seconds(now - since) + ("" if run.state in LIVE else " ago")
-
-
-def epoch_words(run: Run) -> str:
-    """`3 of 40` while a network trains; empty for a run that has no epochs."""
-    epoch, epochs = run.progress.get("epoch"), run.progress.get("epochs")
-    return f"{epoch} of {epochs}" if epoch is not None and epochs is not None else ""
-
-
-def phase(run: Run) -> str:
-    """What a live run is doing: its epoch while it trains, else the phase it reports."""
-    words = epoch_words(run)
-    return f"epoch {words}" if words else str(run.progress.get("phase") or run.state)
-
-
-def fraction(run: Run) -> float:
-    """How much of a run is done, 0..1; 0 if its folder does not say."""
-    done = run.progress.get("fraction")
-    return min(max(float(done), 0.0), 1.0) if isinstance(done, int | float) else 0.0
-
-
-def time_left(run: Run, *, now: float) -> float | None:
-    """Seconds until a run has ended if it goes on at its pace and does not stop early; None while that is unknown."""
-    try:
-        at, begun = run.progress["since"]
-        done = fraction(run) - begun
-        return (1 - fraction(run)) * (now - at) / done if run.state == "running" and done > 0.005 else None
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def scores_in(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The validation scores of a history entry or of a run's metrics; empty if it holds none."""
-    scores = entry.get("validation")
-    return scores if isinstance(scores, dict) else {}
-
-
-def run_table(
-    runs: Iterable[Run], scores: Mapping[str, Mapping[str, Any]], sizes: Mapping[str, int], *, now: float
-) -> pd.DataFrame:
-    """One row per run, in the given order.
-
-    Args:
-        runs: also damaged ones, of which little is known.
-        scores: by run id, the last validation scores as in `core.metrics.label_sets.score_groups`; runs may be missing.
-        sizes: by run id, bytes on disk; runs may be missing.
-        now: unix seconds.
-
-    Returns:
-        A frame with `RUN_COLUMNS`: state in a list (a badge), progress 0..1, micro and macro F1 in percent, size in MB.
-    """
-    rows = []
-    for run in runs:
-        config, every = run.config, scores.get(run.id, {}).get("all") or {}
-        took = run.ended - run.started if run.ended is not None and run.started is not None else None
-        left = time_left(run, now=now)
-        rows.append(
-            {
-                "state": [run.state],
-                "name": ("★ " if run.about.pinned else "") + run_name(run),
-                "data": f"{config.data.name} {config.data.split}" if config else "",
-                "progress": fraction(run),
-                "epoch": epoch_words(run),
-                "micro": _percent(every.get("micro_f1")),
-                "macro": _percent(every.get("macro_f1")),
-                "left": "" if left is None else words_of_seconds(left),
-                "age": run_age(run, now=now),
-                "took": "" if took is None else words_of_seconds(took),
-                "device": run.device,
-                "user": run.user,
-                "tags": list(run.about.tags),
-                "size": sizes.get(run.id, 0) / 1e6,
-                "run": run.id,
-            }
-        )
-    return pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype({"micro": float, "macro": float})
-
-
-def pace(run: Run, *, now: float) -> str:
-    """How long a live run has been at it, and how long it will be."""
-    left = time_left(run, now=now)
-    age = run_age(run, now=now)
-    return age if left is None else f"{age}, {words_of_seconds(left)} left"
-
-
-def event_row(event: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of `events.jsonl` for a table: when, what, and the rest in words."""
-    more = {key: value for key, value in event.items() if key not in ("time", "what")}
-    words = ", ".join(f"{key} {value}" for key, value in more.items() if value != "")
-    return {"time": datetime.fromtimestamp(float(event["time"])), "what": str(event["what"]), "more": words}
-
-
-def run_figures(
-    run: Run, epoch: Mapping[str, Any], step: Mapping[str, Any], beat: Mapping[str, float], *, now: float
-) -> dict[str, str]:
-    """What a run does and takes, by title, with units; what is not known is left out.
-
-    Args:
-        run: the run.
-        epoch: the last line of its history; may be empty.
-        step: the last line of its steps; may be empty.
-        beat: its heartbeat; empty unless it lives.
-        now: unix seconds.
-    """
-    scores = scores_in(epoch)
-    found: dict[str, str] = {}
-    for title, group, name in (
-        ("micro-F1", "all", "micro_f1"),
-        ("macro-F1", "all", "macro_f1"),
-        ("tail macro-F1", "tail", "macro_f1"),
-    ):
-        value = (scores.get(group) or {}).get(name)
-        if value is not None:
-            found[title] = f"{100 * value:.2f}"
-    if "labels_hit" in epoch:
-        found["labels hit"] = f"{epoch['labels_hit']:,}"
-    if run.state in LIVE and epoch_words(run):
-        found["epoch"] = f"{run.progress['epoch']}/{run.progress['epochs']}"
-    if (left := time_left(run, now=now)) is not None:
-        found["time left"] = words_of_seconds(left)
-    if (speed := step.get("documents_per_second")) is not None:
-        found["documents/s"] = f"{speed:,.0f}"
-    if "cpu" in beat:
-        found["CPU"] = f"{beat['cpu']:.0f} %"
-    if "memory" in beat:
-        of = f" of {beat['of_memory'] / 1e9:.0f}" if beat.get("of_memory") else ""
-        found["memory"] = f"{beat['memory'] / 1e9:.1f}{of} GB"
-    if "gpu" in beat:
-        found["GPU memory"] = f"{beat['gpu'] / 1e9:.1f} GB"
-    return found
-
-
-def thinned(entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """About `MOST_POINTS` entries of a long course, the last one among them."""
-    step = max(1, len(entries) // MOST_POINTS)
-    return entries[(len(entries) - 1) % step :: step] if entries else entries
-
-
-def score_frame(history: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Validation F1 by epoch, long form: columns epoch, series, micro, macro (percent); empty groups are left out."""
-    rows = [
-        {"epoch": entry["epoch"], "series": group, **{name: _percent(scores.get(f"{name}_f1")) for name in AVERAGES}}
-        for entry in thinned(history)
-        if "epoch" in entry
-        for group in SERIES
-        if (scores := scores_in(entry).get(group))
-    ]
-    return pd.DataFrame(rows, columns=["epoch", "series", *AVERAGES])
 
 
 def loss_curve(history: Sequence[Mapping[str, Any]]) -> alt.LayerChart:
@@ -287,7 +105,7 @@ def together(histories: Mapping[str, Sequence[Mapping[str, Any]]], *, quantity: 
     rows = []
     for name, history in histories.items():
         for entry in thinned(history):
-            scored = _percent((scores_in(entry).get("all") or {}).get(quantity))
+            scored = in_percent((scores_in(entry).get("all") or {}).get(quantity))
             value = entry.get("train_loss") if quantity == "train_loss" else scored
             if value is not None and "epoch" in entry:
                 rows.append({"epoch": entry["epoch"], "run": name, "value": value})
@@ -386,7 +204,3 @@ def _with_best(line: alt.Chart, history: Sequence[Mapping[str, Any]]) -> alt.Lay
         .encode(x=_epoch_axis(), tooltip=[alt.Tooltip("epoch:Q", title="best epoch so far")])
     )
     return alt.LayerChart(layer=[line, rule], height=280)
-
-
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else 100 * fraction

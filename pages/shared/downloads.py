@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import export
+from core.analysis.csv import to_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ def offer_csv(name: str, table: pd.DataFrame | Callable[[], pd.DataFrame]) -> No
     """
 
     def csv() -> str:
-        return export.to_csv(table() if callable(table) else table)
+        return to_csv(table() if callable(table) else table)
 
     st.download_button(
         "Save CSV", csv, f"{name}.csv", "text/csv", key=f"save-{name}", on_click="ignore", type="tertiary"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import report
+from core.analysis import tables
 from core.figures import errors
 from core.runs import folder, share
 from core.system.access import read_only
@@ -52,10 +52,10 @@ def name_run(run: Run) -> str:
     words = (
         [run.about.name]
         if run.about.name
-        else [report.method(run), *([run.config.model.name] if run.config.loss else []), f"seed {run.config.seed}"]
+        else [tables.method(run), *([run.config.model.name] if run.config.loss else []), f"seed {run.config.seed}"]
     )
     published = " (published)" if run.published else ""
-    return f"{' · '.join(words)} · {report.data_title(run)} · {run.id[-10:]}{published}"
+    return f"{' · '.join(words)} · {tables.data_title(run)} · {run.id[-10:]}{published}"
 
 
 def show_import() -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import report
-from core.figures import compare
+from core.analysis import compare, tables
+from core.figures.compare import change_chart, f1_by_rank
 from core.system.errors import UserError
 from pages.sections.compare.rows import pick_rows
 from pages.shared.downloads import offer_csv
@@ -18,8 +18,8 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     import numpy as np
 
+    from core.analysis.tables import Row, Sampled
     from core.labels.groups import Borders
-    from core.report import Row, Sampled
     from core.runs.folder import Run
 
 
@@ -58,7 +58,7 @@ def show_by_rank(rows: list[Row], sampled: dict[str, Sampled], borders: Borders)
         return
     counts = load_metrics(rows[0].runs[0])["counts"]
     st.caption("Where along the tail each method holds on: F1 of the labels, smoothed over neighbours in rank.")
-    st.altair_chart(compare.f1_by_rank(rows, scores, counts, borders), alt="F1 by label rank, a line per method")
+    st.altair_chart(f1_by_rank(rows, scores, counts, borders), alt="F1 by label rank, a line per method")
 
 
 def show_two_rows(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:
@@ -82,14 +82,14 @@ def show_two_rows(rows: list[Row], sampled: dict[str, Sampled], borders: Borders
         metrics["labels"], metrics["counts"], compare.support(one), scores[first], scores[second], borders
     )
     same = pair[0].fingerprint == pair[1].fingerprint
-    gain = report.difference(sampled[second], sampled[first], comparable=same)
+    gain = tables.difference(sampled[second], sampled[first], comparable=same)
     with st.container(horizontal=True):
         for title, value, words in compare.headline(gain):
             st.metric(title, value, words, delta_color="off", delta_arrow="off", width="content")
     chart, listed = st.columns([2, 3], gap="medium")
     with chart:
         st.caption(plain(f"Labels whose F1 changed most from {first} to {second}."))
-        st.altair_chart(compare.change_chart(table), alt="Labels that gained and lost most")
+        st.altair_chart(change_chart(table), alt="Labels that gained and lost most")
     with listed:
         number = st.column_config.NumberColumn
         st.dataframe(

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import report
+from core.analysis import tables
 from core.figures import compare
 from pages.shared.downloads import offer_csv
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    from core.analysis.tables import Row, Sampled
     from core.labels.groups import Borders
-    from core.report import Row, Sampled
 
 
 def show(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:  # noqa: ARG001 - all views alike
     """What each part of the distribution-balanced loss adds."""
-    table = report.ablation(rows, sampled)
+    table = tables.ablation(rows, sampled)
     if table.empty:
         st.info(
             "There are no two rows that differ by one part alone: train the losses fl, r-fl, ntr-fl, db-0fl and db "

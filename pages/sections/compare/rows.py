@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core import report
+from core.analysis import tables
 from core.labels.groups import Borders
 from core.system.errors import UserError
 from pages.shared.loaders import HASHES
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.report import Row, Sampled
+    from core.analysis.tables import Row, Sampled
     from core.runs.folder import Run
 
 LINES = 12
@@ -22,7 +22,7 @@ LINES = 12
 
 @st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=HASHES)
 def load_sample(run: Run, head: int, tail: int) -> Sampled:
-    return report.sample(run, Borders(head, tail))
+    return tables.sample(run, Borders(head, tail))
 
 
 def sample_rows(rows: list[Row], borders: Borders) -> dict[str, Sampled]:
@@ -36,8 +36,8 @@ def sample_rows(rows: list[Row], borders: Borders) -> dict[str, Sampled]:
                     parts.append(load_sample(run, borders.head, borders.tail))
                 except UserError as error:
                     st.warning(plain(f"Shown without intervals and with its own borders: {error}"))
-                    parts.append(report.kept_scores(run))
-            found[row.name] = report.over_seeds(parts)
+                    parts.append(tables.kept_scores(run))
+            found[row.name] = tables.over_seeds(parts)
     return found
 
 

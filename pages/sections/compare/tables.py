@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core import report
-from core.figures import compare
+from core.analysis import compare, export, tables
 from core.labels.groups import Borders
 from pages.shared.loaders import load_metrics
 from pages.shared.text import plain
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from streamlit.elements.lib.column_types import ColumnConfig
 
-    from core.report import Row, Sampled
+    from core.analysis.tables import Row, Sampled
 
 
 CITATION = (
@@ -37,8 +36,8 @@ def show(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None
         "Difference from", names, None, key="baseline", bind="query-params", placeholder="none: show the scores"
     )
     published = right.toggle("With the rows of the paper", True, key="published", bind="query-params")
-    for table, caption in report.CAPTIONS.items():
-        frame = report.paper_table(rows, sampled, table=table, with_published=published and not (moved and table == 2))
+    for table, caption in tables.CAPTIONS.items():
+        frame = tables.paper_table(rows, sampled, table=table, with_published=published and not (moved and table == 2))
         if baseline in names:
             shown = compare.difference_table(frame, rows, sampled, baseline, table=table)
             caption = f"Difference from {baseline} in points: {caption}"
@@ -67,7 +66,7 @@ def describe_columns(table: int) -> dict[Any, ColumnConfig]:
     """Widths of a table's columns, by position; 0 is the hidden index."""
     column = st.column_config
     scores: dict[Any, ColumnConfig] = {
-        2 + place: column.NumberColumn(width=92) for place in range(len(report.SCORE_COLUMNS[table]))
+        2 + place: column.NumberColumn(width=92) for place in range(len(tables.SCORE_COLUMNS[table]))
     }
     return {1: column.TextColumn(width=150), **scores}
 
@@ -76,10 +75,10 @@ def show_downloads(frame: pd.DataFrame, rows: list[Row], table: int) -> None:
     """The table in every form that leaves the house, with where its numbers come from."""
     sheet = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     forms: dict[str, tuple[Callable[..., str | bytes], str, str]] = {
-        "LaTeX": (report.to_latex, "tex", "text/x-tex"),
-        "CSV": (report.to_csv, "csv", "text/csv"),
-        "Markdown": (report.to_markdown, "md", "text/markdown"),
-        "XLSX": (report.to_xlsx, "xlsx", sheet),
+        "LaTeX": (export.to_latex, "tex", "text/x-tex"),
+        "CSV": (export.to_csv, "csv", "text/csv"),
+        "Markdown": (export.to_markdown, "md", "text/markdown"),
+        "XLSX": (export.to_xlsx, "xlsx", sheet),
     }
     with st.container(horizontal=True, gap="small"):
         for name, (form, suffix, kind) in forms.items():
@@ -95,4 +94,4 @@ def show_downloads(frame: pd.DataFrame, rows: list[Row], table: int) -> None:
 
 def write_table(form: Callable[..., str | bytes], frame: pd.DataFrame, rows: list[Row]) -> str | bytes:
     """A table in one form, with where its numbers come from below it."""
-    return form(frame, report.provenance(rows))
+    return form(frame, tables.provenance(rows))

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.figures import compare
+from core.analysis import compare
+from core.figures.compare import training_chart
 from pages.sections.compare.rows import pick_rows
 from pages.shared.downloads import offer_csv
 
 if TYPE_CHECKING:
+    from core.analysis.tables import Row, Sampled
     from core.labels.groups import Borders
-    from core.report import Row, Sampled
 
 
 def show_curves(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:  # noqa: ARG001
@@ -26,7 +27,7 @@ def show_curves(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) 
         "Curve", ["micro", "macro", "loss"], default="micro", required=True, key="curve", bind="query-params"
     )
     st.caption("A line per run. Losses have different scales: compare the shape of their curves, not the height.")
-    st.altair_chart(compare.training_chart(frame, rows, column=column), alt=f"Validation {column} by epoch")
+    st.altair_chart(training_chart(frame, rows, column=column), alt=f"Validation {column} by epoch")
 
 
 def show_cost(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:  # noqa: ARG001

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.analysis import what_if
+from core.analysis.what_if import AS_TRAINED, OWN, RULES, TOP_K
 from core.config.defaults import MODELS
-from core.figures import errors
-from core.figures.errors import AS_TRAINED, OWN, RULES, TOP_K
 from core.runs import results
 from pages.shared.loaders import HASHES, load_metrics, load_predictions
 
@@ -69,10 +69,10 @@ def fit_rule(run: Run, rule: str) -> tuple[Limits | None, int | None]:
     """Thresholds of a rule, from validation alone; or for `top k` the number of labels."""
     metrics, validation = load_metrics(run), load_predictions(run, "validation")
     if rule == TOP_K:
-        return None, errors.fit_top_k(validation)
+        return None, what_if.fit_top_k(validation)
     documents = int((metrics.get("documents") or {}).get("train", max(metrics["counts"])))
     margins = bool(run.config and MODELS[run.config.model.name].margins)
-    return errors.fit_limits(validation, rule, metrics["counts"], documents, margins=margins), None
+    return what_if.fit_limits(validation, rule, metrics["counts"], documents, margins=margins), None
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASHES)
@@ -88,10 +88,10 @@ def predict_at(run: Run, chosen: Chosen) -> tuple[Limits | None, sp.csr_array]:
         limits, k = fit_rule(run, chosen.name)
     else:
         values = results.read_threshold_sets(run)[chosen.name]["values"]
-        limits, k = errors.named_limits(values, len(load_metrics(run)["labels"])), None
+        limits, k = what_if.named_limits(values, len(load_metrics(run)["labels"])), None
     if limits is not None:
-        limits = errors.with_changes(limits, dict(chosen.changes), len(load_metrics(run)["labels"]))
-    return limits, errors.predict(predictions, limits, k)
+        limits = what_if.with_changes(limits, dict(chosen.changes), len(load_metrics(run)["labels"]))
+    return limits, what_if.predict(predictions, limits, k)
 
 
 def find_limits(run: Run, chosen: Chosen) -> Limits:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.figures import errors
+from core.analysis import documents, what_if
 from pages.shared.downloads import SAVED, offer_csv
 from pages.shared.loaders import load_texts
 from pages.shared.pick import pick_label
@@ -30,12 +30,12 @@ def show(shown: Shown) -> None:
     one, two, three, four = st.columns([3, 2, 3, 2], vertical_alignment="bottom")
     with one:
         label = pick_label("With the label", "of_label", shown.labels, None)
-    fault = two.selectbox("Where it is", errors.FAULTS, key="fault", bind="query-params")
-    most = errors.most_labels(shown.predictions)
+    fault = two.selectbox("Where it is", documents.FAULTS, key="fault", bind="query-params")
+    most = what_if.most_labels(shown.predictions)
     sizes = three.slider("True labels of the document", 0, most, (0, most), key=f"sizes-{shown.run.id}")
-    order = four.selectbox("Order", errors.ORDERS, key="order", bind="query-params")
+    order = four.selectbox("Order", documents.ORDERS, key="order", bind="query-params")
     find = partial(
-        errors.find_documents,
+        documents.find_documents,
         shown.predictions,
         shown.predicted,
         label=shown.labels.index(label) if label else None,
@@ -64,7 +64,7 @@ def list_documents(shown: Shown, find: Callable[..., tuple[np.ndarray, int]], ke
     if sentence:
         st.info(plain(sentence))
     column = st.column_config
-    table_of = partial(errors.document_table, shown.predictions, shown.predicted, shown.labels)
+    table_of = partial(documents.document_table, shown.predictions, shown.predicted, shown.labels)
     titles = corpus.titles if corpus else None
     chosen = st.dataframe(
         table_of(places, titles),
@@ -91,13 +91,13 @@ def list_documents(shown: Shown, find: Callable[..., tuple[np.ndarray, int]], ke
 
 def show_document(shown: Shown, corpus: Corpus | None, place: int) -> None:
     """A document's text, how each of its labels was decided, and the words that moved one of them."""
-    scores = errors.scores_of_document(shown.predictions, place)
-    table = errors.decision_table(
+    scores = documents.scores_of_document(shown.predictions, place)
+    table = documents.decision_table(
         scores,
         shown.limits,
         shown.labels,
-        errors.labels_of(shown.predictions.targets, place),
-        errors.labels_of(shown.predicted, place),
+        documents.labels_of(shown.predictions.targets, place),
+        documents.labels_of(shown.predicted, place),
     )
     left, right = st.columns(2, gap="medium")
     with left:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.figures import errors
+from core.analysis import errors
 from core.labels.groups import Borders
 from pages.sections.errors.documents import show_document
 from pages.shared.downloads import offer_csv

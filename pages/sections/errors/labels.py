@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.figures import errors
-from core.figures.errors import AS_TRAINED
+from core.analysis import errors
+from core.analysis.what_if import AS_TRAINED
+from core.figures.errors import f1_by_frequency, precision_recall_chart
 from pages.sections.errors.chosen import Chosen, predict_at
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import load_predictions
@@ -77,7 +78,7 @@ def show(shown: Shown) -> None:
     with left:
         st.caption("F1 of every label against its number of training documents.")
         named = {shown.run.id: table} | ({shown.other.id: other} if shown.other and other is not None else {})
-        st.altair_chart(errors.f1_by_frequency(named, shown.borders), alt="F1 of every label against its frequency")
+        st.altair_chart(f1_by_frequency(named, shown.borders), alt="F1 of every label against its frequency")
     with right:
         if not picked or picked[0] >= len(rows):
             st.caption("Choose a row of the table to see what other thresholds would do for that label.")
@@ -90,5 +91,5 @@ def show(shown: Shown) -> None:
             st.info("No test document has this label: there is no curve.")
             return
         now = {"precision": 100 * row["precision"], "recall": 100 * row["recall"]}
-        st.altair_chart(errors.precision_recall_chart(curve, now), alt=f"Precision and recall of {name}")
+        st.altair_chart(precision_recall_chart(curve, now), alt=f"Precision and recall of {name}")
         link("errors", f"Documents of {name}", {"run": shown.run.id, "view": "Documents", "of_label": name})

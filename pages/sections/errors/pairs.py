@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.figures import errors
-from core.figures.errors import AS_TRAINED
+from core.analysis import errors
+from core.analysis.what_if import AS_TRAINED
+from core.figures.errors import confusion_map_chart
 from pages.sections.errors.chosen import Chosen, predict_at
 from pages.sections.errors.documents import DOCUMENTS_SHOWN, list_documents
 from pages.shared.downloads import offer_csv
@@ -129,7 +130,7 @@ def show_map(shown: Shown) -> None:
         "(MLCT, Krstinic et al. 2024). Click a cell for its documents."
     )
     clicked = st.altair_chart(
-        errors.confusion_map_chart(table, view=view),
+        confusion_map_chart(table, view=view),
         key=f"map-{view}",
         on_select="rerun",
         width="content",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.figures import errors
+from core.analysis import what_if
 from core.metrics import thresholds
 from pages.shared.loaders import load_metrics
 from pages.shared.runs import show_export
@@ -22,7 +22,7 @@ def show(shown: Shown) -> None:
         {
             "what": ["threshold", "its rule", "head from", "tail up to", "data fingerprint", "seconds", "published"],
             "value": [
-                errors.limits_in_words(thresholds.of_values(metrics["threshold"])),
+                what_if.limits_in_words(thresholds.of_values(metrics["threshold"])),
                 metrics["threshold_rule"],
                 str(metrics["borders"]["head"]),
                 str(metrics["borders"]["tail"]),

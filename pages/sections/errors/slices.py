@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.figures import errors
+from core.analysis import errors
+from core.figures.errors import calibration_chart
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import load_metrics, load_texts
 from pages.shared.text import plain
@@ -54,7 +55,7 @@ def show(shown: Shown) -> None:
             st.caption(
                 plain(f"Calibration: share of true labels at each score. Expected calibration error: {words_of}.")
             )
-            st.altair_chart(errors.calibration_chart(curve), alt="Calibration by frequency group")
+            st.altair_chart(calibration_chart(curve), alt="Calibration by frequency group")
     with right:
         kept = load_metrics(shown.run).get("scores") or {}
         st.caption("Every other score of the run, at its own threshold, in percent.")

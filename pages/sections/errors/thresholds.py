@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.figures import errors
-from core.figures.errors import AS_TRAINED, OWN, RULES, TOP_K
+from core.analysis import errors, what_if
+from core.analysis.what_if import AS_TRAINED, OWN, RULES, TOP_K
 from core.metrics import thresholds
 from core.runs import results
 from core.system.access import read_only
@@ -34,10 +34,10 @@ def pick_thresholds(run: Run, labels: list[str]) -> Chosen:
     names = [*RESERVED, *(name for name in results.read_threshold_sets(run) if name not in RESERVED)]
     left, middle, right, last = st.columns([6, 8, 3, 3], vertical_alignment="bottom")
     name = left.selectbox("Thresholds", names, key="at", bind="query-params", help=HELP)
-    low, high = errors.score_range(load_predictions(run))
+    low, high = what_if.score_range(load_predictions(run))
     limit = 0.0
     if name == OWN:
-        now = min(max(errors.middle_limit(load_predictions(run).threshold), low), high)
+        now = min(max(what_if.middle_limit(load_predictions(run).threshold), low), high)
         limit = middle.slider("Predict a label above", low, high, now, (high - low) / 200, key=f"limit-{run.id}")
     else:
         middle.caption(plain(describe_rule(run, name)))
@@ -61,8 +61,8 @@ def pick_thresholds(run: Run, labels: list[str]) -> Chosen:
 
 def move_label(run: Run, column: int, base: Chosen, changes: dict[int, float]) -> None:
     """Draws the threshold of one label; moved, it is a change, and at its old place it is none."""
-    low, high = errors.score_range(load_predictions(run))
-    before = errors.limit_of(find_limits(run, base), column)
+    low, high = what_if.score_range(load_predictions(run))
+    before = what_if.limit_of(find_limits(run, base), column)
     now = float(min(max(changes.get(column, before), low), high))
     moved = st.slider("To", low, high, now, (high - low) / 200, key=f"moved-{run.id}-{column}")
     if abs(moved - now) > 1e-9:
@@ -73,7 +73,7 @@ def describe_rule(run: Run, name: str) -> str:
     """A rule's thresholds in words."""
     if name == TOP_K:
         return f"The {fit_rule(run, name)[1]} highest scores of every document."
-    return errors.limits_in_words(find_limits(run, Chosen(name)))
+    return what_if.limits_in_words(find_limits(run, Chosen(name)))
 
 
 def show_keep(run: Run, chosen: Chosen) -> None:

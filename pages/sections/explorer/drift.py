@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.figures import data as figures
+from core.analysis import dataset
+from core.figures import data
 from core.labels import groups, measures
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES
@@ -49,11 +50,11 @@ def show(corpus: Corpus) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Frequency in both parts")
-        chart = figures.drift(table, one, other)
+        chart = data.drift(table, one, other)
         st.altair_chart(chart, alt=f"Share of {one} and of {other} documents of every label")
         st.caption(
             f"On the dashed line a label is as frequent in {other} as in {one}; coloured are those further away than "
-            f"{figures.CHANCE:.0f} standard errors."
+            f"{dataset.CHANCE:.0f} standard errors."
         )
         offer_csv(f"{corpus.name}-drift-{one}-{other}", table)
     with right:
@@ -67,7 +68,7 @@ def show(corpus: Corpus) -> None:
             bind="query-params",
         )
         st.caption(SHOWS[which])
-        listed = figures.most_drifted(table) if which == "Differences" else figures.absent(table)
+        listed = dataset.most_drifted(table) if which == "Differences" else dataset.absent(table)
         if not len(listed):
             st.info(plain(f"Every label has a document in {one} and in {other}."))
             return
@@ -101,12 +102,12 @@ def show(corpus: Corpus) -> None:
 
 def show_numbers(table: pd.DataFrame, one: str, other: str) -> None:
     """How many labels drift, and how many are absent."""
-    summary = figures.drift_summary(table)
+    summary = dataset.drift_summary(table)
     with st.container(horizontal=True, gap="large"):
         st.metric(
             "More than chance",
             f"{summary['drifted']:,}",
-            help=f"Labels whose shares differ by more than {figures.CHANCE:.0f} standard errors; "
+            help=f"Labels whose shares differ by more than {dataset.CHANCE:.0f} standard errors; "
             f"about {summary['expected']:,.0f} of this many labels would by chance alone.",
             width="content",
         )

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.analysis import dataset
 from core.data import documents
-from core.figures import data as figures
+from core.figures import data
 from core.labels import measures
 from pages.sections.explorer import pick_part
 from pages.shared.downloads import offer_csv
@@ -40,7 +41,7 @@ def show(corpus: Corpus) -> None:
     number = len(documents.rows_of(corpus, part))
     st.subheader("Labels per document")
     table = load_sizes(corpus, part)
-    chart = figures.labels_per_document(table)
+    chart = data.labels_per_document(table)
     st.altair_chart(chart, alt="Documents by their number of labels")
     offer_csv(f"{corpus.name}-{part}-labels-per-document", table)
     st.subheader("Length")
@@ -49,14 +50,14 @@ def show(corpus: Corpus) -> None:
     st.caption(plain(f"{read} Words are parted by blanks; tokens are {documents.token_name()}."))
     for place, unit in zip(st.columns(2, gap="large"), ("words", "tokens"), strict=True):
         with place:
-            histogram = figures.lengths(measured, unit)
+            histogram = data.lengths(measured, unit)
             st.altair_chart(histogram, alt=f"Documents by their number of {unit}")
             offer_csv(f"{corpus.name}-{part}-{unit}", measured[[unit]])
     column = st.column_config
     left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
     headings = {"mean": "Mean", "median": "Median", "nine_in_ten": "9 in 10", "ninety_nine": "99 in 100"}
     left.dataframe(
-        figures.length_table(measured),
+        dataset.length_table(measured),
         hide_index=True,
         height="content",
         column_config={"length": column.TextColumn("Length in")}
@@ -67,10 +68,10 @@ def show(corpus: Corpus) -> None:
         alt="Lengths of the documents",
     )
     with right, st.container(horizontal=True):
-        for limit in figures.LENGTHS:
+        for limit in dataset.LENGTHS:
             st.metric(
                 f"Over {limit} tokens",
-                f"{figures.share_longer(measured, limit):.1%}" if number else "–",
+                f"{dataset.share_longer(measured, limit):.1%}" if number else "–",
                 help=f"Documents that an encoder which reads {limit} tokens does not read to the end.",
                 width="content",
             )

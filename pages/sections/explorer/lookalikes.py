@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.figures import data as figures
+from core.analysis import dataset as figures
 from core.labels import cooccurrence, lookalikes
 from pages.sections.explorer import describe_columns, pick_part
 from pages.shared.downloads import offer_csv

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.figures import data as figures
+from core.analysis import dataset as figures
 from pages.sections.explorer import describe_columns, find_borders
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import load_measures

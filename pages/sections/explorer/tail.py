@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.figures import data as figures
+from core.analysis import dataset
+from core.figures import data
 from core.labels import measures
 from core.labels.groups import Borders
 from core.system.errors import UserError
@@ -27,7 +28,7 @@ def load_frequencies(corpus: Corpus, head: int, tail: int) -> tuple[pd.DataFrame
     return (
         measures.rank_frequency(corpus.labels, corpus.counts, borders),
         measures.group_shares(corpus.counts, borders),
-        figures.label_table(corpus, borders),
+        dataset.label_table(corpus, borders),
     )
 
 
@@ -45,13 +46,13 @@ def show(corpus: Corpus) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.subheader("Frequency against rank")
-        chart = figures.rank_frequency(ranks, borders)
+        chart = data.rank_frequency(ranks, borders)
         st.altair_chart(chart, alt="Train documents of every label by rank")
         offer_csv(f"{corpus.name}-rank-frequency", ranks)
     with right:
         st.subheader("What the groups hold")
         show_groups(shares.to_dict("records"))
-        chart = figures.group_shares(shares)
+        chart = data.group_shares(shares)
         st.altair_chart(chart, alt="Head, medium and tail: shares of labels and of assignments")
         offer_csv(f"{corpus.name}-groups", shares)
     left, right = st.columns([2, 3], gap="large")
@@ -102,7 +103,7 @@ def show_lorenz(corpus: Corpus) -> None:
     if gini is None:
         st.caption("No label has a train document.")
         return
-    chart = figures.lorenz(rows)
+    chart = data.lorenz(rows)
     st.altair_chart(chart, alt="Share of assignments against share of labels")
     st.caption(
         f"Gini coefficient {gini:.4f}: the part of the triangle under the dashed line that the curve leaves empty."
@@ -116,7 +117,7 @@ def show_labels(corpus: Corpus, table: pd.DataFrame) -> None:
     text = st.text_input(
         "Search", type="search", live=True, key="find", bind="query-params", placeholder="part of a name"
     )
-    found = figures.search(table, text)
+    found = dataset.search(table, text)
     column = st.column_config
     st.dataframe(
         found,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.figures import data as figures
+from core.analysis import dataset
+from core.figures import data
 from core.labels import cooccurrence
 from pages.sections.explorer import (
     describe_columns,
@@ -67,7 +68,7 @@ def load_strongest(
     text: str = "",
     ranks: tuple[tuple[int, int], tuple[int, int]] | None = None,
 ) -> tuple[pd.DataFrame, int]:
-    return figures.strongest_pairs(load_pairs(corpus, part), corpus.labels, by=by, floor=floor, text=text, ranks=ranks)
+    return dataset.strongest_pairs(load_pairs(corpus, part), corpus.labels, by=by, floor=floor, text=text, ranks=ranks)
 
 
 @st.cache_data(max_entries=4, show_spinner="Binning the matrix", hash_funcs=HASHES)
@@ -147,7 +148,7 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
     left, right = (st.container(), st.container()) if wide else st.columns([3, 2], gap="large")
     with left:
         table = load_block(corpus, part, tuple(chosen), floor)
-        chart = figures.cooccurrence(table, corpus.labels, colour=colour)
+        chart = data.cooccurrence(table, corpus.labels, colour=colour)
         st.altair_chart(
             chart,
             key="together",
@@ -158,11 +159,11 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
             "Of the documents with label j (row), the share that has label i as well (column). A click on a cell opens "
             f"the documents with both.{' Where names do not fit, point at a cell.' if wide else ''}"
         )
-        offer_csv(f"{corpus.name}-{part}-together", lambda: figures.pair_table(table, corpus.labels))
+        offer_csv(f"{corpus.name}-{part}-together", lambda: dataset.pair_table(table, corpus.labels))
         if near is not None:
             st.subheader("Neighbours")
             list_pairs(
-                corpus, figures.pair_table(near, corpus.labels), f"near-{part}-{chosen[0]}-{colour}-{floor}", NEAR
+                corpus, dataset.pair_table(near, corpus.labels), f"near-{part}-{chosen[0]}-{colour}-{floor}", NEAR
             )
     with right:
         show_pair(corpus, part)
@@ -181,7 +182,7 @@ def pick_some(corpus: Corpus) -> list[int]:
 
 def choose_cell(names: Sequence[str]) -> None:
     """Makes the labels of the clicked cell the chosen pair."""
-    if cells := st.session_state["together"]["selection"].get(figures.CELL):
+    if cells := st.session_state["together"]["selection"].get(data.CELL):
         choose_pair(names[int(cells[0]["j"])], names[int(cells[0]["i"])])
 
 
@@ -207,7 +208,7 @@ def list_pairs(corpus: Corpus, table: pd.DataFrame, key: str, shown: Sequence[st
         on_select=chosen,
         selection_mode="single-row",
         column_order=shown,
-        column_config=describe_columns(figures.PAIRS),
+        column_config=describe_columns(dataset.PAIRS),
         placeholder="–",
         alt="Pairs of labels",
     )
@@ -247,7 +248,7 @@ def show_matrix(corpus: Corpus, part: str) -> None:
         if not len(table):
             st.info("No document carries two labels.")
             return
-        chart = figures.density(table, len(corpus.labels), colour=colour)
+        chart = data.density(table, len(corpus.labels), colour=colour)
         st.altair_chart(chart, key="matrix", on_select=choose_bin, alt="All labels against all labels, by rank")
         st.caption(
             f"All {len(corpus.labels):,} labels by rank, the most frequent first, in bins of neighbouring ranks. A "
@@ -255,7 +256,7 @@ def show_matrix(corpus: Corpus, part: str) -> None:
         )
         offer_csv(f"{corpus.name}-{part}-matrix", table)
     with right:
-        found = figures.bin_of(table, st.query_params.get("bin", ""))
+        found = dataset.bin_of(table, st.query_params.get("bin", ""))
         if not len(found):
             st.info("Click a bin to see which labels it holds.")
             return
@@ -274,7 +275,7 @@ def show_matrix(corpus: Corpus, part: str) -> None:
 
 def choose_bin() -> None:
     """Keeps the clicked bin in the address."""
-    if cells := st.session_state["matrix"]["selection"].get(figures.CELL):
+    if cells := st.session_state["matrix"]["selection"].get(data.CELL):
         st.query_params["bin"] = f"{cells[0]['row']}-{cells[0]['column']}"
 
 
@@ -288,7 +289,7 @@ def show_pair(corpus: Corpus, part: str) -> None:
         return
     j, i = find_columns(corpus, (label, beside))
     rows = find_documents(corpus, part, all_of=(j, i))
-    facts = figures.pair_facts(load_pairs(corpus, part), j, i)
+    facts = dataset.pair_facts(load_pairs(corpus, part), j, i)
     if facts["p"] is not None and facts["p_back"] is not None:
         with st.container(horizontal=True):
             st.metric(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
-from core.figures import training
+from core.analysis import progress
 from core.runs import folder, journal, results
 from core.system.access import read_only
 from core.system.errors import UserError
@@ -74,8 +74,8 @@ def read_scores(run: Run) -> dict[str, Any]:
     """The last validation scores that the run's folder holds; empty if there are none yet."""
     try:
         if run.state == "finished":
-            return training.scores_in(results.read_metrics(run))
-        return training.scores_in(journal.read_last(run, "history.jsonl"))
+            return progress.scores_in(results.read_metrics(run))
+        return progress.scores_in(journal.read_last(run, "history.jsonl"))
     except UserError:
         return {}
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.analysis import progress
 from core.config.schema import RunConfig
-from core.figures import training
 from core.jobs import estimates, queue, sweeps
 from core.runs import folder
 from core.runs.folder import LIVE, Run
@@ -128,7 +128,7 @@ def describe_forecast(configs: list[RunConfig], whole: dict[str, object]) -> str
     if whole["known"]:
         of = "" if whole["known"] == len(configs) else f" for {whole['known']} of {len(configs)} runs"
         said.append(
-            f"At most about {training.words_of_seconds(seconds)}{of} and {memory / 1e9:.1f} of "
+            f"At most about {progress.words_of_seconds(seconds)}{of} and {memory / 1e9:.1f} of "
             f"{machine.memory() / 1e9:.0f} GB, by runs that were measured here"
             + (" on other data" if whole["scaled"] else "")
             + "."

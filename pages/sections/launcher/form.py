@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import streamlit as st
 
+from core.analysis import progress
 from core.config.defaults import LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS
 from core.config.schema import Frozen, LossConfig, ModelConfig, SyntheticConfig, TrainConfig
-from core.figures import training
 from core.runs import folder, presets
 from core.runs.plan import Plan, loss_names, of_run, read
 from core.system.errors import UserError
@@ -227,7 +227,7 @@ def show_start() -> None:
             "The settings of a run",
             list(known),
             None,
-            format_func=lambda one: f"{training.run_name(known[one])} · {one[-10:]}",
+            format_func=lambda one: f"{progress.run_name(known[one])} · {one[-10:]}",
             placeholder="any run",
             key="from_run",
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from core.analysis.progress import fraction, pace, phase, run_name, run_table, words_of_seconds
 from core.figures import training
 from core.jobs import launch, sweeps
 from core.runs import folder
@@ -42,7 +43,7 @@ def announce_ends(runs: Sequence[Run]) -> None:
     for run in runs:
         if before.get(run.id) in LIVE and run.state not in LIVE:
             icon = ":material/check:" if run.state == "finished" else ":material/error:"
-            add_toast(f"{training.run_name(run)}: {run.state}", icon=icon)
+            add_toast(f"{run_name(run)}: {run.state}", icon=icon)
     st.session_state["seen_states"] = {run.id: run.state for run in runs}
 
 
@@ -60,9 +61,9 @@ def show_queue(runs: Sequence[Run]) -> None:
         with st.container(border=True):
             state, name, progress, age, action = st.columns([1.2, 3, 4, 2.4, 1], vertical_alignment="center")
         state.badge(run.state, color=training.STATE_COLOURS[run.state])
-        name.text(f"{training.run_name(run)}\n{run.config.data.name if run.config else ''}")
-        progress.progress(training.fraction(run), text=plain(training.phase(run)))
-        age.text("\n".join(part for part in (training.pace(run, now=time.time()), describe_place(run)) if part))
+        name.text(f"{run_name(run)}\n{run.config.data.name if run.config else ''}")
+        progress.progress(fraction(run), text=plain(phase(run)))
+        age.text("\n".join(part for part in (pace(run, now=time.time()), describe_place(run)) if part))
         if may_act():
             action.button("Stop", key=f"stop-{run.id}", on_click=stop_runs, args=((run.id,),))
     if len(runs) > LIVE_SHOWN:
@@ -78,7 +79,7 @@ def stop_runs(run_ids: Sequence[str]) -> None:
     """Stops runs and adds a toast with the state of each."""
     try:
         for run in launch.stop_all(run_ids):
-            add_toast(f"{training.run_name(run)}: {run.state}")
+            add_toast(f"{run_name(run)}: {run.state}")
     except UserError as error:
         add_toast(str(error))
 
@@ -110,10 +111,10 @@ def show_sweep(sweep: Sweep, known: dict[str, Run]) -> None:
     """A sweep in a row."""
     counts = sweeps.counts(sweep, known)
     there = [known[run_id] for run_id in sweep.runs if run_id in known]
-    done = sum(1.0 if run.state == "finished" else training.fraction(run) for run in there) / len(sweep.runs)
+    done = sum(1.0 if run.state == "finished" else fraction(run) for run in there) / len(sweep.runs)
     with st.container(border=True):
         name, progress, *actions = st.columns([3.2, 3.6, 0.9, 1.4, 1.7], vertical_alignment="center")
-    name.text(f"{sweep.title}\n{training.words_of_seconds(time.time() - sweep.created)} ago")
+    name.text(f"{sweep.title}\n{words_of_seconds(time.time() - sweep.created)} ago")
     progress.progress(done, text=", ".join(f"{number} {state}" for state, number in counts.items()))
     actions[0].button(
         "Show", key=f"show-{sweep.id}", on_click=filter_by_sweep, args=(sweep.id,), help="In the table below."
@@ -164,7 +165,7 @@ def filter_runs(runs: Sequence[Run]) -> list[Run]:
 def list_words(run: Run) -> str:
     """All that a person may look for."""
     about = run.about
-    return " ".join([run.id, training.run_name(run), about.notes, *about.tags, run.user, run.device]).lower()
+    return " ".join([run.id, run_name(run), about.notes, *about.tags, run.user, run.device]).lower()
 
 
 def show_table(runs: Sequence[Run]) -> list[Run]:
@@ -181,7 +182,7 @@ def show_table(runs: Sequence[Run]) -> list[Run]:
     # Marks are kept by row number: another order of rows is another table, and nothing is marked in it.
     key = f"runs-{hashlib.sha256(' '.join(run.id for run in runs).encode()).hexdigest()[:12]}"
     marked: Any = st.dataframe(
-        training.run_table(runs, scores, sizes, now=time.time()),
+        run_table(runs, scores, sizes, now=time.time()),
         key=key,
         hide_index=True,
         height=min(38 + 35 * len(runs), 400),

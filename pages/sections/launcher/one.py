@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.analysis import progress
 from core.config.defaults import MODELS
 from core.figures import training
 from core.runs import folder, journal, plan
@@ -52,7 +53,7 @@ def show_run(run: Run) -> None:
     """Everything of one run."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(run.state, color=training.STATE_COLOURS[run.state])
-        st.text(training.run_name(run))
+        st.text(progress.run_name(run))
         for tag in run.about.tags:
             st.badge(plain(tag), color="gray")
         if run.state == "finished" and not run.problem:
@@ -80,7 +81,7 @@ def show_run(run: Run) -> None:
 
 def show_events(run: Run) -> None:
     """What happened to a run, and when."""
-    happened = [training.event_row(event) for event in journal.read_events(run)]
+    happened = [progress.event_row(event) for event in journal.read_events(run)]
     st.dataframe(happened, hide_index=True, column_config={"time": st.column_config.DatetimeColumn(width=170)})
 
 
@@ -105,7 +106,7 @@ def show_figures(run: Run) -> None:
     """What a run does and takes right now, or took."""
     beat = journal.read_heartbeat(run.path) if run.state in LIVE else {}
     epoch, step = journal.read_last(run, "history.jsonl"), journal.read_last(run, "steps.jsonl")
-    shown = training.run_figures(run, epoch, step, beat, now=time.time())
+    shown = progress.run_figures(run, epoch, step, beat, now=time.time())
     with st.container(horizontal=True):
         for title, value in shown.items():
             st.metric(title, value, width="content")
@@ -118,7 +119,7 @@ def load_curves(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]
     if not history:
         return {}
     drawn = {"Training loss": training.loss_curve(history)}
-    for average in training.AVERAGES:
+    for average in progress.AVERAGES:
         drawn[f"Validation {average}-F1"] = training.score_curve(history, average=average)
     return {title: training.light(chart) for title, chart in drawn.items()}
 
@@ -192,7 +193,7 @@ def show_settings(run: Run) -> None:
 def show_side_by_side(runs: Sequence[Run]) -> None:
     """Validation scores and losses of several runs in one chart each, as far as they have come."""
     chosen = runs[:TOGETHER]
-    histories = {f"{training.run_name(run)} · {run.id[-4:]}": journal.read_history(run) for run in chosen}
+    histories = {f"{progress.run_name(run)} · {run.id[-4:]}": journal.read_history(run) for run in chosen}
     if not any(histories.values()):
         st.caption("None of these has ended an epoch yet: there is nothing to compare.")
         return

@@ -85,8 +85,8 @@ def cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
 
 def card(view: View, name: str, setting: Any) -> Choice:
     """One loss: its controls, its formula with their numbers, and the calls that make it."""
+    from core.analysis import loss_words as figures
     from core.analysis.loss_effects import Choice
-    from core.figures import losses as figures
 
     defaults = Choice(name, name, setting).constants(view.counts, view.documents)
     left, right = st.columns([6, 5], gap="large")
@@ -190,7 +190,7 @@ def auto_mu(corpus: Corpus) -> float:
 
 def calls(view: View, choice: Choice) -> None:
     """Python and the command line that make exactly this loss, and the way to the launcher's form."""
-    from core.figures import losses as figures
+    from core.analysis import loss_words as figures
 
     size = synthetic_changes(view.config)
     changes = figures.changes_of(choice)

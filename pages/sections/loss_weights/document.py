@@ -32,8 +32,8 @@ FOUND = 50
 
 def show(view: View) -> None:
     """A document, its labels, and what each label gets under each loss."""
-    from core.analysis import loss_effects, loss_logits
-    from core.figures import losses as figures
+    from core.analysis import loss_effects, loss_logits, loss_tables
+    from core.figures import losses
 
     left, right = st.columns([3, 2], gap="large")
     with right:
@@ -51,10 +51,10 @@ def show(view: View) -> None:
         else:
             known = load_run_logits(view, logits, row)
     frame = loss_effects.stack([measure_effect(view, choice, columns, known) for choice in view.choices])
-    shown = figures.document_labels(frame)
+    shown = loss_tables.document_labels(frame)
     groups = loss_effects.group_slices(view.counts, view.borders)
     st.altair_chart(
-        figures.gradient_shares(figures.document_mass(frame, groups), view.choices),
+        losses.gradient_shares(loss_tables.document_mass(frame, groups), view.choices),
         alt="Share of this document's gradient by groups of labels",
     )
     st.caption(
@@ -63,7 +63,7 @@ def show(view: View) -> None:
     )
     show_legend(view, {choice.title for choice in view.choices})
     st.altair_chart(
-        figures.document_pushes(frame, view.choices, view.corpus.labels, shown),
+        losses.document_pushes(frame, view.choices, view.corpus.labels, shown),
         alt="Share of the gradient that each label gets under every loss",
     )
     others = view.labels - len(shown)
@@ -82,7 +82,7 @@ def show(view: View) -> None:
     )
     numbers = st.column_config.NumberColumn
     st.dataframe(
-        figures.document_table(frame, view.corpus.labels, shown, quantity=quantity),
+        loss_tables.document_table(frame, view.corpus.labels, shown, quantity=quantity),
         hide_index=True,
         height="content",
         placeholder="–",

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 def show(view: View) -> None:
     """Which labels the gradient goes to, over a sample of the data."""
-    from core.analysis import loss_effects
-    from core.figures import losses as figures
+    from core.analysis import loss_effects, loss_words
+    from core.figures import losses
 
     left, _ = st.columns([2, 3])
     with left:
         logits = pick_logits(view, LOWEST)
     frame = loss_effects.stack([load_mass(view.corpus, choice, logits) for choice in view.choices])
     st.altair_chart(
-        figures.gradient_shares(frame, view.choices),
+        losses.gradient_shares(frame, view.choices),
         alt="Share of the gradient that goes to head, medium and tail labels that are there and not there",
     )
     targets, _ = load_sample(view.corpus, logits)
@@ -34,7 +34,7 @@ def show(view: View) -> None:
         "a fixed seed. Strong colours: the label is there; pale: it is not. At the right: the whole gradient, in units "
         f"of {view.choices[0].title}."
     )
-    for sentence in figures.mass_in_words(frame):
+    for sentence in loss_words.mass_in_words(frame):
         st.markdown(f"- {sentence}")
     if logits == LOWEST:
         st.caption(

@@ -26,7 +26,7 @@ LOWEST = "untrained, where each loss is lowest"
 
 def pick_logits(view: View, *more: str) -> str:
     """Draws the choice of logits: of an untrained network, of a finished run on this data, or one of `more`."""
-    from core.figures.training import run_name
+    from core.analysis.progress import run_name
 
     runs = {
         run.id: f"run: {run_name(run)} ({run.id[-6:]})" for run in find_runs(str(runs_dir()), view.config, view.corpus)

@@ -30,8 +30,8 @@ def load_shifts(corpus: Corpus, choice: Choice, column: int) -> tuple[pd.DataFra
 
 def show(view: View) -> None:
     """The shift by rank, and what tolerance leaves of a negative's push."""
-    from core.analysis import loss_effects
-    from core.figures import losses as figures
+    from core.analysis import loss_effects, loss_tables, loss_words
+    from core.figures import losses
 
     column = view.labels - 1
     pairs = [load_shifts(view.corpus, choice, column) for choice in view.choices]
@@ -41,11 +41,11 @@ def show(view: View) -> None:
         return
     show_legend(view, set(shift["loss"]), lines=True)
     left, right = st.columns(2, gap="large")
-    bands = figures.group_bands(view.counts, view.borders)
+    bands = loss_tables.group_bands(view.counts, view.borders)
     with left:
         st.markdown("**How far the bar is raised**")
         st.altair_chart(
-            figures.shift_by_rank(shift, view.choices, bands, labels=view.labels),
+            losses.shift_by_rank(shift, view.choices, bands, labels=view.labels),
             alt="Shift of the logit of each label by its rank",
         )
         st.caption(
@@ -55,11 +55,11 @@ def show(view: View) -> None:
     with right:
         st.markdown("**What tolerance leaves of a negative's push**")
         st.altair_chart(
-            figures.tolerance(tolerance, view.choices), alt="Push of a negative by its logit, against cross-entropy"
+            losses.tolerance(tolerance, view.choices), alt="Push of a negative by its logit, against cross-entropy"
         )
         st.caption(
             plain(f"For the rarest label, {view.corpus.labels[column]}. ")
             + "Left of 0 the model is right already: below the dashed line it is pushed less than by cross-entropy."
         )
-    for sentence in figures.shift_in_words(shift, tolerance):
+    for sentence in loss_words.shift_in_words(shift, tolerance):
         st.markdown(f"- {sentence}")

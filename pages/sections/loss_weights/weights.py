@@ -32,8 +32,8 @@ def load_weights(corpus: Corpus, choice: Choice, side: str) -> tuple[pd.DataFram
 
 def show(view: View) -> None:
     """Weight by label rank, and what a tail label weighs in words."""
-    from core.analysis import loss_effects
-    from core.figures import losses as figures
+    from core.analysis import loss_effects, loss_tables
+    from core.figures import losses
 
     side = st.segmented_control(
         "Weight where the label",
@@ -46,13 +46,13 @@ def show(view: View) -> None:
     )
     frames, means = zip(*(load_weights(view.corpus, choice, side) for choice in view.choices), strict=True)
     frame, table = loss_effects.stack(frames), loss_effects.stack(means)
-    bands = figures.group_bands(view.counts, view.borders)
+    bands = loss_tables.group_bands(view.counts, view.borders)
     if not len(frame):
         st.info("None of these losses has a weight for each label: they compare all labels of a document or a batch.")
         return
     show_legend(view, set(frame["loss"]), lines=True)
     st.altair_chart(
-        figures.weight_by_rank(frame, view.choices, bands, labels=view.labels, side=side),
+        losses.weight_by_rank(frame, view.choices, bands, labels=view.labels, side=side),
         alt="Weight of each label by its rank, for every loss",
     )
     st.caption(
@@ -60,7 +60,7 @@ def show(view: View) -> None:
         "of the document: the line is their mean over documents, the band holds nine in ten."
         + describe_missing(view, set(table["loss"]))
     )
-    with_words = figures.group_table(table, side)
+    with_words = loss_tables.group_table(table, side)
     column = st.column_config
     st.dataframe(
         with_words,

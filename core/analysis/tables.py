@@ -1,9 +1,7 @@
-"""Tables of runs: the rows of `report --json`, and the paper's Tables 2 and 3 with intervals and the published rows."""
+"""Tables of runs: the rows of `report --json`, and the paper's Tables 2 and 3 with intervals and published rows."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,13 +16,11 @@ import pandas as pd
 from core.config.defaults import PAPER_LOSSES
 from core.config.parse import walk
 from core.config.schema import RunConfig
-from core.export import neutralise
 from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds, uncertainty
 from core.runs import results
 from core.runs.folder import Run
 from core.runs.predictions import read_predictions
-from core.sheets import workbook
 from core.system.errors import UserError
 
 GROUPS = {
@@ -58,7 +54,7 @@ NAMED_SETTINGS = 3
 @cache
 def published() -> dict[str, Any]:
     """The numbers of Huang et al., EMNLP 2021, Tables 2 and 3, in percent."""
-    return json.loads(files("core").joinpath("published.json").read_text("utf-8"))
+    return json.loads(files("core.analysis").joinpath("published.json").read_text("utf-8"))
 
 
 def run_row(run: Run) -> dict[str, Any]:
@@ -460,79 +456,3 @@ def provenance(rows: Sequence[Row]) -> list[str]:
     ]
     lines += [f"{run_id}: {found['command']}" for run_id, found in scored.items()]
     return list(dict.fromkeys(lines))
-
-
-def cell(row: Mapping[str, Any], column: str) -> tuple[str, str]:
-    """A score as text and the half width of its interval as text; empty where there is none."""
-    value, low, high = (row.get(f"{column}{suffix}", math.nan) for suffix in ("", "_low", "_high"))
-    if pd.isna(value):
-        return "", ""
-    return f"{value:.2f}", "" if pd.isna(low) else f"{(high - low) / 2:.2f}"
-
-
-def title(row: Mapping[str, Any]) -> str:
-    """A row's name as exports print it: with its source, and the number of seeds if there are several."""
-    seeds = row["seeds"]
-    several = "" if pd.isna(seeds) or seeds < 2 else f", mean of {seeds} seeds"
-    return f"{row['name']}{SOURCES[row['source']]}{several}"
-
-
-def to_latex(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
-    """A `paper_table` in the form of the paper's (booktabs, one column group per label group)."""
-    table = _table_of(frame)
-    groups = list(GROUPS[table])
-    lines = [
-        *(f"% {line}" for line in footer),
-        rf"\begin{{tabular}}{{l{'r' * len(SCORE_COLUMNS[table])}}}",
-        r"\toprule",
-        " & ".join(["", *(rf"\multicolumn{{2}}{{c}}{{{group.capitalize()}}}" for group in groups)]) + r" \\",
-        " & ".join(["", *("micro-F1 & macro-F1" for _ in groups)]) + r" \\",
-        r"\midrule",
-    ]
-    for row in frame.to_dict("records"):
-        cells = [_escaped(title(row))]
-        for column in SCORE_COLUMNS[table]:
-            value, half = cell(row, column)
-            value = rf"\textbf{{{value}}}" if row[f"{column}_best"] else value or "--"
-            cells.append(value + (rf" {{\scriptsize$\pm${half}}}" if half else ""))
-        lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
-
-
-def _escaped(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "·": r"$\cdot$"}
-    return "".join(special.get(letter, f"\\{letter}" if letter in "&%$#_{}" else letter) for letter in text)
-
-
-def to_markdown(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
-    """A `paper_table` as Markdown, the footer below it."""
-    columns = SCORE_COLUMNS[_table_of(frame)]
-    lines = [
-        "| |" + "|".join(column.replace("_", " ") for column in columns) + "|",
-        "|---" + "|---:" * len(columns) + "|",
-    ]
-    for row in frame.to_dict("records"):
-        cells = []
-        for column in columns:
-            value, half = cell(row, column)
-            value = f"**{value}**" if row[f"{column}_best"] else value or "–"
-            cells.append(value + (f" ±{half}" if half else ""))
-        lines.append("|" + "|".join([title(row).replace("|", "\\|"), *cells]) + "|")
-    return "\n".join([*lines, "", *(f"- `{line}`" for line in footer), ""])
-
-
-def to_csv(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
-    """A `paper_table` with all its columns, percent with two decimals; the footer in lines that begin with #."""
-    text = io.StringIO()
-    frame.map(neutralise).to_csv(text, index=False, float_format="%.2f", quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
-    return text.getvalue() + "".join(f"# {line}\n" for line in footer)
-
-
-def to_xlsx(frame: pd.DataFrame, footer: Sequence[str] = ()) -> bytes:
-    """A `paper_table` as a workbook: the sheet `table` with numbers, the sheet `provenance` with the footer."""
-    rows = [[None if pd.isna(value) else value for value in row] for row in frame.itertuples(index=False, name=None)]
-    return workbook({"table": [list(frame.columns), *rows], "provenance": [[line] for line in footer]})
-
-
-def _table_of(frame: pd.DataFrame) -> int:
-    return next(table for table, columns in SCORE_COLUMNS.items() if set(columns) <= set(frame.columns))

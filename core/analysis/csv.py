@@ -1,4 +1,4 @@
-"""CSV of tables, without cells that a spreadsheet runs as formulas."""
+"""CSV in which no text is a formula."""
 
 from __future__ import annotations
 

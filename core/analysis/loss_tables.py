@@ -1,0 +1,86 @@
+"""What losses give to frequency groups and to the labels of a document, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.loss_words import ratio_in_words
+from core.labels.groups import FREQUENCY_GROUPS, Borders, group_sizes
+
+
+def group_table(means: pd.DataFrame, side: str) -> pd.DataFrame:
+    """Mean weights with a column `in words`, for positives: what a tail label weighs in units of a head label.
+
+    Args:
+        means: of `core.analysis.loss_weights.group_weights`.
+        side: of `core.analysis.loss_effects.SIDES`.
+    """
+    if side == "negative":
+        return means
+    words = [ratio_in_words(row) for row in means.to_dict("records")]
+    return means.assign(**{"in words": [word[:1].upper() + word[1:] for word in words]})
+
+
+# Charts.
+
+
+def group_bands(counts: np.ndarray, borders: Borders) -> pd.DataFrame:
+    """Columns group, start and end rank (halves between labels) of head, medium and tail; empty groups are left out."""
+    ends = np.cumsum(list(group_sizes(counts, borders).values()))
+    frame = pd.DataFrame({"group": FREQUENCY_GROUPS, "start": np.r_[0, ends[:-1]] + 0.5, "end": ends + 0.5})
+    return frame[frame["end"] > frame["start"]]
+
+
+def document_labels(frame: pd.DataFrame, most: int = 8) -> list[int]:
+    """The columns worth showing of a document: its own labels, and the negatives that get most of any loss's gradient.
+
+    Args:
+        frame: of `core.analysis.loss_effects.document_frame`, losses one after the other.
+        most: negatives.
+    """
+    size = frame["push"].abs()
+    share = size / size.groupby(frame["loss"]).transform("sum").where(lambda total: total > 0, 1.0)
+    largest = share.groupby(frame["column"]).max()
+    own = sorted(frame.loc[frame["positive"], "column"].unique().tolist())
+    return own + largest.drop(own).nlargest(most).index.tolist()
+
+
+def document_table(
+    frame: pd.DataFrame, labels: Sequence[str], columns: Sequence[int], *, quantity: str
+) -> pd.DataFrame:
+    """One quantity for every label under every loss: columns label, there, logit, and one for each loss.
+
+    Args:
+        frame: of `core.analysis.loss_effects.document_frame`, losses one after the other.
+        labels: all names.
+        columns: the rows' labels.
+        quantity: weight, value or push.
+    """
+    wide = frame.pivot(index="column", columns="loss", values=quantity)
+    order = list(dict.fromkeys(frame["loss"]))
+    first = frame.drop_duplicates("column").set_index("column")
+    about = pd.DataFrame(
+        {
+            "label": [labels[column] for column in columns],
+            "there": first.loc[columns, "positive"].to_numpy(),
+            "logit": first.loc[columns, "logit"].to_numpy(),
+        }
+    )
+    return pd.concat([about, wide.loc[columns, order].reset_index(drop=True)], axis=1)
+
+
+def document_mass(frame: pd.DataFrame, groups: Mapping[str, slice]) -> pd.DataFrame:
+    """A document's absolute gradient by loss, side and frequency group, for `gradient_shares`.
+
+    Args:
+        frame: of `core.analysis.loss_effects.document_frame`, losses one after the other.
+        groups: of `core.analysis.loss_effects.group_slices`.
+    """
+    ends = [part.stop for part in groups.values()]
+    group = np.array(FREQUENCY_GROUPS)[np.searchsorted(ends, frame["column"], side="right").clip(max=2)]
+    side = np.where(frame["positive"], "positive", "negative")
+    rows = frame.assign(group=group, side=side, mass=frame["push"].abs())
+    return rows.groupby(["loss", "side", "group"], sort=False, as_index=False)["mass"].sum()
