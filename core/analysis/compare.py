@@ -26,7 +26,7 @@ BETTER, WORSE = "#1b9e77", "#d95f02"
 
 
 def score_table(frame: pd.DataFrame, *, table: int) -> Styler:
-    """A `core.analysis.tables.paper_table` as it is shown: score ± half its interval, bold where best, published rows grey."""
+    """A `core.analysis.tables.paper_table` as shown: score ± half its interval, bold where best, published rows grey."""
     texts, styles = {}, {}
     for column in tables.SCORE_COLUMNS[table]:
         cells = [export.cell(row, column) for row in frame.to_dict("records")]

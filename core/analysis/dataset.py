@@ -67,7 +67,7 @@ MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
         "puniq": ("PUniq", "Combinations seen once, divided by documents.", "percent"),
     },
 }
-"""Each measure of `core.labels.measures.corpus_stats`, by the table it stands in: heading, what it means, how it is written."""
+"""Each measure of `core.labels.measures.corpus_stats`, by its table: heading, what it means, how it is written."""
 PUBLISHED = (
     {
         "part": "Reuters in the paper",
@@ -119,7 +119,7 @@ def share_longer(frame: pd.DataFrame, tokens: int) -> float:
 
 
 def bin_of(frame: pd.DataFrame, asked: str) -> pd.DataFrame:
-    """The row of `core.labels.cooccurrence.density` for "row-column", as its numbers stand there; none for anything else."""
+    """The row of `core.labels.cooccurrence.density` for "row-column", as its numbers stand there, or none."""
     return frame[[f"{row}-{column}" == asked for row, column in zip(frame["row"], frame["column"], strict=True)]]
 
 
@@ -228,7 +228,7 @@ def pair_facts(pairs: Cooccurrence, label: int, other: int) -> dict[str, Any]:
 
 
 def most_drifted(frame: pd.DataFrame, *, limit: int = 1000) -> pd.DataFrame:
-    """The labels of `core.labels.measures.drift` whose shares differ most, in standard errors; not those in neither part."""
+    """Of `core.labels.measures.drift`: labels whose shares differ most, in standard errors; not those in neither part."""
     found = frame[frame["z"].notna()]
     return found.iloc[np.argsort(-found["z"].abs().to_numpy(), kind="stable")[:limit]].reset_index(drop=True)
 

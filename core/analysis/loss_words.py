@@ -245,7 +245,8 @@ def python_call(choice: Choice, data: DataConfig) -> str:
         options.append(f'setting="{choice.setting}"')
     options += ['on_missing="mask"', *(f"{key}={value!r}" for key, value in choice.changes)]
     return (
-        f"from core.config.schema import {imported}\nfrom core.data.sources import load\nfrom core.losses import build_loss\n\n"
+        f"from core.config.schema import {imported}\nfrom core.data.sources import load\n"
+        "from core.losses import build_loss\n\n"
         f"corpus = load(DataConfig({made}))\n"
         f"loss = build_loss({', '.join(options)})\n"
         "# loss(logits, targets).backward()"

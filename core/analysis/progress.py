@@ -194,4 +194,5 @@ def score_frame(history: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def in_percent(fraction: float | None) -> float | None:
+    """A fraction in percent; None where it is undefined."""
     return None if fraction is None else 100 * fraction

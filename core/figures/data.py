@@ -426,7 +426,7 @@ def drift(frame: pd.DataFrame, one: str, other: str) -> alt.LayerChart:
     """Share of documents of every label in two parts, both logarithmic; the line is equality.
 
     Args:
-        frame: of `core.labels.measures.drift`; of many labels those furthest from chance are drawn, and some of the others.
+        frame: of `core.labels.measures.drift`; of many labels those furthest from chance are drawn, and some others.
         one: the first part's name.
         other: the second part's name.
     """

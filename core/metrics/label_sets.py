@@ -27,6 +27,7 @@ def count_errors(targets: sp.csr_array, predicted: sp.csr_array) -> tuple[np.nda
 
 
 def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """The quotient, 0 where the denominator is 0, of counts whose numerator is 0 there as well."""
     return numerator / np.maximum(denominator, 1)
 
 
@@ -49,19 +50,19 @@ def macro_f1(targets: sp.csr_array, predicted: sp.csr_array) -> float:
 def samples_f1(targets: sp.csr_array, predicted: sp.csr_array) -> float:
     """Mean over documents of 2 hits / (true + predicted labels), 0 for a document that has neither; 0 of none."""
     hits, true, given = document_counts(targets, predicted)
-    return mean_or_none(divide(2 * hits, true + given))
+    return mean_or_zero(divide(2 * hits, true + given))
 
 
 def samples_precision(targets: sp.csr_array, predicted: sp.csr_array) -> float:
     """Mean over documents of hits / predicted labels, 0 where none is predicted."""
     hits, _, given = document_counts(targets, predicted)
-    return mean_or_none(divide(hits, given))
+    return mean_or_zero(divide(hits, given))
 
 
 def samples_recall(targets: sp.csr_array, predicted: sp.csr_array) -> float:
     """Mean over documents of hits / true labels, 0 where none is true."""
     hits, true, _ = document_counts(targets, predicted)
-    return mean_or_none(divide(hits, true))
+    return mean_or_zero(divide(hits, true))
 
 
 def micro_precision(targets: sp.csr_array, predicted: sp.csr_array) -> float:
@@ -79,13 +80,13 @@ def micro_recall(targets: sp.csr_array, predicted: sp.csr_array) -> float:
 def macro_precision(targets: sp.csr_array, predicted: sp.csr_array) -> float:
     """Mean over all L labels of TP / (TP + FP), 0 where a label is never predicted."""
     tp, fp, _ = count_errors(targets, predicted)
-    return mean_or_none(divide(tp, tp + fp))
+    return mean_or_zero(divide(tp, tp + fp))
 
 
 def macro_recall(targets: sp.csr_array, predicted: sp.csr_array) -> float:
     """Mean over all L labels of TP / (TP + FN), 0 where a label has no document."""
     tp, _, fn = count_errors(targets, predicted)
-    return mean_or_none(divide(tp, tp + fn))
+    return mean_or_zero(divide(tp, tp + fn))
 
 
 def hamming_loss(targets: sp.csr_array, predicted: sp.csr_array) -> float:
@@ -97,7 +98,7 @@ def hamming_loss(targets: sp.csr_array, predicted: sp.csr_array) -> float:
 def subset_accuracy(targets: sp.csr_array, predicted: sp.csr_array) -> float:
     """Share of documents whose label set is exactly right; 0 of no documents."""
     hits, true, given = document_counts(targets, predicted)
-    return mean_or_none((hits == true) & (hits == given))
+    return mean_or_zero((hits == true) & (hits == given))
 
 
 def document_counts(targets: sp.csr_array, predicted: sp.csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -114,7 +115,8 @@ def document_counts(targets: sp.csr_array, predicted: sp.csr_array) -> tuple[np.
     return hit, labels, marked
 
 
-def mean_or_none(values: np.ndarray) -> float:
+def mean_or_zero(values: np.ndarray) -> float:
+    """The mean; 0 of nothing."""
     return float(np.sum(values) / max(len(values), 1))
 
 
@@ -152,7 +154,7 @@ def macro_readings(targets: sp.csr_array, predicted: sp.csr_array) -> dict[str, 
         "labels": len(tp),
         "without_documents": int(np.sum(~supported)),
         "undefined": int(np.sum(tp + fp + fn == 0)),
-        "macro_f1": mean_or_none(scores),
+        "macro_f1": mean_or_zero(scores),
         "macro_f1_supported": float(scores[supported].mean()) if supported.any() else None,
         "f1_of_means": 2 * precision * recall / total if total else 0.0,
     }

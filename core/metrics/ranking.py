@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.labels.groups import count_documents, indicator
-from core.metrics.label_sets import divide, mean_or_none
+from core.metrics.label_sets import divide, mean_or_zero
 
 ENTRIES = 4_000_000
 """Scores that are sorted at a time."""
@@ -71,17 +71,17 @@ def contains(matrix: sp.csr_array, rows: np.ndarray, columns: np.ndarray) -> np.
 
 def precision_at(ranking: Ranking, k: int) -> float:
     """P@k: mean of hits among the first k, divided by k; documents without labels count as 0."""
-    return mean_or_none(ranking.hits[:, :k].sum(axis=1) / k)
+    return mean_or_zero(ranking.hits[:, :k].sum(axis=1) / k)
 
 
 def recall_at(ranking: Ranking, k: int) -> float:
     """R@k: mean of hits among the first k, divided by the document's labels; 0 where it has none."""
-    return mean_or_none(divide(ranking.hits[:, :k].sum(axis=1), ranking.sizes))
+    return mean_or_zero(divide(ranking.hits[:, :k].sum(axis=1), ranking.sizes))
 
 
 def r_precision_at(ranking: Ranking, k: int) -> float:
     """RP@k: mean of hits among the first k, divided by min(k, the document's labels); 0 where it has none."""
-    return mean_or_none(divide(ranking.hits[:, :k].sum(axis=1), np.minimum(ranking.sizes, k)))
+    return mean_or_zero(divide(ranking.hits[:, :k].sum(axis=1), np.minimum(ranking.sizes, k)))
 
 
 def ndcg_at(ranking: Ranking, k: int) -> float:
@@ -89,7 +89,7 @@ def ndcg_at(ranking: Ranking, k: int) -> float:
     discount = 1 / np.log2(np.arange(2, k + 2))
     gained = ranking.hits[:, :k] @ discount[: ranking.hits[:, :k].shape[1]]
     best = np.concatenate([[1.0], np.cumsum(discount)])[np.minimum(ranking.sizes, k)]
-    return mean_or_none(np.where(ranking.sizes > 0, gained / best, 0.0))
+    return mean_or_zero(np.where(ranking.sizes > 0, gained / best, 0.0))
 
 
 RANKINGS: dict[str, Callable[[Ranking, int], float]] = {
@@ -154,7 +154,7 @@ def average_precisions(targets: sp.csr_array, scores: np.ndarray | sp.csr_array)
 
 def mean_average_precision(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> float:
     """mAP: mean of the labels' average precisions, 0 for a label that no document here has; 0 of no labels."""
-    return mean_or_none(np.nan_to_num(average_precisions(targets, scores)))
+    return mean_or_zero(np.nan_to_num(average_precisions(targets, scores)))
 
 
 def label_ranking_average_precision(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> float:
@@ -177,7 +177,7 @@ def label_ranking_average_precision(targets: sp.csr_array, scores: np.ndarray | 
                 part.ravel(),
                 sizes[start : start + step],
             )
-    return mean_or_none(np.where(sizes > 0, found, 1.0))
+    return mean_or_zero(np.where(sizes > 0, found, 1.0))
 
 
 def _average_precision(segments: np.ndarray, values: np.ndarray, hits: np.ndarray, positives: np.ndarray) -> np.ndarray:

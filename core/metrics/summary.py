@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of
-from core.metrics.label_sets import METRICS, macro_readings, mean_or_none
+from core.metrics.label_sets import METRICS, macro_readings, mean_or_zero
 from core.metrics.ranking import (
     RANKINGS,
     average_precisions,
@@ -46,7 +46,7 @@ def score_all(
     precisions, groups = average_precisions(targets, scores), group_of(counts, borders)
     masks = {"all": np.ones(len(groups), np.bool_)} | {group: groups == group for group in FREQUENCY_GROUPS}
     found["map"] = {
-        group: mean_or_none(np.nan_to_num(precisions[mask])) if mask.any() else None for group, mask in masks.items()
+        group: mean_or_zero(np.nan_to_num(precisions[mask])) if mask.any() else None for group, mask in masks.items()
     }
     found["lrap"] = label_ranking_average_precision(targets, scores)
     cuts = [k for k in CUTS if k <= max(targets.shape[1], 1)]

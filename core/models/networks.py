@@ -196,7 +196,7 @@ class Pooled(nn.Module):
 class Linear(nn.Module):
     """Logits from a document's vector: one linear layer, or one hidden layer before it.
 
-    The bias starts at given logits, as in `core.models.tfidf.TfidfNetwork`, and the weights small, so that training does not
+    The bias starts at given logits, as in `TfidfNetwork`, and the weights small, so that training does not
     begin by unlearning.
     """
 

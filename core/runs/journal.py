@@ -15,6 +15,7 @@ from core.system.files import read_json, write_json, write_text
 
 
 def as_number(value: Any) -> float | None:
+    """A number as float; None of whatever else a file holds in its place."""
     return float(value) if isinstance(value, int | float) else None
 
 

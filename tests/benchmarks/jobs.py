@@ -405,7 +405,7 @@ def spent(path: Path) -> None:
     for name in ("report", "report_if_due", "raise_if_stopped"):
         setattr(StatusReporter, name, timed(getattr(StatusReporter, name)))
     for name in ("update_status", "append_event", "append_step", "append_history"):
-        setattr(store, name, timed(getattr(store, name)))
+        setattr(journal, name, timed(getattr(journal, name)))
     heartbeat.Thread = Beats  # type: ignore[misc]
     wall, processor = time.perf_counter(), time.process_time()
     worker.execute(path)

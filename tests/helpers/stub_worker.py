@@ -1,7 +1,7 @@
 """A worker without torch: the real one with its queue, locks, status and files, where training is a clock that ticks.
 
-`core.jobs.launch` starts it where `TAILSCOPE_WORKER` names this module. The scores of a run come from its seed and from the
-truth, so they are the same at every time, and results are written, thresholded and measured by the real code. A
+`core.jobs.launch` starts it where `TAILSCOPE_WORKER` names this module. The scores of a run come from its seed and from
+the truth, so they are the same at every time, and results are written, thresholded and measured by the real code. A
 learning rate above 1e6 diverges.
 """
 

@@ -44,6 +44,6 @@ def show(view: View) -> None:
         )
     if from_run and view.labels > kept_scores.DENSE_LABELS:
         st.caption(
-            f"Of so many labels a run keeps the {kept_scores.TOP_K} best scores of a document: the others count as 0, and "
-            "what goes to labels that are not there is a lower bound."
+            f"Of so many labels a run keeps the {kept_scores.TOP_K} best scores of a document: the others count as 0, "
+            "and what goes to labels that are not there is a lower bound."
         )

@@ -26,7 +26,7 @@ from core.config.defaults import SETTINGS
 from core.losses import LOSSES, auto_mu, build_loss, constants
 from core.losses.checks import find_positives, to_float64
 
-GOLDEN = Path(os.environ.get("TAILSCOPE_SHARED") or Path(__file__).parents[2] / "shared") / "golden" / "losses.json"
+GOLDEN = Path(os.environ.get("TAILSCOPE_SHARED") or Path(__file__).parents[3] / "shared") / "golden" / "losses.json"
 CASES: list[dict[str, Any]] = json.loads(GOLDEN.read_text())["cases"] if GOLDEN.is_file() else []
 NAMES = [name for name in LOSSES if LOSSES[name].group != "others"]
 WEIGHTED = [name for name in NAMES if LOSSES[name].weight != "one"]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from core.analysis import loss_cautions, loss_weights
 from core.analysis.loss_effects import Choice
-from tests.test_loss_effects import BORDERS, small_targets
+from tests.analysis.test_loss_effects import BORDERS, small_targets
 
 
 def test_cautions_say_what_is_out_of_measure_and_no_more() -> None:

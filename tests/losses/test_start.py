@@ -7,7 +7,7 @@ import torch
 
 from core.config.defaults import LOSS_NAMES
 from core.losses import LOSSES, build_loss, constant_logits
-from tests.test_losses import gradient_of
+from tests.losses.test_long_tail import gradient_of
 
 ELEMENTWISE = [name for name in LOSS_NAMES if LOSSES[name].terms == "element"]
 

@@ -50,7 +50,7 @@ def show(name: str) -> None:
     import streamlit as st
 
     from pages import explorer
-    from tests.test_pages_dataset import SETS
+    from tests.pages.test_explorer import SETS
 
     for tab, section in zip(
         st.tabs(list(explorer.SECTIONS), key="view", bind="query-params"), explorer.SECTIONS.values(), strict=True

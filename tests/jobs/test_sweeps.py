@@ -9,7 +9,7 @@ from core.runs import folder, journal, plan
 from core.system.errors import UserError
 from core.system.files import write_text
 from tests.helpers.runs import until
-from tests.test_jobs import ENDLESS, SMALL
+from tests.jobs.test_launch import ENDLESS, SMALL
 
 pytestmark = pytest.mark.usefixtures("stub_worker", "no_worker_outlives_its_test")
 

@@ -24,7 +24,7 @@ from core.losses import LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss, 
 from core.runs import journal, results
 from core.runs.plan import loss_names
 from tests.helpers.training import train_here
-from tests.test_losses import COUNTS, DOCUMENTS, batch, gradient_of, problems
+from tests.losses.test_long_tail import COUNTS, DOCUMENTS, batch, gradient_of, problems
 
 LINEAR = ["data.synthetic.documents=400", "data.synthetic.labels=12", "train.epochs=6"]
 NAMES = [name for name in LOSSES if LOSSES[name].group == "others"]
