@@ -26,7 +26,7 @@ BETTER, WORSE = "#1b9e77", "#d95f02"
 
 
 def score_table(frame: pd.DataFrame, *, table: int) -> Styler:
-    """A `core.analysis.tables.paper_table` as shown: score ± half its interval, bold where best, published rows grey."""
+    """A `core.analysis.tables.paper_table` as shown: score ± half its interval, bold if best, published rows grey."""
     texts, styles = {}, {}
     for column in tables.SCORE_COLUMNS[table]:
         cells = [export.cell(row, column) for row in frame.to_dict("records")]
@@ -162,7 +162,7 @@ def training_frame(rows: Sequence[Row]) -> pd.DataFrame:
     found = []
     for row in rows:
         for run in row.runs:
-            for entry in journal.read_history(run):
+            for entry in journal.read_history(run.path):
                 scores = (entry.get("validation") or {}).get("all") or {}
                 if "epoch" in entry:
                     percent = {name: 100 * scores.get(f"{name}_f1", math.nan) for name in tables.SCORES}
@@ -184,7 +184,7 @@ def cost_table(rows: Sequence[Row]) -> pd.DataFrame:
         scored = [results.read_results(run) for run in row.runs]
         speeds, epochs = [], []
         for run, one in zip(row.runs, scored, strict=True):
-            history = journal.read_history(run)
+            history = journal.read_history(run.path)
             documents = (one.get("documents") or {}).get("train", math.nan)
             epochs.append(len(history) or math.nan)
             spent = history[-1].get("seconds") if history else None

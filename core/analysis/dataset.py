@@ -228,7 +228,7 @@ def pair_facts(pairs: Cooccurrence, label: int, other: int) -> dict[str, Any]:
 
 
 def most_drifted(frame: pd.DataFrame, *, limit: int = 1000) -> pd.DataFrame:
-    """Of `core.labels.measures.drift`: labels whose shares differ most, in standard errors; not those in neither part."""
+    """Of `core.labels.measures.drift`: labels whose shares differ most, in standard errors; none in neither part."""
     found = frame[frame["z"].notna()]
     return found.iloc[np.argsort(-found["z"].abs().to_numpy(), kind="stable")[:limit]].reset_index(drop=True)
 

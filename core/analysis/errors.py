@@ -41,7 +41,7 @@ def label_table(
     borders: Borders,
     limits: Limits | None = None,
 ) -> pd.DataFrame:
-    """`core.metrics.label_sets.label_table` with each label's threshold (NaN of none) and its F1's interval, low and high."""
+    """`metrics.label_sets.label_table` with each label's threshold (or NaN) and its F1's interval, low and high."""
     table = label_sets.label_table(predictions.targets, predicted, labels, np.asarray(counts, np.int64), borders)
     low, high = uncertainty.label_intervals(*(table[name].to_numpy() for name in ("tp", "fp", "fn")))
     threshold = np.broadcast_to(np.asarray(math.nan if limits is None else limits, np.float64), (len(table),))

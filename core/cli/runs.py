@@ -37,10 +37,10 @@ def status(run: str, as_json: Json = False) -> None:
     Example: python -m core status reuters-tfidf-db-s0-0123456789
     """
     found = folder.get_run(run)
-    history = journal.read_history(found)
+    history = journal.read_history(found.path)
     if as_json:
         keys = (*REPORTED, "user", "problem")
-        more = {"heartbeat": journal.read_heartbeat(found.path), "events": journal.read_events(found)}
+        more = {"heartbeat": journal.read_heartbeat(found.path), "events": journal.read_events(found.path)}
         print_json({key: getattr(found, key) for key in keys} | {"last": history[-1] if history else None} | more)
         return
     words = [found.state, f"{found.progress.get('fraction', 0):.0%}", str(found.progress.get("phase", ""))]
@@ -61,7 +61,7 @@ def logs(
     Example: python -m core logs reuters-tfidf-db-s0-0123456789 -f
     """
     found = folder.get_run(run)
-    for line in journal.read_log(found, lines):
+    for line in journal.read_log(found.path, lines):
         print_line(line)
     file = found.path / "log.txt"
     done = file.stat().st_size if file.exists() else 0

@@ -66,12 +66,12 @@ def cost(run: Run) -> Cost | None:
     """What a run took here; None unless it finished, in one go, on this machine."""
     if run.config is None or run.state != "finished" or run.published:
         return None
-    events = [event["what"] for event in journal.read_events(run)]
+    events = [event["what"] for event in journal.read_events(run.path)]
     if "started" not in events or "resumed" in events:
         return None
     try:
         metrics = results.read_metrics(run)
-        history, seconds = journal.read_history(run), float(metrics["seconds"])
+        history, seconds = journal.read_history(run.path), float(metrics["seconds"])
         trained = float(history[-1]["seconds"]) if history else 0.0
         return Cost(
             kind=kind_of(run.config, run.device),

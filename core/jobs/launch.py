@@ -266,7 +266,7 @@ def stop_all(run_ids: Iterable[str], *, grace: float = GRACE, user: str = "") ->
 
 def _two_steps(run: Run) -> float:
     """Seconds that two steps of a run take, as it says; 0 where it does not yet."""
-    steps = journal.read_steps(run)
+    steps = journal.read_steps(run.path)
     if not steps or run.config is None:
         return 0.0
     return min(HEARD, 2 * run.config.train.batch_size / max(steps[-1]["documents_per_second"], 1e-3))

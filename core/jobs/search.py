@@ -130,7 +130,7 @@ def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str)
     told = 0
     try:
         for now in launch.watch(run.id):
-            history = journal.read_history(now)
+            history = journal.read_history(now.path)
             for place, entry in enumerate(history[told:], told + 1):
                 trial.report(journal.score_of(entry, metric), place)
             told = len(history)

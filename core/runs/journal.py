@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from core.runs.folder import Run
 from core.system.errors import UserError
 from core.system.files import read_json, write_json, write_text
 
@@ -48,9 +47,9 @@ def append_event(path: Path, what: str, **more: Any) -> None:
         _append(path / "events.jsonl", {"time": time.time(), "what": what, **more})
 
 
-def read_events(run: Run) -> list[dict[str, Any]]:
+def read_events(path: Path) -> list[dict[str, Any]]:
     """What happened to a run, as `read_history` reads it: `time` in unix seconds, `what`, and more of it."""
-    return [event for event in _lines(run.path / "events.jsonl") if as_number(event.get("time")) and event.get("what")]
+    return [event for event in _lines(path / "events.jsonl") if as_number(event.get("time")) and event.get("what")]
 
 
 def read_heartbeat(path: Path) -> dict[str, float]:
@@ -75,15 +74,15 @@ def cut_lines(path: Path, *, history: int, steps: int) -> None:
             write_text(path / name, "".join(kept))
 
 
-def read_history(run: Run) -> list[dict[str, Any]]:
+def read_history(path: Path) -> list[dict[str, Any]]:
     """One entry per epoch; a last line that is still being written is left out, a damaged one as well."""
-    return _lines(run.path / "history.jsonl")
+    return _lines(path / "history.jsonl")
 
 
-def read_last(run: Run, name: str) -> dict[str, Any]:
+def read_last(path: Path, name: str) -> dict[str, Any]:
     """The last whole line of `history.jsonl` or `steps.jsonl`, however long the file is; empty if there is none."""
     try:
-        with run.path.joinpath(name).open("rb") as file:
+        with path.joinpath(name).open("rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - 65_536))
             lines = file.read().rpartition(b"\n")[0].splitlines()
@@ -99,9 +98,9 @@ def score_of(entry: dict[str, Any], metric: str) -> float:
     return float((entry["validation"].get(group) or {}).get(name) or 0.0)
 
 
-def read_steps(run: Run) -> list[dict[str, Any]]:
+def read_steps(path: Path) -> list[dict[str, Any]]:
     """One entry every few seconds of training, as `read_history` reads them."""
-    return _lines(run.path / "steps.jsonl")
+    return _lines(path / "steps.jsonl")
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
@@ -120,10 +119,10 @@ def _lines(file: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def read_log(run: Run, last: int = 200) -> list[str]:
+def read_log(path: Path, last: int = 200) -> list[str]:
     """The last lines of `log.txt`; at most the last 256 KiB are read."""
     try:
-        with run.path.joinpath("log.txt").open("rb") as file:
+        with path.joinpath("log.txt").open("rb") as file:
             file.seek(0, 2)
             file.seek(max(0, file.tell() - 262_144))
             return file.read().decode("utf-8", errors="replace").splitlines()[-last:]

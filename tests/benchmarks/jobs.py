@@ -156,11 +156,11 @@ def all_ended(runs: int, first: int = 0) -> bool:
 
 
 def happened(run: Run) -> list[str]:
-    return [event["what"] for event in journal.read_events(run)]
+    return [event["what"] for event in journal.read_events(run.path)]
 
 
 def moments(run: Run, what: str) -> list[float]:
-    return [event["time"] for event in journal.read_events(run) if event["what"] == what]
+    return [event["time"] for event in journal.read_events(run.path) if event["what"] == what]
 
 
 def verdict(name: str, found: object, holds: bool | None = None) -> bool:
@@ -307,7 +307,7 @@ def chaos(cache: Path, seconds: float) -> bool:
         seen = report()
     runs = [run for run in list_runs() if run.config and run.config.seed >= first]
     finished = [len(moments(run, "finished")) for run in runs]
-    epochs = [[entry["epoch"] for entry in journal.read_history(run)] for run in runs]
+    epochs = [[entry["epoch"] for entry in journal.read_history(run.path)] for run in runs]
     left = [str(path) for path in runs_dir().rglob(".*") if time.time() - path.stat().st_mtime > 5]
     killed = f"{deaths['worker']} workers, {deaths['submitter']} submitters, {server.deaths} servers"
     print(f"{total} runs, killed: {killed}; resumed {resumed}: {time.monotonic() - began:.0f} s")

@@ -414,7 +414,7 @@ def kills(number: int) -> None:
     config = plan.make_config(data="synthetic", model="textcnn", loss="db", seed=0, changes=changes)
     with own_cache():
         run = launch.submit(config)
-        assert last_state(run) == "finished", journal.read_log(run)
+        assert last_state(run) == "finished", journal.read_log(run.path)
         expected = outcome(run.path)
     chance, killed = random.Random(0), []
     with own_cache():
@@ -433,10 +433,10 @@ def kills(number: int) -> None:
                     os.killpg(read_json(run.path / "process.json")["pid"], signal.SIGKILL)
                     break
             state = last_state(run)
-            assert state == "lost", f"{state} after {len(killed)} kills: {journal.read_log(run)[-5:]}"
+            assert state == "lost", f"{state} after {len(killed)} kills: {journal.read_log(run.path)[-5:]}"
             killed.append(reached())
             launch.resume(run.id)
-        assert last_state(run) == "finished", journal.read_log(run)
+        assert last_state(run) == "finished", journal.read_log(run.path)
         same(outcome(run.path), expected)
     print(
         f"killed {number} times in {steps * config.train.epochs} steps, last checkpoints {killed}: scores, metrics and "

@@ -144,7 +144,7 @@ def test_status_and_log_of_a_run_are_printed():
     assert [event["what"] for event in said["events"]] == ["submitted", "started", "finished"]
     assert said["heartbeat"]["memory"] > 1e7
     assert "finished · 100%" in call("status", run.id).stdout
-    assert call("logs", run.id, "-f", "-n", "2").stdout.splitlines() == journal.read_log(run)[-2:]
+    assert call("logs", run.id, "-f", "-n", "2").stdout.splitlines() == journal.read_log(run.path)[-2:]
     assert "There is no run" in call("logs", "elsewhere", code=2).stderr
 
 

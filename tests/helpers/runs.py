@@ -1,4 +1,4 @@
-"""Runs for tests: a folder as `core.jobs.launch` makes it, a run trained in this process, waiting for one in another."""
+"""Runs: a folder as `core.jobs.launch` makes it, a run trained in this process, waiting for one in another."""
 
 from __future__ import annotations
 

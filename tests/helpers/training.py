@@ -77,7 +77,7 @@ def execute_until(path: Path, step: int) -> None:
 def outcome(path: Path) -> tuple[np.ndarray, dict, list[dict]]:
     """What a finished run has found: test scores, test metrics, and its history without what was timed."""
     run = folder.get_run(path.name)
-    history = [{k: v for k, v in line.items() if k not in TIMED} for line in journal.read_history(run)]
+    history = [{k: v for k, v in line.items() if k not in TIMED} for line in journal.read_history(run.path)]
     return predictions.read_predictions(run).scores, results.read_metrics(run)["test"], history
 
 
@@ -113,7 +113,7 @@ def kill_and_resume(config: RunConfig, *, kills: int, chance: random.Random) -> 
         assert last.state == "lost"
         killed += 1
         launch.resume(run.id)
-    assert last_state(run) == "finished", journal.read_log(run)
+    assert last_state(run) == "finished", journal.read_log(run.path)
     return run, killed
 
 

@@ -46,7 +46,7 @@ def test_a_run_outlives_the_process_that_submitted_it_and_is_never_trained_twice
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
     run = folder.get_run(done.stdout.strip())
-    assert ended(run).state == "finished", journal.read_log(run)
+    assert ended(run).state == "finished", journal.read_log(run.path)
     written = run.path.joinpath("metrics.json").stat().st_mtime_ns
     assert launch.submit(config()).state == "finished"
     assert launch.existing(config()).id == run.id
@@ -158,8 +158,8 @@ def test_the_same_config_from_two_servers_at_once_is_one_run():
     ids = {server.communicate()[0].strip() for server in servers}
     run = ended(folder.get_run(ids.pop()))
     assert (ids, run.state, run.problem) == (set(), "finished", "")
-    until(lambda: journal.read_events(run)[-1]["what"] == "finished")  # written just after the state
-    assert [event["what"] for event in journal.read_events(run)] == ["submitted", "started", "finished"]
+    until(lambda: journal.read_events(run.path)[-1]["what"] == "finished")  # written just after the state
+    assert [event["what"] for event in journal.read_events(run.path)] == ["submitted", "started", "finished"]
 
 
 def test_a_run_outlives_a_server_that_is_killed_and_the_next_one_sees_and_stops_it():
@@ -185,7 +185,7 @@ def test_a_process_that_only_has_the_number_of_a_worker_is_never_signalled():
     write_json(run.path / "process.json", {"pid": bystander.pid, "born": truth["born"]})
     psutil.Process(truth["pid"]).suspend()
     assert launch.stop(run.id, grace=0.3).state == "stopped", "the worker is known by its mark as well"
-    hit = {pid for event in journal.read_events(run) for pid in event.get("pids", [])}
+    hit = {pid for event in journal.read_events(run.path) for pid in event.get("pids", [])}
     assert hit == {truth["pid"]}
     assert bystander.poll() is None
     bystander.kill()
@@ -215,7 +215,7 @@ def test_stop_leaves_no_child_behind_also_of_another_session_and_resume_ends_orp
     child = descendant()
     assert launch.stop(run.id, grace=1).state == "stopped"
     assert child.wait(10) == -signal.SIGKILL
-    assert [event["what"] for event in journal.read_events(run)] == [
+    assert [event["what"] for event in journal.read_events(run.path)] == [
         *("submitted", "started", "stop asked", "stopped", "SIGTERM sent", "SIGKILL sent", "all processes are gone")
     ]
     assert folder.get_run(run.id).user == "ann"
@@ -223,7 +223,7 @@ def test_stop_leaves_no_child_behind_also_of_another_session_and_resume_ends_orp
     until(lambda: list(processes.processes_of(run.path)))
     launch.resume(run.id)
     assert orphan.wait(10) == -signal.SIGKILL
-    event = journal.read_events(run)[-1]
+    event = journal.read_events(run.path)[-1]
     assert (event["what"], event["was"]) == ("resumed", "stopped")
 
 
@@ -334,7 +334,7 @@ def test_a_webhook_that_fails_is_an_event_and_harms_no_run(address, monkeypatch)
         path = make_folder(config(changes=[*SMALL, "train.epochs=1"]))
         worker.execute(path)
     run = folder.get_run(path.name)
-    event = journal.read_events(run)[-1]
+    event = journal.read_events(run.path)[-1]
     assert (run.state, event["what"]) == ("finished", "webhook failed")
     assert event["error"]
 
@@ -416,15 +416,19 @@ def test_a_stop_waits_until_the_driver_has_taken_the_memory_of_a_gpu_back(tmp_pa
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert machine.gpu_holders() == {pid}
     assert launch.stop(run.id).state == "stopped"
-    assert "GPU memory is free again" not in [event["what"] for event in journal.read_events(run)], "it used none"
+    assert "GPU memory is free again" not in [event["what"] for event in journal.read_events(run.path)], "it used none"
     assert status["device"] == "cpu"
     asked.unlink()
     launch.await_gpu_memory(run.path, {pid}, time.monotonic() + 5)
-    assert journal.read_events(run)[-1]["what"] == "GPU memory is free again"
+    assert journal.read_events(run.path)[-1]["what"] == "GPU memory is free again"
     assert len(asked.read_text().splitlines()) == 3
     asked.unlink()
     launch.await_gpu_memory(run.path, {pid}, time.monotonic())
-    assert journal.read_events(run)[-1] | {"time": 0} == {"time": 0, "what": "GPU memory is still held", "pids": [pid]}
+    assert journal.read_events(run.path)[-1] | {"time": 0} == {
+        "time": 0,
+        "what": "GPU memory is still held",
+        "pids": [pid],
+    }
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's memory")

@@ -24,7 +24,7 @@ def test_a_search_goes_on_where_it_was_and_finds_what_its_runs_reached():
     best = folder.get_run(found[0].run)
     assert best.config.train.learning_rate == pytest.approx(found[0].settings["train.learning_rate"])
     assert best.config.loss.gamma == pytest.approx(found[0].settings["loss.gamma"])
-    history = [journal.score_of(entry, "macro_f1") for entry in journal.read_history(best)]
+    history = [journal.score_of(entry, "macro_f1") for entry in journal.read_history(best.path)]
     assert max(history) == found[0].score
     assert results.read_metrics(best)["validation"]["all"]["macro_f1"] == pytest.approx(found[0].score)
 

@@ -68,7 +68,7 @@ def test_finished_runs_are_reused_or_trained_again_and_tell_what_the_next_take()
     until(lambda: set(states(runs)) == {"finished"}, 120.0)
     assert [json.loads(run.path.joinpath("metrics.json").read_text())["test"] for run in runs] == before
     assert folder.get_run(runs[0].id).about.notes == "keep this"
-    assert [event["what"] for event in journal.read_events(runs[0])].count("started") == 2
+    assert [event["what"] for event in journal.read_events(runs[0].path)].count("started") == 2
 
 
 @pytest.mark.parametrize("name", ["sweep-0123456789", "../runs", "", "sweep-x"])

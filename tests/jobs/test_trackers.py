@@ -43,7 +43,7 @@ def test_the_history_of_a_run_stands_in_tensorboard_as_well_and_its_name_and_sco
     run = get_run(path.name)
     assert run.state == "finished", run.why
     found = scalars(path / "tensorboard")
-    history = journal.read_history(run)
+    history = journal.read_history(run.path)
     wanted = [entry["validation"]["all"]["micro_f1"] for entry in history]
     assert [value for _, value in found["validation/all/micro_f1"]] == pytest.approx(wanted), list(found)
     steps = [step for step, _ in found["validation/all/micro_f1"]]

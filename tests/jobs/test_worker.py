@@ -43,7 +43,7 @@ def test_a_seed_gives_the_same_scores_and_the_best_epoch_is_kept(monkeypatch, tm
         monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / name))
         run = train_here()
         runs.append(
-            (run, predictions.read_predictions(run).scores, results.read_metrics(run), journal.read_history(run))
+            (run, predictions.read_predictions(run).scores, results.read_metrics(run), journal.read_history(run.path))
         )
     np.testing.assert_array_equal(runs[0][1], runs[1][1])
     assert runs[0][2]["test"] == runs[1][2]["test"]
@@ -57,7 +57,7 @@ def test_a_seed_gives_the_same_scores_and_the_best_epoch_is_kept(monkeypatch, tm
 
 def test_training_ends_when_validation_no_longer_improves():
     run = train_here(changes=[*LARGER, "train.epochs=500", "train.patience=2", "train.learning_rate=3"])
-    best = [line["best"] for line in journal.read_history(run)]
+    best = [line["best"] for line in journal.read_history(run.path)]
     assert len(best) < 500
     assert best[-3:] == [True, False, False]
 

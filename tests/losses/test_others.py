@@ -419,7 +419,7 @@ def test_a_run_learns_with_it_and_decides_as_it_asks(name: str) -> None:
     fixed = LOSSES[name].decision == "logit > 0"
     assert threshold_rule(run.config) == scored["threshold_rule"] == ("fixed" if fixed else "exact")
     assert not fixed or scored["threshold"] == 0.5
-    history = journal.read_history(run)
+    history = journal.read_history(run.path)
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     assert scored["test"]["all"]["micro_f1"] > 0.45
 

@@ -118,14 +118,14 @@ def test_history_leaves_out_the_line_that_is_being_written():
     with path.joinpath("history.jsonl").open("a") as file:
         file.write('{"epoch": 3, "val')
     run = folder.get_run(path.name)
-    assert [line["epoch"] for line in journal.read_history(run)] == [1, 2]
-    assert journal.read_history(folder.get_run(make("empty").name)) == []
+    assert [line["epoch"] for line in journal.read_history(run.path)] == [1, 2]
+    assert journal.read_history(folder.get_run(make("empty").name).path) == []
 
 
 def test_the_log_ends_with_the_last_lines():
     path = make()
     path.joinpath("log.txt").write_text("\n".join(f"line {n}" for n in range(50_000)))
-    assert journal.read_log(folder.get_run(path.name), last=2) == ["line 49998", "line 49999"]
+    assert journal.read_log(folder.get_run(path.name).path, last=2) == ["line 49998", "line 49999"]
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -212,11 +212,11 @@ def test_what_people_write_on_a_run_is_kept_beside_it_and_checked():
 
 def test_the_last_whole_line_is_read_of_a_file_of_any_length():
     run = folder.get_run(make(state="running").name)
-    assert journal.read_last(run, "history.jsonl") == {}
+    assert journal.read_last(run.path, "history.jsonl") == {}
     for epoch in range(3000):
         journal.append_history(run.path, {"epoch": epoch, "filler": "x" * 50})
     with (run.path / "history.jsonl").open("a") as file:
         file.write('{"epoch": 77')
-    assert journal.read_last(run, "history.jsonl")["epoch"] == 2999 == journal.read_history(run)[-1]["epoch"]
+    assert journal.read_last(run.path, "history.jsonl")["epoch"] == 2999 == journal.read_history(run.path)[-1]["epoch"]
     (run.path / "history.jsonl").write_text("nonsense\n")
-    assert journal.read_last(run, "history.jsonl") == {}
+    assert journal.read_last(run.path, "history.jsonl") == {}

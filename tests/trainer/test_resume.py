@@ -50,7 +50,7 @@ def test_stopped_when_an_epoch_waits_for_its_evaluation_it_is_evaluated_first_wh
 ):
     path = prepare("textcnn", SIZES)
     worker.execute(path)
-    undisturbed, last = outcome(path), journal.read_history(folder.get_run(path.name))[0]["step"]
+    undisturbed, last = outcome(path), journal.read_history(folder.get_run(path.name).path)[0]["step"]
     for during in ("last step", "evaluation"):
         monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / during))
         path = prepare("textcnn", SIZES, checkpoint_minutes=5.0)
@@ -60,7 +60,7 @@ def test_stopped_when_an_epoch_waits_for_its_evaluation_it_is_evaluated_first_wh
             worker.execute(path, StopInEvaluation(path, last))
             folder.stop_flag(path).unlink()
         assert folder.get_run(path.name).state == "stopped"
-        assert not journal.read_history(folder.get_run(path.name))
+        assert not journal.read_history(folder.get_run(path.name).path)
         with caplog.at_level("INFO", "tailscope"):
             worker.execute(path)
         assert f"taken up from epoch 1, step {last}" in caplog.text
@@ -82,11 +82,11 @@ def test_a_run_in_a_long_step_or_checkpoint_is_left_alone_when_it_is_stopped(mon
     path = prepare("textcnn", [*SIZES, "train.epochs=50"], checkpoint_minutes=5.0)
     thread = threading.Thread(target=worker.execute, args=(path,))
     thread.start()
-    while not journal.read_steps(folder.get_run(path.name)):
+    while not journal.read_steps(folder.get_run(path.name).path):
         time.sleep(0.05)
     assert launch.stop(path.name, grace=0.2).state == "stopped"
     thread.join()
-    said = [event["what"] for event in journal.read_events(folder.get_run(path.name))]
+    said = [event["what"] for event in journal.read_events(folder.get_run(path.name).path)]
     assert not [what for what in said if "SIG" in what], said
     assert list_checkpoints(folder.checkpoint_dir(path))
 
@@ -100,7 +100,7 @@ def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_kille
     monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "again"))
     run, killed = kill_and_resume(config, kills=5, chance=random.Random(0))
     assert killed == 5
-    assert "taken up from epoch" in "\n".join(journal.read_log(run, 1000))
+    assert "taken up from epoch" in "\n".join(journal.read_log(run.path, 1000))
     same(outcome(run.path), expected)
 
 

@@ -75,7 +75,7 @@ def read_scores(run: Run) -> dict[str, Any]:
     try:
         if run.state == "finished":
             return progress.scores_in(results.read_metrics(run))
-        return progress.scores_in(journal.read_last(run, "history.jsonl"))
+        return progress.scores_in(journal.read_last(run.path, "history.jsonl"))
     except UserError:
         return {}
 

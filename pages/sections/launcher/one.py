@@ -81,7 +81,7 @@ def show_run(run: Run) -> None:
 
 def show_events(run: Run) -> None:
     """What happened to a run, and when."""
-    happened = [progress.event_row(event) for event in journal.read_events(run)]
+    happened = [progress.event_row(event) for event in journal.read_events(run.path)]
     st.dataframe(happened, hide_index=True, column_config={"time": st.column_config.DatetimeColumn(width=170)})
 
 
@@ -105,7 +105,7 @@ def show_notes(run: Run) -> None:
 def show_figures(run: Run) -> None:
     """What a run does and takes right now, or took."""
     beat = journal.read_heartbeat(run.path) if run.state in LIVE else {}
-    epoch, step = journal.read_last(run, "history.jsonl"), journal.read_last(run, "steps.jsonl")
+    epoch, step = journal.read_last(run.path, "history.jsonl"), journal.read_last(run.path, "steps.jsonl")
     shown = progress.run_figures(run, epoch, step, beat, now=time.time())
     with st.container(horizontal=True):
         for title, value in shown.items():
@@ -115,7 +115,7 @@ def show_figures(run: Run) -> None:
 @st.cache_data(max_entries=100, show_spinner=False)
 def load_curves(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]:  # noqa: ARG001 - the key
     """Charts by title, as the history of a run has grown; none before the first epoch has ended."""
-    history = journal.read_history(_run)
+    history = journal.read_history(_run.path)
     if not history:
         return {}
     drawn = {"Training loss": training.loss_curve(history)}
@@ -127,7 +127,7 @@ def load_curves(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]
 @st.cache_data(max_entries=100, show_spinner=False)
 def load_steps(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]:  # noqa: ARG001 - the key
     """Charts of what happens between evaluations, by what they show, and of the labels hit at each."""
-    steps, history = journal.read_steps(_run), journal.read_history(_run)
+    steps, history = journal.read_steps(_run.path), journal.read_history(_run.path)
     drawn = {title: training.step_curve(steps, quantity=name) for name, title in training.COURSE.items()}
     if history:
         drawn["labels hit"] = training.hits_curve(history)
@@ -146,7 +146,7 @@ def show_charts(run: Run) -> None:
         st.caption("No epoch has ended yet: these curves appear after the first.")
     else:
         st.caption("No epoch had ended: there are no curves.")
-    if not journal.read_last(run, "steps.jsonl"):
+    if not journal.read_last(run.path, "steps.jsonl"):
         return
     more = st.expander(
         "Between evaluations: loss, learning rate, gradient, speed, memory", key="between", on_change="rerun"
@@ -162,7 +162,7 @@ def show_charts(run: Run) -> None:
 def show_log(run: Run) -> None:
     """The last lines of the log, or those with a word."""
     word = st.text_input("Find in the log", key="log_word", placeholder="a word", label_visibility="collapsed").lower()
-    lines = journal.read_log(run, 5000 if word else LOG_LINES)
+    lines = journal.read_log(run.path, 5000 if word else LOG_LINES)
     found = [line for line in lines if word in line.lower()][-LOG_LINES:]
     nothing = "No line has this word." if word else "The log is empty."
     st.code("\n".join(found) or nothing, language=None, height=260)
@@ -170,7 +170,7 @@ def show_log(run: Run) -> None:
 
 def find_traceback(run: Run) -> str:
     """The last traceback in a run's log."""
-    lines = journal.read_log(run, 2000)
+    lines = journal.read_log(run.path, 2000)
     starts = [number for number, line in enumerate(lines) if line.startswith("Traceback")]
     return "\n".join(lines[starts[-1] :]) if starts else ""
 
@@ -193,7 +193,7 @@ def show_settings(run: Run) -> None:
 def show_side_by_side(runs: Sequence[Run]) -> None:
     """Validation scores and losses of several runs in one chart each, as far as they have come."""
     chosen = runs[:TOGETHER]
-    histories = {f"{progress.run_name(run)} · {run.id[-4:]}": journal.read_history(run) for run in chosen}
+    histories = {f"{progress.run_name(run)} · {run.id[-4:]}": journal.read_history(run.path) for run in chosen}
     if not any(histories.values()):
         st.caption("None of these has ended an epoch yet: there is nothing to compare.")
         return
