@@ -18,14 +18,12 @@ from core.config.schema import SyntheticConfig
 from core.data.readers import make_synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
-BEGIN = (
-    "import resource, sys, time; from core import data; from core.config.schema import *; start = time.perf_counter();"
-)
+BEGIN = "import resource, sys, time; from core.config.schema import *; from core.data import sources; start = time.perf_counter();"
 END = "; print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
 ADD = "from pathlib import Path; from core.data.readers import guess; path = Path(sys.argv[1]);"
-ADD += "data.add('big', path, guess(path), SplitConfig(made='paper', min_documents=5))"
-OPEN = "corpus = data.load(data.default_config('big')); corpus.counts"
-MEASURE = OPEN + "; from core.labels.measures import *; start = time.perf_counter()"
+ADD += "sources.add('big', path, guess(path), SplitConfig(made='paper', min_documents=5))"
+OPEN = "corpus = sources.load(sources.default_config('big')); corpus.counts"
+MEASURE = OPEN + "; from core.labels.groups import *; from core.labels.measures import *; start = time.perf_counter()"
 MEASURE += "; corpus_stats(corpus, default_borders(len(corpus.labels)))"
 
 

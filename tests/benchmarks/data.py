@@ -20,8 +20,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = """
 import resource, sys, time
-from core.config import DataConfig
-from core.data import load
+from core.config.schema import DataConfig
+from core.data.sources import load
 start = time.perf_counter()
 corpus = load(DataConfig.model_validate_json(sys.argv[1]))
 seconds = time.perf_counter() - start
@@ -33,10 +33,12 @@ print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, docume
 EXPLORER = """
 import json, resource, sys, time
 import altair
-from core import cooccurrence, documents, labels, lookalikes
-from core.config import DataConfig
-from core.data import load
+from core.analysis import dataset
+from core.config.schema import DataConfig
+from core.data.sources import load
+from core.data import documents
 from core.figures import data as figures
+from core.labels import cooccurrence, groups, lookalikes, measures
 
 def timed(key, make):
     start = time.perf_counter()
@@ -48,23 +50,23 @@ def timed(key, make):
 found, config = {}, DataConfig.model_validate_json(sys.argv[1])
 empty = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 corpus = timed("open", lambda: load(config))
-borders = labels.default_borders(len(corpus.labels))
-timed("measures", lambda: labels.corpus_stats(corpus, borders))
+borders = groups.default_borders(len(corpus.labels))
+timed("measures", lambda: measures.corpus_stats(corpus, borders))
 pairs = timed("product", lambda: cooccurrence.count_pairs(corpus.targets))
-timed("strongest", lambda: figures.strongest_pairs(pairs, corpus.labels, by="lift", floor=5))
+timed("strongest", lambda: dataset.strongest_pairs(pairs, corpus.labels, by="lift", floor=5))
 binned = timed("binned", lambda: cooccurrence.density(pairs, 60))
 timed("alike", lambda: lookalikes.find_lookalikes(lookalikes.similar_names(corpus.labels), pairs))
 timed("search", lambda: documents.find_documents(corpus, "train", text="words that stand nowhere"))
-counts = [labels.count_documents(corpus.targets_of(part)) for part in ("train", "test")]
+counts = [groups.count_documents(corpus.targets_of(part)) for part in ("train", "test")]
 sizes = [len(corpus.parts[part]) for part in ("train", "test")]
 lengths = documents.measure_lengths(corpus, "train", limit=5000)
 charts = {
     "heatmap of 100 labels": figures.cooccurrence(cooccurrence.block(pairs, range(100)), corpus.labels),
     "whole matrix": figures.density(binned, len(corpus.labels)),
-    "rank-frequency": figures.rank_frequency(labels.rank_frequency(corpus.labels, corpus.counts, borders), borders),
-    "drift": figures.drift(labels.drift(corpus.labels, *counts, documents=sizes), "train", "test"),
-    "Lorenz": figures.lorenz(labels.lorenz(corpus.counts)),
-    "labels per document": figures.labels_per_document(labels.labels_per_document(corpus.targets)),
+    "rank-frequency": figures.rank_frequency(measures.rank_frequency(corpus.labels, corpus.counts, borders), borders),
+    "drift": figures.drift(measures.drift(corpus.labels, *counts, documents=sizes), "train", "test"),
+    "Lorenz": figures.lorenz(measures.lorenz(corpus.counts)),
+    "labels per document": figures.labels_per_document(measures.labels_per_document(corpus.targets)),
     "lengths": figures.lengths(lengths, "words"),
 }
 altair.data_transformers.disable_max_rows()

@@ -18,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MAKE = """
 import numpy as np, scipy.sparse as sp
-from core import confusion, metrics, thresholds, uncertainty
-from core.labels import Borders, default_borders
+from core.labels.groups import default_borders
+from core.metrics import confusion, summary, thresholds, uncertainty
 rng = np.random.default_rng(0)
 def made(documents, labels, cardinality):
     share = 1 / np.arange(1, labels + 1); share /= share.sum()
@@ -46,7 +46,7 @@ names = [str(column) for column in range(targets.shape[1])]
 """
 STEPS = {
     "exact global threshold": "thresholds.fit_global(targets, scores)",
-    "all scores": "metrics.score_all(targets, scores, predicted, counts=counts, documents=15_000, borders=borders)",
+    "all scores": "summary.score_all(targets, scores, predicted, counts=counts, documents=15_000, borders=borders)",
     "1,000 resamples of Table 2": "uncertainty.bootstrap(targets, predicted, counts, borders)",
     "confused pairs": "confusion.confused_pairs(targets, predicted, names, limit=20_000)",
 }
@@ -56,7 +56,9 @@ began = time.perf_counter()
 {step}
 print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
-LIST = "from core import store; began = time.perf_counter(); store.list_runs(); print(time.perf_counter() - began)"
+LIST = (
+    "from core.runs import folder; began = time.perf_counter(); folder.list_runs(); print(time.perf_counter() - began)"
+)
 PAGE = """
 from streamlit.testing.v1 import AppTest
 page = AppTest.from_file("pages/compare.py", default_timeout=300)
@@ -66,8 +68,8 @@ assert not page.exception and page.dataframe
 """
 SLIDER = """
 from streamlit.testing.v1 import AppTest
-from core import store
-run_id = next(run.id for run in store.list_runs() if "-bce-" in run.id)
+from core.runs.folder import list_runs
+run_id = next(run.id for run in list_runs() if "-bce-" in run.id)
 page = AppTest.from_file("pages/errors.py", default_timeout=300)
 page.query_params["run"], page.query_params["at"], page.query_params["view"] = run_id, "my own", "Confused pairs"
 page.run()

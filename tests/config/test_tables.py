@@ -60,7 +60,9 @@ def fit_half_best(targets, scores):
 }
 SCRIPT = r"""
 import json, sys
-from core.config import RunConfig, TrainConfig, UserError, parse, with_changes
+from core.config.parse import parse, with_changes
+from core.config.schema import RunConfig, TrainConfig
+from core.system.errors import UserError
 
 assert "torch" not in sys.modules, "settings need no torch"
 
@@ -76,8 +78,12 @@ def changed(*changes, model="tfidf", loss="square"):
 import numpy as np
 import scipy.sparse as sp
 import torch
-from core import fitting, gradients, jobs, plans, search, thresholds
-from core.figures import errors, losses as figures
+from core.analysis import loss_words, what_if
+from core.analysis.loss_effects import Choice, curve_frame
+from core.figures import losses as figures
+from core.jobs import search, training
+from core.metrics import thresholds
+from core.runs import plan
 from core.losses import build_loss, constants
 
 
@@ -86,7 +92,7 @@ class Middle:
         return (low + high) / 2
 
 
-choice = gradients.Choice("square", "square")
+choice = Choice("square", "square")
 scores, targets = np.array([[0.8, 0.2]]), sp.csr_array([[True, False]])
 found = {
     "set": changed("loss.steep=3")["loss"]["steep"],
@@ -95,20 +101,20 @@ found = {
     "built": build_loss("square", [3, 1], 10)(torch.zeros(1, 2), torch.tensor([[1, 0]])).item(),
     "constants": constants("square", [3, 1], 10, steep=4),
     "searched": search.suggest(Middle(), parse(RunConfig, changed())).loss.steep,
-    "decided": fitting.threshold_rule(parse(RunConfig, changed())),
-    "runs": len(plans.Plan(models=("tiny", "tfidf"), losses=("square", "db")).configs()),
-    "command": jobs.command_line(parse(RunConfig, changed("loss.steep=3", model="tiny"))),
-    "words": [figures.title_of("square"), figures.origin("square")],
-    "formula": figures.formula("square", {"scale": 1.0, "steep": 2.0}, 10),
+    "decided": training.threshold_rule(parse(RunConfig, changed())),
+    "runs": len(plan.Plan(models=("tiny", "tfidf"), losses=("square", "db")).configs()),
+    "command": plan.command_line(parse(RunConfig, changed("loss.steep=3", model="tiny"))),
+    "words": [loss_words.title_of("square"), loss_words.origin("square")],
+    "formula": loss_words.formula("square", {"scale": 1.0, "steep": 2.0}, 10),
     "colour": figures.colour_of("square"),
     "legend": json.dumps(figures.legend([choice]).to_dict()),
-    "curve": len(gradients.curve_frame([choice], np.array([3, 1]), 10, 0, beside=False)),
+    "curve": len(curve_frame([choice], np.array([3, 1]), 10, 0, beside=False)),
     "tiny": [changed(model="tiny")[section][key] for section, key in (("model", "min_df"), ("train", "epochs"))],
     "rule": changed("train.threshold=half-best")["train"]["threshold"],
     "rules": changed("train.threshold=x"),
     "help of rules": TrainConfig.model_fields["threshold"].description,
     "fitted": thresholds.fit(targets, scores, rule="half-best"),
-    "on the page": list(errors.RULES),
+    "on the page": list(what_if.RULES),
 }
 
 from streamlit.testing.v1 import AppTest

@@ -240,7 +240,7 @@ def test_a_folder_without_read_permission_is_one_sentence(opened: Path, locked: 
     folder.chmod(0o755)
     folder.joinpath(locked).chmod(0)
     script = (
-        "import os, sys; from pathlib import Path; from core.config.schema import UserError\n"
+        "import os, sys; from pathlib import Path; from core.system.errors import UserError\n"
         "from core.data.readers import read_reuters_sgml\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "try: list(read_reuters_sgml(Path(sys.argv[1])))\n"

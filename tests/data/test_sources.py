@@ -315,8 +315,9 @@ def test_what_a_killed_process_left_is_removed(cache: Path) -> None:
 
 LOAD = """
 import sys
-from core.config import DataConfig, SyntheticConfig, UserError
-from core.data import load
+from core.config.schema import DataConfig, SyntheticConfig
+from core.data.sources import load
+from core.system.errors import UserError
 seen = []
 config = DataConfig(name="synthetic", synthetic=SyntheticConfig(documents=20_000, labels=50))
 try:
@@ -423,10 +424,11 @@ def test_a_place_without_read_permission_is_one_sentence(folder: Path, cache: Pa
     cache.chmod(0o777)
     folder.joinpath(locked).chmod(0)
     script = (
-        "import os; from core import data; from core.config.schema import DataConfig, UserError\n"
+        "import os; from core.config.schema import DataConfig; from core.data import sources\n"
+        "from core.system.errors import UserError\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        "print(data.why_default())\n"
-        "try: data.load(DataConfig(name='reuters'))\n"
+        "print(sources.why_default())\n"
+        "try: sources.load(DataConfig(name='reuters'))\n"
         "except UserError as error: print(error)"
     )
     ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)

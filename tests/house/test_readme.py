@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from core.analysis.loss_words import origin, title_of
-from core.cli import main
+from core.cli.main import main
 from core.config.defaults import LOSS_NAMES
 from core.losses import build_loss, constants
 from core.system.places import ROOT
@@ -115,7 +115,7 @@ def test_the_table_of_losses_is_that_of_the_code() -> None:
 
 
 def test_the_pages_are_those_of_the_menu() -> None:
-    from pages import PAGES
+    from pages.shared.menu import PAGES
 
     assert [name for name, _ in rows_of(README.read_text("utf-8"), "page")] == list(PAGES.values())
 

@@ -40,9 +40,9 @@ def config(loss="bce", seed=0, changes=SMALL):
 @pytest.mark.usefixtures("real_worker")
 def test_a_run_outlives_the_process_that_submitted_it_and_is_never_trained_twice():
     script = (
-        "from core import jobs\n"
-        f"config = jobs.make_config(data='synthetic', model='tfidf', loss='bce', seed=0, changes={SMALL})\n"
-        "print(jobs.submit(config).id)"
+        "from core.jobs import launch; from core.runs.plan import make_config\n"
+        f"config = make_config(data='synthetic', model='tfidf', loss='bce', seed=0, changes={SMALL})\n"
+        "print(launch.submit(config).id)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
     run = folder.get_run(done.stdout.strip())
@@ -93,10 +93,10 @@ def test_stop_ends_a_worker_that_does_not_listen():
 def test_runs_appear_and_disappear_as_a_whole_and_start_beside_those_who_look():
     """Two processes look at all runs without a pause while runs are submitted, taken up, made anew and deleted."""
     script = (
-        "import sys; from core import store\n"
+        "from core.runs.folder import list_runs; from core.system.places import cache_dir\n"
         "print('looks', flush=True)\n"
-        "while not store.cache_dir().joinpath('stop').exists():\n"
-        "    for run in store.list_runs():\n"
+        "while not cache_dir().joinpath('stop').exists():\n"
+        "    for run in list_runs():\n"
         "        assert not run.problem, run.problem\n"
         "        assert run.state in ('queued', 'running', 'stopped'), run.reason\n"
     )
@@ -120,9 +120,9 @@ def test_runs_appear_and_disappear_as_a_whole_and_start_beside_those_who_look():
 @pytest.mark.slow
 def test_a_submitter_killed_at_any_moment_leaves_no_half_run_and_its_run_can_be_asked_for_again():
     script = (
-        "import sys; from core import jobs\n"
-        f"config = jobs.make_config(data='synthetic', model='tfidf', loss='bce', seed=0, changes={ENDLESS})\n"
-        "jobs.existing(config); print('ready', flush=True); input(); print(jobs.submit(config).id)"
+        "from core.jobs import launch; from core.runs.plan import make_config\n"
+        f"config = make_config(data='synthetic', model='tfidf', loss='bce', seed=0, changes={ENDLESS})\n"
+        "launch.existing(config); print('ready', flush=True); input(); print(launch.submit(config).id)"
     )
     for moment in (0.0, 0.002, 0.004, 0.008, 0.015, 0.03):
         process = subprocess.Popen(
@@ -142,9 +142,9 @@ def test_a_submitter_killed_at_any_moment_leaves_no_half_run_and_its_run_can_be_
 
 def test_the_same_config_from_two_servers_at_once_is_one_run():
     script = (
-        "from core import jobs\n"
-        f"config = jobs.make_config(data='synthetic', model='tfidf', loss='bce', seed=0, changes={SMALL})\n"
-        "jobs.existing(config); print('ready', flush=True); input(); print(jobs.submit(config).id)"
+        "from core.jobs import launch; from core.runs.plan import make_config\n"
+        f"config = make_config(data='synthetic', model='tfidf', loss='bce', seed=0, changes={SMALL})\n"
+        "launch.existing(config); print('ready', flush=True); input(); print(launch.submit(config).id)"
     )
     servers = [
         subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=-1, stdout=-1, stderr=-1, text=True)
@@ -164,9 +164,9 @@ def test_the_same_config_from_two_servers_at_once_is_one_run():
 
 def test_a_run_outlives_a_server_that_is_killed_and_the_next_one_sees_and_stops_it():
     script = (
-        "from core import jobs\n"
-        f"config = jobs.make_config(data='synthetic', model='tfidf', loss='bce', seed=0, changes={ENDLESS})\n"
-        "print(jobs.submit(config).id, flush=True); input()"
+        "from core.jobs import launch; from core.runs.plan import make_config\n"
+        f"config = make_config(data='synthetic', model='tfidf', loss='bce', seed=0, changes={ENDLESS})\n"
+        "print(launch.submit(config).id, flush=True); input()"
     )
     server = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=-1, stdout=-1, text=True)
     run = running(folder.get_run(server.stdout.readline().strip()))
@@ -434,7 +434,7 @@ def test_a_stop_waits_until_the_driver_has_taken_the_memory_of_a_gpu_back(tmp_pa
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's memory")
 def test_freed_memory_goes_back_to_the_system():
     script = (
-        "import ctypes, psutil; from core import machine\n"
+        "import ctypes, psutil; from core.system import machine\n"
         "held = lambda: psutil.Process().memory_info().rss\n"
         "c = ctypes.CDLL('libc.so.6'); c.malloc.restype, c.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]\n"
         "blocks = [c.malloc(100_000) for _ in range(2000)]\n"

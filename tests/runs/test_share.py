@@ -232,15 +232,15 @@ def test_scores_of_wrong_types_are_one_sentence(run: Run, changes: dict[str, obj
 TWO = """
 import sys, time
 from pathlib import Path
-from core import share, store
-from core.config import UserError
-from core.store import get_run
+from core.runs import predictions, results, share
+from core.runs.folder import get_run
+from core.system.errors import UserError
 me, run_id, zip_path, begin = sys.argv[1:]
 while not Path(begin).exists():
     time.sleep(0.001)
 for turn in range(20):
-    store.save_threshold_set(get_run(run_id), f"{me} {turn}", rule="fixed", values=turn / 20)
-    assert store.read_results(get_run(run_id)) and len(store.read_predictions(get_run(run_id)).ids) == 200
+    results.save_threshold_set(get_run(run_id), f"{me} {turn}", rule="fixed", values=turn / 20)
+    assert results.read_results(get_run(run_id)) and len(predictions.read_predictions(get_run(run_id)).ids) == 200
 done = []
 for action in (lambda: share.publish(get_run(run_id)), lambda: share.import_run(Path(zip_path))):
     try:
