@@ -18,7 +18,8 @@ from core.config.schema import SyntheticConfig
 from core.data.readers import make_synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
-BEGIN = "import resource, sys, time; from core.config.schema import *; from core.data import sources; start = time.perf_counter();"
+BEGIN = "import resource, sys, time; from core.config.schema import *; from core.data import sources;"
+BEGIN += "start = time.perf_counter();"
 END = "; print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
 ADD = "from pathlib import Path; from core.data.readers import guess; path = Path(sys.argv[1]);"
 ADD += "sources.add('big', path, guess(path), SplitConfig(made='paper', min_documents=5))"

@@ -56,9 +56,11 @@ began = time.perf_counter()
 {step}
 print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
-LIST = (
-    "from core.runs import folder; began = time.perf_counter(); folder.list_runs(); print(time.perf_counter() - began)"
-)
+LIST = """
+import time
+from core.runs import folder
+began = time.perf_counter(); folder.list_runs(); print(time.perf_counter() - began)
+"""
 PAGE = """
 from streamlit.testing.v1 import AppTest
 page = AppTest.from_file("pages/compare.py", default_timeout=300)
@@ -106,7 +108,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["TAILSCOPE_CACHE"] = folder
             copies(Path(folder), number)
-            print(f"{number:>11} runs  {'listed':28} {run('import time; ' + LIST)[0]:7.3f} s")
+            print(f"{number:>11} runs  {'listed':28} {run(LIST)[0]:7.3f} s")
             if number == 27:
                 cold, warm = run("import time; " + PAGE)
                 print(f"{number:>11} runs  {'Compare, cold and warm':28} {cold:7.3f} s {warm:7.3f} s")
