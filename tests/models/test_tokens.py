@@ -72,8 +72,8 @@ def test_subwords_are_as_many_as_asked_at_most_and_those_that_are_frequent_enoug
 
 
 def test_every_process_learns_the_same_subwords():
-    script = "import test_tokens as here\nprint(here.subwords(here.TIED).fingerprint)"
-    env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    script = "from tests.models import test_tokens as here\nprint(here.subwords(here.TIED).fingerprint)"
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True)
     assert done.stdout.strip() == subwords(TIED).fingerprint
 
