@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from core.labels.groups import Borders
-from core.runs.folder import Run
+from core.runs.folder import Folder, Run
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
@@ -16,7 +16,7 @@ from core.system.locks import locked
 from core.system.places import cache_dir
 
 
-def read_metrics(run: Run) -> dict[str, Any]:
+def read_metrics(run: Folder) -> dict[str, Any]:
     """The scores of a finished run.
 
     Raises:
@@ -57,11 +57,9 @@ def read_results(run: Run) -> dict[str, Any]:
     """`read_metrics` with all that the results pages need.
 
     Raises:
-        UserError: the run's settings are damaged, it has not finished, another version wrote its metrics, or they are
-            not what they should be (a text for a number, NaN, a label twice).
+        UserError: the run has not finished, another version wrote its metrics, or they are not what they should be (a
+            text for a number, NaN, a label twice).
     """
-    if run.config is None:
-        raise UserError(run.problem)
     metrics = read_metrics(run)
     if missing := [key for key in NEEDED if key not in metrics]:
         raise UserError(

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 
 from core.labels.groups import indicator
 from core.runs import journal, results
-from core.runs.folder import RUN_ID, Run, get_run, published_dir, read_run, run_path
+from core.runs.folder import RUN_ID, Damaged, Run, get_run, published_dir, read_folder, run_path
 from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
 from core.system.access import check_writable
 from core.system.errors import UserError
@@ -149,7 +149,7 @@ def import_run(source: Path | BinaryIO, name: str = "") -> Run:
                         _extract(archive, info, folder / info.filename.partition("/")[2])
                 for part in PREDICTIONS.values():
                     _check_arrays(folder / part, name)
-                _check_run(read_run(folder))
+                _check_run(read_folder(folder))
             return get_run(run_id)
     except FileNotFoundError:
         raise UserError(f"There is no file {source}.") from None
@@ -206,9 +206,13 @@ def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> N
             file.write(block)
 
 
-def _check_run(run: Run) -> None:
-    """Whether an unpacked folder is a finished run that every page can read."""
-    if run.problem:
+def _check_run(run: Run | Damaged) -> None:
+    """Checks that an unpacked folder is a finished run that every page can read.
+
+    Raises:
+        UserError: it is not.
+    """
+    if isinstance(run, Damaged):
         raise UserError(f"{run.problem} Nothing was imported.")
     labels = len(results.read_results(run)["labels"])
     results.read_threshold_sets(run)
