@@ -23,9 +23,8 @@ def list_runs(as_json: Json = False) -> None:
     """
     runs = folder.list_folders()
     if as_json:
-        print_json(
-            {"runs": [{key: getattr(run, key) for key in REPORTED} | {"problem": _problem(run)} for run in runs]}
-        )
+        rows = [{key: getattr(run, key) for key in REPORTED} | {"problem": _problem(run)} for run in runs]
+        print_json({"runs": rows})
         return
     table = Table("run", "state", "progress", "what happened", box=None)
     for run in runs:

@@ -1,7 +1,7 @@
 """The run folder is the truth: ids, paths, states, listing, deletion. Readers never see a torn file.
 
-`list_runs` and `get_run` give runs, whose settings can be read; a damaged folder is left out, or is its problem in a
-`UserError`. `list_folders` and `get_folder` give damaged folders as well, which are shown, stopped and deleted like runs.
+`list_runs` and `get_run` give runs, whose settings can be read: of a damaged folder there is nothing, or a `UserError`.
+`list_folders` and `get_folder` give damaged folders as well, which are shown, stopped and deleted like runs.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ began = time.perf_counter()
 {step}
 print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
-LIST = "from core.runs import folder; began = time.perf_counter(); folder.list_folders(); print(time.perf_counter() - began)"
+LIST = "from core.runs import folder; at = time.perf_counter(); folder.list_folders(); print(time.perf_counter() - at)"
 PAGE = """
 from streamlit.testing.v1 import AppTest
 page = AppTest.from_file("pages/compare.py", default_timeout=300)
