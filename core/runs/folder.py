@@ -202,7 +202,7 @@ def list_runs(*, published: bool = True) -> list[Run]:
 
 
 def alive_lock(path: Path) -> Path:
-    """The lock that a run's worker holds from before its first instruction until it dies."""
+    """The lock that a run's worker holds from before its first instruction until it ends."""
     return path / "alive.lock"
 
 

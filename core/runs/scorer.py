@@ -114,6 +114,6 @@ def load(run: Run) -> Scorer | NetworkScorer:
 
 
 def weights_version(run: Run) -> tuple[str, int]:
-    """What a loaded model hangs on: its file and time."""
+    """What a loaded model depends on: its file and the time of its last change in ns, 0 if it is missing."""
     file: Path = run.path / "model.safetensors"
     return str(file), file.stat().st_mtime_ns if file.exists() else 0
