@@ -41,7 +41,7 @@ def show() -> None:
     results = st.container()
     show_import()  # below the results, and before their runs are listed
     with results:
-        finished = select_readable(folder.list_runs())
+        finished = select_readable(folder.list_folders())
         if not finished:
             st.info("There is no finished run to show. Launch one on the Launcher page: it appears here when it ends.")
             link("launcher")
@@ -64,9 +64,9 @@ def pick_runs(runs: list[Run]) -> list[Run]:
         chosen = columns[place].multiselect(title, values, key=key, placeholder="all")
         return [run for run in runs if not chosen or value(run) in chosen]
 
-    runs = narrow("Models", "models_shown", 1, lambda run: run.config.model.name if run.config else "")
+    runs = narrow("Models", "models_shown", 1, lambda run: run.config.model.name)
     runs = narrow("Methods", "losses_shown", 2, method)
-    runs = narrow("Seeds", "seeds_shown", 3, lambda run: run.config.seed if run.config else 0)
+    runs = narrow("Seeds", "seeds_shown", 3, lambda run: run.config.seed)
     ids = [run.id for run in runs]
     with st.expander("Choose single runs", expanded=bool(asked)):
         wanted = st.multiselect(

@@ -39,7 +39,7 @@ def show() -> None:
         "Errors", "Which labels fail, confused with what, in which documents, why, and what a threshold would do."
     )
     show_wrong_runs("run", "second")
-    finished = select_readable(folder.list_runs())
+    finished = select_readable(folder.list_folders())
     if not finished:
         st.info("There is no finished run to show. Launch one on the Launcher page: it appears here when it ends.")
         link("launcher")
@@ -57,7 +57,7 @@ def pick_run(runs: list[Run]) -> tuple[Run, Run | None]:
     """Draws the choice of a run and of one to compare it with."""
     ids = [run.id for run in runs]
     left, right = st.columns(2)
-    default = next((place for place, run in enumerate(runs) if run.config and run.config.loss), 0)
+    default = next((place for place, run in enumerate(runs) if run.config.loss), 0)
     run = runs[ids.index(left.selectbox("Run", ids, default, key="run", bind="query-params"))]
     why_not = {other.id: explain_difference(run, other) for other in runs if other.id != run.id}
     others = [run_id for run_id, reason in why_not.items() if not reason]
@@ -77,7 +77,7 @@ def pick_run(runs: list[Run]) -> tuple[Run, Run | None]:
 def explain_difference(one: Run, other: Run) -> str:
     """Why two runs cannot be laid side by side; empty if they have the same data, split and labels."""
     mine, theirs = load_metrics(one), load_metrics(other)
-    if one.config is None or other.config is None or one.config.data != other.config.data:
+    if one.config.data != other.config.data:
         return "it has another data set or split"
     if mine["labels"] != theirs["labels"]:
         return "its labels have other names or another order"

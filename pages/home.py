@@ -92,7 +92,7 @@ def fetch_data(name: str) -> None:
 def show_runs() -> None:
     """How many runs there are, by state."""
     try:
-        states = Counter(run.state for run in folder.list_runs())
+        states = Counter(run.state for run in folder.list_folders())
     except UserError as error:
         st.error(plain(str(error)))
         return

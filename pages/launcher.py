@@ -28,7 +28,7 @@ def show_now(configs: list[RunConfig]) -> None:
     if before.can_weigh_now():
         st.rerun()
     try:
-        runs = folder.list_runs(published=False)
+        runs = folder.list_folders(published=False)
     except UserError as error:
         st.error(plain(str(error)))
         return
@@ -50,7 +50,7 @@ def show_wrong_run() -> None:
     """Draws why the run of the address cannot be shown."""
     if run_id := st.query_params.get("run"):
         try:
-            folder.get_run(run_id)
+            folder.get_folder(run_id)
         except UserError as error:
             st.error(plain(str(error)))
 

@@ -26,7 +26,7 @@ LETTERS = 100_000
 def show() -> None:
     show_header("Try it", "Type or paste a text: which labels each run gives it, how surely, and for which words.")
     show_wrong_runs("runs")
-    finished = {run.id: run for run in select_readable(folder.list_runs()) if run.config}
+    finished = {run.id: run for run in select_readable(folder.list_folders())}
     able = {run_id: run for run_id, run in finished.items() if (run.path / "model.safetensors").exists()}
     if not able:
         what = (

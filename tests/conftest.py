@@ -19,7 +19,7 @@ from core.data import sources
 from core.data.corpus import Corpus
 from core.jobs import launch
 from core.runs import plan
-from core.runs.folder import list_runs
+from core.runs.folder import list_folders
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
 from core.system.locks import locked
@@ -63,7 +63,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_worker_outlives_its_test() -> Iterator[None]:
     """Stops what still runs when a test is over."""
     yield
-    for run in list_runs():
+    for run in list_folders():
         with suppress(UserError):  # it has ended
             launch.stop(run.id, grace=1)
 

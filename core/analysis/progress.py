@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.runs.folder import LIVE, Run
+from core.runs.folder import LIVE, Folder, Run
 
 SERIES = ("all", "head", "medium", "tail")
 AVERAGES = ("micro", "macro")
@@ -29,15 +29,15 @@ def words_of_seconds(seconds: float) -> str:
     return f"{int(seconds // 86_400)} days"
 
 
-def run_name(run: Run) -> str:
+def run_name(run: Folder) -> str:
     """What people call a run; else its model, loss and seed, or its id if its settings cannot be read."""
-    if run.about.name or run.config is None:
+    if run.about.name or not isinstance(run, Run):
         return run.about.name or run.id
     loss = [run.config.loss.name] if run.config.loss else []
     return " · ".join([run.config.model.name, *loss, f"seed {run.config.seed}"])
 
 
-def run_age(run: Run, *, now: float) -> str:
+def run_age(run: Folder, *, now: float) -> str:
     """How long a run waits, runs, or has ended ago; empty if its folder does not say."""
     since = {"queued": run.submitted, "running": run.started or run.submitted}.get(run.state, run.ended)
     since = since if since is not None else run.submitted
@@ -46,25 +46,25 @@ def run_age(run: Run, *, now: float) -> str:
     return words_of_seconds(now - since) + ("" if run.state in LIVE else " ago")
 
 
-def epoch_words(run: Run) -> str:
+def epoch_words(run: Folder) -> str:
     """`3 of 40` while a network trains; empty for a run that has no epochs."""
     epoch, epochs = run.progress.get("epoch"), run.progress.get("epochs")
     return f"{epoch} of {epochs}" if epoch is not None and epochs is not None else ""
 
 
-def phase(run: Run) -> str:
+def phase(run: Folder) -> str:
     """What a live run is doing: its epoch while it trains, else the phase it reports."""
     words = epoch_words(run)
     return f"epoch {words}" if words else str(run.progress.get("phase") or run.state)
 
 
-def fraction(run: Run) -> float:
+def fraction(run: Folder) -> float:
     """How much of a run is done, 0..1; 0 if its folder does not say."""
     done = run.progress.get("fraction")
     return min(max(float(done), 0.0), 1.0) if isinstance(done, int | float) else 0.0
 
 
-def time_left(run: Run, *, now: float) -> float | None:
+def time_left(run: Folder, *, now: float) -> float | None:
     """Seconds until a run has ended if it goes on at its pace and does not stop early; None while that is unknown."""
     try:
         at, begun = run.progress["since"]
@@ -81,7 +81,7 @@ def scores_in(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_table(
-    runs: Iterable[Run], scores: Mapping[str, Mapping[str, Any]], sizes: Mapping[str, int], *, now: float
+    runs: Iterable[Folder], scores: Mapping[str, Mapping[str, Any]], sizes: Mapping[str, int], *, now: float
 ) -> pd.DataFrame:
     """One row per run, in the given order.
 
@@ -96,14 +96,14 @@ def run_table(
     """
     rows = []
     for run in runs:
-        config, every = run.config, scores.get(run.id, {}).get("all") or {}
+        every = scores.get(run.id, {}).get("all") or {}
         took = run.ended - run.started if run.ended is not None and run.started is not None else None
         left = time_left(run, now=now)
         rows.append(
             {
                 "state": [run.state],
                 "name": ("★ " if run.about.pinned else "") + run_name(run),
-                "data": f"{config.data.name} {config.data.split}" if config else "",
+                "data": f"{run.config.data.name} {run.config.data.split}" if isinstance(run, Run) else "",
                 "progress": fraction(run),
                 "epoch": epoch_words(run),
                 "micro": in_percent(every.get("micro_f1")),
@@ -121,7 +121,7 @@ def run_table(
     return pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype({"micro": float, "macro": float})
 
 
-def pace(run: Run, *, now: float) -> str:
+def pace(run: Folder, *, now: float) -> str:
     """How long a live run has been at it, and how long it will be."""
     left = time_left(run, now=now)
     age = run_age(run, now=now)
@@ -136,7 +136,7 @@ def event_row(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_figures(
-    run: Run, epoch: Mapping[str, Any], step: Mapping[str, Any], beat: Mapping[str, float], *, now: float
+    run: Folder, epoch: Mapping[str, Any], step: Mapping[str, Any], beat: Mapping[str, float], *, now: float
 ) -> dict[str, str]:
     """What a run does and takes, by title, with units; what is not known is left out.
 

@@ -61,10 +61,8 @@ def run_row(run: Run) -> dict[str, Any]:
     """One run as `report --json` prints it; scores are fractions, and None until it has finished.
 
     Raises:
-        UserError: the run's settings or its scores are damaged.
+        UserError: the run's scores are damaged.
     """
-    if run.config is None:
-        raise UserError(run.problem)
     scored = results.read_metrics(run) if run.state == "finished" else {}
     return {
         "run": run.id,
@@ -118,7 +116,6 @@ class Sampled:
 
 def data_title(run: Run) -> str:
     """Data set and split of a run; for synthetic data also what differs from the default size and seed."""
-    assert run.config is not None
     config = run.config.data
     made = config.synthetic.model_dump(exclude_defaults=True) if config.name == "synthetic" else {}
     return " ".join([config.name, config.split, *(f"{key}={value}" for key, value in made.items())])
@@ -126,7 +123,6 @@ def data_title(run: Run) -> str:
 
 def method(run: Run) -> str:
     """What a run is called in the paper's tables: the loss, or the model if that has its own."""
-    assert run.config is not None
     return run.config.loss.name if run.config.loss else run.config.model.name
 
 
@@ -139,13 +135,10 @@ def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
     """
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
-        assert run.config is not None
         alike = json.dumps(run.config.model_dump(exclude={"seed"}), sort_keys=True)
         key = (alike, results.read_results(run)["fingerprint"], "" if seeds else run.id)
         groups.setdefault(key, []).append(run)
-    folded = [
-        sorted(group, key=lambda run: (run.config.seed if run.config else 0, run.id)) for group in groups.values()
-    ]
+    folded = [sorted(group, key=lambda run: (run.config.seed, run.id)) for group in groups.values()]
     names = _names([group[0] for group in folded], with_seed=not seeds)
     rows = [
         Row(name, method(group[0]), tuple(group), key[1])
@@ -157,7 +150,7 @@ def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
 
 def seeds_apart(rows: Sequence[Row]) -> str:
     """A sentence on rows whose means are of different seeds; empty where all have the same."""
-    seeds = [tuple(run.config.seed for run in row.runs if run.config) for row in rows]
+    seeds = [tuple(run.config.seed for run in row.runs) for row in rows]
     if len(set(seeds)) < 2:
         return ""
     common = max(dict.fromkeys(seeds), key=lambda one: (seeds.count(one), len(one)))
@@ -174,7 +167,7 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
 
     A setting that stands at its model's own default is not named; of the others the first `NAMED_SETTINGS` are.
     """
-    flat = [dict(walk(run.config.model_dump(exclude={"data"}))) if run.config else {} for run in runs]
+    flat = [dict(walk(run.config.model_dump(exclude={"data"}))) for run in runs]
     usual = [dict(walk(_usual(run))) for run in runs]
     flat = [{"data": data_title(run), **settings} for run, settings in zip(runs, flat, strict=True)]
     names = []
@@ -198,8 +191,6 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
 
 def _usual(run: Run) -> dict[str, Any]:
     """The settings that a run's model and loss have where nothing is given, but for model and loss themselves."""
-    if run.config is None:
-        return {}
     named: dict[str, Any] = {"model": {"name": run.config.model.name}}
     if run.config.loss:
         named["loss"] = {"name": run.config.loss.name}
@@ -321,7 +312,6 @@ def paper_table(
     found = []
     for row in rows:
         config = row.runs[0].config
-        assert config is not None
         mine = sampled[row.name]
         ends = 100 * uncertainty.interval(mine.scores, mine.samples)
         others = [
@@ -411,7 +401,6 @@ def ablation(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> pd.DataFram
                 continue
             a, b = first[with_part], first[without]
             gain = difference(sampled[a.name], sampled[b.name], comparable=a.fingerprint == b.fingerprint)
-            assert a.runs[0].config is not None
             paper = _published_differences(with_part, without, _published_name(a.runs[0].config.data.name))
             for column, place in columns.items():
                 group, _, score = column.partition("_")
@@ -448,7 +437,6 @@ def provenance(rows: Sequence[Row]) -> list[str]:
     runs = [run for row in rows for run in row.runs]
     scored = {run.id: results.read_results(run) for run in runs}
     for run in runs:
-        assert run.config is not None
         data = run.config.data
         lines.append(f"Data: {data.name}, split {data.split}, fingerprint {scored[run.id]['fingerprint']}.")
     lines += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from core.analysis import tables
 from core.analysis.export import cell, to_csv, to_latex, to_markdown, to_xlsx
 from core.cli.console import Json, err, out, print_json, print_line
 from core.runs import folder, share
+from core.runs.folder import Damaged, Run
 from core.system.errors import UserError
 
 
@@ -36,12 +38,15 @@ def print_report(
     python -m core report all --latex
     python -m core report all --html -o report.html
     """
-    finished = [run for run in folder.list_runs() if run.state == "finished" and not run.problem]
-    chosen = finished if runs == ["all"] else [folder.get_run(run_id) for run_id in runs]
+    chosen: Sequence[Run | Damaged]
+    if runs == ["all"]:
+        chosen = [run for run in folder.list_runs() if run.state == "finished"]
+    else:
+        chosen = [folder.get_folder(run_id) for run_id in runs]
     if as_json:
-        print_json({"runs": tables.run_rows(chosen)})
+        print_json({"runs": tables.run_rows(folder.as_run(run) for run in chosen)})
         return
-    rows = tables.fold([run for run in chosen if run.state == "finished"], seeds=not each)
+    rows = tables.fold([folder.as_run(run) for run in chosen if run.state == "finished"], seeds=not each)
     sampled = tables.sample_rows(rows)
     if as_html:
         from core.figures import page

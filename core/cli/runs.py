@@ -10,6 +10,7 @@ from rich.table import Table
 from core.cli.console import Json, out, print_json, print_line, split_names
 from core.jobs import launch, sweeps
 from core.runs import folder, journal
+from core.runs.folder import Damaged, Run
 
 REPORTED = ("id", "state", "kind", "reason", "advice", "submitted", "started", "ended", "progress", "device")
 """What `--json` says of every run."""
@@ -20,15 +21,20 @@ def list_runs(as_json: Json = False) -> None:
 
     Example: python -m core runs --json
     """
-    runs = folder.list_runs()
+    runs = folder.list_folders()
     if as_json:
-        keys = (*REPORTED, "problem")
-        print_json({"runs": [{key: getattr(run, key) for key in keys} for run in runs]})
+        rows = [{key: getattr(run, key) for key in REPORTED} | {"problem": _problem(run)} for run in runs]
+        print_json({"runs": rows})
         return
     table = Table("run", "state", "progress", "what happened", box=None)
     for run in runs:
-        table.add_row(run.id, run.state, f"{run.progress.get('fraction', 0):.0%}", run.problem or run.why)
+        table.add_row(run.id, run.state, f"{run.progress.get('fraction', 0):.0%}", _problem(run) or run.why)
     out.print(table if runs else "There are no runs yet. Start one: python -m core train --model svm")
+
+
+def _problem(found: Run | Damaged) -> str:
+    """What is damaged in a run's folder; empty if nothing is."""
+    return found.problem if isinstance(found, Damaged) else ""
 
 
 def status(run: str, as_json: Json = False) -> None:
@@ -36,18 +42,18 @@ def status(run: str, as_json: Json = False) -> None:
 
     Example: python -m core status reuters-tfidf-db-s0-0123456789
     """
-    found = folder.get_run(run)
+    found = folder.get_folder(run)
     history = journal.read_history(found.path)
     if as_json:
-        keys = (*REPORTED, "user", "problem")
+        known = {key: getattr(found, key) for key in (*REPORTED, "user")} | {"problem": _problem(found)}
         more = {"heartbeat": journal.read_heartbeat(found.path), "events": journal.read_events(found.path)}
-        print_json({key: getattr(found, key) for key in keys} | {"last": history[-1] if history else None} | more)
+        print_json(known | {"last": history[-1] if history else None} | more)
         return
     words = [found.state, f"{found.progress.get('fraction', 0):.0%}", str(found.progress.get("phase", ""))]
     if history:
         scores = history[-1]["validation"]["all"]
         words.append(f"epoch {history[-1]['epoch']}: validation micro-F1 {100 * (scores['micro_f1'] or 0):.2f}")
-    words += [text for text in (found.problem or found.why,) if text]
+    words += [text for text in (_problem(found) or found.why,) if text]
     print_line(f"{run} {' · '.join(word for word in words if word)}")
 
 
@@ -60,7 +66,7 @@ def logs(
 
     Example: python -m core logs reuters-tfidf-db-s0-0123456789 -f
     """
-    found = folder.get_run(run)
+    found = folder.get_folder(run)
     for line in journal.read_log(found.path, lines):
         print_line(line)
     file = found.path / "log.txt"
@@ -124,7 +130,7 @@ def note(
     changes: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
     if tags is not None:
         changes["tags"] = split_names(tags)
-    about = folder.save_about(run, **changes) if changes else folder.get_run(run).about
+    about = folder.save_about(run, **changes) if changes else folder.get_folder(run).about
     if as_json:
         print_json(about.model_dump())
         return

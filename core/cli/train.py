@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,7 @@ from core.cli.console import DataName, Json, Set, Split, err, out, print_json, p
 from core.config.defaults import LOSS_NAMES, MODEL_NAMES
 from core.data import sources as datasets
 from core.jobs import launch, sweeps
-from core.runs.folder import LIVE, Run, get_run, list_runs
+from core.runs.folder import LIVE, Damaged, Folder, Run, as_run, get_folder, list_folders
 from core.runs.plan import grid, make_config, read
 from core.system.errors import UserError, choose
 
@@ -54,12 +55,12 @@ def train(
         split=split,
         changes=[*(changes or []), *words],
     )
-    run = launch.submit(config)
+    run: Run | Damaged = launch.submit(config)
     if not background:
         _follow([run])
-        run = get_run(run.id)
+        run = get_folder(run.id)
     if as_json:
-        print_json(tables.run_row(run))
+        print_json(tables.run_row(as_run(run)))
     else:
         print_line(run.id)
     _exit_by([run])
@@ -69,7 +70,7 @@ def _work(path: Path) -> None:
     """What a job's process does; its failure is in the run's folder already, the log gets it as well."""
     from core.jobs import worker
 
-    get_run(path.name)  # a folder that is no run is bad input: exit 2
+    get_folder(path.name)  # a folder that is no run is bad input: exit 2
     try:
         worker.execute(path)
     except UserError as error:
@@ -113,12 +114,12 @@ def sweep(
             split=split,
             changes=changes or [],
         )
-    runs = sweeps.submit(configs)
+    runs: Sequence[Run | Damaged] = sweeps.submit(configs)
     if not background:
         _follow(runs)
-        runs = [get_run(run.id) for run in runs]
+        runs = [get_folder(run.id) for run in runs]
     if as_json:
-        print_json({"runs": tables.run_rows(runs)})
+        print_json({"runs": tables.run_rows(as_run(run) for run in runs)})
     else:
         for run in runs:
             print_line(f"{run.id} {run.state}")
@@ -139,7 +140,7 @@ def list_sweeps(as_json: Json = False) -> None:
 
     Example: python -m core sweeps --json
     """
-    runs = {run.id: run for run in list_runs()}
+    runs = {run.id: run for run in list_folders()}
     found = sweeps.list_sweeps()
     if as_json:
         keys = ("id", "title", "created", "user", "runs")
@@ -190,7 +191,7 @@ def _trial_words(trial: Trial) -> str:
     return f"{trial.number}: {score} ({trial.state}) {settings} {trial.run}"
 
 
-def _follow(runs: list[Run]) -> None:
+def _follow(runs: Sequence[Folder]) -> None:
     """Shows progress on stderr until all have ended; Ctrl-C stops those that have not."""
     waiting = {run.id for run in runs}
     try:
@@ -198,7 +199,7 @@ def _follow(runs: list[Run]) -> None:
             tasks = {run.id: bar.add_task(run.id, total=1.0) for run in runs}
             while waiting:
                 for run_id in sorted(waiting):
-                    run = get_run(run_id)
+                    run = get_folder(run_id)
                     phase = run.progress.get("phase", "") if run.state == "running" else ""
                     done = 1.0 if run.state == "finished" else run.progress.get("fraction", 0.0)
                     bar.update(tasks[run_id], completed=done, description=f"{run.id} {run.state} {phase}".strip())
@@ -207,11 +208,11 @@ def _follow(runs: list[Run]) -> None:
                 time.sleep(0.2 if waiting else 0)
     except KeyboardInterrupt:
         for run_id in sorted(waiting):
-            if get_run(run_id).state in LIVE:
+            if get_folder(run_id).state in LIVE:
                 launch.stop(run_id)
 
 
-def _exit_by(runs: list[Run]) -> None:
+def _exit_by(runs: Sequence[Folder]) -> None:
     for run in runs:
         if run.state in ("failed", "stopped", "lost"):
             err.print(f"{run.id} {run.state}: {run.why}", style="red", markup=False, highlight=False)

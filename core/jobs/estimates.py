@@ -64,7 +64,7 @@ def kind_of(config: RunConfig, device: str) -> tuple[Any, ...]:
 
 def cost(run: Run) -> Cost | None:
     """What a run took here; None unless it finished, in one go, on this machine."""
-    if run.config is None or run.state != "finished" or run.published:
+    if run.state != "finished" or run.published:
         return None
     events = [event["what"] for event in journal.read_events(run.path)]
     if "started" not in events or "resumed" in events:

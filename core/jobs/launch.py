@@ -26,11 +26,15 @@ from core.runs.folder import (
     ALIVE_VARIABLE,
     LIVE,
     STOPPING,
+    Damaged,
+    Folder,
     Run,
     alive_lock,
     delete_run,
+    get_folder,
     get_run,
     has_checkpoint,
+    read_config,
     run_path,
     stop_flag,
 )
@@ -92,12 +96,12 @@ def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None) -
     path = run_path(check(config, corpus or sources.load(config.data)))
     with locked(cache_dir() / "locks" / "submit.lock"):
         if path.is_dir():
-            run = get_run(path.name)
-            if run.state in (*LIVE, "finished") and not run.problem:
-                return run
+            found = get_folder(path.name)
+            if isinstance(found, Run) and found.state in (*LIVE, "finished"):
+                return found
             if is_locked(alive_lock(path)):
                 raise UserError(f"Run {path.name} is damaged and its worker still lives: stop it, then start it again.")
-            anew = bool(run.problem) or run.state == "failed" or not has_checkpoint(path)
+            anew = isinstance(found, Damaged) or found.state == "failed" or not has_checkpoint(path)
         else:
             anew = True
         try:
@@ -131,16 +135,18 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
     """
     check_writable()
     with locked(cache_dir() / "locks" / "submit.lock"):
-        run = get_run(run_id)
-        if run.config is None:
-            raise UserError(f"{run.problem} It cannot be resumed: delete it.")
-        over = () if anew else ("finished",)
-        if run.published or run.state in (*LIVE, *over) or is_locked(alive_lock(run.path)):
-            state = "published" if run.published else run.state
-            raise UserError(f"Run {run_id} cannot be resumed: it is {state}.")
-        slots(queue(run.config))
+        found = get_folder(run_id)
         try:
-            return _start(run.config, run_id, user, anew=anew)
+            config = read_config(found.path)
+        except UserError as error:
+            raise UserError(f"{error} It cannot be resumed: delete it.") from None
+        over = () if anew else ("finished",)
+        if found.published or found.state in (*LIVE, *over) or is_locked(alive_lock(found.path)):
+            state = "published" if found.published else found.state
+            raise UserError(f"Run {run_id} cannot be resumed: it is {state}.")
+        slots(queue(config))
+        try:
+            return _start(config, run_id, user, anew=anew)
         except OSError as error:
             raise UserError(f"Run {run_id} cannot be resumed: {error.strerror} ({error.filename}).") from None
 
@@ -148,7 +154,7 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
 def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
     """Queues a run that no process works on; at every moment its folder is either not there or whole."""
     path, device, user = run_path(run_id), queue(config), user or account()
-    was = get_run(run_id).state if path.is_dir() else ""
+    was = get_folder(run_id).state if path.is_dir() else ""
     folder = path if was else path.with_name(f".{run_id}.new")
     if not was:
         shutil.rmtree(folder, ignore_errors=True)
@@ -197,17 +203,17 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
     return get_run(run_id)
 
 
-def watch(run_id: str, *, every: float = 0.2) -> Iterator[Run]:
+def watch(run_id: str, *, every: float = 0.2) -> Iterator[Run | Damaged]:
     """Yields the run as it is now, again and again, the last time when it has ended."""
     while True:
-        run = get_run(run_id)
+        run = get_folder(run_id)
         yield run
         if run.state not in LIVE:
             return
         time.sleep(every)
 
 
-def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
+def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run | Damaged:
     """Stops a queued or running run: asks first, then SIGTERM, then SIGKILL, until all its processes are gone.
 
     Args:
@@ -220,7 +226,7 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
         UserError: the run has already ended.
     """
     check_writable()
-    run = get_run(run_id)
+    run = get_folder(run_id)
     if run.state not in LIVE:
         raise UserError(f"Run {run_id} cannot be stopped: it is {run.state}.")
     stop_flag(run.path).touch()
@@ -234,7 +240,7 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
         deadline = time.monotonic() + seconds
         while run.state in LIVE and time.monotonic() < deadline:
             time.sleep(0.05)
-            run = get_run(run_id)
+            run = get_folder(run_id)
             if number is None and run.progress.get("phase") == STOPPING:
                 deadline = max(deadline, asked + HEARD)
         # It has had its time to write: what it leaves behind gets no more than usual.
@@ -245,12 +251,12 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run:
             return run
     left = [process.pid for process in processes.processes_of(run.path)]
     journal.append_event(run.path, "processes are left", pids=left)
-    return get_run(run_id)
+    return get_folder(run_id)
 
 
-def stop_all(run_ids: Iterable[str], *, grace: float = GRACE, user: str = "") -> list[Run]:
+def stop_all(run_ids: Iterable[str], *, grace: float = GRACE, user: str = "") -> list[Run | Damaged]:
     """Stops those of several runs that have not ended; none of them starts because another one made room."""
-    live = [run for run_id in run_ids if (run := get_run(run_id)).state in LIVE]
+    live = [run for run_id in run_ids if (run := get_folder(run_id)).state in LIVE]
     for run in live if not read_only() else ():
         stop_flag(run.path).touch()
     stopped = []
@@ -258,16 +264,16 @@ def stop_all(run_ids: Iterable[str], *, grace: float = GRACE, user: str = "") ->
         try:
             stopped.append(stop(run.id, grace=grace, user=user))
         except UserError:
-            stopped.append(get_run(run.id))
+            stopped.append(get_folder(run.id))
             if stopped[-1].state in LIVE:
                 raise
     return stopped
 
 
-def _two_steps(run: Run) -> float:
-    """Seconds that two steps of a run take, as it says; 0 where it does not yet."""
+def _two_steps(run: Run | Damaged) -> float:
+    """Seconds that two steps of a run take, as it says; 0 where it does not yet, or is damaged."""
     steps = journal.read_steps(run.path)
-    if not steps or run.config is None:
+    if not steps or isinstance(run, Damaged):
         return 0.0
     return min(HEARD, 2 * run.config.train.batch_size / max(steps[-1]["documents_per_second"], 1e-3))
 
@@ -291,7 +297,7 @@ def await_gpu_memory(path: Path, pids: set[int], deadline: float) -> None:
     journal.append_event(path, "GPU memory is free again")
 
 
-def _signal(run: Run, number: signal.Signals) -> None:
+def _signal(run: Folder, number: signal.Signals) -> None:
     """Signals a run's process group, if its leader is that very process, and all else that carries the run's mark."""
     hit = set()
     with suppress(UserError, ProcessLookupError):

@@ -16,7 +16,7 @@ from core.config.parse import parse
 from core.config.schema import RunConfig
 from core.data import sources
 from core.jobs import launch
-from core.runs.folder import LIVE, STATES, Run, get_run, list_runs, run_path
+from core.runs.folder import LIVE, STATES, Damaged, Folder, Run, get_folder, list_folders, run_path
 from core.system import access
 from core.system.access import check_writable
 from core.system.errors import UserError
@@ -96,7 +96,7 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
     runs = []
     for run_id, config in zip(ids, configs, strict=True):
         with suppress(UserError):
-            if anew and get_run(run_id).state not in LIVE:
+            if anew and get_folder(run_id).state not in LIVE:
                 runs.append(launch.resume(run_id, user=user, anew=True))
                 continue
         runs.append(launch.submit(config, user=user, corpus=corpora[config.data]))
@@ -137,15 +137,15 @@ def list_sweeps() -> list[Sweep]:
     return sorted(found, key=lambda sweep: -sweep.created)
 
 
-def counts(sweep: Sweep, runs: Mapping[str, Run]) -> dict[str, int]:
+def counts(sweep: Sweep, runs: Mapping[str, Folder]) -> dict[str, int]:
     """How many of its runs are in each state; `missing` are those that were never submitted or were deleted."""
     states = [runs[run_id].state if run_id in runs else "missing" for run_id in sweep.runs]
     return {state: states.count(state) for state in (*STATES, "missing") if state in states}
 
 
-def stop(sweep_id: str, *, user: str = "") -> list[Run]:
+def stop(sweep_id: str, *, user: str = "") -> list[Run | Damaged]:
     """Stops all of its runs that have not ended."""
-    there = {run.id for run in list_runs(published=False) if run.state in LIVE}
+    there = {run.id for run in list_folders(published=False) if run.state in LIVE}
     return launch.stop_all([run_id for run_id in get(sweep_id).runs if run_id in there], user=user)
 
 

@@ -97,12 +97,10 @@ def _open_run(path: Path) -> RunConfig:
     Raises:
         UserError: there is no such run, its settings are damaged, or it lies elsewhere.
     """
-    run = folder.get_run(path.name)
-    if run.path.resolve() != path.resolve():
+    found = folder.get_folder(path.name)
+    if found.path.resolve() != path.resolve():
         raise UserError(f"{path} is no run folder of this cache; runs live in {folder.runs_dir()}.")
-    if run.config is None:
-        raise UserError(run.problem)
-    return run.config
+    return folder.read_config(found.path)
 
 
 def _hold_run(path: Path) -> int:

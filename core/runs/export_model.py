@@ -29,7 +29,7 @@ def export(run: Run, folder: Path) -> str:
     """
     from transformers import AutoModelForSequenceClassification
 
-    if run.config is None or run.config.model.name != "transformer":
+    if run.config.model.name != "transformer":
         raise UserError(f"{run.id} is no transformer: `python -m core export` writes any run as a zip.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty: name a folder that is new.")

@@ -76,7 +76,7 @@ def smaller(config: RunConfig) -> str:
 
 
 def of_death(process: Any, beat: dict[str, float]) -> Failure:
-    """What is known of a worker that ended without a word.
+    """What is known of a worker that ended without writing a status.
 
     Args:
         process: its `core.system.processes.identity`, or nonsense.

@@ -1,4 +1,8 @@
-"""The run folder is the truth: ids, paths, states, listing, deletion. Readers never see a torn file."""
+"""The run folder is the truth: ids, paths, states, listing, deletion. Readers never see a torn file.
+
+`list_runs` and `get_run` give runs, whose settings can be read: of a damaged folder there is nothing, or a `UserError`.
+`list_folders` and `get_folder` give damaged folders as well, which are shown, stopped and deleted like runs.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
 LIVE = ("queued", "running")
 STOPPED = "Stopped by request before it had finished."
 STOPPING = "writing a checkpoint, then it stops"
-"""Phase of a run that has heard a request to stop."""
+"""Phase of a run that was asked to stop and has not ended yet."""
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,119}")
 ALIVE_VARIABLE = "TAILSCOPE_ALIVE"
 """Environment variable with the number of the inherited descriptor that holds a worker's `alive_lock`."""
@@ -44,29 +48,29 @@ class About(Frozen):
     archived: bool = Field(False, description="kept, but listed only where archived runs are asked for")
 
 
-NOTHING_SAID = About()
+NOTHING_WRITTEN = About()
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a run folder says of itself at one moment.
+class Folder:
+    """What a run's folder holds at one moment, but for its settings.
 
     Attributes:
-        state: one of `STATES`; `lost` means that the worker died without a word.
+        id: the folder's name.
+        state: one of `STATES`; `lost` means that the worker ended without writing a status.
         reason: why it failed, was stopped or is lost, in words; empty otherwise.
         kind: of a failure, as `core.runs.failures.Failure` has it; empty otherwise.
         advice: what to do about it; may be empty.
-        progress: `phase` in words, `fraction` 0..1 and, while a network trains, `epoch` and `epochs`.
+        submitted: unix seconds, as `started` and `ended`; None where the status does not hold it.
+        progress: `phase` in words, `fraction` 0..1 and, while a network trains, `epoch` and `epochs`; may be empty.
         device: the queue it waits in or, from its start on, its slot.
         user: who submitted it.
-        problem: one sentence if a file of the folder is damaged, else empty.
         published: it lies in `published_dir`: results to look at, without weights, never changed.
         about: what people wrote on it.
     """
 
     id: str
     path: Path
-    config: RunConfig | None
     state: str
     reason: str = ""
     kind: str = ""
@@ -77,14 +81,42 @@ class Run:
     progress: dict[str, Any] = field(default_factory=dict)
     device: str = ""
     user: str = ""
-    problem: str = ""
     published: bool = False
-    about: About = NOTHING_SAID
+    about: About = NOTHING_WRITTEN
 
     @property
     def why(self) -> str:
         """The reason and what to do about it."""
         return " ".join(part for part in (self.reason, self.advice) if part)
+
+
+@dataclass(frozen=True)
+class Run(Folder):
+    """A run whose settings and status can be read."""
+
+    config: RunConfig = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class Damaged(Folder):
+    """A run whose settings or status cannot be read; it is `failed` where the status is what is damaged.
+
+    Attributes:
+        problem: which file is damaged, and how, one sentence.
+    """
+
+    problem: str = field(kw_only=True)
+
+
+def as_run(found: Run | Damaged) -> Run:
+    """The run that a folder holds.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if isinstance(found, Damaged):
+        raise UserError(found.problem)
+    return found
 
 
 def runs_dir() -> Path:
@@ -118,39 +150,59 @@ def run_path(run_id: str) -> Path:
     return runs_dir() / run_id
 
 
-def get_run(run_id: str) -> Run:
-    """Reads one run; one's own goes before a published one of the same id.
+def get_folder(run_id: str) -> Run | Damaged:
+    """Reads the folder of one run; one's own goes before a published one of the same id.
 
     Raises:
         UserError: not a run id, or no such run.
     """
     path = run_path(run_id)
     for folder in (path, published_dir() / path.name):
-        if folder.is_dir() and (run := read_run(folder)).path.is_dir():  # not deleted meanwhile
-            return run
+        if folder.is_dir() and (found := read_folder(folder)).path.is_dir():  # not deleted meanwhile
+            return found
     raise UserError(f"There is no run '{run_id}'. `python -m core runs` lists the runs there are.")
 
 
-def list_runs(*, published: bool = True) -> list[Run]:
-    """All runs, the one submitted last first. A damaged folder is listed with its problem and hides no other.
+def get_run(run_id: str) -> Run:
+    """Reads one run, as `get_folder` does.
+
+    Raises:
+        UserError: not a run id, no such run, or its folder is damaged.
+    """
+    return as_run(get_folder(run_id))
+
+
+def list_folders(*, published: bool = True) -> list[Run | Damaged]:
+    """All runs, the one submitted last first. A damaged folder hides no other.
 
     Args:
         published: those of `published_dir` as well.
+
+    Returns:
+        Empty before the first run.
+
+    Raises:
+        UserError: the folder of runs cannot be read.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for parent in (published_dir(), runs_dir()) if published else (runs_dir(),):
         try:
-            found |= {path.name: path for path in parent.iterdir() if RUN_ID.fullmatch(path.name) and path.is_dir()}
+            paths |= {path.name: path for path in parent.iterdir() if RUN_ID.fullmatch(path.name) and path.is_dir()}
         except FileNotFoundError:
             continue
         except OSError as error:
             raise UserError(f"The folder of runs, {parent}, cannot be read: {error.strerror}.") from None
-    runs = [run for path in found.values() if (run := read_run(path)).path.is_dir()]  # not deleted meanwhile
-    return sorted(runs, key=lambda run: (-(run.submitted or 0), run.id))
+    found = [one for path in paths.values() if (one := read_folder(path)).path.is_dir()]  # not deleted meanwhile
+    return sorted(found, key=lambda one: (-(one.submitted or 0), one.id))
+
+
+def list_runs(*, published: bool = True) -> list[Run]:
+    """The runs of `list_folders` whose folders are not damaged, in the same order."""
+    return [one for one in list_folders(published=published) if isinstance(one, Run)]
 
 
 def alive_lock(path: Path) -> Path:
-    """The lock that a run's worker holds from before its first instruction until it dies."""
+    """The lock that a run's worker holds from before its first instruction until it ends."""
     return path / "alive.lock"
 
 
@@ -165,11 +217,11 @@ def checkpoint_dir(path: Path) -> Path:
 
 
 def has_checkpoint(path: Path) -> bool:
-    """Whether a run can go on where it was."""
+    """Whether a run can be resumed from where it was; else it starts from its first step."""
     return any(checkpoint_dir(path).glob("[0-9]*"))
 
 
-def _as_it_was(values: Any) -> Any:
+def _complete_config(values: Any) -> Any:
     """A stored config with the settings that did not exist yet: what was done then is the default of their class.
 
     What is not given in a new config is the default of its model, which may be better.
@@ -185,63 +237,78 @@ def _as_it_was(values: Any) -> Any:
     return values | known
 
 
-def read_run(path: Path) -> Run:
-    """Reads a run's folder; what is damaged in it becomes the run's problem."""
-    config, problem = None, ""
-    # Liveness is read before the status: a worker writes its last status before it dies, never after.
-    alive = is_locked(alive_lock(path))
+def read_config(path: Path) -> RunConfig:
+    """The settings of the run in a folder.
+
+    Raises:
+        UserError: `config.json` is missing or damaged.
+    """
+    return parse(RunConfig, _complete_config(read_json(path / "config.json")), where=f"{path.name}: config.json")
+
+
+def read_folder(path: Path) -> Run | Damaged:
+    """Reads the folder of a run; one whose settings or status cannot be read is `Damaged`."""
+    found, problem = _read_state(path)
     try:
-        config = parse(RunConfig, _as_it_was(read_json(path / "config.json")), where=f"{path.name}: config.json")
+        config = read_config(path)
     except UserError as error:
-        problem = str(error)
-    status: dict[str, Any] = {}
+        return Damaged(**vars(found), problem=str(error))
+    return Damaged(**vars(found), problem=problem) if problem else Run(**vars(found), config=config)
+
+
+def _read_state(path: Path) -> tuple[Folder, str]:
+    """All that a folder holds but its settings, and what is wrong with its status: empty if nothing is."""
+    # Liveness is read before the status: a worker writes its last status before it ends, never after.
+    alive = is_locked(alive_lock(path))
+    # Status: a damaged one is that of a failed run.
+    problem = ""
     try:
         status = read_json(path / "status.json")
         if not isinstance(status, dict) or status.get("state") not in STATES:
             raise UserError(f"{path.name}: status.json holds no state of a run.")
     except UserError as error:
         status = {"state": "failed", "reason": "Its status file is damaged: delete the run and train it again."}
-        problem = problem or str(error)
+        problem = str(error)
+    # State: one that only a living worker can have is another without it.
     state = status["state"]
-    why = [str(status.get(key, "")) for key in ("kind", "reason", "advice")]
+    kind, reason, advice = (str(status.get(key, "")) for key in ("kind", "reason", "advice"))
     asked = stop_flag(path).exists()
-    if state in LIVE and not alive and not is_locked(alive_lock(path)):  # or it was taken up again just now
+    if state in LIVE and not alive and not is_locked(alive_lock(path)):  # or it was resumed just now
         if asked:
-            state, why = "stopped", ["", STOPPED, ""]
+            state, kind, reason, advice = "stopped", "", STOPPED, ""
         else:
-            state, death = "lost", _death(path)
-            why = [death.kind, death.words, death.advice]
+            death = _find_death(path)
+            state, kind, reason, advice = "lost", death.kind, death.words, death.advice
     progress = status.get("progress")
-    times = {key: status.get(key) for key in ("submitted", "started", "ended")}
-    return Run(
+    found = Folder(
         id=path.name,
         path=path,
-        config=config,
         state=state,
-        reason=why[1],
-        kind=why[0],
-        advice=why[2],
-        submitted=as_number(times["submitted"]),
-        started=as_number(times["started"]),
-        ended=as_number(times["ended"]),
+        reason=reason,
+        kind=kind,
+        advice=advice,
+        submitted=as_number(status.get("submitted")),
+        started=as_number(status.get("started")),
+        ended=as_number(status.get("ended")),
         progress=progress if isinstance(progress, dict) else {},
         device=str(status.get("device", "")),
         user=str(status.get("user", "")),
-        problem=problem,
         published=path.parent == published_dir(),
-        about=_about(path),
+        about=_read_about(path),
     )
+    return found, problem
 
 
-def _death(path: Path) -> failures.Failure:
+def _find_death(path: Path) -> failures.Failure:
+    """What is known of how the worker of a lost run ended."""
     process = None
     with suppress(UserError):
         process = read_json(path / "process.json")
     return failures.of_death(process, read_heartbeat(path))
 
 
-def _about(path: Path) -> About:
-    """What people wrote on a run; what is damaged is forgotten, as no result hangs on it."""
+def _read_about(path: Path) -> About:
+    """What people wrote on a run; empty where it is damaged, as no result depends on it."""
     with suppress(UserError):
         if (path / "about.json").exists():
             return parse(About, read_json(path / "about.json"))
@@ -249,23 +316,30 @@ def _about(path: Path) -> About:
 
 
 def save_about(run_id: str, **changes: Any) -> About:
-    """Changes what people wrote on a run. Two people at once lose nothing of different kinds.
+    """Changes what people wrote on a run. Two people who change different entries at once lose neither.
+
+    Args:
+        run_id: of a run, which may be damaged.
+        changes: by the entries of `About`; the others stay.
+
+    Returns:
+        What is written on it now.
 
     Raises:
         UserError: no such run, a published one, or a name, note or tag that is too long.
     """
     check_writable()
-    run = get_run(run_id)
+    run = get_folder(run_id)
     if run.published:
         raise UserError(f"Run {run_id} is published and never changed.")
     with locked(cache_dir() / "locks" / "about.lock"):
-        about = parse(About, {**_about(run.path).model_dump(), **changes}, where=run_id)
+        about = parse(About, {**_read_about(run.path).model_dump(), **changes}, where=run_id)
         write_json(run.path / "about.json", about.model_dump())
     return about
 
 
 def disk_use(path: Path) -> int:
-    """Bytes that a folder's files take; what goes away meanwhile is not counted."""
+    """Bytes that a folder's files take; 0 if it is empty, and a file that goes away meanwhile counts nothing."""
     total = 0
     for folder, _, names in os.walk(path):
         for name in names:
@@ -275,12 +349,12 @@ def disk_use(path: Path) -> int:
 
 
 def delete_run(run_id: str) -> None:
-    """Removes a run's folder.
+    """Removes a run's folder, damaged or not.
 
     Raises:
         UserError: no such run, it is published, or it is queued or running.
     """
-    run = get_run(run_id)
+    run = get_folder(run_id)
     if run.published:
         raise UserError(f"Run {run_id} is published: it is there to be looked at, and is not deleted here.")
     if run.state in LIVE or is_locked(alive_lock(run.path)):

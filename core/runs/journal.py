@@ -14,12 +14,16 @@ from core.system.files import read_json, write_json, write_text
 
 
 def as_number(value: Any) -> float | None:
-    """A number as float; None of whatever else a file holds in its place."""
+    """A number as float; None where a file holds anything else in its place."""
     return float(value) if isinstance(value, int | float) else None
 
 
 def read_status(path: Path) -> dict[str, Any]:
-    """The status as last written; `UserError` if it is missing or damaged."""
+    """The status as last written.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
     status = read_json(path / "status.json")
     if not isinstance(status, dict):
         raise UserError(f"{path.name}: status.json is damaged: expected an object.")
@@ -27,7 +31,11 @@ def read_status(path: Path) -> dict[str, Any]:
 
 
 def update_status(path: Path, **changes: Any) -> None:
-    """Rewrites the status with some of its entries changed, atomically. Only one process writes it at a time."""
+    """Rewrites the status with some of its entries changed, atomically. Only one process writes it at a time.
+
+    Raises:
+        UserError: the status is missing or damaged.
+    """
     write_json(path / "status.json", {**read_status(path), **changes})
 
 
@@ -37,23 +45,37 @@ def append_history(path: Path, line: dict[str, Any]) -> None:
 
 
 def append_step(path: Path, line: dict[str, Any]) -> None:
-    """Adds one line to `steps.jsonl`, the course of training between evaluations."""
+    """Adds one line to `steps.jsonl`, the steps between evaluations, in a single write."""
     _append(path / "steps.jsonl", line)
 
 
 def append_event(path: Path, what: str, **more: Any) -> None:
-    """Adds what happened to a run and when to `events.jsonl`; a full disk loses the event, never the run's state."""
+    """Adds what happened to a run and when to `events.jsonl`; on a full disk the event is lost, never the run's state.
+
+    Args:
+        path: the run's folder.
+        what: in a few words.
+        more: entries of the line beside `time` and `what`.
+    """
     with suppress(OSError):
         _append(path / "events.jsonl", {"time": time.time(), "what": what, **more})
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """What happened to a run, as `read_history` reads it: `time` in unix seconds, `what`, and more of it."""
+    """What happened to a run, the first event first; empty if there is no file.
+
+    Returns:
+        `time` in unix seconds, `what`, and what else was written of it; damaged lines are left out.
+    """
     return [event for event in _lines(path / "events.jsonl") if as_number(event.get("time")) and event.get("what")]
 
 
 def read_heartbeat(path: Path) -> dict[str, float]:
-    """What a run's worker last said of itself: `time`, `cpu` in percent of a core, `memory` and `gpu` in bytes."""
+    """The last heartbeat of a run's worker; empty if there is none or it is damaged.
+
+    Returns:
+        `time` in unix seconds, `cpu` in percent of a core, `memory`, `of_memory` and `gpu` in bytes.
+    """
     try:
         beat = read_json(path / "heartbeat.json")
     except UserError:
@@ -67,7 +89,13 @@ def _append(file: Path, line: dict[str, Any]) -> None:
 
 
 def cut_lines(path: Path, *, history: int, steps: int) -> None:
-    """Keeps the first lines of a run's history and steps: what was written after its checkpoint happens again."""
+    """Keeps the first lines of a run's history and steps: what was written after its checkpoint happens again.
+
+    Args:
+        path: the run's folder.
+        history: lines of `history.jsonl` to keep.
+        steps: lines of `steps.jsonl` to keep.
+    """
     for name, lines in (("history.jsonl", history), ("steps.jsonl", steps)):
         if (path / name).exists():
             kept = path.joinpath(name).read_text("utf-8", errors="replace").splitlines(keepends=True)[:lines]
@@ -75,7 +103,7 @@ def cut_lines(path: Path, *, history: int, steps: int) -> None:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """One entry per epoch; a last line that is still being written is left out, a damaged one as well."""
+    """One entry per epoch; empty before the first. A last line that is being written and damaged ones are left out."""
     return _lines(path / "history.jsonl")
 
 
@@ -93,7 +121,7 @@ def read_last(path: Path, name: str) -> dict[str, Any]:
 
 
 def score_of(entry: dict[str, Any], metric: str) -> float:
-    """The validation score of a history entry by a name of `train.metric`, 0 where it is undefined."""
+    """The validation score of a history entry by a name of `train.metric`, 0..1; 0 where it is undefined."""
     group, name = ("tail", "macro_f1") if metric == "tail_macro_f1" else ("all", metric)
     return float((entry["validation"].get(group) or {}).get(name) or 0.0)
 
@@ -104,6 +132,7 @@ def read_steps(path: Path) -> list[dict[str, Any]]:
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
+    """The whole lines of a file that hold an object; empty if it cannot be read."""
     try:
         text = file.read_text("utf-8", errors="replace")
     except OSError:
@@ -120,10 +149,10 @@ def _lines(file: Path) -> list[dict[str, Any]]:
 
 
 def read_log(path: Path, last: int = 200) -> list[str]:
-    """The last lines of `log.txt`; at most the last 256 KiB are read."""
+    """The last lines of `log.txt`, at most those of its last 256 KiB; empty if there is none."""
     try:
         with path.joinpath("log.txt").open("rb") as file:
-            file.seek(0, 2)
+            file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - 262_144))
             return file.read().decode("utf-8", errors="replace").splitlines()[-last:]
     except OSError:

@@ -138,7 +138,6 @@ def load(run: Run) -> NetworkScorer:
     Raises:
         UserError: the run has no weights, or they are damaged.
     """
-    assert run.config is not None, "checked by core.runs.scorer"
     config, metrics = run.config.model, read_metrics(run)
     labels, counts = tuple(metrics["labels"]), np.array(metrics["counts"])
     documents = metrics["documents"]["train"]

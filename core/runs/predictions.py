@@ -40,7 +40,13 @@ PREDICTIONS = {"test": "predictions.npz", "validation": "validation.npz"}
 
 
 def write_predictions(path: Path, predictions: Predictions, part: str = "test") -> None:
-    """Writes the scores of a part: arrays only, no pickled objects."""
+    """Writes the scores of a part: arrays only, no pickled objects.
+
+    Args:
+        path: the run's folder.
+        predictions: the scores.
+        part: a key of `PREDICTIONS`.
+    """
     scores = predictions.scores
     arrays: dict[str, Any] = {
         "ids": np.array(predictions.ids, dtype=np.str_),
@@ -52,6 +58,7 @@ def write_predictions(path: Path, predictions: Predictions, part: str = "test") 
     }
     if isinstance(scores, sp.csr_array):
         arrays |= {"score_indptr": scores.indptr, "score_indices": scores.indices, "score_data": scores.data}
+        # Half the bytes where they hold the same numbers.
         if (scores.data == scores.data.astype(np.float16)).all():
             arrays["score_data"] = scores.data.astype(np.float16)
     else:
@@ -63,6 +70,10 @@ def write_predictions(path: Path, predictions: Predictions, part: str = "test") 
 def read_predictions(run: Run, part: str = "test") -> Predictions:
     """The scores of a part.
 
+    Args:
+        run: a finished run.
+        part: a key of `PREDICTIONS`.
+
     Raises:
         UserError: missing, cut short, inconsistent, or with scores that are no numbers.
     """
@@ -70,12 +81,14 @@ def read_predictions(run: Run, part: str = "test") -> Predictions:
     try:
         # numpy leaves a file open that it opened itself and could not read.
         with (run.path / name).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            # Arrays, sparse or dense.
             shape = tuple(int(size) for size in stored["shape"])
             targets = _csr(np.ones(len(stored["target_indices"]), bool), stored, "target", shape)
             if "scores" in stored:
                 scores: np.ndarray | sp.csr_array = stored["scores"]
             else:
                 scores = _csr(stored["score_data"].astype(np.float32), stored, "score", shape)
+            # Checks: shapes, then numbers.
             ids, rows = stored["ids"].tolist(), stored["rows"]
             if scores.shape != shape or len(ids) != shape[0] or rows.shape != shape[:1] or rows.dtype.kind != "i":
                 raise ValueError("its arrays do not fit together")
@@ -94,6 +107,7 @@ def read_predictions(run: Run, part: str = "test") -> Predictions:
 
 
 def _csr(data: np.ndarray, stored: Any, name: str, shape: tuple[int, ...]) -> sp.csr_array:
+    """A CSR of stored indices; `ValueError` where they make none of this shape."""
     matrix = sp.csr_array((data, stored[f"{name}_indices"], stored[f"{name}_indptr"]), shape=shape)
     matrix.check_format(full_check=True)
     return matrix

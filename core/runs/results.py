@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from core.labels.groups import Borders
-from core.runs.folder import Run
+from core.runs.folder import Folder, Run
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
@@ -16,8 +16,8 @@ from core.system.locks import locked
 from core.system.places import cache_dir
 
 
-def read_metrics(run: Run) -> dict[str, Any]:
-    """The scores of a finished run.
+def read_metrics(run: Folder) -> dict[str, Any]:
+    """The scores of a finished run, as its `metrics.json` holds them.
 
     Raises:
         UserError: the run has not finished, or the file is damaged.
@@ -37,7 +37,7 @@ NEEDED = ("labels", "counts", "borders", "threshold", "threshold_rule", "fingerp
 
 
 class Results(BaseModel):
-    """What every key of `NEEDED` and the scores have to be; whatever else the file holds is let be."""
+    """The types of all keys in `NEEDED` and of the scores; other keys of the file are not checked."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -57,17 +57,17 @@ def read_results(run: Run) -> dict[str, Any]:
     """`read_metrics` with all that the results pages need.
 
     Raises:
-        UserError: the run's settings are damaged, it has not finished, another version wrote its metrics, or they are
-            not what they should be (a text for a number, NaN, a label twice).
+        UserError: the run has not finished, another version wrote its metrics, or they are not what they should be (a
+            text for a number, NaN, a label twice).
     """
-    if run.config is None:
-        raise UserError(run.problem)
     metrics = read_metrics(run)
+    # Keys.
     if missing := [key for key in NEEDED if key not in metrics]:
         raise UserError(
             f"{run.id}: metrics.json does not hold {', '.join(missing)}: an older version wrote it, or it is "
             "damaged. Delete the run and train it again."
         )
+    # Types, then what the values have to be to one another.
     try:
         found = Results.model_validate(metrics)
         Borders(**found.borders)
@@ -88,7 +88,10 @@ def read_results(run: Run) -> dict[str, Any]:
 
 
 def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:
-    """The named thresholds of a run: by name, `rule` and `values`, one number for all labels or one for each.
+    """The named thresholds of a run.
+
+    Returns:
+        By name, `rule` and `values`: one number for all labels, or one for each. Empty if none were kept.
 
     Raises:
         UserError: the file is damaged.
@@ -102,16 +105,23 @@ def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:
 
 
 def _are_numbers(kept: dict[str, Any]) -> bool:
+    """Whether the `values` of named thresholds are finite numbers."""
     values = kept.get("values")
     many = values if isinstance(values, list) else [values]
     return all(isinstance(value, int | float) and math.isfinite(value) for value in many)
 
 
 def save_threshold_set(run: Run, name: str, *, rule: str, values: float | list[float]) -> None:
-    """Keeps thresholds under a name; the same name again replaces them. Two people at once lose none.
+    """Keeps thresholds under a name; the same name again replaces them. Two people who save at once lose neither.
+
+    Args:
+        run: the run.
+        name: 1 to 60 letters; spaces around it are dropped.
+        rule: how they were found.
+        values: one for all labels, or one for each, (L,).
 
     Raises:
-        UserError: a name that is empty or too long, or a published run.
+        UserError: a name that is empty or too long, a published run, or `thresholds.json` is damaged.
     """
     check_writable()
     if not name.strip() or len(name) > 60:

@@ -88,10 +88,8 @@ def load(run: Run) -> Scorer | NetworkScorer:
     """A run's trained model; torch is loaded for a model that reads tokens.
 
     Raises:
-        UserError: the run is published without weights, or damaged.
+        UserError: the run has no weights, as a published one, or they are damaged.
     """
-    if run.config is None:
-        raise UserError(run.problem)
     name = run.config.model.name
     if not (run.path / "model.safetensors").exists():
         what = "It is published without its weights" if run.published else "Its weights are not in its folder"
@@ -116,6 +114,6 @@ def load(run: Run) -> Scorer | NetworkScorer:
 
 
 def weights_version(run: Run) -> tuple[str, int]:
-    """What a loaded model hangs on: its file and time."""
+    """What a loaded model depends on: its file and the time of its last change in ns, 0 if it is missing."""
     file: Path = run.path / "model.safetensors"
     return str(file), file.stat().st_mtime_ns if file.exists() else 0

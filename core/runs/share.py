@@ -18,7 +18,7 @@ import scipy.sparse as sp
 
 from core.labels.groups import indicator
 from core.runs import journal, results
-from core.runs.folder import RUN_ID, Run, get_run, published_dir, read_run, run_path
+from core.runs.folder import RUN_ID, Damaged, Run, get_run, published_dir, read_folder, run_path
 from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
 from core.system.access import check_writable
 from core.system.errors import UserError
@@ -39,10 +39,13 @@ PUBLISHED_SCORES = 20
 
 
 def publish(run: Run) -> Path:
-    """Copies a finished run's results into `store.published_dir`: no weights, no log, no place on this machine.
+    """Copies a finished run's results into `published_dir`: no weights, no log, no place on this machine.
 
     Of every document the highest scores stay and those of its true and predicted labels, so that the scores at the
     run's threshold are those of the run; `metrics.json` keeps what was computed from all scores.
+
+    Returns:
+        The folder of the published run.
 
     Raises:
         UserError: it has not finished, is damaged, or is published already.
@@ -59,7 +62,15 @@ def publish(run: Run) -> Path:
 
 @contextmanager
 def _new_folder(target: Path, taken: str) -> Iterator[Path]:
-    """A folder to fill, which is moved to `target` at the end; `UserError(taken)` if it exists already."""
+    """A folder to fill, which is moved to `target` at the end.
+
+    Args:
+        target: where it will lie.
+        taken: the message if that exists already.
+
+    Raises:
+        UserError: `target` exists, before or at the end.
+    """
     if target.exists():
         raise UserError(taken)
     try:
@@ -73,6 +84,10 @@ def _new_folder(target: Path, taken: str) -> Iterator[Path]:
 
 
 def _thin(predictions: Predictions) -> Predictions:
+    """Predictions with the `PUBLISHED_SCORES` highest scores of a document and those of its true and predicted labels.
+
+    Sparse ones, which hold the highest alone, stay as they are.
+    """
     scores = predictions.scores
     if isinstance(scores, sp.csr_array):
         return predictions
@@ -85,7 +100,7 @@ def _thin(predictions: Predictions) -> Predictions:
 
 
 def _copy_results(run: Run, folder: Path) -> None:
-    """Copies results other than scores, without paths of this machine."""
+    """Copies results other than predictions, without paths of this machine."""
     metrics = results.read_metrics(run)
     write_json(folder / "metrics.json", metrics | {"source": Path(str(metrics.get("source", ""))).name})
     write_json(folder / "config.json", read_json(run.path / "config.json"))
@@ -97,7 +112,12 @@ def _copy_results(run: Run, folder: Path) -> None:
 
 
 def export(run: Run, path: Path, *, weights: bool = True) -> None:
-    """Writes a finished run as a zip with one folder, named like the run; without log and places on this machine.
+    """Writes a finished run as a zip with one folder, named like the run; without log and paths of this machine.
+
+    Args:
+        run: the run.
+        path: the zip, which is replaced.
+        weights: also the files needed to score other texts.
 
     Raises:
         UserError: it has not finished, is damaged, or the zip cannot be written.
@@ -107,6 +127,7 @@ def export(run: Run, path: Path, *, weights: bool = True) -> None:
         with atomic_path(path.absolute()) as temporary:
             folder = temporary.parent / run.id
             folder.mkdir()
+            # What is changed on the way is copied first; predictions and weights go in as they are.
             _copy_results(run, folder)
             names = [*PREDICTIONS.values(), *(WEIGHTS if weights else ())]
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -121,7 +142,11 @@ def export(run: Run, path: Path, *, weights: bool = True) -> None:
 
 
 def exported(run: Run, *, weights: bool) -> bytes:
-    """The zip that `export` writes."""
+    """The content of the zip that `export` writes.
+
+    Raises:
+        UserError: as `export`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         export(run, Path(folder) / "run.zip", weights=weights)
         return (Path(folder) / "run.zip").read_bytes()
@@ -134,6 +159,9 @@ def import_run(source: Path | BinaryIO, name: str = "") -> Run:
         source: the zip, or its open content.
         name: what messages call it; of a path its file name.
 
+    Returns:
+        The run, as it lies in this cache.
+
     Raises:
         UserError: no zip, damaged, too large, with other files than a run's, no finished run, or there already.
     """
@@ -144,12 +172,13 @@ def import_run(source: Path | BinaryIO, name: str = "") -> Run:
             run_id = _check(archive, name)
             taken = f"Run {run_id} is there already: delete it first (`python -m core delete {run_id}`)."
             with _new_folder(run_path(run_id), taken) as folder:
+                # Unpacked beside the runs, where nobody sees it, and checked as a whole.
                 for info in archive.infolist():
                     if not info.is_dir():
                         _extract(archive, info, folder / info.filename.partition("/")[2])
                 for part in PREDICTIONS.values():
                     _check_arrays(folder / part, name)
-                _check_run(read_run(folder))
+                _check_run(read_folder(folder))
             return get_run(run_id)
     except FileNotFoundError:
         raise UserError(f"There is no file {source}.") from None
@@ -160,7 +189,11 @@ def import_run(source: Path | BinaryIO, name: str = "") -> Run:
 
 
 def _check(archive: zipfile.ZipFile, name: str) -> str:
-    """The run's id, if the zip holds one folder with files of a run and nothing else."""
+    """The id of the run in a zip.
+
+    Raises:
+        UserError: it holds anything but one folder with files of a run, lacks one, or is too large.
+    """
     # One folder, named like a run.
     files = [info for info in archive.infolist() if not info.is_dir()]
     folders = {info.filename.partition("/")[0] for info in files}
@@ -187,7 +220,11 @@ def _check(archive: zipfile.ZipFile, name: str) -> str:
 
 
 def _check_arrays(path: Path, name: str) -> None:
-    """Raises `UserError` for arrays that need more than `LARGEST_READ` bytes of memory."""
+    """Checks that arrays need at most `LARGEST_READ` bytes of memory; a file that is not there needs none.
+
+    Raises:
+        UserError: they need more.
+    """
     if path.exists() and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if sum(info.file_size for info in archive.infolist()) > LARGEST_READ:
@@ -195,7 +232,11 @@ def _check_arrays(path: Path, name: str) -> None:
 
 
 def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:
-    """Extracts one file, at most as many bytes as the zip declares."""
+    """Extracts one file, at most as many bytes as the zip declares.
+
+    Raises:
+        BadZipFile: it is longer.
+    """
     left = info.file_size
     target.parent.mkdir(exist_ok=True)
     with archive.open(info) as source, target.open("wb") as file:
@@ -206,9 +247,13 @@ def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> N
             file.write(block)
 
 
-def _check_run(run: Run) -> None:
-    """Whether an unpacked folder is a finished run that every page can read."""
-    if run.problem:
+def _check_run(run: Run | Damaged) -> None:
+    """Checks that an unpacked folder is a finished run that every page can read.
+
+    Raises:
+        UserError: it is not.
+    """
+    if isinstance(run, Damaged):
         raise UserError(f"{run.problem} Nothing was imported.")
     labels = len(results.read_results(run)["labels"])
     results.read_threshold_sets(run)

@@ -15,7 +15,7 @@ from core.data.corpus import Corpus
 from core.labels import cooccurrence, measures
 from core.labels.groups import Borders
 from core.runs import predictions, results, scorer
-from core.runs.folder import Run
+from core.runs.folder import Damaged, Folder, Run
 from core.runs.predictions import Predictions
 from core.system.errors import UserError
 
@@ -34,7 +34,7 @@ RUN_FILES = ("metrics.json", "predictions.npz", "validation.npz", "history.jsonl
 """Files of a run that results are read from."""
 
 
-def find_version(run: Run) -> tuple[str | float | None, ...]:
+def find_version(run: Folder) -> tuple[str | float | None, ...]:
     """What the cached results of a run depend on: its folder, its state, and the times of `RUN_FILES`; 0 if missing."""
     times = []
     for name in RUN_FILES:
@@ -45,7 +45,7 @@ def find_version(run: Run) -> tuple[str | float | None, ...]:
     return str(run.path), run.state, run.ended, *times
 
 
-HASHES: HashFuncsDict = {Corpus: lambda corpus: corpus.fingerprint, Run: find_version}
+HASHES: HashFuncsDict = {Corpus: lambda corpus: corpus.fingerprint, Run: find_version, Damaged: find_version}
 """What every cache of the pages knows a data set and a run by."""
 
 
@@ -115,8 +115,6 @@ def load_scorer(run: Run) -> Scorer | NetworkScorer:
 
 def load_texts(run: Run) -> tuple[Corpus | None, str]:
     """The data set of a run if it is still there and unchanged, and a sentence on what is missing otherwise."""
-    if run.config is None:
-        return None, ""
     try:
         corpus = load_corpus(run.config.data)
     except UserError as error:

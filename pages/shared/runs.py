@@ -17,16 +17,19 @@ from pages.shared.loaders import load_metrics, load_scorer
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.runs.folder import Run
+    from collections.abc import Iterable
+
+    from core.runs.folder import Damaged, Run
 
 
-def select_readable(runs: list[Run]) -> list[Run]:
+def select_readable(runs: Iterable[Run | Damaged]) -> list[Run]:
     """The finished runs whose scores can be read, but for archived ones; one that is damaged is named in a sentence."""
     good = []
-    for run in runs:
-        if run.state != "finished" or run.about.archived:
+    for found in runs:
+        if found.state != "finished" or found.about.archived:
             continue
         try:
+            run = folder.as_run(found)
             load_metrics(run)
             good.append(run)
         except UserError as error:
@@ -39,7 +42,7 @@ def show_wrong_runs(*keys: str) -> None:
     for key in keys:
         for run_id in st.query_params.get_all(key):
             try:
-                run = folder.get_run(run_id)
+                run = folder.get_folder(run_id)
                 if run.state != "finished":
                     raise UserError(f"Run {run_id} has no scores: it is {run.state}.")
             except UserError as error:
@@ -48,7 +51,6 @@ def show_wrong_runs(*keys: str) -> None:
 
 def name_run(run: Run) -> str:
     """A run as people call it: its name or method and seed, data, whether it is published, the end of its id."""
-    assert run.config is not None
     words = (
         [run.about.name]
         if run.about.name

@@ -29,7 +29,7 @@ import psutil
 from core.config.schema import RunConfig
 from core.jobs import launch, queue
 from core.runs import journal, plan
-from core.runs.folder import Run, get_run, list_runs, run_path, runs_dir, stop_flag
+from core.runs.folder import Damaged, Folder, get_run, list_folders, list_runs, run_path, runs_dir, stop_flag
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.system.places import ROOT
@@ -87,7 +87,7 @@ def watch(report: Path) -> None:
             tickets[run_id] = int(number)
         start = time.monotonic()
         try:
-            shown = list_runs()
+            shown = list_folders()
         except Exception as error:
             torn.append(repr(error))
             continue
@@ -96,7 +96,7 @@ def watch(report: Path) -> None:
         samples += 1
         at_once = max(at_once, sum(slot for every in there.values() for _, slot in every))
         twice = max([twice, *(len(every) for every in there.values())])
-        torn += [run.problem for run in shown if run.problem]
+        torn += [found.problem for found in shown if isinstance(found, Damaged)]
         for run in shown:
             mine = there.get(run.id, [])
             truth = "slot" if any(slot for _, slot in mine) else "waiting" if mine else "gone"
@@ -151,15 +151,15 @@ def watched(cache: Path) -> Iterator[Callable[[], dict[str, Any]]]:
 
 
 def all_ended(runs: int, first: int = 0) -> bool:
-    mine = [run for run in list_runs() if run.config and run.config.seed // 100 == first // 100]
+    mine = [run for run in list_runs() if run.config.seed // 100 == first // 100]
     return len(mine) == runs and all(run.state == "finished" for run in mine)
 
 
-def happened(run: Run) -> list[str]:
+def happened(run: Folder) -> list[str]:
     return [event["what"] for event in journal.read_events(run.path)]
 
 
-def moments(run: Run, what: str) -> list[float]:
+def moments(run: Folder, what: str) -> list[float]:
     return [event["time"] for event in journal.read_events(run.path) if event["what"] == what]
 
 
@@ -292,7 +292,7 @@ def chaos(cache: Path, seconds: float) -> bool:
             for n, one in submitters.items():
                 if one.poll():
                     submitters[n] = child(cache, "--submit", str(firsts[n]), str(cache / "submits"))
-            for run in list_runs():
+            for run in list_folders():
                 if run.state == "failed":
                     other.append(f"{run.id}: {run.reason}")
                 if run.state in ("lost", "failed"):
@@ -305,7 +305,7 @@ def chaos(cache: Path, seconds: float) -> bool:
         ended = True
         server.thread.join()
         seen = report()
-    runs = [run for run in list_runs() if run.config and run.config.seed >= first]
+    runs = [run for run in list_runs() if run.config.seed >= first]
     finished = [len(moments(run, "finished")) for run in runs]
     epochs = [[entry["epoch"] for entry in journal.read_history(run.path)] for run in runs]
     left = [str(path) for path in runs_dir().rglob(".*") if time.time() - path.stat().st_mtime > 5]

@@ -59,7 +59,7 @@ print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_m
 LIST = """
 import time
 from core.runs import folder
-began = time.perf_counter(); folder.list_runs(); print(time.perf_counter() - began)
+began = time.perf_counter(); folder.list_folders(); print(time.perf_counter() - began)
 """
 PAGE = """
 from streamlit.testing.v1 import AppTest

@@ -61,7 +61,7 @@ def fill(page: Page, label: str, value: str) -> None:
 
 def states(cache: Path) -> dict[str, str]:
     """States as the run folders give them, by run id."""
-    return {path.parent.name: folder.read_run(path.parent).state for path in cache.glob("runs/[!.]*/status.json")}
+    return {path.parent.name: folder.read_folder(path.parent).state for path in cache.glob("runs/[!.]*/status.json")}
 
 
 def choose_run(page: Page, run_id: str) -> None:

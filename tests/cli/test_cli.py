@@ -138,7 +138,7 @@ def test_a_failed_run_exits_1_and_says_why():
 
 def test_status_and_log_of_a_run_are_printed():
     call("train", "--data", "synthetic", "--model", "tfidf", "--loss", "bce", *SMALL)
-    (run,) = folder.list_runs()
+    (run,) = folder.list_folders()
     said = answer("status", run.id)
     assert said["last"]["epoch"] == 2
     assert [event["what"] for event in said["events"]] == ["submitted", "started", "finished"]

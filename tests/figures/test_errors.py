@@ -26,7 +26,7 @@ from core.figures import training
 from core.figures.errors import f1_by_frequency, f1_points
 from core.labels.groups import Borders, indicator
 from core.metrics import uncertainty
-from core.runs.folder import About, Run
+from core.runs.folder import About, Damaged, Folder, Run
 from core.runs.predictions import Predictions
 
 LABELS = ["gold", "silver", "tin"]
@@ -269,13 +269,14 @@ def layers(chart: alt.LayerChart) -> list[tuple[str, list[dict[str, Any]]]]:
 
 def test_run_table_lists_damaged_runs_too() -> None:
     good = Run(
-        *("good", Path("good"), RunConfig.model_validate({"loss": {"name": "db"}}), "running"),
+        *("good", Path("good"), "running"),
+        config=RunConfig.model_validate({"loss": {"name": "db"}}),
         started=40.0,
         progress={"epoch": 2, "epochs": 9, "fraction": 0.2, "since": [60.0, 0.1]},
         device="cpu",
         about=About(name="mine", pinned=True, tags=("a",)),
     )
-    bad = Run("bad", Path("bad"), None, "failed", problem="no settings")
+    bad = Damaged("bad", Path("bad"), "failed", problem="no settings")
     table = run_table([good, bad], {"good": HISTORY[0]["validation"]}, {"good": 2_500_000}, now=100.0)
     assert table["run"].tolist() == ["good", "bad"]
     assert table.loc[0, ["name", "epoch", "age", "micro"]].tolist() == ["★ mine", "2 of 9", "60 s", pytest.approx(20)]
@@ -288,11 +289,11 @@ def test_run_table_lists_damaged_runs_too() -> None:
     "progress", [{}, {"since": None}, {"since": [1, 2, 3]}, {"since": ["x", "y"]}, {"since": [9, 0]}]
 )
 def test_time_left_is_not_said_where_it_is_not_known(progress: dict[str, Any]) -> None:
-    assert time_left(Run("a", Path("a"), None, "running", progress=progress), now=100.0) is None
+    assert time_left(Folder("a", Path("a"), "running", progress=progress), now=100.0) is None
 
 
 def test_the_figures_of_a_run_have_units_and_leave_out_what_is_not_known() -> None:
-    run = Run("a", Path("a"), None, "running", progress={"epoch": 1, "epochs": 4})
+    run = Folder("a", Path("a"), "running", progress={"epoch": 1, "epochs": 4})
     beat = {"cpu": 103.4, "memory": 1.2e9, "of_memory": 24e9, "gpu": 3e9}
     step = {"documents_per_second": 1234.5}
     found = run_figures(run, HISTORY[0] | {"labels_hit": 7}, step, beat, now=0.0)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from core.config.schema import RunConfig
 from core.data import sources
-from core.runs.folder import LIVE, Run, get_run, list_runs, run_id, run_path
+from core.runs.folder import LIVE, Run, as_run, get_run, list_folders, run_id, run_path
 from core.system.files import write_json
 from core.system.places import cache_dir
 
@@ -39,8 +39,8 @@ def keep(folder: Path, make: Callable[[], Run]) -> Run:
     """The one run of the test's own cache: trained by `make` the first time, then copied from where it is kept."""
     if folder.exists():
         shutil.copytree(folder, cache_dir(), dirs_exist_ok=True)
-        (run,) = list_runs()
-        return run
+        (run,) = list_folders()
+        return as_run(run)
     made = make()
     shutil.copytree(cache_dir(), folder)
     return made

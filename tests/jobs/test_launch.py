@@ -93,11 +93,11 @@ def test_stop_ends_a_worker_that_does_not_listen():
 def test_runs_appear_and_disappear_as_a_whole_and_start_beside_those_who_look():
     """Two processes look at all runs without a pause while runs are submitted, taken up, made anew and deleted."""
     script = (
-        "from core.runs.folder import list_runs; from core.system.places import cache_dir\n"
+        "from core.runs.folder import as_run, list_folders; from core.system.places import cache_dir\n"
         "print('looks', flush=True)\n"
         "while not cache_dir().joinpath('stop').exists():\n"
-        "    for run in list_runs():\n"
-        "        assert not run.problem, run.problem\n"
+        "    for found in list_folders():\n"
+        "        run = as_run(found)\n"
         "        assert run.state in ('queued', 'running', 'stopped'), run.reason\n"
     )
     command = [sys.executable, "-c", script]
@@ -134,7 +134,7 @@ def test_a_submitter_killed_at_any_moment_leaves_no_half_run_and_its_run_can_be_
         time.sleep(moment)
         process.kill()
         process.communicate()
-        assert not [run.problem for run in folder.list_runs() if run.problem]
+        assert folder.list_folders() == folder.list_runs(), "none is damaged"
     run = launch.submit(config(changes=ENDLESS))
     assert running(run).state == "running"
     assert len(list(processes.processes_of(run.path))) == 1
@@ -157,7 +157,8 @@ def test_the_same_config_from_two_servers_at_once_is_one_run():
         server.stdin.flush()
     ids = {server.communicate()[0].strip() for server in servers}
     run = ended(folder.get_run(ids.pop()))
-    assert (ids, run.state, run.problem) == (set(), "finished", "")
+    assert isinstance(run, folder.Run)
+    assert (ids, run.state) == (set(), "finished")
     until(lambda: journal.read_events(run.path)[-1]["what"] == "finished")  # written just after the state
     assert [event["what"] for event in journal.read_events(run.path)] == ["submitted", "started", "finished"]
 
@@ -174,7 +175,7 @@ def test_a_run_outlives_a_server_that_is_killed_and_the_next_one_sees_and_stops_
     server.communicate()
     epoch = run.progress["epoch"]
     until(lambda: folder.get_run(run.id).progress["epoch"] > epoch)
-    assert [one.state for one in folder.list_runs()] == ["running"]
+    assert [one.state for one in folder.list_folders()] == ["running"]
     assert launch.stop(run.id).state == "stopped"
 
 
@@ -261,7 +262,7 @@ def test_slots_that_make_no_sense_are_a_sentence_and_no_run(said, monkeypatch):
     monkeypatch.setenv("TAILSCOPE_SLOTS", said)
     with pytest.raises(UserError, match="TAILSCOPE_SLOTS"):
         launch.submit(config(changes=[*SMALL, "train.device=cuda:0"]))
-    assert folder.list_runs() == []
+    assert folder.list_folders() == []
 
 
 @pytest.mark.slow
@@ -284,7 +285,7 @@ def test_a_full_disk_fails_the_run_in_words(tmp_path, monkeypatch):
         assert now.state == "failed"
         assert "The disk is full" in now.reason
         disk.joinpath("filler").unlink()
-        assert not now.problem
+        assert isinstance(now, folder.Run)
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
 
@@ -342,7 +343,7 @@ def test_a_webhook_that_fails_is_an_event_and_harms_no_run(address, monkeypatch)
 def test_a_split_without_validation_is_refused_before_anything_starts():
     with pytest.raises(UserError, match="no validation part"):
         launch.submit(plan.make_config(data="synthetic", model="tfidf", loss="bce", seed=0, split="original"))
-    assert folder.list_runs() == []
+    assert folder.list_folders() == []
 
 
 def test_a_grid_holds_every_combination_once_and_one_loss_less_model():

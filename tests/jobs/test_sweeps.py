@@ -33,7 +33,7 @@ def test_a_sweep_is_stopped_as_one_without_the_next_starting_and_resumed_as_one(
     assert states(runs) == ["stopped"] * 3
     assert [folder.get_run(run.id).started is None for run in runs] == [False, True, True]
     launch.delete(runs[2].id)
-    listed = {run.id: run for run in folder.list_runs()}
+    listed = {run.id: run for run in folder.list_folders()}
     assert sweeps.counts(sweep, listed) == {"stopped": 2, "missing": 1}
     again = sweeps.resume(sweep.id)
     assert [run.id for run in again] == list(sweep.runs)
@@ -93,5 +93,5 @@ def test_nothing_of_a_grid_starts_where_one_run_cannot(monkeypatch):
     monkeypatch.setenv("TAILSCOPE_SLOTS", "cpu,cuda-0")
     with pytest.raises(UserError, match="cuda-3"):
         sweeps.submit([good, bad])
-    assert folder.list_runs() == [run for run in folder.list_runs() if run.published]
+    assert folder.list_folders() == [run for run in folder.list_folders() if run.published]
     assert sweeps.list_sweeps() == []

@@ -6,7 +6,7 @@ from tensorboardX.proto.event_pb2 import Event
 from core.data import sources
 from core.jobs import launch, trackers, worker
 from core.runs import journal, plan
-from core.runs.folder import get_run, list_runs, run_id, run_path
+from core.runs.folder import get_run, list_folders, run_id, run_path
 from core.system.errors import UserError
 from core.system.files import write_json
 
@@ -57,7 +57,7 @@ def test_a_tracker_that_is_not_installed_is_said_before_anything_starts(track, p
         pytest.skip(f"{package} is installed")
     with pytest.raises(UserError, match=f"pip install {package}"):
         launch.submit(config(f"track={track}"))
-    assert not list_runs(published=False)
+    assert not list_folders(published=False)
 
 
 def test_a_tracker_that_does_not_exist_is_a_sentence():

@@ -20,7 +20,8 @@ from tests.helpers.training import LARGER, train_here
 @pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tfidf", "db")])
 def test_stored_predictions_reproduce_every_reported_figure(model, loss):
     run = train_here(model, loss)
-    assert (run.state, run.problem) == ("finished", "")
+    assert isinstance(run, folder.Run)
+    assert run.state == "finished"
     stored, reported = predictions.read_predictions(run), results.read_metrics(run)
     corpus = sources.load(run.config.data)
     predicted = thresholds.apply(stored.scores, stored.threshold)
@@ -93,7 +94,7 @@ def test_mu_auto_is_taken_from_the_data():
 def test_a_loss_that_diverges_fails_with_the_reason_and_keeps_the_history():
     with pytest.raises(UserError, match="stopped being a number"):
         train_here("tfidf", "bce", changes=[*LARGER, "train.learning_rate=1e38"])
-    (run,) = folder.list_runs()
+    (run,) = folder.list_folders()
     assert run.state == "failed"
     assert "train.learning_rate" in run.reason
 

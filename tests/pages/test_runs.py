@@ -153,12 +153,12 @@ def test_launching_submits_every_run_once_and_leaves_the_form_usable(cache: Path
     assert not page.exception
     assert not page.error
     assert "2 of 2 runs submitted." in [toast.value for toast in page.toast]
-    ids = [run.id for run in folder.list_runs()]
+    ids = [run.id for run in folder.list_folders()]
     assert len(ids) == 2
     assert page.button(key="launch").disabled
     assert "2 of these 2 exist already" in words(page)
     assert len({run.config for run in folder.list_runs()}) == 2
-    for run in folder.list_runs():
+    for run in folder.list_folders():
         with suppress(UserError):  # it may have finished
             launch.stop(run.id)
 
@@ -222,7 +222,7 @@ def test_nonsense_in_the_address_is_left_out_or_said(filled: Path, key: str) -> 
     page = open_page("launcher", data="synthetic", **{key: ADDRESSES[key]})
     assert not page.exception
     assert len(page.dataframe[0].value) == 2
-    assert {run.state for run in folder.list_runs(published=False)} == {"finished"}
+    assert {run.state for run in folder.list_folders(published=False)} == {"finished"}
 
 
 def test_a_setting_out_of_range_is_one_sentence(cache: Path) -> None:
@@ -258,7 +258,7 @@ def test_stop_ends_a_queued_run(cache: Path) -> None:
     for run in (second, first):
         page.button(key=f"stop-{run.id}").click().run()
         assert not page.exception
-    assert {run.state for run in folder.list_runs()} == {"stopped"}
+    assert {run.state for run in folder.list_folders()} == {"stopped"}
     assert shown_states(page) == ["stopped", "stopped"]
 
 
@@ -306,11 +306,11 @@ def test_a_sweep_is_stopped_and_resumed_as_one(cache: Path) -> None:
     assert page.button(key=f"resume-{sweep.id}").disabled
     page.button(key=f"stop-{sweep.id}").click().run()
     assert not page.exception
-    assert {run.state for run in folder.list_runs()} == {"stopped"}
+    assert {run.state for run in folder.list_folders()} == {"stopped"}
     page.button(key=f"resume-{sweep.id}").click().run()
-    assert {run.state for run in folder.list_runs()} <= {"queued", "running"}
+    assert {run.state for run in folder.list_folders()} <= {"queued", "running"}
     page.button(key="stop-all").click().run()
-    assert {run.state for run in folder.list_runs()} == {"stopped"}
+    assert {run.state for run in folder.list_folders()} == {"stopped"}
     page.button(key=f"show-{sweep.id}").click().run()
     assert not page.exception
     assert len(page.dataframe[0].value) == 2
@@ -345,7 +345,7 @@ def test_a_deleted_run_is_gone_after_the_second_click_alone(filled: Path) -> Non
     assert not page.exception
     assert "1 run deleted." in [toast.value for toast in page.toast]
     assert not path.exists()
-    assert len(folder.list_runs()) == 1
+    assert len(folder.list_folders()) == 1
 
 
 def test_a_stopped_run_can_be_launched_again_at_once(filled: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_setting_that_came_later_is_what_was_done_before_it_and_not_what_is_be
     del stored["model"]["bias"]
     path = make(f"reuters-transformer-db-s0-{'0' * 10}")
     write_json(path / "config.json", stored)
-    config = folder.read_run(path).config
+    config = folder.get_run(path.name).config
     assert (now.model.bias, config.model.bias) == ("loss", "prior")
     assert config.model_copy(update={"model": now.model}) == now
 
@@ -102,13 +102,37 @@ def test_a_damaged_run_is_listed_with_its_problem_and_hides_no_other(file, conte
     make("good")
     bad = make("bad")
     bad.joinpath(file).write_text(content, encoding="utf-8", errors="surrogateescape")
-    runs = {run.id: run for run in folder.list_runs()}
-    assert not runs["good"].problem
-    assert file in runs["bad"].problem
+    listed = {one.id: one for one in folder.list_folders()}
+    assert isinstance(listed["good"], folder.Run)
+    assert file in listed["bad"].problem
+    assert folder.list_runs() == [listed["good"]]
+    with pytest.raises(UserError, match=file):
+        folder.get_run("bad")
+    folder.delete_run("bad")
+    assert folder.list_folders() == folder.list_runs() == [listed["good"]]
+
+
+def test_a_damaged_run_keeps_its_state_and_what_is_written_on_it():
+    path = make(state="running", device="cpu", user="ann", progress={"fraction": 0.5})
+    path.joinpath("config.json").write_text("{")
+    descriptor = try_lock(folder.alive_lock(path))
+    folder.save_about(path.name, name="mine")
+    found = folder.get_folder(path.name)
+    assert isinstance(found, folder.Damaged)
+    assert (found.state, found.device, found.user, found.about.name) == ("running", "cpu", "ann", "mine")
+    assert (found.progress, found.submitted) == ({"fraction": 0.5}, 5.0)
+    with pytest.raises(UserError, match="stop it first"):
+        folder.delete_run(path.name)
+    os.close(descriptor)
+    assert folder.get_folder(path.name).state == "lost"
+    path.joinpath("status.json").write_text("{")
+    found = folder.get_folder(path.name)
+    assert (found.state, found.why) == ("failed", "Its status file is damaged: delete the run and train it again.")
+    assert "config.json" in found.problem, "the settings' damage is told first"
 
 
 def test_no_folder_means_no_runs():
-    assert folder.list_runs() == []
+    assert folder.list_folders() == folder.list_runs() == []
 
 
 def test_history_leaves_out_the_line_that_is_being_written():

@@ -42,7 +42,6 @@ def run(request: pytest.FixtureRequest, kept: Path) -> Run:
 
 
 def test_scores_are_the_stored_ones_and_words_sum_to_them(run: Run) -> None:
-    assert run.config is not None
     corpus, scorer, kept = sources.load(run.config.data), load(run), predictions.read_predictions(run)
     texts = list(corpus.texts(kept.rows[:20]))
     scores = scorer.scores(texts)

@@ -20,7 +20,7 @@ from core.config.defaults import PAPER_LOSSES
 from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds
 from core.runs import results, share
-from core.runs.folder import Run, delete_run, get_run, list_runs, published_dir, read_run, runs_dir
+from core.runs.folder import Run, as_run, delete_run, get_run, list_folders, published_dir, read_folder, runs_dir
 from core.runs.predictions import PREDICTIONS, read_predictions, write_predictions
 from core.system.errors import UserError
 from core.system.files import write_json
@@ -59,7 +59,7 @@ def test_a_published_run_scores_alike_and_holds_no_weights(run: Run, monkeypatch
     }
     assert "place" not in "".join(file.read_text("utf-8", errors="ignore") for file in path.iterdir())
     assert "/somewhere" not in (path / "metrics.json").read_text("utf-8")
-    published = read_run(path)
+    published = read_folder(path)
     assert published.published
     assert scores_of(published) == before
     for part, whole in parts.items():
@@ -75,9 +75,9 @@ def test_a_published_run_scores_alike_and_holds_no_weights(run: Run, monkeypatch
 
 def test_published_runs_are_listed_below_ones_own_and_never_changed(run: Run) -> None:
     share.publish(run)
-    assert [one.published for one in list_runs()] == [False]
+    assert [one.published for one in list_folders()] == [False]
     delete_run(run.id)
-    assert [one.published for one in list_runs()] == [True]
+    assert [one.published for one in list_folders()] == [True]
     assert get_run(run.id).published
     with pytest.raises(UserError, match="not deleted"):
         delete_run(run.id)
@@ -93,7 +93,8 @@ def test_an_exported_run_comes_back_as_it_was(run: Run, tmp_path: Path, weights:
     assert [file.name for file in tmp_path.iterdir() if file.suffix == ".zip"] == ["run.zip"]
     delete_run(run.id)
     back = share.import_run(tmp_path / "run.zip")
-    assert (back.id, back.state, back.problem) == (run.id, "finished", "")
+    assert isinstance(back, Run)
+    assert (back.id, back.state) == (run.id, "finished")
     after = contents(back.path)
     expected = before.keys() - {"log.txt"} - (set() if weights else set(share.WEIGHTS))
     assert after.keys() == expected
@@ -265,8 +266,8 @@ def test_two_processes_on_one_cache_lose_and_tear_nothing(run: Run, tmp_path: Pa
     said = [process.communicate(timeout=120)[0].split() for process in both]
     assert [sorted(parts) for parts in zip(*said, strict=True)] == [["done", "late"], ["done", "late"]]
     assert len(results.read_threshold_sets(run)) == 40
-    for one in (get_run(other.id), read_run(published_dir() / run.id)):
-        assert not one.problem
+    for one in (get_run(other.id), read_folder(published_dir() / run.id)):
+        assert isinstance(one, Run)
         assert len(results.read_results(one)["labels"]) == read_predictions(one).targets.shape[1]
     left = [path for folder in (runs_dir(), published_dir()) for path in folder.glob(".*")]
     assert not left
@@ -337,8 +338,8 @@ def test_scores_that_are_no_numbers_are_said(run: Run) -> None:
 
 def test_the_published_runs_are_whole_and_carry_nothing_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAILSCOPE_CACHE", str(ROOT / "cache"))
-    runs = [run for run in list_runs() if run.published]
-    methods = {(tables.method(run), run.config.seed) for run in runs if run.config}
+    runs = [as_run(found) for found in list_folders() if found.published]
+    methods = {(tables.method(run), run.config.seed) for run in runs}
     assert methods == {(name, seed) for name in ("svm", *PAPER_LOSSES) for seed in (0, 1, 2)}
     for run in runs:
         kept = results.read_results(run)

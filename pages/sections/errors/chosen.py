@@ -71,7 +71,7 @@ def fit_rule(run: Run, rule: str) -> tuple[Limits | None, int | None]:
     if rule == TOP_K:
         return None, what_if.fit_top_k(validation)
     documents = int((metrics.get("documents") or {}).get("train", max(metrics["counts"])))
-    margins = bool(run.config and MODELS[run.config.model.name].margins)
+    margins = MODELS[run.config.model.name].margins
     return what_if.fit_limits(validation, rule, metrics["counts"], documents, margins=margins), None
 
 

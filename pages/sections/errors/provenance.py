@@ -38,5 +38,5 @@ def show(shown: Shown) -> None:
     st.caption("The command that makes this run again.")
     st.code(metrics["command"], language="bash", wrap_lines=True)
     left, right = st.columns(2)
-    left.json(run.config.model_dump(exclude_none=True) if run.config else {}, expanded=2)
+    left.json(run.config.model_dump(exclude_none=True), expanded=2)
     right.json(metrics["versions"])

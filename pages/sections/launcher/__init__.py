@@ -16,7 +16,7 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from core.runs.folder import Run
+    from core.runs.folder import Folder
 
 URL: Literal["query-params"] = "query-params"
 """Key of a widget whose value stands in the address: a link fills it."""
@@ -58,19 +58,19 @@ REDRAWN = 5
 """Seconds between two drawings of a chart whose run goes on."""
 
 
-def find_file_version(run: Run, name: str) -> FileVersion:
+def find_file_version(run: Folder, name: str) -> FileVersion:
     """What charts depend on: the run's state, and the time of a file of its own to `REDRAWN` seconds."""
     file = run.path / name
     return str(file), run.state, int(file.stat().st_mtime) // REDRAWN if file.exists() else 0
 
 
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
-def load_ended_scores(run: Run) -> dict[str, Any]:
+def load_ended_scores(run: Folder) -> dict[str, Any]:
     """`current_scores` of a run that has ended: its folder is read once."""
     return read_scores(run)
 
 
-def read_scores(run: Run) -> dict[str, Any]:
+def read_scores(run: Folder) -> dict[str, Any]:
     """The last validation scores that the run's folder holds; empty if there are none yet."""
     try:
         if run.state == "finished":
@@ -81,6 +81,6 @@ def read_scores(run: Run) -> dict[str, Any]:
 
 
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
-def load_ended_size(run: Run) -> int:
+def load_ended_size(run: Folder) -> int:
     """Bytes of the folder of a run that has ended."""
     return folder.disk_use(run.path)

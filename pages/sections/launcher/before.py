@@ -11,7 +11,7 @@ from core.analysis import progress
 from core.config.schema import RunConfig
 from core.jobs import estimates, queue, sweeps
 from core.runs import folder
-from core.runs.folder import LIVE, Run
+from core.runs.folder import LIVE, Folder, Run
 from core.runs.plan import command_line
 from core.system import machine
 from core.system.errors import UserError
@@ -21,6 +21,8 @@ from pages.shared.loaders import HASHES, load_corpus
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from core.data.corpus import Corpus
     from core.runs.plan import Plan
 
@@ -44,10 +46,9 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
     add_toast(f"{len(runs)} of {len(configs)} runs submitted.")
 
 
-def show_button(configs: list[RunConfig], runs: list[Run]) -> None:
+def show_button(configs: list[RunConfig], runs: Sequence[Folder]) -> None:
     """Draws the button, and which of the runs exist already."""
-    own = [run for run in runs if not run.problem]
-    states = {run.config: run.state for run in own if run.state in (*LIVE, "finished")}
+    states = {run.config: run.state for run in runs if isinstance(run, Run) and run.state in (*LIVE, "finished")}
     there = [states[config] for config in configs if config in states]
     finished = there.count("finished")
     with st.container(horizontal=True, vertical_alignment="center"):

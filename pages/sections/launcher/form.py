@@ -222,7 +222,7 @@ def show_start() -> None:
             st.button(
                 name.capitalize(), key=f"preset-{name}", help=about, width="stretch", on_click=fill_form, args=(values,)
             )
-        known = {run.id: run for run in folder.list_runs()[:RUNS_OFFERED] if run.config}
+        known = {run.id: run for run in folder.list_runs()[:RUNS_OFFERED]}
         run_id = st.selectbox(
             "The settings of a run",
             list(known),
@@ -231,8 +231,8 @@ def show_start() -> None:
             placeholder="any run",
             key="from_run",
         )
-        if run_id and (config := known[run_id].config):
-            values = dict(of_run(config))
+        if run_id:
+            values = dict(of_run(known[run_id].config))
             st.button("Take its settings", on_click=fill_form, args=(values,), width="stretch", key="take_run")
         sent = st.file_uploader("A file that was saved here, or a run's config.json", "json", key="plan_file")
         if sent is not None:

@@ -13,7 +13,7 @@ from core.analysis.progress import fraction, pace, phase, run_name, run_table, w
 from core.figures import training
 from core.jobs import launch, sweeps
 from core.runs import folder
-from core.runs.folder import LIVE, Run
+from core.runs.folder import LIVE, Folder, Run
 from core.system.errors import UserError
 from pages.sections.launcher import (
     URL,
@@ -37,7 +37,7 @@ SWEEPS_SHOWN = 5
 OVER = ("stopped", "failed", "lost")
 
 
-def announce_ends(runs: Sequence[Run]) -> None:
+def announce_ends(runs: Sequence[Folder]) -> None:
     """A toast for every run that has ended since the last look."""
     before = st.session_state.get("seen_states", {})
     for run in runs:
@@ -47,7 +47,7 @@ def announce_ends(runs: Sequence[Run]) -> None:
     st.session_state["seen_states"] = {run.id: run.state for run in runs}
 
 
-def show_queue(runs: Sequence[Run]) -> None:
+def show_queue(runs: Sequence[Folder]) -> None:
     """Runs that train or wait, each with its progress and a Stop button."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.subheader("Queue", width="stretch")
@@ -61,7 +61,7 @@ def show_queue(runs: Sequence[Run]) -> None:
         with st.container(border=True):
             state, name, progress, age, action = st.columns([1.2, 3, 4, 2.4, 1], vertical_alignment="center")
         state.badge(run.state, color=training.STATE_COLOURS[run.state])
-        name.text(f"{run_name(run)}\n{run.config.data.name if run.config else ''}")
+        name.text(f"{run_name(run)}\n{run.config.data.name if isinstance(run, Run) else ''}")
         progress.progress(fraction(run), text=plain(phase(run)))
         age.text("\n".join(part for part in (pace(run, now=time.time()), describe_place(run)) if part))
         if may_act():
@@ -70,7 +70,7 @@ def show_queue(runs: Sequence[Run]) -> None:
         st.caption(f"{len(runs) - LIVE_SHOWN} more are waiting; all are in the table below.")
 
 
-def describe_place(run: Run) -> str:
+def describe_place(run: Folder) -> str:
     """Where a run is and whose it is."""
     return " · ".join(part for part in (run.device, run.user) if part)
 
@@ -94,7 +94,7 @@ def resume_sweep(sweep_id: str) -> None:
     act_on_runs(sweeps.resume, [sweep_id], "queued again")
 
 
-def show_sweeps(runs: Sequence[Run]) -> None:
+def show_sweeps(runs: Sequence[Folder]) -> None:
     """The newest sweeps, each watched, stopped and resumed as one."""
     known = {run.id: run for run in runs}
     found = [sweep for sweep in sweeps.list_sweeps() if any(run_id in known for run_id in sweep.runs)]
@@ -107,7 +107,7 @@ def show_sweeps(runs: Sequence[Run]) -> None:
         st.caption(f"{len(found) - SWEEPS_SHOWN} older ones: `python -m core sweeps` lists all.")
 
 
-def show_sweep(sweep: Sweep, known: dict[str, Run]) -> None:
+def show_sweep(sweep: Sweep, known: dict[str, Folder]) -> None:
     """A sweep in a row."""
     counts = sweeps.counts(sweep, known)
     there = [known[run_id] for run_id in sweep.runs if run_id in known]
@@ -133,7 +133,7 @@ def filter_by_sweep(sweep_id: str) -> None:
     st.session_state["of_sweep"] = sweep_id
 
 
-def filter_runs(runs: Sequence[Run]) -> list[Run]:
+def filter_runs(runs: Sequence[Folder]) -> list[Folder]:
     """Draws the filters of the table and returns the runs they let through, pinned ones first."""
     found = {sweep.id: sweep for sweep in sweeps.list_sweeps()}
     if st.session_state.get("of_sweep") not in (None, *found):
@@ -162,13 +162,13 @@ def filter_runs(runs: Sequence[Run]) -> list[Run]:
     return sorted(kept, key=lambda run: not run.about.pinned)
 
 
-def list_words(run: Run) -> str:
+def list_words(run: Folder) -> str:
     """All that a person may look for."""
     about = run.about
     return " ".join([run.id, run_name(run), about.notes, *about.tags, run.user, run.device]).lower()
 
 
-def show_table(runs: Sequence[Run]) -> list[Run]:
+def show_table(runs: Sequence[Folder]) -> list[Folder]:
     """All runs that were let through; returns those whose rows are marked."""
     if len(runs) > RUNS_SHOWN:
         st.caption(f"The first {RUNS_SHOWN} of {len(runs):,}; the filters find the others.")
@@ -212,12 +212,12 @@ def show_table(runs: Sequence[Run]) -> list[Run]:
     return [runs[row] for row in marked["selection"]["rows"] if row < len(runs)]
 
 
-def show_actions(runs: Sequence[Run], where: str) -> None:
+def show_actions(runs: Sequence[Folder], where: str) -> None:
     """What can be done to runs, one or several; nothing that does not fit their states."""
     if not may_act():
         return
     live = tuple(run.id for run in runs if run.state in LIVE)
-    over = tuple(run.id for run in runs if run.state in OVER and run.config)
+    over = tuple(run.id for run in runs if run.state in OVER and isinstance(run, Run))
     ended = tuple(run.id for run in runs if run.state not in LIVE)
     every = tuple(run.id for run in runs)
     kept = {run.id for run in runs if folder.has_checkpoint(run.path)}

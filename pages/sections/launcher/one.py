@@ -11,7 +11,7 @@ from core.analysis import progress
 from core.config.defaults import MODELS
 from core.figures import training
 from core.runs import folder, journal, plan
-from core.runs.folder import LIVE
+from core.runs.folder import LIVE, Damaged, Run
 from core.system.errors import UserError
 from pages.sections.launcher import FileVersion, find_file_version, live, may_act
 from pages.shared.menu import link
@@ -20,14 +20,14 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.runs.folder import Run
+    from core.runs.folder import Folder
 
 TOGETHER = 8
 """Runs in one chart: more lines are not told apart."""
 LOG_LINES = 300
 
 
-def show(runs: Sequence[Run], marked: Sequence[Run]) -> None:
+def show(runs: Sequence[Folder], marked: Sequence[Folder]) -> None:
     """The one run that is marked, or the one of the address or the box; several that are marked side by side."""
     if len(marked) > 1:
         st.subheader(f"{len(marked)} runs")
@@ -49,19 +49,19 @@ def show(runs: Sequence[Run], marked: Sequence[Run]) -> None:
         show_run(run)
 
 
-def show_run(run: Run) -> None:
+def show_run(run: Folder) -> None:
     """Everything of one run."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(run.state, color=training.STATE_COLOURS[run.state])
         st.text(progress.run_name(run))
         for tag in run.about.tags:
             st.badge(plain(tag), color="gray")
-        if run.state == "finished" and not run.problem:
+        if run.state == "finished" and isinstance(run, Run):
             link("errors", query={"run": run.id})
     with st.container(horizontal=True):
         live.show_actions([run], "one")
         show_notes(run)
-    if run.problem:
+    if isinstance(run, Damaged):
         st.error(plain(run.problem))
     if run.why:
         (st.error if run.state in ("failed", "lost") else st.warning)(plain(run.why))
@@ -79,13 +79,13 @@ def show_run(run: Run) -> None:
                 view(run)
 
 
-def show_events(run: Run) -> None:
+def show_events(run: Folder) -> None:
     """What happened to a run, and when."""
     happened = [progress.event_row(event) for event in journal.read_events(run.path)]
     st.dataframe(happened, hide_index=True, column_config={"time": st.column_config.DatetimeColumn(width=170)})
 
 
-def show_notes(run: Run) -> None:
+def show_notes(run: Folder) -> None:
     """Draws what changes a run's name, tags and notes."""
     if not may_act():
         return
@@ -102,7 +102,7 @@ def show_notes(run: Run) -> None:
                 st.error(plain(str(error)))
 
 
-def show_figures(run: Run) -> None:
+def show_figures(run: Folder) -> None:
     """What a run does and takes right now, or took."""
     beat = journal.read_heartbeat(run.path) if run.state in LIVE else {}
     epoch, step = journal.read_last(run.path, "history.jsonl"), journal.read_last(run.path, "steps.jsonl")
@@ -113,7 +113,7 @@ def show_figures(run: Run) -> None:
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
-def load_curves(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]:  # noqa: ARG001 - the key
+def load_curves(version: FileVersion, _run: Folder) -> dict[str, dict[str, object]]:  # noqa: ARG001 - the key
     """Charts by title, as the history of a run has grown; none before the first epoch has ended."""
     history = journal.read_history(_run.path)
     if not history:
@@ -125,7 +125,7 @@ def load_curves(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
-def load_steps(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]:  # noqa: ARG001 - the key
+def load_steps(version: FileVersion, _run: Folder) -> dict[str, dict[str, object]]:  # noqa: ARG001 - the key
     """Charts of what happens between evaluations, by what they show, and of the labels hit at each."""
     steps, history = journal.read_steps(_run.path), journal.read_history(_run.path)
     drawn = {title: training.step_curve(steps, quantity=name) for name, title in training.COURSE.items()}
@@ -134,13 +134,13 @@ def load_steps(version: FileVersion, _run: Run) -> dict[str, dict[str, object]]:
     return {title: training.light(chart) for title, chart in drawn.items()}
 
 
-def show_charts(run: Run) -> None:
+def show_charts(run: Folder) -> None:
     """The curves of a run by epoch, and between evaluations."""
     drawn = load_curves(find_file_version(run, "history.jsonl"), run)
     if drawn:
         for place, (title, spec) in zip(st.columns(len(drawn)), drawn.items(), strict=True):
             place.vega_lite_chart(spec, key=title, alt=f"{title} by epoch")
-    elif run.config and MODELS[run.config.model.name].own_loss:
+    elif isinstance(run, Run) and MODELS[run.config.model.name].own_loss:
         st.caption("The SVM is not trained by epochs: it has no curves.")
     elif run.state in LIVE:
         st.caption("No epoch has ended yet: these curves appear after the first.")
@@ -159,7 +159,7 @@ def show_charts(run: Run) -> None:
                 place.vega_lite_chart(spec, key=f"course-{title}", alt=f"{title} by epochs done")
 
 
-def show_log(run: Run) -> None:
+def show_log(run: Folder) -> None:
     """The last lines of the log, or those with a word."""
     word = st.text_input("Find in the log", key="log_word", placeholder="a word", label_visibility="collapsed").lower()
     lines = journal.read_log(run.path, 5000 if word else LOG_LINES)
@@ -168,29 +168,31 @@ def show_log(run: Run) -> None:
     st.code("\n".join(found) or nothing, language=None, height=260)
 
 
-def find_traceback(run: Run) -> str:
+def find_traceback(run: Folder) -> str:
     """The last traceback in a run's log."""
     lines = journal.read_log(run.path, 2000)
     starts = [number for number, line in enumerate(lines) if line.startswith("Traceback")]
     return "\n".join(lines[starts[-1] :]) if starts else ""
 
 
-def show_settings(run: Run) -> None:
+def show_settings(run: Folder) -> None:
     """What differs from the defaults, all settings, and the command that makes this run."""
-    if run.config is None:
+    try:
+        config = folder.read_config(run.path)
+    except UserError:
         st.caption("The settings cannot be read.")
         return
-    st.code(plan.command_line(run.config), language="bash", wrap_lines=True)
-    differs = plan.changes_of(run.config)
+    st.code(plan.command_line(config), language="bash", wrap_lines=True)
+    differs = plan.changes_of(config)
     if differs:
         st.caption("What differs from the defaults of this data set, model and loss:")
         st.dataframe([{"setting": key, "value": str(value)} for key, value in differs], hide_index=True)
     else:
         st.caption("All settings are the defaults of this data set, model and loss.")
-    st.json(run.config.model_dump(), expanded=False)
+    st.json(config.model_dump(), expanded=False)
 
 
-def show_side_by_side(runs: Sequence[Run]) -> None:
+def show_side_by_side(runs: Sequence[Folder]) -> None:
     """Validation scores and losses of several runs in one chart each, as far as they have come."""
     chosen = runs[:TOGETHER]
     histories = {f"{progress.run_name(run)} · {run.id[-4:]}": journal.read_history(run.path) for run in chosen}

@@ -50,8 +50,6 @@ def find_runs(folder: str, config: DataConfig, corpus: Corpus) -> list[Run]:  # 
         run
         for run in list_runs()
         if run.state == "finished"
-        and not run.problem
-        and run.config is not None
         and run.config.data == config
         and not MODELS[run.config.model.name].margins
         and run_id(run.config, corpus.fingerprint) == run.id
