@@ -87,7 +87,7 @@ def sweep(
     split: Split = None,
     changes: Set = None,
     plan: Annotated[
-        Path | None, typer.Option(help="A file that the Training page has saved, instead of these.")
+        Path | None, typer.Option(help="A file that the Launcher page has saved, instead of these.")
     ] = None,
     background: Annotated[bool, typer.Option("--background", help="Return at once; the runs go on alone.")] = False,
     as_json: Json = False,
