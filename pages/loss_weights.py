@@ -40,7 +40,7 @@ def show() -> None:
 
 @st.fragment
 def show_comparison(config: DataConfig, corpus: Corpus) -> None:
-    """Everything that hangs on the losses: a control moved here leaves the rest of the page alone."""
+    """Everything that depends on the losses: a control moved here leaves the rest of the page alone."""
     try:
         view = View(corpus, config)
         if not view.labels:

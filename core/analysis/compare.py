@@ -1,4 +1,4 @@
-"""What the comparison shows: rows with intervals, differences, two rows label by label, cost."""
+"""What the page Compare shows: rows with intervals, differences, two rows label by label, cost."""
 
 from __future__ import annotations
 

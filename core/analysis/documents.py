@@ -173,7 +173,7 @@ def decision_table(
 def tried_table(
     tried: Mapping[str, tuple[np.ndarray, Limits, Sequence[str]]], *, more: int = 3, limit: int = 60
 ) -> pd.DataFrame:
-    """What several runs say of one text, side by side.
+    """The labels that several runs give one text, side by side.
 
     Args:
         tried: by the runs' names: scores (L,), thresholds, label names.

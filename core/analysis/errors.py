@@ -1,4 +1,8 @@
-"""What the errors page says of labels, pairs, slices and calibration."""
+"""What the page Errors shows: labels, confused pairs and their map, doubted labels, slices, calibration.
+
+`headline` gives the numbers on top; `label_table`, `confused_pairs`, `confusion_map`, `label_error_table`,
+`size_table`, `length_table` and `calibration` give the views.
+"""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def ratio_in_words(row: Mapping[str, float]) -> str:
 
 
 def times(ratio: float) -> str:
-    """A factor as people say it: `3.7 times`, `half`, `1/40 of`."""
+    """A factor in words: `3.7 times`, `half`, `1/40 of`."""
     if ratio >= 0.995:
         return f"{ratio:,.0f} times" if ratio >= 20 else f"{ratio:.2g} times"
     return f"{ratio:.2f} times" if ratio >= 0.1 else f"1/{1 / ratio:,.0f} of"

@@ -1,4 +1,8 @@
-"""Tables of runs: the rows of `report --json`, and the paper's Tables 2 and 3 with intervals and published rows."""
+"""Tables of runs: the rows of `report --json`, and the paper's Tables 2 and 3 with intervals and published rows.
+
+`run_rows` makes the JSON. `fold` makes a row of runs that differ by their seed, `sample_rows` the scores and resamples
+of rows, `paper_table` a table of them. `difference` and `ablation` compare rows, `provenance` makes the footer.
+"""
 
 from __future__ import annotations
 
@@ -251,12 +255,12 @@ def over_seeds(sampled: Sequence[Sampled]) -> Sampled:
     """The mean of runs that differ by their seed; one of them without resamples leaves none."""
     table = uncertainty.over_seeds(np.stack([one.scores for one in sampled]))
     shapes = {one.samples.shape for one in sampled}
-    samples = np.mean([one.samples for one in sampled], axis=0) if len(shapes) == 1 else kept_nothing(sampled[0])
+    samples = np.mean([one.samples for one in sampled], axis=0) if len(shapes) == 1 else no_samples(sampled[0])
     return Sampled(table["mean"].to_numpy(), table["deviation"].to_numpy(), samples)
 
 
-def kept_nothing(like: Sampled) -> np.ndarray:
-    """Resamples of a run that has none."""
+def no_samples(like: Sampled) -> np.ndarray:
+    """NaN in place of the resamples of a run that has none."""
     return np.full((1, len(like.scores)), np.nan)
 
 
@@ -283,7 +287,7 @@ def difference(mine: Sampled, other: Sampled, *, comparable: bool = True) -> Dif
     Args:
         mine: of one row.
         other: of the other.
-        comparable: both have the same data set and split; nothing is said otherwise.
+        comparable: both have the same data set and split; otherwise all is NaN.
     """
     scores = mine.scores - other.scores
     if not comparable:

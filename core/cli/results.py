@@ -70,7 +70,7 @@ def print_report(
 
 
 def _write(path: Path, content: str | bytes) -> None:
-    """Writes a file that a person asked for."""
+    """Writes a file that an option names."""
     try:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:

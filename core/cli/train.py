@@ -31,7 +31,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Same config, data and seed: same run.")] = 0,
     split: Split = None,
     changes: Set = None,
-    background: Annotated[bool, typer.Option("--background", help="Return at once; the run goes on alone.")] = False,
+    background: Annotated[bool, typer.Option("--background", help="Return at once; the run continues alone.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train one model in a process of its own and score it; the last line on stdout is the run's id.
@@ -66,7 +66,7 @@ def train(
 
 
 def _work(path: Path) -> None:
-    """What a job's process does; its failure is in the run's folder already, the log gets it as well."""
+    """What a job's process does; its failure stands in the run's folder already, and goes to the log as well."""
     from core.jobs import worker
 
     get_run(path.name)  # a folder that is no run is bad input: exit 2
@@ -89,7 +89,7 @@ def sweep(
     plan: Annotated[
         Path | None, typer.Option(help="A file that the Launcher page has saved, instead of these.")
     ] = None,
-    background: Annotated[bool, typer.Option("--background", help="Return at once; the runs go on alone.")] = False,
+    background: Annotated[bool, typer.Option("--background", help="Return at once; the runs continue alone.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train every combination of models, losses and seeds, one after the other on each device.
@@ -164,7 +164,7 @@ def search_settings(
     changes: Annotated[list[str] | None, typer.Option("--set", help="Any setting as key=value, repeatable.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Search the learning rate and the loss's constants; called again it goes on where it was.
+    """Search the learning rate and the loss's constants; called again, it continues where it ended.
 
     Example: python -m core search --data reuters --model tfidf --loss db --trials 30 --metric macro_f1
     """

@@ -1,4 +1,8 @@
-"""Data sets made of a person's own file: scan it once, plan the data set, keep it under a name."""
+"""Data sets made of a user's own file: the file is scanned once, the data set planned, then kept under a name.
+
+`scan` reads the file into a folder of the cache, `examine` plans, `register` keeps. Below them are the data sets that
+were added (`find_registered`, `open_registered`, `unregister`) and files that may be added (`find_files`).
+"""
 
 from __future__ import annotations
 
@@ -106,8 +110,8 @@ def _scan(folder: Path, path: Path, file: FileConfig, report: Report | None) -> 
     places, hashes, broken = array("q"), array("Q"), bytearray()
 
     def mended() -> Iterator[Record]:
-        tell = partial(report, f"reading {path.name}") if report else None
-        for place, record in read_documents(path, file, tell):
+        show_progress = partial(report, f"reading {path.name}") if report else None
+        for place, record in read_documents(path, file, show_progress):
             fields = (record.id, record.title, record.body, *record.labels)
             is_broken = any(BROKEN.search(field) or "\ufffd" in field for field in fields)
             if is_broken:

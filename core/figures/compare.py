@@ -1,4 +1,4 @@
-"""What the comparison page shows: tables with intervals, parts of a loss, F1 by rank, two rows label by label, cost."""
+"""Charts of the page Compare: parts of a loss, F1 by label rank, changes label by label, training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What the explorer shows: the tail, the documents, labels that come together, drift; as charts and as tables."""
+"""Charts of the page Explorer: the tail, numbers of labels, lengths, labels that come together, drift.
+
+`rank_frequency`, `group_shares`, `labels_per_document` and `lorenz` are about the tail, `cooccurrence` and `density`
+about pairs of labels. The functions before them choose axes, colours, and the points of long tails.
+"""
 
 from __future__ import annotations
 

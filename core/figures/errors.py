@@ -1,4 +1,4 @@
-"""What the errors page shows: labels, confused pairs and their map, documents, and what other thresholds would do."""
+"""Charts of the page Errors: F1 by frequency, precision and recall, the map of confused labels, words, calibration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What the loss page shows: weights by label rank, shifts, curves by logit, gradients, formulas and what they mean."""
+"""Charts of the page Loss weights: weights and shifts by label rank, curves by logit, shares of the gradient.
+
+`weight_by_rank`, `shift_by_rank` and `tolerance` are about labels, `by_logit` about the curve of one label,
+`gradient_shares` and `document_pushes` about the gradient; `legend` and `colour_of` serve them all.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +71,7 @@ def colour_of(name: str) -> str:
 
 
 def _loss_colour(choices: Sequence[Choice], frame: pd.DataFrame) -> alt.Color:
-    """The colours of the losses, which `legend` tells."""
+    """The colours of the losses, which `legend` explains."""
     shown = _shown(choices, frame)
     order = [one.title for one in shown]
     scale = alt.Scale(domain=order, range=[colour_of(one.name) for one in shown])
@@ -238,7 +242,7 @@ def legend(choices: Sequence[Choice], *, lines: bool = False) -> alt.LayerChart:
 
     Args:
         choices: those that are drawn, in the order of the legend.
-        lines: told as lines, with the dashes that losses have, or else as squares.
+        lines: drawn as lines, with the dashes that losses have, or else as squares.
     """
     rows = pd.DataFrame(
         {
@@ -246,7 +250,7 @@ def legend(choices: Sequence[Choice], *, lines: bool = False) -> alt.LayerChart:
             "row": [number // ACROSS for number in range(len(choices))],
             "place": [number % ACROSS for number in range(len(choices))],
         }
-    ).assign(end=lambda told: told["place"] + 0.16)
+    ).assign(end=lambda frame: frame["place"] + 0.16)
     y = alt.Y("row:O", axis=None, scale=alt.Scale(padding=0.5))
     across = alt.Scale(domain=[0, ACROSS], nice=False)
     base = alt.Chart(rows).encode(y=y, color=_loss_colour(choices, rows))

@@ -38,8 +38,8 @@ def to_html(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> str:
     """A page with Tables 2 and 3, figures and provenance; names are escaped, scripts are Plotly's alone.
 
     Args:
-        rows: of `report.fold`.
-        sampled: of `report.sample_rows`.
+        rows: of `tables.fold`.
+        sampled: of `tables.sample_rows`.
     """
     titles = list(dict.fromkeys(tables.data_title(row.runs[0]) for row in rows))
     parts = [f"<h1>{html.escape(', '.join(titles) or 'No runs')}</h1>"]

@@ -1,4 +1,4 @@
-"""What the training launcher shows: the table of runs, and the curves of one run by epoch."""
+"""Charts of the page Launcher: losses and scores by epoch, several runs together, figures between evaluations."""
 
 from __future__ import annotations
 

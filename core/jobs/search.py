@@ -57,7 +57,7 @@ def search(
         trials: how many there are in the end.
         metric: `micro_f1`, `macro_f1` or `tail_macro_f1`, on validation: also what decides each run's best epoch.
         minutes: no trial begins after them.
-        report: hears of each trial that has ended.
+        report: called with each trial that has ended.
 
     Returns:
         All trials, the best first.
@@ -127,13 +127,13 @@ def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str)
 
     run = launch.submit(suggest(trial, base))
     trial.set_user_attr("run", run.id)
-    told = 0
+    reported = 0
     try:
         for now in launch.watch(run.id):
             history = journal.read_history(now.path)
-            for place, entry in enumerate(history[told:], told + 1):
+            for place, entry in enumerate(history[reported:], reported + 1):
                 trial.report(journal.score_of(entry, metric), place)
-            told = len(history)
+            reported = len(history)
             if now.state in LIVE and trial.should_prune():
                 launch.stop(run.id)
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)

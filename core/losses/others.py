@@ -164,7 +164,7 @@ def dice(z: Tensor, positive: Tensor, *, dice_alpha: float, smooth: float) -> Te
     """Self-adjusting Dice loss (L,): 1 - (2 sum of a y + s) / (sum of a + sum of y + s), a = (1 - p)^alpha p.
 
     The sums are over the documents of the batch: the paper's ratio of one example in its set form, so that true
-    negatives do not count. With alpha above 0 sure positives are let go again (a falls beyond p = 1 / (1 + alpha)).
+    negatives do not count. With alpha above 0 confident positives count less (a falls beyond p = 1 / (1 + alpha)).
     Decide by thresholds fitted on validation.
 
     Source: Li et al.: Dice Loss for Data-imbalanced NLP Tasks, ACL 2020.

@@ -19,7 +19,7 @@ STRATA = {"single_label": 1, "multi_label": 2}
 COLUMNS = tuple(
     f"{group}/{score}" for group in ("all", *FREQUENCY_GROUPS, *STRATA) for score in ("micro_f1", "macro_f1")
 )
-"""What is resampled: every number of the paper's Tables 2 and 3, as group/score of `metrics.score_groups`."""
+"""What is resampled: every number of the paper's Tables 2 and 3, as group/score of `label_sets.score_groups`."""
 
 
 def resample(documents: int, *, folds: int = FOLDS, seed: int = 0) -> np.ndarray:
@@ -130,7 +130,7 @@ def over_seeds(scores: Sequence[Sequence[float]] | np.ndarray) -> pd.DataFrame:
 def label_intervals(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, *, z: float = 1.959964) -> np.ndarray:
     """An interval of each label's F1, (2, L): Wilson's for J, hits among hits and errors, and F1 = 2 J / (1 + J).
 
-    It says 0 to 1 for a label without hits and errors, and stays honest where a label has one test document.
+    It is 0 to 1 for a label without hits and errors, and holds its level also where a label has one test document.
 
     Source: Wilson, JASA 1927.
     """

@@ -1,4 +1,8 @@
-"""From token numbers to logits (B, L): bodies that read documents, heads that answer for each label."""
+"""From token numbers to logits (B, L): bodies read documents, heads give each label a logit.
+
+`Transformer` and `WordVectors` read tokens; `Convolutions`, `ConvolvedSequence`, `Recurrent` and `Pooled` read states;
+`Linear` and `LabelWiseAttention` give logits. `build_network` joins them as a `TextNetwork`.
+"""
 
 from __future__ import annotations
 
@@ -244,7 +248,7 @@ class LabelWiseAttention(nn.Module):
 
 
 class TextNetwork(nn.Module):
-    """A body that reads and a head that answers.
+    """A body and a head.
 
     A document read in several windows gives one row for each; its logit is the highest of them.
     """
@@ -310,7 +314,7 @@ def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path
 
 
 class Chain(nn.Module):
-    """One reader behind the other."""
+    """Two modules in sequence, both of which get the mask."""
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Training as a generator: it yields progress, the caller looks, and stops it with `break`."""
+"""Training as a generator: it yields progress after each step, and the caller stops it with `break`."""
 
 from __future__ import annotations
 

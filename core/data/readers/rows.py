@@ -93,7 +93,7 @@ def read_rows(path: Path, file: FileConfig, progress: Progress | None = None) ->
     Raises:
         UserError: unreadable or damaged, with file, line and column.
     """
-    tell = progress or (lambda _: None)
+    show_progress = progress or (lambda _: None)
     if file.format == "datasets":
         yield from _datasets_rows(path)
         return
@@ -106,7 +106,7 @@ def read_rows(path: Path, file: FileConfig, progress: Progress | None = None) ->
             rows = readers[file.format](path, lines, file)
         for number, row in enumerate(rows):
             if number % 200 == 0:
-                tell(share())
+                show_progress(share())
             yield row
 
 
@@ -279,7 +279,7 @@ def _json_words(error: Exception) -> str:
     return f"this is not JSON ({words[:1].lower()}{words[1:]})"
 
 
-class _Tape:
+class _Window:
     """A window over a stream of characters that starts at the first one still needed, and its line number."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
@@ -314,40 +314,42 @@ class _Tape:
 
 def _json_rows(path: Path, lines: io.TextIOWrapper, _: FileConfig) -> Iterator[Row]:
     """The objects of the first list in the file, whatever stands before it: `[...]`, `{"articles": [...]}`."""
-    tape = _Tape(lines)
-    while (found := tape.kept.find("[", tape.at)) < 0:
-        tape.take(len(tape.kept))
-        if not tape.more():
+    window = _Window(lines)
+    while (found := window.kept.find("[", window.at)) < 0:
+        window.take(len(window.kept))
+        if not window.more():
             raise UserError(f'{path.name} holds no list of documents, such as [...] or {{"articles": [...]}}.')
-    tape.take(found + 1)
-    while (first := tape.skip(" \t\r\n,")) != "]":
+    window.take(found + 1)
+    while (first := window.skip(" \t\r\n,")) != "]":
         if not first:
-            raise UserError(f"{path.name}, line {tape.line}: the list of documents never ends. Is the file cut short?")
-        place = tape.line
-        value, end = _next_value(path, tape)
-        tape.take(end)
+            raise UserError(
+                f"{path.name}, line {window.line}: the list of documents never ends. Is the file cut short?"
+            )
+        place = window.line
+        value, end = _next_value(path, window)
+        window.take(end)
         yield Row(place, _record(path, value, place))
 
 
-def _next_value(path: Path, tape: _Tape) -> tuple[Any, int]:
+def _next_value(path: Path, window: _Window) -> tuple[Any, int]:
     size = CHUNK
     while True:
         try:
-            value, end = _DECODER.raw_decode(tape.kept, tape.at)
-            if end < len(tape.kept) or tape.ended:
+            value, end = _DECODER.raw_decode(window.kept, window.at)
+            if end < len(window.kept) or window.ended:
                 return value, end
             problem: Exception = ValueError("unended")
         except (ValueError, RecursionError) as error:
             problem = error
-        at = getattr(problem, "pos", tape.at) - tape.at
-        if isinstance(problem, RecursionError) or len(tape.kept) - tape.at > MAX_FIELD or not tape.more(size):
+        at = getattr(problem, "pos", window.at) - window.at
+        if isinstance(problem, RecursionError) or len(window.kept) - window.at > MAX_FIELD or not window.more(size):
             if problem.args == ("unended",):
                 return value, end
             break
         size *= 2
-    tape.take(tape.at + at)
-    column = tape.gone + tape.at - tape.line_began + 1
-    raise UserError(f"{path.name}, line {tape.line}, column {column}: {_json_words(problem)}.") from None
+    window.take(window.at + at)
+    column = window.gone + window.at - window.line_began + 1
+    raise UserError(f"{path.name}, line {window.line}, column {column}: {_json_words(problem)}.") from None
 
 
 # Parquet and Arrow.

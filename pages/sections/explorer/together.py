@@ -317,7 +317,7 @@ def show_pair(corpus: Corpus, part: str) -> None:
 
 
 def open_documents(label: str, beside: str) -> None:
-    """Opens the section on documents with two labels asked for."""
+    """Opens the section on documents with two labels chosen."""
     st.session_state["view"] = "Documents"
     st.session_state["all_of"] = [label, beside]
     turn_to_first_page()

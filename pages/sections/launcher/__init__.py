@@ -55,7 +55,7 @@ def show_toasts() -> None:
 
 FileVersion = tuple[str, str, int]
 REDRAWN = 5
-"""Seconds between two drawings of a chart whose run goes on."""
+"""Seconds between two drawings of a chart while its run trains."""
 
 
 def find_file_version(run: Run, name: str) -> FileVersion:

@@ -38,7 +38,7 @@ MOST_BYTES = 1_000_000
 
 
 def show() -> Plan | None:
-    """Draws the form and returns what it describes; a wrong entry is said in one sentence and gives nothing."""
+    """Draws the form and returns what it describes; a wrong entry is shown as one sentence and gives None."""
     with st.container(horizontal=True, vertical_alignment="center"):
         show_start()
         place = st.empty()
@@ -182,7 +182,7 @@ def read_number(text: str) -> float | str | None:
 
 
 def describe_own_defaults(section: str, name: str, models: Sequence[str]) -> str:
-    """A setting's defaults in words where they hang on the model, for the models chosen; empty elsewhere."""
+    """A setting's defaults in words where they depend on the model, for the models chosen; empty elsewhere."""
     if not any(name in model.defaults.get(section, {}) for model in MODELS.values()):
         return ""
     first = SECTIONS[section].model_fields[name].default
@@ -241,7 +241,7 @@ def show_start() -> None:
 
 
 def read_file(content: bytes, name: str) -> None:
-    """Fills the form from a file; what is wrong with it is said above the form, which stays as it is."""
+    """Fills the form from a file; an error in it is shown above the form, which stays as it is."""
     try:
         if len(content) > MOST_BYTES:
             raise UserError(f"{name} has {len(content):,} bytes: that is no plan of this page.")

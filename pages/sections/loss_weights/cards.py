@@ -61,7 +61,7 @@ def pick_losses() -> tuple[tuple[str, ...], Any]:
 
 
 def cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
-    """Draws a card for each loss and returns what is to be compared; one that makes no sense is said and left out."""
+    """Draws a card for each loss and returns what is to be compared, without those whose constants make no sense."""
     from core.analysis.loss_effects import Choice
 
     choices: list[Choice] = []
@@ -150,7 +150,7 @@ def controls(
         st.button(
             "Reset",
             key=f"reset-{name}",
-            on_click=put,
+            on_click=set_controls,
             args=({keys[one]: "yes" if default is True else default for one, default in defaults.items()},),
             disabled=values == defaults,
             help="All constants of this loss as in its preset.",
@@ -160,7 +160,7 @@ def controls(
             st.button(
                 f"mu by the rule: {rule:.3f}",
                 key=f"auto-{name}",
-                on_click=put,
+                on_click=set_controls,
                 args=({keys["mu"]: rule},),
                 help="The authors' rule: halfway between the mean and the median of r in the train documents.",
             )
@@ -176,7 +176,7 @@ def control_key(view: View, name: str, setting: str, constant: str) -> str:
     return f"{name}.{constant}.{setting}" + (f".{view.corpus.name}" if setting == "plain" else "")
 
 
-def put(values: dict[str, Any]) -> None:
+def set_controls(values: dict[str, Any]) -> None:
     """Moves controls."""
     st.session_state.update(values)
 

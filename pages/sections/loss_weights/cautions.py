@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.sections.loss_weights import View, load_company
+from pages.sections.loss_weights import View, load_co_labels
 from pages.sections.loss_weights.logits import load_mass
 from pages.shared.loaders import HASHES
 from pages.shared.text import plain
@@ -42,7 +42,7 @@ def find_cautions(corpus: Corpus, choice: Choice) -> list[str]:
     from core.analysis import loss_cautions
 
     view = View(corpus)
-    return loss_cautions.cautions(choice, view.counts, view.documents, load_company(corpus), view.borders)
+    return loss_cautions.cautions(choice, view.counts, view.documents, load_co_labels(corpus), view.borders)
 
 
 def measure_start(corpus: Corpus, choice: Choice) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.sections.loss_weights import View, describe_missing, load_company, show_legend
+from pages.sections.loss_weights import View, describe_missing, load_co_labels, show_legend
 from pages.shared.loaders import HASHES
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def load_weights(corpus: Corpus, choice: Choice, side: str) -> tuple[pd.DataFram
     from core.analysis import loss_weights
 
     view = View(corpus)
-    known = load_company(corpus)
+    known = load_co_labels(corpus)
     return (
         loss_weights.weight_frame([choice], view.counts, view.documents, known, corpus.labels, side),
         loss_weights.group_weights([choice], view.counts, view.documents, known, view.borders, side),
