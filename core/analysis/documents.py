@@ -45,6 +45,7 @@ def find_documents(
     """
     table = confusion.document_scores(predictions.targets, predicted)
     true, given = indicator(predictions.targets), indicator(predicted)
+    # Fault: of one label, or of any label of the document.
     if label is not None:
         is_true, is_given = (part[:, [label]].toarray().ravel() for part in (true, given))
         kinds = {
@@ -59,6 +60,7 @@ def find_documents(
         wrong = table["missed"] + table["spurious"]
         counted = {name: table[name] for name in ("missed", "spurious", "hit")} | {"any fault": wrong}
         chosen = (counted[fault] > 0).to_numpy() if fault != "all" else np.ones(len(table), np.bool_)
+    # Number of labels, then order.
     if sizes is not None:
         chosen = chosen & table["true"].between(*sizes).to_numpy()
     rows = np.flatnonzero(chosen)

@@ -177,6 +177,7 @@ def confusion_map(
     """
     if view not in ("recall", "precision"):
         raise ValueError(f"view is {view!r}, expected recall or precision")
+    # The labels that lose or gain most off the diagonal; the last row and column are the class "none".
     by_row, by_column = confusion.mlct(predictions.targets, predicted)
     matrix = by_row if view == "recall" else by_column
     names = [*labels, "(none)"]
@@ -186,6 +187,7 @@ def confusion_map(
     if not len(chosen):
         columns = ["true", "predicted", "share", "documents", "place_true", "place_predicted"]
         return pd.DataFrame(columns=columns)
+    # Order, and shares of the whole matrix's sums, not of the part's.
     order = chosen[confusion.confusion_order(sp.csr_array(off[chosen][:, chosen]))]
     sums = matrix.sum(axis=1 if view == "recall" else 0)
     part = matrix[order][:, order].tocoo()

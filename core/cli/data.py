@@ -142,6 +142,7 @@ def data_add(
     shares = {"validation": validation, "test": test, "seed": seed, "min_documents": min_documents}
     division = parse(SplitConfig, {"made": made or ("own" if file.split else "random")} | shares)
     choices = dict.fromkeys(split_names(drop), "drop") | dict.fromkeys(split_names(merge), "merge")
+    # Read, plan, and keep unless it is a dry run.
     with progress_bar() as bar:
         task = bar.add_task(f"reading {path.name}", total=1.0)
 

@@ -36,11 +36,13 @@ def print_report(
     python -m core report all --latex
     python -m core report all --html -o report.html
     """
+    # Which runs; as JSON they stand one by one, without folding.
     finished = [run for run in folder.list_runs() if run.state == "finished" and not run.problem]
     chosen = finished if runs == ["all"] else [folder.get_run(run_id) for run_id in runs]
     if as_json:
         print_json({"runs": tables.run_rows(chosen)})
         return
+    # Rows, and the form that one option names.
     rows = tables.fold([run for run in chosen if run.state == "finished"], seeds=not each)
     sampled = tables.sample_rows(rows)
     if as_html:
@@ -57,6 +59,7 @@ def print_report(
         if asked:
             sys.stdout.write(printer(frame, footer))
             return
+    # No option: a table for the terminal, with the runs that have no scores below it.
     columns = tables.SCORE_COLUMNS[table]
     shown = Table("method", "seeds", *(name.replace("_", " ") for name in columns), box=None)
     for row in frame.to_dict("records"):

@@ -102,6 +102,7 @@ def sweep(
         numbers = [int(seed) for seed in split_names(seeds)]
     except ValueError:
         raise UserError(f"--seeds {seeds}: seeds are whole numbers with commas between them, such as 0,1,2.") from None
+    # Settings: from a plan's file, or as a grid of the options.
     if plan is not None:
         configs = read(_text_of(plan), where=plan.name).configs()
     else:
@@ -113,6 +114,7 @@ def sweep(
             split=split,
             changes=changes or [],
         )
+    # Submit, follow, report.
     runs = sweeps.submit(configs)
     if not background:
         _follow(runs)

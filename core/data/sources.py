@@ -54,10 +54,12 @@ def load(config: DataConfig, *, progress: Report | None = None) -> Corpus:
     added = find_registered()
     choose("data set", config.name, [*NAMES, *added])
     choose(f"split of '{config.name}'", config.split, splits_of(config.name))
+    # An added set has its copy already.
     if config.name in added:
         return open_registered(_checked(added[config.name]))
     report = progress or (lambda *_: None)
     try:
+        # The prepared copy is named by content: settings of the synthetic corpus, or digest of the source.
         if config.name == "synthetic":
             path, source = None, "Built in: made on this machine from a seed"
             folder = _folder("synthetic", config.synthetic.model_dump())

@@ -328,6 +328,7 @@ def gradient_shares(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.Layer
         frame: columns loss, side, group, mass: of `core.analysis.loss_effects.gradient_mass`, one loss after the other.
         choices: in the order of the bars.
     """
+    # Shares of the groups and sides, in the order of the stack, and where each ends.
     order = [choice.title for choice in choices]
     names = {place: name for name, place in MASS.items()}
     rows = frame.assign(part=[names[place] for place in zip(frame["group"], frame["side"], strict=True)])
@@ -337,6 +338,7 @@ def gradient_shares(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.Layer
     rows = rows.sort_values("number")
     rows["middle"] = rows.groupby("loss")["share"].cumsum() - rows["share"] / 2
     rows["words"] = [f"{share:.0%}" if share >= 0.055 else "" for share in rows["share"]]
+    # Bars.
     y = alt.Y(
         "loss:N", title=None, sort=order, axis=alt.Axis(labelLimit=220, labelOverlap=False, ticks=False, domain=False)
     )
@@ -370,6 +372,7 @@ def gradient_shares(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.Layer
             ],
         )
     )
+    # Shares in words inside the bars, the whole in units of the first row beside them.
     first = float(whole.get(order[0], np.nan)) if order else np.nan
     totals = pd.DataFrame({"loss": whole.index, "ratio": whole.to_numpy() / (first or np.nan)})
     totals["words"] = [f"× {ratio:,.3g}" if np.isfinite(ratio) else "" for ratio in totals["ratio"]]
@@ -396,6 +399,7 @@ def document_pushes(
         labels: all names.
         columns: of `document_labels`.
     """
+    # Shares of the whole gradient, of the labels that are shown.
     whole = frame["push"].abs().groupby(frame["loss"]).transform("sum")
     rows = frame.assign(share=frame["push"] / whole.where(whole > 0, 1.0))
     rows = rows[rows["column"].isin(columns)]
@@ -403,6 +407,7 @@ def document_pushes(
     names = {column: f"{'✓ ' if column in own else ''}{labels[column]}" for column in columns}
     rows = rows.assign(label=rows["column"].map(names))
     shown = _shown(choices, rows)
+    # Bars, one for each loss beside each label.
     y = alt.Y("label:N", title=None, sort=list(names.values()), axis=alt.Axis(labelLimit=200, ticks=False, grid=False))
     ticks = [-1, -0.3, -0.1, -0.03, 0, 0.03, 0.1, 0.3, 1]
     bars = (

@@ -38,6 +38,7 @@ def load_inseparable(corpus: Corpus, part: str, floor: int) -> pd.DataFrame:
 @st.fragment
 def show(corpus: Corpus) -> None:
     part = pick_part(corpus)
+    # Labels that may be one.
     st.subheader("Nearly the same label")
     table = load_lookalikes(corpus, part)
     if len(table):
@@ -58,6 +59,7 @@ def show(corpus: Corpus) -> None:
         offer_csv(f"{corpus.name}-{part}-look-alikes", table)
     else:
         st.info("No two labels have names that differ in little, or stand on nearly the same documents.")
+    # Labels that never come alone.
     st.subheader("Never without the other")
     floor = st.number_input(
         "Documents of the label at least",

@@ -68,6 +68,7 @@ def pick_plan() -> Plan:
     Raises:
         UserError: one of them makes no sense, or too little is chosen.
     """
+    # What is trained: data, models, losses, seeds.
     chosen = pick_data()
     models = st.pills(
         "Models",
@@ -93,6 +94,7 @@ def pick_plan() -> Plan:
     text = st.columns([1, 3])[0].text_input(
         "Seeds", "0", key="seeds", bind=URL, help="0, 1, 2 or 0-4: each seed is a run of its own."
     )
+    # Settings of the models and losses chosen: the common ones, then all others.
     used = {name for loss in loss_names(losses) for name in LOSS_CONSTANTS[loss]}
     basic = [*BASIC, *(f"model.{name}" for name in ENCODER if any(name in MODELS[m].settings for m in models))]
     changes = pick_settings(basic, models)
@@ -105,6 +107,7 @@ def pick_plan() -> Plan:
             if section == "model":
                 names = [name for name in names if any(name in MODELS[model].settings for model in models)]
             changes |= pick_settings([key for name in names if (key := f"{section}.{name}") not in basic], models)
+    # What is still missing.
     if not models:
         raise UserError("Choose at least one model.")
     if trained and not losses:

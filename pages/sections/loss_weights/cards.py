@@ -114,12 +114,14 @@ def controls(
     """
     from core.analysis.loss_effects import Choice
 
+    # Values that the address holds.
     keys = {constant: control_key(view, name, setting, constant) for constant in defaults}
     values: dict[str, float] = {}
     asked: dict[str, float] = {}
     for constant, key in keys.items():
         with suppress(ValueError):
             asked[constant] = float(st.query_params.get(key, ""))
+    # A control for each constant, three in a row.
     places = iter([place for _ in range(-(-len(keys) // 3)) for place in st.columns(3)])
     for constant, default in defaults.items():
         entry = CONSTANTS[constant]
@@ -146,6 +148,7 @@ def controls(
                     help=about,
                 )
                 values[constant] = default if typed is None else round(typed, 12)
+    # Buttons that move the controls.
     with actions:
         st.button(
             "Reset",
@@ -164,6 +167,7 @@ def controls(
                 args=({keys["mu"]: rule},),
                 help="The authors' rule: halfway between the mean and the median of r in the train documents.",
             )
+    # A slider clips its value: what the address says out of range is refused here.
     wrong = tuple((key, value) for key, value in asked.items() if key == "mu" and not 0 <= value <= 1)
     Choice(name, name, setting, wrong or tuple(values.items())).constants(view.counts, view.documents)
     return values

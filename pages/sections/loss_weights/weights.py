@@ -35,6 +35,7 @@ def show(view: View) -> None:
     from core.analysis import loss_effects, loss_tables
     from core.figures import losses
 
+    # The weights of one side, by rank.
     side = st.segmented_control(
         "Weight where the label",
         list(SIDES),
@@ -60,6 +61,7 @@ def show(view: View) -> None:
         "of the document: the line is their mean over documents, the band holds nine in ten."
         + describe_missing(view, set(table["loss"]))
     )
+    # Means by group.
     with_words = loss_tables.group_table(table, side)
     column = st.column_config
     st.dataframe(
