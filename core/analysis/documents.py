@@ -93,6 +93,7 @@ def document_table(
     """
     part = np.asarray(rows, dtype=np.int64)
     true, given = indicator(predictions.targets)[part], indicator(predicted)[part]
+    # Missed is true without hits, spurious is given without hits.
     both = true.multiply(given).tocsr()
     scores = predictions.scores[part]
     sides = {

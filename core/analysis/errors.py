@@ -96,6 +96,7 @@ def precision_recall(predictions: Predictions, label: int) -> pd.DataFrame:
         Columns threshold (a cut just below this score), precision, recall, f1 (percent); empty without a true document.
     """
     scores = predictions.scores
+    # The label's scores; those that are not stored are the lowest and make no cut.
     if isinstance(scores, sp.csr_array):
         column = sp.csc_array(scores)[:, [label]]
         rows, values = column.indices, column.data.astype(np.float64)
@@ -104,6 +105,7 @@ def precision_recall(predictions: Predictions, label: int) -> pd.DataFrame:
     truth = indicator(predictions.targets)[:, [label]].toarray().ravel()
     order = np.argsort(-values, kind="stable")
     values, hits = values[order], np.cumsum(truth[rows[order]])
+    # Cuts lie between two different scores alone, and no more of them than a chart can show.
     last = np.append(values[1:] != values[:-1], True)[: len(values)]
     places = np.flatnonzero(last) if truth.any() else np.zeros(0, np.int64)
     if len(places):  # below the last hit come errors alone

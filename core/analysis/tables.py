@@ -187,6 +187,7 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
         others = [other for one, other in zip(runs, flat, strict=True) if method(one) == mine]
         words = [mine]
         more: list[str] = []
+        # Settings that are not the model's own and differ among the runs of this method.
         for key, value in settings.items():
             if (key in own and own[key] == value) or (key == "seed" and not with_seed):
                 continue
@@ -196,6 +197,7 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
         if left := more[NAMED_SETTINGS:]:
             more = [*more[:NAMED_SETTINGS], f"{len(left)} more"]
         names.append(" · ".join(words + more))
+    # Names that are still the same get the end of the run's id.
     alike = {name for name in names if names.count(name) > 1}
     return [f"{name} · {run.id[-10:]}" if name in alike else name for name, run in zip(names, runs, strict=True)]
 
@@ -405,10 +407,12 @@ def ablation(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> pd.DataFram
         row of each method counts, and only pairs of which both methods are there.
     """
     columns = {column: place for table in GROUPS for column, place in columns_of(table).items()}
+    # The first row of each method.
     first: dict[str, Row] = {}
     for row in rows:
         first.setdefault(row.method, row)
     found = []
+    # A difference for each pair of methods and each score.
     for part, pairs in PARTS.items():
         for without, with_part in pairs:
             if without not in first or with_part not in first:

@@ -36,13 +36,11 @@ def print_report(
     python -m core report all --latex
     python -m core report all --html -o report.html
     """
-    # Which runs; as JSON they stand one by one, without folding.
     finished = [run for run in folder.list_runs() if run.state == "finished" and not run.problem]
     chosen = finished if runs == ["all"] else [folder.get_run(run_id) for run_id in runs]
     if as_json:
         print_json({"runs": tables.run_rows(chosen)})
         return
-    # Rows, and the form that one option names.
     rows = tables.fold([run for run in chosen if run.state == "finished"], seeds=not each)
     sampled = tables.sample_rows(rows)
     if as_html:

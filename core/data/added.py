@@ -107,6 +107,7 @@ def scan(path: Path, file: FileConfig, report: Report | None = None) -> Path:
 
 def _scan(folder: Path, path: Path, file: FileConfig, report: Report | None) -> None:
     folder.mkdir()
+    # Beside the documents: their lines, whether bytes were broken, and a hash of the text, by which copies are found.
     places, hashes, broken = array("q"), array("Q"), bytearray()
 
     def mended() -> Iterator[Record]:
@@ -318,6 +319,7 @@ def command_line(
     name: str, path: Path, file: FileConfig, split: SplitConfig, choices: Mapping[str, str] | None = None
 ) -> str:
     """The command that adds this file in this way, ready to paste into a shell."""
+    # Columns and years, then the split, then the form of the file, then choices: what is usual is left out.
     words = ["python", "-m", "core", "data", "add", str(path), "--name", name]
     for option, values in (("--text", file.text), ("--labels", file.labels)):
         words += [word for value in values for word in (option, value)]

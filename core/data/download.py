@@ -77,6 +77,7 @@ def download(name: str, *, progress: Callable[[int, int], None] | None = None) -
 
 
 def _fetch(url: str, part: Path, progress: Callable[[int, int], None]) -> None:
+    # Ask for the rest of an earlier attempt.
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -86,6 +87,7 @@ def _fetch(url: str, part: Path, progress: Callable[[int, int], None]) -> None:
             return
         raise
     with answer:
+        # A server without ranges sends the whole file: then the part is written from its beginning.
         resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if answer.status == 206 and not resumed:
             raise OSError("the server sent another part than the one asked for")

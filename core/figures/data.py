@@ -141,6 +141,7 @@ def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
     Args:
         frame: of `core.labels.measures.group_shares`.
     """
+    # Where each share ends and where its words stand.
     total = max(1, int(frame["labels"].sum()))
     parts = {"share of labels": frame["labels"] / total, "share of assignments": frame["share_of_assignments"]}
     rows = pd.concat(
@@ -177,6 +178,7 @@ def labels_per_document(frame: pd.DataFrame) -> alt.LayerChart:
     Args:
         frame: of `core.labels.measures.labels_per_document`; may be empty.
     """
+    # Numbers above the limit share one bar; the axis has every number below it, also those without documents.
     rows = frame.assign(labels=frame["labels"].clip(upper=MOST_LABELS)).groupby("labels", as_index=False).sum()
     rows["words"] = [f"{labels} or more" if labels == MOST_LABELS else str(labels) for labels in rows["labels"]]
     total = max(1, int(rows["documents"].sum()))
@@ -244,6 +246,7 @@ def lengths(frame: pd.DataFrame, unit: str) -> alt.Chart:
         frame: of `core.data.documents.measure_lengths`; may be empty.
         unit: its column, `words` or `tokens`.
     """
+    # Bins of whole numbers up to the 99th percentile; the last one holds the rest.
     values = frame[unit].to_numpy(np.int64)
     top = max(1, int(np.quantile(values, 0.99))) if len(values) else 1
     step = max(1, math.ceil((top + 1) / BINS))

@@ -101,6 +101,7 @@ def _ranks(bands: pd.DataFrame, labels: int) -> tuple[alt.X, list[alt.Chart]]:
         scale=scale,
         axis=alt.Axis(values=ticks_of_ten(1, max(10, labels)), format=",d", grid=False),
     )
+    # Bands end where the axis does, and carry their names at their middle on a logarithmic scale.
     bands = bands.assign(start=bands["start"].clip(lower=low))
     bands["colour"] = bands["group"].map(GROUP_COLOURS)
     bands["middle"] = np.sqrt(bands["start"] * bands["end"])
@@ -244,6 +245,7 @@ def legend(choices: Sequence[Choice], *, lines: bool = False) -> alt.LayerChart:
         choices: those that are drawn, in the order of the legend.
         lines: drawn as lines, with the dashes that losses have, or else as squares.
     """
+    # A grid of names, a few in a row.
     rows = pd.DataFrame(
         {
             "loss": [one.title for one in choices],
@@ -290,6 +292,7 @@ def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str) -
         choices: for colours.
         quantity: a column of it.
     """
+    # Sizes on a logarithmic axis, which has no place for 0.
     title = {"value": "loss", "gradient": "push"}[quantity]
     shown = frame.assign(size=frame[quantity].abs())
     shown = shown[shown["size"] >= LEAST]

@@ -102,6 +102,7 @@ def together(histories: Mapping[str, Sequence[Mapping[str, Any]]], *, quantity: 
         quantity: a value of `TOGETHER`.
         title: of the axis.
     """
+    # Evaluations without this quantity are left out.
     rows = []
     for name, history in histories.items():
         for entry in thinned(history):

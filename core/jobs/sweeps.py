@@ -82,8 +82,10 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
         UserError: as `core.jobs.launch.submit`.
     """
     check_writable()
+    # Check all before the first is started.
     corpora = {config.data: sources.load(config.data) for config in dict.fromkeys(configs)}
     ids = [launch.check(config, corpora[config.data]) for config in configs]
+    # The id follows from the runs', in any order.
     if len(ids) > 1:
         digest = hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()[:10]
         kept = {

@@ -65,6 +65,7 @@ class TermLoss(nn.Module):
             if not torch.compiler.is_compiling():
                 rows, labels = find_pairs(rows, labels, len(logits), self.size)
             positive = to_mask(rows, labels, shape)
+        # Labels that are left out go before the loss, and come back as 0.
         if self.kept is not None:
             logits, positive = logits.index_select(-1, self.kept), positive.index_select(-1, self.kept)
         if single := logits.ndim == 1:
@@ -72,6 +73,7 @@ class TermLoss(nn.Module):
         with torch.autocast(logits.device.type, enabled=False):
             z = logits.to(torch.promote_types(logits.dtype, torch.float32))
             terms = self.scale * self.function(z, positive, **self.constants)
+        # Reduction, over what the loss has one term of.
         if self.reduction == "none":
             if self.kept is not None and self.terms != "document":
                 whole = terms.new_zeros(*terms.shape[:-1], self.size)

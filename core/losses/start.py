@@ -72,6 +72,7 @@ def _slope_of_terms(loss: TermLoss, counts: Tensor, documents: int) -> Slope:
 
 def _slope_of_equation(loss: LongTailLoss, rows: Tensor, labels: Tensor, documents: int) -> Slope:
     """The slope (L,): of each positive, and of the negatives at their mean weight."""
+    # What does not depend on the logits.
     row, label = loss.narrow_pairs((rows, labels), documents)
     absent = documents - torch.bincount(label, minlength=len(loss.counts))
     steepness = measure_steepness(loss, row, label, documents)

@@ -59,6 +59,7 @@ class Transformer(nn.Module):
         self.pooler = pooler and getattr(self.encoder, "pooler", None) is not None
         if getattr(self.encoder, "pooler", None) is not None and not self.pooler:
             self.encoder.pooler = None  # what it computes is not read, and would never have a gradient
+        # Frozen: the whole encoder, or its lowest layers; the last one is always trained.
         self.width = int(self.encoder.config.hidden_size)
         self.frozen = frozen
         if frozen:
@@ -283,6 +284,7 @@ def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path
     Raises:
         UserError: the pretrained encoder cannot be loaded.
     """
+    # A pretrained encoder.
     if config.name == "transformer":
         source = str(folder / "encoder") if folder else encoder_source(config.encoder)
         encoder = Transformer(
@@ -298,6 +300,7 @@ def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path
             return TextNetwork(encoder, LabelWiseAttention(encoder.width, start, dropout=config.dropout))
         pool: nn.Module = Pooled(encoder.width, config.pooling)
         return TextNetwork(encoder, Linear(pool, start, dropout=config.dropout))
+    # Word vectors learnt from scratch, and what reads them.
     body = WordVectors(size, config.embedding, config.dropout)
     if config.name == "bigru-lwan":
         recurrent = Recurrent(config.embedding, config.hidden)

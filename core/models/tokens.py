@@ -105,6 +105,7 @@ class Subwords:
                 f"model.encoder '{name or source}': its tokenizer knows {len(tokenizer):,} tokens, its network "
                 f"{settings.vocab_size:,}: they do not belong together."
             )
+        # Special tokens are what stands around the tokens of a word.
         bare, dressed = (tokenizer("a", add_special_tokens=special).input_ids for special in (False, True))
         place = next((at for at in range(len(dressed)) if dressed[at : at + len(bare)] == bare), 0)
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0

@@ -55,6 +55,7 @@ def sniff(path: Path) -> FileConfig:
     Raises:
         UserError: not there, empty, a binary file, or a form that cannot be read.
     """
+    # Binary formats, by what they hold rather than by name.
     if path.is_dir():
         if any(path.joinpath(name).is_file() for name in ("state.json", "dataset_dict.json")):
             return FileConfig(format="datasets")
@@ -65,6 +66,7 @@ def sniff(path: Path) -> FileConfig:
         return FileConfig(format="parquet")
     if not start.strip():
         raise UserError(f"{path.name} is empty.")
+    # Text: JSON by its name, or by its first character unless the name is that of a CSV file.
     encoding = _encoding(start)
     if encoding == "utf-8" and b"\0" in start:
         raise UserError(
@@ -76,6 +78,7 @@ def sniff(path: Path) -> FileConfig:
     form = next((form for form, suffixes in SUFFIXES.items() if name.endswith(suffixes)), "")
     if (form != "csv" and text.lstrip()[:1] in ("{", "[")) or form in ("json", "jsonl"):
         return FileConfig(format="jsonl" if _is_lines(text) else "json", encoding=encoding)
+    # CSV: the last line is left out where the sample may have cut it.
     lines = text.splitlines(keepends=True)
     lines = lines[:-1] if len(start) == SNIFFED and len(lines) > 1 else lines
     delimiter = "\t" if name.endswith((".tsv", ".tab")) else _delimiter(lines)
@@ -188,6 +191,7 @@ def _csv_rows(path: Path, lines: io.TextIOWrapper, file: FileConfig) -> Iterator
             return
         except csv.Error as error:
             raise UserError(_csv_problem(path, str(error), began)) from None
+        # A row may span lines: its place is the line where it began.
         place, began = began, reader.line_num + 1
         if not fields:
             continue
@@ -332,6 +336,7 @@ def _json_rows(path: Path, lines: io.TextIOWrapper, _: FileConfig) -> Iterator[R
 
 
 def _next_value(path: Path, window: _Window) -> tuple[Any, int]:
+    # Read on, twice as much each time, until a value ends before the window does: a number may continue there.
     size = CHUNK
     while True:
         try:
