@@ -65,7 +65,7 @@ def fraction(run: Run) -> float:
 
 
 def time_left(run: Run, *, now: float) -> float | None:
-    """Seconds until a run has ended if it keeps its pace and does not stop early; None while that is unknown."""
+    """Seconds until a run has ended if it goes on at its pace and does not stop early; None while that is unknown."""
     try:
         at, begun = run.progress["since"]
         done = fraction(run) - begun

@@ -114,7 +114,6 @@ def sweep(
             split=split,
             changes=changes or [],
         )
-    # Submit, follow, report.
     runs = sweeps.submit(configs)
     if not background:
         _follow(runs)
