@@ -66,7 +66,7 @@ class Plan:
 
 
 class Registered(Frozen):
-    """A data set that a person added, as `cache/data/registered/<name>.json` has it."""
+    """A data set that was added, as `cache/data/registered/<name>.json` has it."""
 
     name: str
     path: str
@@ -402,7 +402,7 @@ def unregister(name: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-# Files that a person may want to add.
+# Files that may be added.
 
 
 def find_files(folders: Iterable[Path], *, limit: int = 200) -> list[Path]:

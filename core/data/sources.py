@@ -212,7 +212,7 @@ def add(
     *,
     progress: Report | None = None,
 ) -> Registered:
-    """Keeps a person's own file as a data set: see `added.register`."""
+    """Keeps a user's own file as a data set: see `added.register`."""
     return register(name, path, file, split, choices, reserved=NAMES, report=progress)
 
 

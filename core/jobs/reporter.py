@@ -14,7 +14,7 @@ REPORT_EVERY = 0.5
 
 
 class StatusReporter:
-    """Writes the progress of one run into its status, not more often than a person looks."""
+    """Writes the progress of one run into its status, at most once in `REPORT_EVERY` seconds unless asked to."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

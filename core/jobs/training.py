@@ -48,7 +48,7 @@ PARTS = ("validation", "test")
 STEP_EVERY = 2.0
 """Seconds between two lines of `steps.jsonl`."""
 GIVE_BACK_EVERY = 20.0
-"""Seconds; batches of every length leave gaps in memory, gigabytes in half an hour, that nobody else can use."""
+"""Seconds; batches of every length leave gaps in memory, gigabytes in half an hour, that no other process can use."""
 COUNTERS = ("score", "best_epoch", "patience", "history", "steps", "seconds", "speed")
 """Attributes of `Resumable` that a checkpoint sets."""
 log = logging.getLogger("tailscope")

@@ -125,7 +125,7 @@ def _wait_for_slot(path: Path, reporter: StatusReporter) -> tuple[str, int]:
     """Waits until this run is the first in its queue and a slot is free: the slot's name, and its lock, held.
 
     Raises:
-        Stopped: somebody asked the run to stop.
+        Stopped: a stop was requested.
     """
     device = journal.read_status(path)["device"]
     slots = queue.slots(device)
@@ -161,7 +161,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
 
     Raises:
         UserError: the data set has changed since the run was made, or the model cannot be fitted.
-        Stopped: somebody asked the run to stop.
+        Stopped: a stop was requested.
     """
     from safetensors.torch import save_file
 

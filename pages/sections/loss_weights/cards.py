@@ -60,7 +60,7 @@ def pick_losses() -> tuple[tuple[str, ...], Any]:
     return tuple(name for name in LOSS_NAMES if name in chosen), setting
 
 
-def cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
+def show_cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
     """Draws a card for each loss and returns what is to be compared, without those whose constants make no sense."""
     from core.analysis.loss_effects import Choice
 
@@ -70,7 +70,7 @@ def cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
         for name, tab in zip(names, st.tabs(names, key="loss", bind="query-params"), strict=True):
             with tab:
                 try:
-                    choice = card(view, name, setting)
+                    choice = show_card(view, name, setting)
                 except UserError as error:
                     problems.append(str(error))
                     st.caption("Put the constant right, or reset all, to see this loss.")
@@ -83,7 +83,7 @@ def cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
     return choices
 
 
-def card(view: View, name: str, setting: Any) -> Choice:
+def show_card(view: View, name: str, setting: Any) -> Choice:
     """One loss: its controls, its formula with their numbers, and the calls that make it."""
     from core.analysis import loss_words as figures
     from core.analysis.loss_effects import Choice
@@ -92,7 +92,7 @@ def card(view: View, name: str, setting: Any) -> Choice:
     left, right = st.columns([6, 5], gap="large")
     about, actions = right.container(), st.container(horizontal=True, vertical_alignment="center")
     with left:
-        chosen = controls(view, name, setting, defaults, actions)
+        chosen = pick_constants(view, name, setting, defaults, actions)
     choice = Choice(name, name, setting, tuple((key, value) for key, value in chosen.items() if value != defaults[key]))
     with about:
         st.markdown(f"**{figures.title_of(name)}** · {LOSSES[name].reading}")
@@ -100,11 +100,11 @@ def card(view: View, name: str, setting: Any) -> Choice:
         st.latex(figures.formula(name, values, view.documents))
         st.caption(figures.origin(name))
     with actions:
-        calls(view, choice)
+        show_calls(view, choice)
     return choice
 
 
-def controls(
+def pick_constants(
     view: View, name: str, setting: Any, defaults: dict[str, float], actions: DeltaGenerator
 ) -> dict[str, float]:
     """Draws a control for every constant of a loss, and among the `actions` a reset for all; returns their values.
@@ -115,7 +115,7 @@ def controls(
     from core.analysis.loss_effects import Choice
 
     # Values that the address holds.
-    keys = {constant: control_key(view, name, setting, constant) for constant in defaults}
+    keys = {constant: find_key(view, name, setting, constant) for constant in defaults}
     values: dict[str, float] = {}
     asked: dict[str, float] = {}
     for constant, key in keys.items():
@@ -159,7 +159,7 @@ def controls(
             help="All constants of this loss as in its preset.",
         )
         if "mu" in values:
-            rule = auto_mu(view.corpus)
+            rule = load_auto_mu(view.corpus)
             st.button(
                 f"mu by the rule: {rule:.3f}",
                 key=f"auto-{name}",
@@ -173,7 +173,7 @@ def controls(
     return values
 
 
-def control_key(view: View, name: str, setting: str, constant: str) -> str:
+def find_key(view: View, name: str, setting: str, constant: str) -> str:
     """The key of a control, in the address as well; one for each setting where that decides the preset's value."""
     if constant not in ("scale", "mu") or setting == "reuters":
         return f"{name}.{constant}"
@@ -186,17 +186,17 @@ def set_controls(values: dict[str, Any]) -> None:
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
-def auto_mu(corpus: Corpus) -> float:
+def load_auto_mu(corpus: Corpus) -> float:
     from core.analysis.loss_weights import rule_for_mu
 
     return rule_for_mu(corpus.targets_of("train"), corpus.counts)
 
 
-def calls(view: View, choice: Choice) -> None:
+def show_calls(view: View, choice: Choice) -> None:
     """Python and the command line that make exactly this loss, and the way to the launcher's form."""
     from core.analysis import loss_words as figures
 
-    size = synthetic_changes(view.config)
+    size = find_synthetic_changes(view.config)
     changes = figures.changes_of(choice)
     trained = figures.can_be_trained(choice.name)
     if trained:
@@ -224,6 +224,6 @@ def calls(view: View, choice: Choice) -> None:
         st.code(plan.command_line(run), language="bash", wrap_lines=True)
 
 
-def synthetic_changes(config: DataConfig) -> dict[str, Any]:
+def find_synthetic_changes(config: DataConfig) -> dict[str, Any]:
     """What differs from the usual size of the synthetic set."""
     return config.synthetic.model_dump(exclude_defaults=True) if config.name == "synthetic" else {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from core.data.corpus import Corpus
 
 
-def warn(view: View) -> None:
+def show(view: View) -> None:
     """Draws what can go wrong with the chosen losses on this data, or that nothing was found."""
     from core.analysis.loss_cautions import rate_caution
 
