@@ -11,9 +11,6 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from core.data.corpus import PARTS as PARTS
-from core.data.corpus import Corpus as Corpus
-from core.data.readers import confused_pairs as confused_pairs
 from core.data.readers import open_reuters
 from core.data.reuters import NAMES
 from core.system.access import check_writable

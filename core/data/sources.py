@@ -15,12 +15,9 @@ from typing import Any
 
 from core.config.schema import DataConfig, FileConfig, SplitConfig, SyntheticConfig
 from core.data.added import Registered, find_registered, open_registered, register, registered_dir
-from core.data.corpus import FORMAT, Report, Split, open_corpus, open_whole, write_corpus
-from core.data.corpus import PARTS as PARTS
-from core.data.corpus import Corpus as Corpus
+from core.data.corpus import FORMAT, Corpus, Report, Split, open_corpus, open_whole, write_corpus
 from core.data.download import downloads
 from core.data.readers import SGML_FILE, label_names, make_synthetic
-from core.data.readers import confused_pairs as confused_pairs
 from core.data.reuters import NAMES, SPLITS, reuters_records, split_rows
 from core.system.errors import UserError, choose
 from core.system.files import atomic_path, write_text

@@ -66,7 +66,7 @@ def find_file_version(run: Run, name: str) -> FileVersion:
 
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
 def load_ended_scores(run: Run) -> dict[str, Any]:
-    """`current_scores` of a run that has ended: its folder is read once."""
+    """`read_scores` of a run that has ended: its folder is read once."""
     return read_scores(run)
 
 

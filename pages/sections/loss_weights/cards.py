@@ -85,7 +85,7 @@ def show_cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
 
 def show_card(view: View, name: str, setting: Any) -> Choice:
     """One loss: its controls, its formula with their numbers, and the calls that make it."""
-    from core.analysis import loss_words as figures
+    from core.analysis import loss_words
     from core.analysis.loss_effects import Choice
 
     defaults = Choice(name, name, setting).constants(view.counts, view.documents)
@@ -95,10 +95,10 @@ def show_card(view: View, name: str, setting: Any) -> Choice:
         chosen = pick_constants(view, name, setting, defaults, actions)
     choice = Choice(name, name, setting, tuple((key, value) for key, value in chosen.items() if value != defaults[key]))
     with about:
-        st.markdown(f"**{figures.title_of(name)}** · {LOSSES[name].reading}")
+        st.markdown(f"**{loss_words.title_of(name)}** · {LOSSES[name].reading}")
         values = choice.constants(view.counts, view.documents)
-        st.latex(figures.formula(name, values, view.documents))
-        st.caption(figures.origin(name))
+        st.latex(loss_words.formula(name, values, view.documents))
+        st.caption(loss_words.origin(name))
     with actions:
         show_calls(view, choice)
     return choice
@@ -194,11 +194,11 @@ def load_auto_mu(corpus: Corpus) -> float:
 
 def show_calls(view: View, choice: Choice) -> None:
     """Python and the command line that make exactly this loss, and the way to the launcher's form."""
-    from core.analysis import loss_words as figures
+    from core.analysis import loss_words
 
     size = find_synthetic_changes(view.config)
-    changes = figures.changes_of(choice)
-    trained = figures.can_be_trained(choice.name)
+    changes = loss_words.changes_of(choice)
+    trained = loss_words.can_be_trained(choice.name)
     if trained:
         query = {"data": view.config.name, "split": view.config.split, "losses": choice.name}
         query |= {f"synthetic_{key}": str(value) for key, value in size.items()}
@@ -206,7 +206,7 @@ def show_calls(view: View, choice: Choice) -> None:
         with st.container(width="content"):
             link("launcher", f"Train with {choice.name}", query)  # fills a form; nothing starts
     with st.popover("Python and command line"):
-        st.code(figures.python_call(choice, view.config), language="python")
+        st.code(loss_words.python_call(choice, view.config), language="python")
         if not trained:
             st.caption("Runs of this dashboard have the losses of the paper; this one is for your own code.")
             return
