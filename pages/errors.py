@@ -90,7 +90,7 @@ def show_body(run: Run, other: Run | None, borders: Borders) -> None:
     try:
         load_predictions(run)
         show_views(run, other, borders)
-    except UserError as error:  # a fragment that is redrawn alone has nobody above it
+    except UserError as error:  # a fragment that is redrawn alone has no caller that would catch it
         st.error(plain(str(error)))
 
 

@@ -19,7 +19,7 @@ TICK_HIDDEN = 300.0
 
 
 def watch(configs: list[RunConfig]) -> None:
-    """Draws `show_now`, and draws it again as long as somebody can see it."""
+    """Draws `show_now`, and draws it again as long as the tab can be seen."""
     st.fragment(show_now, run_every=TICK_HIDDEN if tab.is_hidden() else TICK)(configs)
 
 

@@ -40,7 +40,7 @@ def show() -> None:
 
 @st.fragment
 def show_comparison(config: DataConfig, corpus: Corpus) -> None:
-    """Everything that hangs on the losses: a control moved here leaves the rest of the page alone."""
+    """Everything that depends on the losses: a control moved here leaves the rest of the page alone."""
     try:
         view = View(corpus, config)
         if not view.labels:
@@ -48,7 +48,7 @@ def show_comparison(config: DataConfig, corpus: Corpus) -> None:
         names, setting = cards.pick_losses()
         if not names:
             raise UserError("Choose at least one loss to see what it does.")
-        view = View(corpus, config, tuple(cards.cards(view, names, setting)))
+        view = View(corpus, config, tuple(cards.show_cards(view, names, setting)))
         warnings = st.container()
         if view.choices:
             for tab, draw in zip(st.tabs(list(VIEWS), key="view", bind="query-params"), VIEWS.values(), strict=True):
@@ -56,7 +56,7 @@ def show_comparison(config: DataConfig, corpus: Corpus) -> None:
                     with tab:
                         draw(view)
         with warnings:  # last: the first gradients of a moved loss take longer than its chart
-            cautions.warn(view)
+            cautions.show(view)
     except UserError as error:
         st.error(plain(str(error)))
 

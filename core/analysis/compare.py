@@ -1,4 +1,4 @@
-"""What the comparison shows: rows with intervals, differences, two rows label by label, cost."""
+"""What the page Compare shows: rows with intervals, differences, two rows label by label, cost."""
 
 from __future__ import annotations
 
@@ -182,6 +182,7 @@ def cost_table(rows: Sequence[Row]) -> pd.DataFrame:
     found = []
     for row in rows:
         scored = [results.read_results(run) for run in row.runs]
+        # Speed: train documents of all epochs over the seconds until the last one.
         speeds, epochs = [], []
         for run, one in zip(row.runs, scored, strict=True):
             history = journal.read_history(run.path)

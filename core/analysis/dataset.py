@@ -1,4 +1,4 @@
-"""What the explorer says of a data set: measures with their meanings, pairs, drift."""
+"""What the page Explorer shows of a data set: measures with their meanings, pairs, drift."""
 
 from __future__ import annotations
 

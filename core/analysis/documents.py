@@ -45,6 +45,7 @@ def find_documents(
     """
     table = confusion.document_scores(predictions.targets, predicted)
     true, given = indicator(predictions.targets), indicator(predicted)
+    # Fault: of one label, or of any label of the document.
     if label is not None:
         is_true, is_given = (part[:, [label]].toarray().ravel() for part in (true, given))
         kinds = {
@@ -59,6 +60,7 @@ def find_documents(
         wrong = table["missed"] + table["spurious"]
         counted = {name: table[name] for name in ("missed", "spurious", "hit")} | {"any fault": wrong}
         chosen = (counted[fault] > 0).to_numpy() if fault != "all" else np.ones(len(table), np.bool_)
+    # Number of labels, then order.
     if sizes is not None:
         chosen = chosen & table["true"].between(*sizes).to_numpy()
     rows = np.flatnonzero(chosen)
@@ -91,6 +93,7 @@ def document_table(
     """
     part = np.asarray(rows, dtype=np.int64)
     true, given = indicator(predictions.targets)[part], indicator(predicted)[part]
+    # Missed is true without hits, spurious is given without hits.
     both = true.multiply(given).tocsr()
     scores = predictions.scores[part]
     sides = {
@@ -173,7 +176,7 @@ def decision_table(
 def tried_table(
     tried: Mapping[str, tuple[np.ndarray, Limits, Sequence[str]]], *, more: int = 3, limit: int = 60
 ) -> pd.DataFrame:
-    """What several runs say of one text, side by side.
+    """The labels that several runs give one text, side by side.
 
     Args:
         tried: by the runs' names: scores (L,), thresholds, label names.

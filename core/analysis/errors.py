@@ -1,4 +1,8 @@
-"""What the errors page says of labels, pairs, slices and calibration."""
+"""What the page Errors shows: labels, confused pairs and their map, doubted labels, slices, calibration.
+
+`headline` gives the numbers on top; `label_table`, `confused_pairs`, `confusion_map`, `label_error_table`,
+`size_table`, `length_table` and `calibration` give the views.
+"""
 
 from __future__ import annotations
 
@@ -92,6 +96,7 @@ def precision_recall(predictions: Predictions, label: int) -> pd.DataFrame:
         Columns threshold (a cut just below this score), precision, recall, f1 (percent); empty without a true document.
     """
     scores = predictions.scores
+    # The label's scores; those that are not stored are the lowest and make no cut.
     if isinstance(scores, sp.csr_array):
         column = sp.csc_array(scores)[:, [label]]
         rows, values = column.indices, column.data.astype(np.float64)
@@ -100,6 +105,7 @@ def precision_recall(predictions: Predictions, label: int) -> pd.DataFrame:
     truth = indicator(predictions.targets)[:, [label]].toarray().ravel()
     order = np.argsort(-values, kind="stable")
     values, hits = values[order], np.cumsum(truth[rows[order]])
+    # Cuts lie between two different scores alone, and no more of them than a chart can show.
     last = np.append(values[1:] != values[:-1], True)[: len(values)]
     places = np.flatnonzero(last) if truth.any() else np.zeros(0, np.int64)
     if len(places):  # below the last hit come errors alone
@@ -173,6 +179,7 @@ def confusion_map(
     """
     if view not in ("recall", "precision"):
         raise ValueError(f"view is {view!r}, expected recall or precision")
+    # The labels that lose or gain most off the diagonal; the last row and column are the class "none".
     by_row, by_column = confusion.mlct(predictions.targets, predicted)
     matrix = by_row if view == "recall" else by_column
     names = [*labels, "(none)"]
@@ -182,6 +189,7 @@ def confusion_map(
     if not len(chosen):
         columns = ["true", "predicted", "share", "documents", "place_true", "place_predicted"]
         return pd.DataFrame(columns=columns)
+    # Order, and shares of the whole matrix's sums, not of the part's.
     order = chosen[confusion.confusion_order(sp.csr_array(off[chosen][:, chosen]))]
     sums = matrix.sum(axis=1 if view == "recall" else 0)
     part = matrix[order][:, order].tocoo()

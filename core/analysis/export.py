@@ -63,6 +63,7 @@ def title(row: Mapping[str, Any]) -> str:
 
 def to_latex(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
     """A `paper_table` in the form of the paper's (booktabs, one column group per label group)."""
+    # Head: a pair of columns for each group.
     table = _table_of(frame)
     groups = list(GROUPS[table])
     lines = [
@@ -73,6 +74,7 @@ def to_latex(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
         " & ".join(["", *("micro-F1 & macro-F1" for _ in groups)]) + r" \\",
         r"\midrule",
     ]
+    # Rows: the best score in bold, the half width of its interval small beside it.
     for row in frame.to_dict("records"):
         cells = [_escaped(title(row))]
         for column in SCORE_COLUMNS[table]:

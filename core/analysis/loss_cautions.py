@@ -1,4 +1,4 @@
-"""What to know of a loss before training with it, in sentences."""
+"""Warnings on a loss before training with it, in sentences."""
 
 from __future__ import annotations
 

@@ -147,6 +147,7 @@ def weight_frame(
     names = ["loss", "rank", "labels", "count", "low", "weight", "high"]
     fine, rows = rank_bins(len(counts)), [pd.DataFrame(columns=names)]
     for choice in choices:
+        # Only weights with mu differ from document to document: they are drawn by bins and by quantiles of r.
         differs = "mu" in choice.constants(counts, documents)
         edges = co_labels.edges if differs else fine
         columns = middle_columns(edges)
@@ -154,6 +155,7 @@ def weight_frame(
         weight = weigh_labels(choice, counts, documents, side, columns, r)
         if weight is None:
             continue
+        # A bin stands at its middle on a logarithmic axis, the last one at its end.
         first, last = edges[:-1] + 1, edges[1:]
         ranks = np.sqrt(first * last)
         ranks[-1] = last[-1]
@@ -184,6 +186,7 @@ def group_weights(
             columns = np.arange(part.start, part.stop)
             r = co_labels.by_group[side][group]
             pairs = counts[part] if side == "positive" else documents - counts[part]
+            # A weight by document is the mean over quantiles of r, any other the mean over labels by their pairs.
             if "mu" in choice.constants(counts, documents):
                 columns, pairs = np.zeros(len(r), np.int64), np.ones(len(r))
             else:

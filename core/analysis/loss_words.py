@@ -48,6 +48,7 @@ def _slots(name: str, values: Mapping[str, float], documents: int) -> list[str]:
     margin = r"z_{ki}-\nu_i" if values.get("kappa") else "z_{ki}"
     on_negatives = values["scale"] * (1 if side is None else 1 - side) / (stretch if preset.damped else 1)
     gamma, miss = values.get("gamma", 0), "p" if stretch == 1 else "q"
+    # The loss of a label that is there, and of one that is not.
     there = [
         _times(values["scale"] * (1 if side is None else side)),
         weight,
@@ -60,6 +61,7 @@ def _slots(name: str, values: Mapping[str, float], documents: int) -> list[str]:
         rf"{miss}^{{{_number(gamma)}}}" if gamma else "",
         rf"\left(-\log (1-{miss})\right)",
     ]
+    # Their lines, then those that define q, the weight and the shift, as far as they are used.
     lines = [_case(1, there), _case(0, absent), rf"&p=\sigma({margin})"]
     if stretch != 1:
         bracket = rf"({margin})" if values.get("kappa") else margin
@@ -180,7 +182,7 @@ def ratio_in_words(row: Mapping[str, float]) -> str:
 
 
 def times(ratio: float) -> str:
-    """A factor as people say it: `3.7 times`, `half`, `1/40 of`."""
+    """A factor in words: `3.7 times`, `half`, `1/40 of`."""
     if ratio >= 0.995:
         return f"{ratio:,.0f} times" if ratio >= 20 else f"{ratio:.2g} times"
     return f"{ratio:.2f} times" if ratio >= 0.1 else f"1/{1 / ratio:,.0f} of"
@@ -233,6 +235,7 @@ def _percent(share: float) -> str:
 
 def python_call(choice: Choice, data: DataConfig) -> str:
     """Python that makes exactly this loss from the data set; it runs as it stands beside `core/`."""
+    # The data set as `DataConfig`, without what is the default.
     shown = data.model_dump(exclude_defaults=True) | {"name": data.name, "split": data.split}
     synthetic = shown.pop("synthetic", None)
     made = ", ".join(f"{key}={value!r}" for key, value in shown.items())
@@ -240,6 +243,7 @@ def python_call(choice: Choice, data: DataConfig) -> str:
     if synthetic:
         made += f", synthetic=SyntheticConfig({', '.join(f'{key}={value!r}' for key, value in synthetic.items())})"
         imported += ", SyntheticConfig"
+    # The loss: labels without a train document are masked, as in a run.
     options = [f'"{choice.name}"', "corpus.counts", 'len(corpus.parts["train"])']
     if choice.setting != "reuters":
         options.append(f'setting="{choice.setting}"')

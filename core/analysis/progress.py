@@ -13,7 +13,7 @@ from core.runs.folder import LIVE, Folder, Run
 SERIES = ("all", "head", "medium", "tail")
 AVERAGES = ("micro", "macro")
 MOST_POINTS = 75
-"""Of one line in a chart, or up to twice as many: a browser draws each of them anew whenever the chart changes."""
+"""Of one line in a chart, or up to twice as many: a browser draws each of them again whenever the chart changes."""
 RUN_COLUMNS = (
     *("state", "name", "data", "progress", "epoch", "micro", "macro", "left", "age", "took"),
     *("device", "user", "tags", "size", "run"),
@@ -21,7 +21,7 @@ RUN_COLUMNS = (
 
 
 def words_of_seconds(seconds: float) -> str:
-    """A length of time as people say it: `12 s`, `3 min`, `2 h`, `5 days`."""
+    """A length of time in words: `12 s`, `3 min`, `2 h`, `5 days`."""
     seconds = max(seconds, 0.0)
     for limit, unit, word in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if seconds < limit:

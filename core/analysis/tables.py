@@ -1,4 +1,8 @@
-"""Tables of runs: the rows of `report --json`, and the paper's Tables 2 and 3 with intervals and published rows."""
+"""Tables of runs: the rows of `report --json`, and the paper's Tables 2 and 3 with intervals and published rows.
+
+`run_rows` makes the JSON. `fold` makes a row of runs that differ by their seed, `sample_rows` the scores and resamples
+of rows, `paper_table` a table of them. `difference` and `ablation` compare rows, `provenance` makes the footer.
+"""
 
 from __future__ import annotations
 
@@ -176,6 +180,7 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
         others = [other for one, other in zip(runs, flat, strict=True) if method(one) == mine]
         words = [mine]
         more: list[str] = []
+        # Settings that are not the model's own and differ among the runs of this method.
         for key, value in settings.items():
             if (key in own and own[key] == value) or (key == "seed" and not with_seed):
                 continue
@@ -185,6 +190,7 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
         if left := more[NAMED_SETTINGS:]:
             more = [*more[:NAMED_SETTINGS], f"{len(left)} more"]
         names.append(" · ".join(words + more))
+    # Names that are still the same get the end of the run's id.
     alike = {name for name in names if names.count(name) > 1}
     return [f"{name} · {run.id[-10:]}" if name in alike else name for name, run in zip(names, runs, strict=True)]
 
@@ -242,12 +248,12 @@ def over_seeds(sampled: Sequence[Sampled]) -> Sampled:
     """The mean of runs that differ by their seed; one of them without resamples leaves none."""
     table = uncertainty.over_seeds(np.stack([one.scores for one in sampled]))
     shapes = {one.samples.shape for one in sampled}
-    samples = np.mean([one.samples for one in sampled], axis=0) if len(shapes) == 1 else kept_nothing(sampled[0])
+    samples = np.mean([one.samples for one in sampled], axis=0) if len(shapes) == 1 else no_samples(sampled[0])
     return Sampled(table["mean"].to_numpy(), table["deviation"].to_numpy(), samples)
 
 
-def kept_nothing(like: Sampled) -> np.ndarray:
-    """Resamples of a run that has none."""
+def no_samples(like: Sampled) -> np.ndarray:
+    """NaN in place of the resamples of a run that has none."""
     return np.full((1, len(like.scores)), np.nan)
 
 
@@ -274,7 +280,7 @@ def difference(mine: Sampled, other: Sampled, *, comparable: bool = True) -> Dif
     Args:
         mine: of one row.
         other: of the other.
-        comparable: both have the same data set and split; nothing is said otherwise.
+        comparable: both have the same data set and split; otherwise all is NaN.
     """
     scores = mine.scores - other.scores
     if not comparable:
@@ -391,10 +397,12 @@ def ablation(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> pd.DataFram
         row of each method counts, and only pairs of which both methods are there.
     """
     columns = {column: place for table in GROUPS for column, place in columns_of(table).items()}
+    # The first row of each method.
     first: dict[str, Row] = {}
     for row in rows:
         first.setdefault(row.method, row)
     found = []
+    # A difference for each pair of methods and each score.
     for part, pairs in PARTS.items():
         for without, with_part in pairs:
             if without not in first or with_part not in first:

@@ -51,7 +51,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what was guessed an
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column is what, as a person says it, by the names that `FileConfig` has; None: it is guessed."""
+    """Which column is what, as the options name it, under the names of `FileConfig`; None: it is guessed."""
 
     text: list[str] | None
     title: str | None
@@ -134,7 +134,7 @@ def data_add(
     """
     if not dry_run:
         added.check_name(name or _missing("--name"), [source.name for source in available()])
-    # How the file is read: what is not said is guessed.
+    # How the file is read: what no option names is guessed.
     form = {"encoding": encoding, "delimiter": delimiter, "header": header}
     columns = Columns(text, title, label_columns, sep, identity, year, years, split)
     file = _file_config(path, form, columns)
@@ -142,6 +142,7 @@ def data_add(
     shares = {"validation": validation, "test": test, "seed": seed, "min_documents": min_documents}
     division = parse(SplitConfig, {"made": made or ("own" if file.split else "random")} | shares)
     choices = dict.fromkeys(split_names(drop), "drop") | dict.fromkeys(split_names(merge), "merge")
+    # Read, plan, and keep unless it is a dry run.
     with progress_bar() as bar:
         task = bar.add_task(f"reading {path.name}", total=1.0)
 
@@ -163,20 +164,20 @@ def _missing(option: str) -> str:
 
 
 def _file_config(path: Path, form: dict[str, Any], columns: Columns) -> FileConfig:
-    """What a person said of the form and the columns of a file, and of the rest what can be guessed."""
-    guessed = readers.guess(path, **_said(form))
-    told = _said(vars(columns) | {"years": _year_range(columns.years)})
+    """Form and columns of a file as the options name them; the rest is guessed."""
+    guessed = readers.guess(path, **_given(form))
+    given = _given(vars(columns) | {"years": _year_range(columns.years)})
     if columns.labels and columns.sep is None and tuple(columns.labels) != guessed.labels:
-        told["sep"] = _separator_of(path, guessed, columns.labels)
-    return parse(FileConfig, guessed.model_dump() | told, where=path.name)
+        given["sep"] = _separator_of(path, guessed, columns.labels)
+    return parse(FileConfig, guessed.model_dump() | given, where=path.name)
 
 
-def _said(options: dict[str, Any]) -> dict[str, Any]:
+def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 
 def _separator_of(path: Path, file: FileConfig, columns: list[str]) -> str:
-    """The usual separator of a label column that a person named; 0/1 for several columns or all."""
+    """The usual separator of a label column that an option names; 0/1 for several columns or all."""
     if len(columns) > 1 or columns == ["*"]:
         return readers.INDICATOR
     return readers.find_separator([row.get(columns[0]) for row in readers.first_rows(path, file)])

@@ -62,6 +62,7 @@ def print_report(
         if asked:
             sys.stdout.write(printer(frame, footer))
             return
+    # No option: a table for the terminal, with the runs that have no scores below it.
     columns = tables.SCORE_COLUMNS[table]
     shown = Table("method", "seeds", *(name.replace("_", " ") for name in columns), box=None)
     for row in frame.to_dict("records"):
@@ -75,7 +76,7 @@ def print_report(
 
 
 def _write(path: Path, content: str | bytes) -> None:
-    """Writes a file that a person asked for."""
+    """Writes a file that an option names."""
     try:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:

@@ -101,7 +101,7 @@ def resume(
 ) -> None:
     """Put stopped, failed or lost runs, or all those of a sweep, into the queue again.
 
-    Each goes on from its last checkpoint, if it has one.
+    Each resumes from its last checkpoint, if it has one.
 
     Examples:
     python -m core resume reuters-transformer-db-s0-0123456789
@@ -126,8 +126,8 @@ def note(
 
     Example: python -m core note reuters-tfidf-db-s0-0123456789 --name "first try" --tags db,baseline --pin
     """
-    told = {"name": name, "notes": text, "pinned": pin, "archived": archive}
-    changes: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
+    written = {"name": name, "notes": text, "pinned": pin, "archived": archive}
+    changes: dict[str, Any] = {key: value for key, value in written.items() if value is not None}
     if tags is not None:
         changes["tags"] = split_names(tags)
     about = folder.save_about(run, **changes) if changes else folder.get_folder(run).about

@@ -32,7 +32,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Same config, data and seed: same run.")] = 0,
     split: Split = None,
     changes: Set = None,
-    background: Annotated[bool, typer.Option("--background", help="Return at once; the run goes on alone.")] = False,
+    background: Annotated[bool, typer.Option("--background", help="Return at once; the run continues alone.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train one model in a process of its own and score it; the last line on stdout is the run's id.
@@ -67,7 +67,7 @@ def train(
 
 
 def _work(path: Path) -> None:
-    """What a job's process does; its failure is in the run's folder already, the log gets it as well."""
+    """What a job's process does; its failure stands in the run's folder already, and goes to the log as well."""
     from core.jobs import worker
 
     get_folder(path.name)  # a folder that is no run is bad input: exit 2
@@ -88,9 +88,9 @@ def sweep(
     split: Split = None,
     changes: Set = None,
     plan: Annotated[
-        Path | None, typer.Option(help="A file that the Training page has saved, instead of these.")
+        Path | None, typer.Option(help="A file that the Launcher page has saved, instead of these.")
     ] = None,
-    background: Annotated[bool, typer.Option("--background", help="Return at once; the runs go on alone.")] = False,
+    background: Annotated[bool, typer.Option("--background", help="Return at once; the runs continue alone.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train every combination of models, losses and seeds, one after the other on each device.
@@ -103,6 +103,7 @@ def sweep(
         numbers = [int(seed) for seed in split_names(seeds)]
     except ValueError:
         raise UserError(f"--seeds {seeds}: seeds are whole numbers with commas between them, such as 0,1,2.") from None
+    # Settings: from a plan's file, or as a grid of the options.
     if plan is not None:
         configs = read(_text_of(plan), where=plan.name).configs()
     else:
@@ -165,7 +166,7 @@ def search_settings(
     changes: Annotated[list[str] | None, typer.Option("--set", help="Any setting as key=value, repeatable.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Search the learning rate and the loss's constants; called again it goes on where it was.
+    """Search the learning rate and the loss's constants; called again, it continues where it ended.
 
     Example: python -m core search --data reuters --model tfidf --loss db --trials 30 --metric macro_f1
     """

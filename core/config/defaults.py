@@ -1,4 +1,4 @@
-"""Tables of what there is to choose: models with their settings and defaults, threshold rules, names of losses."""
+"""Tables of the choices: models with their settings and defaults, threshold rules, names of losses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Model:
         title: what it is, in a clause.
         reads: weighted words, or tokens in their order.
         settings: those of `ModelConfig` that it reads.
-        model: values of `ModelConfig` where they are not given and differ from those of `tfidf`, which the class says.
+        model: values of `ModelConfig` where they are not given and differ from the class's own, which are those of
+            `tfidf`.
         train: the same of `TrainConfig`.
         own_loss: the one it is fitted with, at once; empty where it is trained by steps with a loss that is chosen.
         margins: its scores are margins, not probabilities.
@@ -138,7 +139,7 @@ class ThresholdRule:
         grid: hundredths that it tries, of equally good ones the lowest.
         value: the threshold itself, whatever the scores are.
         by_label: it gives a threshold for each label.
-        in_runs: `train.threshold` may ask for it.
+        in_runs: `train.threshold` may name it.
         title: on the errors page; empty where that does not offer it.
         margins: the rule that does the same for an SVM's margins; its own name where that is itself.
     """

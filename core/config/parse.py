@@ -51,6 +51,7 @@ def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
         key, equals, text = change.partition("=")
         if not equals or not key:
             raise UserError(f"--set {change}: write it as key=value, for example train.epochs=3.")
+        # Walk to the section that holds the setting.
         *path, last = key.strip().split(".")
         place: Any = values
         for step in path:
@@ -63,6 +64,7 @@ def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
                 + (f" Did you mean '{near[0]}'?" if near and near[0] != key else "")
                 + f" Settings are: {known}."
             )
+        # The value is JSON where it can be read as such, else text.
         try:
             place[last] = json.loads(text)
         except json.JSONDecodeError:

@@ -237,7 +237,7 @@ class RunConfig(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_the_model(cls, values: Any) -> Any:
-        """Fills in what is not given and hangs on the model."""
+        """Fills in what is not given and depends on the model."""
         if not isinstance(values, dict):
             return values
         model = values.get("model", {})

@@ -1,4 +1,8 @@
-"""Data sets made of a person's own file: scan it once, plan the data set, keep it under a name."""
+"""Data sets made of a user's own file: the file is scanned once, the data set planned, then kept under a name.
+
+`scan` reads the file into a folder of the cache, `examine` plans, `register` keeps. Below them are the data sets that
+were added (`find_registered`, `open_registered`, `unregister`) and files that may be added (`find_files`).
+"""
 
 from __future__ import annotations
 
@@ -62,7 +66,7 @@ class Plan:
 
 
 class Registered(Frozen):
-    """A data set that a person added, as `cache/data/registered/<name>.json` has it."""
+    """A data set that was added, as `cache/data/registered/<name>.json` has it."""
 
     name: str
     path: str
@@ -103,11 +107,12 @@ def scan(path: Path, file: FileConfig, report: Report | None = None) -> Path:
 
 def _scan(folder: Path, path: Path, file: FileConfig, report: Report | None) -> None:
     folder.mkdir()
+    # Beside the documents: their lines, whether bytes were broken, and a hash of the text, by which copies are found.
     places, hashes, broken = array("q"), array("Q"), bytearray()
 
     def mended() -> Iterator[Record]:
-        tell = partial(report, f"reading {path.name}") if report else None
-        for place, record in read_documents(path, file, tell):
+        show_progress = partial(report, f"reading {path.name}") if report else None
+        for place, record in read_documents(path, file, show_progress):
             fields = (record.id, record.title, record.body, *record.labels)
             is_broken = any(BROKEN.search(field) or "\ufffd" in field for field in fields)
             if is_broken:
@@ -314,6 +319,7 @@ def command_line(
     name: str, path: Path, file: FileConfig, split: SplitConfig, choices: Mapping[str, str] | None = None
 ) -> str:
     """The command that adds this file in this way, ready to paste into a shell."""
+    # Columns and years, then the split, then the form of the file, then choices: what is usual is left out.
     words = ["python", "-m", "core", "data", "add", str(path), "--name", name]
     for option, values in (("--text", file.text), ("--labels", file.labels)):
         words += [word for value in values for word in (option, value)]
@@ -396,7 +402,7 @@ def unregister(name: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-# Files that a person may want to add.
+# Files that may be added.
 
 
 def find_files(folders: Iterable[Path], *, limit: int = 200) -> list[Path]:

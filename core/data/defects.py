@@ -34,7 +34,7 @@ CHOICES = {
     "single_document_labels": ("keep", "drop"),
     "absent_labels": ("keep", "drop"),
 }
-"""What can be done about each kind of defect; the first is done unless another is asked for."""
+"""What can be done about each kind of defect; the first is done unless another is chosen."""
 
 
 @dataclass(frozen=True)

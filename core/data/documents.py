@@ -1,4 +1,4 @@
-"""Selection of documents by part, labels and words; their lengths."""
+"""Documents selected by part, labels and words, and their lengths."""
 
 from __future__ import annotations
 

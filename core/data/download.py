@@ -11,9 +11,6 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from core.data.corpus import PARTS as PARTS
-from core.data.corpus import Corpus as Corpus
-from core.data.readers import confused_pairs as confused_pairs
 from core.data.readers import open_reuters
 from core.data.reuters import NAMES
 from core.system.access import check_writable
@@ -77,6 +74,7 @@ def download(name: str, *, progress: Callable[[int, int], None] | None = None) -
 
 
 def _fetch(url: str, part: Path, progress: Callable[[int, int], None]) -> None:
+    # Ask for the rest of an earlier attempt.
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -86,6 +84,7 @@ def _fetch(url: str, part: Path, progress: Callable[[int, int], None]) -> None:
             return
         raise
     with answer:
+        # A server without ranges sends the whole file: then the part is written from its beginning.
         resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if answer.status == 206 and not resumed:
             raise OSError("the server sent another part than the one asked for")

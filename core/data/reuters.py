@@ -10,10 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.data.corpus import CODES, Report
-from core.data.corpus import PARTS as PARTS
-from core.data.corpus import Corpus as Corpus
 from core.data.readers import Record, read_reuters_nltk, read_reuters_sgml
-from core.data.readers import confused_pairs as confused_pairs
 from core.system.errors import UserError
 
 NAMES = ("reuters", "reuters-nltk", "synthetic")
@@ -22,7 +19,7 @@ REUTERS_SIZES = {"reuters": (7770, 3019), "reuters-nltk": (7769, 3019)}
 """Train and test documents of a complete copy."""
 REUTERS_DOCUMENTS = 21_578
 LEFT_OUT = "1514"
-"""NEWID of the train document that split `paper` leaves out: see `_split`."""
+"""NEWID of the train document that split `paper` leaves out: see `split_rows`."""
 
 
 def split_rows(

@@ -15,12 +15,9 @@ from typing import Any
 
 from core.config.schema import DataConfig, FileConfig, SplitConfig, SyntheticConfig
 from core.data.added import Registered, find_registered, open_registered, register, registered_dir
-from core.data.corpus import FORMAT, Report, Split, open_corpus, open_whole, write_corpus
-from core.data.corpus import PARTS as PARTS
-from core.data.corpus import Corpus as Corpus
+from core.data.corpus import FORMAT, Corpus, Report, Split, open_corpus, open_whole, write_corpus
 from core.data.download import downloads
 from core.data.readers import SGML_FILE, label_names, make_synthetic
-from core.data.readers import confused_pairs as confused_pairs
 from core.data.reuters import NAMES, SPLITS, reuters_records, split_rows
 from core.system.errors import UserError, choose
 from core.system.files import atomic_path, write_text
@@ -54,10 +51,12 @@ def load(config: DataConfig, *, progress: Report | None = None) -> Corpus:
     added = find_registered()
     choose("data set", config.name, [*NAMES, *added])
     choose(f"split of '{config.name}'", config.split, splits_of(config.name))
+    # An added set has its copy already.
     if config.name in added:
-        return open_registered(_sound(added[config.name]))
+        return open_registered(_checked(added[config.name]))
     report = progress or (lambda *_: None)
     try:
+        # The prepared copy is named by content: settings of the synthetic corpus, or digest of the source.
         if config.name == "synthetic":
             path, source = None, "Built in: made on this machine from a seed"
             folder = _folder("synthetic", config.synthetic.model_dump())
@@ -72,7 +71,7 @@ def load(config: DataConfig, *, progress: Report | None = None) -> Corpus:
                 # Another process may have made it meanwhile.
                 corpus = open_whole(folder, config.name, config.split, source, split)
                 if corpus is None:
-                    notes = (REMADE,) if folder.exists() else ()
+                    notes = (COPY_WAS_DAMAGED,) if folder.exists() else ()
                     _prepare(folder, config, path, report)
                     corpus = open_corpus(folder, config.name, config.split, source, split)
                     corpus = replace(corpus, notes=(*corpus.notes, *notes))
@@ -92,7 +91,7 @@ def splits_of(name: str) -> tuple[str, ...]:
         UserError: an added data set whose description is damaged.
     """
     added = find_registered()
-    return (_sound(added[name]).split.made,) if name in added else SPLITS
+    return (_checked(added[name]).split.made,) if name in added else SPLITS
 
 
 def default_config(name: str, split: str | None = None) -> DataConfig:
@@ -106,7 +105,7 @@ def default_config(name: str, split: str | None = None) -> DataConfig:
     return DataConfig(name=name, split=choose(f"split of '{name}'", split or offered[0], offered))
 
 
-def _sound(added: Registered | str) -> Registered:
+def _checked(added: Registered | str) -> Registered:
     if isinstance(added, str):
         raise UserError(added)
     return added
@@ -124,7 +123,7 @@ def _named_folders() -> list[Path]:
     return [Path(part).expanduser() for part in os.environ.get("TAILSCOPE_DATA", "").split(os.pathsep) if part]
 
 
-def _look(name: str) -> tuple[Path | None, list[str]]:
+def _find_place(name: str) -> tuple[Path | None, list[str]]:
     """The first place that holds a data set, and the problems met on the way."""
     problems: list[str] = []
     fetched = os.path.abspath(downloads())
@@ -159,7 +158,7 @@ def _holds(name: str, path: Path) -> bool:
 
 
 def _find(name: str) -> Path:
-    path, problems = _look(name)
+    path, problems = _find_place(name)
     if path is None:
         raise UserError(f"Data set '{name}' was not found. {_how_to_get(name, problems)}")
     return path
@@ -177,7 +176,7 @@ def available() -> list[Source]:
     """Every data set, found or not, with a sentence for the reader. Reads folder listings only."""
     sources = []
     for name in NAMES[:2]:
-        path, problems = _look(name)
+        path, problems = _find_place(name)
         if path is None:
             sentence = f"Not found. {_how_to_get(name, problems)}"
             sources.append(Source(name, False, "", sentence, SPLITS, name == "reuters", False))
@@ -210,7 +209,7 @@ def add(
     *,
     progress: Report | None = None,
 ) -> Registered:
-    """Keeps a person's own file as a data set: see `intake.register`."""
+    """Keeps a user's own file as a data set: see `added.register`."""
     return register(name, path, file, split, choices, reserved=NAMES, report=progress)
 
 
@@ -224,12 +223,12 @@ def _is_prepared(name: str, path: Path) -> bool:
 
 def default_name() -> str:
     """`reuters` where it is found, else `synthetic`."""
-    return "reuters" if _look("reuters")[0] else "synthetic"
+    return "reuters" if _find_place("reuters")[0] else "synthetic"
 
 
 def why_default() -> str:
     """Which data set is shown first, and why."""
-    path, problems = _look("reuters")
+    path, problems = _find_place("reuters")
     if path:
         return " ".join([f"Reuters-21578 is shown first: it was found at {path}.", *problems])
     why = "The built-in synthetic set is shown first, because Reuters-21578 was not found."
@@ -238,7 +237,7 @@ def why_default() -> str:
 
 # The prepared copy.
 
-REMADE = "The prepared copy in the cache was damaged; it was made anew."
+COPY_WAS_DAMAGED = "The prepared copy in the cache was damaged; it was made anew."
 
 
 def _files(name: str, path: Path) -> list[Path]:

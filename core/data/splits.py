@@ -92,6 +92,7 @@ def _stratified(config: SplitConfig, targets: sp.csr_array) -> np.ndarray:
             f"Iterative stratification of {documents:,} documents x {labels:,} labels would take too long: it can do "
             f"{MAX_CELLS:,} in all. Choose a random split, or keep fewer labels."
         )
+    # Test first, then validation from what is left.
     rows = np.arange(documents)
     for part, share in ((TEST, config.test), (VALIDATION, config.validation / (1 - config.test))):
         if share:

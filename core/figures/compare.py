@@ -1,4 +1,4 @@
-"""What the comparison page shows: tables with intervals, parts of a loss, F1 by rank, two rows label by label, cost."""
+"""Charts of the page Compare: parts of a loss, F1 by label rank, changes label by label, training."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
         table: of `core.analysis.tables.ablation`.
         score: micro or macro.
     """
+    # A chart for each frequency group, with a line for each pair of methods.
     part = table[table["score"].eq(score)].copy()
     part["pair"] = part["without"] + " → " + part["with"]
     part["sure"] = part["significant"].map({True: "more than chance", False: "may be chance"})
@@ -82,6 +83,7 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
             scale=alt.Scale(domain=list(tables.PARTS), range=["#4e79a7", "#1b9e77", "#e15759"]),
             legend=alt.Legend(orient="top", symbolType="circle") if place == 0 else None,
         )
+        # No difference, the interval, the dot, and the paper's number.
         layers = [
             alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color="gray").encode(x="zero:Q"),
             base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour),
@@ -121,6 +123,7 @@ def f1_by_rank(
         counts: training documents of each label, (L,).
         borders: drawn as rules between the groups.
     """
+    # A smoothed line for each row.
     ranks = rank_by_frequency(np.asarray(counts))
     width = max(len(ranks) / 18, 1.0)
     parts = []
@@ -128,6 +131,7 @@ def f1_by_rank(
         place, values = smooth(100 * scores[row.name][np.argsort(ranks)], width=width)
         parts.append(pd.DataFrame({"rank": place, "f1": values, "row": row.name}))
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["rank", "f1", "row"])
+    # Where the groups begin, with their names and sizes.
     groups = group_of(np.asarray(counts), borders)
     sizes = [int(np.sum(groups == group)) for group in FREQUENCY_GROUPS]
     starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -139,6 +143,7 @@ def f1_by_rank(
             "text": [f"{group} ({size})" for group, size in zip(FREQUENCY_GROUPS, sizes, strict=True)],
         }
     )[np.array(sizes) > 0]
+    # Lines; the one under the pointer stands out.
     hover = alt.selection_point(fields=["row"], on="pointerover", empty=True, name="row")
     lines = (
         alt.Chart(frame)

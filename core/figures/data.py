@@ -1,4 +1,8 @@
-"""What the explorer shows: the tail, the documents, labels that come together, drift; as charts and as tables."""
+"""Charts of the page Explorer: the tail, numbers of labels, lengths, labels that come together, drift.
+
+`rank_frequency`, `group_shares`, `labels_per_document` and `lorenz` are about the tail, `cooccurrence` and `density`
+about pairs of labels. The functions before them choose axes, colours, and the points of long tails.
+"""
 
 from __future__ import annotations
 
@@ -88,6 +92,7 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
         frame: of `core.labels.measures.rank_frequency`; many labels are sampled evenly along the axis.
         borders: drawn as rules.
     """
+    # Points; labels without a document stand below 1, on the tick 0.
     shown = frame.iloc[spread_over_ranks(len(frame))].copy()
     shown["height"] = shown["count"].clip(lower=NO_DOCUMENT)
     scale, axis = count_axis(shown["count"].max(), shown["count"].min())
@@ -113,6 +118,7 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
             ],
         )
     )
+    # Borders in reach of the axis.
     edges = pd.DataFrame(
         {
             "height": [borders.head, max(borders.tail, NO_DOCUMENT)],
@@ -135,6 +141,7 @@ def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
     Args:
         frame: of `core.labels.measures.group_shares`.
     """
+    # Where each share ends and where its words stand.
     total = max(1, int(frame["labels"].sum()))
     parts = {"share of labels": frame["labels"] / total, "share of assignments": frame["share_of_assignments"]}
     rows = pd.concat(
@@ -171,6 +178,7 @@ def labels_per_document(frame: pd.DataFrame) -> alt.LayerChart:
     Args:
         frame: of `core.labels.measures.labels_per_document`; may be empty.
     """
+    # Numbers above the limit share one bar; the axis has every number below it, also those without documents.
     rows = frame.assign(labels=frame["labels"].clip(upper=MOST_LABELS)).groupby("labels", as_index=False).sum()
     rows["words"] = [f"{labels} or more" if labels == MOST_LABELS else str(labels) for labels in rows["labels"]]
     total = max(1, int(rows["documents"].sum()))
@@ -238,6 +246,7 @@ def lengths(frame: pd.DataFrame, unit: str) -> alt.Chart:
         frame: of `core.data.documents.measure_lengths`; may be empty.
         unit: its column, `words` or `tokens`.
     """
+    # Bins of whole numbers up to the 99th percentile; the last one holds the rest.
     values = frame[unit].to_numpy(np.int64)
     top = max(1, int(np.quantile(values, 0.99))) if len(values) else 1
     step = max(1, math.ceil((top + 1) / BINS))
@@ -291,6 +300,7 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str], *, colour: str = "p"
         names: all labels, by column.
         colour: `p`, from pale to full; or `lift`, one colour for more often than by chance and one for less.
     """
+    # A row for each cell that is drawn.
     order = list(dict.fromkeys(frame["label"].tolist()))
     words = short_names(names, order)
     pairs = frame[(frame["label"] != frame["other"]) & (frame["both"] > 0) & frame["p"].notna()]
@@ -303,12 +313,14 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str], *, colour: str = "p"
             **pairs[["p", "lift", "both", "documents"]],
         }
     )
+    # Sizes by the number of labels.
     cell = alt.selection_point(name=CELL, fields=["j", "i"], empty=False, clear=False)
     few, many = len(order) <= 24, len(order) > 60
     shown = [words[column] for column in order]
     band = alt.Scale(domain=shown, paddingInner=0.06 if len(order) <= 60 else 0)
     look: dict[str, Any] = {"ticks": False, "domain": False, "grid": False, "labelLimit": 0, "labelFlush": False}
     look["labelFontSize"] = 12 if few else 9
+    # Colour and opacity, with their legend.
     fills: dict[str, Any] = {"color": alt.value(GROUP_COLOURS["head"])}
     legend: dict[str, Any] = {"orient": "top", "symbolType": "square", "direction": "horizontal"}
     if colour == "lift":
@@ -371,6 +383,7 @@ def density(frame: pd.DataFrame, number: int, *, colour: str = "density") -> alt
         number: of all labels.
         colour: `density`, the share of pairs that share a document; or `p`, the mean of p(i given j).
     """
+    # Cells, from the first rank to one beyond the last.
     titles = {"density": "share of pairs that share a document", "p": "mean of p(i given j)"}
     ends = {"first": "first", "last": "end", "other_first": "other_first", "other_last": "other_end"}
     rows = frame[["row", "column", "pairs", "density", "p", "both", "first", "other_first"]].assign(
@@ -379,6 +392,7 @@ def density(frame: pd.DataFrame, number: int, *, colour: str = "density") -> alt
     for first, last, words in (("first", "last", "given"), ("other_first", "other_last", "beside")):
         both = zip(frame[first], frame[last], strict=True)
         rows[words] = [f"{one:,}" if one == two else f"{one:,} to {two:,}" for one, two in both]
+    # Rectangles on logarithmic axes.
     cell = alt.selection_point(name=CELL, fields=["row", "column"], empty=False, clear=False)
     ticks = alt.Axis(values=log_ticks(number), format=",d", grid=False)
     scale: dict[str, Any] = {"type": "log", "domain": [1, number + 1], "nice": False}
@@ -430,12 +444,14 @@ def drift(frame: pd.DataFrame, one: str, other: str) -> alt.LayerChart:
         one: the first part's name.
         other: the second part's name.
     """
+    # Half of the marks for the labels furthest from chance, half spread evenly over the rest.
     both = frame[(frame["count"] > 0) & (frame["other_count"] > 0)]
     order = np.argsort(-both["z"].abs().fillna(0).to_numpy(), kind="stable")
     half = MAX_MARKS // 2
     rest = order[half:]
     shown = both.iloc[[*order[:half], *rest[:: max(1, -(-len(rest) // half))]]].copy()
     shown["what"] = np.where(shown["z"].abs() > CHANCE, "more than chance", "within chance")
+    # One logarithmic scale for both axes.
     low = min(1.0, float(shown[["share", "other_share"]].min().min()) if len(shown) else 1e-4)
     domain = [low / 1.5, 1.0]
     scale = alt.Scale(type="log", domain=domain, nice=False)

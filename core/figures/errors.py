@@ -1,4 +1,4 @@
-"""What the errors page shows: labels, confused pairs and their map, documents, and what other thresholds would do."""
+"""Charts of the page Errors: F1 by frequency, precision and recall, the map of confused labels, words, calibration."""
 
 from __future__ import annotations
 
@@ -63,11 +63,13 @@ def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders) -> alt
         tables: by a run's name, its `label_table`; the second run has other marks.
         borders: drawn as rules.
     """
+    # Points of each run.
     limit = MAX_MARKS // max(len(tables), 1)
     points = pd.concat(
         [f1_points(table, limit=limit).assign(run=name) for name, table in tables.items()], ignore_index=True
     )
     points["x"] = points["train"].clip(lower=NO_TRAINING)
+    # Axes; labels without training documents stand below 1, on the tick 0.
     high = max(10.0, float(points["x"].max()) * 1.3) if len(points) else 10.0
     low = 0.4 if (points["x"] < 1).any() else 0.8
     ticks = [NO_TRAINING] * bool(low < NO_TRAINING) + [10**power for power in range(math.ceil(math.log10(high)))]
@@ -101,6 +103,7 @@ def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders) -> alt
             ],
         )
     )
+    # Borders in reach of the axis.
     edges = pd.DataFrame({"x": [borders.tail + 0.5, borders.head - 0.5]})
     rules = alt.Chart(edges[edges["x"].between(low, high)]).mark_rule(strokeDash=[4, 4], color="gray")
     return alt.LayerChart(layer=[rules.encode(x=alt.X("x:Q", scale=scale)), marks], height=360)
@@ -124,6 +127,7 @@ def precision_recall_chart(curve: pd.DataFrame, now: Mapping[str, float]) -> alt
 
 def confusion_map_chart(table: pd.DataFrame, *, view: str) -> alt.Chart:
     """`confusion_map` as a heatmap; a click on a cell answers with its true and predicted label."""
+    # Labels in the order of the map.
     rows = list(dict.fromkeys(table.sort_values("place_true")["true"]))
     columns = list(dict.fromkeys(table.sort_values("place_predicted")["predicted"]))
     names = [*rows, *(name for name in columns if name not in rows)]
@@ -141,6 +145,7 @@ def confusion_map_chart(table: pd.DataFrame, *, view: str) -> alt.Chart:
         alt.Tooltip("share:Q", title=f"{titles[view][:-4]} (%)", format=".1f"),
         alt.Tooltip("documents:Q", format=".2f"),
     ]
+    # Size by labels; the diagonal is grey, for it is no confusion.
     side = max(18 * len(names), 200)
     shown = table.assign(right=table["true"] == table["predicted"])
     colour = alt.condition(

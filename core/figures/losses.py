@@ -1,4 +1,8 @@
-"""What the loss page shows: weights by label rank, shifts, curves by logit, gradients, formulas and what they mean."""
+"""Charts of the page Loss weights: weights and shifts by label rank, curves by logit, shares of the gradient.
+
+`weight_by_rank`, `shift_by_rank` and `tolerance` are about labels, `by_logit` about the curve of one label,
+`gradient_shares` and `document_pushes` about the gradient; `legend` and `colour_of` serve them all.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +71,7 @@ def colour_of(name: str) -> str:
 
 
 def _loss_colour(choices: Sequence[Choice], frame: pd.DataFrame) -> alt.Color:
-    """The colours of the losses, which `legend` tells."""
+    """The colours of the losses, which `legend` explains."""
     shown = _shown(choices, frame)
     order = [one.title for one in shown]
     scale = alt.Scale(domain=order, range=[colour_of(one.name) for one in shown])
@@ -97,6 +101,7 @@ def _ranks(bands: pd.DataFrame, labels: int) -> tuple[alt.X, list[alt.Chart]]:
         scale=scale,
         axis=alt.Axis(values=ticks_of_ten(1, max(10, labels)), format=",d", grid=False),
     )
+    # Bands end where the axis does, and carry their names at their middle on a logarithmic scale.
     bands = bands.assign(start=bands["start"].clip(lower=low))
     bands["colour"] = bands["group"].map(GROUP_COLOURS)
     bands["middle"] = np.sqrt(bands["start"] * bands["end"])
@@ -238,15 +243,16 @@ def legend(choices: Sequence[Choice], *, lines: bool = False) -> alt.LayerChart:
 
     Args:
         choices: those that are drawn, in the order of the legend.
-        lines: told as lines, with the dashes that losses have, or else as squares.
+        lines: drawn as lines, with the dashes that losses have, or else as squares.
     """
+    # A grid of names, a few in a row.
     rows = pd.DataFrame(
         {
             "loss": [one.title for one in choices],
             "row": [number // ACROSS for number in range(len(choices))],
             "place": [number % ACROSS for number in range(len(choices))],
         }
-    ).assign(end=lambda told: told["place"] + 0.16)
+    ).assign(end=lambda frame: frame["place"] + 0.16)
     y = alt.Y("row:O", axis=None, scale=alt.Scale(padding=0.5))
     across = alt.Scale(domain=[0, ACROSS], nice=False)
     base = alt.Chart(rows).encode(y=y, color=_loss_colour(choices, rows))
@@ -286,6 +292,7 @@ def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str) -
         choices: for colours.
         quantity: a column of it.
     """
+    # Sizes on a logarithmic axis, which has no place for 0.
     title = {"value": "loss", "gradient": "push"}[quantity]
     shown = frame.assign(size=frame[quantity].abs())
     shown = shown[shown["size"] >= LEAST]
@@ -324,6 +331,7 @@ def gradient_shares(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.Layer
         frame: columns loss, side, group, mass: of `core.analysis.loss_effects.gradient_mass`, one loss after the other.
         choices: in the order of the bars.
     """
+    # Shares of the groups and sides, in the order of the stack, and where each ends.
     order = [choice.title for choice in choices]
     names = {place: name for name, place in MASS.items()}
     rows = frame.assign(part=[names[place] for place in zip(frame["group"], frame["side"], strict=True)])
@@ -333,6 +341,7 @@ def gradient_shares(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.Layer
     rows = rows.sort_values("number")
     rows["middle"] = rows.groupby("loss")["share"].cumsum() - rows["share"] / 2
     rows["words"] = [f"{share:.0%}" if share >= 0.055 else "" for share in rows["share"]]
+    # Bars.
     y = alt.Y(
         "loss:N", title=None, sort=order, axis=alt.Axis(labelLimit=220, labelOverlap=False, ticks=False, domain=False)
     )
@@ -366,6 +375,7 @@ def gradient_shares(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.Layer
             ],
         )
     )
+    # Shares in words inside the bars, the whole in units of the first row beside them.
     first = float(whole.get(order[0], np.nan)) if order else np.nan
     totals = pd.DataFrame({"loss": whole.index, "ratio": whole.to_numpy() / (first or np.nan)})
     totals["words"] = [f"× {ratio:,.3g}" if np.isfinite(ratio) else "" for ratio in totals["ratio"]]
@@ -392,6 +402,7 @@ def document_pushes(
         labels: all names.
         columns: of `document_labels`.
     """
+    # Shares of the whole gradient, of the labels that are shown.
     whole = frame["push"].abs().groupby(frame["loss"]).transform("sum")
     rows = frame.assign(share=frame["push"] / whole.where(whole > 0, 1.0))
     rows = rows[rows["column"].isin(columns)]
@@ -399,6 +410,7 @@ def document_pushes(
     names = {column: f"{'✓ ' if column in own else ''}{labels[column]}" for column in columns}
     rows = rows.assign(label=rows["column"].map(names))
     shown = _shown(choices, rows)
+    # Bars, one for each loss beside each label.
     y = alt.Y("label:N", title=None, sort=list(names.values()), axis=alt.Axis(labelLimit=200, ticks=False, grid=False))
     ticks = [-1, -0.3, -0.1, -0.03, 0, 0.03, 0.1, 0.3, 1]
     bars = (

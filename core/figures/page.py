@@ -38,18 +38,21 @@ def to_html(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> str:
     """A page with Tables 2 and 3, figures and provenance; names are escaped, scripts are Plotly's alone.
 
     Args:
-        rows: of `report.fold`.
-        sampled: of `report.sample_rows`.
+        rows: of `tables.fold`.
+        sampled: of `tables.sample_rows`.
     """
+    # Tables.
     titles = list(dict.fromkeys(tables.data_title(row.runs[0]) for row in rows))
     parts = [f"<h1>{html.escape(', '.join(titles) or 'No runs')}</h1>"]
     for number, caption in tables.CAPTIONS.items():
         frame = tables.paper_table(rows, sampled, table=number)
         parts += [f"<h2>Table {number}</h2><p>{html.escape(caption)}</p>", _score_table(frame, number)]
+    # Figures; the first one brings the script for all.
     figures = [figure for figure in (_groups(rows, sampled), _by_rank(rows)) if figure.data]
     for number, figure in enumerate(figures):
         figure.update_layout(template="plotly_white", height=420, margin={"l": 50, "r": 20, "t": 40, "b": 50})
         parts.append(f"<figure>{figure_html(figure, full_html=False, include_plotlyjs=number == 0)}</figure>")
+    # Parts of the loss, confused pairs, provenance.
     added = tables.ablation(rows, sampled)
     chosen = added[(added["group"].isin(["total", "tail"])) & (added["score"] == "macro")]
     if not chosen.empty:
@@ -106,6 +109,7 @@ def _groups(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> go.Figure:
 def _by_rank(rows: Sequence[Row]) -> go.Figure:
     """F1 along the tail of the rows that have the first one's labels."""
     figure, alike = go.Figure(), list[Row]()
+    # Ranks can be laid over each other where the labels are the same.
     for row in rows:
         metrics = results.read_results(row.runs[0])
         if not alike or metrics["labels"] == results.read_results(alike[0].runs[0])["labels"]:
@@ -119,6 +123,7 @@ def _by_rank(rows: Sequence[Row]) -> go.Figure:
         ranks = rank_by_frequency(np.asarray(metrics["counts"]))
         place, values = smooth(100 * scores[np.argsort(ranks)], width=max(len(ranks) / 18, 1.0))
         figure.add_scatter(x=place, y=values, name=row.name, line_color=_colour(row))
+    # Borders of the groups.
     if alike:
         metrics = results.read_results(alike[0].runs[0])
         sizes = group_sizes(np.asarray(metrics["counts"]), Borders(**metrics["borders"]))

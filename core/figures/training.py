@@ -1,4 +1,4 @@
-"""What the training launcher shows: the table of runs, and the curves of one run by epoch."""
+"""Charts of the page Launcher: losses and scores by epoch, several runs together, figures between evaluations."""
 
 from __future__ import annotations
 
@@ -102,6 +102,7 @@ def together(histories: Mapping[str, Sequence[Mapping[str, Any]]], *, quantity: 
         quantity: a value of `TOGETHER`.
         title: of the axis.
     """
+    # Evaluations without this quantity are left out.
     rows = []
     for name, history in histories.items():
         for entry in thinned(history):

@@ -1,4 +1,4 @@
-"""The heartbeat of a worker: that it runs, and what it uses."""
+"""The heartbeat of a worker: a file with the time and what the worker uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is next: the slots of each device, the tickets of the runs that wait for them."""
+"""The queue of each device: its slots, and the tickets of the runs that wait for them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def draw_ticket(device: str, run_id: str, *, anew: bool = False) -> Path:
     Args:
         device: the queue.
         run_id: the run's id.
-        anew: also where the run has a place already, which somebody may just be taking away as that of a dead one.
+        anew: also where the run has a place already, which another process may just be removing as that of a dead run.
     """
     folder = cache_dir() / "queue" / device
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ REPORT_EVERY = 0.5
 
 
 class StatusReporter:
-    """Writes the progress of one run into its status, not more often than a person looks."""
+    """Writes the progress of one run into its status, at most once in `REPORT_EVERY` seconds unless asked to."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -22,7 +22,7 @@ class StatusReporter:
         self._since: tuple[float, float] | None = None
 
     def report(self, phase: str, fraction: float, **more: Any) -> None:
-        """Reports at once; raises `Stopped` if somebody asked the run to stop.
+        """Reports at once; raises `Stopped` if a stop was requested.
 
         Args:
             phase: in words.
@@ -43,7 +43,7 @@ class StatusReporter:
             self.report(phase, fraction, **more)
 
     def raise_if_stopped(self) -> None:
-        """Raises `Stopped` if somebody asked the run to stop."""
+        """Raises `Stopped` if a stop was requested."""
         if folder.stop_flag(self.path).exists():
             raise Stopped
 

@@ -57,7 +57,7 @@ def search(
         trials: how many there are in the end.
         metric: `micro_f1`, `macro_f1` or `tail_macro_f1`, on validation: also what decides each run's best epoch.
         minutes: no trial begins after them.
-        report: hears of each trial that has ended.
+        report: called with each trial that has ended.
 
     Returns:
         All trials, the best first.
@@ -72,6 +72,7 @@ def search(
     loss = base.loss.name
     base = base.model_copy(update={"train": base.train.model_copy(update={"metric": metric})})
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # The study: one file for the same settings, which later calls continue.
     folder = cache_dir() / "search"
     folder.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(json.dumps(base.model_dump(), sort_keys=True).encode()).hexdigest()[:10]
@@ -85,6 +86,7 @@ def search(
     )
     for left in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
         study.tell(left.number, state=optuna.trial.TrialState.FAIL)  # of a search that was killed
+    # Trials, one after the other; the sampler's seed depends on how many there are, so that none is drawn twice.
     began = time.monotonic()
     while len(ended := _ended(study)) < trials and (minutes is None or time.monotonic() - began < 60 * minutes):
         study.sampler = optuna.samplers.TPESampler(seed=base.seed + len(study.trials))
@@ -127,13 +129,14 @@ def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str)
 
     run = launch.submit(suggest(trial, base))
     trial.set_user_attr("run", run.id)
-    told = 0
+    # Each evaluation is reported, and may end the run.
+    reported = 0
     try:
         for now in launch.watch(run.id):
             history = journal.read_history(now.path)
-            for place, entry in enumerate(history[told:], told + 1):
+            for place, entry in enumerate(history[reported:], reported + 1):
                 trial.report(journal.score_of(entry, metric), place)
-            told = len(history)
+            reported = len(history)
             if now.state in LIVE and trial.should_prune():
                 launch.stop(run.id)
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -141,6 +144,7 @@ def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str)
     except KeyboardInterrupt:
         launch.stop(run.id)
         raise
+    # The outcome.
     best = max((journal.score_of(entry, metric) for entry in history), default=None)
     if now.state == "finished" and best is not None:
         study.tell(trial, best)

@@ -28,12 +28,12 @@ SWEEP_ID = re.compile(r"sweep-[0-9a-f]{10}")
 
 @dataclass(frozen=True)
 class Sweep:
-    """Runs that were asked for together.
+    """Runs that were submitted together.
 
     Attributes:
         id: the same runs are the same sweep.
         created: unix seconds.
-        user: who asked.
+        user: who submitted them.
         runs: ids, in the order of submission.
         configs: the settings of each.
     """
@@ -82,8 +82,10 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
         UserError: as `core.jobs.launch.submit`.
     """
     check_writable()
+    # Check all before the first is started.
     corpora = {config.data: sources.load(config.data) for config in dict.fromkeys(configs)}
     ids = [launch.check(config, corpora[config.data]) for config in configs]
+    # The id follows from the runs', in any order.
     if len(ids) > 1:
         digest = hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()[:10]
         kept = {
@@ -150,5 +152,5 @@ def stop(sweep_id: str, *, user: str = "") -> list[Run | Damaged]:
 
 
 def resume(sweep_id: str, *, user: str = "", anew: bool = False) -> list[Run]:
-    """Submits again what has not finished: runs go on from their checkpoints, missing ones start; `anew`: all."""
+    """Submits again what has not finished: runs resume from their checkpoints, missing ones start; `anew`: all."""
     return submit(get(sweep_id).configs, user=user, anew=anew)

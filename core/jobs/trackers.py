@@ -30,7 +30,7 @@ def check(track: str) -> None:
 
 @contextmanager
 def tracking(config: RunConfig, path: Path) -> Iterator[Log]:
-    """Yields what sends figures by name at a step; it does nothing where `track` is none.
+    """Yields a function that sends figures by name at a step; it does nothing where `track` is none.
 
     Args:
         config: the run's settings; they are sent first.
@@ -40,13 +40,13 @@ def tracking(config: RunConfig, path: Path) -> Iterator[Log]:
         UserError: the tracker's package is missing.
     """
     if config.track == "none":
-        yield _nowhere
+        yield _send_nothing
         return
     check(config.track)
     from accelerate import PartialState
     from accelerate.tracking import MLflowTracker, TensorBoardTracker, WandBTracker
 
-    PartialState(cpu=True)  # it is asked which process is the first, and has no business with a GPU
+    PartialState(cpu=True)  # the trackers read from it which process is the first; it must not take a GPU
     if config.track == "tensorboard":
         tracker = TensorBoardTracker("tensorboard", logging_dir=path)
     elif config.track == "mlflow":
@@ -64,7 +64,7 @@ def tracking(config: RunConfig, path: Path) -> Iterator[Log]:
         PartialState._reset_state()  # the next run of this process may be one of several
 
 
-def _nowhere(values: Mapping[str, Any], step: int) -> None:
+def _send_nothing(values: Mapping[str, Any], step: int) -> None:
     """Sends nothing."""
 
 

@@ -1,4 +1,8 @@
-"""One run's model, from its corpus to the scores of its parts."""
+"""One run's model, from its corpus to the scores of its parts.
+
+`fit` serves the SVM and the networks. `train_network` is the loop of a run's first process, `replicate` that of the
+others; both take their steps from `core.trainer`. `Evaluator`, `Resumable` and `Throughput` hold what it keeps.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +48,7 @@ PARTS = ("validation", "test")
 STEP_EVERY = 2.0
 """Seconds between two lines of `steps.jsonl`."""
 GIVE_BACK_EVERY = 20.0
-"""Seconds; batches of every length leave gaps in memory, gigabytes in half an hour, that nobody else can use."""
+"""Seconds; batches of every length leave gaps in memory, gigabytes in half an hour, that no other process can use."""
 COUNTERS = ("score", "best_epoch", "patience", "history", "steps", "seconds", "speed")
 """Attributes of `Resumable` that a checkpoint sets."""
 log = logging.getLogger("tailscope")
@@ -79,7 +83,7 @@ def fit(config: RunConfig, corpus: Corpus, path: Path, slot: str, reporter: Repo
 
     Raises:
         UserError: the encoder cannot be loaded, training diverges, memory runs out.
-        Stopped: somebody asked the run to stop; a checkpoint is written.
+        Stopped: a stop was requested; a checkpoint is written.
     """
     if config.model.name == "svm":
         return fit_linear(config, corpus, reporter)
@@ -116,7 +120,7 @@ def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, repo
     """Trains a network and scores it with the weights of its best epoch; the first process of a run runs this."""
     folder = checkpoint_dir(path)
     with distributed.join_processes(config.train.processes, path, device) as mine:
-        # Make all that is needed; say what memory it takes before it is taken.
+        # Make all that is needed; the memory that it takes is logged before it is allocated.
         setup = make_setup(config, corpus, reporter, mine)
         needed = memory_needed(config, setup.network, len(setup.inputs["train"]), len(corpus.labels))
         log.info("needs about %.1f GB of memory, %.1f GB are free", needed / 1e9, memory_free(mine) / 1e9)
@@ -173,7 +177,7 @@ def train_network(
     order: a step's gradients, then the weights at the end of an epoch, then one `agree`, then a checkpoint's arrays.
 
     Raises:
-        Stopped: somebody asked the run to stop; a checkpoint is written.
+        Stopped: a stop was requested; a checkpoint is written.
     """
     settings, state, folder = setup.settings, setup.state, checkpoint_dir(path)
     # Lines that were written after the checkpoint go: those steps are taken once more.
@@ -197,7 +201,7 @@ def train_network(
                 resumable.steps, resumable.speed = resumable.steps + 1, throughput.last
             progress = {"epoch": step.epoch, "epochs": settings.epochs, "train_loss": step.train_loss}
             reporter.report_if_due("training", fraction, **progress)
-            # First process: score the epoch and keep its weights if they are the best, then say so. The history comes
+            # First process: score the epoch and keep its weights if they are the best, then report. The history comes
             # after the weights, so that what it calls the best is on the disk; the epoch counts as evaluated last.
             if step.ended_epoch:
                 entry = evaluator.evaluate(step, reporter.raise_if_stopped)
@@ -334,7 +338,7 @@ class Resumable:
         history: lines of `history.jsonl`.
         steps: lines of `steps.jsonl`.
         seconds: spent until the checkpoint.
-        speed: what the last line of steps said of it.
+        speed: as the last line of steps has it.
         began: when training would have begun without interruption, by `time.monotonic`.
         written: when the last checkpoint was written, or training began.
     """
@@ -426,7 +430,7 @@ class Throughput:
     """Documents in a second, measured between two lines of `steps.jsonl`.
 
     Attributes:
-        last: what the last line said of it; empty before the first.
+        last: as the last line has it; empty before the first.
     """
 
     def __init__(self, documents: int, batch_size: int, last: dict[str, Any]) -> None:

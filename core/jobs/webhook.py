@@ -15,7 +15,7 @@ WEBHOOK_SECONDS = 5.0
 
 
 def post_outcome(path: Path) -> None:
-    """Posts how a run has ended to `TAILSCOPE_WEBHOOK`, if that is set; what fails there is an event and no error."""
+    """Posts how a run has ended to `TAILSCOPE_WEBHOOK`, if that is set; a failure there is an event, not an error."""
     url = os.environ.get("TAILSCOPE_WEBHOOK", "")
     if not url:
         return

@@ -1,4 +1,4 @@
-"""The only place that joins data, model, trainer, scores and store: one run from its settings to its results."""
+"""One run from its settings to its results: waits for its device, loads, trains, scores and writes."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def execute(path: Path, reporter: StatusReporter | None = None) -> None:
         journal.append_event(path, "failed", kind=why.kind)
         raise
     finally:
-        # The last status is written before the locks are given back, never after; then others learn of it.
+        # The last status is written before the locks are released, never after; the webhook is called last.
         reserve.unlink(missing_ok=True)
         for descriptor in (held, alive):
             if descriptor is not None:
@@ -123,7 +123,7 @@ def _wait_for_slot(path: Path, reporter: StatusReporter) -> tuple[str, int]:
     """Waits until this run is the first in its queue and a slot is free: the slot's name, and its lock, held.
 
     Raises:
-        Stopped: somebody asked the run to stop.
+        Stopped: a stop was requested.
     """
     device = journal.read_status(path)["device"]
     slots = queue.slots(device)
@@ -159,7 +159,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
 
     Raises:
         UserError: the data set has changed since the run was made, or the model cannot be fitted.
-        Stopped: somebody asked the run to stop.
+        Stopped: a stop was requested.
     """
     from safetensors.torch import save_file
 

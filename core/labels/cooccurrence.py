@@ -222,11 +222,13 @@ def density(pairs: Cooccurrence, bins: int) -> pd.DataFrame:
     edges = rank_edges(pairs.both.shape[0], bins)
     size = len(edges) - 1
     place = np.searchsorted(edges, np.arange(pairs.both.shape[0]), side="right") - 1
+    # Every pair of labels counts in both orders.
     label, other, both = pairs.edges
     ways = [(label, other), (other, label)]
     cells = np.concatenate([place[j] * size + place[i] for j, i in ways])
     share = np.concatenate([both / pairs.counts[j] for j, _ in ways])
     found = np.bincount(cells, minlength=size * size)
+    # Ordered pairs of different labels that a cell could hold.
     widths = np.diff(edges)
     room = (np.outer(widths, widths) - np.diag(widths)).ravel()
     kept = np.flatnonzero(found)

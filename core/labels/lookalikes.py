@@ -46,7 +46,7 @@ def _singular_words(name: str) -> str:
 
 
 KEYS: dict[str, Callable[[str], str]] = {LETTERS: _without_blanks, ORDER: _sorted_words, PLURAL: _singular_words}
-"""Why two names are alike, and what is equal then; the first that holds is said."""
+"""Why two names are alike, and what is equal then; the first that holds is given."""
 
 
 def similar_names(names: Sequence[str]) -> list[tuple[int, int, str]]:
@@ -94,7 +94,7 @@ def _one_letter_apart(words: list[str]) -> Iterator[tuple[str, str]]:
 def find_lookalikes(
     alike: Sequence[tuple[int, int, str]], pairs: Cooccurrence, *, floor: int = 5, limit: int = 500
 ) -> pd.DataFrame:
-    """Labels to look at before training, the most telling reason first.
+    """Labels to look at before training, the strongest reason first.
 
     Args:
         alike: of `similar_names`.

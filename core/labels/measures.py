@@ -149,6 +149,7 @@ def part_measures(targets: sp.csr_array, *, rare: int = 8) -> dict[str, Any]:
     targets = indicator(targets)
     (documents, labels), assignments = targets.shape, targets.nnz
     sizes, counts = np.diff(targets.indptr), count_documents(targets)
+    # IRLbl is defined for labels with documents alone.
     present, sets = counts[counts > 0], labelset_counts(targets)
     ratios = imbalance_ratios(present)
     unique = int(np.sum(sets == 1))

@@ -113,7 +113,7 @@ _FILES = {
         "weight_at_ratio",
     ),
 }
-"""Where the names stand that need torch, which is imported when the first of them is asked for."""
+"""The module of each name that needs torch, which is imported when the first of these names is read."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Makes the losses: a name of the table, the counts of the labels and constants in, a module with a `forward` out."""
+"""Makes a loss from its name in the table, the counts of the labels and its constants."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def build_loss(
             both).
 
     Raises:
-        ValueError: bad counts (with the labels' names), documents, names or constants, always with the way out.
+        ValueError: bad counts (with the labels' names), documents, names or constants; each message says what to do.
     """
     n = check_counts(counts, documents, labels)
     if overrides.get("mu") == "auto" and positives is not None:

@@ -1,4 +1,4 @@
-"""What the losses are told, looked at before it is used."""
+"""Checks of what a loss is given: shapes, targets, counts, names."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _find_ones(targets: Tensor) -> tuple[Tensor, Tensor]:
     """`targets.nonzero(as_tuple=True)`, which of a large matrix looks at eight targets at once.
 
     A bool is a byte of 0 or 1, and eight of them are an int64 that is 0 where none is set. A large matrix is nearly
-    empty: most of these words are 0, and only the bytes of the others are looked at one by one.
+    empty: most of these words are 0, and only the bytes of the others are tested one by one.
     """
     if targets.numel() < 2**14:
         return targets.nonzero(as_tuple=True)  # type: ignore[return-value]

@@ -216,7 +216,7 @@ class ClosedForm(torch.autograd.Function):
 class Traced(torch.autograd.Function):
     """`ClosedForm` for `torch.compile`: one pass over the matrix.
 
-    Masks are numbers here: bools the compiler would store for backward, at several times the cost of the loss.
+    Masks are numbers here: the compiler would store bools for backward, at several times the cost of the loss.
     """
 
     @staticmethod

@@ -65,6 +65,7 @@ class TermLoss(nn.Module):
             if not torch.compiler.is_compiling():
                 rows, labels = find_pairs(rows, labels, len(logits), self.size)
             positive = to_mask(rows, labels, shape)
+        # Labels that are left out go before the loss, and come back as 0.
         if self.kept is not None:
             logits, positive = logits.index_select(-1, self.kept), positive.index_select(-1, self.kept)
         if single := logits.ndim == 1:
@@ -72,6 +73,7 @@ class TermLoss(nn.Module):
         with torch.autocast(logits.device.type, enabled=False):
             z = logits.to(torch.promote_types(logits.dtype, torch.float32))
             terms = self.scale * self.function(z, positive, **self.constants)
+        # Reduction, over what the loss has one term of.
         if self.reduction == "none":
             if self.kept is not None and self.terms != "document":
                 whole = terms.new_zeros(*terms.shape[:-1], self.size)
@@ -164,7 +166,7 @@ def dice(z: Tensor, positive: Tensor, *, dice_alpha: float, smooth: float) -> Te
     """Self-adjusting Dice loss (L,): 1 - (2 sum of a y + s) / (sum of a + sum of y + s), a = (1 - p)^alpha p.
 
     The sums are over the documents of the batch: the paper's ratio of one example in its set form, so that true
-    negatives do not count. With alpha above 0 sure positives are let go again (a falls beyond p = 1 / (1 + alpha)).
+    negatives do not count. With alpha above 0 confident positives count less (a falls beyond p = 1 / (1 + alpha)).
     Decide by thresholds fitted on validation.
 
     Source: Li et al.: Dice Loss for Data-imbalanced NLP Tasks, ACL 2020.

@@ -107,7 +107,7 @@ def linear_loss(
         )
 
 
-def _walk(
+def _evaluate_blocks(
     loss: LongTailLoss,
     features: Tensor,
     weight: Tensor,
@@ -162,7 +162,7 @@ class _LinearLoss(torch.autograd.Function):
         ctx.loss, ctx.block, ctx.dtype, ctx.needed = loss, block, dtype, ctx.needs_input_grad[1:4]
         ctx.save_for_backward(features, weight, bias, rows, labels)
         needed = ctx.needed if recording else (False,) * 3
-        value, ctx.gradients = _walk(loss, features, weight, bias, rows, labels, block, dtype, needed)
+        value, ctx.gradients = _evaluate_blocks(loss, features, weight, bias, rows, labels, block, dtype, needed)
         return value
 
     @staticmethod
@@ -173,7 +173,9 @@ class _LinearLoss(torch.autograd.Function):
         ctx.gradients = None  # handed over, not copied: the gradient of the weight may be the largest tensor there is
         if gradients is None:  # a second backward through a graph that was retained
             features, weight, bias, rows, labels = inputs
-            _, gradients = _walk(loss, features, weight, bias, rows, labels, ctx.block, ctx.dtype, ctx.needed)
+            _, gradients = _evaluate_blocks(
+                loss, features, weight, bias, rows, labels, ctx.block, ctx.dtype, ctx.needed
+            )
         unit = gradient * (loss.on_negatives * loss.neg_scale)
         unit = unit / loss.divisor(torch.Size((len(inputs[0]), len(loss.counts))))
         scaled = [None if g is None else g.mul_(unit).to(t.dtype) for g, t in zip(gradients, inputs, strict=False)]

@@ -26,8 +26,9 @@ def constant_logits(loss: LongTailLoss | TermLoss, rows: Tensor, labels: Tensor,
     """The logits (L,) at which the loss is lowest while every train document gets the same.
 
     Under cross-entropy these are the log-odds of the labels. A loss that tolerates negatives or weighs positives up has
-    them far above, and what begins at the log-odds then has to climb first, label by label. A label without positives
-    gets the log-odds of half a document; under a loss that is no sum over documents and labels all get their log-odds.
+    its minimum far above them, and a network that begins at the log-odds first has to climb there, label by label. A
+    label without positives gets the log-odds of half a document; under a loss that is no sum over documents and labels
+    all get their log-odds.
 
     Args:
         loss: of L labels.
@@ -44,9 +45,9 @@ def constant_logits(loss: LongTailLoss | TermLoss, rows: Tensor, labels: Tensor,
     if isinstance(loss, TermLoss):
         if loss.terms != "element":
             return odds
-        slope = _of_terms(loss, counts, documents)
+        slope = _slope_of_terms(loss, counts, documents)
     else:
-        slope = _of_equation(loss, rows, labels, documents)
+        slope = _slope_of_equation(loss, rows, labels, documents)
     # Halve the interval in which the slope changes its sign, for all labels at once.
     low, high = torch.full_like(odds, -BOUND), torch.full_like(odds, BOUND)
     for _ in range(HALVINGS):
@@ -56,8 +57,8 @@ def constant_logits(loss: LongTailLoss | TermLoss, rows: Tensor, labels: Tensor,
     return torch.where(counts > 0, (low + high) / 2, odds)
 
 
-def _of_terms(loss: TermLoss, counts: Tensor, documents: int) -> Slope:
-    """The slope (L,) of a loss that weighs all documents alike: those of one positive and of one negative tell it."""
+def _slope_of_terms(loss: TermLoss, counts: Tensor, documents: int) -> Slope:
+    """The slope (L,) of a loss that weighs all documents alike: from one positive and one negative of each label."""
     positive = torch.tensor([[True], [False]]).expand(2, loss.size)
     often = torch.stack([counts, documents - counts])
 
@@ -69,8 +70,9 @@ def _of_terms(loss: TermLoss, counts: Tensor, documents: int) -> Slope:
     return slope
 
 
-def _of_equation(loss: LongTailLoss, rows: Tensor, labels: Tensor, documents: int) -> Slope:
+def _slope_of_equation(loss: LongTailLoss, rows: Tensor, labels: Tensor, documents: int) -> Slope:
     """The slope (L,): of each positive, and of the negatives at their mean weight."""
+    # What does not depend on the logits.
     row, label = loss.narrow_pairs((rows, labels), documents)
     absent = documents - torch.bincount(label, minlength=len(loss.counts))
     steepness = measure_steepness(loss, row, label, documents)

@@ -24,6 +24,7 @@ def calibration(
     Raises:
         ValueError: scores outside of 0 to 1, such as an SVM's margins.
     """
+    # Each stored score with its row and label.
     if isinstance(scores, sp.csr_array):
         rows, columns = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr)), scores.indices
         values = scores.data.astype(np.float64)
@@ -41,6 +42,7 @@ def calibration(
             "true": contains(targets, rows, columns),
         }
     )
+    # All labels, then each group.
     both = pd.concat([table.assign(group="all"), table], ignore_index=True)
     grouped = both.groupby(["group", "bin"], sort=True).agg(
         pairs=("score", "size"), score=("score", "mean"), true=("true", "mean")

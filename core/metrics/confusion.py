@@ -46,10 +46,12 @@ def confused_pairs(
         absorbed, total (documents, the sum of both), misses (documents that miss the label at all), share_of_misses.
     """
     hit, missed, spurious = _split(targets, predicted)
+    # Both counts of every pair of labels, sparse.
     transposed, misses = missed.T.tocsr(), count_documents(missed)
     swapped, absorbed = transposed @ spurious, transposed @ hit
     total = (swapped + absorbed).tocoo()
     i, j = total.coords
+    # The first `limit` of them: by documents, share of misses, then columns.
     best = np.lexsort((j, i, -total.data / misses[i], -total.data))[: max(limit, 0)]
     i, j, documents = i[best], j[best], total.data[best]
     names = np.asarray(labels, dtype=object)

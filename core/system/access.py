@@ -1,4 +1,4 @@
-"""Who asks, and whether they may change anything."""
+"""The person behind a request, and whether they may change anything."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from fnmatch import fnmatchcase
 
 from core.system.errors import UserError
 
-_ask: Callable[[], str | None] | None = None
+_find_person: Callable[[], str | None] | None = None
 
 
-def ask_for_person(question: Callable[[], str | None]) -> None:
-    """Says how `person` is found: the dashboard knows who is signed in."""
-    global _ask
-    _ask = question
+def set_person_finder(finder: Callable[[], str | None]) -> None:
+    """Sets the function by which `person` finds who is signed in; the dashboard calls this."""
+    global _find_person
+    _find_person = finder
 
 
 def person() -> str | None:
-    """Who asks, where people sign in: their address, "" for who has not; None where nobody does, as in a shell."""
-    return _ask() if _ask else None
+    """The address of who is signed in, "" for a visitor who is not; None where there is no sign-in, as in a shell."""
+    return _find_person() if _find_person else None
 
 
 def why_read_only() -> str:
-    """Why whoever asks may not start, stop, add or remove anything, in a sentence; empty where they may.
+    """Why this person may not start, stop, add or remove anything, in a sentence; empty where they may.
 
     `TAILSCOPE_READONLY` forbids it to all. Where people sign in, `TAILSCOPE_LAUNCHERS` names those who may.
     """
@@ -40,7 +40,7 @@ def why_read_only() -> str:
 
 
 def read_only() -> bool:
-    """Whether whoever asks may start, stop, add and remove nothing."""
+    """Whether this person may not start, stop, add or remove anything."""
     return bool(why_read_only())
 
 

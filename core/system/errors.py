@@ -1,4 +1,4 @@
-"""What a person can put right, and what ends a run: the errors that are sentences."""
+"""Errors whose message is a sentence for the user, and what ends a run early."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something a person can put right: says what was wrong, where, and what to do. The CLI prints it and exits 2."""
+    """An error that the user can correct: what was wrong, where, and what to do. The CLI prints it and exits 2."""
 
 
 class Diverged(UserError):
-    """Training has left the numbers.
+    """The loss of training is no longer a number, or far above where it began.
 
     Attributes:
         epoch: in which it happened, from 1.
@@ -37,4 +37,4 @@ def choose(kind: str, name: str, names: Iterable[str]) -> str:
 
 
 class Stopped(Exception):
-    """Somebody asked this run to stop."""
+    """A stop of this run was requested."""

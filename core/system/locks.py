@@ -17,7 +17,7 @@ def try_lock(path: Path) -> int | None:
     that inherits the descriptor.
 
     Returns:
-        An open descriptor that holds the lock, or None if somebody else holds it. `os.close` gives it back.
+        An open descriptor that holds the lock, or None if another holds it. `os.close` releases it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

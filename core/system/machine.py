@@ -12,7 +12,7 @@ import psutil
 
 
 def count_gpus() -> int:
-    """NVIDIA GPUs that a process may use; asks the driver, not torch, which costs a gigabyte of libraries."""
+    """NVIDIA GPUs that a process may use; read from the driver, for torch costs a gigabyte of libraries."""
     folder = Path("/proc/driver/nvidia/gpus")
     found = len(list(folder.iterdir())) if folder.is_dir() else 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -25,13 +25,13 @@ def memory() -> int:
 
 
 def give_back_memory() -> None:
-    """Hands memory that was freed back to the system, which glibc keeps between blocks that are still in use."""
+    """Returns freed memory to the system; glibc keeps what lies between blocks that are still in use."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def gpu_holders() -> set[int]:
-    """Numbers of the processes that hold memory of an NVIDIA GPU, as the driver says; empty where there is none."""
+    """Numbers of the processes that hold memory of an NVIDIA GPU, by its driver; empty where there is none."""
     command = ["nvidia-smi", "--query-compute-apps=pid", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)

@@ -1,4 +1,4 @@
-"""Processes that are told apart for certain, also after their numbers are used again."""
+"""Processes and their identity, which holds also when a process number is used again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RUN_VARIABLE = "TAILSCOPE_RUN"
 
 
 def boot_id() -> str:
-    """What is another after every start of the machine: process numbers and times mean nothing beyond it."""
+    """An identifier that differs after every start of the machine: process numbers and times mean nothing beyond it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
@@ -21,7 +21,7 @@ def boot_id() -> str:
 
 
 def identity(pid: int) -> dict[str, Any]:
-    """What tells a living process from every other that has had or will have its number.
+    """Number, start and boot of a living process: no other process has the same three.
 
     Raises:
         psutil.NoSuchProcess: it is gone.

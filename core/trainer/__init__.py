@@ -1,1 +1,1 @@
-"""Training of a network: the loop, and what stands around it."""
+"""Training of a network: loop, state, optimizer, checkpoints, scoring, memory, several processes."""

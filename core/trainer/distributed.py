@@ -116,7 +116,7 @@ def share_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def shard(encoder: nn.Module) -> None:
-    """From now on each process holds its share of every weight of a transformer's encoder."""
+    """Shards a transformer's encoder: each process holds its share of every weight."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FSDPModule, fully_shard
 

@@ -1,4 +1,4 @@
-"""Training as a generator: it yields progress, the caller looks, and stops it with `break`."""
+"""Training as a generator: it yields progress after each step, and the caller stops it with `break`."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def train(
     the length of the learning rate: Nesterov momentum on gradients scaled to norm 1; the many rare words are not pushed
     as hard as the frequent ones, which is where Adam loses more than a point of micro-F1 on TF-IDF features.
 
-    Whoever evaluates the network after an epoch's last step sets `state.unevaluated` to None; a state that still has it
-    yields that step once more.
+    The caller sets `state.unevaluated` to None when it has evaluated the network after an epoch's last step; a state
+    that still has it yields that step once more.
 
     Raises:
         Diverged: the loss is no longer a number, or a thousand times what it was.

@@ -38,16 +38,16 @@ log = logging.getLogger("tailscope")
 
 
 class Reporter(Protocol):
-    """Where a run reports its progress, and learns of requests to stop."""
+    """Where a run reports its progress and finds requests to stop."""
 
     def report(self, phase: str, fraction: float, **more: Any) -> None:
-        """Reports at once; raises `Stopped` if somebody asked the run to stop."""
+        """Reports at once; raises `Stopped` if a stop was requested."""
 
     def report_if_due(self, phase: str, fraction: float, **more: Any) -> None:
         """Reports if the last report is old enough."""
 
     def raise_if_stopped(self) -> None:
-        """Raises `Stopped` if somebody asked the run to stop."""
+        """Raises `Stopped` if a stop was requested."""
 
 
 class Encoder(Protocol):

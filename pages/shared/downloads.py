@@ -18,7 +18,7 @@ SAVED = 20_000
 
 
 def offer_csv(name: str, table: pd.DataFrame | Callable[[], pd.DataFrame]) -> None:
-    """Draws a button that saves a table as CSV, which is made when it is asked for.
+    """Draws a button that saves a table as CSV, which is made when the button is pressed.
 
     The grid's own export is off (`client.disableDataExport`): it would hand a spreadsheet its formulas. A chart's
     toolbar saves it as PNG.

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import streamlit as st
 from streamlit.errors import StreamlitAuthError
 
-from core.system.access import ask_for_person, why_read_only
+from core.system.access import set_person_finder, why_read_only
 from pages.shared.text import plain
 
 
@@ -31,7 +31,7 @@ def find_person() -> str | None:
     return str(st.user.get("email") or "") if verified else ""
 
 
-ask_for_person(find_person)
+set_person_finder(find_person)
 
 
 def show_sign_in() -> None:
@@ -61,7 +61,7 @@ def list_providers() -> list[str]:
 
 
 def log_in(provider: str) -> None:
-    """Sends the browser to the provider; what is missing from the secrets is said."""
+    """Sends the browser to the provider; an entry that is missing from the secrets is shown."""
     try:
         st.login(provider or None)
     except StreamlitAuthError as error:

@@ -64,7 +64,7 @@ def describe_default() -> str:
 
 
 def pick_label(title: str, key: str, names: Sequence[str], default: str | None) -> str | None:
-    """Draws the choice of a label, kept in the address; where there are very many, a part of the name is asked for."""
+    """Draws the choice of a label, kept in the address; where there are very many, after a part of the name."""
     offered = list(names)
     if len(offered) > LABELS_OFFERED:
         part = st.text_input(f"{title}: part of its name", key=f"{key}_part").strip().lower()

@@ -26,7 +26,7 @@ from core.data import download
 from core.data.corpus import PARTS, Corpus
 from core.data.readers import Record, read_reuters_sgml
 from core.data.reuters import NAMES, SPLITS
-from core.data.sources import REMADE, available, default_name, load, why_default
+from core.data.sources import COPY_WAS_DAMAGED, available, default_name, load, why_default
 from core.system.errors import UserError
 from core.system.places import ROOT
 from tests.helpers.writers import EXAMPLES, write_archive, write_nltk_folder, write_nltk_zip, write_sgml_folder
@@ -299,7 +299,7 @@ def test_a_damaged_prepared_copy_is_made_anew_and_said(cache: Path, file: str, d
     after = synthetic_of(SMALL)
     assert after.fingerprint == before.fingerprint
     assert list(after.titles) == list(before.titles)
-    assert after.notes == (REMADE,)
+    assert after.notes == (COPY_WAS_DAMAGED,)
     assert synthetic_of(SMALL).notes == ()
 
 

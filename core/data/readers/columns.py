@@ -194,7 +194,7 @@ def read_documents(path: Path, file: FileConfig, progress: Progress | None = Non
 
 
 def _document(path: Path, file: FileConfig, row: Row, number: int) -> Record:
-    def say(column: str, words: str) -> UserError:
+    def problem(column: str, words: str) -> UserError:
         return UserError(f"{path.name}, {unit(file)} {row.place}, column '{column}': {words}")
 
     def text(column: str) -> str:
@@ -202,18 +202,18 @@ def _document(path: Path, file: FileConfig, row: Row, number: int) -> Record:
         if _is_missing(value):
             return ""
         if isinstance(value, (dict, list)):
-            raise say(column, f"found {_shown(value)} where a text is expected.")
+            raise problem(column, f"found {_shown(value)} where a text is expected.")
         return str(value)
 
     # Id and part.
     identity = text(file.id).strip() if file.id else ""
     if len(identity) > MAX_ID:
-        raise say(file.id, f"an id of {len(identity):,} characters; at most {MAX_ID} can be kept.")
+        raise problem(file.id, f"an id of {len(identity):,} characters; at most {MAX_ID} can be kept.")
     part = ""
     if file.split:
         part = PARTS.get(text(file.split).strip().lower(), "")
         if not part:
-            raise say(file.split, f"'{text(file.split)[:40]}' is no part; known are train, validation and test.")
+            raise problem(file.split, f"'{text(file.split)[:40]}' is no part; known are train, validation and test.")
     # Labels: columns of 0 and 1, or names in one column.
     labels: list[str] = []
     for column in file.labels:
@@ -222,17 +222,17 @@ def _document(path: Path, file: FileConfig, row: Row, number: int) -> Record:
             if _is_missing(value) or value == "":
                 continue
             if not _is_switch(value):
-                raise say(column, f"found {_shown(value)} where 0 or 1 is expected.")
+                raise problem(column, f"found {_shown(value)} where 0 or 1 is expected.")
             labels += [column] if str(value).strip().lower() in ("1", "1.0", "true") else []
             continue
         for item in _cells(value, file.sep):
             if _is_missing(item):
                 continue
             if isinstance(item, (dict, list, bool)) or (isinstance(item, float) and not item.is_integer()):
-                raise say(column, f"found {_shown(item)} where a label is expected.")
+                raise problem(column, f"found {_shown(item)} where a label is expected.")
             label = str(int(item)) if isinstance(item, float) else str(item)
             if len(label) > MAX_LABEL:
-                raise say(column, f"a label of {len(label):,} characters; is this the right column?")
+                raise problem(column, f"a label of {len(label):,} characters; is this the right column?")
             labels += [label] if label.strip() else []
     # Title and body.
     body = "\n".join(filter(None, map(text, file.text)))

@@ -83,12 +83,14 @@ def _only_member(path: Path, stack: ExitStack) -> Any:
     except (zipfile.BadZipFile, OSError) as error:
         raise UserError(f"{path.name} is a damaged zip ({error}). Copy it again.") from None
     members = [member for member in archive.infolist() if not member.is_dir()]
+    # No member is written to disk, but a path or link that leads outside marks a zip that is not to be trusted.
     for member in members:
         parts = PurePosixPath(member.filename.replace("\\", "/")).parts
         if ".." in parts or member.filename.startswith(("/", "\\")):
             raise UserError(f"{path.name} holds '{member.filename}', a path out of its folder: it was not opened.")
         if stat.S_ISLNK(member.external_attr >> 16):
             raise UserError(f"{path.name} holds '{member.filename}', a link to elsewhere: it was not opened.")
+    # macOS adds a folder of its own to every zip.
     wanted = [m for m in members if not m.filename.startswith("__MACOSX/")]
     if len(wanted) != 1:
         raise UserError(f"{path.name} holds {len(wanted):,} files; pack the one with the documents alone.")

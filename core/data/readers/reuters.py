@@ -90,6 +90,7 @@ def _documents(place: str, content: str) -> Iterator[Record]:
         line = content.count("\n", 0, start) + 1
         return UserError(f"{place}, line {line}: {problem}; the file was cut or damaged. {AGAIN}")
 
+    # Only blanks and the preamble may stand between two documents: other text is a document without beginning.
     for found in DOCUMENT.finditer(content):
         if not PREAMBLE.fullmatch(content, end, found.start()):
             raise broken(end, "expected <REUTERS>")

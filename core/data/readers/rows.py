@@ -55,6 +55,7 @@ def sniff(path: Path) -> FileConfig:
     Raises:
         UserError: not there, empty, a binary file, or a form that cannot be read.
     """
+    # Binary formats, by what they hold rather than by name.
     if path.is_dir():
         if any(path.joinpath(name).is_file() for name in ("state.json", "dataset_dict.json")):
             return FileConfig(format="datasets")
@@ -65,6 +66,7 @@ def sniff(path: Path) -> FileConfig:
         return FileConfig(format="parquet")
     if not start.strip():
         raise UserError(f"{path.name} is empty.")
+    # Text: JSON by its name, or by its first character unless the name is that of a CSV file.
     encoding = _encoding(start)
     if encoding == "utf-8" and b"\0" in start:
         raise UserError(
@@ -76,6 +78,7 @@ def sniff(path: Path) -> FileConfig:
     form = next((form for form, suffixes in SUFFIXES.items() if name.endswith(suffixes)), "")
     if (form != "csv" and text.lstrip()[:1] in ("{", "[")) or form in ("json", "jsonl"):
         return FileConfig(format="jsonl" if _is_lines(text) else "json", encoding=encoding)
+    # CSV: the last line is left out where the sample may have cut it.
     lines = text.splitlines(keepends=True)
     lines = lines[:-1] if len(start) == SNIFFED and len(lines) > 1 else lines
     delimiter = "\t" if name.endswith((".tsv", ".tab")) else _delimiter(lines)
@@ -93,7 +96,7 @@ def read_rows(path: Path, file: FileConfig, progress: Progress | None = None) ->
     Raises:
         UserError: unreadable or damaged, with file, line and column.
     """
-    tell = progress or (lambda _: None)
+    show_progress = progress or (lambda _: None)
     if file.format == "datasets":
         yield from _datasets_rows(path)
         return
@@ -106,7 +109,7 @@ def read_rows(path: Path, file: FileConfig, progress: Progress | None = None) ->
             rows = readers[file.format](path, lines, file)
         for number, row in enumerate(rows):
             if number % 200 == 0:
-                tell(share())
+                show_progress(share())
             yield row
 
 
@@ -188,6 +191,7 @@ def _csv_rows(path: Path, lines: io.TextIOWrapper, file: FileConfig) -> Iterator
             return
         except csv.Error as error:
             raise UserError(_csv_problem(path, str(error), began)) from None
+        # A row may span lines: its place is the line where it began.
         place, began = began, reader.line_num + 1
         if not fields:
             continue
@@ -279,7 +283,7 @@ def _json_words(error: Exception) -> str:
     return f"this is not JSON ({words[:1].lower()}{words[1:]})"
 
 
-class _Tape:
+class _Window:
     """A window over a stream of characters that starts at the first one still needed, and its line number."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
@@ -314,40 +318,43 @@ class _Tape:
 
 def _json_rows(path: Path, lines: io.TextIOWrapper, _: FileConfig) -> Iterator[Row]:
     """The objects of the first list in the file, whatever stands before it: `[...]`, `{"articles": [...]}`."""
-    tape = _Tape(lines)
-    while (found := tape.kept.find("[", tape.at)) < 0:
-        tape.take(len(tape.kept))
-        if not tape.more():
+    window = _Window(lines)
+    while (found := window.kept.find("[", window.at)) < 0:
+        window.take(len(window.kept))
+        if not window.more():
             raise UserError(f'{path.name} holds no list of documents, such as [...] or {{"articles": [...]}}.')
-    tape.take(found + 1)
-    while (first := tape.skip(" \t\r\n,")) != "]":
+    window.take(found + 1)
+    while (first := window.skip(" \t\r\n,")) != "]":
         if not first:
-            raise UserError(f"{path.name}, line {tape.line}: the list of documents never ends. Is the file cut short?")
-        place = tape.line
-        value, end = _next_value(path, tape)
-        tape.take(end)
+            raise UserError(
+                f"{path.name}, line {window.line}: the list of documents never ends. Is the file cut short?"
+            )
+        place = window.line
+        value, end = _next_value(path, window)
+        window.take(end)
         yield Row(place, _record(path, value, place))
 
 
-def _next_value(path: Path, tape: _Tape) -> tuple[Any, int]:
+def _next_value(path: Path, window: _Window) -> tuple[Any, int]:
+    # Read on, twice as much each time, until a value ends before the window does: a number may continue there.
     size = CHUNK
     while True:
         try:
-            value, end = _DECODER.raw_decode(tape.kept, tape.at)
-            if end < len(tape.kept) or tape.ended:
+            value, end = _DECODER.raw_decode(window.kept, window.at)
+            if end < len(window.kept) or window.ended:
                 return value, end
             problem: Exception = ValueError("unended")
         except (ValueError, RecursionError) as error:
             problem = error
-        at = getattr(problem, "pos", tape.at) - tape.at
-        if isinstance(problem, RecursionError) or len(tape.kept) - tape.at > MAX_FIELD or not tape.more(size):
+        at = getattr(problem, "pos", window.at) - window.at
+        if isinstance(problem, RecursionError) or len(window.kept) - window.at > MAX_FIELD or not window.more(size):
             if problem.args == ("unended",):
                 return value, end
             break
         size *= 2
-    tape.take(tape.at + at)
-    column = tape.gone + tape.at - tape.line_began + 1
-    raise UserError(f"{path.name}, line {tape.line}, column {column}: {_json_words(problem)}.") from None
+    window.take(window.at + at)
+    column = window.gone + window.at - window.line_began + 1
+    raise UserError(f"{path.name}, line {window.line}, column {column}: {_json_words(problem)}.") from None
 
 
 # Parquet and Arrow.

@@ -71,6 +71,7 @@ def pick_meanings(
     guessed: FileConfig, rows: Sequence[dict[str, object]], *, key: str
 ) -> dict[str, str | tuple[str, ...]]:
     """Draws one choice for each role; the guess is chosen at first."""
+    # Columns to choose from, the guessed ones first.
     columns = readers.columns_of(rows)
     offered = list(dict.fromkeys([*guessed.text, *guessed.labels, *columns[:OFFERED]]))
     offered = [column for column in offered if column != "*"]
@@ -82,9 +83,11 @@ def pick_meanings(
         return "" if chosen == NONE else chosen
 
     left, middle, right = st.columns(3)
+    # Texts.
     with left:
         text = st.multiselect("Text", offered, list(guessed.text), key=f"text{key}", help="Several are joined.")
         title = one("Title", "title", "It is put before the text.")
+    # Labels, and what stands between them.
     with middle:
         everything = {"*": "* (all other columns)"}
         labels = st.multiselect(
@@ -108,6 +111,7 @@ def pick_meanings(
             )
         elif labels:
             st.caption("Each of these columns is a label; it holds 1 where the document has it.")
+    # Names and parts of the documents.
     with right:
         identity = one("Id", "id", "The documents' own names; else they are numbered.")
         part = one("Part", "split", "A column that says train, validation or test.")

@@ -24,7 +24,7 @@ WORDS = {"keep": "Keep", "drop": "Leave out", "merge": "Merge"}
 
 
 def read_whole(path: Path, file: FileConfig) -> None:
-    """Reads the file with a progress bar; what stands in the way is said."""
+    """Reads the file with a progress bar; a problem is shown as a sentence."""
     bar = st.progress(0.0, plain(f"Reading {path.name}"))
     try:
         added.scan(path, file, report_to(bar))

@@ -66,12 +66,14 @@ def show_two_rows(rows: list[Row], sampled: dict[str, Sampled], borders: Borders
     if len(rows) < 2:
         st.info("Two rows are needed: train another loss, or clear the filters.")
         return
+    # The two rows.
     names = [row.name for row in rows]
     left, right = st.columns(2)
     first = left.selectbox("First", names, key="first", bind="query-params")
     others = [name for name in names if name != first]
     default = others.index("db") if "db" in others else len(others) - 1
     second = right.selectbox("Second", others, default, key="second", bind="query-params")
+    # Their difference in numbers.
     pair = keep_same_labels([next(row for row in rows if row.name == name) for name in (first, second)])
     scores = average_f1(pair)
     if len(scores) < 2:
@@ -86,6 +88,7 @@ def show_two_rows(rows: list[Row], sampled: dict[str, Sampled], borders: Borders
     with st.container(horizontal=True):
         for title, value, words in compare.headline(gain):
             st.metric(title, value, words, delta_color="off", delta_arrow="off", width="content")
+    # Label by label: the largest changes, by group, all.
     chart, listed = st.columns([2, 3], gap="medium")
     with chart:
         st.caption(plain(f"Labels whose F1 changed most from {first} to {second}."))

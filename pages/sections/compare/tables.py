@@ -72,7 +72,7 @@ def describe_columns(table: int) -> dict[Any, ColumnConfig]:
 
 
 def show_downloads(frame: pd.DataFrame, rows: list[Row], table: int) -> None:
-    """The table in every form that leaves the house, with where its numbers come from."""
+    """Draws a download of the table in every form, with where its numbers come from."""
     sheet = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     forms: dict[str, tuple[Callable[..., str | bytes], str, str]] = {
         "LaTeX": (export.to_latex, "tex", "text/x-tex"),

@@ -53,6 +53,7 @@ def show(shown: Shown) -> None:
         f"it is right. {judged} of {len(shown.labels)} labels were judged, those with 5 test documents or more; "
         "where many of a label's documents are doubted, suspect the run before the data."
     )
+    # Filters.
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     search = left.text_input("Find a label", key="label", bind="query-params", placeholder="part of its name")
     maybe = right.segmented_control("Only", list(errors.KINDS.values()), key="maybe")
@@ -61,6 +62,7 @@ def show(shown: Shown) -> None:
     if not found:
         st.info("Nothing is doubted.")
         return
+    # The list, and the document of the chosen row.
     column = st.column_config
     chosen = st.dataframe(
         rows,

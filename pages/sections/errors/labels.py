@@ -23,6 +23,7 @@ LABELS_SHOWN = 500
 
 def show(shown: Shown) -> None:
     """Every label: hits, misses, F1 with its interval, threshold; a click draws its precision-recall curve."""
+    # Every label of this run, and of the other one at its own thresholds.
     table = errors.label_table(
         shown.predictions, shown.predicted, shown.labels, shown.counts, shown.borders, shown.limits
     )
@@ -32,6 +33,7 @@ def show(shown: Shown) -> None:
         other = errors.label_table(
             theirs, predict_at(shown.other, Chosen(AS_TRAINED))[1], shown.labels, shown.counts, shown.borders
         )
+    # Filters.
     never, unhit = (errors.select_labels(table, only=only) for only in ("never predicted", "never hit"))
     left, middle, right = st.columns([3, 2, 4], vertical_alignment="bottom")
     search = left.text_input("Find a label", key="label", bind="query-params", placeholder="part of its name")
@@ -47,6 +49,7 @@ def show(shown: Shown) -> None:
     if not found:
         st.info("No label matches.")
         return
+    # The list.
     column = st.column_config
     chosen = st.dataframe(
         errors.shown_labels(rows, other),
@@ -73,6 +76,7 @@ def show(shown: Shown) -> None:
     )
     if found > len(rows):
         st.caption(f"The {len(rows)} most frequent of {found} labels; type a part of a name to find others.")
+    # All labels as points, and the curve of the chosen one.
     picked = chosen["selection"]["rows"]
     left, right = st.columns(2, gap="medium")
     with left:

@@ -50,6 +50,7 @@ def show(shown: Shown) -> None:
             "No label was missed in the company of another." if not search else "No confused pair has such a label."
         )
         return
+    # The list; its chosen row stands in the address.
     column = st.column_config
     missed, gave = st.query_params.get("missed"), st.query_params.get("gave")
     listed = list(zip(rows["missed"], rows["gave"], strict=True))

@@ -31,6 +31,7 @@ def show(shown: Shown) -> None:
             "subset_accuracy": "exactly right",
         }.items()
     }
+    # By number of labels, and by length where the texts are there.
     st.caption("By number of true labels of the test document.")
     sizes = errors.size_table(shown.predictions, shown.predicted)
     st.dataframe(sizes, hide_index=True, column_config=percent, alt="Scores by number of labels")
@@ -44,6 +45,7 @@ def show(shown: Shown) -> None:
         offer_csv("by-number-of-words", lengths)
     else:
         st.info(plain(sentence))
+    # Calibration, and the other scores.
     left, right = st.columns(2, gap="medium")
     with left:
         try:

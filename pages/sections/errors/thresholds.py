@@ -103,7 +103,7 @@ def keep_thresholds(run: Run, chosen: Chosen, name: str) -> None:
 
 
 def forget_changes(run: Run) -> None:
-    """Forgets every threshold of a label that was moved by hand."""
+    """Drops every threshold of a label that was moved by hand."""
     for column in st.session_state.pop(f"changes-{run.id}", {}):
         st.session_state.pop(f"moved-{run.id}-{column}", None)
 

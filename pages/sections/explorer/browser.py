@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @st.fragment
 def show(corpus: Corpus) -> None:
+    # Filters: part, words, number of labels.
     with st.container(horizontal=True, vertical_alignment="bottom"):
         part = pick_part(corpus)
         text = st.text_input(
@@ -41,6 +42,7 @@ def show(corpus: Corpus) -> None:
             placeholder="any",
             on_change=turn_to_first_page,
         )
+    # Filters: labels, of which a list holds some at a time.
     search = ""
     if len(corpus.labels) > LABELS_OFFERED:
         search = st.text_input(
@@ -59,6 +61,7 @@ def show(corpus: Corpus) -> None:
     for place, (key, (title, about)) in zip(places, kinds.items(), strict=True):
         with place:
             wanted[key] = find_columns(corpus, pick_labels(title, key, corpus.labels, search=search, help=about))
+    # The documents that pass.
     rows = find_documents(corpus, part, **wanted, least=least, most=most, text=text)
     total = len(documents.rows_of(corpus, part))
     if not len(rows):

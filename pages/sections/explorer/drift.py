@@ -33,6 +33,7 @@ def load_drift(corpus: Corpus, one: str, other: str) -> pd.DataFrame:
 
 @st.fragment
 def show(corpus: Corpus) -> None:
+    # The two parts.
     one, *others = [part for part, rows in corpus.parts.items() if len(rows)]
     if not others:
         st.info("The set has one part alone: there is nothing to compare it with.")
@@ -47,6 +48,7 @@ def show(corpus: Corpus) -> None:
     )
     table = load_drift(corpus, one, other)
     show_numbers(table, one, other)
+    # Both frequencies of every label, as a chart and as a list.
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Frequency in both parts")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis import dataset as figures
+from core.analysis import dataset
 from core.labels import cooccurrence, lookalikes
 from pages.sections.explorer import describe_columns, pick_part
 from pages.shared.downloads import offer_csv
@@ -25,26 +25,27 @@ def load_similar_names(corpus: Corpus) -> list[tuple[int, int, str]]:
 
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
 def load_lookalikes(corpus: Corpus, part: str) -> pd.DataFrame:
-    return figures.pair_table(
+    return dataset.pair_table(
         lookalikes.find_lookalikes(load_similar_names(corpus), load_pairs(corpus, part)), corpus.labels
     )
 
 
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs=HASHES)
 def load_inseparable(corpus: Corpus, part: str, floor: int) -> pd.DataFrame:
-    return figures.pair_table(cooccurrence.inseparable(load_pairs(corpus, part), floor=floor), corpus.labels)
+    return dataset.pair_table(cooccurrence.inseparable(load_pairs(corpus, part), floor=floor), corpus.labels)
 
 
 @st.fragment
 def show(corpus: Corpus) -> None:
     part = pick_part(corpus)
+    # Labels that may be one.
     st.subheader("Nearly the same label")
     table = load_lookalikes(corpus, part)
     if len(table):
         st.caption("Names that differ in little, and labels on nearly the same documents: merge them, or know why not.")
         why = {"why": ("Why", "What the two have in common, or how little they differ in.", "")}
         kept = {
-            key: figures.PAIRS[key] for key in ("label", "other", "documents", "other_documents", "both", "jaccard")
+            key: dataset.PAIRS[key] for key in ("label", "other", "documents", "other_documents", "both", "jaccard")
         }
         st.dataframe(
             table,
@@ -58,6 +59,7 @@ def show(corpus: Corpus) -> None:
         offer_csv(f"{corpus.name}-{part}-look-alikes", table)
     else:
         st.info("No two labels have names that differ in little, or stand on nearly the same documents.")
+    # Labels that never come alone.
     st.subheader("Never without the other")
     floor = st.number_input(
         "Documents of the label at least",
@@ -81,7 +83,7 @@ def show(corpus: Corpus) -> None:
         hide_index=True,
         height=min(38 + 35 * len(table), 353),
         column_order=["label", "other", "both", "other_documents", "p_back", "lift"],
-        column_config=describe_columns(figures.PAIRS),
+        column_config=describe_columns(dataset.PAIRS),
         alt="Labels that never come alone",
     )
     offer_csv(f"{corpus.name}-{part}-never-without", table)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.analysis import dataset as figures
+from core.analysis import dataset
 from pages.sections.explorer import describe_columns, find_borders
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import load_measures
@@ -38,19 +38,19 @@ def show(corpus: Corpus) -> None:
     show_sizes(corpus, stats)
     for note in corpus.notes:
         st.info(plain(note))
-    for title, measures in figures.MEASURES.items():
+    for title, measures in dataset.MEASURES.items():
         st.subheader(title)
         st.caption(SENTENCES[title])
         heading = {"part": ("Part", "Part of the data set; all: every part together.", "")}
         st.dataframe(
-            figures.measure_table(stats, title),
+            dataset.measure_table(stats, title),
             hide_index=True,
             height="content",
             placeholder="–",
             column_config=describe_columns(heading | measures),
             alt=title,
         )
-    offer_csv(f"{corpus.name}-measures", lambda: figures.all_measures(stats))
+    offer_csv(f"{corpus.name}-measures", lambda: dataset.all_measures(stats))
 
 
 def show_sizes(corpus: Corpus, stats: dict[str, Any]) -> None:

@@ -120,6 +120,7 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
         top = most
         if which != "chosen" and most > 2:
             top = st.slider("How many labels", 2, most, min(20, most), key="top", bind="query-params", width=160)
+    # The labels of the heatmap.
     near = None
     if which == "chosen":
         chosen = pick_some(corpus)
@@ -140,10 +141,12 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
             else "No other label shares so many documents with this one. Lower the least number of documents with both."
         )
         return
+    # Their order.
     if order == "in clusters":
         chosen = list(load_clusters(corpus, part, tuple(chosen)))
     elif near is None:
         chosen = sorted(chosen)
+    # The heatmap, with the neighbours below and the chosen pair beside it.
     wide = len(chosen) > WIDE
     left, right = (st.container(), st.container()) if wide else st.columns([3, 2], gap="large")
     with left:
@@ -317,7 +320,7 @@ def show_pair(corpus: Corpus, part: str) -> None:
 
 
 def open_documents(label: str, beside: str) -> None:
-    """Opens the section on documents with two labels asked for."""
+    """Opens the section on documents with two labels chosen."""
     st.session_state["view"] = "Documents"
     st.session_state["all_of"] = [label, beside]
     turn_to_first_page()

@@ -55,7 +55,7 @@ def show_toasts() -> None:
 
 FileVersion = tuple[str, str, int]
 REDRAWN = 5
-"""Seconds between two drawings of a chart whose run goes on."""
+"""Seconds between two drawings of a chart while its run trains."""
 
 
 def find_file_version(run: Folder, name: str) -> FileVersion:
@@ -66,7 +66,7 @@ def find_file_version(run: Folder, name: str) -> FileVersion:
 
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
 def load_ended_scores(run: Folder) -> dict[str, Any]:
-    """`current_scores` of a run that has ended: its folder is read once."""
+    """`read_scores` of a run that has ended: its folder is read once."""
     return read_scores(run)
 
 

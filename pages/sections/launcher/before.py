@@ -34,7 +34,7 @@ MEASURED = 300
 
 
 def launch(configs: list[RunConfig], anew: bool) -> None:
-    """Submits the runs; what goes wrong is kept to be said under the button."""
+    """Submits the runs; an error is kept and shown under the button."""
     st.session_state.pop("launch_problem", None)
     try:
         runs = sweeps.submit(configs, anew=anew)
@@ -91,7 +91,7 @@ def show_commands(configs: list[RunConfig]) -> None:
 
 @st.cache_resource(show_spinner=False)
 def load_torch() -> None:
-    """Loads PyTorch in a thread, once in a server's life: it takes seconds, in which the page goes on."""
+    """Loads PyTorch in a thread, once in a server's life: it takes seconds, while the page stays usable."""
 
     def load() -> None:
         import core.losses.effects  # noqa: F401

@@ -38,7 +38,7 @@ MOST_BYTES = 1_000_000
 
 
 def show() -> Plan | None:
-    """Draws the form and returns what it describes; a wrong entry is said in one sentence and gives nothing."""
+    """Draws the form and returns what it describes; a wrong entry is shown as one sentence and gives None."""
     with st.container(horizontal=True, vertical_alignment="center"):
         show_start()
         place = st.empty()
@@ -68,6 +68,7 @@ def pick_plan() -> Plan:
     Raises:
         UserError: one of them makes no sense, or too little is chosen.
     """
+    # What is trained: data, models, losses, seeds.
     chosen = pick_data()
     models = st.pills(
         "Models",
@@ -93,6 +94,7 @@ def pick_plan() -> Plan:
     text = st.columns([1, 3])[0].text_input(
         "Seeds", "0", key="seeds", bind=URL, help="0, 1, 2 or 0-4: each seed is a run of its own."
     )
+    # Settings of the models and losses chosen: the common ones, then all others.
     used = {name for loss in loss_names(losses) for name in LOSS_CONSTANTS[loss]}
     basic = [*BASIC, *(f"model.{name}" for name in ENCODER if any(name in MODELS[m].settings for m in models))]
     changes = pick_settings(basic, models)
@@ -105,6 +107,7 @@ def pick_plan() -> Plan:
             if section == "model":
                 names = [name for name in names if any(name in MODELS[model].settings for model in models)]
             changes |= pick_settings([key for name in names if (key := f"{section}.{name}") not in basic], models)
+    # What is still missing.
     if not models:
         raise UserError("Choose at least one model.")
     if trained and not losses:
@@ -182,7 +185,7 @@ def read_number(text: str) -> float | str | None:
 
 
 def describe_own_defaults(section: str, name: str, models: Sequence[str]) -> str:
-    """A setting's defaults in words where they hang on the model, for the models chosen; empty elsewhere."""
+    """A setting's defaults in words where they depend on the model, for the models chosen; empty elsewhere."""
     if not any(name in model.defaults.get(section, {}) for model in MODELS.values()):
         return ""
     first = SECTIONS[section].model_fields[name].default
@@ -241,7 +244,7 @@ def show_start() -> None:
 
 
 def read_file(content: bytes, name: str) -> None:
-    """Fills the form from a file; what is wrong with it is said above the form, which stays as it is."""
+    """Fills the form from a file; an error in it is shown above the form, which stays as it is."""
     try:
         if len(content) > MOST_BYTES:
             raise UserError(f"{name} has {len(content):,} bytes: that is no plan of this page.")

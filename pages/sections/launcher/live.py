@@ -163,7 +163,7 @@ def filter_runs(runs: Sequence[Folder]) -> list[Folder]:
 
 
 def list_words(run: Folder) -> str:
-    """All that a person may look for."""
+    """The words of a run that a search looks in."""
     about = run.about
     return " ".join([run.id, run_name(run), about.notes, *about.tags, run.user, run.device]).lower()
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from core.runs.folder import Folder
 
 TOGETHER = 8
-"""Runs in one chart: more lines are not told apart."""
+"""Runs in one chart: more lines cannot be distinguished."""
 LOG_LINES = 300
 
 

@@ -53,7 +53,7 @@ class View:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Counting which labels come together", hash_funcs=HASHES)
-def load_company(corpus: Corpus) -> CoLabels:
+def load_co_labels(corpus: Corpus) -> CoLabels:
     from core.analysis.loss_weights import measure_co_labels
 
     view = View(corpus)

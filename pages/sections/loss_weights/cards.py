@@ -60,8 +60,8 @@ def pick_losses() -> tuple[tuple[str, ...], Any]:
     return tuple(name for name in LOSS_NAMES if name in chosen), setting
 
 
-def cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
-    """Draws a card for each loss and returns what is to be compared; one that makes no sense is said and left out."""
+def show_cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
+    """Draws a card for each loss and returns what is to be compared, without those whose constants make no sense."""
     from core.analysis.loss_effects import Choice
 
     choices: list[Choice] = []
@@ -70,7 +70,7 @@ def cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
         for name, tab in zip(names, st.tabs(names, key="loss", bind="query-params"), strict=True):
             with tab:
                 try:
-                    choice = card(view, name, setting)
+                    choice = show_card(view, name, setting)
                 except UserError as error:
                     problems.append(str(error))
                     st.caption("Put the constant right, or reset all, to see this loss.")
@@ -83,28 +83,28 @@ def cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
     return choices
 
 
-def card(view: View, name: str, setting: Any) -> Choice:
+def show_card(view: View, name: str, setting: Any) -> Choice:
     """One loss: its controls, its formula with their numbers, and the calls that make it."""
-    from core.analysis import loss_words as figures
+    from core.analysis import loss_words
     from core.analysis.loss_effects import Choice
 
     defaults = Choice(name, name, setting).constants(view.counts, view.documents)
     left, right = st.columns([6, 5], gap="large")
     about, actions = right.container(), st.container(horizontal=True, vertical_alignment="center")
     with left:
-        chosen = controls(view, name, setting, defaults, actions)
+        chosen = pick_constants(view, name, setting, defaults, actions)
     choice = Choice(name, name, setting, tuple((key, value) for key, value in chosen.items() if value != defaults[key]))
     with about:
-        st.markdown(f"**{figures.title_of(name)}** · {LOSSES[name].reading}")
+        st.markdown(f"**{loss_words.title_of(name)}** · {LOSSES[name].reading}")
         values = choice.constants(view.counts, view.documents)
-        st.latex(figures.formula(name, values, view.documents))
-        st.caption(figures.origin(name))
+        st.latex(loss_words.formula(name, values, view.documents))
+        st.caption(loss_words.origin(name))
     with actions:
-        calls(view, choice)
+        show_calls(view, choice)
     return choice
 
 
-def controls(
+def pick_constants(
     view: View, name: str, setting: Any, defaults: dict[str, float], actions: DeltaGenerator
 ) -> dict[str, float]:
     """Draws a control for every constant of a loss, and among the `actions` a reset for all; returns their values.
@@ -114,12 +114,14 @@ def controls(
     """
     from core.analysis.loss_effects import Choice
 
-    keys = {constant: control_key(view, name, setting, constant) for constant in defaults}
+    # Values that the address holds.
+    keys = {constant: find_key(view, name, setting, constant) for constant in defaults}
     values: dict[str, float] = {}
     asked: dict[str, float] = {}
     for constant, key in keys.items():
         with suppress(ValueError):
             asked[constant] = float(st.query_params.get(key, ""))
+    # A control for each constant, three in a row.
     places = iter([place for _ in range(-(-len(keys) // 3)) for place in st.columns(3)])
     for constant, default in defaults.items():
         entry = CONSTANTS[constant]
@@ -146,55 +148,57 @@ def controls(
                     help=about,
                 )
                 values[constant] = default if typed is None else round(typed, 12)
+    # Buttons that move the controls.
     with actions:
         st.button(
             "Reset",
             key=f"reset-{name}",
-            on_click=put,
+            on_click=set_controls,
             args=({keys[one]: "yes" if default is True else default for one, default in defaults.items()},),
             disabled=values == defaults,
             help="All constants of this loss as in its preset.",
         )
         if "mu" in values:
-            rule = auto_mu(view.corpus)
+            rule = load_auto_mu(view.corpus)
             st.button(
                 f"mu by the rule: {rule:.3f}",
                 key=f"auto-{name}",
-                on_click=put,
+                on_click=set_controls,
                 args=({keys["mu"]: rule},),
                 help="The authors' rule: halfway between the mean and the median of r in the train documents.",
             )
+    # A slider clips its value: what the address says out of range is refused here.
     wrong = tuple((key, value) for key, value in asked.items() if key == "mu" and not 0 <= value <= 1)
     Choice(name, name, setting, wrong or tuple(values.items())).constants(view.counts, view.documents)
     return values
 
 
-def control_key(view: View, name: str, setting: str, constant: str) -> str:
+def find_key(view: View, name: str, setting: str, constant: str) -> str:
     """The key of a control, in the address as well; one for each setting where that decides the preset's value."""
     if constant not in ("scale", "mu") or setting == "reuters":
         return f"{name}.{constant}"
     return f"{name}.{constant}.{setting}" + (f".{view.corpus.name}" if setting == "plain" else "")
 
 
-def put(values: dict[str, Any]) -> None:
+def set_controls(values: dict[str, Any]) -> None:
     """Moves controls."""
     st.session_state.update(values)
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
-def auto_mu(corpus: Corpus) -> float:
+def load_auto_mu(corpus: Corpus) -> float:
     from core.analysis.loss_weights import rule_for_mu
 
     return rule_for_mu(corpus.targets_of("train"), corpus.counts)
 
 
-def calls(view: View, choice: Choice) -> None:
+def show_calls(view: View, choice: Choice) -> None:
     """Python and the command line that make exactly this loss, and the way to the launcher's form."""
-    from core.analysis import loss_words as figures
+    from core.analysis import loss_words
 
-    size = synthetic_changes(view.config)
-    changes = figures.changes_of(choice)
-    trained = figures.can_be_trained(choice.name)
+    size = find_synthetic_changes(view.config)
+    changes = loss_words.changes_of(choice)
+    trained = loss_words.can_be_trained(choice.name)
     if trained:
         query = {"data": view.config.name, "split": view.config.split, "losses": choice.name}
         query |= {f"synthetic_{key}": str(value) for key, value in size.items()}
@@ -202,7 +206,7 @@ def calls(view: View, choice: Choice) -> None:
         with st.container(width="content"):
             link("launcher", f"Train with {choice.name}", query)  # fills a form; nothing starts
     with st.popover("Python and command line"):
-        st.code(figures.python_call(choice, view.config), language="python")
+        st.code(loss_words.python_call(choice, view.config), language="python")
         if not trained:
             st.caption("Runs of this dashboard have the losses of the paper; this one is for your own code.")
             return
@@ -220,6 +224,6 @@ def calls(view: View, choice: Choice) -> None:
         st.code(plan.command_line(run), language="bash", wrap_lines=True)
 
 
-def synthetic_changes(config: DataConfig) -> dict[str, Any]:
+def find_synthetic_changes(config: DataConfig) -> dict[str, Any]:
     """What differs from the usual size of the synthetic set."""
     return config.synthetic.model_dump(exclude_defaults=True) if config.name == "synthetic" else {}

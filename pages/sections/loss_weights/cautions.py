@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.sections.loss_weights import View, load_company
+from pages.sections.loss_weights import View, load_co_labels
 from pages.sections.loss_weights.logits import load_mass
 from pages.shared.loaders import HASHES
 from pages.shared.text import plain
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from core.data.corpus import Corpus
 
 
-def warn(view: View) -> None:
+def show(view: View) -> None:
     """Draws what can go wrong with the chosen losses on this data, or that nothing was found."""
     from core.analysis.loss_cautions import rate_caution
 
@@ -42,7 +42,7 @@ def find_cautions(corpus: Corpus, choice: Choice) -> list[str]:
     from core.analysis import loss_cautions
 
     view = View(corpus)
-    return loss_cautions.cautions(choice, view.counts, view.documents, load_company(corpus), view.borders)
+    return loss_cautions.cautions(choice, view.counts, view.documents, load_co_labels(corpus), view.borders)
 
 
 def measure_start(corpus: Corpus, choice: Choice) -> float:

@@ -41,6 +41,7 @@ def show(view: View) -> None:
         help="Rebalanced losses weigh a label by its company. Where it is not there, its document has the most "
         "frequent label.",
     )
+    # What can be drawn: groups with labels, losses with a curve for one label.
     groups = [
         (group, part)
         for group, part in loss_effects.group_slices(view.counts, view.borders).items()
@@ -51,6 +52,7 @@ def show(view: View) -> None:
         st.info("None of these losses has a curve for one label: they compare all labels of a document or a batch.")
         return
     show_legend(view, {choice.title for choice in drawn})
+    # A label of each group.
     for place, (group, part) in zip(st.columns(3), groups, strict=False):
         with place:
             names = view.corpus.labels[part]

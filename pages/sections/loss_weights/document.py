@@ -35,6 +35,7 @@ def show(view: View) -> None:
     from core.analysis import loss_effects, loss_logits, loss_tables
     from core.figures import losses
 
+    # The document and its logits.
     left, right = st.columns([3, 2], gap="large")
     with right:
         logits = pick_logits(view, BY_HAND)
@@ -50,6 +51,7 @@ def show(view: View) -> None:
             known = loss_logits.untrained_logits(logits, view.counts, view.documents)
         else:
             known = load_run_logits(view, logits, row)
+    # The gradient by groups of labels.
     frame = loss_effects.stack([measure_effect(view, choice, columns, known) for choice in view.choices])
     shown = loss_tables.document_labels(frame)
     groups = loss_effects.group_slices(view.counts, view.borders)
@@ -61,6 +63,7 @@ def show(view: View) -> None:
         "Strong colours: labels that the document has; pale: labels that it does not have. At the right: the whole "
         f"gradient, in units of {view.choices[0].title}."
     )
+    # The gradient by label.
     show_legend(view, {choice.title for choice in view.choices})
     st.altair_chart(
         losses.document_pushes(frame, view.choices, view.corpus.labels, shown),
@@ -71,6 +74,7 @@ def show(view: View) -> None:
         "✓ marks the document's own labels. To the right a logit is pushed up, to the left down; the axis widens small "
         "shares." + (f" The other {others:,} labels get less than those shown." if others else "")
     )
+    # The same in numbers.
     quantity = st.segmented_control(
         "In numbers",
         list(QUANTITIES),
@@ -107,6 +111,7 @@ def measure_effect(view: View, choice: Choice, columns: Any, logits: np.ndarray)
 def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | None:
     """Draws the choice of a document and its text; returns its row, None for a pasted one, and its labels' columns."""
     corpus = view.corpus
+    # From the data set, or pasted; a run has scores of test documents alone.
     from_run = logits not in (*UNTRAINED, BY_HAND)
     source = "the data set"
     if not from_run:
@@ -116,6 +121,7 @@ def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | Non
         )  # fmt: skip
     if source == "pasted text":
         return pick_pasted(view)
+    # Documents of a part, with a label and with words.
     left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
     parts = ["test"] if from_run else [part for part, rows in corpus.parts.items() if len(rows)]
     with right:
@@ -126,6 +132,7 @@ def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | Non
     column = None if label is None else corpus.labels.index(label)
     matched = find_documents(corpus, part, all_of=() if column is None else (column,), text=words)
     rows, found = matched[:FOUND].tolist(), len(matched)
+    # The chosen one: that of the address if it is among them.
     asked = st.session_state.get("document", st.query_params.get("document"))
     if not rows:
         st.info(plain(f"No {part} document has these words and this label. Leave one of them out."))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.sections.loss_weights import View, describe_missing, load_company, show_legend
+from pages.sections.loss_weights import View, describe_missing, load_co_labels, show_legend
 from pages.shared.loaders import HASHES
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def load_weights(corpus: Corpus, choice: Choice, side: str) -> tuple[pd.DataFram
     from core.analysis import loss_weights
 
     view = View(corpus)
-    known = load_company(corpus)
+    known = load_co_labels(corpus)
     return (
         loss_weights.weight_frame([choice], view.counts, view.documents, known, corpus.labels, side),
         loss_weights.group_weights([choice], view.counts, view.documents, known, view.borders, side),
@@ -35,6 +35,7 @@ def show(view: View) -> None:
     from core.analysis import loss_effects, loss_tables
     from core.figures import losses
 
+    # The weights of one side, by rank.
     side = st.segmented_control(
         "Weight where the label",
         list(SIDES),
@@ -60,6 +61,7 @@ def show(view: View) -> None:
         "of the document: the line is their mean over documents, the band holds nine in ten."
         + describe_missing(view, set(table["loss"]))
     )
+    # Means by group.
     with_words = loss_tables.group_table(table, side)
     column = st.column_config
     st.dataframe(
