@@ -152,7 +152,7 @@ def show_cautions(plan: Plan, corpus: Corpus, configs: list[RunConfig]) -> None:
         from core.analysis.loss_effects import Choice
 
         choices = [Choice(one.name, one.name, one.setting, select_numbers(one.overrides())) for one in losses]
-        cautions.warn(View(corpus, plan.data, tuple(choices)))
+        cautions.show(View(corpus, plan.data, tuple(choices)))
 
 
 def select_numbers(changes: dict[str, object]) -> tuple[tuple[str, float], ...]:
