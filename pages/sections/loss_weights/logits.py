@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.config.defaults import MODELS
 from core.runs.folder import Run, get_run, list_runs, run_id, runs_dir
 from pages.sections.loss_weights import View
 from pages.shared.loaders import HASHES, load_predictions
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
     from core.analysis.loss_effects import Choice
-    from core.config.defaults import MODELS
     from core.config.schema import DataConfig
     from core.data.corpus import Corpus
 
