@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.system.places import ROOT
+from pages import compare, errors, explorer, loss_weights
 from pages.shared.menu import PAGES
+from tests.browser.conftest import IDLE
 
 BACKGROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 29)"}
 """Themes, and the background that each gives to a page."""
@@ -73,3 +76,25 @@ def test_every_page_is_whole_from_its_address_and_from_the_menu(
         hold_page(page, name, theme, ready)
     context.close()
     assert not problems
+
+
+VIEWS = {
+    "explorer": explorer.SECTIONS,
+    "loss_weights": loss_weights.VIEWS,
+    "compare": compare.VIEWS,
+    "errors": errors.VIEWS,
+}
+"""Pages with several views, whose names stand in the address."""
+
+
+@pytest.mark.reuters
+@pytest.mark.parametrize("name", VIEWS)
+def test_every_view_of_a_page_is_drawn_without_an_error(name: str, address: str, page: Page, ready: Ready) -> None:
+    for view in VIEWS[name]:
+        page.goto(f"{address}/{name}?{urlencode({'view': view})}")
+        ready(page, HEADINGS[name], role="heading")
+        chosen = page.locator("[role=tab][aria-selected=true], [role=radio][aria-checked=true]")
+        expect(chosen.filter(has_text=re.compile(f"^{view}$"))).to_have_count(1)
+        expect(page.locator(IDLE)).to_have_count(1)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
