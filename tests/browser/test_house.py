@@ -1,10 +1,10 @@
-"""Every page on the published runs and Reuters: from its address and from the menu, in both themes and two sizes."""
+"""Every page on the published runs and Reuters: from its address and from the menu, in both themes and two sizes; every view."""
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
@@ -78,7 +78,7 @@ def test_every_page_is_whole_from_its_address_and_from_the_menu(
     assert not problems
 
 
-VIEWS = {
+VIEWS: dict[str, Iterable[str]] = {
     "explorer": explorer.SECTIONS,
     "loss_weights": loss_weights.VIEWS,
     "compare": compare.VIEWS,
