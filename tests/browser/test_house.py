@@ -1,4 +1,4 @@
-"""Every page on the published runs and Reuters: from its address and from the menu, in both themes and two sizes; every view."""
+"""Every page and view on the published runs and Reuters: from address and menu, in both themes and two sizes."""
 
 from __future__ import annotations
 
