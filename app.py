@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shared import people
-from pages.shared.menu import PAGES, STARTED, build_page, show
+from pages.shared.menu import PAGES, STARTED, build_menu, show
 
 
 def main(name: str = "") -> None:
@@ -16,7 +16,7 @@ def main(name: str = "") -> None:
             server that has not run this file yet runs that file on a deep link.
     """
     st.set_page_config(layout="wide", initial_sidebar_state=220)
-    chosen = st.navigation([build_page(one) for one in PAGES], expanded=True)
+    chosen = st.navigation(build_menu(), expanded=True)
     if not STARTED.is_set():
         # A server's first run finds the folder pages/, and widgets in it would have other identities than later on.
         STARTED.set()

@@ -82,11 +82,12 @@ def order_values(value: str | int) -> tuple[int, str]:
 
 def show_views(runs: list[Run]) -> None:
     """The chosen view of the chosen runs."""
-    left, middle, right = st.columns([6, 2, 2], vertical_alignment="bottom")
-    view = left.segmented_control("Show", list(VIEWS), default="Tables", required=True, key="view", bind="query-params")
-    folded = middle.toggle("Seeds as one row", True, key="fold", bind="query-params")
-    rows = fold(runs, seeds=folded)
-    with right:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = st.segmented_control(
+            "Show", list(VIEWS), default="Tables", required=True, key="view", bind="query-params"
+        )
+        folded = st.toggle("Seeds as one row", True, key="fold", bind="query-params")
+        rows = fold(runs, seeds=folded)
         borders = pick_borders(Borders(**load_metrics(rows[0].runs[0])["borders"]))
     if len({row.fingerprint for row in rows}) > 1:
         st.warning(

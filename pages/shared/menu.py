@@ -36,9 +36,16 @@ STARTED = Event()
 """Set from a server's first run on."""
 
 
+def build_menu() -> list[StreamlitPage]:
+    """Every page, and the address /home, which the menu does not show and which leads to Home at /."""
+    home = st.Page(lambda: st.switch_page(build_page("home")), title="Home", url_path="home", visibility="hidden")
+    return [*map(build_page, PAGES), home]
+
+
 def build_page(name: str) -> StreamlitPage:
     """The page for the menu and for links; its module is imported when it is shown."""
-    return st.Page(partial(show, name), title=PAGES[name], url_path=name, default=name == "home")
+    is_home = name == "home"
+    return st.Page(partial(show, name), title=PAGES[name], url_path="" if is_home else name, default=is_home)
 
 
 def show(name: str) -> None:

@@ -207,7 +207,7 @@ def test_marked_rows_are_compared_and_deleted_together(open_training: Callable[[
         box = table.bounding_box()
         assert box is not None
         page.mouse.click(box["x"] + 15, box["y"] + 35 * (row + 1) + 17)
-        page.wait_for_timeout(1500)
+        expect(table.locator("tr[aria-selected=true]")).to_have_count(row + 1)
     expect(page.get_by_role("heading", name="2 runs")).to_be_visible()
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(3)
     page.get_by_role("button", name="Delete", exact=True).click()
@@ -238,10 +238,10 @@ def test_a_tab_in_the_background_is_left_alone(open_training: Callable[[], Page]
     while not heard(3):  # the first run of a server's life loads PyTorch
         pass
     turn("true")
-    page.wait_for_timeout(6 * SECOND)
+    wait_for(page, lambda: heard(3), lambda frames: frames == 0)
     assert heard(6) == 0
     turn("false")
-    assert heard(6) > 0
+    wait_for(page, lambda: heard(1), lambda frames: frames > 0, 6)
 
 
 def test_read_only_runs_are_watched_and_nothing_can_be_done(

@@ -115,7 +115,7 @@ def show_scores(shown: Shown) -> None:
     )
     now = errors.headline(shown.predictions, shown.predicted, shown.counts, shown.borders)
     moved = shown.chosen != Chosen(AS_TRAINED)
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for title, value in now.items():
             old = before[title]
             change = f"{value - old:+.2f}" if moved and value is not None and old is not None else None

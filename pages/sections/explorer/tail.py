@@ -73,7 +73,7 @@ def pick_borders(corpus: Corpus) -> Borders | None:
             "Tail up to", 0, value=None, placeholder=str(default.tail), key="tail", bind="query-params", width=140
         )
         st.caption(
-            "train documents of a label; medium lies between. Empty: the paper's borders for a set of this size."
+            "Train documents of a label; medium lies between. Empty: the paper's borders for a set of this size."
         )
     try:
         return Borders(default.head if head is None else head, default.tail if tail is None else tail)

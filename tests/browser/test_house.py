@@ -1,0 +1,100 @@
+"""Every page and view on the published runs and Reuters: from address and menu, in both themes and two sizes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.system.places import ROOT
+from pages import compare, errors, explorer, loss_weights
+from pages.shared.menu import PAGES
+from tests.browser.conftest import IDLE
+
+BACKGROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 29)"}
+"""Themes, and the background that each gives to a page."""
+SIZES = ({"width": 1440, "height": 900}, {"width": 1100, "height": 800})
+HEADINGS = PAGES | {"home": "Tailscope"}
+
+Ready = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def address(
+    reuters_folder: Path,
+    reuters_cache: Path,
+    serve: Callable[..., AbstractContextManager[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """Address of a fresh server with the published runs and Reuters from its prepared copy."""
+    cache = tmp_path_factory.mktemp("house")
+    shutil.copytree(reuters_cache, cache, dirs_exist_ok=True)
+    shutil.copytree(ROOT / "cache" / "published", cache / "published")
+    with serve(cache, TAILSCOPE_DATA=str(reuters_folder)) as found:
+        yield found
+
+
+def hold_page(page: Page, name: str, theme: str, ready: Ready) -> None:
+    """Waits for a page and holds that it is whole: its heading, its place in the menu, no error, nothing cut off."""
+    ready(page, HEADINGS[name], role="heading", ticks=name == "launcher")
+    expect(page.locator("[data-testid=stSidebarNavLink][aria-current=page]")).to_have_text(PAGES[name])
+    expect(page).to_have_title(f"{PAGES[name]} · Tailscope")
+    expect(page.get_by_text("Page not found")).to_have_count(0)
+    expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
+    expect(page.get_by_test_id("stApp")).to_have_css("background-color", BACKGROUNDS[theme])
+    for size in SIZES:
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        expect(page.get_by_role("heading", name=HEADINGS[name], exact=True).first).to_be_in_viewport(ratio=1)
+        page.wait_for_function(
+            "main => main.scrollWidth <= main.clientWidth + 2", arg=page.get_by_test_id("stMain").element_handle()
+        )
+    page.set_viewport_size(SIZES[0])  # type: ignore[arg-type]
+
+
+@pytest.mark.reuters
+@pytest.mark.parametrize("theme", BACKGROUNDS)
+def test_every_page_is_whole_from_its_address_and_from_the_menu(
+    theme: Literal["light", "dark"], address: str, browser: Browser, ready: Ready
+) -> None:
+    context = browser.new_context(color_scheme=theme, viewport=SIZES[0])  # type: ignore[arg-type]
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    for name in PAGES:
+        page.goto(f"{address}/{name}")
+        hold_page(page, name, theme, ready)
+        expect(page).to_have_url(re.compile(f"^{address}/{'' if name == 'home' else name}" + r"(\?.*)?$"))
+    for name in PAGES:
+        page.get_by_test_id("stSidebarNavLink").filter(has_text=re.compile(f"^{PAGES[name]}$")).click()
+        hold_page(page, name, theme, ready)
+    context.close()
+    assert not problems
+
+
+VIEWS: dict[str, Iterable[str]] = {
+    "explorer": explorer.SECTIONS,
+    "loss_weights": loss_weights.VIEWS,
+    "compare": compare.VIEWS,
+    "errors": errors.VIEWS,
+}
+"""Pages with several views, whose names stand in the address."""
+
+
+@pytest.mark.reuters
+@pytest.mark.parametrize("name", VIEWS)
+def test_every_view_of_a_page_is_drawn_without_an_error(name: str, address: str, page: Page, ready: Ready) -> None:
+    for view in VIEWS[name]:
+        page.goto(f"{address}/{name}?{urlencode({'view': view})}")
+        ready(page, HEADINGS[name], role="heading")
+        chosen = page.locator("[role=tab][aria-selected=true], [role=radio][aria-checked=true]")
+        expect(chosen.filter(has_text=re.compile(f"^{view}$"))).to_have_count(1)
+        expect(page.locator(IDLE)).to_have_count(1)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
