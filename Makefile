@@ -19,7 +19,7 @@ test: $(VENV)/.test
 	$(PYTEST)
 
 quick: $(VENV)/.test
-	$(PYTEST) -m "not slow and not browser"
+	TAILSCOPE_QUICK=1 $(PYTEST) -m "not slow and not browser"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check --config .ruff.toml .

@@ -181,6 +181,7 @@ def found(copy: Path) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.slow
 def test_a_new_loss_is_a_setting_with_the_range_of_its_constant(found: dict[str, Any]) -> None:
     assert found["set"] == 3
     steep, gamma, name, _ = found["refused"]
@@ -192,6 +193,7 @@ def test_a_new_loss_is_a_setting_with_the_range_of_its_constant(found: dict[str,
     assert "loss.steep=3" in found["command"]
 
 
+@pytest.mark.slow
 def test_a_new_loss_is_built_searched_and_decided(found: dict[str, Any]) -> None:
     assert found["built"] == 0.25
     assert found["constants"] == {"scale": 1.0, "steep": 4}
@@ -200,6 +202,7 @@ def test_a_new_loss_is_built_searched_and_decided(found: dict[str, Any]) -> None
     assert found["runs"] == 4
 
 
+@pytest.mark.slow
 def test_a_new_loss_is_drawn_and_said(found: dict[str, Any]) -> None:
     assert found["words"] == ["Squared error", "Brier, 1950. Decide by logit above 0."]
     assert "Squared error" in found["formula"]
@@ -208,6 +211,7 @@ def test_a_new_loss_is_drawn_and_said(found: dict[str, Any]) -> None:
     assert found["curve"] > 0
 
 
+@pytest.mark.slow
 def test_a_new_loss_and_a_new_model_stand_in_the_forms(found: dict[str, Any]) -> None:
     form, page = found["launcher"], found["loss_weights"]
     assert form["wrong"] == page["wrong"] == []
@@ -219,12 +223,14 @@ def test_a_new_loss_and_a_new_model_stand_in_the_forms(found: dict[str, Any]) ->
     assert "Scores are pulled to 0 and 1." in page["said"]
 
 
+@pytest.mark.slow
 def test_a_new_model_has_its_settings_and_defaults(found: dict[str, Any]) -> None:
     assert found["tiny"] == [3, 7]
     assert "Did you mean 'tiny'" in found["refused"][3]
     assert "Model 'tiny' does not read model.hidden; it reads model.min_df" in found["unread"][1]
 
 
+@pytest.mark.slow
 def test_a_new_rule_is_a_setting_is_fitted_and_stands_on_the_page(found: dict[str, Any]) -> None:
     assert found["rule"] == "half-best"
     assert "'half-best'" in found["rules"]
@@ -233,6 +239,7 @@ def test_a_new_rule_is_a_setting_is_fitted_and_stands_on_the_page(found: dict[st
     assert "half of the best" in found["on the page"]
 
 
+@pytest.mark.slow
 def test_the_help_names_them(copy: Path) -> None:
     said = run(copy, "-m", "core", "train", "--help")
     assert "square" in said

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core import data
@@ -28,6 +28,7 @@ from core.data.readers import guess
 from core.labels import groups, measures
 from core.system.errors import UserError
 from core.system.places import ROOT
+from tests.helpers.laws import law
 
 OWN = SplitConfig(made="own", validation=0)
 DEFECTS: list[dict[str, Any]] = [
@@ -218,7 +219,7 @@ def test_sets_at_the_edge_can_be_kept_and_measured(name: str, made: str, tmp_pat
     assert len(corpus.parts["train"])
 
 
-@settings(max_examples=25)
+@law(25)
 @given(
     rows=st.lists(
         st.tuples(st.text(max_size=6), st.lists(st.text("abAB é", min_size=1, max_size=2), max_size=3), st.booleans()),
@@ -276,6 +277,7 @@ def test_files_are_found_in_folders_and_links_out_are_not(tmp_path: Path) -> Non
     assert sorted(names) == ["a.csv", "deep/b.jsonl.gz", "deep/deeper/c.parquet", "saved"]
 
 
+@pytest.mark.slow
 def test_pubmed_sample_is_read_whole(pubmed_file: Path) -> None:
     path, file = pubmed_file, guess(pubmed_file)
     assert (file.text, file.title, file.labels) == (("abstractText",), "title", ("meshMajor",))

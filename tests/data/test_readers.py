@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.config.schema import SyntheticConfig
@@ -29,6 +29,7 @@ from core.data.readers import (
 from core.data.readers.reuters import clean
 from core.system.errors import UserError
 from core.system.places import ROOT
+from tests.helpers.laws import law
 from tests.helpers.writers import (
     EXAMPLES,
     nltk_files,
@@ -51,7 +52,7 @@ RECORDS = st.builds(
 
 
 @given(records=st.lists(RECORDS, min_size=1, max_size=6), per_file=st.integers(1, 4))
-@settings(max_examples=50)
+@law(50)
 def test_what_was_written_as_sgml_is_read(
     records: list[Record], per_file: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -61,7 +62,7 @@ def test_what_was_written_as_sgml_is_read(
 
 
 @given(records=st.lists(RECORDS, min_size=1, max_size=6, unique_by=lambda record: record.id))
-@settings(max_examples=50)
+@law(50)
 def test_what_was_written_in_nltk_layout_is_read(
     records: list[Record], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -264,7 +265,7 @@ CONFIGS = st.builds(
 
 
 @given(config=CONFIGS)
-@settings(max_examples=50)
+@law(50)
 def test_synthetic_documents_are_the_same_for_the_same_settings(config: SyntheticConfig) -> None:
     records = list(make_synthetic(config))
     assert records == list(make_synthetic(config))
@@ -282,7 +283,7 @@ def test_synthetic_documents_are_the_same_for_the_same_settings(config: Syntheti
 
 
 @given(config=CONFIGS)
-@settings(max_examples=50)
+@law(50)
 def test_every_synthetic_label_is_in_both_parts_where_documents_allow(config: SyntheticConfig) -> None:
     documents: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
     sizes: Counter[str] = Counter()

@@ -212,6 +212,7 @@ def test_a_damaged_package_is_said(tmp_path: Path) -> None:
     says(write(tmp_path / "b.parquet", path.read_bytes()[:-20]), "cut short or damaged")
 
 
+@pytest.mark.slow
 def test_an_endless_package_is_not_read_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "FREE", 1 << 20)
     content = gzip.compress(b"text,labels\n" + b"0,x\n" * (1 << 20))

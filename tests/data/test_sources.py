@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.config.schema import DataConfig, SyntheticConfig
@@ -29,6 +29,7 @@ from core.data.reuters import NAMES, SPLITS
 from core.data.sources import COPY_WAS_DAMAGED, available, default_name, load, why_default
 from core.system.errors import UserError
 from core.system.places import ROOT
+from tests.helpers.laws import law
 from tests.helpers.writers import EXAMPLES, write_archive, write_nltk_folder, write_nltk_zip, write_sgml_folder
 
 SMALL = SyntheticConfig(documents=60, labels=6, words=8)
@@ -98,6 +99,7 @@ def test_the_texts_of_reuters_are_clean(reuters: Corpus) -> None:
     assert not any("\n" in title for title in reuters.titles)
 
 
+@pytest.mark.slow
 @pytest.mark.reuters
 def test_the_nltk_copy_of_reuters_has_the_same_documents_in_the_same_parts(
     reuters: Corpus, reuters_dir: Path, folder: Path
@@ -125,7 +127,7 @@ def test_the_nltk_copy_of_reuters_has_the_same_documents_in_the_same_parts(
     config=st.builds(SyntheticConfig, documents=st.integers(20, 80), labels=st.integers(2, 30), words=st.just(5)),
     split=st.sampled_from(SPLITS),
 )
-@settings(max_examples=25)
+@law(25)
 def test_laws_of_a_corpus(config: SyntheticConfig, split: str) -> None:
     corpus = synthetic_of(config, split)
     assert corpus.targets.shape == (config.documents, config.labels) == (len(corpus.ids), len(corpus.labels))
@@ -328,6 +330,7 @@ except UserError as error:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_prepare_once(cache: Path) -> None:
     started = [
         subprocess.Popen([sys.executable, "-c", LOAD], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)

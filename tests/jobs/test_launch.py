@@ -140,6 +140,7 @@ def test_a_submitter_killed_at_any_moment_leaves_no_half_run_and_its_run_can_be_
     assert len(list(processes.processes_of(run.path))) == 1
 
 
+@pytest.mark.slow
 def test_the_same_config_from_two_servers_at_once_is_one_run():
     script = (
         "from core.jobs import launch; from core.runs.plan import make_config\n"
@@ -228,6 +229,7 @@ def test_stop_leaves_no_child_behind_also_of_another_session_and_resume_ends_orp
     assert (event["what"], event["was"]) == ("resumed", "stopped")
 
 
+@pytest.mark.slow
 def test_as_many_runs_at_once_as_there_are_slots_first_come_first_served(monkeypatch):
     monkeypatch.setenv("TAILSCOPE_SLOTS", "cpu:2")
     runs = [launch.submit(config(seed=seed, changes=ENDLESS)) for seed in range(3)]
@@ -310,6 +312,7 @@ def hook(answer):
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_a_webhook_hears_how_each_run_ended(monkeypatch):
     with hook(200) as (address, posted):
         monkeypatch.setenv("TAILSCOPE_WEBHOOK", address)
@@ -406,6 +409,7 @@ def test_read_only_nothing_is_started_stopped_added_or_removed(monkeypatch, tmp_
     launch.delete(run.id)
 
 
+@pytest.mark.slow
 def test_a_stop_waits_until_the_driver_has_taken_the_memory_of_a_gpu_back(tmp_path, monkeypatch):
     run = launch.submit(config(changes=ENDLESS))
     pid = running(run) and read_json(run.path / "process.json")["pid"]

@@ -12,6 +12,7 @@ def base(model="tfidf", loss="fl", changes=SMALL):
     return plan.make_config(data="synthetic", model=model, loss=loss, seed=0, changes=changes)
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_was_and_finds_what_its_runs_reached():
     heard = []
     first = search.search(base(), trials=2, metric="macro_f1", report=heard.append)
@@ -29,12 +30,14 @@ def test_a_search_goes_on_where_it_was_and_finds_what_its_runs_reached():
     assert results.read_metrics(best)["validation"]["all"]["macro_f1"] == pytest.approx(found[0].score)
 
 
+@pytest.mark.slow
 def test_a_search_of_other_settings_is_another_and_what_is_set_stays():
     (one,) = search.search(base(changes=[*SMALL, "loss.gamma=1.5"]), trials=1, metric="micro_f1")
     assert list(one.settings) == ["train.learning_rate"]
     assert folder.get_run(one.run).config.loss.gamma == 1.5
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_is_taken_up():
     import optuna
 

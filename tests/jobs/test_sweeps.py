@@ -22,6 +22,7 @@ def states(runs):
     return [folder.get_run(run.id).state for run in runs]
 
 
+@pytest.mark.slow
 def test_a_sweep_is_stopped_as_one_without_the_next_starting_and_resumed_as_one():
     runs = sweeps.submit(grid(ENDLESS), user="ann")
     (sweep,) = sweeps.list_sweeps()
@@ -41,6 +42,7 @@ def test_a_sweep_is_stopped_as_one_without_the_next_starting_and_resumed_as_one(
     assert len(sweeps.list_sweeps()) == 1, "the same runs are the same sweep"
 
 
+@pytest.mark.slow
 def test_finished_runs_are_reused_or_trained_again_and_tell_what_the_next_take():
     configs = grid(SMALL, ["bce", "db"])
     runs = sweeps.submit(configs)

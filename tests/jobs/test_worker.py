@@ -16,6 +16,8 @@ from core.system.files import write_json
 from core.trainer.setup import torch_device
 from tests.helpers.training import LARGER, train_here
 
+pytestmark = pytest.mark.slow  # the real worker, in this process
+
 
 @pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tfidf", "db")])
 def test_stored_predictions_reproduce_every_reported_figure(model, loss):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -33,8 +33,9 @@ from core.labels.measures import (
     scumble,
 )
 from core.system.errors import UserError
+from tests.helpers.laws import law
 
-quick = settings(deadline=None, max_examples=50)
+quick = law(50)
 
 NAMES = ("wheat", "corn", "tin", "gold")
 TARGETS = sp.csr_array(np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 1, 0]], dtype=bool))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -25,6 +25,7 @@ from core import losses
 from core.config.defaults import SETTINGS
 from core.losses import LOSSES, auto_mu, build_loss, constants
 from core.losses.checks import find_positives, to_float64
+from tests.helpers.laws import law
 
 GOLDEN = Path(os.environ.get("TAILSCOPE_SHARED") or Path(__file__).parents[3] / "shared") / "golden" / "losses.json"
 CASES: list[dict[str, Any]] = json.loads(GOLDEN.read_text())["cases"] if GOLDEN.is_file() else []
@@ -35,7 +36,7 @@ TOLERANT = [name for name in NAMES if LOSSES[name].tolerant]
 COUNTED = [name for name in NAMES if LOSSES[name].tolerant or LOSSES[name].weight != "one"]
 COUNTS, DOCUMENTS = [700, 90, 8, 1], 1000
 COMPILER = pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
-LAW = settings(max_examples=25, deadline=None)
+LAW = law(25)
 
 
 def batch(rows: int = 6, dtype: torch.dtype = torch.float64, spread: float = 2.0) -> tuple[Tensor, Tensor]:
@@ -525,6 +526,7 @@ def train_a_half(rank: int, store: str) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_distributed_data_parallel(tmp_path: Path) -> None:
     torch.multiprocessing.spawn(train_a_half, (str(tmp_path / "store"),), nprocs=2)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 from torch import Tensor
@@ -23,12 +23,13 @@ from core.jobs.training import threshold_rule
 from core.losses import LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss, others
 from core.runs import journal, results
 from core.runs.plan import loss_names
+from tests.helpers.laws import law
 from tests.helpers.training import train_here
 from tests.losses.test_long_tail import COUNTS, DOCUMENTS, batch, gradient_of, problems
 
 LINEAR = ["data.synthetic.documents=400", "data.synthetic.labels=12", "train.epochs=6"]
 NAMES = [name for name in LOSSES if LOSSES[name].group == "others"]
-LAW = settings(max_examples=25, deadline=None)
+LAW = law(25)
 PULLING = [name for name in NAMES if name not in ("dice", "apl", "two-way")]
 """A positive's gradient is never above 0, a negative's never below; Dice lets sure positives go again, and so on."""
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import precision_score, recall_score
 
 from core.metrics import confusion, label_sets
+from tests.helpers.laws import law
 
-quick = settings(deadline=None, max_examples=50)
+quick = law(50)
 
 pairs = st.tuples(st.integers(0, 8), st.integers(1, 6)).flatmap(
     lambda shape: st.tuples(arrays(np.bool_, shape), arrays(np.bool_, shape))

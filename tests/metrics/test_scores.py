@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import (
@@ -42,8 +42,9 @@ from core.metrics.ranking import (
     recall_at,
 )
 from core.metrics.slices import length_slices, score_slices, size_slices
+from tests.helpers.laws import law
 
-quick = settings(deadline=None, max_examples=50)
+quick = law(50)
 
 BORDERS = Borders(35, 8)
 EMPTY = {"micro_f1": None, "macro_f1": None}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.metrics import label_sets, thresholds
+from tests.helpers.laws import law
 
-quick = settings(deadline=None, max_examples=50)
+quick = law(50)
 
 DTYPES = (np.float16, np.float32, np.float64)
 

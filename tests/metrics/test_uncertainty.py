@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.labels.groups import Borders
 from core.metrics import label_sets, uncertainty
+from tests.helpers.laws import law
 
-quick = settings(deadline=None, max_examples=40)
+quick = law(40)
 
 BORDERS = Borders(35, 8)
 pairs = st.tuples(st.integers(0, 8), st.integers(0, 5)).flatmap(

@@ -168,6 +168,7 @@ def any_network(request, tiny_encoder):
     return *made(name), {"optimizer": "adamw", "learning_rate": 0.01}
 
 
+@pytest.mark.slow
 def test_a_label_graph_learns_on_any_network_and_is_folded_into_its_weights(any_network):
     network, inputs, options = any_network
     plain = {name: value.shape for name, value in network.state_dict().items()}

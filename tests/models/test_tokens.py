@@ -71,6 +71,7 @@ def test_subwords_are_as_many_as_asked_at_most_and_those_that_are_frequent_enoug
             subwords(**none)
 
 
+@pytest.mark.slow
 def test_every_process_learns_the_same_subwords():
     script = "from tests.models import test_tokens as here\nprint(here.subwords(here.TIED).fingerprint)"
     env = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -86,6 +87,7 @@ def test_the_packaged_tokenizer_frames_a_document_by_its_special_tokens(packaged
     assert packaged.encode([""]) == [[]]
 
 
+@pytest.mark.slow
 def test_a_document_of_two_million_words_is_cut_and_one_without_words_is_read(packaged):
     (numbers,) = packaged.encode(["gold " * 2_000_000])
     assert len(numbers) == tokens.LONGEST

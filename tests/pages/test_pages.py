@@ -53,6 +53,7 @@ def test_every_page_opens_with_its_heading_on_an_empty_machine(name: str) -> Non
     assert not page.error
 
 
+@pytest.mark.slow
 def test_pages_that_do_not_weigh_losses_do_not_load_torch(cache: Path) -> None:
     script = """
 import sys

@@ -139,6 +139,7 @@ def test_a_wrong_run_id_in_the_address_is_one_sentence(filled: Path, run_id: str
     assert len(results.error) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub_worker")
 def test_launching_submits_every_run_once_and_leaves_the_form_usable(cache: Path) -> None:
     page = open_page("launcher")
@@ -247,6 +248,7 @@ def test_the_form_has_the_constants_of_the_losses_chosen_and_a_link_fills_them()
     assert page.button(key="launch").label == "Launch 9 runs"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub_worker")
 def test_stop_ends_a_queued_run(cache: Path) -> None:
     changes = [*SMALL, "train.epochs=4000", "train.patience=4000"]
@@ -296,6 +298,7 @@ def test_a_file_that_is_no_plan_is_one_sentence_and_the_form_stays(cache: Path) 
     assert page.get_by_key("models").value == ["tfidf"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub_worker")
 def test_a_sweep_is_stopped_and_resumed_as_one(cache: Path) -> None:
     changes = [*SMALL, "train.epochs=4000", "train.patience=4000"]
@@ -348,6 +351,7 @@ def test_a_deleted_run_is_gone_after_the_second_click_alone(filled: Path) -> Non
     assert len(folder.list_folders()) == 1
 
 
+@pytest.mark.slow
 def test_a_stopped_run_can_be_launched_again_at_once(filled: Path) -> None:
     path = run_of(filled, "tfidf")
     query = {f"synthetic_{key}": str(value) for key, value in (("documents", 400), ("labels", 12))}

@@ -11,6 +11,8 @@ from core.system.errors import UserError
 from tests.helpers.runs import keep
 from tests.helpers.training import prepare
 
+pytestmark = pytest.mark.slow  # the real worker, in this process
+
 READ = "model.max_length=24"
 SMALL = ["model.embedding=12", "train.adjust=0.5", READ]
 CNN, GRU = [*SMALL, "model.filters=6"], [*SMALL, "model.hidden=6"]

@@ -194,7 +194,7 @@ BOMB = np.broadcast_to(np.zeros(1, np.int8), 1_100_000_000)
         ({"rows": np.array(["a"])}, "do not fit together"),
         ({"threshold": np.array([0.1, 0.2])}, "predictions.npz is damaged"),
         ({"threshold": np.array(np.nan)}, "its threshold is no number"),
-        ({"bomb": BOMB}, "would need more than 1 GB of memory"),
+        pytest.param({"bomb": BOMB}, "would need more than 1 GB of memory", marks=pytest.mark.slow),
     ],
 )
 def test_arrays_of_a_stranger_are_refused_in_one_sentence(
@@ -253,6 +253,7 @@ print(*done)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_cache_lose_and_tear_nothing(run: Run, tmp_path: Path) -> None:
     other = make_run("bce")
     share.export(other, tmp_path / "run.zip")
