@@ -82,7 +82,7 @@ def test_what_is_no_object_is_refused(text):
     ],
 )
 def test_only_those_named_may_act_and_in_a_shell_everybody(named, who, may, monkeypatch):
-    monkeypatch.setattr(access, "_ask", lambda: who)
+    monkeypatch.setattr(access, "_find_person", lambda: who)
     monkeypatch.setenv("TAILSCOPE_LAUNCHERS", named)
     assert read_only() is not may
     if not may:
