@@ -314,7 +314,9 @@ def slow_limits(targets: np.ndarray, scores: np.ndarray, stored: np.ndarray, mar
     return found
 
 
-def slow_quiet(targets: np.ndarray, scores: np.ndarray, stored: np.ndarray, unit: float = 0.0) -> tuple[list[float], float]:
+def slow_quiet(
+    targets: np.ndarray, scores: np.ndarray, stored: np.ndarray, unit: float = 0.0
+) -> tuple[list[float], float]:
     """Thresholds of `quiet` and their margin: every margin of the grid, every fold, every score one by one."""
     documents = len(targets)
     places = np.random.default_rng(0).permutation(documents)
@@ -392,7 +394,9 @@ def test_quiet_is_never_above_the_global_threshold(
     assert not (thresholds.apply(kept, limits).toarray() & ~truth)[:, lowered].any()
     # The order of labels does not matter.
     order = data.draw(st.permutations(range(truth.shape[1])))
-    turned = thresholds.fit_labels(sp.csr_array(truth[:, order]), stored_best(scores[:, order], stored[:, order]), rule=rule)
+    turned = thresholds.fit_labels(
+        sp.csr_array(truth[:, order]), stored_best(scores[:, order], stored[:, order]), rule=rule
+    )
     np.testing.assert_array_equal(turned, limits[order])
 
 

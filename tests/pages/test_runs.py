@@ -411,7 +411,7 @@ def test_a_moved_threshold_moves_numbers_and_is_kept_by_name(model: str, filled:
     assert {metric.label: metric.value for metric in page.metric}["labels a document"] == "0.00"
 
 
-@pytest.mark.parametrize("rule", ["per label, no guard (SCut)", "per label, SCutFBR", "top k (RCut)"])
+@pytest.mark.parametrize("rule", ["quiet", "per label, no guard (SCut)", "per label, SCutFBR", "top k (RCut)"])
 def test_rules_that_are_fitted_on_validation_are_offered(rule: str, filled: Path) -> None:
     page = open_page("errors", run=run_of(filled, "tfidf").name, at=rule)
     assert page.selectbox(key="at").value == rule
