@@ -13,6 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from core.labels.groups import count_documents, indicator
+from core.metrics.label_sets import check_predicted
 
 
 def swap_counts(targets: sp.csr_array, predicted: sp.csr_array) -> sp.csr_array:
@@ -29,8 +30,7 @@ def absorbed_counts(targets: sp.csr_array, predicted: sp.csr_array) -> sp.csr_ar
 
 def _split(targets: sp.csr_array, predicted: sp.csr_array) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
     """Hit, missed and spurious labels of each document, three (n, L) of 1 as int64."""
-    if targets.shape != predicted.shape:
-        raise ValueError(f"targets are {targets.shape}, predicted are {predicted.shape}: shapes must be equal")
+    check_predicted(targets, predicted)
     true, given = (indicator(matrix).astype(np.int64) for matrix in (targets, predicted))
     hit = true.multiply(given)
     return hit, indicator(true - hit).astype(np.int64), indicator(given - hit).astype(np.int64)
@@ -73,7 +73,7 @@ def pair_documents(targets: sp.csr_array, predicted: sp.csr_array, i: int, j: in
     """Rows, rising, of the documents that miss label i and were given label j, rightly or wrongly.
 
     Raises:
-        ValueError: a column that is not there, or shapes that differ.
+        ValueError: a column that is not there, shapes that differ, scores instead of 0 and 1.
     """
     for column in (i, j):
         if not 0 <= column < targets.shape[1]:
@@ -95,8 +95,7 @@ def mlct(targets: sp.csr_array, predicted: sp.csr_array) -> tuple[sp.csr_array, 
 
     Source: Krstinic, Seric & Slapnicar, IEEE Access 2024, doi 10.1109/ACCESS.2024.3353050.
     """
-    if targets.shape != predicted.shape:
-        raise ValueError(f"targets are {targets.shape}, predicted are {predicted.shape}: shapes must be equal")
+    check_predicted(targets, predicted)
     true, given = (_with_none(indicator(matrix)) for matrix in (targets, predicted))
     hit, missed, spurious = _split(true, given)
     diagonal = sp.diags_array(count_documents(hit).astype(np.float64), format="csr")

@@ -14,14 +14,31 @@ from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group
 Scores = dict[str, float | None]
 
 
+def check_predicted(targets: sp.csr_array, predicted: sp.csr_array) -> None:
+    """Refuses what are no predicted labels of these documents.
+
+    Raises:
+        ValueError: shapes that differ; a number other than 0 and 1, which is a score and no prediction.
+    """
+    if targets.shape != predicted.shape:
+        raise ValueError(f"targets are {targets.shape}, predicted are {predicted.shape}: shapes must be equal")
+    if predicted.dtype == np.bool_:
+        return
+    values = np.asarray(predicted.data if sp.issparse(predicted) else predicted)
+    others = values[(values != 0) & (values != 1)]
+    if len(others):
+        raise ValueError(
+            f"predicted holds {others[0]:g}, expected 0 and 1 alone: scores become predictions in thresholds.apply"
+        )
+
+
 def count_errors(targets: sp.csr_array, predicted: sp.csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """True positives, false positives and false negatives of each label, three (L,) int64.
 
     Raises:
-        ValueError: shapes that differ.
+        ValueError: shapes that differ, scores instead of 0 and 1.
     """
-    if targets.shape != predicted.shape:
-        raise ValueError(f"targets are {targets.shape}, predicted are {predicted.shape}: shapes must be equal")
+    check_predicted(targets, predicted)
     tp = count_documents(targets.multiply(predicted))
     return tp, count_documents(predicted) - tp, count_documents(targets) - tp
 
@@ -105,10 +122,9 @@ def document_counts(targets: sp.csr_array, predicted: sp.csr_array) -> tuple[np.
     """Hit, true and predicted labels of each document, three (n,) int64.
 
     Raises:
-        ValueError: shapes that differ.
+        ValueError: shapes that differ, scores instead of 0 and 1.
     """
-    if targets.shape != predicted.shape:
-        raise ValueError(f"targets are {targets.shape}, predicted are {predicted.shape}: shapes must be equal")
+    check_predicted(targets, predicted)
     true, given = indicator(targets), indicator(predicted)
     hits = indicator(true.multiply(given).tocsr())
     hit, labels, marked = (np.diff(part.indptr).astype(np.int64) for part in (hits, true, given))

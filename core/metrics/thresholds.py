@@ -21,12 +21,20 @@ GRIDS = {name: np.array(rule.grid) / 100 for name, rule in THRESHOLD_RULES.items
 """Probabilities as in Huang et al., EMNLP 2021, and, for an SVM's margins, the shift of its hyperplane."""
 RULES = tuple(name for name, rule in THRESHOLD_RULES.items() if not rule.by_label)
 LABEL_RULES = tuple(name for name, rule in THRESHOLD_RULES.items() if rule.by_label)
-"""Rules of `fit_labels`: SCut with a guard, SCut alone, SCutFBR.1, and PCut."""
+"""Rules of `fit_labels`: quiet, SCut with a guard, SCut alone, SCutFBR.1, and PCut."""
 FOLDS = 5
 STRENGTHS = (0.0, 1.0, 4.0, 16.0, 64.0, np.inf)
 """Of the guard of `per-label`: documents of an average label that are added to each label's own."""
 FBR = 0.1
 """A best F1 below this makes `scut-fbr` predict the label in almost no document."""
+CLIP = 1e-4
+"""Of `quiet`: a probability nearer to 0 or 1 has the logit of this distance."""
+STEPS = (*np.arange(25) / 10, np.inf)
+"""Of `quiet`: logits above a label's highest negative score; infinity is the global threshold."""
+LOGITS = 2 * np.log((1 - CLIP) / CLIP)
+"""From the lowest logit to the highest: `STEPS` take the same share of the range of an SVM's margins."""
+FAR = 50.0
+"""A margin beyond is that of a label which no or every training document has; nothing was fitted for it."""
 
 
 def fit(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, rule: str = "exact") -> Limits:
@@ -99,17 +107,40 @@ def _best_cut(values: np.ndarray, hits: np.ndarray, positives: int) -> float:
 
 
 def _sorted_scores(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
-    """All scores, and those of true labels, each rising, float64 (which holds every float16 and float32)."""
+    """All scores, and those of true labels, each rising, float64."""
+    values, hits = _read_scores(targets, scores)
+    return np.sort(values), np.sort(values[hits])
+
+
+def _read_scores(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """The E stored scores, row by row, float64 (which holds every float16 and float32), and where the label is true.
+
+    Raises:
+        ValueError: scores that are not finite.
+    """
+    true = indicator(targets)
     if isinstance(scores, sp.csr_array):
-        values = scores.data.astype(np.float64)
+        values, hits = scores.data.astype(np.float64), np.zeros(scores.nnz, np.bool_)
         places = sp.csr_array((np.arange(1, len(values) + 1), scores.indices, scores.indptr), shape=scores.shape)
-        hits = values[indicator(targets).multiply(places).data - 1]
+        hits[true.multiply(places).tocsr().data - 1] = True
     else:
-        values = scores.astype(np.float64).ravel()
-        hits = values[targets.toarray().ravel() != 0]
+        values, hits = scores.astype(np.float64).ravel(), true.toarray().ravel()
     if not np.isfinite(values).all():
         raise ValueError(f"{np.sum(~np.isfinite(values))} of {len(values)} scores are not finite")
-    return np.sort(values), np.sort(hits)
+    return values, hits
+
+
+def _label_columns(scores: np.ndarray | sp.csr_array) -> np.ndarray:
+    """The label of each stored score, row by row, (E,)."""
+    if isinstance(scores, sp.csr_array):
+        return scores.indices
+    return np.tile(np.arange(scores.shape[1]), scores.shape[0])
+
+
+def _document_rows(scores: np.ndarray | sp.csr_array) -> np.ndarray:
+    """The document of each stored score, row by row, (E,)."""
+    stored = np.diff(scores.indptr) if isinstance(scores, sp.csr_array) else scores.shape[1]
+    return np.repeat(np.arange(scores.shape[0]), stored)
 
 
 def fit_labels(
@@ -125,7 +156,10 @@ def fit_labels(
     Args:
         targets: (n, L).
         scores: (n, L), finite.
-        rule: `scut` is the cut of best F1 of each label, which over-fits rare labels. `scut-fbr` averages it over
+        rule: `quiet` is the global threshold, lowered to a margin above the highest score that the label has in a
+            document without it where that is lower; one margin for all labels, of best micro-F1 in cross-fitting, down
+            to none, which leaves the global threshold to all. `quiet-margins` is the same for an SVM's margins.
+            `scut` is the cut of best F1 of each label, which over-fits rare labels. `scut-fbr` averages it over
             `FOLDS` folds, each without a fifth of the documents, and takes the label's highest score where the best F1
             is below `FBR`. `per-label` adds to each label's hits and errors those of some documents of an average
             label; how many (`STRENGTHS`), from none, which is `scut`, to all, which is the global threshold, is the
@@ -135,7 +169,9 @@ def fit_labels(
         documents: of the training part; read by `pcut` alone.
 
     Returns:
-        Thresholds; a label without a true document gets its highest score, and from `per-label` the global threshold.
+        Thresholds; a label without a true document gets its highest score, from `per-label` the global threshold, and
+        from `quiet` what every label gets, for which its true documents are not needed. `quiet` is the global threshold
+        of fewer than `FOLDS` documents, and of a label without a stored score in a document that does not have it.
 
     Raises:
         ValueError: an unknown rule, shapes that differ, scores that are not finite.
@@ -144,8 +180,73 @@ def fit_labels(
     """
     if rule not in LABEL_RULES:
         raise ValueError(f"rule is {rule!r}, expected one of {', '.join(LABEL_RULES)}")
+    if targets.shape != scores.shape:
+        raise ValueError(f"targets are {targets.shape}, scores are {scores.shape}: shapes must be equal")
     found: np.ndarray = _function_of(rule)(targets, scores, counts, documents)
     return found
+
+
+def fit_quiet(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) -> np.ndarray:
+    """min(global threshold, highest negative + margin) of each label, in the logits of probabilities."""
+
+    def raised(values: np.ndarray, margin: float) -> np.ndarray:
+        # In odds a margin is a factor; at margin 0 a float16 or float32 comes back as it is.
+        kept, factor = np.clip(values, CLIP, 1 - CLIP), np.exp(margin)
+        return np.asarray(np.maximum(values, kept * factor / (1 - kept + kept * factor)))
+
+    return _lower_quiet_labels(targets, scores, raised)
+
+
+def fit_quiet_margins(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) -> np.ndarray:
+    """min(global threshold, highest negative + margin) of each label, in an SVM's margins."""
+    values = scores.data if isinstance(scores, sp.csr_array) else scores
+    near = values[np.abs(values) < FAR].astype(np.float64)
+    unit = np.ptp(near) / LOGITS if len(near) else 0.0
+    return _lower_quiet_labels(targets, scores, lambda values, margin: values + margin * unit)
+
+
+def _lower_quiet_labels(
+    targets: sp.csr_array, scores: np.ndarray | sp.csr_array, raised: Callable[[np.ndarray, float], np.ndarray]
+) -> np.ndarray:
+    """Thresholds of `quiet`, (L,); `raised` gives values in the scores' unit with a margin added."""
+    documents, labels = targets.shape
+    true_of_row, folds = np.diff(indicator(targets).indptr), _folds(documents)
+    fold_of_row = np.zeros(documents, np.int64)
+    for number, (_, held) in enumerate(folds):
+        fold_of_row[held] = number
+    # Every stored score, from the lowest to the highest, with its label and the fold of its document.
+    values, hits = _read_scores(targets, scores)
+    order = np.argsort(values, kind="stable")
+    values, hits, columns = values[order], hits[order], _label_columns(scores)[order]
+    fold = fold_of_row[_document_rows(scores)[order]]
+    # The highest negative score of each label in each fold.
+    highest = np.full(FOLDS * labels, -np.inf)
+    np.maximum.at(highest, (fold * labels + columns)[~hits], values[~hits])
+    highest = highest.reshape(FOLDS, labels)
+
+    def limits(common: float, negatives: np.ndarray, margin: float) -> np.ndarray:
+        found = np.full(len(negatives), common)
+        if margin < np.inf:
+            known = np.isfinite(negatives)
+            found[known] = np.minimum(common, raised(negatives[known], margin))
+        return found
+
+    # Each margin on the fold that its thresholds have not seen.
+    right, given = np.zeros((2, len(STEPS)), np.int64)
+    for number, (rest, _) in enumerate(folds):
+        held = fold == number
+        common = _best_cut(values[~held], values[~held & hits], int(true_of_row[rest].sum()))
+        negatives = np.delete(highest, number, axis=0).max(axis=0)
+        reached = np.flatnonzero(held & (values > limits(common, negatives, 0.0)[columns]))  # by the lowest thresholds
+        for place, margin in enumerate(STEPS):
+            predicted = reached[values[reached] > limits(common, negatives[columns[reached]], margin)]
+            right[place] += np.sum(hits[predicted])
+            given[place] += len(predicted)
+    # The margin of best micro-F1, of equals the largest; then thresholds from all documents.
+    positives = int(true_of_row.sum())
+    f1 = 2 * right / np.maximum(given + positives, 1)
+    margin = STEPS[len(STEPS) - 1 - int(np.argmax(f1[::-1]))]
+    return limits(_best_cut(values, values[hits], positives), highest.max(axis=0), margin)
 
 
 def fit_scut(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) -> np.ndarray:
@@ -155,8 +256,11 @@ def fit_scut(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) 
 
 def fit_scut_fbr(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) -> np.ndarray:
     """SCutFBR.1: the mean over folds of each label's cut, or of its highest score where the best F1 is below `FBR`."""
+    cuts = _Cuts(targets, scores)
     found = [_best_of_labels(_Cuts(targets[rest], scores[rest]), FBR)[0] for rest, _ in _folds(targets.shape[0])]
-    return np.mean(found, axis=0) if found else _best_of_labels(_Cuts(targets, scores), FBR)[0]
+    if not found:
+        return _best_of_labels(cuts, FBR)[0]
+    return np.where(cuts.positives > 0, np.mean(found, axis=0), cuts.highest())
 
 
 def fit_pcut(
@@ -211,23 +315,11 @@ class _Cuts:
     """
 
     def __init__(self, targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> None:
-        if targets.shape != scores.shape:
-            raise ValueError(f"targets are {targets.shape}, scores are {scores.shape}: shapes must be equal")
-        true = indicator(targets)
-        if isinstance(scores, sp.csr_array):
-            stored = sp.csr_array((np.arange(1, scores.nnz + 1), scores.indices, scores.indptr), shape=scores.shape)
-            labels, values = scores.indices, scores.data.astype(np.float64)
-            hits = np.zeros(scores.nnz, np.bool_)
-            hits[true.multiply(stored).tocsr().data - 1] = True
-        else:
-            labels = np.tile(np.arange(scores.shape[1]), scores.shape[0])
-            values, hits = scores.astype(np.float64).ravel(), true.toarray().ravel()
-        if not np.isfinite(values).all():
-            raise ValueError(f"{np.sum(~np.isfinite(values))} of {len(values)} scores are not finite")
+        labels, (values, hits) = _label_columns(scores), _read_scores(targets, scores)
         # Entries by label, scores falling; hits and given labels are counted from the top of each label.
         order = np.lexsort((-values, labels))
         self.labels, self.values, self.hits = labels[order], values[order], hits[order]
-        self.positives = count_documents(true)
+        self.positives = count_documents(targets)
         self.starts = np.searchsorted(self.labels, np.arange(targets.shape[1] + 1))
         self.tp = np.cumsum(self.hits)
         self.tp -= (self.tp - self.hits)[self.starts[self.labels]]

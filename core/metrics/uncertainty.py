@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of, indicator
-from core.metrics.label_sets import f1
+from core.metrics.label_sets import check_predicted, f1
 
 FOLDS = 1000
 LEVEL = 0.95
@@ -58,10 +58,12 @@ def bootstrap(
     Returns:
         (folds, columns) float64 in the order of `COLUMNS`; NaN where a group has no label or no document.
 
+    Raises:
+        ValueError: shapes that differ, scores instead of 0 and 1.
+
     Source: Efron 1979.
     """
-    if targets.shape != predicted.shape:
-        raise ValueError(f"targets are {targets.shape}, predicted are {predicted.shape}: shapes must be equal")
+    check_predicted(targets, predicted)
     if weights is None:
         weights = resample(targets.shape[0], folds=folds, seed=seed)
     true, given = indicator(targets), indicator(predicted)

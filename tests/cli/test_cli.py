@@ -49,6 +49,7 @@ def answer(*words):
     return json.loads(call(*words, "--json").stdout)
 
 
+@pytest.mark.slow
 def test_help_shows_examples_and_every_action():
     text = call("--help", process=True).stdout
     for command in ("data", "stats", "train", "sweep", "search", "runs", "status", "logs", "report", "stop", "resume"):
@@ -130,12 +131,14 @@ def test_bad_input_is_one_sentence_and_exit_2(words, said):
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_failed_run_exits_1_and_says_why():
     wild = [*SMALL, "--set", "train.learning_rate=1e38"]
     done = call("train", "--data", "synthetic", "--loss", "bce", *wild, code=1, process=True)
     assert "stopped being a number" in done.stderr.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_status_and_log_of_a_run_are_printed():
     call("train", "--data", "synthetic", "--model", "tfidf", "--loss", "bce", *SMALL)
     (run,) = folder.list_folders()

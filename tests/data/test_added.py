@@ -290,6 +290,7 @@ def test_pubmed_sample_is_read_whole(pubmed_file: Path) -> None:
     assert np.all(np.diff(corpus.counts) <= 0)
 
 
+@pytest.mark.slow
 def test_the_command_line_makes_the_same_data_set(defective: Path, cache: Path) -> None:
     choices = {"similar_labels": "merge", "duplicates": "drop"}
     line = added.command_line("again", defective, guess(defective), OWN, choices)

@@ -335,6 +335,7 @@ def test_confused_pairs_share_most_of_their_words() -> None:
     assert max(shared(*pair) for pair in others) < 0.3
 
 
+@pytest.mark.slow
 def test_synthetic_labels_can_be_learned_and_rare_ones_are_hard() -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.metrics import f1_score

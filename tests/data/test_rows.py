@@ -204,6 +204,7 @@ def test_what_is_broken_is_said_with_its_place(name: str, tmp_path: Path) -> Non
     says(path, *words)
 
 
+@pytest.mark.slow
 def test_a_damaged_package_is_said(tmp_path: Path) -> None:
     content = gzip.compress(b"text,labels\n" + b"".join(b"%d,x\n" % n for n in range(200_000)))
     says(write(tmp_path / "a.csv.gz", content[: len(content) // 2]), "cut short or damaged")

@@ -341,6 +341,7 @@ def test_two_processes_prepare_once(cache: Path) -> None:
     assert len(prepared_folders(cache)) == 1
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_one_sentence_and_leaves_nothing(cache: Path) -> None:
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n{LOAD}"
     said = subprocess.run([sys.executable, "-c", limited], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -418,6 +419,7 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
         load(DataConfig(name="synthetic", split="papers"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as somebody else")
 @pytest.mark.parametrize("locked", ["", "reuters21578.tar.gz"])
 @pytest.mark.usefixtures("opened")

@@ -151,6 +151,7 @@ def test_a_heatmap_without_a_pair_is_empty() -> None:
     assert marks(data.cooccurrence(block(count_pairs(sp.csr_array(np.eye(3, dtype=bool))), range(3)), "abc")) == 0
 
 
+@pytest.mark.slow
 def test_the_binned_matrix_is_small_however_many_labels_there_are() -> None:
     targets = sp.random_array((20_000, 18_211), density=12 / 18_211, format="csr", rng=np.random.default_rng(0)) > 0
     chart = data.density(density(count_pairs(targets), 60), 18_211)

@@ -144,6 +144,7 @@ def test_bands_cover_all_ranks_and_leave_out_empty_groups() -> None:
     assert loss_tables.group_bands(np.array([5, 4]), BORDERS)["group"].tolist() == ["tail"]
 
 
+@pytest.mark.slow
 def test_charts_of_all_losses_and_many_labels_are_valid_and_small() -> None:
     counts = np.maximum(1, 30_000 // np.arange(1, 18_212))
     names, bands = [f"label {i}" for i in range(len(counts))], loss_tables.group_bands(counts, Borders(50, 15))

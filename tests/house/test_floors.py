@@ -127,6 +127,7 @@ def test_the_losses_can_be_taken_along_as_they_are():
         assert packages - {"torch"} <= set(sys.stdlib_module_names)
 
 
+@pytest.mark.slow
 def test_neither_the_command_line_nor_the_training_path_loads_the_dashboard():
     script = (
         "import sys, core.jobs.worker, core.cli.main\n"

@@ -280,6 +280,7 @@ def test_a_loop() -> None:
     assert loss(model(features), targets).item() < 0.5 * before
 
 
+@pytest.mark.slow
 def test_trainer_of_transformers(tmp_path: Path) -> None:
     pytest.importorskip("accelerate", reason="transformers.Trainer needs accelerate")
     from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments

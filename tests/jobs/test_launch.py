@@ -79,6 +79,7 @@ def test_kill_makes_a_run_lost_and_the_next_in_the_queue_goes_on():
     assert (again.id, again.state) == (first.id, "queued"), "a lost run starts anew"
 
 
+@pytest.mark.slow
 def test_stop_ends_a_worker_that_does_not_listen():
     run = running(launch.submit(config(changes=ENDLESS)))
     process = psutil.Process(read_json(run.path / "process.json")["pid"])
@@ -180,6 +181,7 @@ def test_a_run_outlives_a_server_that_is_killed_and_the_next_one_sees_and_stops_
     assert launch.stop(run.id).state == "stopped"
 
 
+@pytest.mark.slow
 def test_a_process_that_only_has_the_number_of_a_worker_is_never_signalled():
     run = running(launch.submit(config(changes=ENDLESS)))
     truth = read_json(run.path / "process.json")
@@ -207,6 +209,7 @@ def test_an_identity_is_that_of_one_process_since_one_start_of_the_machine():
     child.wait()
 
 
+@pytest.mark.slow
 def test_stop_leaves_no_child_behind_also_of_another_session_and_resume_ends_orphans():
     run = running(launch.submit(config(changes=ENDLESS), user="ann"))
 
@@ -384,6 +387,7 @@ def test_the_command_line_makes_exactly_this_config(changes):
     assert isinstance(again, RunConfig)
 
 
+@pytest.mark.slow
 def test_read_only_nothing_is_started_stopped_added_or_removed(monkeypatch, tmp_path):
     from core.data import added, download
     from core.runs import share

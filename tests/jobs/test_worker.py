@@ -89,6 +89,14 @@ def test_each_label_may_have_a_threshold_of_its_own(model, loss):
     assert again == kept["test"]
 
 
+@pytest.mark.parametrize(("model", "loss", "rule"), [("svm", None, "quiet-margins"), ("tfidf", "bce", "quiet")])
+def test_quiet_serves_both_models(model, loss, rule):
+    run = train_here(model, loss, changes=[*LARGER, "train.threshold=quiet"])
+    kept, validation = results.read_results(run), predictions.read_predictions(run, "validation")
+    assert kept["threshold_rule"] == rule
+    np.testing.assert_array_equal(kept["threshold"], thresholds.fit(validation.targets, validation.scores, rule=rule))
+
+
 def test_mu_auto_is_taken_from_the_data():
     assert train_here("tfidf", "db", changes=[*LARGER, "loss.mu=auto"]).state == "finished"
 

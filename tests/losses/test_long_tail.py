@@ -559,6 +559,7 @@ def test_every_constant_that_a_preset_reads_changes_its_loss(name: str) -> None:
         assert double(name, **{key: None})(logits, targets) == usual
 
 
+@pytest.mark.slow
 def test_second_derivatives_and_retained_graphs() -> None:
     logits, targets = batch()
     for name in NAMES:

@@ -120,6 +120,18 @@ class TestLaws:
         with pytest.raises(ValueError, match=r"\(2, 3\).*\(2, 4\)"):
             score(name, (np.zeros((2, 3), bool), np.zeros((2, 4), bool)))
 
+    def test_scores_are_no_predictions(self, name: str) -> None:
+        truth = sp.csr_array([[True, False, True]])
+        for given_ in (np.array([[0.0, 0.37, 1.0]]), np.array([[0, 2, 1]])):
+            for predicted in (given_, sp.csr_array(given_)):
+                with pytest.raises(ValueError, match=r"predicted holds (0\.37|2), expected 0 and 1 alone"):
+                    METRICS[name](truth, predicted)
+        with pytest.raises(ValueError, match="predicted holds nan"):
+            METRICS[name](truth, sp.csr_array([[0.0, np.nan, 1.0]]))
+        expected = METRICS[name](truth, sp.csr_array([[True, True, False]]))
+        for dtype in (np.int8, np.int64, np.float32):
+            assert METRICS[name](truth, sp.csr_array([[1, 1, 0]], dtype=dtype)) == expected
+
 
 @quick
 @given(pairs)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
+import hypothesis
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -257,6 +261,7 @@ def long_tail(seed: int, documents: int = 600) -> tuple[sp.csr_array, np.ndarray
     return sp.csr_array(truth), scores.astype(np.float32)
 
 
+@pytest.mark.slow
 def test_the_guard_of_per_label_does_not_lose_what_scut_loses_to_chance() -> None:
     losses = {"per-label": [], "scut": [], "scut-fbr": []}
     for seed in range(6):
@@ -281,6 +286,194 @@ def test_per_label_finds_labels_that_need_a_threshold_of_their_own() -> None:
     each = label_sets.macro_f1(targets, thresholds.apply(scores, thresholds.fit_labels(targets, scores)))
     assert one < 0.8
     assert each > 0.99
+
+
+# quiet: no label above the global threshold, and lower where its negatives score low
+
+
+def logit(value: float) -> float:
+    kept = min(max(value, thresholds.CLIP), 1 - thresholds.CLIP)
+    return math.log(kept / (1 - kept))
+
+
+def slow_limits(targets: np.ndarray, scores: np.ndarray, stored: np.ndarray, margin: float, unit: float) -> list[float]:
+    """Thresholds of `quiet` at one margin, label by label, in logits, or in margins where `unit` is not 0."""
+    kept = [
+        sp.csr_array((scores[stored].astype(np.float64), np.nonzero(stored)), shape=scores.shape),
+        scores.astype(np.float64),
+    ]
+    common = thresholds.fit_exact(sp.csr_array(targets), kept[bool(stored.all())])
+    found = []
+    for label in range(targets.shape[1]):
+        negatives = [float(scores[row, label]) for row in np.flatnonzero(stored[:, label] & ~targets[:, label])]
+        if not negatives or math.isinf(margin):
+            found.append(common)
+        elif unit:
+            found.append(min(common, max(negatives) + margin * unit))
+        else:
+            raised = 1 / (1 + math.exp(-logit(max(negatives)) - margin))
+            found.append(min(common, max(negatives) if not margin else raised))
+    return found
+
+
+def slow_quiet(
+    targets: np.ndarray, scores: np.ndarray, stored: np.ndarray, unit: float = 0.0
+) -> tuple[list[float], float]:
+    """Thresholds of `quiet` and their margin: every margin of the grid, every fold, every score one by one."""
+    documents = len(targets)
+    places = np.random.default_rng(0).permutation(documents)
+    parts = np.array_split(places, 5) if documents >= 5 else []
+    best, chosen = Fraction(-1), math.inf
+    for margin in [*(number / 10 for number in range(25)), math.inf]:
+        right = given = 0
+        for part in parts:
+            rest = np.setdiff1d(places, part)
+            limits = slow_limits(targets[rest], scores[rest], stored[rest], margin, unit)
+            for row in part:
+                for label in range(targets.shape[1]):
+                    if stored[row, label] and scores[row, label] > limits[label]:
+                        given += 1
+                        right += bool(targets[row, label])
+        total = given + int(targets.sum())
+        f1 = Fraction(2 * right, total) if total else Fraction(0)
+        if f1 >= best:  # of equals the largest
+            best, chosen = f1, margin
+    return slow_limits(targets, scores, stored, chosen, unit), chosen
+
+
+@st.composite
+def quiet_problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Targets, half precision scores of which those of true labels tend to be high, and which of them are stored."""
+    shape = draw(st.tuples(st.integers(0, 14), st.integers(1, 5)))
+    targets = draw(arrays(np.bool_, shape))
+    steps = draw(arrays(np.int64, shape, elements=st.integers(-24, 24))) + draw(st.sampled_from([0, 20])) * targets
+    ease = draw(arrays(np.int64, shape[1], elements=st.integers(-30, 10)))
+    scores = (1 / (1 + np.exp(-(steps + ease) / 8))).astype(np.float16)
+    return targets, scores, draw(arrays(np.bool_, shape)) if draw(st.booleans()) else np.ones(shape, bool)
+
+
+def as_margins(scores: np.ndarray) -> tuple[np.ndarray, float]:
+    """The same scores as an SVM's margins, and a margin's unit, which stands for one logit."""
+    margins = np.log(scores.astype(np.float64) / (1 - scores.astype(np.float64))).clip(-30, 30).astype(np.float16)
+    return margins, (float(np.ptp(margins.astype(np.float64))) if margins.size else 0.0) / thresholds.LOGITS
+
+
+@quick
+@given(quiet_problems(), st.booleans())
+def test_quiet_equals_brute_force(problem: tuple[np.ndarray, np.ndarray, np.ndarray], margins: bool) -> None:
+    targets, scores, stored = problem
+    rule, unit = "quiet", 0.0
+    if margins:
+        rule, (scores, unit) = "quiet-margins", as_margins(scores)
+        stored = np.ones(scores.shape, bool)
+        hypothesis.assume(unit)  # of equal margins every step is none
+    given_scores = scores if stored.all() else stored_best(scores, stored)
+    limits = thresholds.fit_labels(sp.csr_array(targets), given_scores, rule=rule)
+    expected, margin = slow_quiet(targets, scores, stored, unit)
+    np.testing.assert_allclose(limits, expected, rtol=1e-12)
+    found = thresholds.apply(given_scores, limits).toarray()
+    np.testing.assert_array_equal(found, stored & (scores > np.array(expected)))
+    if math.isinf(margin):
+        exact = thresholds.fit_global(sp.csr_array(targets), given_scores, rule="exact")
+        np.testing.assert_array_equal(limits, np.full(targets.shape[1], exact))
+
+
+@quick
+@given(quiet_problems(), st.sampled_from(["quiet", "quiet-margins"]), st.data())
+def test_quiet_is_never_above_the_global_threshold(
+    problem: tuple[np.ndarray, np.ndarray, np.ndarray], rule: str, data: st.DataObject
+) -> None:
+    truth, scores, stored = problem
+    targets, kept = sp.csr_array(truth), stored_best(scores, stored)
+    common = thresholds.fit_global(targets, kept, rule="exact")
+    limits = thresholds.fit_labels(targets, kept, rule=rule)
+    assert (limits <= common).all()
+    # A label without a stored score in a document that does not have it keeps the global threshold.
+    silent = ~(stored & ~truth).any(axis=0)
+    assert (limits[silent] == common).all()
+    # Where a label's threshold is lower, no document without it is above.
+    lowered = limits < common
+    assert not (thresholds.apply(kept, limits).toarray() & ~truth)[:, lowered].any()
+    # The order of labels does not matter.
+    order = data.draw(st.permutations(range(truth.shape[1])))
+    turned = thresholds.fit_labels(
+        sp.csr_array(truth[:, order]), stored_best(scores[:, order], stored[:, order]), rule=rule
+    )
+    np.testing.assert_array_equal(turned, limits[order])
+
+
+@quick
+@given(quiet_problems(), st.data())
+def test_quiet_knows_documents_by_their_fold_alone(
+    problem: tuple[np.ndarray, np.ndarray, np.ndarray], data: st.DataObject
+) -> None:
+    """Folds are fixed by position: documents that change places within their folds change nothing."""
+    truth, scores, stored = problem
+    order = np.arange(len(truth))
+    for _, held in thresholds._folds(len(truth)):
+        order[held] = data.draw(st.permutations(held.tolist()))
+    limits = thresholds.fit_labels(sp.csr_array(truth), stored_best(scores, stored), rule="quiet")
+    moved = thresholds.fit_labels(sp.csr_array(truth[order]), stored_best(scores[order], stored[order]), rule="quiet")
+    np.testing.assert_array_equal(moved, limits)
+
+
+def quiet_tail(seed: int, documents: int = 400) -> tuple[sp.csr_array, np.ndarray]:
+    """Ten labels that score high and thirty rare ones that score low, but highest where they are true."""
+    rng = np.random.default_rng(seed)
+    truth = rng.random((documents, 40)) < np.repeat([0.2, 0.01], [10, 30])
+    logits = np.where(truth, 4.0, -4.0) + rng.normal(0, 1.0, truth.shape)
+    logits[:, 10:] -= 7.0
+    return sp.csr_array(truth), (1 / (1 + np.exp(-logits))).astype(np.float16)
+
+
+def test_quiet_finds_rare_labels_that_score_low() -> None:
+    fitted, (targets, scores) = quiet_tail(0), quiet_tail(1, 4000)
+    one, each = (thresholds.apply(scores, thresholds.fit(*fitted, rule=rule)) for rule in ("exact", "quiet"))
+    assert label_sets.micro_f1(targets, each) > label_sets.micro_f1(targets, one)
+    assert label_sets.macro_f1(targets, one) < 0.7
+    assert label_sets.macro_f1(targets, each) > 0.85
+    margins = [np.log(part / (1 - part)) / 4 for part in (fitted[1].astype(np.float64), scores.astype(np.float64))]
+    limits = thresholds.fit(fitted[0], margins[0], rule="quiet-margins")
+    assert label_sets.macro_f1(targets, thresholds.apply(margins[1], limits)) > 0.85
+
+
+def test_margins_of_another_scale_have_thresholds_of_that_scale() -> None:
+    targets, scores = quiet_tail(0)
+    margins, _ = as_margins(scores)
+    limits = thresholds.fit_labels(targets, margins.astype(np.float64), rule="quiet-margins")
+    assert len(np.unique(limits)) > 1
+    smaller = thresholds.fit_labels(targets, margins.astype(np.float64) / 4, rule="quiet-margins")
+    np.testing.assert_allclose(4 * smaller, limits)
+    # A label that nothing was fitted for has a margin far below, which is no part of the scale.
+    far = np.column_stack([margins.astype(np.float64), np.full(len(margins), -100.0)])
+    wider = sp.csr_array(np.column_stack([targets.toarray(), np.zeros(len(margins), bool)]))
+    found = thresholds.fit_labels(wider, far, rule="quiet-margins")
+    np.testing.assert_array_equal(found[:-1], limits)
+    assert not thresholds.apply(far, found).toarray()[:, -1].any()
+
+
+@pytest.mark.parametrize("rule", ["quiet", "quiet-margins"])
+def test_quiet_of_little_is_the_global_threshold(rule: str) -> None:
+    for documents in (0, 1, 4):
+        truth, scores = np.eye(4, 3, dtype=bool)[:documents], np.full((documents, 3), 0.25, np.float32)
+        scores[truth] = 0.75
+        common = thresholds.fit_global(sp.csr_array(truth), scores, rule="exact")
+        np.testing.assert_array_equal(thresholds.fit_labels(sp.csr_array(truth), scores, rule=rule), [common] * 3)
+        stored = stored_best(scores, np.ones(scores.shape, bool))
+        np.testing.assert_array_equal(thresholds.fit_labels(sp.csr_array(truth), stored, rule=rule), [common] * 3)
+    assert thresholds.fit_labels(sp.csr_array((0, 2), dtype=bool), np.zeros((0, 2)), rule=rule).tolist() == [0.5, 0.5]
+    assert thresholds.fit_labels(sp.csr_array((7, 0), dtype=bool), np.zeros((7, 0)), rule=rule).shape == (0,)
+    nothing = sp.csr_array((7, 2), dtype=np.float32)
+    assert thresholds.fit_labels(sp.csr_array(np.ones((7, 2), bool)), nothing, rule=rule).tolist() == [0.5, 0.5]
+
+
+def test_scut_fbr_never_predicts_a_label_that_validation_does_not_have() -> None:
+    scores = np.random.default_rng(0).random((40, 3))
+    truth = scores > 0.6
+    truth[:, 2] = False
+    limits = thresholds.fit_labels(sp.csr_array(truth), scores, rule="scut-fbr")
+    assert limits[2] == scores[:, 2].max()
+    assert thresholds.apply(scores, limits).toarray().any(axis=0).tolist() == [True, True, False]
 
 
 @quick

@@ -147,6 +147,8 @@ def test_wilsons_interval_is_that_of_the_books() -> None:
     assert [low[0], high[0]] == pytest.approx([2 * j / (1 + j) for j in share], abs=1e-5)
 
 
-def test_shapes_that_differ_are_named() -> None:
+def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match=r"\(2, 3\).*\(2, 4\)"):
         uncertainty.bootstrap(*(sp.csr_array((2, n), dtype=bool) for n in (3, 4)), np.zeros(3), BORDERS)
+    with pytest.raises(ValueError, match=r"predicted holds 0\.5"):
+        uncertainty.bootstrap(sp.csr_array([[True]]), sp.csr_array([[0.5]]), np.zeros(1), BORDERS)

@@ -247,6 +247,7 @@ def test_what_attention_drops_out_is_the_runs_own_choice(steady_encoder):
         assert torch.equal(once, again) == (share == 0)
 
 
+@pytest.mark.slow
 def test_the_learning_rate_rises_and_follows_its_schedule():
     rates = {}
     for schedule in ("linear", "cosine", "constant"):
@@ -261,6 +262,7 @@ def test_the_learning_rate_rises_and_follows_its_schedule():
     np.testing.assert_allclose(rates["cosine"][6:], (1 - np.cos(np.pi * rates["linear"][6:])) / 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_loss_times_a_constant_trains_the_same_network(optimizer):
     found = [

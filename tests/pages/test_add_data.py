@@ -85,6 +85,7 @@ def test_a_defect_far_down_is_said_when_the_file_is_checked(folder: Path) -> Non
     assert "line 402, column 'split': 'holdout' is no part" in page.error[0].value.replace("\\", "")
 
 
+@pytest.mark.slow
 def test_a_file_outside_of_the_data_folders_is_not_opened(folder: Path, tmp_path: Path) -> None:
     tmp_path.joinpath("secret.csv").write_text("text,labels\na,b\n")
     for place in (str(tmp_path / "secret.csv"), "../secret.csv", "/etc/passwd"):

@@ -68,6 +68,7 @@ def said(page: AppTest) -> str:
     return "\n".join(str(element.value) for kind in ("error", "info", "caption", "text") for element in page.get(kind))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", VIEWS, ids=lambda query: "-".join(query.values()))
 @pytest.mark.parametrize("name", SETS)
 def test_every_view_of_every_odd_set_is_drawn(name: str, query: dict[str, str]) -> None:
@@ -76,6 +77,7 @@ def test_every_view_of_every_odd_set_is_drawn(name: str, query: dict[str, str]) 
     assert said(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["validation", "test", "all"])
 @pytest.mark.parametrize("view", ["Lengths", "Together", "Look-alikes", "Documents"])
 def test_every_part_is_drawn(view: str, part: str) -> None:
@@ -95,6 +97,7 @@ def test_the_documents_of_two_labels_are_read_one_by_one_and_listed() -> None:
     assert page.session_state["all_of"] == ["a", "c"]
 
 
+@pytest.mark.slow
 def test_filters_of_the_address_hold_and_what_none_passes_is_said() -> None:
     names = "no labels in the test part"
     both = {"view": "Documents", "part": "all", "all_of": "b"}

@@ -118,6 +118,7 @@ VIEWS = ("Weight by label", "Shift and asymmetry", "Loss by logit", "One documen
 CHARTS = dict(zip(VIEWS, (2, 3, 7, 3, 1), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_draws_the_losses_of_the_address(view: str) -> None:
     page = open_page("loss_weights", **SMALL, view=view, loss="db")
@@ -134,6 +135,7 @@ def test_every_view_draws_the_losses_of_the_address(view: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", VIEWS)
 def test_losses_beyond_the_paper_break_no_view(view: str) -> None:
     page = open_page("loss_weights", **SMALL, view=view)
@@ -148,6 +150,7 @@ def test_losses_beyond_the_paper_break_no_view(view: str) -> None:
     assert len(page.get("vega_lite_chart")) == CHARTS[view]
 
 
+@pytest.mark.slow
 def test_reset_and_the_rule_move_the_controls() -> None:
     page = open_page("loss_weights", **SMALL, loss="db")
     page.slider(key="db.mu").set_value(0.3).run()
@@ -200,6 +203,7 @@ def test_labels_without_train_documents_are_named_and_do_not_stop_the_losses(vie
     assert ["12 labels have no train document" in warning.value for warning in page.warning] == [True]
 
 
+@pytest.mark.slow
 def test_a_document_is_found_by_its_words_and_one_may_be_pasted(tmp_path: Path) -> None:
     rows = [("train", "a", "barley rose")] * 4 + [("train", "b a", f"wheat fell {NASTY}"), ("test", "a b", "y")]
     write_nltk(tmp_path / "data" / "reuters", rows)
@@ -235,6 +239,7 @@ def test_the_logits_of_a_finished_run_can_be_looked_at(finished_runs: Path, cach
     assert all(np.isclose(logits, logit, atol=1e-3).any() for logit in table["logit"])
 
 
+@pytest.mark.slow
 def test_the_gradient_can_be_looked_at_where_each_loss_is_lowest() -> None:
     page = open_page("loss_weights", **SMALL, view="Where the gradient goes")
     said = words(page)

@@ -131,6 +131,7 @@ def test_training_keeps_the_table_when_a_folder_is_damaged(filled: Path) -> None
     assert "config.json is damaged" in words(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run_id", ["../../etc", "no-such-run", "<b>x</b>"])
 def test_a_wrong_run_id_in_the_address_is_one_sentence(filled: Path, run_id: str) -> None:
     training = open_page("launcher", run=run_id)
@@ -319,6 +320,7 @@ def test_a_sweep_is_stopped_and_resumed_as_one(cache: Path) -> None:
     assert len(page.dataframe[0].value) == 2
 
 
+@pytest.mark.slow
 def test_names_tags_archive_and_the_filters(filled: Path) -> None:
     tfidf, svm = run_of(filled, "tfidf").name, run_of(filled, "svm").name
     folder.save_about(svm, name="the baseline", tags=["kept"], notes="seen by ann")
@@ -398,6 +400,7 @@ def test_the_numbers_on_top_are_those_of_the_run(filled: Path) -> None:
     assert shown["macro-F1"] == f"{100 * kept['all']['macro_f1']:.2f}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["svm", "tfidf"])
 def test_a_moved_threshold_moves_numbers_and_is_kept_by_name(model: str, filled: Path) -> None:
     path = run_of(filled, model)
@@ -415,7 +418,7 @@ def test_a_moved_threshold_moves_numbers_and_is_kept_by_name(model: str, filled:
     assert {metric.label: metric.value for metric in page.metric}["labels a document"] == "0.00"
 
 
-@pytest.mark.parametrize("rule", ["per label, no guard (SCut)", "per label, SCutFBR", "top k (RCut)"])
+@pytest.mark.parametrize("rule", ["quiet", "per label, no guard (SCut)", "per label, SCutFBR", "top k (RCut)"])
 def test_rules_that_are_fitted_on_validation_are_offered(rule: str, filled: Path) -> None:
     page = open_page("errors", run=run_of(filled, "tfidf").name, at=rule)
     assert page.selectbox(key="at").value == rule
@@ -441,6 +444,7 @@ def test_a_run_of_another_version_is_named_and_left_out(name: str, filled: Path)
     assert "does not hold borders" in said(open_page(name).warning)
 
 
+@pytest.mark.slow
 def test_predictions_cut_in_half_leave_the_tables(filled: Path) -> None:
     for path in runs(filled):
         stored = (path / "predictions.npz").read_bytes()
@@ -453,6 +457,7 @@ def test_predictions_cut_in_half_leave_the_tables(filled: Path) -> None:
     assert "predictions.npz" in said(page.error)
 
 
+@pytest.mark.slow
 def test_the_pair_of_the_address_lists_its_documents(filled: Path) -> None:
     run = run_of(filled, "tfidf").name
     page = open_page("errors", run=run, view="Confused pairs")
@@ -467,6 +472,7 @@ def test_the_pair_of_the_address_lists_its_documents(filled: Path) -> None:
     assert len(page.error) == 1
 
 
+@pytest.mark.slow
 def test_runs_on_different_data_are_not_compared(filled: Path) -> None:
     first, path = run_of(filled, "tfidf").name, run_of(filled, "svm")
     write_json(path / "metrics.json", {**read(path / "metrics.json"), "fingerprint": "0" * 64})
@@ -476,6 +482,7 @@ def test_runs_on_different_data_are_not_compared(filled: Path) -> None:
     assert "different versions of the data set" in said(open_page("compare").warning)
 
 
+@pytest.mark.slow
 def test_runs_with_renamed_labels_are_not_compared(filled: Path) -> None:
     first, path = run_of(filled, "tfidf").name, run_of(filled, "svm")
     metrics = read(path / "metrics.json")
@@ -486,6 +493,7 @@ def test_runs_with_renamed_labels_are_not_compared(filled: Path) -> None:
     assert "Left out, for their labels have other names" in said(page.warning)
 
 
+@pytest.mark.slow
 def test_rows_with_different_seeds_are_said(filled: Path) -> None:
     more = filled / "runs" / "synthetic-tfidf-db-s1-0123456789"
     shutil.copytree(run_of(filled, "tfidf"), more)
@@ -496,6 +504,7 @@ def test_rows_with_different_seeds_are_said(filled: Path) -> None:
     assert not page.warning
 
 
+@pytest.mark.slow
 def test_a_run_with_an_empty_test_part_is_shown_as_such(filled: Path) -> None:
     path = run_of(filled, "tfidf")
     for part in PREDICTIONS:
@@ -508,6 +517,7 @@ def test_a_run_with_an_empty_test_part_is_shown_as_such(filled: Path) -> None:
         open_page("compare", view=view)
 
 
+@pytest.mark.slow
 def test_label_errors_are_listed_with_their_weakness(filled: Path) -> None:
     page = open_page("errors", run=run_of(filled, "tfidf").name, view="Label errors")
     assert "least of all for a rare label" in said(page.warning)
@@ -516,6 +526,7 @@ def test_label_errors_are_listed_with_their_weakness(filled: Path) -> None:
     assert "margins are no probabilities" in words(page)
 
 
+@pytest.mark.slow
 def test_pairs_are_listed_without_the_data_set(filled: Path) -> None:
     path = run_of(filled, "tfidf")
     metrics = read(path / "metrics.json")
@@ -552,6 +563,7 @@ def test_a_text_is_labelled_by_several_runs_and_explained(filled: Path) -> None:
     assert "Weight times TF-IDF" in words(page)
 
 
+@pytest.mark.slow
 def test_the_address_names_the_run_to_try(filled: Path) -> None:
     for model in ("svm", "tfidf"):
         page = open_page("try_it", runs=run_of(filled, model).name)
@@ -559,6 +571,7 @@ def test_the_address_names_the_run_to_try(filled: Path) -> None:
         assert not page.error
 
 
+@pytest.mark.slow
 def test_a_run_with_a_threshold_for_each_label_is_shown_and_tried(filled: Path) -> None:
     changes = [*SMALL, "train.threshold=per-label"]
     run = execute(plan.make_config(data="synthetic", model="tfidf", loss="bce", seed=0, changes=changes))
@@ -601,6 +614,7 @@ def runs(cache: Path) -> list[Path]:
     return sorted((cache / "runs").iterdir())
 
 
+@pytest.mark.slow
 def test_a_read_only_dashboard_shows_all_and_offers_no_action(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAILSCOPE_READONLY", "1")
     for name in ("home", "launcher", "add_data", "compare", "errors", "try_it"):

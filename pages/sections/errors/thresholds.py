@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 RESERVED = (AS_TRAINED, OWN, *RULES, TOP_K)
 """Thresholds that every run has; no named set is called so."""
 HELP = (
-    "Every rule is fitted on the validation part and shown on the test part. SCut picks the best threshold of each "
-    "label, which over-fits rare labels; 'per label' guards against that by adding documents of an average label."
+    "Every rule is fitted on the validation part and shown on the test part. 'quiet' is the global threshold, lower "
+    "for labels that score low in every document without them. SCut picks the best threshold of each label, which "
+    "over-fits rare labels; 'per label' guards against that by adding documents of an average label."
 )
 
 
