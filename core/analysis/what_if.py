@@ -71,7 +71,7 @@ def score_range(predictions: Predictions) -> tuple[float, float]:
     values = predictions.scores.data if isinstance(predictions.scores, sp.csr_array) else predictions.scores
     if not values.size or (values.min() >= 0 and values.max() <= 1):
         return 0.0, 1.0
-    kept = values[np.abs(values) < 50]
+    kept = values[np.abs(values) < thresholds.FAR]
     return float(np.floor(kept.min(initial=-1))), float(np.ceil(kept.max(initial=1)))
 
 

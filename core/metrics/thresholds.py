@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from core.config.defaults import THRESHOLD_RULES
 from core.labels.groups import count_documents, indicator
+from core.metrics.label_sets import count_errors
 
 Limits = float | np.ndarray
 """Thresholds: one for all labels, or one each, (L,)."""
@@ -280,7 +281,7 @@ def fit_guarded(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: An
         cuts = _Cuts(targets[rest], scores[rest])
         for strength in STRENGTHS:
             predicted = apply(scores[held], _shrunk(cuts, strength))
-            errors[strength] += np.array(_count_errors(targets[held], predicted))
+            errors[strength] += np.array(count_errors(targets[held], predicted))
     macro = {s: np.mean(2 * tp / np.maximum(2 * tp + fp + fn, 1)) for s, (tp, fp, fn) in errors.items()}
     best = max(STRENGTHS, key=lambda strength: (macro[strength], strength)) if targets.shape[1] else np.inf
     return _shrunk(_Cuts(targets, scores), best)
@@ -291,12 +292,6 @@ def _folds(documents: int) -> list[tuple[np.ndarray, np.ndarray]]:
     order = np.random.default_rng(0).permutation(documents)
     parts = np.array_split(order, FOLDS) if documents >= FOLDS else []
     return [(np.sort(np.setdiff1d(order, part)), np.sort(part)) for part in parts]
-
-
-def _count_errors(targets: sp.csr_array, predicted: sp.csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    true, given = indicator(targets), indicator(predicted)
-    tp, true_of, given_of = (count_documents(part) for part in (true.multiply(given).tocsr(), true, given))
-    return tp, given_of - tp, true_of - tp
 
 
 class _Cuts:
@@ -411,7 +406,7 @@ def fit_top_k(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, most:
 def top_labels(scores: np.ndarray | sp.csr_array, k: int) -> sp.csr_array:
     """The k highest scores of every document as predicted labels, (n, L) bool; of equals the lower column first."""
     if isinstance(scores, sp.csr_array):
-        rows = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+        rows = _document_rows(scores)
         order = np.lexsort((scores.indices, -scores.data.astype(np.float64), rows))
         kept = order[np.arange(len(rows)) - scores.indptr[rows] < k]
         rows, columns = rows[kept], scores.indices[kept]

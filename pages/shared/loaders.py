@@ -20,9 +20,6 @@ from core.runs.predictions import Predictions
 from core.system.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
     from streamlit.runtime.caching.hashing import HashFuncsDict
 
     from core.labels.cooccurrence import Cooccurrence
@@ -76,21 +73,9 @@ def load_pairs(corpus: Corpus, part: str) -> Cooccurrence:
     return cooccurrence.count_pairs(documents.targets_of(corpus, part))
 
 
-@st.cache_data(max_entries=64, show_spinner="Searching the documents", hash_funcs=HASHES)
-def find_documents(
-    corpus: Corpus,
-    part: str,
-    *,
-    all_of: Sequence[int] = (),
-    any_of: Sequence[int] = (),
-    none_of: Sequence[int] = (),
-    least: int = 0,
-    most: int | None = None,
-    text: str = "",
-) -> np.ndarray:
-    return documents.find_documents(
-        corpus, part, all_of=all_of, any_of=any_of, none_of=none_of, least=least, most=most, text=text
-    )
+find_documents = st.cache_data(max_entries=64, show_spinner="Searching the documents", hash_funcs=HASHES)(
+    documents.find_documents
+)
 
 
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=HASHES)
