@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,7 +12,6 @@ from core.labels.groups import indicator
 from core.metrics import thresholds
 from core.metrics.thresholds import Limits
 from core.runs.predictions import Predictions
-from core.system.errors import UserError
 
 AS_TRAINED, OWN = "as trained", "my own"
 RULES = {
@@ -23,26 +21,6 @@ RULES = {
 }
 """Rules of `THRESHOLD_RULES` as the page calls them: what needs no fitting first, the others fitted on validation."""
 TOP_K = "top k (RCut)"
-
-
-def fit_limits(validation: Predictions, rule: str, counts: Sequence[int], documents: int, *, margins: bool) -> Limits:
-    """Thresholds of one of `RULES`, from validation scores.
-
-    Args:
-        validation: never the test part.
-        rule: a key of `RULES`.
-        counts: training documents of each label, (L,).
-        documents: of the training part.
-        margins: scores are an SVM's, whose fixed threshold is 0.
-    """
-    name = RULES[rule]
-    if margins:
-        name = THRESHOLD_RULES[name].margins or name
-    if not THRESHOLD_RULES[name].by_label:
-        return thresholds.fit_global(validation.targets, validation.scores, rule=name)
-    return thresholds.fit_labels(
-        validation.targets, validation.scores, rule=name, counts=np.asarray(counts), documents=documents
-    )
 
 
 def with_changes(limits: Limits, changes: Mapping[int, float], labels: int) -> Limits:
@@ -61,11 +39,6 @@ def predict(predictions: Predictions, limits: Limits | None, k: int | None = Non
     return thresholds.apply(predictions.scores, predictions.threshold if limits is None else limits)
 
 
-def fit_top_k(validation: Predictions) -> int:
-    """The number of labels for every document that is best on validation."""
-    return thresholds.fit_top_k(validation.targets, validation.scores)
-
-
 def score_range(predictions: Predictions) -> tuple[float, float]:
     """The lowest and highest threshold that makes a difference: 0 to 1, or what an SVM's margins span."""
     values = predictions.scores.data if isinstance(predictions.scores, sp.csr_array) else predictions.scores
@@ -73,18 +46,6 @@ def score_range(predictions: Predictions) -> tuple[float, float]:
         return 0.0, 1.0
     kept = values[np.abs(values) < thresholds.FAR]
     return float(np.floor(kept.min(initial=-1))), float(np.ceil(kept.max(initial=1)))
-
-
-def named_limits(values: Any, labels: int) -> Limits:
-    """Thresholds of a named set.
-
-    Raises:
-        UserError: they are no numbers, or not as many as there are labels.
-    """
-    limits = np.asarray(values, np.float64)
-    if not np.isfinite(limits).all() or limits.ndim > 1 or (limits.ndim and len(limits) != labels):
-        raise UserError(f"These named thresholds do not fit {labels} labels: delete thresholds.json of the run.")
-    return thresholds.of_values(limits)
 
 
 def limits_in_words(limits: Limits) -> str:

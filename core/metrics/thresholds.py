@@ -403,16 +403,23 @@ def fit_top_k(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, most:
     return int(np.argmax(found)) + 1
 
 
-def top_labels(scores: np.ndarray | sp.csr_array, k: int) -> sp.csr_array:
-    """The k highest scores of every document as predicted labels, (n, L) bool; of equals the lower column first."""
+def top_labels(scores: np.ndarray | sp.csr_array, k: int | np.ndarray) -> sp.csr_array:
+    """The k highest scores of every document as predicted labels, (n, L) bool; of equals the lower column first.
+
+    Args:
+        scores: (n, L).
+        k: one number for all documents, or one each, (n,); a document that stores fewer scores gets those.
+    """
+    wanted = np.broadcast_to(np.asarray(k), (scores.shape[0],))
     if isinstance(scores, sp.csr_array):
         rows = _document_rows(scores)
         order = np.lexsort((scores.indices, -scores.data.astype(np.float64), rows))
-        kept = order[np.arange(len(rows)) - scores.indptr[rows] < k]
+        kept = order[np.arange(len(rows)) - scores.indptr[rows] < wanted[rows]]
         rows, columns = rows[kept], scores.indices[kept]
     else:
-        best = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")[:, :k]
-        rows, columns = np.repeat(np.arange(len(best)), best.shape[1]), best.ravel()
+        best = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")
+        rows, places = np.nonzero(np.arange(scores.shape[1]) < wanted[:, None])
+        columns = best[rows, places]
     return sp.csr_array((np.ones(len(rows), np.bool_), (rows, columns)), shape=scores.shape)
 
 

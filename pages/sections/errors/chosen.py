@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis import what_if
+from core.analysis import decisions, what_if
 from core.analysis.what_if import AS_TRAINED, OWN, RULES, TOP_K
-from core.config.defaults import MODELS
-from core.runs import results
 from pages.shared.loaders import HASHES, load_metrics, load_predictions
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
+    from core.analysis.decisions import Decisions
     from core.labels.groups import Borders
     from core.metrics.thresholds import Limits
     from core.runs.folder import Run
@@ -65,33 +64,38 @@ class Shown:
 
 
 @st.cache_resource(max_entries=64, show_spinner="Fitting thresholds on validation", hash_funcs=HASHES)
-def fit_rule(run: Run, rule: str) -> tuple[Limits | None, int | None]:
-    """Thresholds of a rule, from validation alone; or for `top k` the number of labels."""
-    metrics, validation = load_metrics(run), load_predictions(run, "validation")
-    if rule == TOP_K:
-        return None, what_if.fit_top_k(validation)
-    documents = int((metrics.get("documents") or {}).get("train", max(metrics["counts"])))
-    margins = MODELS[run.config.model.name].margins
-    return what_if.fit_limits(validation, rule, metrics["counts"], documents, margins=margins), None
+def load_decisions(run: Run, rule: str) -> Decisions:
+    """What a run predicts by a rule of `core.analysis.decisions`."""
+    return decisions.decide(run, rule, read=load_predictions)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASHES)
 def predict_at(run: Run, chosen: Chosen) -> tuple[Limits | None, sp.csr_array]:
     """Thresholds and predicted labels, (n, L), of a run; the thresholds are None where labels are chosen by rank."""
-    predictions = load_predictions(run)
-    limits: Limits | None
-    if chosen.name == AS_TRAINED:
-        limits, k = predictions.threshold, None
-    elif chosen.name == OWN:
-        limits, k = chosen.limit, None
-    elif chosen.name in (*RULES, TOP_K):
-        limits, k = fit_rule(run, chosen.name)
-    else:
-        values = results.read_threshold_sets(run)[chosen.name]["values"]
-        limits, k = what_if.named_limits(values, len(load_metrics(run)["labels"])), None
-    if limits is not None:
-        limits = what_if.with_changes(limits, dict(chosen.changes), len(load_metrics(run)["labels"]))
-    return limits, what_if.predict(predictions, limits, k)
+    limits: Limits | None = chosen.limit
+    if chosen.name != OWN:
+        decided = load_decisions(run, name_rule(chosen.name))
+        limits = decided.limits
+        if limits is None or not chosen.changes:
+            return limits, decided.predicted
+    assert limits is not None
+    limits = what_if.with_changes(limits, dict(chosen.changes), len(load_metrics(run)["labels"]))
+    return limits, what_if.predict(load_predictions(run), limits)
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=HASHES)
+def load_top_k(run: Run) -> int:
+    """The number of labels that `top k` gives every document."""
+    return decisions.fit_top_k(run, read=load_predictions)
+
+
+def name_rule(name: str) -> str:
+    """The name in `core.analysis.decisions` of what the page calls `name`."""
+    if name == AS_TRAINED:
+        return decisions.AS_TRAINED
+    if name == TOP_K:
+        return decisions.TOP_K
+    return RULES.get(name) or f"{decisions.KEPT}{name}"
 
 
 def find_limits(run: Run, chosen: Chosen) -> Limits:

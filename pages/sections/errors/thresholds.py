@@ -12,7 +12,7 @@ from core.metrics import thresholds
 from core.runs import results
 from core.system.access import read_only
 from core.system.errors import UserError
-from pages.sections.errors.chosen import Chosen, find_limits, fit_rule, predict_at
+from pages.sections.errors.chosen import Chosen, find_limits, load_top_k, predict_at
 from pages.shared.loaders import load_predictions
 from pages.shared.pick import pick_label
 from pages.shared.text import plain
@@ -73,7 +73,7 @@ def move_label(run: Run, column: int, base: Chosen, changes: dict[int, float]) -
 def describe_rule(run: Run, name: str) -> str:
     """A rule's thresholds in words."""
     if name == TOP_K:
-        return f"The {fit_rule(run, name)[1]} highest scores of every document."
+        return f"The {load_top_k(run)} highest scores of every document."
     return what_if.limits_in_words(find_limits(run, Chosen(name)))
 
 

@@ -10,7 +10,6 @@ from core.analysis import progress
 from core.runs import folder, journal, results
 from core.system.access import read_only
 from core.system.errors import UserError
-from pages.shared.loaders import HASHES
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ def show_toasts() -> None:
         st.toast(plain(text), **more)
 
 
+RunEnd = tuple[str, str, float | None]
+"""Folder, state and end of a run, but no time of a file: the table of a thousand runs is drawn at every tick."""
 FileVersion = tuple[str, str, int]
 REDRAWN = 5
 """Seconds between two drawings of a chart while its run trains."""
@@ -64,10 +65,19 @@ def find_file_version(run: Folder, name: str) -> FileVersion:
     return str(file), run.state, int(file.stat().st_mtime) // REDRAWN if file.exists() else 0
 
 
-@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
+def find_end(run: Folder) -> RunEnd:
+    """What the table of runs knows an ended run by."""
+    return str(run.path), run.state, run.ended
+
+
 def load_ended_scores(run: Folder) -> dict[str, Any]:
     """`read_scores` of a run that has ended: its folder is read once."""
-    return read_scores(run)
+    return _load_ended_scores(find_end(run), run)
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def _load_ended_scores(end: RunEnd, _run: Folder) -> dict[str, Any]:  # noqa: ARG001 - a part of the key
+    return read_scores(_run)
 
 
 def read_scores(run: Folder) -> dict[str, Any]:
@@ -80,7 +90,11 @@ def read_scores(run: Folder) -> dict[str, Any]:
         return {}
 
 
-@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
 def load_ended_size(run: Folder) -> int:
     """Bytes of the folder of a run that has ended."""
-    return folder.disk_use(run.path)
+    return _load_ended_size(find_end(run), run)
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def _load_ended_size(end: RunEnd, _run: Folder) -> int:  # noqa: ARG001 - a part of the key
+    return folder.disk_use(_run.path)
