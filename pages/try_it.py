@@ -42,7 +42,7 @@ def show() -> None:
     if not text.strip() or not chosen:
         st.caption("Nothing is kept: the text is read here and forgotten.")
         return
-    show_answers({able[run_id]: rule for run_id, rule in rules.items()}, text)
+    show_answers([(able[run_id], rule) for run_id, rule in rules.items()], text)
 
 
 def pick_rule(run: Run) -> str:
@@ -64,10 +64,10 @@ def load_cut(run: Run, rule: str) -> Cut:
     return answers.find_cut(run, rule, read=load_predictions)
 
 
-def show_answers(rules: dict[Run, str], text: str) -> None:
+def show_answers(rules: list[tuple[Run, str]], text: str) -> None:
     """Draws the labels that each run gives a text by its rule, side by side."""
     tried, known, cuts = {}, {}, {}
-    for run, rule in rules.items():
+    for run, rule in rules:
         try:
             scores, cut = load_scorer(run).scores([text]), load_cut(run, rule)
         except UserError as error:
