@@ -12,6 +12,7 @@ from core.analysis import decisions
 from core.analysis.decisions import Read
 from core.metrics import thresholds
 from core.metrics.thresholds import Limits
+from core.runs import results
 from core.runs.folder import Run
 from core.runs.predictions import read_predictions
 from core.system.errors import UserError
@@ -53,6 +54,8 @@ def find_cut(run: Run, rule: str = decisions.AS_TRAINED, *, read: Read = read_pr
         )
     if rule == decisions.TOP_K:
         return Cut(rule, None, decisions.fit_top_k(run, read=read))
+    if rule == decisions.AS_TRAINED:  # also of a run whose predictions are gone
+        return Cut(rule, thresholds.of_values(results.read_results(run)["threshold"]))
     limits = decisions.find_limits(run, rule, read=read)
     return Cut(rule, limits, chosen_on=decisions.find_chosen_on(run, rule))
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from core.labels.groups import Borders, count_documents, group_of, indicator
 from core.metrics import label_sets, thresholds
-from core.metrics.thresholds import CLIP, FAR, LOGITS
+from core.metrics.thresholds import CLIP, FAR, LOGITS, Limits
 from core.runs.predictions import Predictions
 
 GLOBAL, QUIET = "one threshold", "margin of quiet"
@@ -50,7 +50,7 @@ class Quiet:
         found[known] = np.minimum(self.common, raised)
         return found
 
-    def margin_of(self, limits: np.ndarray) -> float:
+    def margin_of(self, limits: Limits) -> float:
         """The margin of thresholds that the rule gave, of equals the largest."""
         for margin in reversed(thresholds.STEPS):
             if np.array_equal(self.limits(margin), limits):

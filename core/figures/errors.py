@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import numpy as np
@@ -200,7 +200,8 @@ def trade_off_chart(
         filled=True, shape="diamond", size=110, opacity=1, color=RULE_COLOUR, cursor="pointer"
     )
     layers.append(marks.encode(x=x, y=y, tooltip=[alt.Tooltip("names:N", title="rule"), *scores]))
-    for align, shift in (("left", 9), ("right", -9)):
+    sides: tuple[tuple[Literal["left", "right"], int], ...] = (("left", 9), ("right", -9))
+    for align, shift in sides:
         text = alt.Chart(named[named["align"] == align]).mark_text(
             align=align, dx=shift, baseline="middle", color=RULE_COLOUR, fontSize=11, limit=190
         )

@@ -10,15 +10,16 @@ import streamlit as st
 from core.analysis import decisions, trade_off, what_if
 from core.analysis.what_if import AS_TRAINED, OWN, OWN_MARGIN, TOP_K
 from core.config.defaults import MODELS
-from pages.shared.loaders import HASHES, load_metrics, load_predictions
+from core.runs.folder import Run
+from pages.shared.loaders import HASHES, RUN_FILES, find_version, load_metrics, load_predictions
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
+    from streamlit.runtime.caching.hashing import HashFuncsDict
 
     from core.analysis.trade_off import Quiet
     from core.labels.groups import Borders
     from core.metrics.thresholds import Limits
-    from core.runs.folder import Run
     from core.runs.predictions import Predictions
 
 
@@ -68,20 +69,39 @@ class Shown:
     other: Run | None
 
 
-@st.cache_resource(max_entries=64, show_spinner="Fitting thresholds on validation", hash_funcs=HASHES)
+def find_fitted_version(run: Run) -> tuple[str | float | None, ...]:
+    """What the thresholds of a rule depend on: `find_version` without the time of what people keep."""
+    version = list(find_version(run))
+    del version[RUN_FILES.index("thresholds.json") - len(RUN_FILES)]
+    return tuple(version)
+
+
+FITTED: HashFuncsDict = {Run: find_fitted_version}
+"""What the caches of fitted thresholds know a run by: keeping a set fits no rule again."""
+
+
+@st.cache_resource(max_entries=64, show_spinner="Fitting thresholds on validation", hash_funcs=FITTED)
+def load_fitted(run: Run, rule: str) -> Limits:
+    """The thresholds of a rule."""
+    return decisions.find_limits(run, rule, read=load_predictions)
+
+
 def load_limits(run: Run, name: str) -> Limits:
-    """The thresholds of a rule, or of kept ones, by their name on the page."""
-    return decisions.find_limits(run, what_if.name_readings(run).get(name, name), read=load_predictions)
+    """The thresholds of a rule, or kept ones, by their name on the page."""
+    rule = what_if.name_readings(run).get(name, name)
+    if rule.startswith(decisions.KEPT):
+        return decisions.find_limits(run, rule, read=load_predictions)
+    return load_fitted(run, rule)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=HASHES)
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=FITTED)
 def load_quiet(run: Run) -> Quiet:
     """What `quiet` reads on validation."""
     validation = decisions.read_validation(run, load_predictions)
     return trade_off.read_quiet(validation, margins=has_margins(run))
 
 
-@st.cache_data(max_entries=64, show_spinner="Fitting thresholds on validation", hash_funcs=HASHES)
+@st.cache_data(max_entries=64, show_spinner="Fitting thresholds on validation", hash_funcs=FITTED)
 def load_top_k(run: Run) -> int:
     """The number of labels that `top k` gives every document."""
     return decisions.fit_top_k(run, read=load_predictions)

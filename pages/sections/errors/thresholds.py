@@ -14,6 +14,7 @@ from core.runs import results
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.sections.errors.chosen import (
+    FITTED,
     Chosen,
     as_trained,
     find_limits,
@@ -22,7 +23,7 @@ from pages.sections.errors.chosen import (
     load_quiet,
     load_top_k,
 )
-from pages.shared.loaders import HASHES, load_predictions
+from pages.shared.loaders import load_predictions
 from pages.shared.pick import pick_label
 from pages.shared.text import plain
 
@@ -56,7 +57,7 @@ def pick_thresholds(run: Run, part: str, labels: list[str]) -> Chosen:
     """Draws the what-if: a rule fitted on validation, a named set, or thresholds moved by hand."""
     readings = what_if.name_readings(run)
     names = [AS_TRAINED, OWN, OWN_MARGIN, *(name for name in readings if name != AS_TRAINED)]
-    left, middle, right, last = st.columns([6, 8, 3, 3], vertical_alignment="bottom")
+    left, middle, right, last = st.columns([6, 7, 4, 3], vertical_alignment="bottom")
     name = left.selectbox("Thresholds", names, key="at", bind="query-params", help=HELP)
     with middle:
         chosen = pick_limit(run, name, part)
@@ -130,7 +131,7 @@ def keep_own(run: Run, part: str, what: str = "own") -> Callable[[float], None]:
     return remember
 
 
-@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=HASHES)
+@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=FITTED)
 def load_steps(run: Run, part: str, column: int | None = None) -> list[float]:
     """The steps of a slider of thresholds, of one label or of all."""
     predictions = load_predictions(run, part)

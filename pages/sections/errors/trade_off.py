@@ -11,7 +11,7 @@ from core.analysis.what_if import OWN, OWN_MARGIN, RULES, TOP_K
 from core.figures.errors import trade_off_chart
 from core.labels.groups import Borders
 from core.system.errors import UserError
-from pages.sections.errors.chosen import Chosen, load_quiet, predict_at
+from pages.sections.errors.chosen import FITTED, Chosen, load_quiet, predict_at
 from pages.sections.errors.thresholds import PARTS, forget_changes, keep_own, load_steps
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, load_metrics, load_predictions
@@ -28,7 +28,7 @@ SLOW = (*(title for title, name in RULES.items() if name in ("per-label", "scut-
 MANY_LABELS = 2000
 
 
-@st.cache_data(max_entries=32, show_spinner="Measuring every threshold", hash_funcs=HASHES)
+@st.cache_data(max_entries=32, show_spinner="Measuring every threshold", hash_funcs=FITTED)
 def load_curve(run: Run, part: str, chosen_on: str, head: int, tail: int) -> pd.DataFrame:
     """The curves of a part, at the steps that the slider has on the part by which thresholds are chosen."""
     return trade_off.curve_table(
@@ -131,9 +131,9 @@ def show_points(points: pd.DataFrame, parts: tuple[str, ...]) -> None:
     """Every rule and kept set with its scores."""
     column = st.column_config
     numbers = {
-        f"{score} {part}": column.NumberColumn(f"{title}, {part} (%)", format="%.2f")
+        f"{score} {part}": column.NumberColumn(f"{score}, {part}", format="%.2f", help=f"{title} in percent")
         for part in PARTS
-        for score, title in (("micro", "micro-F1"), ("tail", "tail macro-F1"))
+        for score, title in (("micro", "micro-F1 of all labels"), ("tail", "macro-F1 of the tail"))
     }
     st.dataframe(
         points,
