@@ -24,6 +24,16 @@ GROUPS = ("all", *FREQUENCY_GROUPS)
 KEPT = 20
 """Highest scores of a document that a published run keeps."""
 
+CURVES = """
+from core.analysis import trade_off, what_if
+from core.runs.predictions import Predictions
+part, counts = Predictions([], np.arange(5000), targets, scores, 0.5), 30_000 // np.arange(1, 18_212)
+steps, quiet = what_if.threshold_steps(part), trade_off.read_quiet(part, margins=False)
+for _ in ("validation", "test"):
+    trade_off.curve_table(part, counts, default_borders(18_211), steps=steps, quiet=quiet)
+"""
+"""What Errors draws of the trade-off: the curves of two parts."""
+
 
 def highest_alone(scores: np.ndarray | sp.csr_array) -> np.ndarray | sp.csr_array:
     """The `KEPT` highest scores of each document."""
@@ -70,6 +80,8 @@ def main() -> None:
     runs = folder.list_runs()
     for highest in (False, True):
         print_table(runs, highest=highest)
+    seconds, memory = run(MAKE.replace("SIZE", "5000, 18211, 12.3") + TIMED.format(step=CURVES))
+    print(f"  5,000 x 18,211  {'both curves':16} {seconds:7.3f} s {memory:7.0f} MB", flush=True)
     for rule in ("exact", "quiet", "quiet-margins", "scut-fbr"):
         step = f"thresholds.fit(targets, scores, rule={rule!r})"
         seconds, memory = run(MAKE.replace("SIZE", "5000, 18211, 12.3") + TIMED.format(step=step))

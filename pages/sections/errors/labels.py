@@ -64,7 +64,7 @@ def show(shown: Shown) -> None:
         column_config={
             "label": column.TextColumn(width=120),
             "support": column.NumberColumn(shown.part, help=f"documents of the {shown.part} part"),
-            "threshold": column.NumberColumn(format="%.4f"),
+            "threshold": column.NumberColumn(format="%.4g"),
             "f1": column.ProgressColumn("F1 (%)", format="%.1f", min_value=0, max_value=100),
             "change": column.NumberColumn("change", format="%+.1f", help="of F1, against the other run"),
             "interval": column.TextColumn("95 %", help="Interval of F1; wide where a label has few test documents."),
