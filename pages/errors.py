@@ -46,10 +46,9 @@ def show() -> None:
         link("launcher")
         return
     run, other = pick_run(finished)
-    left, middle, right = st.columns([4, 3, 3], vertical_alignment="center")
-    with middle:
+    left, right = st.columns([6, 4], vertical_alignment="center")
+    with right.container(horizontal=True, vertical_alignment="bottom"):
         part = pick_part()
-    with right:
         borders = pick_borders(Borders(**load_metrics(run)["borders"]))
     published = "Published with Tailscope: results without weights, never changed. " if run.published else ""
     left.caption(plain(f"{published}{load_metrics(run)['command']}"))

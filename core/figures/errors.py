@@ -24,8 +24,8 @@ RULE_COLOUR = "#b05c8e"
 NOW_COLOUR = "#1b9e77"
 TRADE_OFF_HEIGHT, TRADE_OFF_WIDTH = 460, 330
 """Pixels of the chart's height, and of its plot's width at least."""
-LINE = 13.0
-"""Pixels from one name beside a point to the next."""
+LINE, LETTER, NAME_WIDTH = 13.0, 5.4, 190
+"""Pixels from one name beside a point to the next, of a letter, and of a name at most."""
 
 
 def f1_points(table: pd.DataFrame, *, limit: int = MAX_MARKS) -> pd.DataFrame:
@@ -203,7 +203,7 @@ def trade_off_chart(
     sides: tuple[tuple[Literal["left", "right"], int], ...] = (("left", 9), ("right", -9))
     for align, shift in sides:
         text = alt.Chart(named[named["align"] == align]).mark_text(
-            align=align, dx=shift, baseline="middle", color=RULE_COLOUR, fontSize=11, limit=190
+            align=align, dx=shift, baseline="middle", color=RULE_COLOUR, fontSize=11, limit=NAME_WIDTH
         )
         layers.append(text.encode(x=x, y=alt.Y("at:Q"), text="names:N"))
     return alt.LayerChart(layer=layers, height=TRADE_OFF_HEIGHT)
@@ -214,23 +214,29 @@ def _beside(points: pd.DataFrame, ranges: tuple[tuple[float, float], tuple[float
     (left, right), (bottom, top) = ranges
     wide, high = TRADE_OFF_WIDTH / max(right - left, 1e-9), (TRADE_OFF_HEIGHT - MARGIN) / max(top - bottom, 1e-9)
     taken: list[tuple[float, float, float]] = []
-    aligns, places = [], []
+    found = []
     for point in points.sort_values("tail", ascending=False).to_dict("records"):
         x, y = (point["micro"] - left) * wide, (point["tail"] - bottom) * high
-        align = "left" if x < TRADE_OFF_WIDTH / 2 else "right"
-        length = 6.0 * min(len(point["names"]), 32) + 10
-        start, end = (x, x + length) if align == "left" else (x - length, x)
-        shifts = sorted(range(-8, 9), key=lambda step: (abs(step), step))
+        length = LETTER * min(len(point["names"]), NAME_WIDTH / LETTER) + 10
+        # The nearest line that is free, on the side that has more room first.
+        inner, outer = ("left", "right") if x < TRADE_OFF_WIDTH / 2 else ("right", "left")
+        places = [
+            (align, y + LINE * step, *((x, x + length) if align == "left" else (x - length, x)))
+            for step in sorted(range(-8, 9), key=lambda step: (abs(step), step))
+            for align in (inner, outer)
+        ]
         free = (
-            y + LINE * step
-            for step in shifts
-            if all(abs(y + LINE * step - other) >= LINE or end < low or start > far for other, low, far in taken)
+            (align, at, start, end)
+            for align, at, start, end in places
+            if at >= 0
+            and start >= 0
+            and end <= TRADE_OFF_WIDTH
+            and all(abs(at - other) >= LINE or end < low or start > far for other, low, far in taken)
         )
-        at = next(free, y)
+        align, at, start, end = next(free, places[0])
         taken.append((at, start, end))
-        aligns.append(align)
-        places.append(bottom + at / high)
-    return points.sort_values("tail", ascending=False).assign(align=aligns, at=places)
+        found.append({**point, "align": align, "at": bottom + at / high})
+    return pd.DataFrame(found, columns=[*points.columns, "align", "at"])
 
 
 def confusion_map_chart(table: pd.DataFrame, *, view: str) -> alt.Chart:
