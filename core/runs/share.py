@@ -16,7 +16,6 @@ from typing import BinaryIO
 import numpy as np
 import scipy.sparse as sp
 
-from core.labels.groups import indicator
 from core.runs import journal, results
 from core.runs.folder import RUN_ID, Damaged, Run, get_run, published_dir, read_folder, run_path
 from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
@@ -35,14 +34,16 @@ LARGEST = 4_000_000_000
 LARGEST_READ = 1_000_000_000
 """Bytes of all that is read into memory when a run is looked at, and of the arrays of a part."""
 PUBLISHED_SCORES = 20
-"""Highest scores of a document that a published run keeps, beside those of its true and its predicted labels."""
+"""Highest scores of a document that a published run keeps."""
+PUBLISHED_DOCUMENTS = 100
+"""Documents of a label's highest scores that a published run keeps, so that rare labels are ranked as in the run."""
 
 
 def publish(run: Run) -> Path:
     """Copies a finished run's results into `published_dir`: no weights, no log, no place on this machine.
 
-    Of every document the highest scores stay and those of its true and predicted labels, so that the scores at the
-    run's threshold are those of the run; `metrics.json` keeps what was computed from all scores.
+    Of every document and of every label the highest scores stay, and those of predicted labels, so that the scores at
+    the run's threshold are those of the run; `metrics.json` keeps what was computed from all scores.
 
     Returns:
         The folder of the published run.
@@ -84,16 +85,19 @@ def _new_folder(target: Path, taken: str) -> Iterator[Path]:
 
 
 def _thin(predictions: Predictions) -> Predictions:
-    """Predictions with the `PUBLISHED_SCORES` highest scores of a document and those of its true and predicted labels.
+    """Predictions with the highest scores of each document, those of each label, and those of predicted labels.
 
-    Sparse ones, which hold the highest alone, stay as they are.
+    No score stays because its label is true: any threshold and any ranking would find such a label too easily. Sparse
+    predictions, which hold the highest scores of a document alone, stay as they are.
     """
     scores = predictions.scores
     if isinstance(scores, sp.csr_array):
         return predictions
-    best = np.argpartition(-scores.astype(np.float32), min(PUBLISHED_SCORES, scores.shape[1] - 1), axis=1)
-    kept = (scores.astype(np.float64) > predictions.threshold) | indicator(predictions.targets).toarray()
-    kept[np.arange(len(kept))[:, None], best[:, :PUBLISHED_SCORES]] = True
+    exact = scores.astype(np.float64)
+    kept = exact > predictions.threshold
+    for axis, most in ((1, PUBLISHED_SCORES), (0, PUBLISHED_DOCUMENTS)):
+        best = np.argsort(-exact, axis=axis, kind="stable")
+        np.put_along_axis(kept, np.take(best, np.arange(min(most, scores.shape[axis])), axis=axis), True, axis=axis)
     rows, columns = np.nonzero(kept)
     thin = sp.csr_array((scores[rows, columns].astype(np.float32), (rows, columns)), shape=scores.shape)
     return Predictions(predictions.ids, predictions.rows, predictions.targets, thin, predictions.threshold)

@@ -51,7 +51,7 @@ def test_texts_get_the_labels_of_the_run_with_their_scores(run: Run, tmp_path: P
     assert [name for name, _ in documents] == ["text", str(tmp_path / "one.txt"), "standard input"]
     scores, labels = scorer.load(run).scores(texts), results.read_results(run)["labels"]
     for (_, listed), row in zip(documents, scores[[2, 0, 1]], strict=True):
-        above = np.argsort(-row)[: int(np.sum(row > read_predictions(run).threshold))]
+        above = [column for column in np.argsort(-row) if (row > read_predictions(run).threshold)[column]]
         assert [one["label"] for one in listed] == [labels[column] for column in above]
         assert [one["score"] for one in listed] == pytest.approx(row[above].tolist())
         assert all(one["given"] for one in listed)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from typer.testing import CliRunner
 
 from core.analysis import tables
@@ -21,7 +22,7 @@ from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds
 from core.runs import results, share
 from core.runs.folder import Run, as_run, delete_run, get_run, list_folders, published_dir, read_folder, runs_dir
-from core.runs.predictions import PREDICTIONS, read_predictions, write_predictions
+from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.system.places import ROOT
@@ -52,6 +53,7 @@ def scores_of(run: Run) -> dict[str, label_sets.Scores]:
 
 def test_a_published_run_scores_alike_and_holds_no_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(share, "PUBLISHED_SCORES", 3)
+    monkeypatch.setattr(share, "PUBLISHED_DOCUMENTS", 7)
     before, parts = scores_of(run), {part: read_predictions(run, part) for part in PREDICTIONS}
     path = share.publish(run)
     assert {file.name for file in path.iterdir()} == {
@@ -68,9 +70,33 @@ def test_a_published_run_scores_alike_and_holds_no_weights(run: Run, monkeypatch
         best = np.argsort(-whole.scores.astype(float), axis=1)[:, :3]
         rows = np.arange(len(best))[:, None]
         np.testing.assert_array_equal(thin.scores.toarray()[rows, best], whole.scores[rows, best])
+        best, columns = np.argsort(-whole.scores.astype(float), axis=0, kind="stable")[:7], np.arange(10)
+        np.testing.assert_array_equal(thin.scores.toarray()[best, columns], whole.scores[best, columns])
         assert thin.scores.nnz < whole.scores.size / 2
     with pytest.raises(UserError, match="published already"):
         share.publish(run)
+
+
+def test_no_score_is_published_because_its_label_is_true(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(share, "PUBLISHED_SCORES", 3)
+    monkeypatch.setattr(share, "PUBLISHED_DOCUMENTS", 7)
+    part = read_predictions(run)
+    stored = share._thin(part).scores
+    without = Predictions(part.ids, part.rows, sp.csr_array(part.targets.shape, dtype=bool), part.scores, 0.5)
+    assert stored.nnz < part.scores.size / 2
+    assert (stored != share._thin(without).scores).nnz == 0
+
+
+@pytest.mark.parametrize("rule", ["exact", "quiet", "quiet-margins"])
+def test_a_rule_is_fitted_on_what_is_published_as_on_all_scores(
+    run: Run, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    monkeypatch.setattr(share, "PUBLISHED_SCORES", 3)
+    whole = read_predictions(run, "validation")
+    scores = whole.scores if rule != "quiet-margins" else np.log(whole.scores / (1 - whole.scores.astype(float)))
+    part = Predictions(whole.ids, whole.rows, whole.targets, scores, whole.threshold)
+    limits = [thresholds.fit(one.targets, one.scores, rule=rule) for one in (part, share._thin(part))]
+    np.testing.assert_allclose(*limits, rtol=1e-6)
 
 
 def test_published_runs_are_listed_below_ones_own_and_never_changed(run: Run) -> None:
