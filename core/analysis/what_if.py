@@ -170,9 +170,12 @@ def limits_in_words(limits: Limits) -> str:
     return f"One for each label, from {low:.3f} to {high:.3f}, half of them above {middle:.3f}."
 
 
-def middle_limit(limits: Limits) -> float:
-    """The one threshold, or the middle one of many."""
-    return float(np.median(limits))
+def middle_limit(limits: Limits, common: float | None = None) -> float:
+    """The one threshold; of many, the one that would be best for all if it lies among them, else the middle one."""
+    found = np.asarray(limits, np.float64)
+    if found.ndim and common is not None and found.min(initial=np.inf) <= common <= found.max(initial=-np.inf):
+        return common
+    return float(np.median(found))
 
 
 def limit_of(limits: Limits, column: int) -> float:

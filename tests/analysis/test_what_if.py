@@ -119,6 +119,12 @@ def test_steps_are_told_apart_by_their_names() -> None:
     assert what_if.name_steps([0.123456, 0.5]) == {0.123456: "0.123", 0.5: "0.5"}
 
 
+def test_one_threshold_starts_at_the_best_for_all_where_that_is_one_of_many() -> None:
+    many = np.array([0.1, 0.2, 0.5])
+    assert what_if.middle_limit(0.4, 0.3) == 0.4
+    assert [what_if.middle_limit(many, common) for common in (0.5, 0.3, 0.9, None)] == [0.5, 0.3, 0.2, 0.2]
+
+
 def test_kept_thresholds_are_reached_also_by_the_name_of_a_rule() -> None:
     run = scored.make_run()
     for name in ("mine", "quiet", "my own"):

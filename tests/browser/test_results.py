@@ -39,7 +39,8 @@ def results(
     shutil.copytree(reuters_cache, cache, dirs_exist_ok=True)
     shutil.copytree(ROOT / "cache" / "published", cache / "published")
     environment = {"TAILSCOPE_CACHE": str(cache), "TAILSCOPE_DATA": str(reuters_folder)}
-    command = [sys.executable, "-m", "core", "train", "--data", "reuters", "--model", "svm", "--seed", "0"]
+    published = ["--data", "reuters", "--model", "svm", "--seed", "0", "--set", "train.threshold=auto"]
+    command = [sys.executable, "-m", "core", "train", *published]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True, capture_output=True)
     assert (cache / "runs" / SVM / "model.safetensors").exists()
     with serve(cache, TAILSCOPE_DATA=str(reuters_folder)) as address:

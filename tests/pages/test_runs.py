@@ -433,9 +433,12 @@ def shown_scores(page: AppTest) -> dict[str, str]:
 def test_what_is_chosen_on_validation_hides_test_and_is_kept_as_such(filled: Path) -> None:
     path = run_of(filled, "tfidf")
     kept = read(path / "metrics.json")["validation"]["all"]
-    page = open_page("errors", run=path.name, at="my own", chosen_on="validation")
+    page = open_page("errors", run=path.name, chosen_on="validation")
     assert shown_scores(page)["micro-F1"] == f"{100 * kept['micro_f1']:.2f}"
     assert "test is hidden" in words(page)
+    page = open_page("errors", run=path.name, at="my own", chosen_on="validation")
+    limits = read_results(folder.get_run(path.name))["threshold"]
+    assert np.min(limits) <= page.select_slider(key=f"limit-{path.name}").value <= np.max(limits)
     page.select_slider(key=f"limit-{path.name}").set_value(highest_score(path, "validation")).run()
     assert shown_scores(page)["micro-F1"] == "0.00"
     assert "Chosen on test" not in words(page)

@@ -88,7 +88,7 @@ def pick_thresholds(run: Run, part: str, labels: list[str]) -> Chosen:
 def pick_limit(run: Run, name: str, part: str) -> Chosen:
     """Draws the lever of thresholds moved by hand, or a rule's thresholds in words."""
     if name == OWN:
-        start = what_if.middle_limit(load_predictions(run).threshold)
+        start = find_start(run)
         now, on = st.session_state.get(f"own-{run.id}", (start, "validation"))
         slide("Predict a label above", f"limit-{run.id}", now, (*load_steps(run, part), start), keep_own(run, part))
         return Chosen(name, now, chosen_on=on)
@@ -105,6 +105,15 @@ def pick_limit(run: Run, name: str, part: str) -> Chosen:
         return Chosen(name, now, chosen_on=on)
     st.caption(plain(describe_rule(run, name)))
     return Chosen(name, chosen_on=decisions.find_chosen_on(run, what_if.name_readings(run)[name]))
+
+
+def find_start(run: Run) -> float:
+    """Where one threshold for all labels starts: that of the training, or the best on validation of a run with many."""
+    limits = load_predictions(run).threshold
+    try:
+        return what_if.middle_limit(limits, load_quiet(run).common)
+    except UserError:  # no validation scores
+        return what_if.middle_limit(limits)
 
 
 def slide(title: str, key: str, now: float, steps: Iterable[float], moved: Callable[[float], None]) -> None:
