@@ -57,8 +57,8 @@ def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
         for step in path:
             place = place.get(step) if isinstance(place, dict) else None
         if not isinstance(place, dict):
-            known = ", ".join(setting_names(RunConfig))
-            near = difflib.get_close_matches(key, setting_names(RunConfig), n=1)
+            names = [name for name in setting_names(RunConfig) if not name.startswith("combined.")]
+            known, near = ", ".join(names), difflib.get_close_matches(key, names, n=1)
             raise UserError(
                 f"--set {change}: there is no setting '{key}' here."
                 + (f" Did you mean '{near[0]}'?" if near and near[0] != key else "")
