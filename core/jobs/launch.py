@@ -38,7 +38,7 @@ from core.runs.folder import (
     run_path,
     stop_flag,
 )
-from core.runs.plan import command_line
+from core.runs.plan import check_trainable, command_line
 from core.system import machine, processes
 from core.system.access import account, check_writable, read_only
 from core.system.errors import UserError
@@ -68,6 +68,7 @@ def check(config: RunConfig, corpus: Corpus) -> str:
     Raises:
         UserError: the split has no validation part, there is no slot for its device, or a tracker's package is missing.
     """
+    check_trainable(config)
     slots(queue(config))
     trackers.check(config.track)
     if not len(corpus.parts["validation"]):
@@ -140,6 +141,7 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
             config = read_config(found.path)
         except UserError as error:
             raise UserError(f"{error} It cannot be resumed: delete it.") from None
+        check_trainable(config, f"Run {run_id}")
         over = () if anew else ("finished",)
         if found.published or found.state in (*LIVE, *over) or is_locked(alive_lock(found.path)):
             state = "published" if found.published else found.state
