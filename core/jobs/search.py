@@ -16,7 +16,6 @@ from core.jobs import launch
 from core.losses.presets import CONSTANTS
 from core.runs import journal
 from core.runs.folder import LIVE
-from core.runs.plan import check_trainable
 from core.system.errors import UserError
 from core.system.places import cache_dir
 
@@ -68,7 +67,6 @@ def search(
     """
     import optuna
 
-    check_trainable(base)
     if base.loss is None:
         raise UserError(f"Model '{base.model.name}' has no learning rate to search: choose another model and a loss.")
     loss = base.loss.name

@@ -193,14 +193,16 @@ def command_line(config: RunConfig) -> str:
 def name_members(config: RunConfig) -> str:
     """The members of a combined run in a few words: `transformer-db-s0 + 3 tfidf-db`; empty of any other run.
 
-    An id says model, loss and seed; members that differ by their seed alone are counted.
+    An id says model, loss and seed; members that differ by their seed alone are counted. Weights that are not all
+    equal stand before the others: `0.7 transformer-db-s0 + 0.3 tfidf-db-s0`.
     """
     if not config.combined:
         return ""
-    names = [one.removeprefix(f"{config.data.name}-").rpartition("-")[0] or one for one in config.combined.members]
     alike: dict[str, list[str]] = {}
-    for name in names:
-        alike.setdefault(re.sub(r"-s\d+$", "", name), []).append(name)
+    for member, weight in zip(config.combined.members, config.combined.weights, strict=True):
+        name = member.removeprefix(f"{config.data.name}-").rpartition("-")[0] or member
+        weighed = name if config.combined.weighted == "equal" else f"{weight:.2g} {name}"
+        alike.setdefault(re.sub(r"-s\d+$", "", name), []).append(weighed)
     return " + ".join(one[0] if len(one) == 1 else f"{len(one)} {stem}" for stem, one in alike.items())
 
 
