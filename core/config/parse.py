@@ -57,8 +57,8 @@ def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
         for step in path:
             place = place.get(step) if isinstance(place, dict) else None
         if not isinstance(place, dict):
-            names = [name for name in setting_names(RunConfig) if not name.startswith("combined.")]
-            known, near = ", ".join(names), difflib.get_close_matches(key, names, n=1)
+            known = ", ".join(setting_names(RunConfig))
+            near = difflib.get_close_matches(key, setting_names(RunConfig), n=1)
             raise UserError(
                 f"--set {change}: there is no setting '{key}' here."
                 + (f" Did you mean '{near[0]}'?" if near and near[0] != key else "")
@@ -104,8 +104,8 @@ def differences(old: BaseModel | Mapping[str, Any], new: BaseModel | Mapping[str
 
 
 def setting_names(kind: type[BaseModel]) -> list[str]:
-    """Dotted names of all settings, nested ones included."""
-    return [name for name, _ in walk(kind)]
+    """Dotted names of all settings, nested ones included; members and weights of a combined run are none."""
+    return [name for name, _ in walk(kind) if not name.startswith("combined.")]
 
 
 def _in_words(kind: type[Frozen], error: ValidationError) -> str:

@@ -68,7 +68,6 @@ def check(config: RunConfig, corpus: Corpus) -> str:
     Raises:
         UserError: the split has no validation part, there is no slot for its device, or a tracker's package is missing.
     """
-    check_trainable(config)
     slots(queue(config))
     trackers.check(config.track)
     if not len(corpus.parts["validation"]):
@@ -94,6 +93,7 @@ def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None) -
         UserError: the data cannot be loaded, the split has no validation part, or there is no such slot.
     """
     check_writable()
+    check_trainable(config)
     path = run_path(check(config, corpus or sources.load(config.data)))
     with locked(cache_dir() / "locks" / "submit.lock"):
         if path.is_dir():
