@@ -180,7 +180,7 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
     for run, settings, own in zip(runs, flat, usual, strict=True):
         mine = method(run)
         others = [other for one, other in zip(runs, flat, strict=True) if method(one) == mine]
-        words = [mine, *([name_members(run.config)] if run.config.combined else [])]
+        words = [name_members(run.config) or mine]
         more: list[str] = []
         # Settings that are not the model's own and differ among the runs of this method.
         for key, value in settings.items():
