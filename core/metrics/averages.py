@@ -12,7 +12,6 @@ import scipy.sparse as sp
 from core.metrics import thresholds
 from core.metrics.thresholds import CLIP, FAR
 
-Scores = np.ndarray | sp.csr_array
 PARTS_OF_ONE = 10
 """Weights of two or three members are tried in tenths."""
 FACTORS = (0.25, 0.5, 2.0, 4.0)
@@ -36,7 +35,7 @@ class Margins:
     deviation: float
 
 
-def measure_margins(scores: Scores) -> Margins:
+def measure_margins(scores: np.ndarray | sp.csr_array) -> Margins:
     """Mean and deviation of stored margins; those of labels for which nothing was fitted (`FAR`) do not count.
 
     Margins that are all alike, or none at all, have the deviation 1.
@@ -79,7 +78,7 @@ class Stacked:
     columns: np.ndarray | None = None
     ends: np.ndarray | None = None
 
-    def average(self, weights: Sequence[float]) -> Scores:
+    def average(self, weights: Sequence[float]) -> np.ndarray | sp.csr_array:
         """The sigmoid of the weighted mean of the logits, rounded as a run stores its scores.
 
         Returns:
@@ -95,7 +94,7 @@ class Stacked:
         return sp.csr_array((kept.astype(np.float32), self.columns, self.ends), shape=self.shape)
 
 
-def stack(scores: Sequence[Scores], margins: Sequence[Margins | None]) -> Stacked:
+def stack(scores: Sequence[np.ndarray | sp.csr_array], margins: Sequence[Margins | None]) -> Stacked:
     """The logits of several members' scores for every pair that one of them stores.
 
     Where a member does not store a pair, the lowest logit that it stores in this document stands in: of a document's
@@ -125,7 +124,7 @@ def stack(scores: Sequence[Scores], margins: Sequence[Margins | None]) -> Stacke
     return Stacked(found, shape, every % shape[1], np.searchsorted(rows, np.arange(shape[0] + 1)))
 
 
-def _pairs_of(scores: Scores) -> np.ndarray:
+def _pairs_of(scores: np.ndarray | sp.csr_array) -> np.ndarray:
     """Row times L plus column of each stored score, in the order in which they are stored."""
     if not isinstance(scores, sp.csr_array):
         return np.arange(scores.size)

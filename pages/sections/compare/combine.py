@@ -33,7 +33,7 @@ def show(rows: Sequence[Row]) -> None:
     made = st.session_state.pop("combined_run", None)
     if made:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.success(plain(f"Combined: {made[1]}"))
+            st.success(plain(f"Made: {made[1]}"))
             link("errors", "Open it on Errors", {"run": made[0]})
     with st.expander("Combine rows", icon=":material/merge:"):
         st.caption(
