@@ -160,7 +160,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
     """
     from safetensors.torch import save_file
 
-    from core.jobs.training import fit, threshold_rule
+    from core.jobs.training import fit
 
     began = time.monotonic()
     # Data: those that the run's id was made from, and no others.
@@ -191,7 +191,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
         path,
         parts,
         about,
-        rule=threshold_rule(config),
+        rule=config.threshold_rule(),
         command=journal.read_status(path).get("command", ""),
         began=began,
         more=fitted.more,
