@@ -1,4 +1,6 @@
-"""Seconds and memory of combined runs: `python -m tests.benchmarks.combine`.
+"""Scores, seconds and memory of combined runs: `python -m tests.benchmarks.combine`.
+
+First, combinations of the published runs on Reuters; then seconds.
 
 Six runs of Reuters' size (1,000 validation and 3,019 test documents x 90 labels, all scores) and of PubMed's (5,000 and
 5,000 x 18,211, the 100 highest scores of a document), made from a seed. Seconds are those of `combine` alone in a fresh
@@ -8,25 +10,33 @@ are; memory is the peak of that process.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 
 from core.config.parse import parse
 from core.config.schema import RunConfig
-from core.labels.groups import default_borders
+from core.labels.groups import FREQUENCY_GROUPS, default_borders
 from core.metrics import label_sets, thresholds
 from core.metrics.kept_scores import DENSE_LABELS, TOP_K
+from core.runs import combine as combining
+from core.runs import results
+from core.runs.folder import list_runs, published_dir
 from core.runs.predictions import Predictions, write_predictions
 from core.system.files import write_json
 from core.system.places import ROOT
 
 MEMBERS = 6
+GROUPS = ("all", *FREQUENCY_GROUPS)
 SIZES = {"reuters": (1000, 3019, 90, 1.2), "pubmed": (5000, 5000, 18_211, 12.3)}
 """Validation documents, test documents, labels, labels of a document."""
 POOL = 300
@@ -101,7 +111,40 @@ def make_members(cache: Path, name: str) -> None:
         write_json(path / "metrics.json", scores | known | {"command": "", "versions": {}, "seconds": 1.0})
 
 
+def score(members: Sequence[str], rule: str, weights: combining.Weights = "equal") -> np.ndarray:
+    """Test scores of a combined run by group, percent, (groups, 2): micro- and macro-F1."""
+    test = results.read_metrics(combining.combine(members, rule=rule, weights=weights))["test"]
+    return np.array([[100 * (test[group][key] or 0) for key in ("micro_f1", "macro_f1")] for group in GROUPS])
+
+
+def print_published() -> None:
+    """Test scores of combinations of published runs, means where there are several."""
+    kinds = {
+        name: [run.id for run in list_runs() if name in run.id] for name in ("transformer-db", "tfidf-db-s", "svm")
+    }
+    tfidf = [*kinds["tfidf-db-s"], *(run.id for run in list_runs() if "tfidf-cb-ntr" in run.id)]
+    sets = {
+        "one transformer, one tfidf (18 pairs)": list(product(kinds["transformer-db"], tfidf)),
+        "one transformer, one svm (9 pairs)": list(product(kinds["transformer-db"], kinds["svm"])),
+        "three transformers, three tfidf db": [(*kinds["transformer-db"], *kinds["tfidf-db-s"])],
+        "transformer-db 03f05f948e, tfidf-db 966e74a879": [
+            ("reuters-transformer-db-s0-03f05f948e", "reuters-tfidf-db-s0-966e74a879")
+        ],
+    }
+    print(f"{'members':48} {'weights':11} {'rule':7}", *(f"{group:>15}" for group in GROUPS))
+    for title, chosen in sets.items():
+        for weights, rule in (("equal", "exact"), ("equal", "quiet"), ("validation", "quiet")):
+            means = np.mean([score(members, rule, weights) for members in chosen], axis=0)  # type: ignore[arg-type]
+            cells = (f"{f'{micro:.2f} / {macro:.2f}':>15}" for micro, macro in means)
+            print(f"{title:48} {weights:11} {rule:7}", *cells, flush=True)
+
+
 def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(published_dir(), Path(folder) / "published")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TAILSCOPE_CACHE", folder)
+            print_published()
     print(f"{'six runs of':12} {'weights':11} {'seconds':>8} {'processor':>10} {'MB':>7}")
     for name in SIZES:
         with tempfile.TemporaryDirectory() as folder:

@@ -107,6 +107,5 @@ def make(runs: Sequence[Run], weights: str, name: str) -> None:
 def mean_of(runs: Sequence[Run], score: str) -> float | None:
     """The mean of a validation score of runs, percent; None where one of them does not hold it."""
     values = [((load_metrics(run).get("validation") or {}).get("all") or {}).get(score) for run in runs]
-    if any(value is None for value in values):
-        return None
-    return 100 * sum(values) / len(values)
+    known = [float(value) for value in values if value is not None]
+    return 100 * sum(known) / len(runs) if len(known) == len(runs) else None
