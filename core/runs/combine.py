@@ -232,7 +232,11 @@ def _make_config(members: Sequence[Member], shares: tuple[float, ...], weighted:
 
 
 def _write(config: RunConfig, members: Sequence[Member], validation: _Read, *, user: str, began: float) -> None:
-    """Writes the folder of a combined run, which is seen whole or not at all."""
+    """Writes the folder of a combined run, which is seen whole or not at all.
+
+    Raises:
+        UserError: the test scores do not fit together, or the disk is full.
+    """
     assert config.combined is not None
     shares, scored = config.combined.weights, members[0].scored
     now = time.time()
@@ -274,6 +278,8 @@ def _write(config: RunConfig, members: Sequence[Member], validation: _Read, *, u
             done = {"state": "finished", "device": "cpu", "user": user, "command": command}
             write_json(folder / "status.json", done | times | {"progress": {"phase": "done", "fraction": 1.0}})
             journal.append_event(folder, "combined", user=user, runs=len(members))
+    except OSError as error:
+        raise UserError(f"{target.name} cannot be written: {error.strerror}.") from None
     except UserError:
         if not target.is_dir():  # else another process has made it meanwhile
             raise

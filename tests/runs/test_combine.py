@@ -304,7 +304,7 @@ def test_nothing_half_written_stays(members: list[Run], monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(combining.journal, "append_event", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match="cannot be written: No space left"):
         combine(ids(members))
     assert {path.name for path in runs_dir().iterdir()} == set(ids(members))
 
@@ -376,3 +376,22 @@ def test_what_happened_and_when_stands_in_its_folder(members: list[Run]) -> None
     assert run.submitted is not None
     assert abs(run.submitted - time.time()) < 60
     assert run.path == run_path(run.id)
+
+
+def test_a_run_that_another_process_made_meanwhile_is_returned(
+    members: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = combine(ids(members))
+    kept = made.path.with_name("kept")
+    made.path.rename(kept)
+    real = combining.write_outcome
+
+    def meanwhile(*args: object, **more: object) -> object:
+        kept.rename(made.path)
+        return real(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(combining, "write_outcome", meanwhile)
+    written = read_json(kept / "status.json")
+    assert combine(ids(members)).id == made.id
+    assert read_json(made.path / "status.json") == written
+    assert {path.name for path in runs_dir().iterdir()} == {made.id, *ids(members)}
