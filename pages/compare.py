@@ -9,7 +9,7 @@ import streamlit as st
 from core.analysis.tables import METHODS, data_title, fold, method, seeds_apart
 from core.labels.groups import Borders
 from core.runs import folder
-from pages.sections.compare import labels, parts, tables, training
+from pages.sections.compare import combine, labels, parts, tables, training
 from pages.sections.compare.rows import sample_rows
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link, show_header
@@ -97,6 +97,7 @@ def show_views(runs: list[Run]) -> None:
     if sentence := seeds_apart(rows) if folded else "":
         st.warning(plain(sentence))
     VIEWS[view](rows, sample_rows(rows, borders) if view in SAMPLED else {}, borders)
+    combine.show(rows)
 
 
 if __name__ == "__main__":
