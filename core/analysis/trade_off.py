@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
 from core.labels.groups import Borders, count_documents, group_of, indicator
-from core.metrics import label_sets, thresholds
-from core.metrics.thresholds import CLIP, FAR, LOGITS, Limits
+from core.metrics import label_sets
+from core.metrics.quiet import Quiet
 from core.runs.predictions import Predictions
 
 GLOBAL, QUIET = "one threshold", "margin of quiet"
@@ -20,58 +19,6 @@ MARGINS = (*np.arange(25) / 10, *np.arange(13, 26) / 5, *np.arange(11, 20) / 2, 
 """Margins of `quiet` that are drawn: those that the rule tries and further ones; infinity is the global threshold."""
 WIDEST = 40.0
 """Points of micro-F1 below the best rule that the chart shows at most."""
-
-
-@dataclass(frozen=True)
-class Quiet:
-    """What `quiet` reads on validation, and its thresholds at any margin.
-
-    Attributes:
-        common: the global threshold.
-        highest: the highest score of each label in a document without it, (L,); -inf where none is stored.
-        unit: what a margin of 1 adds to a score that is an SVM's margin; None where it is a logit of a probability.
-    """
-
-    common: float
-    highest: np.ndarray
-    unit: float | None
-
-    def limits(self, margin: float) -> np.ndarray:
-        """min(common, highest negative + margin) of each label, (L,)."""
-        found, known = np.full(len(self.highest), self.common), np.isfinite(self.highest)
-        if margin == np.inf:
-            return found
-        values = self.highest[known]
-        if self.unit is None:
-            kept, factor = np.clip(values, CLIP, 1 - CLIP), np.exp(margin)
-            raised = np.maximum(values, kept * factor / (1 - kept + kept * factor))
-        else:
-            raised = values + margin * self.unit
-        found[known] = np.minimum(self.common, raised)
-        return found
-
-    def margin_of(self, limits: Limits) -> float:
-        """The margin of thresholds that the rule gave, of equals the largest."""
-        for margin in reversed(thresholds.STEPS):
-            if np.array_equal(self.limits(margin), limits):
-                return float(margin)
-        return float(np.inf)
-
-
-def read_quiet(validation: Predictions, *, margins: bool) -> Quiet:
-    """What `quiet` reads on validation.
-
-    Args:
-        validation: scores of the validation part, which has documents.
-        margins: they are an SVM's.
-    """
-    values, hits, columns = _entries(validation)
-    highest, unit = np.full(validation.targets.shape[1], -np.inf), None
-    np.maximum.at(highest, columns[~hits], values[~hits])
-    if margins:
-        near = values[np.abs(values) < FAR]
-        unit = float(np.ptp(near)) / LOGITS if len(near) else 0.0
-    return Quiet(thresholds.fit_global(validation.targets, validation.scores, rule="exact"), highest, unit)
 
 
 def curve_table(

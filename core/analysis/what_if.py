@@ -11,7 +11,7 @@ from scipy.special import logit
 from core.analysis import decisions
 from core.config.defaults import THRESHOLD_RULES
 from core.labels.groups import indicator
-from core.metrics import thresholds
+from core.metrics import quiet, thresholds
 from core.metrics.thresholds import Limits
 from core.runs import results
 from core.runs.folder import Run
@@ -125,7 +125,7 @@ def _spread(cuts: np.ndarray, room: int, *, margins: bool) -> list[float]:
         return cuts.tolist()
     if room < 2:
         return []
-    place = cuts if margins else logit(np.clip(cuts, thresholds.CLIP, 1 - thresholds.CLIP))
+    place = cuts if margins else logit(np.clip(cuts, quiet.CLIP, 1 - quiet.CLIP))
     wanted = np.linspace(place[0], place[-1], room)
     return cuts[np.unique(np.searchsorted(place, wanted).clip(0, len(cuts) - 1))].tolist()
 

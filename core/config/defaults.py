@@ -147,8 +147,8 @@ class ThresholdRule:
 
     Attributes:
         about: the threshold that it gives, in a clause.
-        function: name of the function in `core.metrics.thresholds` that fits it, of targets and scores, and by label
-            also of counts and documents; empty for a grid or a value.
+        function: name of the function in `core.metrics.thresholds` or `core.metrics.quiet` that fits it, of targets and
+            scores, and by label also of counts and documents; empty for a grid or a value.
         grid: hundredths that it tries, of equally good ones the lowest.
         value: the threshold itself, whatever the scores are.
         by_label: it gives a threshold for each label.

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.metrics import thresholds
-from core.metrics.thresholds import CLIP, FAR
+from core.metrics.quiet import CLIP, FAR
 
 PARTS_OF_ONE = 10
 """Weights of two or three members are tried in tenths."""

@@ -141,7 +141,7 @@ def confusion_order(matrix: sp.csr_array) -> np.ndarray:
     weights = both.toarray()
     np.fill_diagonal(weights, 0.0)
     sums = np.sqrt(np.maximum(weights.sum(axis=0), 1e-12))
-    distances = squareform(1 - weights / np.outer(sums, sums), checks=False)
+    distances = squareform(np.maximum(1 - weights / np.outer(sums, sums), 0.0), checks=False)  # rounding goes below 0
     tree = optimal_leaf_ordering(linkage(distances, "average"), distances)
     return leaves_list(tree).astype(np.int64)
 

@@ -14,6 +14,7 @@ from core.analysis import trade_off, what_if
 from core.figures.errors import TRADE_OFF_HEIGHT, TRADE_OFF_WIDTH, trade_off_chart
 from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds
+from core.metrics.quiet import read_quiet
 from core.runs.predictions import Predictions
 from tests.helpers.laws import law
 
@@ -43,7 +44,10 @@ def problems(draw: st.DrawFn) -> tuple[list[Predictions], bool]:
 @given(problems())
 def test_every_point_of_a_curve_is_what_its_thresholds_give(problem: tuple[list[Predictions], bool]) -> None:
     (validation, test), margins = problem
-    quiet, steps = trade_off.read_quiet(validation, margins=margins), what_if.threshold_steps(test, margins=margins)
+    quiet, steps = (
+        read_quiet(validation.targets, validation.scores, margins=margins),
+        what_if.threshold_steps(test, margins=margins),
+    )
     curve = trade_off.curve_table(test, COUNTS, BORDERS, steps=steps, quiet=quiet)
     assert set(curve["curve"]) == {trade_off.GLOBAL, trade_off.QUIET}
     for point in curve.iloc[::4].to_dict("records"):
@@ -59,7 +63,7 @@ def test_every_point_of_a_curve_is_what_its_thresholds_give(problem: tuple[list[
 @given(problems())
 def test_the_rule_is_one_of_the_margins(problem: tuple[list[Predictions], bool]) -> None:
     (validation, _), margins = problem
-    quiet = trade_off.read_quiet(validation, margins=margins)
+    quiet = read_quiet(validation.targets, validation.scores, margins=margins)
     rule = "quiet-margins" if margins else "quiet"
     found = thresholds.fit_labels(validation.targets, validation.scores, rule=rule)
     np.testing.assert_array_equal(quiet.limits(quiet.margin_of(found)), found)

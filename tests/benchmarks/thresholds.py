@@ -19,9 +19,10 @@ GROUPS = ("all", *FREQUENCY_GROUPS)
 
 CURVES = """
 from core.analysis import trade_off, what_if
+from core.metrics.quiet import read_quiet
 from core.runs.predictions import Predictions
 part, counts = Predictions([], np.arange(5000), targets, scores, 0.5), 30_000 // np.arange(1, 18_212)
-steps, quiet = what_if.threshold_steps(part), trade_off.read_quiet(part, margins=False)
+steps, quiet = what_if.threshold_steps(part), read_quiet(part.targets, part.scores, margins=False)
 for _ in ("validation", "test"):
     trade_off.curve_table(part, counts, default_borders(18_211), steps=steps, quiet=quiet)
 """

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core.metrics import averages, thresholds
+from core.metrics import averages, cuts, thresholds
 from core.metrics.averages import Margins, fit_weights, measure_margins, stack, to_logits, to_probabilities
 from tests.helpers.laws import law
 
@@ -153,7 +153,7 @@ def test_weights_that_change_nothing_are_equal(members: int) -> None:
 def test_cross_fitted_f1_is_that_of_thresholds_of_the_other_folds(seed: int) -> None:
     targets, scores = noisy(seed, quality=1)
     predicted = np.zeros(scores.shape, bool)
-    for rest, held in thresholds._folds(len(scores)):
+    for rest, held in cuts.make_folds(len(scores)):
         limit = thresholds.fit_global(targets[rest], scores[rest], rule="exact")
         predicted[held] = thresholds.apply(scores[held], limit).toarray()
     right = int((predicted & targets.toarray()).sum())

@@ -199,6 +199,13 @@ def test_the_order_of_confusion_is_a_permutation(pair: Pair) -> None:
     assert sorted(confusion.confusion_order(matrix).tolist()) == list(range(matrix.shape[0]))
 
 
+def test_labels_that_are_confused_always_have_an_order() -> None:
+    truth = np.array([[False, True, False], [False, True, False], [False, False, True]])
+    given_ = np.array([[False, False, True], [False, False, True], [False, True, False]])
+    matrix = confusion.mlct(*sparse((truth, given_)))[0]  # a distance is 0 but for rounding
+    assert sorted(confusion.confusion_order(matrix).tolist()) == list(range(matrix.shape[0]))
+
+
 def test_confused_labels_stand_side_by_side() -> None:
     truth = np.zeros((4, 8), bool)
     truth[:, 0] = True

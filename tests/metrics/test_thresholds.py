@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core.metrics import label_sets, thresholds
+from core.metrics import cuts, label_sets, quiet, thresholds
 from tests.helpers.laws import law
 
 quick = law(50)
@@ -291,7 +291,7 @@ def test_per_label_finds_labels_that_need_a_threshold_of_their_own() -> None:
 
 
 def logit(value: float) -> float:
-    kept = min(max(value, thresholds.CLIP), 1 - thresholds.CLIP)
+    kept = min(max(value, quiet.CLIP), 1 - quiet.CLIP)
     return math.log(kept / (1 - kept))
 
 
@@ -354,7 +354,9 @@ def quiet_problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def as_margins(scores: np.ndarray) -> tuple[np.ndarray, float]:
     """The same scores as an SVM's margins, and a margin's unit, which stands for one logit."""
     margins = np.log(scores.astype(np.float64) / (1 - scores.astype(np.float64))).clip(-30, 30).astype(np.float16)
-    return margins, (float(margins.max(initial=1.0)) + 1) / thresholds.LOGITS
+    highest = float(margins.max(initial=0.0))
+    width = 2 * highest if highest else float(np.ptp(margins.astype(np.float64))) if margins.size else 0.0
+    return margins, width / quiet.LOGITS
 
 
 @quick
@@ -408,7 +410,7 @@ def test_quiet_knows_documents_by_their_fold_alone(
     """Folds are fixed by position: documents that change places within their folds change nothing."""
     truth, scores, stored = problem
     order = np.arange(len(truth))
-    for _, held in thresholds._folds(len(truth)):
+    for _, held in cuts.make_folds(len(truth)):
         order[held] = data.draw(st.permutations(held.tolist()))
     limits = thresholds.fit_labels(sp.csr_array(truth), stored_best(scores, stored), rule="quiet")
     moved = thresholds.fit_labels(sp.csr_array(truth[order]), stored_best(scores[order], stored[order]), rule="quiet")

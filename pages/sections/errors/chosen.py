@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis import decisions, trade_off, what_if
+from core.analysis import decisions, what_if
 from core.analysis.what_if import AS_TRAINED, OWN, OWN_MARGIN, TOP_K
 from core.config.defaults import MODELS
+from core.metrics.quiet import read_quiet
 from core.runs.folder import Run
 from pages.shared.loaders import HASHES, RUN_FILES, find_version, load_metrics, load_predictions
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
     from streamlit.runtime.caching.hashing import HashFuncsDict
 
-    from core.analysis.trade_off import Quiet
     from core.labels.groups import Borders
+    from core.metrics.quiet import Quiet
     from core.metrics.thresholds import Limits
     from core.runs.predictions import Predictions
 
@@ -98,7 +99,7 @@ def load_limits(run: Run, name: str) -> Limits:
 def load_quiet(run: Run) -> Quiet:
     """What `quiet` reads on validation."""
     validation = decisions.read_validation(run, load_predictions)
-    return trade_off.read_quiet(validation, margins=has_margins(run))
+    return read_quiet(validation.targets, validation.scores, margins=has_margins(run))
 
 
 @st.cache_data(max_entries=64, show_spinner="Fitting thresholds on validation", hash_funcs=FITTED)

@@ -1,0 +1,122 @@
+"""Scores as threshold rules read them: pooled or label by label, with the cuts between them, and folds of documents."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from core.labels.groups import count_documents, indicator
+
+FOLDS = 5
+
+
+def best_cut(values: np.ndarray, hits: np.ndarray, positives: int) -> float:
+    """The cut of best F1, from all scores and those of true labels, each rising."""
+    if not len(hits):
+        return float(values[-1]) if len(values) else 0.5
+    lowest = np.unique(hits)  # the best cut lies just below a true label's score: from there on down come errors alone
+    above = [len(part) - np.searchsorted(part, lowest, side="left") for part in (hits, values)]
+    f1 = 2 * above[0] / (above[1] + positives)
+    best = len(f1) - 1 - int(np.argmax(f1[::-1]))
+    high, below = lowest[best], len(values) - above[1][best]
+    if not below:
+        return float(np.nextafter(high, -np.inf))
+    low = values[below - 1]
+    middle = low + (high - low) / 2
+    return float(middle if middle < high else low)
+
+
+def sorted_scores(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """All scores, and those of true labels, each rising, float64."""
+    values, hits = read_scores(targets, scores)
+    return np.sort(values), np.sort(values[hits])
+
+
+def read_scores(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """The E stored scores, row by row, float64 (which holds every float16 and float32), and where the label is true.
+
+    Raises:
+        ValueError: scores that are not finite.
+    """
+    true = indicator(targets)
+    if isinstance(scores, sp.csr_array):
+        values, hits = scores.data.astype(np.float64), np.zeros(scores.nnz, np.bool_)
+        places = sp.csr_array((np.arange(1, len(values) + 1), scores.indices, scores.indptr), shape=scores.shape)
+        hits[true.multiply(places).tocsr().data - 1] = True
+    else:
+        values, hits = scores.astype(np.float64).ravel(), true.toarray().ravel()
+    if not np.isfinite(values).all():
+        raise ValueError(f"{np.sum(~np.isfinite(values))} of {len(values)} scores are not finite")
+    return values, hits
+
+
+def label_columns(scores: np.ndarray | sp.csr_array) -> np.ndarray:
+    """The label of each stored score, row by row, (E,)."""
+    if isinstance(scores, sp.csr_array):
+        return scores.indices
+    return np.tile(np.arange(scores.shape[1]), scores.shape[0])
+
+
+def document_rows(scores: np.ndarray | sp.csr_array) -> np.ndarray:
+    """The document of each stored score, row by row, (E,)."""
+    stored = np.diff(scores.indptr) if isinstance(scores, sp.csr_array) else scores.shape[1]
+    return np.repeat(np.arange(scores.shape[0]), stored)
+
+
+def make_folds(documents: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows that stay and rows that are held out, `FOLDS` times; none of fewer documents than folds."""
+    order = np.random.default_rng(0).permutation(documents)
+    parts = np.array_split(order, FOLDS) if documents >= FOLDS else []
+    return [(np.sort(np.setdiff1d(order, part)), np.sort(part)) for part in parts]
+
+
+class LabelCuts:
+    """Every label's scores, falling, and what a cut below each of them predicts.
+
+    Attributes:
+        labels: of each entry, rising, (E,).
+        values: the scores, falling within a label, (E,) float64.
+        hits: the label is true there, (E,) bool.
+        tp: hits of the label down to and with this entry, (E,).
+        given: entries of the label down to and with this one, (E,).
+        last: no entry of the label below this one has the same score, (E,) bool: only there can a cut be.
+        middles: thresholds between each entry and the label's next lower one, (E,).
+        positives: true documents of each label, (L,).
+        starts: the first entry of each label, (L + 1,).
+    """
+
+    def __init__(self, targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> None:
+        labels, (values, hits) = label_columns(scores), read_scores(targets, scores)
+        # Entries by label, scores falling; hits and given labels are counted from the top of each label.
+        order = np.lexsort((-values, labels))
+        self.labels, self.values, self.hits = labels[order], values[order], hits[order]
+        self.positives = count_documents(targets)
+        self.starts = np.searchsorted(self.labels, np.arange(targets.shape[1] + 1))
+        self.tp = np.cumsum(self.hits)
+        self.tp -= (self.tp - self.hits)[self.starts[self.labels]]
+        self.given = np.arange(len(values)) - self.starts[self.labels] + 1
+        # A cut lies midway between two scores, and below the lowest one as near as floats allow.
+        ends = np.append(self.labels[1:] != self.labels[:-1], True)[: len(values)]
+        below = np.append(self.values[1:], -np.inf)[: len(values)]
+        self.last = ends | (below != self.values)
+        low = np.where(ends, self.values, below)
+        middle = low + (self.values - low) / 2
+        self.middles = np.where(ends, np.nextafter(self.values, -np.inf), np.where(middle < self.values, middle, low))
+
+    def first_best(self, quality: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Each label's entry of the highest quality, the uppermost of equals (-1 of none), and that quality."""
+        labels = len(self.starts) - 1
+        best, filled = np.full(labels, -np.inf), np.diff(self.starts) > 0
+        if not len(quality):
+            return np.full(labels, -1), best
+        best[filled] = np.maximum.reduceat(quality, self.starts[:-1][filled])
+        reached = np.flatnonzero(quality == best[self.labels])
+        entry = np.full(labels, -1)
+        entry[self.labels[reached][::-1]] = reached[::-1]
+        return entry, best
+
+    def highest(self) -> np.ndarray:
+        """The highest score of each label, above which nothing is predicted, (L,); infinity where none is stored."""
+        found, filled = np.full(len(self.positives), np.inf), np.diff(self.starts) > 0
+        found[filled] = self.values[self.starts[:-1][filled]]
+        return found
