@@ -1,4 +1,4 @@
-"""The rows of the comparison: their scores with resamples, and which of them are drawn as lines."""
+"""The rows of the comparison: how they decide, their scores with resamples, and which of them are drawn as lines."""
 
 from __future__ import annotations
 
@@ -6,39 +6,97 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis import tables
+from core.analysis import decisions, samples
+from core.config.defaults import THRESHOLD_RULES
 from core.labels.groups import Borders
+from core.runs import results
 from core.system.errors import UserError
-from pages.shared.loaders import HASHES
+from pages.shared.loaders import HASHES, load_metrics, load_predictions
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.analysis.tables import Row, Sampled
+    from collections.abc import Sequence
+
+    from core.analysis.samples import Comparison, Sampled
+    from core.analysis.tables import Row
     from core.runs.folder import Run
 
 LINES = 12
 """Rows that are drawn as lines at first; more can be chosen."""
+ONE_RULE = "one rule"
+DECIDE_BY = {
+    "as trained": decisions.AS_TRAINED,
+    ONE_RULE: "",
+    "same number of labels": decisions.SAME_COUNT,
+    "ranking alone": samples.RANKING,
+}
+"""How the rows decide, by the words of the switch; the name of one rule is chosen beside it."""
+HELP = (
+    "As trained: each run at the thresholds that its training fitted. One rule: the same rule for every run, fitted on "
+    "its own validation part. Same number of labels: each document gets its true number of labels, those with the "
+    "highest scores, which compares what the runs learned rather than their thresholds. Ranking alone: average "
+    "precision, without any threshold."
+)
 
 
-@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=HASHES)
-def load_sample(run: Run, head: int, tail: int) -> Sampled:
-    return tables.sample(run, Borders(head, tail))
+def pick_rule(rows: Sequence[Row]) -> str:
+    """Draws how the rows decide and returns the rule, or `samples.RANKING`."""
+    words = st.segmented_control(
+        "Decide by",
+        list(DECIDE_BY),
+        default="as trained",
+        required=True,
+        key="decide",
+        bind="query-params",
+        help=HELP,
+    )
+    if words != ONE_RULE:
+        return DECIDE_BY[words]
+    fixed = (decisions.AS_TRAINED, decisions.SAME_COUNT)
+    rules = ["quiet", *(rule for rule in decisions.READINGS if rule not in (*fixed, "quiet"))]
+    rules += [f"{decisions.KEPT}{name}" for name in find_kept(rows)]
+    return st.selectbox("Rule", rules, key="rule", bind="query-params", help=describe_rules(), width=220)
 
 
-def sample_rows(rows: list[Row], borders: Borders) -> dict[str, Sampled]:
-    """Scores and resamples of every row; a run with damaged predictions keeps its scores, without intervals."""
-    found, fresh = {}, [run for row in rows for run in row.runs]
-    with st.spinner(f"Resampling the test documents of {len(fresh)} runs", show_time=True):
-        for row in rows:
-            parts = []
-            for run in row.runs:
-                try:
-                    parts.append(load_sample(run, borders.head, borders.tail))
-                except UserError as error:
-                    st.warning(plain(f"Shown without intervals and with its own borders: {error}"))
-                    parts.append(tables.kept_scores(run))
-            found[row.name] = tables.over_seeds(parts)
-    return found
+def find_kept(rows: Sequence[Row]) -> list[str]:
+    """Names of the thresholds that are kept with any of the runs."""
+    names = dict[str, None]()
+    for row in rows:
+        for run in row.runs:
+            try:
+                names |= dict.fromkeys(results.read_threshold_sets(run))
+            except UserError as error:
+                st.warning(plain(str(error)))
+    return list(names)
+
+
+def describe_rules() -> str:
+    known = [name for name in decisions.READINGS if name in THRESHOLD_RULES]
+    return "; ".join(f"{name}: {THRESHOLD_RULES[name].about}" for name in known)
+
+
+@st.cache_resource(max_entries=2048, show_spinner=False, hash_funcs=HASHES)
+def load_sample(run: Run, head: int, tail: int, rule: str) -> Sampled:
+    return samples.sample(run, Borders(head, tail), rule, read=load_predictions)
+
+
+def compare_rows(rows: list[Row], borders: Borders, rule: str) -> Comparison:
+    """Scores and resamples of every row at a rule; a sentence says which runs are left out or have no interval."""
+
+    def load(run: Run, borders: Borders, rule: str) -> Sampled:
+        return load_sample(run, borders.head, borders.tail, rule)
+
+    many = sum(len(row.runs) for row in rows)
+    with st.spinner(f"Resampling the test documents of {many} runs", show_time=True):
+        compared = samples.compare_rows(rows, borders, rule, load=load)
+    for problem in compared.problems:
+        st.warning(plain(problem))
+    return compared
+
+
+def count_documents(row: Row) -> int:
+    """Test documents of a row's first run; 0 where they are not recorded."""
+    return int((load_metrics(row.runs[0]).get("documents") or {}).get("test", 0))
 
 
 def pick_rows(rows: list[Row]) -> list[Row]:
