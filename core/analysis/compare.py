@@ -43,7 +43,7 @@ def score_table(frame: pd.DataFrame, *, table: tables.Table) -> Styler:
     )
     css.index = shown.index
     texts = {
-        name: cycle([" ".join(export.cell(row, key, decimals=1)).rstrip() or "–" for row in rows] or ["–"])
+        name: cycle([" ".join(export.cell(row, key, short=True)).rstrip() or "–" for row in rows] or ["–"])
         for name, key in zip(shown.columns[1:], keys, strict=True)
     }
     # A cell's text is not its value's alone, and a format for each cell takes 1 ms: columns are drawn from the top.

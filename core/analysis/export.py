@@ -51,7 +51,7 @@ def workbook(sheets: Mapping[str, Sequence[Sequence[object]]]) -> bytes:
     return file.getvalue()
 
 
-def cell(row: Mapping[str, Any], column: str, *, decimals: int = 2) -> tuple[str, str]:
+def cell(row: Mapping[str, Any], column: str, *, short: bool = False) -> tuple[str, str]:
     """A score or difference as text, and its interval as text; empty where there is none.
 
     The interval is half its width after a ±, or its two ends where the longer side is more than a fifth longer than
@@ -60,7 +60,7 @@ def cell(row: Mapping[str, Any], column: str, *, decimals: int = 2) -> tuple[str
     Args:
         row: of a `tables.paper_table` or `tables.difference_table`.
         column: of `tables.SCORE_COLUMNS`.
-        decimals: of the interval.
+        short: for a narrow column: one decimal in intervals, and where both ends are printed.
     """
     value, low, high = (row.get(f"{column}{suffix}", math.nan) for suffix in ("", "_low", "_high"))
     note, sign = row.get(f"{column}_note") or "", "+" if "baseline" in row else ""
@@ -70,16 +70,21 @@ def cell(row: Mapping[str, Any], column: str, *, decimals: int = 2) -> tuple[str
         return note, ""
     if pd.isna(low):
         return f"{value:{sign}.2f}", ""
+    decimals = 1 if short else 2
     sides = sorted((value - low, high - value))
     cut = low <= (-100 if sign else 0) or high >= 100
     as_ends = (sides[1] > LOPSIDED * sides[0] and sides[1] - sides[0] >= 10**-decimals) or (cut and sides[1] > 0)
     # A difference is printed so exactly that its interval leaves out 0 where it is bold, and nowhere else.
     if sign and not note:
         while decimals < EXACT and _leaves_out_zero(value, low, high, as_ends, decimals) != is_bold(row, column):
-            decimals += 1
-    half = (high - low) / 2
-    text = f"({low:{sign}.{decimals}f} to {high:{sign}.{decimals}f})" if as_ends else f"±{half:.{decimals}f}"
-    return f"{value:{sign}.2f}", f"[{text.strip('()')}]" if note else text
+            decimals, as_ends = decimals + 1, as_ends or decimals > 1
+    if not as_ends:
+        text = f"±{(high - low) / 2:.{decimals}f}"
+    elif short:
+        text = f"({low:.{decimals}f}, {high:.{decimals}f})"
+    else:
+        text = f"({low:{sign}.{decimals}f} to {high:{sign}.{decimals}f})"
+    return f"{value:{sign}.{1 if short and as_ends else 2}f}", f"[{text.strip('()')}]" if note else text
 
 
 def _leaves_out_zero(value: float, low: float, high: float, as_ends: bool, decimals: int) -> bool:
@@ -98,7 +103,7 @@ def is_bold(row: Mapping[str, Any], column: str) -> bool:
 def title(row: Mapping[str, Any]) -> str:
     """A row's name as exports print it: with its source, and its number of seeds."""
     seeds = row["seeds"]
-    many = "" if pd.isna(seeds) else ", one seed" if seeds < 2 else f", mean of {seeds} seeds"
+    many = "" if pd.isna(seeds) else ", one seed: seed noise unknown" if seeds < 2 else f", mean of {seeds} seeds"
     return f"{row['name']}{SOURCES[row['source']]}{many}"
 
 

@@ -58,7 +58,7 @@ CAPTIONS: dict[Table, str] = {
 }
 PAPER_RULE = "the paper's own rule: one threshold, the best of 0.40 to 0.60 on validation"
 DOCUMENTS_ALONE = "documents alone"
-"""Note on a difference whose interval holds no seed noise, for one of its rows has a single seed."""
+"""Note on an interval that holds no seed noise, for the row, or one of two, has a single seed."""
 PARTS = {
     "reweighting": [("fl", "r-fl"), ("fl", "cb"), ("ntr-fl", "db"), ("ntr-fl", "cb-ntr")],
     "negative tolerance": [("fl", "ntr-fl"), ("r-fl", "db"), ("cb", "cb-ntr")],
@@ -202,7 +202,7 @@ def paper_table(
         Columns source ("published" or "run"), method, name, data, rule, seeds, runs (ids), then for each of
         `SCORE_COLUMNS[table]` the score in percent (NaN where a group is empty), with the suffixes _low and _high its
         interval, _deviation that over seeds, _best whether it is the highest and above every other row of several seeds
-        by more than chance, _note "0 of 29 hit" where no label of the group is hit.
+        by more than chance, _note "0 of 29 hit" where no label of the group is hit, or "documents alone" of one seed.
 
     Raises:
         UserError: there is no such table.
@@ -222,7 +222,7 @@ def paper_table(
                 f"{column}_high": ends[1, index],
                 f"{column}_deviation": 100 * mine.deviation[index],
                 f"{column}_best": bool(bold[place]),
-                f"{column}_note": _unhit(mine, index),
+                f"{column}_note": _unhit(mine, index) or (DOCUMENTS_ALONE if mine.seeds < 2 else ""),
             }
         found.append(_identity(row, rule) | values)
     # The paper's rows of the same data sets.
@@ -420,38 +420,29 @@ def _published_differences(mine: str, other: str, data: str) -> dict[str, float]
 def notes(frame: pd.DataFrame) -> list[str]:
     """What the intervals, the bold cells and the words of a table mean, as far as they occur, a line each."""
     table = table_of(frame)
-    suffix = "_significant" if "baseline" in frame else "_best"
     several = frame["seeds"].gt(1).fillna(False).any()
-    single = frame["seeds"].eq(1).fillna(False).any()
     told = frame[[f"{column}_note" for column in SCORE_COLUMNS[table]]]
     over = " and, in rows of several seeds, of the seeds" if several else ""
     lines = [f"Intervals: 95 % of {uncertainty.FOLDS:,} resamples of the test documents{over}."]
-    if suffix == "_significant":
+    if "baseline" in frame:
         lows = frame[[f"{column}_low" for column in SCORE_COLUMNS[table]]]
         tests = int((lows.notna().to_numpy() & told.eq("").to_numpy()).sum(axis=0).max(initial=0))
         if tests > 1:
             lines[0] += f" They are widened by Holm's correction for the {tests} rows tested in each column."
         if tests:
             lines.append("Bold: the interval leaves out 0.")
-        if told.eq(DOCUMENTS_ALONE).any(axis=None):
-            lines.append(
-                "In brackets: a row with one seed. Its seed noise is unknown, the interval is over documents alone, "
-                "and it is never bold."
-            )
-    else:
-        if several:
-            lines.append(
-                "Bold: the highest score, and every other row of several seeds is lower by more than chance (in the "
-                "table of differences from it, with Holm's correction)."
-            )
-        if single:
-            lines.append(
-                "A row with one seed: its seed noise is unknown, the interval is over documents alone, and it is never "
-                "bold."
-            )
-        counted = told.apply(lambda column: column.str.startswith("0 of ")).any(axis=None)
-        if counted:
-            lines.append("'0 of 29 hit': none of the 29 labels of the group that have test documents is hit.")
+    elif several:
+        lines.append(
+            "Bold: the highest score, and every other row of several seeds is lower by more than chance (in the table "
+            "of differences from it, with Holm's correction for the rows tested in each column)."
+        )
+    if told.eq(DOCUMENTS_ALONE).any(axis=None):
+        lines.append(
+            "In brackets: a row with one seed. Its seed noise is unknown, the interval is over documents alone, and it "
+            "is never bold."
+        )
+    if told.apply(lambda column: column.str.startswith("0 of ")).any(axis=None):
+        lines.append("'0 of 29 hit': none of the 29 labels of the group that have test documents is hit.")
     if frame["source"].eq("published").any():
         lines.append(f"Rows of the paper: {PAPER_RULE}.")
     return lines

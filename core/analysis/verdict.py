@@ -45,8 +45,9 @@ class Finding:
         close: rows of several seeds that cannot be told from it, the highest first.
         alone: rows of one seed, the highest first, without `best`.
         higher: those of them that score higher than `best`.
-        gap: `best` minus the first of `close`, in points, with the ends of its interval; NaN without one.
-        seeds: of each of the two, with which their difference would be found; None where no number is enough.
+        gap: `best` minus the first of `close` (of the others without one), in points, with the ends of its interval.
+        seeds: of each of the two, with which their difference would be found; None where no number is enough, or
+            the seed noise is unknown.
         documents_hide: the test documents alone hide the difference, however many seeds there are.
     """
 
@@ -92,9 +93,8 @@ def find(rows: Sequence[Row], sampled: Mapping[str, Sampled], *, rule: str) -> l
         close = [(row, number) for row, number in tested if several and not gain.significant[number, at]]
         alone = [row for row in others if sampled[row.name].seeds < 2]
         top = sampled[best.name].scores[place]
-        gap, seeds, hidden = (np.nan, np.nan, np.nan), None, False
-        if close:
-            gap, seeds, hidden = _settle(sampled[best.name], sampled[close[0][0].name], gain, close[0][1], at, place)
+        next_row, number = close[0] if close else (others[0], 0)
+        gap, seeds, hidden = _settle(sampled[best.name], sampled[next_row.name], gain, number, at, place)
         found.append(
             Finding(
                 column,
@@ -117,7 +117,7 @@ def _settle(
 ) -> tuple[tuple[float, float, float], int | None, bool]:
     """The gap of two rows with its ends, the seeds of each that would settle it, and whether documents hide it."""
     gap = (-100 * gain.scores[row, at], -100 * gain.high[row, at], -100 * gain.low[row, at])
-    if best.samples.shape != other.samples.shape:
+    if best.samples.shape != other.samples.shape or not gain.tested[row, at] or gain.significant[row, at]:
         return gap, None, False
     # Noise of one seed of each, and what is left of the difference's variance: that of the documents.
     seed_noise = float(best.deviation[place] ** 2 + other.deviation[place] ** 2)
@@ -140,10 +140,9 @@ def in_words(finding: Finding, *, documents: int) -> str:
     """
     best, score = finding.best.name, f"{finding.score:.1f}"
     if len(finding.best.runs) < 2:
-        return (
-            f"{best} scores highest ({score}), but no row has more than one seed: how far another seed would land is "
-            "unknown, so no difference can be called real."
-        )
+        gap, low, high = finding.gap
+        ends = "" if np.isnan(low) else f" ({low:+.1f} to {high:+.1f} over the test documents alone)"
+        return f"{best} scores highest, {score}: {gap:.1f} points above {finding.alone[0].name}, the next{ends}."
     many = len(finding.close) + len(finding.below)
     if not many:
         words = [f"Only {best} ({score}) has several seeds: there is no other row to test it against."]
@@ -180,10 +179,15 @@ def _settled(finding: Finding, documents: int) -> str:
 
 
 def words_of_single_seeds(rows: Sequence[Row]) -> str:
-    """A sentence on the rows of one seed; empty where there are none, or no others."""
+    """A sentence on the rows of one seed; empty where there are none."""
     alone = [row for row in rows if len(row.runs) < 2]
-    if not alone or len(alone) == len(rows):
+    if not alone:
         return ""
+    if len(alone) == len(rows):
+        return (
+            "No row has more than one seed: how far another seed of the same would land is unknown, so none of these "
+            "differences can be called real."
+        )
     has = "has one seed" if len(alone) == 1 else "have one seed each"
     return f"{_named(alone)} {has}: how far another seed would land is unknown, so nothing is concluded about them."
 

@@ -78,7 +78,8 @@ def forest_chart(rows: pd.DataFrame, dots: pd.DataFrame, *, title: str, differen
     ]
     if difference:
         layers.insert(0, alt.Chart(pd.DataFrame({"value": [0.0]})).mark_rule(color="gray").encode(x=x))
-    return alt.LayerChart(layer=layers, height=max(26 * len(rows), 26) + MARGIN)
+    legend = 45 if len(kinds) > 1 else 0
+    return alt.LayerChart(layer=layers, height=28 * max(len(rows), 1) + MARGIN + legend)
 
 
 def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:

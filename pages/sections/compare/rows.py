@@ -6,19 +6,24 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis import decisions, samples
+from core.analysis import decisions, samples, tables, verdict
+from core.analysis.samples import Comparison
 from core.config.defaults import THRESHOLD_RULES
 from core.labels.groups import Borders
 from core.runs import results
 from core.system.errors import UserError
-from pages.shared.loaders import HASHES, load_metrics, load_predictions
+from pages.shared.loaders import HASHES, find_version, load_metrics, load_predictions
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.analysis.samples import Comparison, Sampled
-    from core.analysis.tables import Row
+    import pandas as pd
+    from streamlit.runtime.caching.hashing import HashFuncsDict
+
+    from core.analysis.samples import Sampled
+    from core.analysis.tables import Row, Table
+    from core.analysis.verdict import Finding
     from core.runs.folder import Run
 
 LINES = 12
@@ -92,6 +97,35 @@ def compare_rows(rows: list[Row], borders: Borders, rule: str) -> Comparison:
     for problem in compared.problems:
         st.warning(plain(problem))
     return compared
+
+
+def find_version_of(compared: Comparison) -> tuple[object, ...]:
+    """What everything computed from a comparison depends on: its rule, its runs, and their scores with the borders."""
+    rows = [
+        (row.name, *map(find_version, row.runs), compared.sampled[row.name].scores.tobytes()) for row in compared.rows
+    ]
+    return compared.rule, *rows
+
+
+COMPARED: HashFuncsDict = {Comparison: find_version_of}
+"""What the caches of this page know a comparison by."""
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
+def load_paper_table(compared: Comparison, table: Table, published: bool) -> pd.DataFrame:
+    return tables.paper_table(
+        compared.rows, compared.sampled, table=table, with_published=published, rule=compared.rule
+    )
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
+def load_difference_table(compared: Comparison, baseline: str, table: Table) -> pd.DataFrame:
+    return tables.difference_table(compared.rows, compared.sampled, baseline, table=table, rule=compared.rule)
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
+def load_findings(compared: Comparison) -> list[Finding]:
+    return verdict.find(compared.rows, compared.sampled, rule=compared.rule)
 
 
 def count_documents(row: Row) -> int:

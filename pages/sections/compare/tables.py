@@ -10,7 +10,8 @@ import streamlit as st
 from core.analysis import compare, export, tables
 from core.analysis.samples import RANKING
 from core.labels.groups import Borders
-from pages.sections.compare.verdict import show_forest, show_verdict
+from pages.sections.compare.rows import load_difference_table, load_paper_table
+from pages.sections.compare.verdict import pick_score, show_forest, show_verdict
 from pages.shared.loaders import load_metrics
 from pages.shared.text import plain
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from core.analysis.tables import Row
 
 
-WIDTH = 128
+WIDTH = 106
 """Of a column of scores, in pixels: a score and the two ends of its interval."""
 CITATION = (
     "Rows of the paper: Huang et al., Balancing Methods for Multi-label Text Classification with Long-Tailed Class "
@@ -38,7 +39,7 @@ def show(compared: Comparison, borders: Borders) -> None:
     show_verdict(compared)
     # What all below shows: from which row, and with the paper's rows.
     moved = any(Borders(**load_metrics(row.runs[0])["borders"]) != borders for row in rows)
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    left, middle, right = st.columns([4, 3, 4], vertical_alignment="bottom")
     names = [row.name for row in rows]
     baseline = left.selectbox(
         "Difference from", names, None, key="baseline", bind="query-params", placeholder="none: show the scores"
@@ -49,11 +50,12 @@ def show(compared: Comparison, borders: Borders) -> None:
     frames = {}
     for table in (RANKING,) if rule == RANKING else tables.GROUPS:
         if baseline in names:
-            frames[table] = tables.difference_table(rows, compared.sampled, baseline, table=table, rule=rule)
+            frames[table] = load_difference_table(compared, baseline, table)
         else:
-            beside = published and not (moved and table == 2)
-            frames[table] = tables.paper_table(rows, compared.sampled, table=table, with_published=beside, rule=rule)
-    show_forest(next(iter(frames.values())), compared)
+            frames[table] = load_paper_table(compared, table, published and not (moved and table == 2))
+    with middle:
+        column = pick_score(RANKING if rule == RANKING else 2)
+    show_forest(next(iter(frames.values())), compared, column)
     # The tables, each with its caption, notes and downloads.
     for table, frame in frames.items():
         name = "" if table == RANKING else f"Table {table}. "
@@ -84,7 +86,7 @@ def describe_columns(table: tables.Table) -> dict[Any, ColumnConfig]:
     scores: dict[Any, ColumnConfig] = {
         2 + place: column.NumberColumn(width=WIDTH) for place in range(len(tables.SCORE_COLUMNS[table]))
     }
-    return {1: column.TextColumn(width=150), **scores}
+    return {1: column.TextColumn(width=132), **scores}
 
 
 def show_downloads(frame: pd.DataFrame, rows: list[Row], rule: str) -> None:

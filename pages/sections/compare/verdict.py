@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import compare, tables, verdict
-from core.analysis.samples import RANKING
+from core.analysis.samples import RANKING, rule_in_words
 from core.figures.compare import forest_chart
-from pages.sections.compare.rows import count_documents
+from pages.sections.compare.rows import count_documents, load_findings
 from pages.shared.menu import link
 from pages.shared.text import plain
 
@@ -24,7 +24,7 @@ def show_verdict(compared: Comparison) -> None:
     rows = compared.rows
     if len(rows) < 2 or len({row.fingerprint for row in rows}) > 1:
         return
-    findings = verdict.find(rows, compared.sampled, rule=compared.rule)
+    findings = load_findings(compared)
     questions = verdict.RANKING_QUESTIONS if compared.rule == RANKING else verdict.QUESTIONS
     with st.container(border=True):
         lines = [
@@ -35,24 +35,25 @@ def show_verdict(compared: Comparison) -> None:
         if sentence := verdict.words_of_single_seeds(rows):
             st.markdown(plain(sentence))
         if (wanted := verdict.next_runs(findings)) and (query := verdict.launcher_query(*wanted)):
-            many, methods = wanted[1], ", ".join(dict.fromkeys(row.method for row in wanted[0]))
-            link("launcher", f"Train {many} more {'seed' if many == 1 else 'seeds'} of {methods}", query)
+            methods = " and ".join([*query["models"], *query.get("losses", [])])
+            link("launcher", f"Fill the Launcher with seeds {query['seeds']} of {methods}", query)
 
 
-def show_forest(frame: pd.DataFrame, compared: Comparison) -> None:
-    """Draws one column of a table: each row's mean, interval and seeds."""
-    table = tables.table_of(frame)
+def pick_score(table: tables.Table) -> str:
+    """Draws the choice of the column that is plotted."""
     columns = tables.SCORE_COLUMNS[table]
-    default = "tail_ap" if table == RANKING else "tail_macro"
-    column = st.selectbox(
-        "Score",
+    return st.selectbox(
+        "Plotted score",
         columns,
-        columns.index(default),
+        columns.index("tail_ap" if table == RANKING else "tail_macro"),
         format_func=lambda name: " ".join(tables.heading(name)),
         key="ranking_score" if table == RANKING else "score",
         bind="query-params",
-        width=260,
     )
+
+
+def show_forest(frame: pd.DataFrame, compared: Comparison, column: str) -> None:
+    """Draws one column of a table: each row's mean, interval and seeds."""
     rows, dots = compare.forest_table(frame, compared.sampled, column)
     if rows.empty:
         st.info("No row has this score.")
@@ -60,7 +61,12 @@ def show_forest(frame: pd.DataFrame, compared: Comparison) -> None:
     baseline = frame["baseline"].iloc[0] if "baseline" in frame else ""
     name = " ".join(tables.heading(column))
     title = f"{name} minus that of {baseline} (points)" if baseline else f"{name} (%)"
-    st.caption("Blue or grey: the mean of a row's seeds and its interval. Red rings: its seeds, one by one.")
+    st.caption(
+        plain(
+            f"{title}, {rule_in_words(compared.rule)}. Dot and bar: the mean of a row's seeds and its interval, as in "
+            "the table below. Red rings: the seeds, one by one."
+        )
+    )
     st.altair_chart(
         forest_chart(rows, dots, title=title, difference=bool(baseline)), alt=f"{title}, a line for each row"
     )
