@@ -199,18 +199,20 @@ def _named(rows: Sequence[Row]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def next_runs(findings: Sequence[Finding]) -> tuple[list[Row], int] | None:
-    """The rows to train more seeds of, and how many new ones: what settles the last question that seeds can settle.
+def next_runs(findings: Sequence[Finding]) -> list[tuple[list[Row], int]]:
+    """Rows to train more seeds of, each with how many new ones; empty where seeds settle nothing.
 
-    Rows of one seed come first: two more seeds of each make them comparable. None where seeds settle nothing.
+    First what settles the last of the questions that seeds can settle; then two more seeds of the rows that have one,
+    which makes them comparable.
     """
+    found: list[tuple[list[Row], int]] = []
+    settled = [finding for finding in findings if finding.seeds is not None]
+    for finding in settled[-1:]:
+        rows = [finding.best, finding.close[0]]
+        found.append((rows, min((finding.seeds or 0) - min(len(row.runs) for row in rows), MOST_LAUNCHED)))
     if findings and (alone := [row for row in (findings[-1].best, *findings[-1].alone) if len(row.runs) < 2]):
-        return alone, 2
-    for finding in reversed(findings):
-        if finding.seeds is not None:
-            rows = [finding.best, finding.close[0]]
-            return rows, min(finding.seeds - min(len(row.runs) for row in rows), MOST_LAUNCHED)
-    return None
+        found.append((alone, 2))
+    return found
 
 
 def launcher_query(rows: Sequence[Row], more: int) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def test_a_clear_lead_is_called_best() -> None:
     found = tail_of(rows, sampled)
     assert (found.best.name, [row.name for row in found.below], found.close) == ("db", ["bce"], [])
     assert verdict.in_words(found, documents=3019) == "db is best, 50.0: it is above bce by more than chance."
-    assert verdict.next_runs([found]) is None
+    assert verdict.next_runs([found]) == []
 
 
 def test_a_lead_that_seeds_would_settle_says_how_many() -> None:
@@ -62,8 +62,7 @@ def test_a_lead_that_seeds_would_settle_says_how_many() -> None:
     assert 4 <= found.seeds <= 40
     words = verdict.in_words(found, documents=3019)
     assert f"about {found.seeds} seeds of each would settle ({found.seeds - 3} more than now)" in words
-    wanted = verdict.next_runs([found])
-    assert wanted is not None
+    (wanted,) = verdict.next_runs([found])
     assert {row.name for row in wanted[0]} == {"db", "bce"}
     query = verdict.launcher_query(*wanted)
     last = 2 + min(found.seeds - 3, verdict.MOST_LAUNCHED)
@@ -83,7 +82,7 @@ def test_too_few_documents_are_said_to_be_too_few() -> None:
     assert "63 test documents are too few to settle that with any number of seeds" in verdict.in_words(
         found, documents=63
     )
-    assert verdict.next_runs([found]) is None
+    assert verdict.next_runs([found]) == []
 
 
 def test_rows_of_one_seed_conclude_nothing() -> None:
@@ -94,8 +93,7 @@ def test_rows_of_one_seed_conclude_nothing() -> None:
     assert "best" not in verdict.in_words(found, documents=3019)
     assert "over the test documents alone" in verdict.in_words(found, documents=3019)
     assert "none of these differences can be called real" in verdict.words_of_single_seeds(rows)
-    wanted = verdict.next_runs([found])
-    assert wanted is not None
+    (wanted,) = verdict.next_runs([found])
     assert ({row.name for row in wanted[0]}, wanted[1]) == ({"db", "bce"}, 2)
     assert verdict.launcher_query(*wanted)["seeds"] == "1-2"
 
@@ -129,7 +127,7 @@ def test_what_the_verdict_calls_best_is_bold_in_the_table(rule: str) -> None:
 def test_nothing_is_said_of_a_single_row() -> None:
     row = row_of("db")
     assert verdict.find([row], {"db": sampled_of([0.5, 0.6], documents=0.1)}, rule="as-trained") == []
-    assert verdict.next_runs([]) is None
+    assert verdict.next_runs([]) == []
 
 
 def test_the_link_makes_runs_that_differ_from_those_there_are_by_their_seeds() -> None:

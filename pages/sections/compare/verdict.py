@@ -34,9 +34,10 @@ def show_verdict(compared: Comparison) -> None:
         st.markdown("\n".join(lines))
         if sentence := verdict.words_of_single_seeds(rows):
             st.markdown(plain(sentence))
-        if (wanted := verdict.next_runs(findings)) and (query := verdict.launcher_query(*wanted)):
-            methods = " and ".join([*query["models"], *query.get("losses", [])])
-            link("launcher", f"Fill the Launcher with seeds {query['seeds']} of {methods}", query)
+        for wanted in verdict.next_runs(findings):
+            if query := verdict.launcher_query(*wanted):
+                methods = f"{', '.join(query['models'])} with {', '.join(query.get('losses', ['its own loss']))}"
+                link("launcher", f"Fill the Launcher with seeds {query['seeds']} of {methods}", query)
 
 
 def pick_score(table: tables.Table) -> str:
