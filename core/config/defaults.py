@@ -206,4 +206,7 @@ THRESHOLD_RULES: dict[str, ThresholdRule] = {
 }
 AUTO_RULES: dict[Decision, str] = {"fitted threshold": "exact", "logit > 0": "fixed"}
 """What `train.threshold=auto` means, by how the loss decides."""
+USUAL_RULES: dict[Decision, str] = {"fitted threshold": "quiet", "logit > 0": "auto"}
+"""`train.threshold` where none is given, by how the loss decides. The field's own default stays `auto`: ids of runs are
+made of what differs from it, and earlier runs have no word of it in theirs."""
 RULES_IN_RUNS = ("auto", *(name for name, rule in THRESHOLD_RULES.items() if rule.in_runs))

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
-from core.config.defaults import LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS, RULES_IN_RUNS, THRESHOLD_RULES
+from core.config.defaults import (
+    AUTO_RULES,
+    LOSS_CONSTANTS,
+    LOSS_NAMES,
+    MODEL_NAMES,
+    MODELS,
+    RULES_IN_RUNS,
+    THRESHOLD_RULES,
+    USUAL_RULES,
+)
 from core.losses.presets import CONSTANTS, LOSSES, Constant, Setting
 from core.system.errors import UserError, choose
 
@@ -183,8 +192,9 @@ class TrainConfig(Frozen):
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     threshold: Literal[RULES_IN_RUNS] = Field(  # type: ignore[valid-type]
         "auto",
-        description="auto: what the loss asks for, 0.5 where it draws that line itself "
-        f"({', '.join(name for name, loss in LOSSES.items() if loss.decision == 'logit > 0')}), exact elsewhere; "
+        description="where none is given, quiet, but auto for a loss that draws the line itself "
+        f"({', '.join(name for name, loss in LOSSES.items() if loss.decision == 'logit > 0')}); "
+        "auto: 0.5 for such a loss, exact for others, as before version 0.2; "
         + "; ".join(f"{name}: {rule.about}" for name, rule in THRESHOLD_RULES.items() if rule.in_runs),
     )
     metric: Literal["micro_f1", "macro_f1", "tail_macro_f1"] = Field(
@@ -222,6 +232,11 @@ class TrainConfig(Frozen):
     checkpoint_steps: int = Field(0, ge=0, description="between two checkpoints at most; 0: any")
 
 
+def _name_of(section: Any) -> str:
+    """The name that a section has, which may be no settings yet; empty if none."""
+    return str(section.get("name", "") if isinstance(section, Mapping) else getattr(section, "name", ""))
+
+
 class RunConfig(Frozen):
     """Everything that decides a run's numbers, besides the data's fingerprint and the versions of the software."""
 
@@ -236,17 +251,19 @@ class RunConfig(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _defaults_of_the_model(cls, values: Any) -> Any:
-        """Fills in what is not given and depends on the model."""
+    def _defaults_of_model_and_loss(cls, values: Any) -> Any:
+        """Fills in what is not given and depends on the model or the loss."""
         if not isinstance(values, dict):
             return values
-        model = values.get("model", {})
-        name = model.get("name") if isinstance(model, Mapping) else getattr(model, "name", None)
+        name, loss = _name_of(values.get("model", {})), _name_of(values.get("loss") or {})
+        decision = LOSSES[loss].decision if loss in LOSSES else "fitted threshold"
+        usual = {"train": {"threshold": USUAL_RULES[decision]}}
         filled = dict(values)
-        for section, defaults in MODELS[str(name)].defaults.items() if name in MODELS else ():
-            given = filled.get(section, {})
-            if isinstance(given, Mapping):
-                filled[section] = {**defaults, **given}
+        for defaults in (MODELS[name].defaults if name in MODELS else {}, usual):
+            for section, settings in defaults.items():
+                given = filled.get(section, {})
+                if isinstance(given, Mapping):
+                    filled[section] = {**settings, **given}
         return filled
 
     @model_validator(mode="after")
@@ -283,3 +300,10 @@ class RunConfig(Frozen):
         if not own and self.loss is None:
             raise UserError(f"Model '{name}' needs a loss: choose one of {', '.join(LOSS_NAMES)}.")
         return self
+
+    def threshold_rule(self) -> str:
+        """The rule of `core.metrics.thresholds` that the run decides by: an SVM's margins have rules of their own."""
+        rule = str(self.train.threshold)
+        if rule == "auto":
+            rule = AUTO_RULES[LOSSES[self.loss.name].decision if self.loss else "fitted threshold"]
+        return (THRESHOLD_RULES[rule].margins or rule) if MODELS[self.model.name].margins else rule

@@ -20,8 +20,6 @@ import scipy.sparse as sp
 import torch
 from safetensors.torch import load_file, save_file
 
-from core import losses
-from core.config.defaults import AUTO_RULES, MODELS, THRESHOLD_RULES
 from core.config.parse import differences
 from core.config.schema import RunConfig
 from core.data.corpus import Corpus, count_columns
@@ -88,19 +86,6 @@ def fit(config: RunConfig, corpus: Corpus, path: Path, slot: str, reporter: Repo
     if config.model.name == "svm":
         return fit_linear(config, corpus, reporter)
     return fit_network(config, corpus, path, torch_device(slot), reporter)
-
-
-def threshold_rule(config: RunConfig) -> str:
-    """The rule of `core.metrics.thresholds` for a run: an SVM's margins have the paper's own grid, -1 to 1.
-
-    `auto` is `exact`, but 0.5 for a loss that decides by logit > 0.
-    """
-    rule = config.train.threshold
-    if rule == "auto":
-        rule = AUTO_RULES[losses.LOSSES[config.loss.name].decision if config.loss else "fitted threshold"]
-    if MODELS[config.model.name].margins:
-        return THRESHOLD_RULES[rule].margins or rule
-    return str(rule)
 
 
 def fit_linear(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
@@ -303,7 +288,7 @@ class Evaluator:
         stays `State.unevaluated`, and is the first thing that the resumed run evaluates.
         """
         targets, scores = self.corpus.targets_of("validation"), self.score("validation", raise_if_stopped)
-        rule = threshold_rule(self.config)  # thresholds of each label are fitted once, when training is over
+        rule = self.config.threshold_rule()  # thresholds of each label are fitted once, when training is over
         threshold = thresholds.fit_global(targets, scores, rule="exact" if rule in thresholds.LABEL_RULES else rule)
         predicted = thresholds.apply(scores, threshold)
         borders = groups.default_borders(len(self.corpus.labels))

@@ -163,7 +163,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
     """
     from safetensors.torch import save_file
 
-    from core.jobs.training import fit, threshold_rule
+    from core.jobs.training import fit
 
     began = time.monotonic()
     # Data: those that the run's id was made from, and no others.
@@ -177,7 +177,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
     scores = fitted.scores
     reporter.report("scoring", 0.98)
     # Thresholds: from the validation part alone.
-    rule = threshold_rule(config)
+    rule = config.threshold_rule()
     limits = thresholds.values_of(thresholds.fit(corpus.targets_of("validation"), scores["validation"], rule=rule))
     threshold = thresholds.of_values(limits)
     # Results: what is predicted, and how right it is, by frequency group.

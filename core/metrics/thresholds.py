@@ -201,8 +201,8 @@ def fit_quiet(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any)
 def fit_quiet_margins(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) -> np.ndarray:
     """min(global threshold, highest negative + margin) of each label, in an SVM's margins."""
     values = scores.data if isinstance(scores, sp.csr_array) else scores
-    near = values[np.abs(values) < FAR].astype(np.float64)
-    unit = np.ptp(near) / LOGITS if len(near) else 0.0
+    highest = float(values[values < FAR].max(initial=1.0))
+    unit = (highest + 1) / LOGITS  # from -1, where the hinge loss of a negative ends: lower ones may not be stored
     return _lower_quiet_labels(targets, scores, lambda values, margin: values + margin * unit)
 
 

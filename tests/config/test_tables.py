@@ -16,7 +16,17 @@ from typing import Any
 
 import pytest
 
-from core.config.defaults import AUTO_RULES, LOSS_CONSTANTS, LOSS_NAMES, MODELS, PAPER_LOSSES, SETTINGS, THRESHOLD_RULES
+from core.config.defaults import (
+    AUTO_RULES,
+    LOSS_CONSTANTS,
+    LOSS_NAMES,
+    MODELS,
+    PAPER_LOSSES,
+    RULES_IN_RUNS,
+    SETTINGS,
+    THRESHOLD_RULES,
+    USUAL_RULES,
+)
 from core.config.schema import LossConfig, ModelConfig, TrainConfig
 from core.losses import CONSTANTS, LOSSES, constants, others
 from core.metrics import thresholds
@@ -81,7 +91,7 @@ import torch
 from core.analysis import loss_words, what_if
 from core.analysis.loss_effects import Choice, curve_frame
 from core.figures import losses as figures
-from core.jobs import search, training
+from core.jobs import search
 from core.metrics import thresholds
 from core.runs import plan
 from core.losses import build_loss, constants
@@ -101,7 +111,7 @@ found = {
     "built": build_loss("square", [3, 1], 10)(torch.zeros(1, 2), torch.tensor([[1, 0]])).item(),
     "constants": constants("square", [3, 1], 10, steep=4),
     "searched": search.suggest(Middle(), parse(RunConfig, changed())).loss.steep,
-    "decided": training.threshold_rule(parse(RunConfig, changed())),
+    "decided": parse(RunConfig, changed()).threshold_rule(),
     "runs": len(plan.Plan(models=("tiny", "tfidf"), losses=("square", "db")).configs()),
     "command": plan.command_line(parse(RunConfig, changed("loss.steep=3", model="tiny"))),
     "words": [loss_words.title_of("square"), loss_words.origin("square")],
@@ -274,6 +284,8 @@ def test_every_rule_is_fitted_one_way() -> None:
         assert not rule.margins or rule.margins in THRESHOLD_RULES
     assert set(AUTO_RULES) == {loss.decision for loss in LOSSES.values()}
     assert set(AUTO_RULES.values()) <= set(THRESHOLD_RULES)
+    assert set(USUAL_RULES) == set(AUTO_RULES)
+    assert set(USUAL_RULES.values()) <= set(RULES_IN_RUNS)
 
 
 def test_the_readme_s_table_of_losses_is_that_of_the_code() -> None:

@@ -52,15 +52,10 @@ def fit(config: RunConfig, corpus: Corpus, *_: Any) -> SimpleNamespace:
     return SimpleNamespace(scores=scores, weights={}, save=lambda _: None, more={})
 
 
-def threshold_rule(config: RunConfig) -> str:
-    """The rule that a run asks for."""
-    return "exact" if config.train.threshold == "auto" else config.train.threshold
-
-
 def stand_in() -> None:
     """Puts what has no torch in the place of what brings it."""
     training, weights = ModuleType(TRAINING), ModuleType("safetensors.torch")
-    training.__dict__.update(fit=fit, threshold_rule=threshold_rule)
+    training.__dict__.update(fit=fit)
     weights.__dict__.update(save_file=lambda _, path: Path(path).write_bytes(b"a stub has no weights"))
     sys.modules |= {TRAINING: training, "safetensors.torch": weights}
 

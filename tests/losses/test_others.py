@@ -19,7 +19,6 @@ from torch.nn.functional import softplus
 
 from core import losses
 from core.config.defaults import LOSS_CONSTANTS, PAPER_LOSSES
-from core.jobs.training import threshold_rule
 from core.losses import LOSSES, REDUCTIONS, LongTailLoss, TermLoss, build_loss, others
 from core.runs import journal, results
 from core.runs.plan import loss_names
@@ -418,7 +417,7 @@ def test_a_run_learns_with_it_and_decides_as_it_asks(name: str) -> None:
     run = train_here("tfidf", name, changes=LINEAR)
     scored = results.read_metrics(run)
     fixed = LOSSES[name].decision == "logit > 0"
-    assert threshold_rule(run.config) == scored["threshold_rule"] == ("fixed" if fixed else "exact")
+    assert run.config.threshold_rule() == scored["threshold_rule"] == ("fixed" if fixed else "quiet")
     assert not fixed or scored["threshold"] == 0.5
     history = journal.read_history(run.path)
     assert history[-1]["train_loss"] < history[0]["train_loss"]

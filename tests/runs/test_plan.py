@@ -4,17 +4,20 @@ import json
 
 import pytest
 
+from core.config.schema import DataConfig
+from core.runs import journal, plan, results
+from core.runs.folder import Run, list_runs, run_id
 from core.runs.plan import Plan, of_run, read
 from core.runs.presets import PRESETS
 from core.system.errors import UserError
 
 
 def test_a_plan_comes_back_from_its_file():
-    plan = Plan(
+    made = Plan(
         models=("svm", "tfidf"), losses=("paper",), seeds=(0, 3), settings={"train.epochs": 3, "loss.mu": "auto"}
     )
-    assert read(plan.to_json(), where="plan.json") == plan
-    runs = plan.configs()
+    assert read(made.to_json(), where="plan.json") == made
+    runs = made.configs()
     assert len(runs) == 2 + 8 * 2
     assert {run.train.epochs for run in runs if run.loss} == {3}
     assert {run.train.epochs for run in runs if not run.loss} == {20}, "the SVM reads no epochs"
@@ -65,3 +68,25 @@ def test_every_preset_is_a_plan_that_runs(name):
     assert about.endswith(".")
     assert all(run.data.name == "synthetic" for run in runs)
     assert len(runs) == len(set(runs))
+
+
+def test_a_new_run_decides_by_quiet_and_has_another_id_than_an_earlier_one_of_the_same_settings() -> None:
+    new = plan.make_config(data="synthetic", model="tfidf", loss="db", seed=0)
+    earlier = plan.make_config(data="synthetic", model="tfidf", loss="db", seed=0, changes=["train.threshold=auto"])
+    assert (new.threshold_rule(), earlier.threshold_rule()) == ("quiet", "exact")
+    assert run_id(new, "f") != run_id(earlier, "f")
+    assert plan.command_line(new) == "python -m core train --data synthetic --model tfidf --loss db --seed 0"
+    assert plan.command_line(earlier).endswith("--set train.threshold=auto")
+    svm = plan.make_config(data="synthetic", model="svm", loss=None, seed=0)
+    assert svm.threshold_rule() == "quiet-margins"
+    assert plan.make_config(data="synthetic", model="tfidf", loss="zlpr", seed=0).threshold_rule() == "fixed"
+    paper = plan.Plan(data=DataConfig(name="synthetic"), losses=("db",), settings={"train.threshold": "paper"})
+    assert [config.threshold_rule() for config in paper.configs()] == ["paper"]
+
+
+@pytest.mark.parametrize("run", [run for run in list_runs() if run.published], ids=lambda run: run.id)
+def test_the_settings_of_a_published_run_have_its_id(run: Run) -> None:
+    assert run_id(run.config, results.read_results(run)["fingerprint"]) == run.id
+    made = plan.command_line(run.config)
+    assert results.read_results(run)["command"] == made
+    assert journal.read_status(run.path)["command"] == made

@@ -87,6 +87,18 @@ def test_no_score_is_published_because_its_label_is_true(run: Run, monkeypatch: 
     assert (stored != share._thin(without).scores).nnz == 0
 
 
+@pytest.mark.parametrize("rule", ["exact", "quiet", "quiet-margins"])
+def test_a_rule_is_fitted_on_what_is_published_as_on_all_scores(
+    run: Run, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    monkeypatch.setattr(share, "PUBLISHED_SCORES", 3)
+    whole = read_predictions(run, "validation")
+    scores = whole.scores if rule != "quiet-margins" else np.log(whole.scores / (1 - whole.scores.astype(float)))
+    part = Predictions(whole.ids, whole.rows, whole.targets, scores, whole.threshold)
+    limits = [thresholds.fit(one.targets, one.scores, rule=rule) for one in (part, share._thin(part))]
+    np.testing.assert_allclose(*limits, rtol=1e-6)
+
+
 def test_published_runs_are_listed_below_ones_own_and_never_changed(run: Run) -> None:
     share.publish(run)
     assert [one.published for one in list_folders()] == [False]
