@@ -25,7 +25,7 @@ RANKING_QUESTIONS = {
     "total_ap": "All labels, average precision",
     "tail_ap": "Tail labels, average precision",
 }
-MOST_SEEDS = 100
+MOST_SEEDS = 50
 """Of a method: who would need more will not train them."""
 MOST_LAUNCHED = 20
 """New seeds in one link to the launcher."""

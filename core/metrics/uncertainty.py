@@ -65,9 +65,13 @@ class Resamples:
         check_predicted(self.targets, predicted)
         given = indicator(predicted)
         missed, added = _without(self.targets, given), _without(given, self.targets)
-        # Only labels that are true or predicted somewhere; every other one has F1 0 on every resample.
+        # Only labels that are true or predicted somewhere, those of a group together: any other one has F1 0.
         groups = group_of(counts, borders)
-        some = np.flatnonzero(count_documents(self.targets) + count_documents(added))
+        there = (count_documents(self.targets) + count_documents(added)) > 0
+        parts = [np.flatnonzero(there & (groups == group)) for group in FREQUENCY_GROUPS]
+        some, edges = np.concatenate(parts), np.cumsum([0, *map(len, parts)])
+        sizes = [int((groups == group).sum()) for group in FREQUENCY_GROUPS]
+        slices = [slice(0, len(some)), *map(slice, edges[:-1], edges[1:])]
         found = np.full((self.folds, len(COLUMNS)), np.nan)
         step = max(NUMBERS // max(9 * len(some), 1), 1)
         for start in range(0, self.folds, step):
@@ -75,18 +79,18 @@ class Resamples:
             true = self._count(self.targets, some, block) if self._true is None else self._true[:, some, block]
             errors = [true, self._count(missed, some, block), self._count(added, some, block)]
             # Columns: all labels, head, medium, tail; then the documents with one and with several labels.
-            total = [part.sum(axis=0) for part in errors]
-            place = 0
-            for mask in (np.ones(self.labels, np.bool_), *(groups == group for group in FREQUENCY_GROUPS)):
-                if mask.any() and self.targets.shape[0]:
-                    chosen = mask[some]
-                    part = total if chosen.all() else [one[chosen] for one in total]
-                    found[block, place : place + 2] = _f1_of(*part, labels=int(mask.sum()))
-                place += 2
-            for stratum in (0, 1):
-                if self._documents[stratum] and self.labels:
-                    found[block, place : place + 2] = _f1_of(*(part[stratum] for part in errors), labels=self.labels)
-                place += 2
+            total = _with_f1(*(part.sum(axis=0) for part in errors))
+            columns = [
+                (total, part, size if self.targets.shape[0] else 0)
+                for part, size in zip(slices, (self.labels, *sizes), strict=True)
+            ]
+            columns += [
+                (_with_f1(*(part[stratum] for part in errors)), slices[0], self.labels if many else 0)
+                for stratum, many in enumerate(self._documents[:2])
+            ]
+            for place, (counted, part, size) in enumerate(columns):
+                if size:
+                    found[block, 2 * place : 2 * place + 2] = _f1_of(*(one[part] for one in counted), labels=size)
         return found
 
     def _count(self, matrix: sp.csr_array, some: np.ndarray, block: slice) -> np.ndarray:
@@ -145,12 +149,16 @@ def bootstrap(
     return Resamples(targets, weights).score(predicted, counts, borders)
 
 
-def _f1_of(true: np.ndarray, missed: np.ndarray, added: np.ndarray, *, labels: int) -> np.ndarray:
-    """Micro- and macro-F1 over so many labels, as (folds, 2), from counts (those that are not 0 everywhere, folds)."""
+def _with_f1(true: np.ndarray, missed: np.ndarray, added: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Hits, false and missed labels, and F1, each (labels, folds)."""
     hit = true - missed
-    macro = f1(hit, added, missed).sum(axis=0, dtype=np.float64) / labels
-    hit, missed, added = (part.sum(axis=0, dtype=np.float64) for part in (hit, missed, added))
-    return np.stack([f1(hit, added, missed), macro], axis=1)
+    return hit, added, missed, f1(hit, added, missed)
+
+
+def _f1_of(hit: np.ndarray, added: np.ndarray, missed: np.ndarray, scores: np.ndarray, *, labels: int) -> np.ndarray:
+    """Micro- and macro-F1 over so many labels, (folds, 2), from those not 0 everywhere, each (some, folds)."""
+    macro = scores.sum(axis=0, dtype=np.float64) / labels
+    return np.stack([f1(*(part.sum(axis=0, dtype=np.float64) for part in (hit, added, missed))), macro], axis=1)
 
 
 def resample_seeds(samples: Sequence[np.ndarray], *, seed: int) -> np.ndarray:

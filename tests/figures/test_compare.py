@@ -42,7 +42,7 @@ def test_differences_are_drawn_from_the_baseline(compared: Comparison) -> None:
     drawn = forest_chart(rows, dots, title="points", difference=True).to_dict()
     marks = [layer["mark"]["type"] for layer in drawn["layer"]]
     assert marks == ["rule", "rule", "point", "point"]
-    named = {name: data for name, data in drawn["datasets"].items()}
+    named = drawn["datasets"]
     assert sorted(len(data) for data in named.values()) == sorted([1, len(rows), len(dots)])
 
 

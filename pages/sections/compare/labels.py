@@ -11,9 +11,9 @@ from core.analysis import compare
 from core.analysis.samples import RANKING, difference, rule_in_words
 from core.figures.compare import change_chart, f1_by_rank
 from core.system.errors import UserError
-from pages.sections.compare.rows import pick_rows
+from pages.sections.compare.rows import load_scores, pick_rows
 from pages.shared.downloads import offer_csv
-from pages.shared.loaders import HASHES, load_metrics, load_predictions
+from pages.shared.loaders import HASHES, load_metrics
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @st.cache_data(max_entries=512, show_spinner=False, hash_funcs=HASHES)
 def load_label_scores(run: Run, rule: str) -> np.ndarray:
-    return compare.label_scores(run, rule, read=load_predictions)
+    return compare.label_scores(run, rule, read=load_scores)
 
 
 def average_scores(rows: list[Row], rule: str) -> dict[str, np.ndarray]:

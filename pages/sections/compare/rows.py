@@ -11,6 +11,7 @@ from core.analysis.samples import Comparison
 from core.config.defaults import THRESHOLD_RULES
 from core.labels.groups import Borders
 from core.runs import results
+from core.runs.predictions import read_predictions
 from core.system.errors import UserError
 from pages.shared.loaders import HASHES, find_version, load_metrics, load_predictions
 from pages.shared.text import plain
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from core.analysis.tables import Row, Table
     from core.analysis.verdict import Finding
     from core.runs.folder import Run
+    from core.runs.predictions import Predictions
 
+FEW_LABELS = 200
+"""Scores of so many labels take about a megabyte a run."""
 LINES = 12
 """Rows that are drawn as lines at first; more can be chosen."""
 ONE_RULE = "one rule"
@@ -82,7 +86,18 @@ def describe_rules() -> str:
 
 @st.cache_resource(max_entries=2048, show_spinner=False, hash_funcs=HASHES)
 def load_sample(run: Run, head: int, tail: int, rule: str) -> Sampled:
-    return samples.sample(run, Borders(head, tail), rule, read=load_predictions)
+    return samples.sample(run, Borders(head, tail), rule, read=load_scores)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=HASHES)
+def _load_small_scores(run: Run, part: str) -> Predictions:
+    return read_predictions(run, part)
+
+
+def load_scores(run: Run, part: str) -> Predictions:
+    """The scores of a part; those of few labels stay for many runs, so that another rule does not read them again."""
+    few = len(load_metrics(run)["labels"]) <= FEW_LABELS
+    return _load_small_scores(run, part) if few else load_predictions(run, part)
 
 
 def compare_rows(rows: list[Row], borders: Borders, rule: str) -> Comparison:
