@@ -19,8 +19,8 @@ import scipy.sparse as sp
 from core.analysis import decisions
 from core.analysis.decisions import AS_TRAINED, KEPT, SAME_COUNT, TOP_K, Read
 from core.config.defaults import THRESHOLD_RULES
-from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
-from core.metrics import label_sets, resampled_ranking, uncertainty
+from core.labels.groups import Borders, indicator
+from core.metrics import resampled_ranking, uncertainty
 from core.metrics.uncertainty import Resamples
 from core.runs import results
 from core.runs.folder import Run
@@ -111,9 +111,7 @@ def sample(run: Run, borders: Borders, rule: str = AS_TRAINED, *, read: Read = r
         scores, samples = resampled_ranking.resample_ranking(targets, predictions.scores, counts, borders, weights)
         return _of_one(scores, samples)
     predicted = decisions.decide(run, rule, read=read_once).predicted
-    scores = _in_order(label_sets.score_groups(targets, predicted, counts, borders))
-    samples = _resamples_of(targets).score(predicted, counts, borders)
-    hits, labels = count_hit_labels(targets, predicted, counts, borders)
+    scores, samples, hits, labels = _resamples_of(targets).score(predicted, counts, borders)
     return replace(_of_one(scores, samples), hits=hits, labels=labels)
 
 
@@ -138,21 +136,6 @@ def _in_order(scores: Mapping[str, Any]) -> np.ndarray:
         value = (scores.get(group) or {}).get(name)
         found.append(math.nan if value is None else float(value))
     return np.array(found)
-
-
-def count_hit_labels(
-    targets: sp.csr_array, predicted: sp.csr_array, counts: np.ndarray, borders: Borders
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each of `uncertainty.COLUMNS`: labels of its group that are hit somewhere, and labels with test documents."""
-    true, groups = indicator(targets), group_of(counts, borders)
-    hit, sizes = true.multiply(predicted).tocsr(), np.diff(true.indptr)
-    found = []
-    for part in (hit, true):
-        there = count_documents(part) > 0
-        many = [there.sum(), *(there[groups == group].sum() for group in FREQUENCY_GROUPS)]
-        many += [(count_documents(part[rows]) > 0).sum() for rows in (sizes == 1, sizes > 1)]
-        found.append(np.repeat(np.array(many), 2))
-    return found[0], found[1]
 
 
 def over_seeds(sampled: Sequence[Sampled], *, key: str = "") -> Sampled:

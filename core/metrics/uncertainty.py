@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.special import stdtr, stdtrit
 
-from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
+from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of, indicator
 from core.metrics.label_sets import check_predicted, f1
 
 FOLDS = 1000
@@ -37,6 +37,10 @@ def resample(documents: int, *, folds: int = FOLDS, seed: int = 0) -> np.ndarray
     return np.bincount(drawn.ravel(), minlength=folds * documents).reshape(folds, documents).astype(np.float32)
 
 
+Entries = tuple[np.ndarray, np.ndarray]
+"""Documents and labels of the entries of an indicator."""
+
+
 class Resamples:
     """Resampled test documents with what all runs on them share: their true labels, counted on each resample.
 
@@ -53,65 +57,103 @@ class Resamples:
         sizes = np.diff(self.targets.indptr)
         self._stratum = np.select([sizes == 1, sizes > 1], [0, 1], 2)
         self._documents = np.bincount(self._stratum, minlength=3)
-        # True labels are counted once for all runs where the counts are small.
+        # True labels are counted once for all runs, on each resample only where these counts are small.
+        self._entries = _entries(self.targets)
+        self._support = self._count(self._entries)
         small = 3 * self.labels * self.folds <= NUMBERS
-        self._true = self._count(self.targets, np.arange(self.labels), slice(None)) if small else None
+        self._true = self._resample(self._entries, np.arange(self.labels), slice(None)) if small else None
 
-    def score(self, predicted: sp.csr_array, counts: np.ndarray, borders: Borders) -> np.ndarray:
-        """As `bootstrap`, of predicted labels on these documents.
+    def score(
+        self, predicted: sp.csr_array, counts: np.ndarray, borders: Borders
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The numbers of Tables 2 and 3 of predicted labels on these documents, as they are and resampled.
 
         A run misses few labels and adds few, so that these are summed over the documents, not its hits.
+
+        Args:
+            predicted: (n, L).
+            counts: training documents of each label, (L,).
+            borders: between head, medium and tail.
+
+        Returns:
+            Scores (columns,), samples (folds, columns) as of `bootstrap`, and for each column the labels of its group
+            that are hit somewhere and those that have documents, (columns,) int64.
+
+        Raises:
+            ValueError: shapes that differ, scores instead of 0 and 1.
         """
         check_predicted(self.targets, predicted)
-        given = indicator(predicted)
-        missed, added = _without(self.targets, given), _without(given, self.targets)
-        # Only labels that are true or predicted somewhere, those of a group together: any other one has F1 0.
-        groups = group_of(counts, borders)
-        there = (count_documents(self.targets) + count_documents(added)) > 0
-        parts = [np.flatnonzero(there & (groups == group)) for group in FREQUENCY_GROUPS]
-        some, edges = np.concatenate(parts), np.cumsum([0, *map(len, parts)])
-        sizes = [int((groups == group).sum()) for group in FREQUENCY_GROUPS]
-        slices = [slice(0, len(some)), *map(slice, edges[:-1], edges[1:])]
-        found = np.full((self.folds, len(COLUMNS)), np.nan)
+        missed, added = self._errors(predicted)
+        masks = [np.ones(self.labels, np.bool_), *(group_of(counts, borders) == group for group in FREQUENCY_GROUPS)]
+        # Labels of each column; 0 where its group has no label or no document.
+        sizes = [int(mask.sum()) if self.targets.shape[0] else 0 for mask in masks]
+        sizes += [self.labels if many else 0 for many in self._documents[:2]]
+        # Scores on the documents as they are.
+        parts = [self._support, self._count(missed), self._count(added)]
+        there = (parts[0] + parts[2]).any(axis=0)
+        scores, hits, support = np.full(len(COLUMNS), np.nan), [], []
+        for place, ((true, lost, false), size) in enumerate(zip(_columns(parts, masks), sizes, strict=True)):
+            hits.append(int((true > lost).sum()))
+            support.append(int((true > 0).sum()))
+            if size:
+                hit = true - lost
+                scores[2 * place] = f1(hit.sum(), false.sum(), lost.sum())
+                scores[2 * place + 1] = f1(hit, false, lost).mean()
+        # The same on a block of resamples at a time, of labels that are true or predicted somewhere: others have F1 0.
+        some = np.flatnonzero(there)
+        samples = np.full((self.folds, len(COLUMNS)), np.nan)
         step = max(NUMBERS // max(9 * len(some), 1), 1)
         for start in range(0, self.folds, step):
             block = slice(start, start + step)
-            true = self._count(self.targets, some, block) if self._true is None else self._true[:, some, block]
-            errors = [true, self._count(missed, some, block), self._count(added, some, block)]
-            # Columns: all labels, head, medium, tail; then the documents with one and with several labels.
-            total = _with_f1(*(part.sum(axis=0) for part in errors))
-            columns = [
-                (total, part, size if self.targets.shape[0] else 0)
-                for part, size in zip(slices, (self.labels, *sizes), strict=True)
-            ]
-            columns += [
-                (_with_f1(*(part[stratum] for part in errors)), slices[0], self.labels if many else 0)
-                for stratum, many in enumerate(self._documents[:2])
-            ]
-            for place, (counted, part, size) in enumerate(columns):
+            true = self._resample(self._entries, some, block) if self._true is None else self._true[:, some, block]
+            parts = [true, self._resample(missed, some, block), self._resample(added, some, block)]
+            columns = _columns(parts, [mask[some] for mask in masks])
+            for place, (counted, size) in enumerate(zip(columns, sizes, strict=True)):
                 if size:
-                    found[block, 2 * place : 2 * place + 2] = _f1_of(*(one[part] for one in counted), labels=size)
-        return found
+                    samples[block, 2 * place : 2 * place + 2] = _f1_of(*counted, labels=size)
+        return scores, samples, np.repeat(hits, 2), np.repeat(support, 2)
 
-    def _count(self, matrix: sp.csr_array, some: np.ndarray, block: slice) -> np.ndarray:
-        """How often each of some labels stands in the drawn documents: (strata, labels, folds of the block)."""
+    def _errors(self, predicted: sp.csr_array) -> tuple[Entries, Entries]:
+        """True labels that are not predicted, and predicted ones that are not true."""
+        mine, theirs = self._entries, _entries(indicator(predicted))
+        keys = [np.sort(rows * np.int64(self.labels) + columns) for rows, columns in (mine, theirs)]
+        return tuple(  # type: ignore[return-value]
+            (left // max(self.labels, 1), left % max(self.labels, 1))
+            for one, other in (keys, keys[::-1])
+            for left in [np.setdiff1d(one, other, assume_unique=True)]
+        )
+
+    def _count(self, entries: Entries) -> np.ndarray:
+        """Entries of each label in each stratum of documents, (strata, labels) int64."""
+        rows, columns = entries
+        codes = self._stratum[rows] * self.labels + columns
+        return np.bincount(codes, minlength=3 * self.labels).reshape(3, self.labels).astype(np.int64)
+
+    def _resample(self, entries: Entries, some: np.ndarray, block: slice) -> np.ndarray:
+        """The same of some labels in the drawn documents: (strata, labels, folds of the block) float32."""
+        documents, columns = entries
         place = np.full(self.labels, -1)
         place[some] = np.arange(len(some))
-        documents = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        codes = self._stratum[documents] * len(some) + place[matrix.indices]
+        codes = self._stratum[documents] * len(some) + place[columns]
         # A product with the weights, of the rows alone that hold anything.
         rows, inverse = np.unique(codes, return_inverse=True)
         ones = np.ones(len(codes), np.float32)
-        chosen = sp.csr_array((ones, (inverse, documents)), shape=(len(rows), matrix.shape[0]))
+        chosen = sp.csr_array((ones, (inverse, documents)), shape=(len(rows), self.targets.shape[0]))
         weights = self._weights[:, block]
         counted = np.zeros((3 * len(some), weights.shape[1]), np.float32)
         counted[rows] = chosen @ weights
         return counted.reshape(3, len(some), weights.shape[1])
 
 
-def _without(matrix: sp.csr_array, other: sp.csr_array) -> sp.csr_array:
-    """The entries of an indicator that another one lacks."""
-    return indicator(sp.csr_array(matrix > matrix.multiply(other)))
+def _columns(parts: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
+    """Counts, each (strata, labels, ...), of each group of labels, then of documents with one label and several."""
+    total = tuple(part.sum(axis=0) for part in parts)
+    groups = [total if mask.all() else tuple(part[mask] for part in total) for mask in masks]
+    return groups + [tuple(part[stratum] for part in parts) for stratum in (0, 1)]
+
+
+def _entries(matrix: sp.csr_array) -> Entries:
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices.astype(np.int64)
 
 
 def bootstrap(
@@ -146,18 +188,13 @@ def bootstrap(
     check_predicted(targets, predicted)
     if weights is None:
         weights = resample(targets.shape[0], folds=folds, seed=seed)
-    return Resamples(targets, weights).score(predicted, counts, borders)
+    return Resamples(targets, weights).score(predicted, counts, borders)[1]
 
 
-def _with_f1(true: np.ndarray, missed: np.ndarray, added: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Hits, false and missed labels, and F1, each (labels, folds)."""
+def _f1_of(true: np.ndarray, missed: np.ndarray, added: np.ndarray, *, labels: int) -> np.ndarray:
+    """Micro- and macro-F1 over so many labels, as (folds, 2), from counts of those not 0 everywhere, (some, folds)."""
     hit = true - missed
-    return hit, added, missed, f1(hit, added, missed)
-
-
-def _f1_of(hit: np.ndarray, added: np.ndarray, missed: np.ndarray, scores: np.ndarray, *, labels: int) -> np.ndarray:
-    """Micro- and macro-F1 over so many labels, (folds, 2), from those not 0 everywhere, each (some, folds)."""
-    macro = scores.sum(axis=0, dtype=np.float64) / labels
+    macro = f1(hit, added, missed).sum(axis=0, dtype=np.float64) / labels
     return np.stack([f1(*(part.sum(axis=0, dtype=np.float64) for part in (hit, added, missed))), macro], axis=1)
 
 

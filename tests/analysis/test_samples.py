@@ -138,7 +138,8 @@ def test_hit_labels_are_counted_in_each_group() -> None:
     run = make_run("db")
     targets = read_predictions(run).targets
     predicted = targets.multiply(np.arange(10) < 2).tocsr()
-    hits, labels = samples.count_hit_labels(targets, predicted, COUNTS, Borders(35, 8))
+    found = uncertainty.Resamples(targets, uncertainty.resample(targets.shape[0], folds=3))
+    _, _, hits, labels = found.score(predicted, COUNTS, Borders(35, 8))
     by_column = dict(zip(uncertainty.COLUMNS, zip(hits, labels, strict=True), strict=True))
     there = np.asarray(targets.sum(axis=0)).ravel() > 0
     assert by_column["all/macro_f1"] == (2, there.sum())

@@ -50,6 +50,23 @@ def test_a_fold_scores_its_documents_as_often_as_they_were_drawn(pair: Pair, dat
                 assert value == pytest.approx(expected, abs=1e-6)
 
 
+@quick
+@given(pairs, st.data())
+def test_scores_on_the_documents_as_they_are_are_those_of_the_groups(pair: Pair, data: st.DataObject) -> None:
+    counts = data.draw(arrays(np.int64, pair[0].shape[1], elements=st.sampled_from([0, 8, 20, 35])))
+    targets, predicted = sparse(pair)
+    found = uncertainty.Resamples(targets, uncertainty.resample(len(pair[0]), folds=2))
+    scores, samples, hits, labels = found.score(predicted, counts, BORDERS)
+    expected = label_sets.score_groups(targets, predicted, counts, BORDERS)
+    for place, column in enumerate(uncertainty.COLUMNS):
+        group, name = column.split("/")
+        value = expected[group][name]
+        assert (np.isnan(scores[place]) and value is None) or scores[place] == value
+        assert np.isnan(samples[:, place]).all() == np.isnan(scores[place])
+    assert hits[0] == (pair[0] & pair[1]).any(axis=0).sum()
+    assert labels[0] == pair[0].any(axis=0).sum()
+
+
 def test_blocks_of_folds_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     pair = sp.csr_array(rng.random((50, 6)) < 0.3), sp.csr_array(rng.random((50, 6)) < 0.3)
