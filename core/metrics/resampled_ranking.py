@@ -58,6 +58,8 @@ def resample_ranking(
     masks = [np.ones(labels, np.bool_), *(groups == group for group in FREQUENCY_GROUPS)]
     precisions, moves = average_precision_moves(targets, scores)
     true, by_label = sp.csr_array(indicator(targets).T, dtype=np.float32), sp.csr_array(moves.T, dtype=np.float32)
+    if not isinstance(scores, sp.csr_array):
+        by_label = by_label.toarray()
     for place, mask in enumerate(masks):
         if mask.any():
             found[place] = precisions[mask].mean()

@@ -114,12 +114,12 @@ def compare_rows(rows: list[Row], borders: Borders, rule: str) -> Comparison:
     return compared
 
 
-def find_version_of(compared: Comparison) -> tuple[object, ...]:
+def find_version_of(compared: Comparison) -> str:
     """What everything computed from a comparison depends on: its rule, its runs, and their scores with the borders."""
     rows = [
         (row.name, *map(find_version, row.runs), compared.sampled[row.name].scores.tobytes()) for row in compared.rows
     ]
-    return compared.rule, *rows
+    return f"{compared.rule} {rows}"  # one text: Streamlit takes long for a tuple of tuples
 
 
 COMPARED: HashFuncsDict = {Comparison: find_version_of}
