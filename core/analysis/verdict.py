@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -215,7 +214,7 @@ def next_runs(findings: Sequence[Finding]) -> list[tuple[list[Row], int]]:
     return found
 
 
-def launcher_query(rows: Sequence[Row], more: int) -> dict[str, Any]:
+def launcher_query(rows: Sequence[Row], more: int) -> dict[str, str | list[str]]:
     """The address parameters with which the launcher's form trains `more` new seeds of rows.
 
     Rows whose settings differ do not fit in one form: it then takes those that have the settings of the first. Empty
@@ -233,7 +232,11 @@ def launcher_query(rows: Sequence[Row], more: int) -> dict[str, Any]:
     except UserError:
         return {}
     size = plans[0].data.synthetic.model_dump(exclude_defaults=True) if plans[0].data.name == "synthetic" else {}
-    query: dict[str, Any] = {"data": plans[0].data.name, "split": plans[0].data.split, "models": list(models)}
+    query: dict[str, str | list[str]] = {
+        "data": plans[0].data.name,
+        "split": plans[0].data.split,
+        "models": list(models),
+    }
     query |= {"losses": list(losses)} if losses else {}
     query |= {"seeds": f"{first}-{seeds[-1]}" if more > 1 else str(first)}
     query |= {f"synthetic_{key}": str(value) for key, value in size.items()}
