@@ -45,6 +45,8 @@ class Sampled:
         scores: on the test part, the mean of the seeds, (C,).
         deviation: over seeds, (C,); NaN of one seed.
         samples: on resampled test documents and seeds, (folds, C); NaN where the predictions cannot be read.
+        by_documents: the same with documents alone drawn again, the mean of all seeds, (folds, C); None of one seed,
+            whose samples are that.
         seeds: how many there are.
         each: the scores of each seed, (seeds, C).
         hits: labels of the column's group that some seed hits, (C,); None where nothing is decided or read.
@@ -54,6 +56,7 @@ class Sampled:
     scores: np.ndarray
     deviation: np.ndarray
     samples: np.ndarray
+    by_documents: np.ndarray | None = None
     seeds: int = 1
     each: np.ndarray | None = None
     hits: np.ndarray | None = None
@@ -148,14 +151,16 @@ def over_seeds(sampled: Sequence[Sampled], *, key: str = "") -> Sampled:
     scores = np.stack([one.scores for one in sampled])
     table = uncertainty.over_seeds(scores)
     first, complete = sampled[0], len({one.samples.shape for one in sampled}) == 1
-    samples = no_samples(first)
+    samples = by_documents = no_samples(first)
     if complete:
+        by_documents = np.mean([one.samples for one in sampled], axis=0)
         samples = uncertainty.resample_seeds([one.samples for one in sampled], seed=zlib.crc32(key.encode()))
     counted = [one.hits for one in sampled if one.hits is not None]
     return Sampled(
         table["mean"].to_numpy(),
         table["deviation"].to_numpy(),
         samples,
+        by_documents=by_documents,
         seeds=len(sampled),
         each=scores,
         hits=np.max(counted, axis=0) if len(counted) == len(sampled) else None,

@@ -118,10 +118,10 @@ def _settle(
     gap = (-100 * gain.scores[row, at], -100 * gain.high[row, at], -100 * gain.low[row, at])
     if best.samples.shape != other.samples.shape or not gain.tested[row, at] or gain.significant[row, at]:
         return gap, None, False
-    # Noise of one seed of each, and what is left of the difference's variance: that of the documents.
+    # Noise of one seed of each, and that of the documents.
     seed_noise = float(best.deviation[place] ** 2 + other.deviation[place] ** 2)
-    total = float((best.samples[:, place] - other.samples[:, place]).var())
-    documents = max(total - float(best.seed_variance[place] + other.seed_variance[place]), 0.0)
+    drawn = [one.samples if one.by_documents is None else one.by_documents for one in (best, other)]
+    documents = float((drawn[0] - drawn[1])[:, place].var())
     size, level = float(gain.scores[row, at]), float(gain.level[row, at])
     seeds = uncertainty.seeds_needed(size, seed_noise, documents, level=level, most=MOST_SEEDS)
     hidden = seeds is None and uncertainty.seeds_needed(size, 0.0, documents, level=level, most=2) is None

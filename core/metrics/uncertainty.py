@@ -18,6 +18,8 @@ NUMBERS = 4_000_000
 """Resampled counts that are held at a time."""
 POWER = 0.8
 """The chance with which a difference is to be found, in `seeds_needed`."""
+NORMAL = 1e6
+"""Degrees of freedom from which on a t distribution is the normal one."""
 STRATA = {"single_label": 1, "multi_label": 2}
 COLUMNS = tuple(
     f"{group}/{score}" for group in ("all", *FREQUENCY_GROUPS, *STRATA) for score in ("micro_f1", "macro_f1")
@@ -284,7 +286,8 @@ def _sides(samples: np.ndarray) -> np.ndarray:
 
 def _quantile(level: np.ndarray | float, freedom: np.ndarray | float) -> np.ndarray:
     """Of the t distribution: how many standard errors an interval of a level reaches to either side."""
-    found: np.ndarray = stdtrit(freedom, (1 + np.asarray(level)) / 2)
+    many = np.where(np.asarray(freedom) > NORMAL, np.inf, freedom)
+    found: np.ndarray = stdtrit(many, (1 + np.asarray(level)) / 2)
     return found
 
 
@@ -294,7 +297,9 @@ def p_values(score: np.ndarray, samples: np.ndarray, freedom: np.ndarray | float
     side = np.where(score > 0, -low, high)
     error = side / _quantile(LEVEL, np.inf)
     ratio = np.divide(np.abs(score), error, out=np.where(score == 0, 0.0, np.inf), where=error > 0)
-    found: np.ndarray = np.where(np.isnan(side), np.nan, 2 * stdtr(freedom, -ratio))
+    found: np.ndarray = np.where(
+        np.isnan(side), np.nan, 2 * stdtr(np.where(np.asarray(freedom) > NORMAL, np.inf, freedom), -ratio)
+    )
     return found
 
 
@@ -342,7 +347,8 @@ def seeds_needed(
     """
     for seeds in range(2, most + 1):
         error = seed_variance / seeds + document_variance
-        known = 2 * (seeds - 1) * (error / max(seed_variance / seeds, 1e-12)) ** 2  # two rows of a like seed noise
+        # Degrees of freedom of two rows of a like seed noise.
+        known = 2 * (seeds - 1) * (error * seeds / seed_variance) ** 2 if seed_variance > 0 else np.inf
         reach = _quantile(level, known) + _quantile(2 * POWER - 1, np.inf)
         if abs(score) >= reach * np.sqrt(error) and score != 0:
             return seeds

@@ -85,6 +85,18 @@ def test_too_few_documents_are_said_to_be_too_few() -> None:
     assert verdict.next_runs([found]) == []
 
 
+def test_a_lead_that_takes_too_many_seeds_is_not_said_to_be_hidden_by_the_documents() -> None:
+    rows = [row_of("db"), row_of("bce")]
+    sampled = {
+        "db": sampled_of([0.30, 0.42, 0.51], documents=0.0001),
+        "bce": sampled_of([0.29, 0.40, 0.51], documents=0.0001, seed=1),
+    }
+    found = tail_of(rows, sampled)
+    assert found.seeds is None
+    assert not found.documents_hide
+    assert f"which even {verdict.MOST_SEEDS} seeds of each would not settle" in verdict.in_words(found, documents=63)
+
+
 def test_rows_of_one_seed_conclude_nothing() -> None:
     rows = [row_of("db", 1), row_of("bce", 1)]
     sampled = {"db": sampled_of([0.9], documents=0.01), "bce": sampled_of([0.1], documents=0.01, seed=1)}

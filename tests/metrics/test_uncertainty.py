@@ -193,6 +193,8 @@ def test_few_degrees_of_freedom_and_higher_levels_widen_an_interval_as_t_does() 
     usual = uncertainty.interval(np.zeros(1), samples)
     wide = uncertainty.interval(np.zeros(1), samples, freedom=2.0)
     np.testing.assert_allclose(wide / usual, 4.302653 / 1.959964, rtol=1e-5)
+    np.testing.assert_allclose(uncertainty.interval(np.zeros(1), samples, freedom=1e18), usual)
+    assert uncertainty.p_values(np.ones(1), samples, np.array([1e18])) == uncertainty.p_values(np.ones(1), samples)
     higher = uncertainty.interval(np.zeros(1), samples, level=0.99)
     np.testing.assert_allclose(higher / usual, 2.575829 / 1.959964, rtol=1e-5)
     assert uncertainty.interval(np.array([0.99]), samples, bounds=(0, 1)).ravel().tolist() == [0.0, 1.0]
@@ -245,6 +247,8 @@ def test_seeds_that_would_settle_a_difference_do_and_fewer_do_not() -> None:
     assert found(max(needed // 2, 2)) < 0.7
     assert uncertainty.seeds_needed(0.5, seed_noise, documents) is None, "documents alone hide it"
     assert uncertainty.seeds_needed(0.0, 1.0, 0.0) is None
+    assert uncertainty.seeds_needed(0.02, 0.0, 0.005**2) == 2, "no seed noise at all"
+    assert uncertainty.seeds_needed(0.02, 1e-18, 0.005**2) == 2
     assert uncertainty.seeds_needed(gap, 100 * seed_noise, documents, most=100) is None
 
 
