@@ -10,7 +10,7 @@ from core.analysis.samples import Comparison
 from core.analysis.tables import METHODS, data_title, fold, method, seeds_apart
 from core.labels.groups import Borders
 from core.runs import folder
-from pages.sections.compare import labels, parts, tables, training
+from pages.sections.compare import combine, labels, parts, tables, training
 from pages.sections.compare.rows import compare_rows, pick_rule
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link, show_header
@@ -104,6 +104,7 @@ def show_views(runs: list[Run]) -> None:
         VIEWS[view](compared, borders)
     else:
         st.info("No run can be shown at this rule: choose another one.")
+    combine.show(rows)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.analysis import documents, what_if
 from core.metrics import thresholds
-from core.runs import folder
+from core.runs import folder, scorer
 from core.system.errors import UserError
 from pages.shared.loaders import load_metrics, load_scorer
 from pages.shared.menu import link, show_header
@@ -27,15 +27,17 @@ def show() -> None:
     show_header("Try it", "Type or paste a text: which labels each run gives it, how surely, and for which words.")
     show_wrong_runs("runs")
     finished = {run.id: run for run in select_readable(folder.list_folders())}
-    able = {run_id: run for run_id, run in finished.items() if (run.path / "model.safetensors").exists()}
-    if not able:
+    ready = {run_id: run for run_id, run in finished.items() if not scorer.find_missing(run)}
+    if not ready:
         what = (
             "The finished runs are published without their weights: run the command of one, or" if finished else "First"
         )
         st.info(f"There is no trained model to try. {what} launch a run on the Launcher page.")
         link("launcher")
         return
-    chosen = st.multiselect("Runs", list(able), list(able)[:1], key="runs", bind="query-params", max_selections=MOST)
+    # A combined run is offered in any case: chosen, it says which of its members is missing.
+    able = {run_id: run for run_id, run in finished.items() if run_id in ready or run.config.combined}
+    chosen = st.multiselect("Runs", list(able), list(ready)[:1], key="runs", bind="query-params", max_selections=MOST)
     text = st.text_area("Text", key="text", height=220, max_chars=LETTERS, placeholder="Type or paste a text")
     if not text.strip() or not chosen:
         st.caption("Nothing is kept: the text is read here and forgotten.")
@@ -48,12 +50,12 @@ def show_answers(runs: list[Run], text: str) -> None:
     tried, known = {}, {}
     for run in runs:
         try:
-            scorer = load_scorer(run)
+            model = load_scorer(run)
         except UserError as error:
             st.warning(plain(str(error)))
             continue
         metrics, name = load_metrics(run), name_run(run)
-        tried[name] = (scorer.scores([text])[0], thresholds.of_values(metrics["threshold"]), metrics["labels"])
+        tried[name] = (model.scores([text])[0], thresholds.of_values(metrics["threshold"]), metrics["labels"])
         known[name] = run
     if not tried:
         return

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from core.runs.folder import LIVE, Folder, Run
+from core.runs.plan import name_members
 
 SERIES = ("all", "head", "medium", "tail")
 AVERAGES = ("micro", "macro")
@@ -33,6 +34,8 @@ def run_name(run: Folder) -> str:
     """What people call a run; else its model, loss and seed, or its id if its settings cannot be read."""
     if run.about.name or not isinstance(run, Run):
         return run.about.name or run.id
+    if run.config.combined:
+        return f"{run.config.model.name} · {name_members(run.config)}"
     loss = [run.config.loss.name] if run.config.loss else []
     return " · ".join([run.config.model.name, *loss, f"seed {run.config.seed}"])
 

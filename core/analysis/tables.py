@@ -25,6 +25,7 @@ from core.config.schema import RunConfig
 from core.metrics import resampled_ranking, uncertainty
 from core.runs import results
 from core.runs.folder import Run
+from core.runs.plan import name_members
 from core.system.errors import UserError
 
 Table = int | str
@@ -130,6 +131,7 @@ def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
 
 def seeds_apart(rows: Sequence[Row]) -> str:
     """A sentence on rows whose means are of different seeds; empty where all have the same."""
+    rows = [row for row in rows if not row.runs[0].config.combined]  # made of runs with seeds of their own
     seeds = [tuple(run.config.seed for run in row.runs) for row in rows]
     if len(set(seeds)) < 2:
         return ""
@@ -147,14 +149,14 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
 
     A setting that stands at its model's own default is not named; of the others the first `NAMED_SETTINGS` are.
     """
-    flat = [dict(walk(run.config.model_dump(exclude={"data"}))) for run in runs]
+    flat = [dict(walk(run.config.model_dump(exclude={"data", "combined"}))) for run in runs]
     usual = [dict(walk(_usual(run))) for run in runs]
     flat = [{"data": data_title(run), **settings} for run, settings in zip(runs, flat, strict=True)]
     names = []
     for run, settings, own in zip(runs, flat, usual, strict=True):
         mine = method(run)
         others = [other for one, other in zip(runs, flat, strict=True) if method(one) == mine]
-        words = [mine]
+        words = [name_members(run.config) or mine]
         more: list[str] = []
         # Settings that are not the model's own and differ among the runs of this method.
         for key, value in settings.items():
@@ -173,7 +175,7 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
 
 def _usual(run: Run) -> dict[str, Any]:
     """The settings that a run's model and loss have where nothing is given, but for model and loss themselves."""
-    named: dict[str, Any] = {"model": {"name": run.config.model.name}}
+    named: dict[str, Any] = {"model": {"name": run.config.model.name}, "combined": run.config.combined}
     if run.config.loss:
         named["loss"] = {"name": run.config.loss.name}
     values = RunConfig.model_validate(named).model_dump(include={"model", "train", "loss"})

@@ -202,14 +202,17 @@ def next_runs(findings: Sequence[Finding]) -> list[tuple[list[Row], int]]:
     """Rows to train more seeds of, each with how many new ones; empty where seeds settle nothing.
 
     First what settles the last of the questions that seeds can settle; then two more seeds of the rows that have one,
-    which makes them comparable.
+    which makes them comparable. A combined run is not trained: it has no seed to add.
     """
     found: list[tuple[list[Row], int]] = []
     settled = [finding for finding in findings if finding.seeds is not None]
     for finding in settled[-1:]:
-        rows = [finding.best, finding.close[0]]
+        rows = [row for row in (finding.best, finding.close[0]) if not row.runs[0].config.combined]
+        if not rows:
+            continue
         found.append((rows, min((finding.seeds or 0) - min(len(row.runs) for row in rows), MOST_LAUNCHED)))
-    if findings and (alone := [row for row in (findings[-1].best, *findings[-1].alone) if len(row.runs) < 2]):
+    known = (findings[-1].best, *findings[-1].alone) if findings else ()
+    if alone := [row for row in known if len(row.runs) < 2 and not row.runs[0].config.combined]:
         found.append((alone, 2))
     return found
 

@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "stop": runs.stop,
     "resume": runs.resume,
     "note": runs.note,
+    "combine": runs.combine,
     "delete": runs.delete,
     "publish": results.publish,
     "export": results.export_run,

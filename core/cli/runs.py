@@ -1,4 +1,4 @@
-"""Commands on runs: list, follow, stop, resume, name, delete."""
+"""Commands on runs: list, follow, stop, resume, name, combine, delete."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from rich.table import Table
 from core.cli.console import Json, out, print_json, print_line, split_names
 from core.jobs import launch, sweeps
 from core.runs import folder, journal
+from core.runs.combine import RULES, read_weights
+from core.runs.combine import combine as combined_run
 from core.runs.folder import Damaged, Run
 
 REPORTED = ("id", "state", "kind", "reason", "advice", "submitted", "started", "ended", "progress", "device")
@@ -137,6 +139,21 @@ def note(
     for key, value in about.model_dump(exclude_defaults=True).items():
         words = ", ".join(value) if isinstance(value, tuple) else "yes" if value is True else value
         print_line(f"{key}: {words}")
+
+
+def combine(
+    runs: list[str],
+    weights: Annotated[
+        str, typer.Option(help="equal, validation (the best on it), or a number for each run, such as 0.7,0.3.")
+    ] = "equal",
+    name: Annotated[str, typer.Option(help="What to call it.")] = "",
+    rule: Annotated[str, typer.Option(help=f"Of its thresholds: {', '.join(RULES)}.")] = "quiet",
+) -> None:
+    """Average the scores of finished runs of one data set; nothing is trained, and the result is a run like any other.
+
+    Example: python -m core combine reuters-transformer-db-s0-03f05f948e reuters-tfidf-db-s0-966e74a879
+    """
+    print_line(combined_run(runs, weights=read_weights(weights), rule=rule, name=name).id)
 
 
 def delete(run: str) -> None:

@@ -28,16 +28,18 @@ class Model:
         own_loss: the one it is fitted with, at once; empty where it is trained by steps with a loss that is chosen.
         margins: its scores are margins, not probabilities.
         layered: it needs a hidden layer.
+        trained: it learns from documents; else it is made of finished runs (`core.runs.combine`), with no loss.
     """
 
     title: str
-    reads: Literal["words", "tokens"]
+    reads: Literal["words", "tokens", "scores"]
     settings: tuple[str, ...]
     model: Mapping[str, Any]
     train: Mapping[str, Any]
     own_loss: str = ""
     margins: bool = False
     layered: bool = False
+    trained: bool = True
 
     @property
     def defaults(self) -> dict[str, Mapping[str, Any]]:
@@ -124,8 +126,19 @@ MODELS: dict[str, Model] = {
         train=_FROM_SCRATCH,
         layered=True,
     ),
+    "combined": Model(
+        "the scores of several finished runs, averaged in logits",
+        reads="scores",
+        settings=(),
+        model={},
+        train={},
+        trained=False,
+    ),
 }
-MODEL_NAMES = tuple(MODELS)
+MODEL_NAMES = tuple(name for name, model in MODELS.items() if model.trained)
+"""Models that can be trained."""
+COMBINED = "combined"
+"""The model of a combined run."""
 
 
 @dataclass(frozen=True)

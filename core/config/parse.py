@@ -104,8 +104,8 @@ def differences(old: BaseModel | Mapping[str, Any], new: BaseModel | Mapping[str
 
 
 def setting_names(kind: type[BaseModel]) -> list[str]:
-    """Dotted names of all settings, nested ones included."""
-    return [name for name, _ in walk(kind)]
+    """Dotted names of all settings, nested ones included; members and weights of a combined run are none."""
+    return [name for name, _ in walk(kind) if not name.startswith("combined.")]
 
 
 def _in_words(kind: type[Frozen], error: ValidationError) -> str:

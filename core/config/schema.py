@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_serializer, model_validator
 
 from core.config.defaults import (
     AUTO_RULES,
+    COMBINED,
     LOSS_CONSTANTS,
     LOSS_NAMES,
     MODEL_NAMES,
@@ -21,6 +22,10 @@ from core.losses.presets import CONSTANTS, LOSSES, Constant, Setting
 from core.system.errors import UserError, choose
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
+RUN_PATTERN = r"^[a-z0-9][a-z0-9-]{0,119}$"
+"""Of a run's id."""
+MOST_MEMBERS = 20
+"""Of a combined run."""
 
 
 class Frozen(BaseModel):
@@ -129,7 +134,8 @@ class ModelConfig(Frozen):
 
     @model_validator(mode="after")
     def _known(self) -> ModelConfig:
-        choose("model", self.name, MODEL_NAMES)
+        if self.name not in MODELS:
+            choose("model", self.name, MODEL_NAMES)
         return self
 
 
@@ -232,6 +238,28 @@ class TrainConfig(Frozen):
     checkpoint_steps: int = Field(0, ge=0, description="between two checkpoints at most; 0: any")
 
 
+class CombinedConfig(Frozen):
+    """The finished runs whose scores a combined run averages, and how much each of them counts."""
+
+    members: tuple[Annotated[str, Field(pattern=RUN_PATTERN)], ...] = Field(
+        min_length=2, max_length=MOST_MEMBERS, description="ids of runs, each once"
+    )
+    weights: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(description="one for each member; their sum is 1")
+    weighted: Literal["equal", "validation", "given"] = Field(
+        "equal", description="where the weights come from: all alike, the best ones on validation, or the user"
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> CombinedConfig:
+        if twice := sorted({member for member in self.members if self.members.count(member) > 1}):
+            raise UserError(f"Run {twice[0]} is named twice: a combined run has every member once.")
+        if len(self.weights) != len(self.members):
+            raise UserError(f"There are {len(self.weights)} weights for {len(self.members)} runs: give one for each.")
+        if abs(sum(self.weights) - 1) > 1e-6:
+            raise UserError(f"The weights sum to {sum(self.weights):.6g}: they must sum to 1.")
+        return self
+
+
 def _name_of(section: Any) -> str:
     """The name that a section has, which may be no settings yet; empty if none."""
     return str(section.get("name", "") if isinstance(section, Mapping) else getattr(section, "name", ""))
@@ -248,6 +276,21 @@ class RunConfig(Frozen):
     track: Literal["none", "tensorboard", "mlflow", "wandb"] = Field(
         "none", description="where the history is sent as well; it is no part of the run's question"
     )
+    combined: CombinedConfig | None = Field(None, description="of model 'combined' alone: its members and weights")
+
+    @model_serializer(mode="wrap")
+    def _settings_that_count(self, dump: Any) -> dict[str, Any]:
+        """A trained run without members; of a combined one, which is not trained, the rule of its thresholds alone."""
+        values: dict[str, Any] = dump(self)
+        if self.combined is None:
+            return {key: value for key, value in values.items() if key != "combined"}
+        read = {"model": ("name",), "train": ("threshold",)}
+        kept = {key: values[key] for key in ("data", "combined") if key in values}
+        return kept | {
+            section: {name: values[section][name] for name in names if name in values[section]}
+            for section, names in read.items()
+            if section in values
+        }
 
     @model_validator(mode="before")
     @classmethod
@@ -269,6 +312,10 @@ class RunConfig(Frozen):
     @model_validator(mode="after")
     def _model_reads(self) -> RunConfig:
         entry = MODELS[self.model.name]
+        if (self.model.name == COMBINED) != (self.combined is not None):
+            raise UserError(
+                f"Model '{COMBINED}' is made of finished runs, and of nothing else: `python -m core combine RUN RUN`."
+            )
         defaults = ModelConfig().model_dump() | dict(entry.model)
         for key, value in self.model.model_dump(exclude={"name"}).items():
             if value != defaults[key] and key not in entry.settings:
@@ -293,6 +340,10 @@ class RunConfig(Frozen):
     def _loss_fits_model(self) -> RunConfig:
         name = self.model.name
         own = MODELS[name].own_loss
+        if not MODELS[name].trained:
+            if self.loss is not None:
+                raise UserError(f"Model '{name}' is not trained and has no loss: leave the loss out.")
+            return self
         if own and self.loss is not None:
             raise UserError(
                 f"Model '{name}' has a loss of its own ({own}): leave the loss out, or choose model 'tfidf'."

@@ -38,7 +38,7 @@ from core.runs.folder import (
     run_path,
     stop_flag,
 )
-from core.runs.plan import command_line
+from core.runs.plan import check_trainable, command_line
 from core.system import machine, processes
 from core.system.access import account, check_writable, read_only
 from core.system.errors import UserError
@@ -93,6 +93,7 @@ def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None) -
         UserError: the data cannot be loaded, the split has no validation part, or there is no such slot.
     """
     check_writable()
+    check_trainable(config)
     path = run_path(check(config, corpus or sources.load(config.data)))
     with locked(cache_dir() / "locks" / "submit.lock"):
         if path.is_dir():
@@ -140,6 +141,7 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
             config = read_config(found.path)
         except UserError as error:
             raise UserError(f"{error} It cannot be resumed: delete it.") from None
+        check_trainable(config, f"Run {run_id}")
         over = () if anew else ("finished",)
         if found.published or found.state in (*LIVE, *over) or is_locked(alive_lock(found.path)):
             state = "published" if found.published else found.state

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
-import resource
 import shutil
 import sys
 import time
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
-from core import __version__
 from core.config.schema import RunConfig
 from core.data import sources
 from core.jobs import queue
@@ -21,11 +16,11 @@ from core.jobs.heartbeat import write_heartbeats
 from core.jobs.reporter import SilentReporter, StatusReporter
 from core.jobs.webhook import post_outcome
 from core.labels import groups
-from core.metrics import label_sets, summary, thresholds
-from core.runs import failures, folder, journal, predictions
-from core.runs.predictions import Predictions
+from core.runs import failures, folder, journal
+from core.runs.outcome import About, Part, peak_memory, write_outcome
+from core.runs.plan import check_trainable
 from core.system.errors import Stopped, UserError
-from core.system.files import atomic_path, write_json
+from core.system.files import atomic_path
 from core.system.locks import try_lock
 
 log = logging.getLogger("tailscope")
@@ -100,7 +95,9 @@ def _open_run(path: Path) -> RunConfig:
     found = folder.get_folder(path.name)
     if found.path.resolve() != path.resolve():
         raise UserError(f"{path} is no run folder of this cache; runs live in {folder.runs_dir()}.")
-    return folder.read_config(found.path)
+    config = folder.read_config(found.path)
+    check_trainable(config, f"Run {path.name}")
+    return config
 
 
 def _hold_run(path: Path) -> int:
@@ -171,70 +168,36 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
     if folder.run_id(config, corpus.fingerprint) != path.name:
         raise UserError(f"The data set {corpus.name} has changed since this run was made. Start a new run.")
     log.info("%s, split %s: %d labels, %s", corpus.name, corpus.split, len(corpus.labels), corpus.fingerprint[:12])
-    borders = groups.default_borders(len(corpus.labels))
     # Model, and its scores of the validation and the test part.
     fitted = fit(config, corpus, path, slot, reporter)
-    scores = fitted.scores
     reporter.report("scoring", 0.98)
-    # Thresholds: from the validation part alone.
-    rule = config.threshold_rule()
-    limits = thresholds.values_of(thresholds.fit(corpus.targets_of("validation"), scores["validation"], rule=rule))
-    threshold = thresholds.of_values(limits)
-    # Results: what is predicted, and how right it is, by frequency group.
-    results = {
-        part: label_sets.score_groups(
-            corpus.targets_of(part), thresholds.apply(scores[part], threshold), corpus.counts, borders
-        )
-        for part in ("validation", "test")
-    }
-    # Files: predictions, weights, what reads new texts; the metrics last, for with them the run has results.
-    for part in results:
-        rows, ids = corpus.parts[part], [corpus.ids[row] for row in corpus.parts[part]]
-        kept = Predictions(ids, rows, corpus.targets_of(part), scores[part], threshold)
-        predictions.write_predictions(path, kept, part)
+    # Files: weights and what reads new texts, then predictions and metrics, with which the run has results.
     with atomic_path(path / "model.safetensors") as temporary:
         save_file(fitted.weights, temporary)
     fitted.save(path)
-    write_json(
-        path / "metrics.json",
-        {
-            "threshold": limits,
-            "threshold_rule": rule,
-            **results,
-            "labels": list(corpus.labels),
-            "counts": corpus.counts.tolist(),
-            "borders": asdict(borders),
-            "fingerprint": corpus.fingerprint,
-            "source": corpus.source,
-            "command": journal.read_status(path).get("command", ""),
-            "versions": _versions(),
-            **fitted.more,
-            "scores": summary.score_all(
-                corpus.targets_of("test"),
-                scores["test"],
-                thresholds.apply(scores["test"], threshold),
-                counts=corpus.counts,
-                documents=len(corpus.parts["train"]),
-                borders=borders,
-            ),
-            "documents": {part: len(rows) for part, rows in corpus.parts.items()},
-            "memory": _peak_memory(),
-            "seconds": round(time.monotonic() - began, 3),
-        },
+    parts = {
+        part: Part([corpus.ids[row] for row in corpus.parts[part]], corpus.parts[part], corpus.targets_of(part), found)
+        for part, found in fitted.scores.items()
+    }
+    about = About(
+        corpus.labels,
+        corpus.counts,
+        groups.default_borders(len(corpus.labels)),
+        corpus.fingerprint,
+        corpus.source,
+        {part: len(rows) for part, rows in corpus.parts.items()},
+    )
+    results = write_outcome(
+        path,
+        parts,
+        about,
+        rule=config.threshold_rule(),
+        command=journal.read_status(path).get("command", ""),
+        began=began,
+        more=fitted.more,
+        memory=peak_memory(),
     )
     # Checkpoints: nothing needs them any longer.
     shutil.rmtree(folder.checkpoint_dir(path), ignore_errors=True)
     everything = results["test"]["all"]
     log.info("test micro-F1 %.4f, macro-F1 %.4f", everything["micro_f1"], everything["macro_f1"])
-
-
-def _peak_memory() -> int:
-    """Bytes that this process held at most; macOS counts in bytes, Linux in KiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
-
-
-def _versions() -> dict[str, str]:
-    """Of this program, Python and the packages that numbers depend on."""
-    packages = ("torch", "numpy", "scipy", "scikit-learn", "transformers")
-    return {"tailscope": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}

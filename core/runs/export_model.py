@@ -11,6 +11,7 @@ from core.metrics import thresholds
 from core.models.networks import Linear, Transformer
 from core.runs.folder import Run
 from core.runs.network_scorer import load
+from core.runs.plan import check_trainable
 from core.system.errors import UserError
 from core.system.files import atomic_path
 
@@ -29,6 +30,7 @@ def export(run: Run, folder: Path) -> str:
     """
     from transformers import AutoModelForSequenceClassification
 
+    check_trainable(run.config, f"{run.id} has no model: it")
     if run.config.model.name != "transformer":
         raise UserError(f"{run.id} is no transformer: `python -m core export` writes any run as a zip.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,12 +21,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from core.config.parse import parse
-from core.config.schema import Frozen, ModelConfig, RunConfig, TrainConfig
+from core.config.schema import RUN_PATTERN, Frozen, ModelConfig, RunConfig, TrainConfig
 from core.runs import failures
 from core.runs.journal import as_number, read_heartbeat
 from core.system.access import check_writable
 from core.system.errors import UserError
-from core.system.files import read_json, write_json
+from core.system.files import atomic_path, read_json, write_json
 from core.system.locks import is_locked, locked
 from core.system.places import cache_dir
 
@@ -33,7 +35,7 @@ LIVE = ("queued", "running")
 STOPPED = "Stopped by request before it had finished."
 STOPPING = "writing a checkpoint, then it stops"
 """Phase of a run that was asked to stop and has not ended yet."""
-RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,119}")
+RUN_ID = re.compile(RUN_PATTERN)
 ALIVE_VARIABLE = "TAILSCOPE_ALIVE"
 """Environment variable with the number of the inherited descriptor that holds a worker's `alive_lock`."""
 
@@ -133,6 +135,8 @@ def run_id(config: RunConfig, fingerprint: str) -> str:
     """The name of the run with this config on data with this fingerprint: the same question has the same name."""
     question = json.dumps([config.model_dump(exclude_defaults=True, exclude={"track"}), fingerprint], sort_keys=True)
     digest = hashlib.sha256(question.encode()).hexdigest()[:10]
+    if config.combined:
+        return f"{config.data.name}-{config.model.name}-{digest}"
     loss = f"-{config.loss.name}" if config.loss else ""
     return f"{config.data.name}-{config.model.name}{loss}-s{config.seed}-{digest}"
 
@@ -336,6 +340,29 @@ def save_about(run_id: str, **changes: Any) -> About:
         about = parse(About, {**_read_about(run.path).model_dump(), **changes}, where=run_id)
         write_json(run.path / "about.json", about.model_dump())
     return about
+
+
+@contextmanager
+def new_folder(target: Path, taken: str) -> Iterator[Path]:
+    """A folder to fill, which is moved to `target` at the end.
+
+    Args:
+        target: where it will lie.
+        taken: the message if that exists already.
+
+    Raises:
+        UserError: `target` exists, before or at the end.
+    """
+    if target.exists():
+        raise UserError(taken)
+    try:
+        with atomic_path(target) as folder:
+            folder.mkdir()
+            yield folder
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise UserError(taken) from None
+        raise
 
 
 def disk_use(path: Path) -> int:

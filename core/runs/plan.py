@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
 
-from core.config.defaults import LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS, PAPER_LOSSES
+from core.config.defaults import COMBINED, LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS, PAPER_LOSSES
 from core.config.parse import change, differences, parse, setting_names, with_changes
 from core.config.schema import DataConfig, Frozen, RunConfig
 from core.data.sources import default_config
@@ -76,11 +77,13 @@ def read(text: str, *, where: str) -> Plan:
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not JSON at line {error.lineno}, column {error.colno}: {error.msg}.") from None
     if isinstance(values, Mapping) and "model" in values:
-        return of_run(parse(RunConfig, values, where=where))
+        config = parse(RunConfig, values, where=where)
+        check_trainable(config, f"{where} is of a combined run, which")
+        return of_run(config)
     plan = parse(Plan, values, where=where)
     try:
         for model in plan.models:
-            choose("model", model, MODEL_NAMES)
+            check_model(model)
         for loss in plan.losses:
             choose("loss", loss, ("paper", *LOSS_NAMES))
         known = [name for name in setting_names(RunConfig) if name.partition(".")[0] in ("train", "model", "loss")]
@@ -92,6 +95,17 @@ def read(text: str, *, where: str) -> Plan:
     return plan
 
 
+def check_model(name: str) -> None:
+    """Refuses a model that there is not, and one that is not trained.
+
+    Raises:
+        UserError: no model that can be trained.
+    """
+    if name == COMBINED:
+        raise UserError(f"Model '{COMBINED}' is made of finished runs and never trained: `python -m core combine`.")
+    choose("model", name, MODEL_NAMES)
+
+
 def make_config(
     *, data: str, model: str, loss: str | None, seed: int, split: str | None = None, changes: Iterable[str] = ()
 ) -> RunConfig:
@@ -100,7 +114,7 @@ def make_config(
     Raises:
         UserError: an unknown name or setting, or a loss for a model that has its own.
     """
-    choose("model", model, MODEL_NAMES)
+    check_model(model)
     if loss is not None:
         choose("loss", loss, LOSS_NAMES)
     data_set = default_config(data, split).model_dump()
@@ -128,7 +142,7 @@ def grid(
     changes = list(changes)
     configs = []
     for model in dict.fromkeys(models):
-        choose("model", model, MODEL_NAMES)
+        check_model(model)
         own = MODELS[model].own_loss
         if not own and not names:
             raise UserError(f"Model '{model}' needs at least one loss: choose from {', '.join(LOSS_NAMES)}.")
@@ -161,7 +175,12 @@ def _concerns(model: str, loss: str | None, change: str) -> bool:
 
 
 def command_line(config: RunConfig) -> str:
-    """The command that trains exactly this config, ready to paste into a shell."""
+    """The command that makes the run of exactly this config, ready to paste into a shell."""
+    if config.combined:
+        given = ",".join(map(repr, config.combined.weights))
+        weights = given if config.combined.weighted == "given" else config.combined.weighted
+        words = ["python", "-m", "core", "combine", *config.combined.members, "--weights", weights]
+        return shlex.join([*words, "--rule", config.train.threshold])
     words = ["python", "-m", "core", "train", "--data", config.data.name, "--model", config.model.name]
     if config.loss:
         words += ["--loss", config.loss.name]
@@ -171,8 +190,36 @@ def command_line(config: RunConfig) -> str:
     return shlex.join(words)
 
 
+def name_members(config: RunConfig) -> str:
+    """The members of a combined run in a few words: `transformer-db-s0 + 3 tfidf-db`; empty of any other run.
+
+    An id says model, loss and seed; members that differ by their seed alone are counted. Weights that are not all
+    equal stand before the others: `0.7 transformer-db-s0 + 0.3 tfidf-db-s0`.
+    """
+    if not config.combined:
+        return ""
+    alike: dict[str, list[str]] = {}
+    for member, weight in zip(config.combined.members, config.combined.weights, strict=True):
+        name = member.removeprefix(f"{config.data.name}-").rpartition("-")[0] or member
+        weighed = name if config.combined.weighted == "equal" else f"{weight:.2g} {name}"
+        alike.setdefault(re.sub(r"-s\d+$", "", name), []).append(weighed)
+    return " + ".join(one[0] if len(one) == 1 else f"{len(one)} {stem}" for stem, one in alike.items())
+
+
+def check_trainable(config: RunConfig, name: str = "A combined run") -> None:
+    """Refuses what is never trained.
+
+    Raises:
+        UserError: it is a combined run.
+    """
+    if config.combined:
+        raise UserError(f"{name} is made of finished runs and never trained: `python -m core combine` makes one.")
+
+
 def changes_of(config: RunConfig) -> list[tuple[str, Any]]:
-    """What differs from the defaults of its data set, model and loss: dotted names and values."""
+    """What differs from the defaults of its data set, model and loss: dotted names and values; none if combined."""
+    if config.combined:
+        return []
     default = make_config(
         data=config.data.name,
         model=config.model.name,

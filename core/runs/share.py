@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.runs import journal, results
-from core.runs.folder import RUN_ID, Damaged, Run, get_run, published_dir, read_folder, run_path
+from core.runs.folder import RUN_ID, Damaged, Run, get_run, new_folder, published_dir, read_folder, run_path
 from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
 from core.system.access import check_writable
 from core.system.errors import UserError
@@ -53,35 +50,12 @@ def publish(run: Run) -> Path:
     """
     check_writable()
     target = published_dir() / run.id
-    with _new_folder(target, f"Run {run.id} is published already: delete {target} first.") as folder:
+    with new_folder(target, f"Run {run.id} is published already: delete {target} first.") as folder:
         _copy_results(run, folder)
         for part, name in PREDICTIONS.items():
             if (run.path / name).exists():
                 write_predictions(folder, _thin(read_predictions(run, part)), part)
     return target
-
-
-@contextmanager
-def _new_folder(target: Path, taken: str) -> Iterator[Path]:
-    """A folder to fill, which is moved to `target` at the end.
-
-    Args:
-        target: where it will lie.
-        taken: the message if that exists already.
-
-    Raises:
-        UserError: `target` exists, before or at the end.
-    """
-    if target.exists():
-        raise UserError(taken)
-    try:
-        with atomic_path(target) as folder:
-            folder.mkdir()
-            yield folder
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise UserError(taken) from None
-        raise
 
 
 def _thin(predictions: Predictions) -> Predictions:
@@ -175,7 +149,7 @@ def import_run(source: Path | BinaryIO, name: str = "") -> Run:
         with zipfile.ZipFile(source) as archive:
             run_id = _check(archive, name)
             taken = f"Run {run_id} is there already: delete it first (`python -m core delete {run_id}`)."
-            with _new_folder(run_path(run_id), taken) as folder:
+            with new_folder(run_path(run_id), taken) as folder:
                 # Unpacked beside the runs, where nobody sees it, and checked as a whole.
                 for info in archive.infolist():
                     if not info.is_dir():

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from core.labels.cooccurrence import Cooccurrence
     from core.runs.network_scorer import NetworkScorer
-    from core.runs.scorer import Scorer
+    from core.runs.scorer import CombinedScorer, Scorer
 
 
 RUN_FILES = ("metrics.json", "predictions.npz", "validation.npz", "history.jsonl", "thresholds.json")
@@ -89,11 +89,14 @@ def load_predictions(run: Run, part: str = "test") -> Predictions:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the weights")
-def _load_scorer(version: tuple[str, int], _run: Run) -> Scorer | NetworkScorer:  # noqa: ARG001 - a part of the key
+def _load_scorer(
+    version: tuple[tuple[str, int], ...],  # noqa: ARG001 - a part of the key
+    _run: Run,
+) -> Scorer | NetworkScorer | CombinedScorer:
     return scorer.load(_run)
 
 
-def load_scorer(run: Run) -> Scorer | NetworkScorer:
+def load_scorer(run: Run) -> Scorer | NetworkScorer | CombinedScorer:
     """The model of a run, loaded again when its weights have changed."""
     return _load_scorer(scorer.weights_version(run), run)
 

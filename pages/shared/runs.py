@@ -10,6 +10,7 @@ import streamlit as st
 from core.analysis import tables
 from core.figures import errors
 from core.runs import folder, share
+from core.runs.plan import name_members
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.shared.downloads import offer_csv
@@ -19,6 +20,7 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from core.config.schema import CombinedConfig
     from core.runs.folder import Damaged, Run
 
 
@@ -51,13 +53,33 @@ def show_wrong_runs(*keys: str) -> None:
 
 def name_run(run: Run) -> str:
     """A run as people call it: its name or method and seed, data, whether it is published, the end of its id."""
-    words = (
-        [run.about.name]
-        if run.about.name
-        else [tables.method(run), *([run.config.model.name] if run.config.loss else []), f"seed {run.config.seed}"]
-    )
+    if run.about.name:
+        words = [run.about.name]
+    elif run.config.combined:
+        words = [tables.method(run), name_members(run.config)]
+    else:
+        words = [tables.method(run), *([run.config.model.name] if run.config.loss else []), f"seed {run.config.seed}"]
     published = " (published)" if run.published else ""
     return f"{' · '.join(words)} · {tables.data_title(run)} · {run.id[-10:]}{published}"
+
+
+def show_members(combined: CombinedConfig) -> None:
+    """The members of a combined run, their weights, and whether they are still there."""
+    states = []
+    for member in combined.members:
+        try:
+            found = folder.get_folder(member)
+            states.append("published" if found.published else found.state)
+        except UserError:
+            states.append("no longer there")
+    how = {"equal": "all equal", "validation": "the best on validation", "given": "as they were given"}
+    st.caption(f"The averaged runs; their weights are {how[combined.weighted]}. The scores stay when a member goes.")
+    st.dataframe(
+        {"run": list(combined.members), "weight": list(combined.weights), "now": states},
+        hide_index=True,
+        column_config={"weight": st.column_config.NumberColumn(format="%.3f")},
+        alt="Members of the combined run with their weights",
+    )
 
 
 def show_import() -> None:

@@ -12,6 +12,7 @@ from core.cli.main import main
 from core.runs import folder, journal
 from core.system.files import write_json
 from core.system.places import ROOT
+from tests.helpers.scored import make_run
 
 pytestmark = pytest.mark.usefixtures("stub_worker")
 SMALL = ["--set", "data.synthetic.documents=300", "--set", "data.synthetic.labels=8", "--set", "train.epochs=2"]
@@ -198,3 +199,31 @@ def test_what_cannot_be_added_is_said_in_a_sentence(tmp_path):
     ):
         assert expected in " ".join(call("data", "add", *words, code=2).stderr.split()), words
     assert "No data set 'x' has been added" in call("data", "remove", "x", code=2).stderr
+
+
+def test_combine_prints_the_id_of_a_run_that_is_made_once_and_never_trained():
+    one, two = make_run("db"), make_run("bce")
+    run = call("combine", one.id, two.id, "--name", "both").stdout.strip()
+    assert call("combine", two.id, one.id).stdout.strip() == run
+    assert answer("note", run)["name"] == "both"
+    assert run in call("runs").stdout
+    assert answer("report", run)["runs"][0]["model"] == "combined"
+    weighed = call("combine", one.id, two.id, "--weights", "0.75,0.25", "--rule", "exact").stdout.strip()
+    assert folder.get_run(weighed).config.combined.weights == (0.25, 0.75)
+    assert folder.get_run(call("combine", one.id, two.id, "--weights", "validation").stdout.strip()).config.combined
+    for words, said in (
+        (("combine", one.id), "2 to 20 members"),
+        (("combine", one.id, two.id, "--weights", "best"), "no weights named 'best'"),
+        (("combine", one.id, two.id, "--weights", "0.5,0.6"), "sum to 1.1"),
+        (("combine", one.id, two.id, "--rule", "auto"), "no rule named 'auto'"),
+        (("combine", one.id, run), "is a combined run"),
+        (("resume", run), "never trained"),
+        (("resume", "--anew", run), "never trained"),
+        (("train", "--model", "combined"), "never trained"),
+        (("sweep", "--models", "combined"), "never trained"),
+        (("search", "--data", "reuters", "--loss", "bce", "--model", "combined"), "never trained"),
+        (("sweep", "--plan", str(folder.get_run(run).path / "config.json")), "never trained"),
+    ):
+        assert said in " ".join(call(*words, code=2).stderr.split())
+    assert "never trained" in " ".join(call("train", str(folder.get_run(run).path), code=1).stderr.split())
+    assert folder.get_run(run).state == "finished"

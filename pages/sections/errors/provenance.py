@@ -9,7 +9,7 @@ import streamlit as st
 from core.analysis import what_if
 from core.metrics import thresholds
 from pages.shared.loaders import load_metrics
-from pages.shared.runs import show_export
+from pages.shared.runs import show_export, show_members
 
 if TYPE_CHECKING:
     from pages.sections.errors.chosen import Shown
@@ -34,6 +34,8 @@ def show(shown: Shown) -> None:
         hide_index=True,
         alt="Threshold, rule, borders, data and time of the run",
     )
+    if run.config.combined:
+        show_members(run.config.combined)
     show_export(run)
     st.caption("The command that makes this run again.")
     st.code(metrics["command"], language="bash", wrap_lines=True)

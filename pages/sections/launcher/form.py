@@ -77,7 +77,7 @@ def pick_plan() -> Plan:
         default="tfidf",
         key="models",
         bind=URL,
-        help="; ".join(f"{name}: {model.title}" for name, model in MODELS.items()),
+        help="; ".join(f"{name}: {model.title}" for name, model in MODELS.items() if model.trained),
     )
     trained = any(not MODELS[model].own_loss for model in models)
     losses = st.pills(
@@ -225,10 +225,10 @@ def show_start() -> None:
             st.button(
                 name.capitalize(), key=f"preset-{name}", help=about, width="stretch", on_click=fill_form, args=(values,)
             )
-        known = {run.id: run for run in folder.list_runs()[:RUNS_OFFERED]}
+        known = {run.id: run for run in folder.list_runs() if not run.config.combined}
         run_id = st.selectbox(
             "The settings of a run",
-            list(known),
+            list(known)[:RUNS_OFFERED],
             None,
             format_func=lambda one: f"{progress.run_name(known[one])} · {one[-10:]}",
             placeholder="any run",

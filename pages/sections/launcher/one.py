@@ -15,6 +15,7 @@ from core.runs.folder import LIVE, Damaged, Run
 from core.system.errors import UserError
 from pages.sections.launcher import FileVersion, find_file_version, live, may_act
 from pages.shared.menu import link
+from pages.shared.runs import show_members
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ def show_charts(run: Folder) -> None:
     if drawn:
         for place, (title, spec) in zip(st.columns(len(drawn)), drawn.items(), strict=True):
             place.vega_lite_chart(spec, key=title, alt=f"{title} by epoch")
+    elif isinstance(run, Run) and run.config.combined:
+        st.caption("A combined run is not trained: it has no curves.")
     elif isinstance(run, Run) and MODELS[run.config.model.name].own_loss:
         st.caption("The SVM is not trained by epochs: it has no curves.")
     elif run.state in LIVE:
@@ -184,7 +187,9 @@ def show_settings(run: Folder) -> None:
         return
     st.code(plan.command_line(config), language="bash", wrap_lines=True)
     differs = plan.changes_of(config)
-    if differs:
+    if config.combined:
+        show_members(config.combined)
+    elif differs:
         st.caption("What differs from the defaults of this data set, model and loss:")
         st.dataframe([{"setting": key, "value": str(value)} for key, value in differs], hide_index=True)
     else:
