@@ -10,9 +10,9 @@ from core.analysis.what_if import AS_TRAINED
 from core.labels.groups import Borders
 from core.runs import folder
 from core.system.errors import UserError
-from pages.sections.errors import documents, doubts, labels, pairs, provenance, slices
+from pages.sections.errors import documents, doubts, labels, pairs, provenance, slices, trade_off
 from pages.sections.errors.chosen import Chosen, Shown, predict_at
-from pages.sections.errors.thresholds import pick_thresholds, show_scores
+from pages.sections.errors.thresholds import pick_part, pick_thresholds, show_scores
 from pages.shared.loaders import load_metrics, load_predictions
 from pages.shared.menu import link, show_header
 from pages.shared.pick import pick_borders
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 VIEWS = {
     "Labels": labels.show,
+    "Trade-off": trade_off.show,
     "Confused pairs": pairs.show,
     "Map": pairs.show_map,
     "Documents": documents.show,
@@ -45,12 +46,13 @@ def show() -> None:
         link("launcher")
         return
     run, other = pick_run(finished)
-    left, right = st.columns([6, 2], vertical_alignment="center")
-    with right:
+    left, right = st.columns([6, 4], vertical_alignment="center")
+    with right.container(horizontal=True, vertical_alignment="bottom"):
+        part = pick_part()
         borders = pick_borders(Borders(**load_metrics(run)["borders"]))
     published = "Published with Tailscope: results without weights, never changed. " if run.published else ""
     left.caption(plain(f"{published}{load_metrics(run)['command']}"))
-    show_body(run, other, borders)
+    show_body(run, other, part, borders)
 
 
 def pick_run(runs: list[Run]) -> tuple[Run, Run | None]:
@@ -85,28 +87,31 @@ def explain_difference(one: Run, other: Run) -> str:
 
 
 @st.fragment
-def show_body(run: Run, other: Run | None, borders: Borders) -> None:
+def show_body(run: Run, other: Run | None, part: str, borders: Borders) -> None:
     """Everything below the choice of the run: moved thresholds redraw this alone."""
     try:
-        load_predictions(run)
-        show_views(run, other, borders)
+        load_predictions(run, part)
+        show_views(run, other, part, borders)
     except UserError as error:  # a fragment that is redrawn alone has no caller that would catch it
         st.error(plain(str(error)))
 
 
-def show_views(run: Run, other: Run | None, borders: Borders) -> None:
+def show_views(run: Run, other: Run | None, part: str, borders: Borders) -> None:
     """The numbers and the chosen view of a run whose predictions can be read."""
     metrics = load_metrics(run)
     try:
-        chosen = pick_thresholds(run, metrics["labels"])
-        limits, predicted = predict_at(run, chosen)
+        chosen = pick_thresholds(run, part, metrics["labels"])
+        limits, predicted = predict_at(run, chosen, part)
     except UserError as error:
         st.error(plain(f"These thresholds cannot be fitted, those of the training are shown: {error}"))
         chosen = Chosen(AS_TRAINED)
-        limits, predicted = predict_at(run, chosen)
+        limits, predicted = predict_at(run, chosen, part)
+    predictions = load_predictions(run, part)
     shown = Shown(
-        run, metrics["labels"], metrics["counts"], borders, load_predictions(run), chosen, limits, predicted, other
+        run, part, metrics["labels"], metrics["counts"], borders, predictions, chosen, limits, predicted, other
     )
+    if part != "test":
+        st.caption("Everything below is of the validation part; test is hidden.")
     show_scores(shown)
     view = st.segmented_control("Show", list(VIEWS), default="Labels", required=True, key="view", bind="query-params")
     VIEWS[view](shown)

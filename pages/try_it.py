@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis import documents, what_if
-from core.metrics import thresholds
+from core.analysis import answers, decisions, documents, what_if
+from core.analysis.what_if import AS_TRAINED
 from core.runs import folder, scorer
 from core.system.errors import UserError
-from pages.shared.loaders import load_metrics, load_scorer
+from pages.shared.loaders import HASHES, load_metrics, load_predictions, load_scorer
 from pages.shared.menu import link, show_header
 from pages.shared.runs import explain_label, name_run, select_readable, show_wrong_runs
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    from core.analysis.answers import Cut
     from core.runs.folder import Run
 
 MOST = 6
@@ -38,36 +39,57 @@ def show() -> None:
     # A combined run is offered in any case: chosen, it says which of its members is missing.
     able = {run_id: run for run_id, run in finished.items() if run_id in ready or run.config.combined}
     chosen = st.multiselect("Runs", list(able), list(ready)[:1], key="runs", bind="query-params", max_selections=MOST)
+    rules = {run_id: pick_rule(able[run_id]) for run_id in chosen}
     text = st.text_area("Text", key="text", height=220, max_chars=LETTERS, placeholder="Type or paste a text")
     if not text.strip() or not chosen:
         st.caption("Nothing is kept: the text is read here and forgotten.")
         return
-    show_answers([able[run_id] for run_id in chosen], text)
+    show_answers([(able[run_id], rule) for run_id, rule in rules.items()], text)
 
 
-def show_answers(runs: list[Run], text: str) -> None:
-    """Draws the labels that each run gives a text, side by side."""
-    tried, known = {}, {}
-    for run in runs:
+def pick_rule(run: Run) -> str:
+    """Draws the choice of a run's thresholds: those of its training, a rule's, or kept ones; the rule's name."""
+    try:
+        readings = what_if.name_readings(run)
+    except UserError as error:
+        st.warning(plain(str(error)))
+        readings = {AS_TRAINED: decisions.AS_TRAINED}
+    name = st.selectbox(
+        plain(f"Thresholds of {name_run(run)}"), list(readings), key=f"by.{run.id}", bind="query-params", width=420
+    )
+    return readings[name]
+
+
+@st.cache_resource(max_entries=64, show_spinner="Fitting thresholds on validation", hash_funcs=HASHES)
+def load_cut(run: Run, rule: str) -> Cut:
+    """How a rule turns scores into labels."""
+    return answers.find_cut(run, rule, read=load_predictions)
+
+
+def show_answers(rules: list[tuple[Run, str]], text: str) -> None:
+    """Draws the labels that each run gives a text by its rule, side by side."""
+    tried, known, cuts = {}, {}, {}
+    for run, rule in rules:
         try:
-            model = load_scorer(run)
+            scores, cut = load_scorer(run).scores([text]), load_cut(run, rule)
         except UserError as error:
             st.warning(plain(str(error)))
             continue
-        metrics, name = load_metrics(run), name_run(run)
-        tried[name] = (model.scores([text])[0], thresholds.of_values(metrics["threshold"]), metrics["labels"])
-        known[name] = run
+        name = name_run(run)
+        tried[name] = (scores[0], cut.give(scores)[0], load_metrics(run)["labels"])
+        known[name], cuts[name] = run, cut
     if not tried:
         return
     table = documents.tried_table(tried)
-    for name, (scores, limits, labels) in tried.items():
-        above = scores > limits
-        given = [labels[column] for column in scores.argsort()[::-1] if above[column]]
-        st.text(f"{name}: {', '.join(given) or 'no label'}")
+    for name, (scores, given, labels) in tried.items():
+        words = ", ".join(labels[column] for column in scores.argsort()[::-1] if given[column])
+        st.text(f"{name}: {words or 'no label'}")
+        if note := what_if.CHOSEN_ON[cuts[name].chosen_on]:
+            st.caption(note)
     column = st.column_config
     numbers = {}
-    for number, (name, (_, limits, _)) in enumerate(tried.items(), 1):
-        words = what_if.limits_in_words(limits)
+    for number, (name, cut) in enumerate(cuts.items(), 1):
+        words = f"The {cut.k} highest scores." if cut.limits is None else what_if.limits_in_words(cut.limits)
         numbers[f"given {number}"] = column.CheckboxColumn("given", help=plain(f"By {name}: {words}"))
         numbers[name] = column.NumberColumn(name, format="%.3f", help=words)
     st.dataframe(

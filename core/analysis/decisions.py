@@ -86,12 +86,8 @@ def find_limits(run: Run, rule: str, *, read: Read = read_predictions) -> Limits
     if rule == AS_TRAINED:
         return read(run, "test").threshold
     if rule.startswith(KEPT):
-        sets, name = results.read_threshold_sets(run), rule.removeprefix(KEPT)
-        if name not in sets:
-            kept = f"it keeps {', '.join(sets)}" if sets else "it keeps none; keep some on the page Errors"
-            raise UserError(f"{run.id} has no thresholds named '{name}': {kept}.")
-        return check_limits(run, sets[name]["values"])
-    scored, validation = results.read_results(run), _read_validation(run, read)
+        return check_limits(run, results.read_threshold_set(run, rule.removeprefix(KEPT))["values"])
+    scored, validation = results.read_results(run), read_validation(run, read)
     name = choose("rule", rule, tuple(THRESHOLD_RULES))
     if MODELS[run.config.model.name].margins:
         name = THRESHOLD_RULES[name].margins or name
@@ -102,13 +98,18 @@ def find_limits(run: Run, rule: str, *, read: Read = read_predictions) -> Limits
     return thresholds.fit_labels(validation.targets, validation.scores, rule=name, counts=counts, documents=documents)
 
 
+def find_chosen_on(run: Run, rule: str) -> str:
+    """The part by which a rule's thresholds were chosen: `validation`, but kept ones may say `test` or `unknown`."""
+    return results.read_chosen_on(run, rule.removeprefix(KEPT)) if rule.startswith(KEPT) else "validation"
+
+
 def fit_top_k(run: Run, *, read: Read = read_predictions) -> int:
     """The number of labels for every document that is best on validation."""
-    validation = _read_validation(run, read)
+    validation = read_validation(run, read)
     return thresholds.fit_top_k(validation.targets, validation.scores)
 
 
-def _read_validation(run: Run, read: Read) -> Predictions:
+def read_validation(run: Run, read: Read) -> Predictions:
     """The validation part.
 
     Raises:

@@ -174,12 +174,12 @@ def decision_table(
 
 
 def tried_table(
-    tried: Mapping[str, tuple[np.ndarray, Limits, Sequence[str]]], *, more: int = 3, limit: int = 60
+    tried: Mapping[str, tuple[np.ndarray, np.ndarray, Sequence[str]]], *, more: int = 3, limit: int = 60
 ) -> pd.DataFrame:
     """The labels that several runs give one text, side by side.
 
     Args:
-        tried: by the runs' names: scores (L,), thresholds, label names.
+        tried: by the runs' names: scores (L,), whether each label is given (L,), label names.
         more: labels listed of each run beyond those that it gives.
         limit: labels at most.
 
@@ -189,8 +189,7 @@ def tried_table(
     """
     sides: dict[str, pd.Series] = {}
     listed = set[str]()
-    for number, (name, (scores, limits, labels)) in enumerate(tried.items(), 1):
-        given = scores > np.broadcast_to(np.asarray(limits, np.float64), scores.shape)
+    for number, (name, (scores, given, labels)) in enumerate(tried.items(), 1):
         order = np.argsort(-scores, kind="stable")
         listed |= {labels[column] for column in [*order[given[order]][:limit], *order[~given[order]][:more]]}
         sides |= {name: pd.Series(scores, index=list(labels)), f"given {number}": pd.Series(given, index=list(labels))}

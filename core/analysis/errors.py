@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from core.analysis.what_if import cut_below
 from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
 from core.metrics import calibration as metrics_calibration
 from core.metrics import confusion, label_errors, label_sets, uncertainty
@@ -93,7 +94,8 @@ def precision_recall(predictions: Predictions, label: int) -> pd.DataFrame:
     """Precision and recall of a label at every cut between two of its scores, at most `CURVE_POINTS` of them.
 
     Returns:
-        Columns threshold (a cut just below this score), precision, recall, f1 (percent); empty without a true document.
+        Columns threshold (down to this score), cut (the threshold that predicts down to it), precision, recall, f1
+        (percent), the cut of best F1 always among them; empty without a true document.
     """
     scores = predictions.scores
     # The label's scores; those that are not stored are the lowest and make no cut.
@@ -105,17 +107,25 @@ def precision_recall(predictions: Predictions, label: int) -> pd.DataFrame:
     truth = indicator(predictions.targets)[:, [label]].toarray().ravel()
     order = np.argsort(-values, kind="stable")
     values, hits = values[order], np.cumsum(truth[rows[order]])
+    cuts = cut_below(values)
     # Cuts lie between two different scores alone, and no more of them than a chart can show.
     last = np.append(values[1:] != values[:-1], True)[: len(values)]
     places = np.flatnonzero(last) if truth.any() else np.zeros(0, np.int64)
     if len(places):  # below the last hit come errors alone
         places = places[: int(np.searchsorted(hits[places], hits[-1])) + 1]
+    f1 = 200 * hits / (np.arange(1, len(values) + 1) + truth.sum()) if truth.any() else np.zeros(len(values))
     if len(places) > CURVE_POINTS:
-        places = places[np.unique(np.linspace(0, len(places) - 1, CURVE_POINTS).round().astype(int))]
-    precision, recall = hits[places] / (places + 1), hits[places] / max(truth.sum(), 1)
-    f1 = 2 * hits[places] / (places + 1 + truth.sum())
+        spread = np.linspace(0, len(places) - 1, CURVE_POINTS - 1).round().astype(int)
+        places = places[np.unique(np.append(spread, np.argmax(f1[places])))]
+    precision, recall = 100 * hits[places] / (places + 1), 100 * hits[places] / max(truth.sum(), 1)
     return pd.DataFrame(
-        {"threshold": values[places], "precision": 100 * precision, "recall": 100 * recall, "f1": 100 * f1}
+        {
+            "threshold": values[places],
+            "cut": cuts[places],
+            "precision": precision,
+            "recall": recall,
+            "f1": f1[places],
+        }
     )
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.special import logit
 
+from core.analysis import decisions
 from core.config.defaults import THRESHOLD_RULES
 from core.labels.groups import indicator
 from core.metrics import thresholds
 from core.metrics.thresholds import Limits
+from core.runs import results
+from core.runs.folder import Run
 from core.runs.predictions import Predictions
 
-AS_TRAINED, OWN = "as trained", "my own"
+AS_TRAINED, OWN, OWN_MARGIN = "as trained", "my own", "quiet, my own margin"
 RULES = {
     rule.title: name
     for name, rule in sorted(THRESHOLD_RULES.items(), key=lambda pair: pair[1].value is None)
@@ -21,6 +25,36 @@ RULES = {
 }
 """Rules of `THRESHOLD_RULES` as the page calls them: what needs no fitting first, the others fitted on validation."""
 TOP_K = "top k (RCut)"
+RESERVED = (AS_TRAINED, OWN, OWN_MARGIN, *RULES, TOP_K)
+"""What every run has, as the page calls it."""
+MOST_STEPS = 200
+"""Of a slider."""
+CHOSEN_ON = {
+    "validation": "",
+    "test": "Chosen on test: its test scores are no fair estimate for new documents.",
+    results.UNKNOWN: "An older version kept it: whether it was chosen on validation or on test is unknown.",
+}
+"""What there is to say of thresholds by the part on which they were chosen."""
+
+
+def name_readings(run: Run) -> dict[str, str]:
+    """What a run can decide by, but for what is moved by hand: by its name on the pages, the rule of `decisions`.
+
+    Kept thresholds have the name under which they were kept, and `kept:` before it where it is that of a rule.
+    """
+    rules = {AS_TRAINED: decisions.AS_TRAINED, **RULES, TOP_K: decisions.TOP_K}
+    return rules | {title_of_kept(name): f"{decisions.KEPT}{name}" for name in results.read_threshold_sets(run)}
+
+
+def title_of_kept(name: str) -> str:
+    """The name of kept thresholds on the pages."""
+    return f"{decisions.KEPT}{name}" if name in RESERVED or name.startswith(decisions.KEPT) else name
+
+
+def join_chosen_on(parts: Iterable[str]) -> str:
+    """The part on which thresholds were chosen of which some were chosen on one and some on another."""
+    found = set(parts)
+    return next((part for part in ("test", results.UNKNOWN) if part in found), "validation")
 
 
 def with_changes(limits: Limits, changes: Mapping[int, float], labels: int) -> Limits:
@@ -39,28 +73,109 @@ def predict(predictions: Predictions, limits: Limits | None, k: int | None = Non
     return thresholds.apply(predictions.scores, predictions.threshold if limits is None else limits)
 
 
-def score_range(predictions: Predictions) -> tuple[float, float]:
-    """The lowest and highest threshold that makes a difference: 0 to 1, or what an SVM's margins span."""
-    values = predictions.scores.data if isinstance(predictions.scores, sp.csr_array) else predictions.scores
-    if not values.size or (values.min() >= 0 and values.max() <= 1):
-        return 0.0, 1.0
-    kept = values[np.abs(values) < thresholds.FAR]
-    return float(np.floor(kept.min(initial=-1))), float(np.ceil(kept.max(initial=1)))
+def threshold_steps(
+    predictions: Predictions, *, label: int | None = None, most: int = MOST_STEPS, margins: bool = False
+) -> np.ndarray:
+    """Thresholds between two scores that occur, so that every step changes what is predicted.
+
+    Each lies midway between two neighbours. Where more occur than are wanted, the cut of best F1 stays, then come cuts
+    just below a true document's score, for between two of them no F1 is better, then others; all are spread evenly over
+    logits, or over an SVM's margins.
+
+    Args:
+        predictions: of a part.
+        label: whose scores; None for those of all labels.
+        most: steps at most, 4 or more.
+        margins: the scores are an SVM's.
+
+    Returns:
+        Rising; the highest is the highest score, above which nothing is predicted; .5 alone where no score is stored.
+    """
+    values, hits = _scores_of(predictions, label)
+    if not len(values):
+        return np.array([0.5])
+    occur = np.unique(values)
+    cuts = cut_below(occur)
+    # The best cut, those below a true document's score, and the rest.
+    true = np.unique(hits)
+    found = {float(occur[-1])}
+    if len(true):
+        above = [len(part) - np.searchsorted(np.sort(part), true, side="left") for part in (hits, values)]
+        positives = count_positives(predictions, label)
+        found.add(float(cuts[np.searchsorted(occur, true[np.argmax(above[0] / (above[1] + positives))])]))
+    for offered in (cuts[np.searchsorted(occur, true)], cuts):
+        found |= set(_spread(offered, most - len(found), margins=margins))
+    return np.array(sorted(found))
+
+
+def cut_below(values: np.ndarray) -> np.ndarray:
+    """A threshold just below each of some scores: midway to the next lower one, and a little below the lowest."""
+    occur, places = np.unique(values, return_inverse=True)
+    if not len(occur):
+        return np.zeros(0)
+    low = occur[0] / 2 if occur[0] > 0 else occur[0] - 0.01 * max(np.ptp(occur), 1.0)
+    below = np.append(low, occur[:-1])
+    middle = below + (occur - below) / 2
+    return np.asarray(np.where(middle < occur, middle, below)[places])
+
+
+def _spread(cuts: np.ndarray, room: int, *, margins: bool) -> list[float]:
+    """At most `room` of some rising cuts, evenly over logits, or over margins; all if there is room."""
+    if len(cuts) <= room:
+        return cuts.tolist()
+    if room < 2:
+        return []
+    place = cuts if margins else logit(np.clip(cuts, thresholds.CLIP, 1 - thresholds.CLIP))
+    wanted = np.linspace(place[0], place[-1], room)
+    return cuts[np.unique(np.searchsorted(place, wanted).clip(0, len(cuts) - 1))].tolist()
+
+
+def _scores_of(predictions: Predictions, label: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """The stored scores of a label, or of all, and those of its true documents, float64."""
+    scores, true = predictions.scores, indicator(predictions.targets)
+    if label is not None:
+        true = sp.csr_array(true[:, [label]])
+        scores = sp.csr_array(sp.csc_array(scores)[:, [label]]) if sp.issparse(scores) else scores[:, [label]]
+    if not isinstance(scores, sp.csr_array):
+        values = scores.astype(np.float64)
+        return values.ravel(), values[true.toarray()]
+    places = sp.csr_array((np.arange(1, scores.nnz + 1), scores.indices, scores.indptr), shape=scores.shape)
+    values = scores.data.astype(np.float64)
+    return values, values[true.multiply(places).tocsr().data - 1]
+
+
+def count_positives(predictions: Predictions, label: int | None) -> int:
+    """True documents of a label, or true pairs of all labels."""
+    true = indicator(predictions.targets)
+    return int(true.nnz if label is None else true[:, [label]].nnz)
+
+
+def name_steps(steps: Iterable[float]) -> dict[float, str]:
+    """Each step in as few digits as tell all of them apart, from three on."""
+    values = [float(step) for step in steps]
+    for digits in range(3, 18):
+        words = [f"{value:.{digits}g}" for value in values]
+        if len(set(words)) == len(set(values)):
+            break
+    return dict(zip(values, words, strict=True))
 
 
 def limits_in_words(limits: Limits) -> str:
     """One threshold, or the range of many."""
     found = np.asarray(limits, np.float64)
-    if not found.ndim:
-        return f"Above {float(found):.4f} for every label."
+    if not found.ndim or (found.size and (found == found[0]).all()):
+        return f"Above {float(found.flat[0]):.4f} for every label."
     kept = found[np.isfinite(found)]
     low, middle, high = (float(value) for value in np.quantile(kept, [0, 0.5, 1])) if len(kept) else (0.0,) * 3
     return f"One for each label, from {low:.3f} to {high:.3f}, half of them above {middle:.3f}."
 
 
-def middle_limit(limits: Limits) -> float:
-    """The one threshold, or the middle one of many."""
-    return float(np.median(limits))
+def middle_limit(limits: Limits, common: float | None = None) -> float:
+    """The one threshold; of many, the one that would be best for all if it lies among them, else the middle one."""
+    found = np.asarray(limits, np.float64)
+    if found.ndim and common is not None and found.min(initial=np.inf) <= common <= found.max(initial=-np.inf):
+        return common
+    return float(np.median(found))
 
 
 def limit_of(limits: Limits, column: int) -> float:

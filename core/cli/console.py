@@ -21,6 +21,11 @@ Set = Annotated[
 DataName = Annotated[str, typer.Option("--data", help="Data set: see `python -m core data`.")]
 Split = Annotated[str | None, typer.Option(help="Named split: see `python -m core data`.")]
 
+Rule = Annotated[
+    str,
+    typer.Option(help="What decides: as-trained, a rule fitted on validation such as quiet, or kept:NAME."),
+]
+
 
 def print_json(value: Any) -> None:
     """Writes one JSON document to stdout; NaN and infinity are refused."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import typer
 
-from core.cli import data, results, runs, train
+from core.cli import data, predict, results, runs, train
 from core.cli.console import err
 from core.system.errors import UserError
 
@@ -21,6 +21,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "status": runs.status,
     "logs": runs.logs,
     "report": results.print_report,
+    "predict": predict.predict,
     "stop": runs.stop,
     "resume": runs.resume,
     "note": runs.note,

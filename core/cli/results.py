@@ -11,12 +11,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from core.analysis import tables
+from core.analysis import answers, decisions, tables
 from core.analysis.decisions import AS_TRAINED, KEPT, READINGS, check_reading
 from core.analysis.export import cell, is_bold, to_csv, to_latex, to_markdown, to_workbook, to_xlsx
 from core.analysis.run_rows import ranking_row, run_row
 from core.analysis.samples import RANKING, Comparison, compare_rows
-from core.cli.console import Json, err, out, print_json, print_line
+from core.cli.console import Json, Rule, err, out, print_json, print_line
 from core.runs import folder, share
 from core.runs.folder import Damaged, Run
 from core.system.errors import UserError, choose
@@ -188,15 +188,23 @@ def export_run(
 
 
 def export_model(
-    run: str, output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; it must be new.")]
+    run: str,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; it must be new.")],
+    rule: Rule = decisions.AS_TRAINED,
 ) -> None:
-    """Write a transformer run as a folder that plain transformers loads.
+    """Write a transformer run as a folder that plain transformers loads; its config holds the thresholds of a rule.
 
-    Example: python -m core export-model reuters-transformer-db-s0-0123456789 -o model
+    Examples:
+    python -m core export-model reuters-transformer-db-s0-0123456789 -o model
+    python -m core export-model reuters-transformer-db-s0-0123456789 -o model --rule quiet
     """
     from core.runs.export_model import export
 
-    kind = export(folder.get_run(run), output)
+    found = folder.get_run(run)
+    cut = answers.find_cut(found, rule)
+    if cut.limits is None:
+        raise UserError(f"'{rule}' has no threshold that a config could hold: take another rule.")
+    kind = export(found, output, limits=cut.limits, rule=rule, chosen_on=cut.chosen_on)
     out.print(f"{run} written to {output}: {kind}.from_pretrained loads it", markup=False, soft_wrap=True)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
+from core.analysis.trade_off import GLOBAL, QUIET
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS
 from core.labels.groups import FREQUENCY_GROUPS, Borders
 
@@ -18,6 +19,13 @@ NO_TRAINING = 0.5
 """Where a label without training documents stands on the logarithmic axis, whose tick there says 0."""
 MAP_COLOURS = ["rgba(230, 85, 13, 0.08)", "rgba(230, 85, 13, 1)"]
 """From next to nothing to all: of little opacity instead of pale, so that a dark page shows little as little, too."""
+CURVE_COLOURS = {GLOBAL: "#4a72c4", QUIET: "#d95f02"}
+RULE_COLOUR = "#b05c8e"
+NOW_COLOUR = "#1b9e77"
+TRADE_OFF_HEIGHT, TRADE_OFF_WIDTH = 460, 330
+"""Pixels of the chart's height, and of its plot's width at least."""
+LINE, LETTER, NAME_WIDTH = 13.0, 5.4, 190
+"""Pixels from one name beside a point to the next, of a letter, and of a name at most."""
 
 
 def f1_points(table: pd.DataFrame, *, limit: int = MAX_MARKS) -> pd.DataFrame:
@@ -56,12 +64,13 @@ def _groups(**more: Any) -> alt.Color:
     )
 
 
-def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders) -> alt.LayerChart:
+def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders, *, part: str = "test") -> alt.LayerChart:
     """F1 of every label against its number of training documents (logarithmic), coloured by frequency group.
 
     Args:
         tables: by a run's name, its `label_table`; the second run has other marks.
         borders: drawn as rules.
+        part: whose documents are scored.
     """
     # Points of each run.
     limit = MAX_MARKS // max(len(tables), 1)
@@ -89,7 +98,7 @@ def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders) -> alt
         .mark_point(filled=True, opacity=0.75, strokeWidth=1)
         .encode(
             x=alt.X("x:Q", title="documents of the train part", scale=scale, axis=axis),
-            y=alt.Y("f1:Q", title="F1 on the test part (%)", scale=alt.Scale(domain=[0, 100])),
+            y=alt.Y("f1:Q", title=f"F1 on the {part} part (%)", scale=alt.Scale(domain=[0, 100])),
             color=_groups(),
             shape=shape,
             size=alt.Size("labels:Q", scale=alt.Scale(type="sqrt", range=[50, 500]), legend=None),
@@ -110,19 +119,124 @@ def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders) -> alt
 
 
 def precision_recall_chart(curve: pd.DataFrame, now: Mapping[str, float]) -> alt.LayerChart:
-    """The curve of `precision_recall`, and where the label stands now (precision and recall in percent)."""
+    """The curve of `precision_recall`, and where the label stands now (precision and recall in percent).
+
+    A click on a point answers with its place in the curve.
+    """
     x = alt.X("recall:Q", title="recall (%)", scale=alt.Scale(domain=[0, 100]))
     y = alt.Y("precision:Q", title="precision (%)", scale=alt.Scale(domain=[0, 100]))
     tooltip = [
-        alt.Tooltip("threshold:Q", title="down to score", format=".3f"),
+        alt.Tooltip("threshold:Q", title="down to score", format=".4g"),
         *(alt.Tooltip(f"{name}:Q", title=f"{name} (%)", format=".1f") for name in ("precision", "recall", "f1")),
     ]
-    line = alt.Chart(curve).mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=1.5, color="#4a72c4")
-    here = alt.Chart(pd.DataFrame([dict(now)])).mark_point(size=160, filled=True, color="#d95f02")
+    # A click on the line, whose rows have no place, is none.
+    line = alt.Chart(curve).mark_line(strokeWidth=1.5, color=CURVE_COLOURS[GLOBAL]).encode(x=x, y=y)
+    base = alt.Chart(curve.assign(place=np.arange(len(curve)))).encode(x=x, y=y)
+    points = base.mark_point(filled=True, size=40, opacity=1, color=CURVE_COLOURS[GLOBAL], cursor="pointer")
+    click = alt.selection_point(fields=["place"], name="point")
+    here = alt.Chart(pd.DataFrame([dict(now)])).mark_point(size=190, strokeWidth=3, color="#d95f02")
     return alt.LayerChart(
-        layer=[line.encode(x=x, y=y, tooltip=tooltip), here.encode(x=x, y=y, tooltip=["precision:Q", "recall:Q"])],
+        layer=[
+            line,
+            here.encode(x=x, y=y, tooltip=["precision:Q", "recall:Q"]),
+            points.encode(tooltip=tooltip).add_params(click),
+        ],
         height=HEIGHT,
     )
+
+
+def trade_off_chart(
+    curve: pd.DataFrame,
+    points: pd.DataFrame,
+    now: Mapping[str, float],
+    ranges: tuple[tuple[float, float], tuple[float, float]],
+) -> alt.LayerChart:
+    """Tail macro-F1 against micro-F1 of a part: curves, rules as named points, and a ring around what is chosen now.
+
+    A click answers with `place`: the row of the curve's table, or behind its last the row of the points.
+
+    Args:
+        curve: of `core.analysis.trade_off.curve_table`, with words for each value.
+        points: of `core.analysis.trade_off.merge_points`.
+        now: micro and tail in percent.
+        ranges: of micro-F1 and of tail macro-F1.
+    """
+    x = alt.X(
+        "micro:Q",
+        title="micro-F1 of all labels (%)",
+        axis=alt.Axis(tickCount=7),
+        scale=alt.Scale(domain=list(ranges[0]), nice=False),
+    )
+    y = alt.Y("tail:Q", title="macro-F1 of the tail (%)", scale=alt.Scale(domain=list(ranges[1]), nice=False))
+    colour = alt.Color(
+        "curve:N",
+        title=None,
+        scale=alt.Scale(domain=list(CURVE_COLOURS), range=list(CURVE_COLOURS.values())),
+        legend=alt.Legend(orient="top"),
+    )
+    scores = [
+        alt.Tooltip("micro:Q", title="micro-F1 (%)", format=".2f"),
+        alt.Tooltip("tail:Q", title="tail macro-F1 (%)", format=".2f"),
+    ]
+    # Curves, of which a click takes a point; the lines have no place to answer with.
+    shown = curve.assign(place=np.arange(len(curve)))
+    shown = shown[shown["micro"].between(*ranges[0]) & shown["tail"].between(*ranges[1])]
+    lines = alt.Chart(shown.rename(columns={"place": "step"}).drop(columns="words")).encode(x=x, y=y, color=colour)
+    dots = (
+        alt.Chart(shown)
+        .encode(x=x, y=y, color=colour)
+        .mark_point(filled=True, size=36, opacity=0.75, cursor="pointer")
+        .encode(tooltip=[alt.Tooltip("words:N", title="here"), *scores])
+    )
+    layers = [
+        lines.mark_line(strokeWidth=1.5, opacity=0.5).encode(order="step:Q"),
+        alt.Chart(pd.DataFrame([dict(now)])).mark_point(size=330, strokeWidth=2.5, color=NOW_COLOUR).encode(x=x, y=y),
+        dots.add_params(alt.selection_point(fields=["place"], name="point")),  # hears clicks on every layer
+    ]
+    # Rules, with their names beside them.
+    points = points.assign(place=len(curve) + np.arange(len(points)))
+    named = _beside(points[points["micro"].between(*ranges[0]) & points["tail"].between(*ranges[1])], ranges)
+    marks = alt.Chart(named).mark_point(
+        filled=True, shape="diamond", size=110, opacity=1, color=RULE_COLOUR, cursor="pointer"
+    )
+    layers.append(marks.encode(x=x, y=y, tooltip=[alt.Tooltip("names:N", title="rule"), *scores]))
+    sides: tuple[tuple[Literal["left", "right"], int], ...] = (("left", 9), ("right", -9))
+    for align, shift in sides:
+        text = alt.Chart(named[named["align"] == align]).mark_text(
+            align=align, dx=shift, baseline="middle", color=RULE_COLOUR, fontSize=11, limit=NAME_WIDTH
+        )
+        layers.append(text.encode(x=x, y=alt.Y("at:Q"), text="names:N"))
+    return alt.LayerChart(layer=layers, height=TRADE_OFF_HEIGHT)
+
+
+def _beside(points: pd.DataFrame, ranges: tuple[tuple[float, float], tuple[float, float]]) -> pd.DataFrame:
+    """Points with a place for each name that no other name covers: columns align, and at, on the axis of the tail."""
+    (left, right), (bottom, top) = ranges
+    wide, high = TRADE_OFF_WIDTH / max(right - left, 1e-9), (TRADE_OFF_HEIGHT - MARGIN) / max(top - bottom, 1e-9)
+    taken: list[tuple[float, float, float]] = []
+    found = []
+    for point in points.sort_values("tail", ascending=False).to_dict("records"):
+        x, y = (point["micro"] - left) * wide, (point["tail"] - bottom) * high
+        length = LETTER * min(len(point["names"]), NAME_WIDTH / LETTER) + 10
+        # The nearest line that is free, on the side that has more room first.
+        inner, outer = ("left", "right") if x < TRADE_OFF_WIDTH / 2 else ("right", "left")
+        places = [
+            (align, y + LINE * step, *((x, x + length) if align == "left" else (x - length, x)))
+            for step in sorted(range(-8, 9), key=lambda step: (abs(step), step))
+            for align in (inner, outer)
+        ]
+        free = (
+            (align, at, start, end)
+            for align, at, start, end in places
+            if at >= 0
+            and start >= 0
+            and end <= TRADE_OFF_WIDTH
+            and all(abs(at - other) >= LINE or end < low or start > far for other, low, far in taken)
+        )
+        align, at, start, end = next(free, places[0])
+        taken.append((at, start, end))
+        found.append({**point, "align": align, "at": bottom + at / high})
+    return pd.DataFrame(found, columns=[*points.columns, "align", "at"])
 
 
 def confusion_map_chart(table: pd.DataFrame, *, view: str) -> alt.Chart:

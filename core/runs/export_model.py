@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from core.metrics import thresholds
+from core.metrics.thresholds import Limits
 from core.models.networks import Linear, Transformer
 from core.runs.folder import Run
 from core.runs.network_scorer import load
@@ -16,11 +17,20 @@ from core.system.errors import UserError
 from core.system.files import atomic_path
 
 
-def export(run: Run, folder: Path) -> str:
+def export(
+    run: Run, folder: Path, *, limits: Limits | None = None, rule: str = "as-trained", chosen_on: str = "validation"
+) -> str:
     """Writes a transformer run as a folder for plain transformers; labels and threshold stand in its config.
 
     With `model.pooling=cls` and a BERT it is a whole `AutoModelForSequenceClassification`, whose logits are the run's.
     Any other pooling has no such class: then `AutoModel` loads the encoder, and `head.safetensors` holds the rest.
+
+    Args:
+        run: a finished run.
+        folder: which is new or empty.
+        limits: the thresholds, one for all labels or one each, (L,); those of its training where there are none here.
+        rule: how they were found, which the config says.
+        chosen_on: the part by which they were chosen, validation, test or unknown, which the config says as well.
 
     Returns:
         The class that loads it.
@@ -42,8 +52,14 @@ def export(run: Run, folder: Path) -> str:
     settings.id2label = dict(enumerate(scorer.labels))
     settings.label2id = {label: column for column, label in enumerate(scorer.labels)}
     settings.problem_type = "multi_label_classification"
-    settings.threshold = thresholds.values_of(scorer.threshold)
-    settings.tailscope = {"run": run.id, "pooling": scorer.config.pooling, "max_length": scorer.config.max_length}
+    settings.threshold = thresholds.values_of(scorer.threshold if limits is None else limits)
+    settings.tailscope = {
+        "run": run.id,
+        "pooling": scorer.config.pooling,
+        "max_length": scorer.config.max_length,
+        "rule": rule,
+        "chosen_on": chosen_on,
+    }
     whole = None
     if body.pooler and isinstance(head, Linear):
         made = AutoModelForSequenceClassification.from_config(settings)

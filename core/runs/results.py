@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
@@ -87,11 +88,19 @@ def read_results(run: Run) -> dict[str, Any]:
     return metrics
 
 
+CHOSEN_ON = ("validation", "test")
+"""Parts by whose scores kept thresholds can have been chosen."""
+UNKNOWN = "unknown"
+"""By which part thresholds were chosen that an older version kept."""
+MAX_NAME = 60
+
+
 def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:
     """The named thresholds of a run.
 
     Returns:
-        By name, `rule` and `values`: one number for all labels, or one for each. Empty if none were kept.
+        By name, `rule`, `values` (one number for all labels, or one for each) and, but for those that an older version
+        kept, `chosen_on` (one of `CHOSEN_ON`). Empty if none were kept.
 
     Raises:
         UserError: the file is damaged.
@@ -104,6 +113,15 @@ def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:
     return sets
 
 
+def read_threshold_set(run: Run, name: str) -> dict[str, Any]:
+    """One of `read_threshold_sets`.
+
+    Raises:
+        UserError: the run keeps none of this name, or the file is damaged.
+    """
+    return _get_set(run, read_threshold_sets(run), name)
+
+
 def _are_numbers(kept: dict[str, Any]) -> bool:
     """Whether the `values` of named thresholds are finite numbers."""
     values = kept.get("values")
@@ -111,7 +129,21 @@ def _are_numbers(kept: dict[str, Any]) -> bool:
     return all(isinstance(value, int | float) and math.isfinite(value) for value in many)
 
 
-def save_threshold_set(run: Run, name: str, *, rule: str, values: float | list[float]) -> None:
+def read_chosen_on(run: Run, name: str) -> str:
+    """The part by whose scores kept thresholds were chosen: `validation`, `test`, or `unknown`.
+
+    What was chosen on test is no fair estimate of what new documents get.
+
+    Raises:
+        UserError: the run keeps none of this name, or the file is damaged.
+    """
+    chosen_on = read_threshold_set(run, name).get("chosen_on")
+    return chosen_on if chosen_on in CHOSEN_ON else UNKNOWN
+
+
+def save_threshold_set(
+    run: Run, name: str, *, rule: str, values: float | list[float], chosen_on: str | None = None
+) -> None:
     """Keeps thresholds under a name; the same name again replaces them. Two people who save at once lose neither.
 
     Args:
@@ -119,15 +151,66 @@ def save_threshold_set(run: Run, name: str, *, rule: str, values: float | list[f
         name: 1 to 60 letters; spaces around it are dropped.
         rule: how they were found.
         values: one for all labels, or one for each, (L,).
+        chosen_on: one of `CHOSEN_ON`; anything else is not written, and reads as unknown.
 
     Raises:
         UserError: a name that is empty or too long, a published run, or `thresholds.json` is damaged.
     """
+    name = _check_name(name)
+    known = {"chosen_on": chosen_on} if chosen_on in CHOSEN_ON else {}
+    _change_sets(run, lambda sets: {**sets, name: {"rule": rule, "values": values, **known}})
+
+
+def rename_threshold_set(run: Run, name: str, new: str) -> None:
+    """Gives kept thresholds another name; all else of them stays, and the place among the others.
+
+    Raises:
+        UserError: nothing is kept as `name`, something is as `new`, and as `save_threshold_set`.
+    """
+    new = _check_name(new)
+
+    def renamed(sets: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        _get_set(run, sets, name)
+        if new != name and new in sets:
+            raise UserError(f"{run.id} keeps thresholds named '{new}' already: take another name.")
+        return {new if one == name else one: kept for one, kept in sets.items()}
+
+    _change_sets(run, renamed)
+
+
+def delete_threshold_set(run: Run, name: str) -> None:
+    """Deletes kept thresholds for good.
+
+    Raises:
+        UserError: nothing is kept as `name`, and as `save_threshold_set`.
+    """
+
+    def without(sets: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        _get_set(run, sets, name)
+        return {one: kept for one, kept in sets.items() if one != name}
+
+    _change_sets(run, without)
+
+
+def _check_name(name: str) -> str:
+    """A name for thresholds, without spaces around it."""
+    if not name.strip() or len(name) > MAX_NAME:
+        raise UserError(f"Thresholds need a name of 1 to {MAX_NAME} letters.")
+    return name.strip()
+
+
+def _get_set(run: Run, sets: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    """Kept thresholds by their name."""
+    if name not in sets:
+        kept = f"it keeps {', '.join(sets)}" if sets else "it keeps none; keep some on the page Errors"
+        raise UserError(f"{run.id} has no thresholds named '{name}': {kept}.")
+    return sets[name]
+
+
+def _change_sets(run: Run, change: Callable[[dict[str, dict[str, Any]]], dict[str, dict[str, Any]]]) -> None:
+    """Reads, changes and writes the named thresholds of a run while nobody else does."""
     check_writable()
-    if not name.strip() or len(name) > 60:
-        raise UserError("Thresholds need a name of 1 to 60 letters.")
     if run.published:
         raise UserError(f"Run {run.id} is published and never changed: train it yourself to keep thresholds with it.")
     with locked(cache_dir() / "locks" / "thresholds.lock"):
-        sets = read_threshold_sets(run)
-        write_json(run.path / "thresholds.json", {**sets, name.strip(): {"rule": rule, "values": values}})
+        write_json(run.path / "thresholds.json", change(read_threshold_sets(run)))

@@ -75,8 +75,12 @@ run_id = next(run.id for run in list_runs() if "-bce-" in run.id)
 page = AppTest.from_file("pages/errors.py", default_timeout=300)
 page.query_params["run"], page.query_params["at"], page.query_params["view"] = run_id, "my own", "Confused pairs"
 page.run()
-for limit in (0.3, 0.2):
-    page.slider(key=f"limit-{run_id}").set_value(limit)
+from core.analysis.what_if import threshold_steps
+from core.runs.folder import get_run
+from core.runs.predictions import read_predictions
+steps = threshold_steps(read_predictions(get_run(run_id))).tolist()
+for limit in (min(step for step in steps if step > 0.3), min(step for step in steps if step > 0.2)):
+    page.select_slider(key=f"limit-{run_id}").set_value(limit)
     began = time.perf_counter(); page.run(); print(time.perf_counter() - began)
 assert not page.exception and page.metric[0].delta
 """

@@ -17,6 +17,16 @@ from tests.benchmarks.results import MAKE, TIMED, run
 RULES = ("exact", "per-label", "scut", "scut-fbr", "pcut", "quiet")
 GROUPS = ("all", *FREQUENCY_GROUPS)
 
+CURVES = """
+from core.analysis import trade_off, what_if
+from core.runs.predictions import Predictions
+part, counts = Predictions([], np.arange(5000), targets, scores, 0.5), 30_000 // np.arange(1, 18_212)
+steps, quiet = what_if.threshold_steps(part), trade_off.read_quiet(part, margins=False)
+for _ in ("validation", "test"):
+    trade_off.curve_table(part, counts, default_borders(18_211), steps=steps, quiet=quiet)
+"""
+"""What Errors draws of the trade-off: the curves of two parts."""
+
 
 def scores_of(one: folder.Run) -> np.ndarray:
     """Micro- and macro-F1 of the test part by rule and group, percent, (rules, groups, 2)."""
@@ -36,6 +46,8 @@ def main() -> None:
         for rule, row in zip(RULES, np.mean([scores_of(one) for one in chosen], axis=0), strict=True):
             cells = (f"{f'{micro:.2f} / {macro:.2f}':>15}" for micro, macro in row)
             print(f"{model:12} {len(chosen):>4} {rule:10}", *cells, flush=True)
+    seconds, memory = run(MAKE.replace("SIZE", "5000, 18211, 12.3") + TIMED.format(step=CURVES))
+    print(f"  5,000 x 18,211  {'both curves':16} {seconds:7.3f} s {memory:7.0f} MB", flush=True)
     for rule in ("exact", "quiet", "quiet-margins", "scut-fbr"):
         step = f"thresholds.fit(targets, scores, rule={rule!r})"
         seconds, memory = run(MAKE.replace("SIZE", "5000, 18211, 12.3") + TIMED.format(step=step))

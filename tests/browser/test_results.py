@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import re
 import shutil
@@ -13,9 +15,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from core.system.places import ROOT
+from tests.helpers.runs import until
 
 SVM = "reuters-svm-s0-bd3198e17a"
 BCE = "reuters-tfidf-bce-s0-ac9547d439"
@@ -35,8 +39,8 @@ def results(
     shutil.copytree(reuters_cache, cache, dirs_exist_ok=True)
     shutil.copytree(ROOT / "cache" / "published", cache / "published")
     environment = {"TAILSCOPE_CACHE": str(cache), "TAILSCOPE_DATA": str(reuters_folder)}
-    command = [sys.executable, "-m", "core", "train", "--data", "reuters", "--model", "svm", "--seed", "0"]
-    command += ["--set", "train.threshold=auto"]
+    published = ["--data", "reuters", "--model", "svm", "--seed", "0", "--set", "train.threshold=auto"]
+    command = [sys.executable, "-m", "core", "train", *published]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True, capture_output=True)
     assert (cache / "runs" / SVM / "model.safetensors").exists()
     with serve(cache, TAILSCOPE_DATA=str(reuters_folder)) as address:
@@ -126,6 +130,60 @@ def test_from_the_tables_to_the_words_of_one_decision(results: tuple[Path, str],
     page.goto(f"{address}/errors?run={SVM}&at=mine&view=Confused+pairs&label=platinum")
     ready(page, "Errors", role="heading")
     expect(cell(page, 0, 3)).to_have_text(str(fewer))
+
+
+def click_dot(chart: Locator, colour: tuple[int, int, int]) -> None:
+    """Clicks the rightmost dot of a colour on a chart."""
+    chart.scroll_into_view_if_needed()
+    expect(chart.locator("canvas, svg").first).to_be_visible()
+
+    def places() -> list[tuple[int, int]]:
+        image = Image.open(io.BytesIO(chart.screenshot())).convert("RGB")
+        inside = ((x, y) for x in range(1, image.width - 1) for y in range(1, image.height - 1))
+        return [
+            (x, y)
+            for x, y in inside
+            if all(image.getpixel((x + i, y + j)) == colour for i in (-1, 0, 1) for j in (-1, 0, 1))
+        ]
+
+    until(lambda: bool(places()), seconds=30)
+    x, y = places()[-1]
+    chart.click(position={"x": x, "y": y})
+
+
+def test_a_threshold_is_moved_by_a_curve_kept_and_used(results: tuple[Path, str], page: Page, ready: Ready) -> None:
+    cache, address = results
+    page.goto(f"{address}/errors?run={SVM}&label=platinum")
+    ready(page, "Choose a row of the table to see what other thresholds would do for that label.")
+    before = cell(page, 0, 5).inner_text()
+    tick(page, 0)
+    ready(page, re.compile("^platinum on test: precision and recall at every threshold"))
+    click_dot(page.get_by_test_id("stVegaLiteChart").nth(1), (0x4A, 0x72, 0xC4))
+    ready(page, re.compile("^Moved by hand: platinum .* Chosen on test"))
+    expect(cell(page, 0, 5)).not_to_have_text(before)
+
+    page.get_by_test_id("stPopover").filter(has_text="Keep").get_by_role("button").click()
+    page.get_by_label("Keep these thresholds as").fill("by the curve")
+    page.get_by_label("Keep these thresholds as").press("Enter")
+    page.get_by_role("button", name="Keep", exact=True).last.click()
+    ready(page, "Kept as by the curve.")
+    expect(page).to_have_url(re.compile("at=by(\\+|%20)the(\\+|%20)curve"))
+    kept = json.loads((cache / "runs" / SVM / "thresholds.json").read_text("utf-8"))["by the curve"]
+    assert kept["chosen_on"] == "test"
+    assert len(set(kept["values"])) == 2
+
+    page.goto(f"{address}/try_it?runs={SVM}&by.{SVM}=by+the+curve")
+    ready(page, "Try it", role="heading")
+    field = page.get_by_label("Text", exact=True)
+    field.fill("Platinum and gold output rose")
+    field.press("Control+Enter")
+    ready(page, re.compile("^Chosen on test"))
+
+    page.goto(f"{address}/errors?run={SVM}&view=Trade-off")
+    ready(page, "Save CSV", role="button")
+    click_dot(page.get_by_test_id("stVegaLiteChart").nth(1), (0xB0, 0x5C, 0x8E))
+    ready(page, "Save CSV", role="button")
+    expect(page).to_have_url(re.compile("at="))
 
 
 def test_a_run_travels_and_a_damaged_zip_leaves_nothing(

@@ -170,6 +170,11 @@ def test_the_precision_recall_curve_holds_the_point_of_now(predictions: Predicti
         table = errors.label_table(stored, given(stored), LABELS, COUNTS, Borders(35, 8))
         now = 100 * table.loc[0, ["precision", "recall"]].to_numpy(float)
         assert np.isclose(curve[["precision", "recall"]].to_numpy(), now, atol=1e-6).all(axis=1).any()
+        for point in curve.to_dict("records"):
+            given_at = what_if.predict(stored, what_if.with_changes(9.0, {0: point["cut"]}, 3))
+            row = errors.label_table(stored, given_at, LABELS, COUNTS, Borders(35, 8)).iloc[0]
+            expected = [100 * row[name] for name in ("precision", "recall", "f1")]
+            assert [point[name] for name in ("precision", "recall", "f1")] == pytest.approx(expected)
     nobody = Predictions(["a"], np.array([0]), sp.csr_array((1, 3), dtype=bool), np.zeros((1, 3), np.float16), 0.5)
     assert errors.precision_recall(nobody, 0).empty
 
@@ -187,8 +192,8 @@ def test_the_map_sums_up_to_recall_and_precision(predictions: Predictions) -> No
 
 def test_runs_are_laid_side_by_side_by_label() -> None:
     tried = {
-        "one": (np.array([0.9, 0.2, 0.1]), 0.5, LABELS),
-        "two": (np.array([-1.0, 2.0]), np.array([0.0, 1.0]), ["tin", "lead"]),
+        "one": (np.array([0.9, 0.2, 0.1]), np.array([True, False, False]), LABELS),
+        "two": (np.array([-1.0, 2.0]), np.array([False, True]), ["tin", "lead"]),
     }
     table = documents.tried_table(tried, more=1)
     assert table["label"].tolist() == ["lead", "gold", "silver", "tin"]

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -20,7 +21,7 @@ from core.figures import training
 from core.jobs import launch, sweeps
 from core.runs import folder, plan
 from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
-from core.runs.results import read_results, read_threshold_sets
+from core.runs.results import read_chosen_on, read_results, read_threshold_sets, save_threshold_set
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.system.locks import try_lock
@@ -381,7 +382,7 @@ def test_results_without_runs_lead_to_training(name: str, cache: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "view", ["Labels", "Confused pairs", "Map", "Documents", "Slices", "Label errors", "Provenance"]
+    "view", ["Labels", "Trade-off", "Confused pairs", "Map", "Documents", "Slices", "Label errors", "Provenance"]
 )
 @pytest.mark.parametrize("model", ["svm", "tfidf"])
 def test_every_view_of_errors_is_drawn_for_every_model(view: str, model: str, filled: Path) -> None:
@@ -405,17 +406,129 @@ def test_the_numbers_on_top_are_those_of_the_run(filled: Path) -> None:
 def test_a_moved_threshold_moves_numbers_and_is_kept_by_name(model: str, filled: Path) -> None:
     path = run_of(filled, model)
     page = open_page("errors", run=path.name, at="my own")
-    most = page.slider(key=f"limit-{path.name}").max
-    page.slider(key=f"limit-{path.name}").set_value(most).run()
+    most = highest_score(path)
+    page.select_slider(key=f"limit-{path.name}").set_value(most).run()
     shown = {metric.label: metric.value for metric in page.metric}
     assert shown["labels a document"] == "0.00"
     assert shown["micro-F1"] == "0.00"
     page.text_input(key="keep_as").set_value("nothing at all").run()
     next(button for button in page.button if button.label == "Keep").click().run()
     assert not page.exception
-    assert read_threshold_sets(folder.get_run(path.name))["nothing at all"]["values"] == most
+    kept = read_threshold_sets(folder.get_run(path.name))["nothing at all"]
+    assert (kept["values"], kept["chosen_on"]) == (most, "test")
     page = open_page("errors", run=path.name, at="nothing at all")
     assert {metric.label: metric.value for metric in page.metric}["labels a document"] == "0.00"
+
+
+def highest_score(path: Path, part: str = "test") -> float:
+    """The highest score of a run that is no margin of a label which nobody was fitted for."""
+    return float(np.max(read_predictions(folder.get_run(path.name), part).scores))
+
+
+def shown_scores(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
+
+
+@pytest.mark.slow
+def test_what_is_chosen_on_validation_hides_test_and_is_kept_as_such(filled: Path) -> None:
+    path = run_of(filled, "tfidf")
+    kept = read(path / "metrics.json")["validation"]["all"]
+    page = open_page("errors", run=path.name, chosen_on="validation")
+    assert shown_scores(page)["micro-F1"] == f"{100 * kept['micro_f1']:.2f}"
+    assert "test is hidden" in words(page)
+    page = open_page("errors", run=path.name, at="my own", chosen_on="validation")
+    limits = read_results(folder.get_run(path.name))["threshold"]
+    assert np.min(limits) <= page.select_slider(key=f"limit-{path.name}").value <= np.max(limits)
+    page.select_slider(key=f"limit-{path.name}").set_value(highest_score(path, "validation")).run()
+    assert shown_scores(page)["micro-F1"] == "0.00"
+    assert "Chosen on test" not in words(page)
+    page.text_input(key="keep_as").set_value("fair").run()
+    next(button for button in page.button if button.label == "Keep").click().run()
+    assert read_threshold_sets(folder.get_run(path.name))["fair"]["chosen_on"] == "validation"
+    # One label moved on test: the thresholds are of test, also where validation is looked at again.
+    page = open_page("errors", run=path.name, at="fair")
+    assert "Chosen on test" not in words(page)
+    label = read_results(folder.get_run(path.name))["labels"][3]
+    page.selectbox(key="moved").set_value(label).run()
+    page.select_slider(key=f"moved-{path.name}-3").set_value(highest_of(path, 3)).run()
+    assert f"Moved by hand: {label}" in words(page)
+    assert "Chosen on test" in words(page)
+    page.segmented_control(key="chosen_on").set_value("validation").run()
+    assert "Chosen on test" in words(page)
+
+
+def highest_of(path: Path, column: int) -> float:
+    return float(np.max(read_predictions(folder.get_run(path.name)).scores[:, column]))
+
+
+@pytest.mark.slow
+def test_kept_thresholds_are_renamed_and_deleted_also_where_a_rule_has_their_name(filled: Path) -> None:
+    run = folder.get_run(run_of(filled, "tfidf").name)
+    save_threshold_set(run, "quiet", rule="my own", values=2.0, chosen_on="test")
+    save_threshold_set(run, "old", rule="my own", values=0.5)
+    page = open_page("errors", run=run.id, at="kept:quiet")
+    assert page.selectbox(key="at").value == "kept:quiet"
+    assert shown_scores(page)["labels a document"] == "0.00"
+    assert "Chosen on test" in words(page)
+    page.text_input(key="rename_to").set_value("old").run()
+    next(button for button in page.button if button.label == "Rename").click().run()
+    assert any("named 'old' already" in toast.value for toast in page.toast)
+    page.text_input(key="rename_to").set_value("nothing").run()
+    next(button for button in page.button if button.label == "Rename").click().run()
+    assert page.selectbox(key="at").value == "nothing"
+    assert {name: read_chosen_on(run, name) for name in read_threshold_sets(run)} == {
+        "nothing": "test",
+        "old": "unknown",
+    }
+    delete = next(button for button in page.button if button.label == "Delete")
+    assert delete.disabled
+    page.checkbox(key=f"sure-{run.id}-nothing").set_value(True).run()
+    next(button for button in page.button if button.label == "Delete").click().run()
+    assert not page.exception
+    assert list(read_threshold_sets(run)) == ["old"]
+    assert page.selectbox(key="at").value == "as trained"
+    assert "whether it was chosen on validation or on test is unknown" in words(
+        open_page("errors", run=run.id, at="old")
+    )
+
+
+@pytest.mark.slow
+def test_the_trade_off_lists_every_rule_and_hides_test_where_that_is_not_chosen_on(filled: Path) -> None:
+    run = folder.get_run(run_of(filled, "tfidf").name)
+    save_threshold_set(run, "mine", rule="my own", values=2.0, chosen_on="test")
+    save_threshold_set(run, "broken", rule="my own", values=[0.5])
+    page = open_page("errors", run=run.id, view="Trade-off", tail="20", head="40")
+    table = page.dataframe[0].value.set_index("name")
+    assert {"as trained", "global", "quiet", "fixed", "per label", "top k (RCut)", "mine"} <= set(table.index)
+    assert "broken" not in table.index
+    assert table.loc["mine", ["chosen on", "micro test", "tail validation"]].tolist() == ["test", 0.0, 0.0]
+    assert table.loc["as trained", "micro test"] == pytest.approx(float(shown_scores(page)["micro-F1"]), abs=0.005)
+    assert len(page.get("vega_lite_chart")) == 2
+    page = open_page("errors", run=run.id, view="Trade-off", tail="20", head="40", chosen_on="validation")
+    assert len(page.get("vega_lite_chart")) == 1
+    assert not [name for name in page.dataframe[0].value if "test" in name]
+    assert "No label is in the tail" in words(open_page("errors", run=run.id, view="Trade-off", tail="0"))
+
+
+@pytest.mark.slow
+def test_without_validation_scores_the_page_stays_and_says_so(filled: Path) -> None:
+    path = run_of(filled, "tfidf")
+    (path / "validation.npz").unlink()
+    page = open_page("errors", run=path.name, view="Trade-off")
+    assert "There is no trade-off to show" in words(page)
+    assert shown_scores(page)["micro-F1"]
+    for address in ({"at": "quiet"}, {"at": "quiet, my own margin"}):
+        assert "These thresholds cannot be fitted" in said(open_page("errors", run=path.name, **address).error)
+    assert "validation.npz is missing" in said(open_page("errors", run=path.name, chosen_on="validation").error)
+
+
+@pytest.mark.slow
+def test_the_margin_of_quiet_is_a_lever(filled: Path) -> None:
+    path = run_of(filled, "tfidf")
+    page = open_page("errors", run=path.name, at="quiet, my own margin")
+    assert shown_scores(page) == shown_scores(open_page("errors", run=path.name, at="quiet"))
+    page.select_slider(key=f"by-{path.name}").set_value(float("inf")).run()
+    assert shown_scores(page) == shown_scores(open_page("errors", run=path.name, at="global"))
 
 
 @pytest.mark.parametrize("rule", ["quiet", "per label, no guard (SCut)", "per label, SCutFBR", "top k (RCut)"])
@@ -511,7 +624,7 @@ def test_a_run_with_an_empty_test_part_is_shown_as_such(filled: Path) -> None:
         kept = read_predictions(folder.get_run(path.name), part)
         nothing = Predictions([], kept.rows[:0], kept.targets[:0], kept.scores[:0], kept.threshold)
         write_predictions(path, nothing, part)
-    for view in ("Labels", "Confused pairs", "Map", "Documents", "Slices", "Label errors"):
+    for view in ("Labels", "Trade-off", "Confused pairs", "Map", "Documents", "Slices", "Label errors"):
         open_page("errors", run=path.name, view=view)
     for view in ("Tables", "Parts of DB", "F1 by rank", "Label by label", "Cost"):
         open_page("compare", view=view)
@@ -582,7 +695,7 @@ def test_a_run_with_a_threshold_for_each_label_is_shown_and_tried(filled: Path) 
     assert any(value.startswith("One for each label") for value in page.dataframe[0].value["value"])
     limits = read_results(run)["threshold"]
     page = open_page("errors", run=run.id, at="my own")
-    assert min(limits) <= page.slider(key=f"limit-{run.id}").value <= max(limits)
+    assert min(limits) <= page.select_slider(key=f"limit-{run.id}").value <= max(limits)
     assert not open_page("compare").error
     page = open_page("try_it", runs=run.id)
     corpus = sources.load(run.config.data)
@@ -594,6 +707,24 @@ def test_a_run_with_a_threshold_for_each_label_is_shown_and_tried(filled: Path) 
     assert set(table["label"][table["given 1"]]) == {
         label for label, is_above in zip(corpus.labels, above, strict=True) if is_above
     }
+
+
+@pytest.mark.slow
+def test_a_text_is_labelled_by_the_rule_that_is_chosen_for_each_run(filled: Path) -> None:
+    run = folder.get_run(run_of(filled, "tfidf").name)
+    save_threshold_set(run, "all", rule="my own", values=-1.0, chosen_on="test")
+    save_threshold_set(run, "broken", rule="my own", values=[0.5])
+    page = open_page("try_it", runs=run.id, **{f"by.{run.id}": "all"})
+    page.text_area(key="text").set_value("some words").run()
+    assert page.dataframe[0].value["given 1"].all()
+    assert "Chosen on test" in words(page)
+    for name, number in (("top k (RCut)", 1), ("as trained", None), ("quiet", None)):
+        page.selectbox(key=f"by.{run.id}").set_value(name).run()
+        assert not page.exception
+        assert "Chosen on test" not in words(page)
+        assert number is None or page.dataframe[0].value["given 1"].sum() >= number
+    page.selectbox(key=f"by.{run.id}").set_value("broken").run()
+    assert "do not fit" in said(page.warning)
 
 
 def test_a_run_without_weights_is_not_offered_and_a_damaged_one_is_said(filled: Path) -> None:

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from core.analysis import decisions
+from core.cli.main import app
 from core.jobs import launch
 from core.metrics import thresholds
 from core.models import tokens
@@ -124,7 +127,24 @@ def test_plain_transformers_loads_what_is_exported_and_scores_the_same(run, tmp_
         scores = torch.sigmoid(model(**read).logits).numpy()
     np.testing.assert_allclose(scores, stored, atol=2e-3)
     assert model.config.threshold == results.read_metrics(run)["threshold"]
+    assert (model.config.tailscope["rule"], model.config.tailscope["chosen_on"]) == ("as-trained", "validation")
     assert list(model.config.id2label.values()) == results.read_metrics(run)["labels"]
+
+
+def test_the_config_of_an_export_holds_the_thresholds_of_the_rule(run_named, tmp_path):
+    from transformers import AutoConfig
+
+    run = run_named("cls")
+    labels = results.read_metrics(run)["labels"]
+    results.save_threshold_set(run, "mine", rule="my own", values=[0.25] * len(labels), chosen_on="test")
+    for rule in ("quiet", "kept:mine"):
+        words = ["export-model", run.id, "-o", str(tmp_path / rule), "--rule", rule]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.exception
+        settings = AutoConfig.from_pretrained(tmp_path / rule)
+        assert settings.threshold == thresholds.values_of(decisions.find_limits(run, rule))
+        assert settings.tailscope["rule"] == rule
+        assert settings.tailscope["chosen_on"] == ("test" if rule == "kept:mine" else "validation")
 
 
 def test_weights_of_another_network_are_a_sentence(run_named):

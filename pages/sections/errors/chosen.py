@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis import decisions, what_if
-from core.analysis.what_if import AS_TRAINED, OWN, RULES, TOP_K
-from pages.shared.loaders import HASHES, load_metrics, load_predictions
+from core.analysis import decisions, trade_off, what_if
+from core.analysis.what_if import AS_TRAINED, OWN, OWN_MARGIN, TOP_K
+from core.config.defaults import MODELS
+from core.runs.folder import Run
+from pages.shared.loaders import HASHES, RUN_FILES, find_version, load_metrics, load_predictions
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
+    from streamlit.runtime.caching.hashing import HashFuncsDict
 
-    from core.analysis.decisions import Decisions
+    from core.analysis.trade_off import Quiet
     from core.labels.groups import Borders
     from core.metrics.thresholds import Limits
-    from core.runs.folder import Run
     from core.runs.predictions import Predictions
 
 
@@ -27,13 +29,15 @@ class Chosen:
 
     Attributes:
         name: of the rule, or of a named set.
-        limit: of `my own`, one number for all labels.
+        limit: of `my own`, one number for all labels; of `quiet, my own margin`, the margin.
         changes: label columns with a threshold of their own, as pairs.
+        chosen_on: the part by which they were chosen: validation, test or unknown.
     """
 
     name: str
     limit: float = 0.0
     changes: tuple[tuple[int, float], ...] = ()
+    chosen_on: str = "validation"
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,11 @@ class Shown:
 
     Attributes:
         run: whose errors are shown.
+        part: test or validation.
         labels: names of the L labels.
         counts: training documents of each label, L of them.
         borders: of head, medium and tail.
-        predictions: of the test part.
+        predictions: of the part.
         chosen: the thresholds as they were chosen.
         limits: the thresholds: one for all labels, or one each, (L,); None where labels are chosen by rank.
         predicted: (n, L) bool.
@@ -53,6 +58,7 @@ class Shown:
     """
 
     run: Run
+    part: str
     labels: list[str]
     counts: list[int]
     borders: Borders
@@ -63,43 +69,69 @@ class Shown:
     other: Run | None
 
 
-@st.cache_resource(max_entries=64, show_spinner="Fitting thresholds on validation", hash_funcs=HASHES)
-def load_decisions(run: Run, rule: str) -> Decisions:
-    """What a run predicts by a rule of `core.analysis.decisions`."""
-    return decisions.decide(run, rule, read=load_predictions)
+def find_fitted_version(run: Run) -> tuple[str | float | None, ...]:
+    """What the thresholds of a rule depend on: `find_version` without the time of what people keep."""
+    version = list(find_version(run))
+    del version[RUN_FILES.index("thresholds.json") - len(RUN_FILES)]
+    return tuple(version)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASHES)
-def predict_at(run: Run, chosen: Chosen) -> tuple[Limits | None, sp.csr_array]:
-    """Thresholds and predicted labels, (n, L), of a run; the thresholds are None where labels are chosen by rank."""
-    limits: Limits | None = chosen.limit
-    if chosen.name != OWN:
-        decided = load_decisions(run, name_rule(chosen.name))
-        limits = decided.limits
-        if limits is None or not chosen.changes:
-            return limits, decided.predicted
-    assert limits is not None
-    limits = what_if.with_changes(limits, dict(chosen.changes), len(load_metrics(run)["labels"]))
-    return limits, what_if.predict(load_predictions(run), limits)
+FITTED: HashFuncsDict = {Run: find_fitted_version}
+"""What the caches of fitted thresholds know a run by: keeping a set fits no rule again."""
 
 
-@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=HASHES)
+@st.cache_resource(max_entries=64, show_spinner="Fitting thresholds on validation", hash_funcs=FITTED)
+def load_fitted(run: Run, rule: str) -> Limits:
+    """The thresholds of a rule."""
+    return decisions.find_limits(run, rule, read=load_predictions)
+
+
+def load_limits(run: Run, name: str) -> Limits:
+    """The thresholds of a rule, or kept ones, by their name on the page."""
+    rule = what_if.name_readings(run).get(name, name)
+    if rule.startswith(decisions.KEPT):
+        return decisions.find_limits(run, rule, read=load_predictions)
+    return load_fitted(run, rule)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=FITTED)
+def load_quiet(run: Run) -> Quiet:
+    """What `quiet` reads on validation."""
+    validation = decisions.read_validation(run, load_predictions)
+    return trade_off.read_quiet(validation, margins=has_margins(run))
+
+
+@st.cache_data(max_entries=64, show_spinner="Fitting thresholds on validation", hash_funcs=FITTED)
 def load_top_k(run: Run) -> int:
     """The number of labels that `top k` gives every document."""
     return decisions.fit_top_k(run, read=load_predictions)
 
 
-def name_rule(name: str) -> str:
-    """The name in `core.analysis.decisions` of what the page calls `name`."""
-    if name == AS_TRAINED:
-        return decisions.AS_TRAINED
-    if name == TOP_K:
-        return decisions.TOP_K
-    return RULES.get(name) or f"{decisions.KEPT}{name}"
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASHES)
+def predict_at(run: Run, chosen: Chosen, part: str = "test") -> tuple[Limits | None, sp.csr_array]:
+    """Thresholds and predicted labels, (n, L), of a part; the thresholds are None where labels are chosen by rank."""
+    if chosen.name == TOP_K:
+        return None, what_if.predict(load_predictions(run, part), None, load_top_k(run))
+    limits = find_limits(run, chosen)
+    return limits, what_if.predict(load_predictions(run, part), limits)
 
 
 def find_limits(run: Run, chosen: Chosen) -> Limits:
     """Thresholds of a run where labels are not chosen by rank."""
-    limits, _ = predict_at(run, chosen)
-    assert limits is not None, chosen.name
-    return limits
+    if chosen.name == OWN:
+        limits: Limits = chosen.limit
+    elif chosen.name == OWN_MARGIN:
+        limits = load_quiet(run).limits(chosen.limit)
+    else:
+        limits = load_limits(run, chosen.name)
+    return what_if.with_changes(limits, dict(chosen.changes), len(load_metrics(run)["labels"]))
+
+
+def has_margins(run: Run) -> bool:
+    """Whether the scores of a run are an SVM's margins."""
+    return MODELS[run.config.model.name].margins
+
+
+def as_trained(run: Run, part: str) -> sp.csr_array:
+    """What a run predicts on a part at the thresholds of its training, (n, L) bool."""
+    return predict_at(run, Chosen(AS_TRAINED), part)[1]

@@ -26,7 +26,7 @@ DOCUMENTS_SHOWN = 200
 
 
 def show(shown: Shown) -> None:
-    """Test documents, the worst first, by label, fault and number of labels."""
+    """Documents of the part, the worst first, by label, fault and number of labels."""
     one, two, three, four = st.columns([3, 2, 3, 2], vertical_alignment="bottom")
     with one:
         label = pick_label("With the label", "of_label", shown.labels, None)

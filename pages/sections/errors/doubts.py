@@ -23,10 +23,10 @@ DOUBTS_SHOWN = 500
 
 
 @st.cache_data(max_entries=16, show_spinner="Looking for label errors", hash_funcs=HASHES)
-def load_doubts(run: Run, head: int, tail: int, titles: bool) -> tuple[pd.DataFrame, int]:
+def load_doubts(run: Run, part: str, head: int, tail: int, titles: bool) -> tuple[pd.DataFrame, int]:
     metrics, corpus = load_metrics(run), load_texts(run)[0]
     return errors.label_error_table(
-        load_predictions(run),
+        load_predictions(run, part),
         metrics["labels"],
         metrics["counts"],
         Borders(head, tail),
@@ -35,23 +35,24 @@ def load_doubts(run: Run, head: int, tail: int, titles: bool) -> tuple[pd.DataFr
 
 
 def show(shown: Shown) -> None:
-    """Labels of the test part that are probably wrong or missing in the data."""
+    """Labels of the part that are probably wrong or missing in the data."""
     corpus, sentence = load_texts(shown.run)
     try:
-        table, judged = load_doubts(shown.run, shown.borders.head, shown.borders.tail, corpus is not None)
+        table, judged = load_doubts(shown.run, shown.part, shown.borders.head, shown.borders.tail, corpus is not None)
     except ValueError:
         st.info("An SVM's margins are no probabilities: choose a run with a loss to look for label errors.")
         return
     if sentence:
         st.info(plain(sentence))
     st.caption(
-        "Test labels that confident learning (cleanlab's multi-label filter) doubts: wrong, the data has the label and "
-        "the run hardly sees it; missing, the other way round. The most doubtful first; thresholds play no part."
+        f"{shown.part.capitalize()} labels that confident learning (cleanlab's multi-label filter) doubts: wrong, the "
+        "data has the label and the run hardly sees it; missing, the other way round. The most doubtful first; "
+        "thresholds play no part."
     )
     st.warning(
-        f"A doubt is no proof, and least of all for a rare label: one that the run has not learned is doubted wherever "
-        f"it is right. {judged} of {len(shown.labels)} labels were judged, those with 5 test documents or more; "
-        "where many of a label's documents are doubted, suspect the run before the data."
+        "A doubt is no proof, and least of all for a rare label: one that the run has not learned is doubted wherever "
+        f"it is right. {judged} of {len(shown.labels)} labels were judged, those with 5 {shown.part} documents or "
+        "more; where many of a label's documents are doubted, suspect the run before the data."
     )
     # Filters.
     left, right = st.columns([3, 2], vertical_alignment="bottom")
@@ -78,7 +79,9 @@ def show(shown: Shown) -> None:
             "maybe": column.TextColumn("the label may be"),
             "score": column.NumberColumn(format="%.3f"),
             "share": column.NumberColumn(
-                "doubted alike (%)", format="%.1f", help="of the test documents that have the label, or that lack it"
+                "doubted alike (%)",
+                format="%.1f",
+                help=f"of the {shown.part} documents that have the label, or that lack it",
             ),
         },
         alt="Labels of documents that are probably wrong or missing",

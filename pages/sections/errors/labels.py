@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import errors
-from core.analysis.what_if import AS_TRAINED
 from core.figures.errors import f1_by_frequency, precision_recall_chart
-from pages.sections.errors.chosen import Chosen, predict_at
+from pages.sections.errors.chosen import as_trained
+from pages.sections.errors.thresholds import change_label
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import load_predictions
 from pages.shared.menu import link
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pages.sections.errors.chosen import Shown
 
 LABELS_SHOWN = 500
@@ -29,9 +31,9 @@ def show(shown: Shown) -> None:
     )
     other = None
     if shown.other:
-        theirs = load_predictions(shown.other)
+        theirs = load_predictions(shown.other, shown.part)
         other = errors.label_table(
-            theirs, predict_at(shown.other, Chosen(AS_TRAINED))[1], shown.labels, shown.counts, shown.borders
+            theirs, as_trained(shown.other, shown.part), shown.labels, shown.counts, shown.borders
         )
     # Filters.
     never, unhit = (errors.select_labels(table, only=only) for only in ("never predicted", "never hit"))
@@ -61,8 +63,8 @@ def show(shown: Shown) -> None:
         placeholder="–",
         column_config={
             "label": column.TextColumn(width=120),
-            "support": column.NumberColumn("test", help="documents of the test part"),
-            "threshold": column.NumberColumn(format="%.3f"),
+            "support": column.NumberColumn(shown.part, help=f"documents of the {shown.part} part"),
+            "threshold": column.NumberColumn(format="%.4g"),
             "f1": column.ProgressColumn("F1 (%)", format="%.1f", min_value=0, max_value=100),
             "change": column.NumberColumn("change", format="%+.1f", help="of F1, against the other run"),
             "interval": column.TextColumn("95 %", help="Interval of F1; wide where a label has few test documents."),
@@ -82,18 +84,45 @@ def show(shown: Shown) -> None:
     with left:
         st.caption("F1 of every label against its number of training documents.")
         named = {shown.run.id: table} | ({shown.other.id: other} if shown.other and other is not None else {})
-        st.altair_chart(f1_by_frequency(named, shown.borders), alt="F1 of every label against its frequency")
+        st.altair_chart(
+            f1_by_frequency(named, shown.borders, part=shown.part), alt="F1 of every label against its frequency"
+        )
     with right:
         if not picked or picked[0] >= len(rows):
             st.caption("Choose a row of the table to see what other thresholds would do for that label.")
             return
-        row = rows.iloc[picked[0]]
-        name = row["label"]
-        curve = errors.precision_recall(shown.predictions, shown.labels.index(name))
-        st.caption(plain(f"{name}: precision and recall at every threshold; the large dot is now."))
-        if curve.empty:
-            st.info("No test document has this label: there is no curve.")
-            return
-        now = {"precision": 100 * row["precision"], "recall": 100 * row["recall"]}
-        st.altair_chart(precision_recall_chart(curve, now), alt=f"Precision and recall of {name}")
-        link("errors", f"Documents of {name}", {"run": shown.run.id, "view": "Documents", "of_label": name})
+        show_curve(shown, rows.iloc[picked[0]])
+
+
+def show_curve(shown: Shown, row: pd.Series) -> None:
+    """The precision-recall curve of a label; a click moves its threshold there."""
+    name = row["label"]
+    column = shown.labels.index(name)
+    curve = errors.precision_recall(shown.predictions, column)
+    if curve.empty:
+        st.caption(plain(f"{name}: no {shown.part} document has this label, so there is no curve."))
+        return
+    best = curve.loc[curve["f1"].idxmax()]
+    hint = "click a point to move the threshold there" if shown.limits is not None else "it is chosen by rank"
+    st.caption(
+        plain(
+            f"{name} on {shown.part}: precision and recall at every threshold; the ring is now, {hint}. "
+            f"The best F1, {best['f1']:.1f}, is above {best['cut']:.4g}."
+        )
+    )
+    now = {"precision": 100 * row["precision"], "recall": 100 * row["recall"]}
+    key = f"curve-{shown.run.id}-{shown.part}-{column}-{row['threshold']}"
+
+    def take() -> None:
+        clicked = st.session_state[key]["selection"].get("point")
+        if clicked and "place" in clicked[0]:
+            cut = float(curve["cut"].iloc[int(clicked[0]["place"])])
+            change_label(shown.run, column, shown.chosen, shown.part)(cut)
+
+    st.altair_chart(
+        precision_recall_chart(curve, now),
+        key=key,
+        on_select=take if shown.limits is not None else "ignore",
+        alt=f"Precision and recall of {name}",
+    )
+    link("errors", f"Documents of {name}", {"run": shown.run.id, "view": "Documents", "of_label": name})

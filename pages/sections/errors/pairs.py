@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import errors
-from core.analysis.what_if import AS_TRAINED
 from core.figures.errors import confusion_map_chart
-from pages.sections.errors.chosen import Chosen, predict_at
+from pages.sections.errors.chosen import Chosen, as_trained, predict_at
 from pages.sections.errors.documents import DOCUMENTS_SHOWN, list_documents
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, load_metrics, load_predictions
@@ -28,20 +27,20 @@ SIDES = {"recall": "where true labels went", "precision": "where predicted label
 
 
 @st.cache_resource(max_entries=16, show_spinner="Counting confused pairs", hash_funcs=HASHES)
-def load_confused_pairs(run: Run, chosen: Chosen, other: Run | None) -> pd.DataFrame:
-    before = (load_predictions(other), predict_at(other, Chosen(AS_TRAINED))[1]) if other else None
+def load_confused_pairs(run: Run, chosen: Chosen, part: str, other: Run | None) -> pd.DataFrame:
+    before = (load_predictions(other, part), as_trained(other, part)) if other else None
     labels = load_metrics(run)["labels"]
     return errors.confused_pairs(
-        load_predictions(run), predict_at(run, chosen)[1], labels, limit=PAIRS_KEPT, other=before
+        load_predictions(run, part), predict_at(run, chosen, part)[1], labels, limit=PAIRS_KEPT, other=before
     )
 
 
 def show(shown: Shown) -> None:
     """Which label was given, or kept, where another was missed, and the documents behind a pair."""
-    pairs = load_confused_pairs(shown.run, shown.chosen, shown.other)
+    pairs = load_confused_pairs(shown.run, shown.chosen, shown.part, shown.other)
     st.caption(
-        "A label was missed, and another was wrongly given (swapped) or rightly there (absorbed). Together: test "
-        "documents that truly have both, as a share of those of the missed label."
+        "A label was missed, and another was wrongly given (swapped) or rightly there (absorbed). Together: "
+        f"{shown.part} documents that truly have both, as a share of those of the missed label."
     )
     search = st.text_input("Find a label", key="label", bind="query-params", placeholder="part of its name")
     rows, found = errors.rows_of_label(pairs, search, ["missed", "gave"], limit=PAIRS_SHOWN)

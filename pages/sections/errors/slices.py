@@ -32,14 +32,14 @@ def show(shown: Shown) -> None:
         }.items()
     }
     # By number of labels, and by length where the texts are there.
-    st.caption("By number of true labels of the test document.")
+    st.caption(f"By number of true labels of the {shown.part} document.")
     sizes = errors.size_table(shown.predictions, shown.predicted)
     st.dataframe(sizes, hide_index=True, column_config=percent, alt="Scores by number of labels")
     offer_csv("by-number-of-labels", sizes)
     corpus, sentence = load_texts(shown.run)
     if corpus:
         words = [len(corpus.text(int(row)).split()) for row in shown.predictions.rows]
-        st.caption("By number of words of the test document, in four parts.")
+        st.caption(f"By number of words of the {shown.part} document, in four parts.")
         lengths = errors.length_table(shown.predictions, shown.predicted, words)
         st.dataframe(lengths, hide_index=True, column_config=percent, alt="Scores by number of words")
         offer_csv("by-number-of-words", lengths)
@@ -59,6 +59,9 @@ def show(shown: Shown) -> None:
             )
             st.altair_chart(calibration_chart(curve), alt="Calibration by frequency group")
     with right:
+        if shown.part != "test":
+            st.caption("The other scores of the run are those of test, which is hidden.")
+            return
         kept = load_metrics(shown.run).get("scores") or {}
         st.caption("Every other score of the run, at its own threshold, in percent.")
         if not kept:
