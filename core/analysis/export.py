@@ -91,7 +91,7 @@ def _leaves_out_zero(value: float, low: float, high: float, as_ends: bool, decim
     """Whether an interval leaves out 0 as it is printed."""
     if not as_ends:
         half, value = round((high - low) / 2, decimals), round(value, 2)
-        low, high = value - half, value + half
+        return round(value - half, EXACT) > 0 or round(value + half, EXACT) < 0
     return round(low, decimals) > 0 or round(high, decimals) < 0
 
 

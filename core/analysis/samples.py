@@ -243,11 +243,18 @@ def compare_rows(
         if runs:
             kept.append(replace(row, runs=tuple(runs)))
             sampled[row.name] = over_seeds(parts, key=" ".join(run.id for run in runs))
+    name = rule.removeprefix(KEPT)
     if lacking:
-        shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
-        name = rule.removeprefix(KEPT)
-        problems.append(f"Left out, for no thresholds are kept with them as '{name}': {shown}.")
+        problems.append(f"Left out, for no thresholds are kept with them as '{name}': {_few(lacking)}.")
+    if rule.startswith(KEPT) and (
+        unfair := [run.id for row in kept for run in row.runs if results.read_chosen_on(run, name) == "test"]
+    ):
+        problems.append(f"'{name}' was chosen by test scores, which makes the row's too good: {_few(unfair)}.")
     return Comparison(kept, sampled, rule, problems)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def rule_in_words(rule: str) -> str:

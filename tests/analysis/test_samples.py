@@ -80,6 +80,14 @@ def test_kept_thresholds_serve_the_runs_that_have_them(runs: list[Run]) -> None:
     assert compared.sampled["db"].scores[0] == pytest.approx(label_sets.micro_f1(targets, at))
 
 
+def test_thresholds_that_were_chosen_by_test_scores_say_so(runs: list[Run]) -> None:
+    for run, part in zip(runs, ("test", "validation"), strict=False):
+        save_threshold_set(run, "mine", rule="by hand", values=0.9, chosen_on=part)
+    (unfair,) = [one for one in samples.compare_rows(tables.fold(runs), rule="kept:mine").problems if "too good" in one]
+    assert runs[0].id in unfair
+    assert runs[1].id not in unfair
+
+
 def test_an_unknown_rule_is_refused_with_those_there_are(runs: list[Run]) -> None:
     with pytest.raises(UserError, match="quiet"):
         samples.compare_rows(tables.fold(runs), rule="queit")
