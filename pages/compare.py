@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.analysis.samples import Comparison
 from core.analysis.tables import METHODS, data_title, fold, method, seeds_apart
 from core.labels.groups import Borders
 from core.runs import folder
 from pages.sections.compare import combine, labels, parts, tables, training
-from pages.sections.compare.rows import sample_rows
+from pages.sections.compare.rows import compare_rows, pick_rule
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link, show_header
 from pages.shared.pick import pick_borders
@@ -89,6 +90,8 @@ def show_views(runs: list[Run]) -> None:
         folded = st.toggle("Seeds as one row", True, key="fold", bind="query-params")
         rows = fold(runs, seeds=folded)
         borders = pick_borders(Borders(**load_metrics(rows[0].runs[0])["borders"]))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        rule = pick_rule(rows)
     if len({row.fingerprint for row in rows}) > 1:
         st.warning(
             "These runs were trained on different versions of the data set: their differences are not computed, and "
@@ -96,7 +99,11 @@ def show_views(runs: list[Run]) -> None:
         )
     if sentence := seeds_apart(rows) if folded else "":
         st.warning(plain(sentence))
-    VIEWS[view](rows, sample_rows(rows, borders) if view in SAMPLED else {}, borders)
+    compared = compare_rows(rows, borders, rule) if view in SAMPLED else Comparison(rows, {}, rule, [])
+    if compared.rows:
+        VIEWS[view](compared, borders)
+    else:
+        st.info("No run can be shown at this rule: choose another one.")
     combine.show(rows)
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.analysis import export, tables
-from core.analysis.tables import Row, Sampled
+from core.analysis import decisions, export, tables
+from core.analysis.samples import RANKING, Difference, Sampled
+from core.analysis.tables import Row
 from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of
-from core.metrics import label_sets, thresholds, uncertainty
+from core.metrics import label_sets, ranking, resampled_ranking, uncertainty
 from core.runs import journal, results
 from core.runs.folder import Run
 from core.runs.predictions import read_predictions
@@ -25,78 +26,54 @@ PUBLISHED_TEXT = "#8a8a8a"
 BETTER, WORSE = "#1b9e77", "#d95f02"
 
 
-def score_table(frame: pd.DataFrame, *, table: int) -> Styler:
-    """A `core.analysis.tables.paper_table` as shown: score ± half its interval, bold if best, published rows grey."""
-    texts, styles = {}, {}
-    for column in tables.SCORE_COLUMNS[table]:
-        cells = [export.cell(row, column) for row in frame.to_dict("records")]
-        texts[column] = [_with_half(*parts) for parts in cells]
-        styles[column] = ["font-weight: bold" if best else "" for best in frame[f"{column}_best"]]
-    return _styled(frame, texts, styles, table=table)
+def score_table(frame: pd.DataFrame, *, table: tables.Table) -> Styler:
+    """A table of scores or of differences as shown: each cell with its interval, bold or coloured, published rows grey.
 
-
-def difference_table(
-    frame: pd.DataFrame, rows: Sequence[Row], sampled: Mapping[str, Sampled], baseline: str, *, table: int
-) -> Styler:
-    """The runs' rows of a `paper_table` minus the row named `baseline`; coloured where the difference is no chance."""
-    shown = frame[frame["source"].eq("run")].reset_index(drop=True).copy()
-    by_name = {row.name: row for row in rows}
-    places = tables.columns_of(table)
-    texts: dict[str, list[str]] = {column: [] for column in places}
-    styles: dict[str, list[str]] = {column: [] for column in places}
-    for place, name in enumerate(shown["name"]):
-        same = by_name[name].fingerprint == by_name[baseline].fingerprint
-        gain = tables.difference(sampled[name], sampled[baseline], comparable=same)
-        for column, index in places.items():
-            value, half = 100 * gain.scores[index], 50 * (gain.high[index] - gain.low[index])
-            shown.loc[place, column] = value if name != baseline else math.nan
-            sure = gain.significant[index] and name != baseline
-            texts[column].append(
-                "" if name == baseline or math.isnan(value) else _with_half(f"{value:+.2f}", _one_decimal(half))
-            )
-            styles[column].append(f"font-weight: bold; color: {BETTER if value > 0 else WORSE}" if sure else "")
-    return _styled(shown, texts, styles, table=table)
-
-
-def _one_decimal(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.1f}"
-
-
-def _with_half(value: str, half: str) -> str:
-    return f"{value} ±{float(half):.1f}" if half else value or "–"
-
-
-def _styled(
-    frame: pd.DataFrame, texts: Mapping[str, Sequence[str]], styles: Mapping[str, Sequence[str]], *, table: int
-) -> Styler:
-    seeds = [
-        name + (" (paper)" if source == "published" else f"  ×{many}" if many > 1 else "")
-        for name, source, many in zip(frame["name"], frame["source"], frame["seeds"].fillna(0), strict=True)
-    ]
-    columns: dict[tuple[str, str], Any] = {("", "method"): seeds}
-    keys = tables.SCORE_COLUMNS[table]
-    for column in keys:
-        group, _, score = column.partition("_")
-        columns[group.capitalize(), score] = frame[column].to_numpy(float)
+    Args:
+        frame: of `tables.paper_table` or `tables.difference_table`.
+        table: which one it is.
+    """
+    rows, keys = frame.to_dict("records"), tables.SCORE_COLUMNS[table]
+    names = [row["name"] + (" (paper)" if row["source"] == "published" else _seeds(row["seeds"])) for row in rows]
+    columns: dict[tuple[str, str], Any] = {("", "method"): names}
+    columns |= {tables.heading(key): frame[key].to_numpy(float) for key in keys}
     shown = pd.DataFrame(columns)
-    grey = [f"color: {PUBLISHED_TEXT}" if source == "published" else "" for source in frame["source"]]
     css = pd.DataFrame(
-        {name: grey if place == 0 else styles[keys[place - 1]] for place, name in enumerate(columns)}, index=shown.index
+        {name: [_style(row, key) for row in rows] for name, key in zip(columns, ["", *keys], strict=True)}
     )
-    for place, name in enumerate(columns):
-        if place:
-            css[name] = [own or base for own, base in zip(css[name], grey, strict=True)]
-    words = {name: cycle(texts[key]) for name, key in zip(shown.columns[1:], keys, strict=True)}
+    css.index = shown.index
+    texts = {
+        name: cycle([" ".join(export.cell(row, key, short=True)).rstrip() or "–" for row in rows] or ["–"])
+        for name, key in zip(shown.columns[1:], keys, strict=True)
+    }
     # A cell's text is not its value's alone, and a format for each cell takes 1 ms: columns are drawn from the top.
     return shown.style.apply(lambda _: css, axis=None).format(
-        {name: lambda _, column=column: next(column) for name, column in words.items()}
+        {name: lambda _, column=column: next(column) for name, column in texts.items()}
     )
 
 
-def label_f1(run: Run) -> np.ndarray:
-    """F1 of each label of a run at its own threshold, (L,)."""
-    predictions = read_predictions(run)
-    predicted = thresholds.apply(predictions.scores, predictions.threshold)
+def _seeds(many: int) -> str:
+    return f"  ×{many}" if many > 1 else "  one seed"
+
+
+def _style(row: Mapping[str, Any], column: str) -> str:
+    """CSS of a cell; of the row's name where the column is empty."""
+    if column and export.is_bold(row, column):
+        colour = f"; color: {BETTER if row[column] > 0 else WORSE}" if "baseline" in row else ""
+        return f"font-weight: bold{colour}"
+    return f"color: {PUBLISHED_TEXT}" if row["source"] == "published" else ""
+
+
+def label_scores(run: Run, rule: str = decisions.AS_TRAINED, *, read: decisions.Read = read_predictions) -> np.ndarray:
+    """F1 of each label of a run at a rule, (L,); of the rule `RANKING` its average precision, 0 without documents.
+
+    Raises:
+        UserError: damaged predictions, or the rule cannot serve the run.
+    """
+    predictions = read(run, "test")
+    if rule == RANKING:
+        return np.nan_to_num(ranking.average_precisions(predictions.targets, predictions.scores))
+    predicted = decisions.decide(run, rule, read=read).predicted
     return label_sets.f1(*label_sets.count_errors(predictions.targets, predicted))
 
 
@@ -105,17 +82,57 @@ def support(run: Run) -> np.ndarray:
     return count_documents(read_predictions(run).targets)
 
 
-def headline(gain: tables.Difference) -> list[tuple[str, str, str]]:
-    """A difference of two rows in four numbers: title, points, and the interval in words."""
-    found = []
-    for title, column in HEADLINE.items():
-        place = uncertainty.COLUMNS.index(column)
-        value, low, high = (100 * part[place] for part in (gain.scores, gain.low, gain.high))
-        words = (
-            ""
-            if math.isnan(low)
-            else f"{low:+.1f} to {high:+.1f}" + ("" if gain.significant[place] else ", may be chance")
+def forest_table(frame: pd.DataFrame, sampled: Mapping[str, Sampled], column: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One column of a table as a forest plot draws it, the highest row first; the paper's rows are left out.
+
+    Args:
+        frame: of `tables.paper_table` or `tables.difference_table`.
+        sampled: by a row's name.
+        column: of the table.
+
+    Returns:
+        Rows with columns row, seeds, value, low, high, text (as the table prints it), noise ("seeds and documents" or
+        "documents alone") and sure (bold); dots with columns row, run, value, one for each seed. Both in percent or
+        points; the row that is subtracted is left out.
+    """
+    place = tables.columns_of(tables.table_of(frame))[column]
+    shown = frame[frame["source"].eq("run") & frame[column].notna()].sort_values(column, ascending=False, kind="stable")
+    base = 0.0
+    if "baseline" in frame and len(frame):
+        base = sampled[frame["baseline"].iloc[0]].scores[place]
+    found, dots = [], []
+    for row in shown.to_dict("records"):
+        alone = row["seeds"] < 2 or row[f"{column}_note"] == tables.DOCUMENTS_ALONE
+        found.append(
+            {
+                **{"row": row["name"], "seeds": row["seeds"], "value": row[column]},
+                **{"low": row[f"{column}_low"], "high": row[f"{column}_high"]},
+                "text": " ".join(export.cell(row, column)).rstrip(),
+                "noise": tables.DOCUMENTS_ALONE if alone else "seeds and documents",
+                "sure": export.is_bold(row, column),
+            }
         )
+        each = sampled[row["name"]].each
+        for run, scores in zip(row["runs"].split(), [] if each is None else each, strict=False):
+            dots.append({"row": row["name"], "run": run, "value": 100 * (scores[place] - base)})
+    return (
+        pd.DataFrame(found, columns=["row", "seeds", "value", "low", "high", "text", "noise", "sure"]),
+        pd.DataFrame(dots, columns=["row", "run", "value"]),
+    )
+
+
+def headline(gain: Difference, *, rule: str = decisions.AS_TRAINED) -> list[tuple[str, str, str]]:
+    """A difference of two rows in a few numbers: title, points, and the interval in words."""
+    found = []
+    order = resampled_ranking.COLUMNS if rule == RANKING else uncertainty.COLUMNS
+    for title, column in (RANKING_HEADLINE if rule == RANKING else HEADLINE).items():
+        place = order.index(column)
+        value, low, high = (100 * part[place] for part in (gain.scores, gain.low, gain.high))
+        words = "" if math.isnan(low) else f"{low:+.1f} to {high:+.1f}"
+        if words and not gain.tested[place]:
+            words += ", over documents alone"
+        elif words and not gain.significant[place]:
+            words += ", may be chance"
         found.append((title, "–" if math.isnan(value) else f"{value:+.2f}", words))
     return found
 
@@ -123,6 +140,7 @@ def headline(gain: tables.Difference) -> list[tuple[str, str, str]]:
 HEADLINE = {"micro-F1": "all/micro_f1"} | {
     f"{group} macro-F1": f"{group}/macro_f1" for group in ("all", *FREQUENCY_GROUPS)
 }
+RANKING_HEADLINE = {f"{group} average precision": f"{group}/ap" for group in ("all", *FREQUENCY_GROUPS)}
 
 
 def label_changes(

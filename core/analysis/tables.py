@@ -1,7 +1,7 @@
-"""Tables of runs: the rows of `report --json`, and the paper's Tables 2 and 3 with intervals and published rows.
+"""Tables of runs: the paper's Tables 2 and 3 with intervals, and a table of rankings.
 
-`run_rows` makes the JSON. `fold` makes a row of runs that differ by their seed, `sample_rows` the scores and resamples
-of rows, `paper_table` a table of them. `difference` and `ablation` compare rows, `provenance` makes the footer.
+`fold` makes a row of runs that differ by their seed, `paper_table` a table of rows, `difference_table` one of their
+differences from one row. `ablation` compares pairs of methods, `provenance` makes the footer.
 """
 
 from __future__ import annotations
@@ -10,40 +10,56 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from core.analysis.decisions import AS_TRAINED
+from core.analysis.samples import RANKING, Difference, Sampled, rule_in_words, subtract
 from core.config.defaults import PAPER_LOSSES
 from core.config.parse import walk
 from core.config.schema import RunConfig
-from core.labels.groups import Borders
-from core.metrics import label_sets, thresholds, uncertainty
+from core.metrics import resampled_ranking, uncertainty
 from core.runs import results
 from core.runs.folder import Run
 from core.runs.plan import name_members
-from core.runs.predictions import read_predictions
 from core.system.errors import UserError
 
+Table = int | str
+"""2 and 3 as in the paper, or `RANKING`."""
 GROUPS = {
     2: {"total": "all", "head": "head", "medium": "medium", "tail": "tail"},
     3: {"total": "all", "single": "single_label", "multi": "multi_label"},
 }
 """Column groups of the paper's tables and the key of each in a run's scores."""
 SCORES = {"micro": "micro_f1", "macro": "macro_f1"}
-SCORE_COLUMNS = {
-    table: [f"{group}_{score}" for group in groups for score in SCORES] for table, groups in GROUPS.items()
+SAMPLED_COLUMNS: dict[Table, dict[str, str]] = {
+    **{
+        table: {f"{group}_{score}": f"{key}/{name}" for group, key in groups.items() for score, name in SCORES.items()}
+        for table, groups in GROUPS.items()
+    },
+    RANKING: {
+        **{f"{group}_ap": f"{key}/ap" for group, key in GROUPS[2].items()},
+        **{f"precision_at{k}": f"p/{k}" for k in resampled_ranking.CUTS},
+    },
 }
+"""Each table's columns, and the name of each in `uncertainty.COLUMNS` or `resampled_ranking.COLUMNS`."""
+SCORE_COLUMNS = {table: list(columns) for table, columns in SAMPLED_COLUMNS.items()}
 METHODS = ("svm", *PAPER_LOSSES)
 """Row order of the paper's tables."""
 SOURCES = {"published": " (paper)", "run": ""}
-CAPTIONS = {
-    2: "F1 in percent over all labels and over head, medium and tail labels, test part.",
-    3: "F1 in percent over all documents and over those with one label and with several, test part.",
+CAPTIONS: dict[Table, str] = {
+    2: "F1 in percent over all labels and over head, medium and tail labels, test part",
+    3: "F1 in percent over all documents and over those with one label and with several, test part",
+    RANKING: "Average precision in percent, the mean over all labels and over head, medium and tail labels, beside the "
+    "precision of each document's first labels, test part",
 }
+PAPER_RULE = "the paper's own rule: one threshold, the best of 0.40 to 0.60 on validation"
+DOCUMENTS_ALONE = "documents alone"
+"""Note on an interval that holds no seed noise, for the row, or one of two, has a single seed."""
 PARTS = {
     "reweighting": [("fl", "r-fl"), ("fl", "cb"), ("ntr-fl", "db"), ("ntr-fl", "cb-ntr")],
     "negative tolerance": [("fl", "ntr-fl"), ("r-fl", "db"), ("cb", "cb-ntr")],
@@ -62,31 +78,6 @@ def published() -> dict[str, Any]:
     return json.loads(files("core.analysis").joinpath("published.json").read_text("utf-8"))
 
 
-def run_row(run: Run) -> dict[str, Any]:
-    """One run as `report --json` prints it; scores are fractions, and None until it has finished.
-
-    Raises:
-        UserError: the run's scores are damaged.
-    """
-    scored = results.read_metrics(run) if run.state == "finished" else {}
-    return {
-        "run": run.id,
-        "data": run.config.data.name,
-        "model": run.config.model.name,
-        "loss": run.config.loss.name if run.config.loss else None,
-        "seed": run.config.seed,
-        "state": run.state,
-        "threshold": scored.get("threshold"),
-        "test": scored.get("test"),
-        "seconds": scored.get("seconds"),
-    }
-
-
-def run_rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
-    """The `runs` of `report --json`, in the given order."""
-    return [run_row(run) for run in runs]
-
-
 @dataclass(frozen=True)
 class Row:
     """One row of a table: a run, or runs that differ by their seed alone.
@@ -102,21 +93,6 @@ class Row:
     method: str
     runs: tuple[Run, ...]
     fingerprint: str
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """The numbers of Tables 2 and 3, in the order of `uncertainty.COLUMNS`, as fractions; NaN of an empty group.
-
-    Attributes:
-        scores: on the test part, the mean of the seeds, (C,).
-        deviation: over seeds, (C,); NaN of one seed.
-        samples: on resampled test documents, (folds, C); NaN where the predictions cannot be read.
-    """
-
-    scores: np.ndarray
-    deviation: np.ndarray
-    samples: np.ndarray
 
 
 def data_title(run: Run) -> str:
@@ -207,225 +183,230 @@ def _usual(run: Run) -> dict[str, Any]:
     return values
 
 
-@lru_cache(maxsize=4)
-def _weights(documents: int) -> np.ndarray:
-    return uncertainty.resample(documents)
-
-
-def sample(run: Run, borders: Borders) -> Sampled:
-    """A run's scores with these borders, and the same on resampled test documents.
-
-    Raises:
-        UserError: metrics or predictions are damaged.
-    """
-    predictions, scored = read_predictions(run), results.read_results(run)
-    counts = np.asarray(scored["counts"], np.int64)
-    predicted = thresholds.apply(predictions.scores, predictions.threshold)
-    scores = label_sets.score_groups(predictions.targets, predicted, counts, borders)
-    weights = _weights(predictions.targets.shape[0])
-    samples = uncertainty.bootstrap(predictions.targets, predicted, counts, borders, weights=weights)
-    return Sampled(_in_order(scores), np.full(samples.shape[1], np.nan), samples)
-
-
-def kept_scores(run: Run) -> Sampled:
-    """A run's scores as its metrics hold them, for the run's own borders; without resamples.
-
-    Raises:
-        UserError: the metrics are damaged.
-    """
-    scores = _in_order(results.read_results(run)["test"])
-    return Sampled(scores, np.full(len(scores), np.nan), np.full((1, len(scores)), np.nan))
-
-
-def _in_order(scores: Mapping[str, Any]) -> np.ndarray:
-    found = []
-    for column in uncertainty.COLUMNS:
-        group, _, name = column.partition("/")
-        value = (scores.get(group) or {}).get(name)
-        found.append(math.nan if value is None else float(value))
-    return np.array(found)
-
-
-def over_seeds(sampled: Sequence[Sampled]) -> Sampled:
-    """The mean of runs that differ by their seed; one of them without resamples leaves none."""
-    table = uncertainty.over_seeds(np.stack([one.scores for one in sampled]))
-    shapes = {one.samples.shape for one in sampled}
-    samples = np.mean([one.samples for one in sampled], axis=0) if len(shapes) == 1 else no_samples(sampled[0])
-    return Sampled(table["mean"].to_numpy(), table["deviation"].to_numpy(), samples)
-
-
-def no_samples(like: Sampled) -> np.ndarray:
-    """NaN in place of the resamples of a run that has none."""
-    return np.full((1, len(like.scores)), np.nan)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Mine minus the other's, on the same test documents, as fractions, each (C,); NaN where they cannot be compared.
-
-    Attributes:
-        scores: the difference.
-        low: lower end of its interval.
-        high: upper end.
-        significant: the interval leaves out 0.
-    """
-
-    scores: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    significant: np.ndarray
-
-
-def difference(mine: Sampled, other: Sampled, *, comparable: bool = True) -> Difference:
-    """How two rows differ; resamples are paired, for both drew the same documents.
-
-    Args:
-        mine: of one row.
-        other: of the other.
-        comparable: both have the same data set and split; otherwise all is NaN.
-    """
-    scores = mine.scores - other.scores
-    if not comparable:
-        nothing = np.full(len(scores), np.nan)
-        return Difference(nothing, nothing, nothing, np.zeros(len(scores), np.bool_))
-    if mine.samples.shape != other.samples.shape:
-        nothing = np.full(len(scores), np.nan)
-        return Difference(scores, nothing, nothing, np.zeros(len(scores), np.bool_))
-    ends = uncertainty.interval(scores, mine.samples - other.samples)
-    return Difference(scores, ends[0], ends[1], uncertainty.is_significant(ends))
-
-
 def paper_table(
-    rows: Sequence[Row], sampled: Mapping[str, Sampled], *, table: int = 2, with_published: bool = True
+    rows: Sequence[Row],
+    sampled: Mapping[str, Sampled],
+    *,
+    table: Table = 2,
+    with_published: bool = True,
+    rule: str = AS_TRAINED,
 ) -> pd.DataFrame:
-    """Table 2 (frequency groups) or 3 (numbers of labels), published rows first for each method.
+    """Table 2 (frequency groups), 3 (numbers of labels) or that of rankings, published rows first for each method.
 
     Args:
         rows: of `fold`.
-        sampled: by a row's name.
-        table: 2 or 3.
-        with_published: add the paper's rows of the data sets that occur.
+        sampled: by a row's name; of the rule `RANKING` for that table.
+        table: 2, 3 or `RANKING`.
+        with_published: add the paper's rows of the data sets that occur; there are none of rankings.
+        rule: at which the rows were sampled.
 
     Returns:
-        Columns source ("published" or "run"), method, name, data, seeds, runs (ids), then for each of
+        Columns source ("published" or "run"), method, name, data, rule, seeds, runs (ids), then for each of
         `SCORE_COLUMNS[table]` the score in percent (NaN where a group is empty), with the suffixes _low and _high its
-        interval, _deviation that over seeds, _best whether it is higher than that of every other run's row by more
-        than chance.
+        interval, _deviation that over seeds, _best whether it is the highest and above every other row of several seeds
+        by more than chance, _note "0 of 29 hit" where no label of the group is hit, or "documents alone" of one seed.
 
     Raises:
-        UserError: the table is neither 2 nor 3.
+        UserError: there is no such table.
     """
     # Rows of runs: score, interval, deviation, and whether it beats every other run's row.
     columns = columns_of(table)
+    best = _best_cells(rows, sampled, list(columns.values()))
     found = []
-    for row in rows:
-        config = row.runs[0].config
+    for row, bold in zip(rows, best, strict=True):
         mine = sampled[row.name]
-        ends = 100 * uncertainty.interval(mine.scores, mine.samples)
-        others = [
-            difference(mine, sampled[other.name], comparable=other.fingerprint == row.fingerprint)
-            for other in rows
-            if other.name != row.name
-        ]
-        best = np.all([other.significant & (other.scores > 0) for other in others], axis=0) & bool(others)
+        ends = 100 * mine.interval
         values: dict[str, Any] = {}
-        for column, place in columns.items():
+        for place, (column, index) in enumerate(columns.items()):
             values |= {
-                column: 100 * mine.scores[place],
-                f"{column}_low": ends[0, place],
-                f"{column}_high": ends[1, place],
-                f"{column}_deviation": 100 * mine.deviation[place],
-                f"{column}_best": bool(best[place]) if others else False,
+                column: 100 * mine.scores[index],
+                f"{column}_low": ends[0, index],
+                f"{column}_high": ends[1, index],
+                f"{column}_deviation": 100 * mine.deviation[index],
+                f"{column}_best": bool(bold[place]),
+                f"{column}_note": _unhit(mine, index) or (DOCUMENTS_ALONE if mine.seeds < 2 else ""),
             }
-        identity = {"source": "run", "method": row.method, "name": row.name, "data": config.data.name}
-        found.append({**identity, "seeds": len(row.runs), "runs": " ".join(run.id for run in row.runs), **values})
+        found.append(_identity(row, rule) | values)
     # The paper's rows of the same data sets.
-    for data in sorted({_published_name(row["data"]) for row in found} - {""}) if with_published else []:
-        for name, numbers in published()[f"table{table}"][data].items():
+    tables_of_paper = published().get(f"table{table}", {}) if with_published else {}
+    for data in sorted({_published_name(row["data"]) for row in found} & set(tables_of_paper)):
+        for name, numbers in tables_of_paper[data].items():
             if len(numbers) == len(columns):
                 values = dict(zip(columns, numbers, strict=True))
-                found.append({"source": "published", "method": name, "name": name, "data": data, **values})
-    # Columns and order of rows.
-    keys = ["source", "method", "name", "data", "seeds", "runs"]
-    more = [f"{column}{suffix}" for column in columns for suffix in ("", "_low", "_high", "_deviation", "_best")]
-    frame = pd.DataFrame(found, columns=[*keys, *more])
+                known = {"source": "published", "method": name, "name": name, "data": data, "rule": "the paper's"}
+                found.append(known | values)
+    return _in_paper_order(found, columns, ("", "_low", "_high", "_deviation", "_best", "_note"))
+
+
+def difference_table(
+    rows: Sequence[Row], sampled: Mapping[str, Sampled], baseline: str, *, table: Table = 2, rule: str = AS_TRAINED
+) -> pd.DataFrame:
+    """Every row minus the one named `baseline`; the rows are one family of Holm's correction in each column.
+
+    Args:
+        rows: of `fold`, `baseline` among their names.
+        sampled: by a row's name.
+        baseline: what is subtracted; its own differences are NaN.
+        table: 2, 3 or `RANKING`.
+        rule: at which the rows were sampled.
+
+    Returns:
+        As of `paper_table` with a column baseline, in points; _low and _high have the level of Holm's correction,
+        _significant says that they leave out 0; where _note says "documents alone" nothing was tested, for one of the
+        two rows has a single seed.
+    """
+    columns = columns_of(table)
+    others = [row for row in rows if row.name != baseline]
+    gain = _subtract(others, _row_named(rows, baseline), sampled, list(columns.values()))
+    place = {row.name: number for number, row in enumerate(others)}
+    found = []
+    for row in rows:
+        values: dict[str, Any] = {"baseline": baseline}
+        for number, column in enumerate(columns):
+            index = (place[row.name], number) if row.name in place else None
+            alone = index is not None and not gain.tested[index] and not math.isnan(gain.low[index])
+            values |= {
+                column: math.nan if index is None else 100 * gain.scores[index],
+                f"{column}_low": math.nan if index is None else 100 * gain.low[index],
+                f"{column}_high": math.nan if index is None else 100 * gain.high[index],
+                f"{column}_significant": index is not None and bool(gain.significant[index]),
+                f"{column}_note": DOCUMENTS_ALONE if alone else "",
+            }
+        found.append(_identity(row, rule) | values)
+    return _in_paper_order(found, columns, ("", "_low", "_high", "_significant", "_note"), ("baseline",))
+
+
+def _row_named(rows: Sequence[Row], name: str) -> Row:
+    return next(row for row in rows if row.name == name)
+
+
+def _subtract(rows: Sequence[Row], base: Row, sampled: Mapping[str, Sampled], places: Sequence[int]) -> Difference:
+    return _pair_differences([(row, base) for row in rows], sampled, places)
+
+
+def _pair_differences(
+    pairs: Sequence[tuple[Row, Row]], sampled: Mapping[str, Sampled], places: Sequence[int]
+) -> Difference:
+    return subtract(
+        [(sampled[one.name], sampled[other.name]) for one, other in pairs],
+        comparable=[one.fingerprint == other.fingerprint for one, other in pairs],
+        places=places,
+    )
+
+
+def _best_cells(rows: Sequence[Row], sampled: Mapping[str, Sampled], places: Sequence[int]) -> np.ndarray:
+    """Where a row has the highest score and every row of several seeds has significantly less, (rows, columns) bool.
+
+    It is so exactly where, in the table of differences from that row, all tested cells of the column are significant.
+    """
+    best = np.zeros((len(rows), len(places)), np.bool_)
+    if len(rows) < 2 or len({row.fingerprint for row in rows}) > 1:
+        return best
+    scores = np.stack([sampled[row.name].scores[list(places)] for row in rows])
+    highest = np.where(np.isnan(scores), -1, scores).argmax(axis=0)
+    for top in sorted(set(highest)):
+        others = [row for row in rows if row is not rows[top]]
+        gain = _subtract(others, rows[top], sampled, places)
+        below = np.where(gain.tested, gain.significant, np.isnan(gain.scores) | (gain.scores < 0)).all(axis=0)
+        best[top] = below & gain.tested.any(axis=0) & (highest == top)
+    return best
+
+
+def _unhit(mine: Sampled, index: int) -> str:
+    """Words for a score of a group of labels none of which is hit; empty where some are, or nothing is counted."""
+    if mine.hits is None or mine.labels is None or mine.hits[index] or not mine.labels[index]:
+        return ""
+    return f"0 of {mine.labels[index]} hit"
+
+
+def _identity(row: Row, rule: str) -> dict[str, Any]:
+    """The first columns of a row."""
+    known = {"source": "run", "method": row.method, "name": row.name, "data": row.runs[0].config.data.name}
+    return {**known, "rule": rule, "seeds": len(row.runs), "runs": " ".join(run.id for run in row.runs)}
+
+
+def _in_paper_order(
+    found: Sequence[Mapping[str, Any]], columns: Iterable[str], suffixes: Sequence[str], more: Sequence[str] = ()
+) -> pd.DataFrame:
+    """A frame of rows in the order of the paper's methods, its columns in order."""
+    names = ["source", "method", "name", "data", "rule", "seeds", "runs", *more]
+    names += [f"{column}{suffix}" for column in columns for suffix in suffixes]
+    frame = pd.DataFrame(found, columns=names)
     order = {name: place for place, name in enumerate(METHODS)}
     places = frame["method"].map(lambda name: order.get(name, len(order)))
     frame = frame.assign(_order=places).sort_values(["_order", "method", "source", "name"], kind="stable")
-    best = {f"{column}_best": frame[f"{column}_best"].eq(True) for column in columns}
-    return frame.assign(**best).drop(columns="_order").reset_index(drop=True).astype({"seeds": "Int64"})
+    said = {name: frame[name].eq(True) for name in names if name.endswith(("_best", "_significant"))}
+    said |= {name: frame[name].fillna("") for name in names if name.endswith("_note")}
+    return frame.assign(**said).drop(columns="_order").reset_index(drop=True).astype({"seeds": "Int64"})
 
 
-def columns_of(table: int) -> dict[str, int]:
-    """The table's columns and the place of each in `uncertainty.COLUMNS`."""
-    if table not in GROUPS:
+def columns_of(table: Table) -> dict[str, int]:
+    """The table's columns and the place of each in `Sampled`."""
+    if table not in SAMPLED_COLUMNS:
         raise UserError(f"There is no table {table} to fill: choose 2 or 3.")
-    return {
-        f"{group}_{score}": uncertainty.COLUMNS.index(f"{key}/{name}")
-        for group, key in GROUPS[table].items()
-        for score, name in SCORES.items()
-    }
+    order = resampled_ranking.COLUMNS if table == RANKING else uncertainty.COLUMNS
+    return {column: order.index(name) for column, name in SAMPLED_COLUMNS[table].items()}
+
+
+def heading(column: str) -> tuple[str, str]:
+    """A column's group and score as tables print them: Tail and macro-F1."""
+    group, _, score = column.partition("_")
+    words = {"micro": "micro-F1", "macro": "macro-F1", "ap": "average precision"}
+    return group.capitalize(), words.get(score, score.replace("at", "at "))
+
+
+def caption(table: Table, rule: str, baseline: str = "") -> str:
+    """What a table holds, and how its rows decide."""
+    minus = f"Difference from {baseline} in points: " if baseline else ""
+    return f"{minus}{CAPTIONS[table]}; {rule_in_words(rule)}."
 
 
 def _published_name(data: str) -> str:
     return next((name for name in ("reuters", "pubmed") if data == name or data.startswith(f"{name}-")), "")
 
 
-def sample_rows(rows: Iterable[Row], borders: Borders | None = None) -> dict[str, Sampled]:
-    """`over_seeds` of every row, by its name; a run whose predictions are damaged keeps its scores without intervals.
+def ablation(rows: Sequence[Row], sampled: Mapping[str, Sampled], *, rule: str = AS_TRAINED) -> pd.DataFrame:
+    """What each part of the distribution-balanced loss adds: differences of the pairs of methods in `PARTS`.
 
     Args:
         rows: of `fold`.
-        borders: those of each run's training if None.
-    """
-    found = {}
-    for row in rows:
-        parts = []
-        for run in row.runs:
-            try:
-                parts.append(sample(run, borders or Borders(**results.read_results(run)["borders"])))
-            except UserError:
-                parts.append(kept_scores(run))
-        found[row.name] = over_seeds(parts)
-    return found
-
-
-def ablation(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> pd.DataFrame:
-    """What each part of the distribution-balanced loss adds: differences of the pairs of methods in `PARTS`.
+        sampled: by a row's name.
+        rule: at which the rows were sampled.
 
     Returns:
-        Columns part, without, with (methods), group (total, head, ...), score (micro, macro), difference, low, high
-        (percentage points), significant, published (the paper's difference; NaN where it has none). Only the first
-        row of each method counts, and only pairs of which both methods are there.
+        Columns part, without, with (methods), group (total, head, ...), score (micro and macro, or ap of rankings),
+        difference, low, high (percentage points, at the level of Holm's correction over the whole table), significant,
+        tested (both rows have several seeds), published (the paper's difference; NaN where it has none). Only the
+        first row of each method counts, and only pairs of which both methods are there.
     """
-    columns = {column: place for table in GROUPS for column, place in columns_of(table).items()}
-    # The first row of each method.
+    used: list[Table] = [RANKING] if rule == RANKING else list(GROUPS)
+    columns = {column: place for table in used for column, place in columns_of(table).items()}
+    columns = {column: place for column, place in columns.items() if not column.startswith("precision")}
+    # The first row of each method, and a row of differences for each pair.
     first: dict[str, Row] = {}
     for row in rows:
         first.setdefault(row.method, row)
+    pairs = [(part, *pair) for part, pairs in PARTS.items() for pair in pairs if set(pair) <= set(first)]
+    compared = [(first[after], first[before]) for _, before, after in pairs]
+    gain = _pair_differences(compared, sampled, list(columns.values()))
     found = []
-    # A difference for each pair of methods and each score.
-    for part, pairs in PARTS.items():
-        for without, with_part in pairs:
-            if without not in first or with_part not in first:
-                continue
-            a, b = first[with_part], first[without]
-            gain = difference(sampled[a.name], sampled[b.name], comparable=a.fingerprint == b.fingerprint)
-            paper = _published_differences(with_part, without, _published_name(a.runs[0].config.data.name))
-            for column, place in columns.items():
-                group, _, score = column.partition("_")
-                found.append(
-                    {
-                        **{"part": part, "without": without, "with": with_part, "group": group, "score": score},
-                        "difference": 100 * gain.scores[place],
-                        "low": 100 * gain.low[place],
-                        "high": 100 * gain.high[place],
-                        "significant": bool(gain.significant[place]),
-                        "published": paper.get(column, math.nan),
-                    }
-                )
-    names = ["part", "without", "with", "group", "score", "difference", "low", "high", "significant", "published"]
-    return pd.DataFrame(found, columns=names)
+    for number, (part, before, after) in enumerate(pairs):
+        paper = _published_differences(after, before, _published_name(first[after].runs[0].config.data.name))
+        for place, column in enumerate(columns):
+            group, _, score = column.partition("_")
+            found.append(
+                {
+                    **{"part": part, "without": before, "with": after, "group": group, "score": score},
+                    "difference": 100 * gain.scores[number, place],
+                    "low": 100 * gain.low[number, place],
+                    "high": 100 * gain.high[number, place],
+                    "significant": bool(gain.significant[number, place]),
+                    "tested": bool(gain.tested[number, place]),
+                    "published": paper.get(column, math.nan),
+                }
+            )
+    names = ["part", "without", "with", "group", "score", "difference", "low", "high", "significant", "tested"]
+    return pd.DataFrame(found, columns=[*names, "published"])
 
 
 def _published_differences(mine: str, other: str, data: str) -> dict[str, float]:
@@ -438,14 +419,59 @@ def _published_differences(mine: str, other: str, data: str) -> dict[str, float]
     return found
 
 
-def provenance(rows: Sequence[Row]) -> list[str]:
-    """Where a table's numbers come from: intervals, data, versions, and the command of every run."""
-    lines = [
-        f"Intervals: 95 %, from {uncertainty.FOLDS:,} resamples of the test documents; a mean of several seeds is "
-        "resampled as one. Bold: higher than every other run's row by more than chance (paired resamples)."
-    ]
+def notes(frame: pd.DataFrame) -> list[str]:
+    """What the intervals, the bold cells and the words of a table mean, as far as they occur, a line each."""
+    table = table_of(frame)
+    several = frame["seeds"].gt(1).fillna(False).any()
+    told = frame[[f"{column}_note" for column in SCORE_COLUMNS[table]]]
+    over = " and, in rows of several seeds, of the seeds" if several else ""
+    lines = [f"Intervals: 95 % of {uncertainty.FOLDS:,} resamples of the test documents{over}."]
+    if "baseline" in frame:
+        lows = frame[[f"{column}_low" for column in SCORE_COLUMNS[table]]]
+        tests = int((lows.notna().to_numpy() & told.eq("").to_numpy()).sum(axis=0).max(initial=0))
+        if tests > 1:
+            lines[0] += f" They are widened by Holm's correction for the {tests} rows tested in each column."
+        if tests:
+            lines.append("Bold: the interval leaves out 0.")
+    elif several:
+        lines.append(
+            "Bold: the highest score, and every other row of several seeds is lower by more than chance (in the table "
+            "of differences from it, with Holm's correction for the rows tested in each column)."
+        )
+    if told.eq(DOCUMENTS_ALONE).any(axis=None):
+        lines.append(
+            "In brackets: a row with one seed. Its seed noise is unknown, the interval is over documents alone, and it "
+            "is never bold."
+        )
+    if told.apply(lambda column: column.str.startswith("0 of ")).any(axis=None):
+        lines.append("'0 of 29 hit': none of the 29 labels of the group that have test documents is hit.")
+    if frame["source"].eq("published").any():
+        lines.append(f"Rows of the paper: {PAPER_RULE}.")
+    return lines
+
+
+def table_of(frame: pd.DataFrame) -> Table:
+    """Which table a frame is: 2, 3 or `RANKING`."""
+    return next(table for table, columns in SCORE_COLUMNS.items() if set(columns) <= set(frame.columns))
+
+
+def provenance(rows: Sequence[Row], frame: pd.DataFrame | None = None, *, rule: str = AS_TRAINED) -> list[str]:
+    """Where a table's numbers come from: its rule and notes, data, versions, and the command of every run.
+
+    Args:
+        rows: of `fold`.
+        frame: the table, whose caption and notes come first; None for runs alone.
+        rule: at which the rows were sampled.
+    """
+    lines = [f"Rule: {rule_in_words(rule)}."]
+    if frame is not None:
+        baseline = frame["baseline"].iloc[0] if "baseline" in frame and len(frame) else ""
+        lines = [caption(table_of(frame), rule, baseline), *notes(frame)]
     runs = [run for row in rows for run in row.runs]
     scored = {run.id: results.read_results(run) for run in runs}
+    if rule == AS_TRAINED and scored:
+        rules = dict.fromkeys(str(one["threshold_rule"]) for one in scored.values())
+        lines.append(f"Rules of the runs' own thresholds: {', '.join(rules)}.")
     for run in runs:
         data = run.config.data
         lines.append(f"Data: {data.name}, split {data.split}, fingerprint {scored[run.id]['fingerprint']}.")

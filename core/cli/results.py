@@ -5,17 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from core.analysis import answers, decisions, tables
-from core.analysis.export import cell, to_csv, to_latex, to_markdown, to_xlsx
+from core.analysis.decisions import AS_TRAINED, KEPT, READINGS, check_reading
+from core.analysis.export import cell, is_bold, to_csv, to_latex, to_markdown, to_workbook, to_xlsx
+from core.analysis.run_rows import ranking_row, run_row
+from core.analysis.samples import RANKING, Comparison, compare_rows
 from core.cli.console import Json, Rule, err, out, print_json, print_line
 from core.runs import folder, share
 from core.runs.folder import Damaged, Run
-from core.system.errors import UserError
+from core.system.errors import UserError, choose
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def print_report(
@@ -31,11 +38,28 @@ def print_report(
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
     table: Annotated[int, typer.Option(help="2: head / medium / tail; 3: single- / multi-label documents.")] = 2,
     each: Annotated[bool, typer.Option("--each", help="A row for every run; else seeds fold into their mean.")] = False,
+    rule: Annotated[
+        str,
+        typer.Option(
+            help=f"How every run decides: {', '.join(READINGS)}, or {KEPT}NAME for thresholds kept on the page Errors."
+        ),
+    ] = AS_TRAINED,
+    by_ranking: Annotated[
+        bool, typer.Option("--ranking", help="Average precision and P@k in place of F1: no decision at all.")
+    ] = False,
+    baseline: Annotated[
+        str, typer.Option(metavar="ROW", help="Print the differences from this row, named as in the table.")
+    ] = "",
 ) -> None:
     """Print the scores of runs with 95 % intervals beside the paper's; `all` means every finished run.
 
+    A table for each data set and split. Rows of several seeds have intervals over seeds and test documents; rows of
+    one seed over documents alone.
+
     Examples:
     python -m core report all --latex
+    python -m core report all --rule quiet --baseline bce
+    python -m core report all --ranking
     python -m core report all --html -o report.html
     """
     chosen: Sequence[Run | Damaged]
@@ -43,36 +67,92 @@ def print_report(
         chosen = [run for run in folder.list_runs() if run.state == "finished"]
     else:
         chosen = [folder.get_folder(run_id) for run_id in runs]
+    if by_ranking and rule != AS_TRAINED:
+        raise UserError("--ranking looks at no decision: leave --rule out.")
+    check_reading(rule)
     if as_json:
-        print_json({"runs": tables.run_rows(folder.as_run(run) for run in chosen)})
+        print_json({"runs": _describe_runs([folder.as_run(run) for run in chosen], rule, by_ranking)})
         return
-    rows = tables.fold([folder.as_run(run) for run in chosen if run.state == "finished"], seeds=not each)
-    sampled = tables.sample_rows(rows)
+    # A comparison for each data set and split.
+    finished = [folder.as_run(run) for run in chosen if run.state == "finished"]
+    parts = []
+    for name in dict.fromkeys(tables.data_title(run) for run in finished) or [""]:
+        rows = tables.fold([run for run in finished if tables.data_title(run) == name], seeds=not each)
+        compared = compare_rows(rows, rule=RANKING if by_ranking else rule)
+        for problem in compared.problems:
+            _say(problem)
+        parts.append((name, compared))
     if as_html:
         from core.figures import page
 
-        _write(output, page.to_html(rows, sampled))
+        _write(output, page.to_html(parts))
         return
-    frame, footer = tables.paper_table(rows, sampled, table=table), tables.provenance(rows)
+    frames = [(name, *_table_of(compared, table, baseline)) for name, compared in parts]
     if xlsx:
-        _write(xlsx, to_xlsx(frame, footer))
+        _write(xlsx, to_xlsx(*frames[0][1:]) if len(frames) == 1 else to_workbook(frames))
         return
     printers = {to_latex: as_latex, to_csv: as_csv, to_markdown: as_markdown}
+    comments = {to_latex: "% {}\n", to_csv: "# {}\n", to_markdown: "**{}**\n\n"}
     for printer, asked in printers.items():
         if asked:
-            sys.stdout.write(printer(frame, footer))
+            named = [comments[printer].format(name) if len(frames) > 1 else "" for name, *_ in frames]
+            texts = [f"{head}{printer(frame, footer)}" for head, (_, frame, footer) in zip(named, frames, strict=True)]
+            sys.stdout.write("\n".join(texts))
             return
-    # No option: a table for the terminal, with the runs that have no scores below it.
-    columns = tables.SCORE_COLUMNS[table]
+    # No option: tables for the terminal, with the runs that have no scores below them.
+    for name, frame, footer in frames:
+        _print_table(frame, f"{name}: {footer[0]}" if name else footer[0])
+        for line in tables.notes(frame):
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
+    for found in chosen:
+        if found.state != "finished":
+            _say(f"{found.id} has no scores: it is {found.state}.")
+
+
+def _describe_runs(runs: Sequence[Run], rule: str, by_ranking: bool) -> list[dict[str, Any]]:
+    """The `runs` of `report --json`; one that the rule cannot serve has no scores, and a sentence says why."""
+    found = []
+    for run in runs:
+        try:
+            row = run_row(run, rule)
+        except UserError as error:
+            if rule == AS_TRAINED:
+                raise
+            _say(f"Left out: {error}")
+            row = run_row(run) | {"rule": rule, "threshold": None, "test": None}
+        found.append(row | ({"ranking": ranking_row(run)} if by_ranking and run.state == "finished" else {}))
+    return found
+
+
+def _table_of(compared: Comparison, table: int, baseline: str) -> tuple[pd.DataFrame, list[str]]:
+    """A table of scores, or of differences, and the lines below it."""
+    rows, rule = compared.rows, compared.rule
+    which: tables.Table = RANKING if rule == RANKING else table
+    if baseline and rows:
+        choose("row", baseline, [row.name for row in rows])
+        frame = tables.difference_table(rows, compared.sampled, baseline, table=which, rule=rule)
+    else:
+        frame = tables.paper_table(rows, compared.sampled, table=which, rule=rule)
+    return frame, tables.provenance(rows, frame, rule=rule)
+
+
+def _print_table(frame: pd.DataFrame, title: str) -> None:
+    """Draws a table for the terminal."""
+    columns = tables.SCORE_COLUMNS[tables.table_of(frame)]
     shown = Table("method", "seeds", *(name.replace("_", " ") for name in columns), box=None)
     for row in frame.to_dict("records"):
         seeds = "" if row["source"] == "published" else str(row["seeds"])
-        cells = ["±".join(part for part in cell(row, name) if part) or "-" for name in columns]
-        shown.add_row(f"{row['name']}{tables.SOURCES[row['source']]}", seeds, *cells)
+        cells = [Text(" ".join(cell(row, name)).rstrip() or "-") for name in columns]
+        for name, text in zip(columns, cells, strict=True):
+            text.stylize("bold" if is_bold(row, name) else "")
+        shown.add_row(Text(f"{row['name']}{tables.SOURCES[row['source']]}"), seeds, *cells)
+    out.print(title, markup=False, highlight=False, soft_wrap=True)
     out.print(shown)
-    for run in chosen:
-        if run.state != "finished":
-            err.print(f"{run.id} has no scores: it is {run.state}.", markup=False, highlight=False)
+
+
+def _say(sentence: str) -> None:
+    """Prints what is missing beside the tables."""
+    err.print(sentence, markup=False, highlight=False)
 
 
 def _write(path: Path, content: str | bytes) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from core.analysis import tables
+from core.analysis import run_rows
 from core.cli.console import DataName, Json, Set, Split, err, out, print_json, print_line, progress_bar, split_names
 from core.config.defaults import LOSS_NAMES, MODEL_NAMES
 from core.data import sources as datasets
@@ -60,7 +60,7 @@ def train(
         _follow([run])
         run = get_folder(run.id)
     if as_json:
-        print_json(tables.run_row(as_run(run)))
+        print_json(run_rows.run_row(as_run(run)))
     else:
         print_line(run.id)
     _exit_by([run])
@@ -120,7 +120,7 @@ def sweep(
         _follow(runs)
         runs = [get_folder(run.id) for run in runs]
     if as_json:
-        print_json({"runs": tables.run_rows(as_run(run) for run in runs)})
+        print_json({"runs": run_rows.run_rows(as_run(run) for run in runs)})
     else:
         for run in runs:
             print_line(f"{run.id} {run.state}")

@@ -41,12 +41,53 @@ def colours(rows: Sequence[Row]) -> alt.Scale:
     return alt.Scale(domain=[row.name for row in rows], range=taken)
 
 
+def forest_chart(rows: pd.DataFrame, dots: pd.DataFrame, *, title: str, difference: bool) -> alt.LayerChart:
+    """A line for each row of a table: its mean, its interval, and a ring for each seed.
+
+    Args:
+        rows: of `core.analysis.compare.forest_table`.
+        dots: of the same.
+        title: of the axis.
+        difference: from another row: 0 is marked.
+    """
+    # A bar is pale and dashed where it holds no seed noise, a mean is hollow where it may be chance.
+    y = alt.Y(
+        "row:N", sort=list(rows["row"]), title=None, axis=alt.Axis(labelLimit=260, labelOverlap=False, ticks=False)
+    )
+    x = alt.X("value:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(gridColor=GRID))
+    kinds = list(dict.fromkeys(["seeds and documents", *rows["noise"]]))
+    noise = alt.Color(
+        "noise:N",
+        title="interval over",
+        scale=alt.Scale(domain=kinds, range=["#4e79a7", "#a5a5a5"][: len(kinds)]),
+        legend=alt.Legend(orient="top") if len(kinds) > 1 else None,
+    )
+    tooltip = [
+        alt.Tooltip("row:N"),
+        alt.Tooltip("seeds:Q"),
+        alt.Tooltip("text:N", title="mean and interval"),
+        alt.Tooltip("noise:N", title="interval over"),
+    ]
+    base = alt.Chart(rows)
+    layers: list[alt.Chart] = [
+        base.mark_rule(strokeWidth=3).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=noise, tooltip=tooltip),
+        base.mark_point(size=90, opacity=1, filled=True).encode(x=x, y=y, color=noise, tooltip=tooltip),
+        alt.Chart(dots)
+        .mark_point(size=45, color="#e15759", strokeWidth=1.6, opacity=0.9)
+        .encode(x=x, y=y, tooltip=["row:N", "run:N", alt.Tooltip("value:Q", format="+.2f" if difference else ".2f")]),
+    ]
+    if difference:
+        layers.insert(0, alt.Chart(pd.DataFrame({"value": [0.0]})).mark_rule(color="gray").encode(x=x))
+    legend = 45 if len(kinds) > 1 else 0
+    return alt.LayerChart(layer=layers, height=28 * max(len(rows), 1) + MARGIN + legend)
+
+
 def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
     """What each part adds, by frequency group: a dot with its interval, and a hollow diamond for the paper's number.
 
     Args:
         table: of `core.analysis.tables.ablation`.
-        score: micro or macro.
+        score: micro or macro, or ap of rankings.
     """
     # A chart for each frequency group, with a line for each pair of methods.
     part = table[table["score"].eq(score)].copy()
@@ -113,7 +154,12 @@ def smooth(values: np.ndarray, *, width: float) -> np.ndarray:
 
 
 def f1_by_rank(
-    rows: Sequence[Row], scores: Mapping[str, np.ndarray], counts: Sequence[int], borders: Borders
+    rows: Sequence[Row],
+    scores: Mapping[str, np.ndarray],
+    counts: Sequence[int],
+    borders: Borders,
+    *,
+    measure: str = "F1",
 ) -> alt.LayerChart:
     """F1 by label rank, one smoothed line per row.
 
@@ -122,6 +168,7 @@ def f1_by_rank(
         scores: by a row's name, F1 of each label (the mean of its seeds), (L,).
         counts: training documents of each label, (L,).
         borders: drawn as rules between the groups.
+        measure: what the scores are, in words.
     """
     # A smoothed line for each row.
     ranks = rank_by_frequency(np.asarray(counts))
@@ -150,13 +197,13 @@ def f1_by_rank(
         .mark_line(strokeWidth=2.5)
         .encode(
             x=x,
-            y=alt.Y("f1:Q", title="F1 on the test part (%), smoothed", scale=alt.Scale(domain=[0, 100])),
+            y=alt.Y("f1:Q", title=f"{measure} on the test part (%), smoothed", scale=alt.Scale(domain=[0, 100])),
             color=alt.Color("row:N", title=None, scale=colours(rows), legend=alt.Legend(orient="right")),
             opacity=alt.condition(hover, alt.value(1.0), alt.value(0.15)),
             tooltip=[
                 alt.Tooltip("row:N", title="method"),
                 alt.Tooltip("rank:Q", format=".0f"),
-                alt.Tooltip("f1:Q", title="smoothed F1 (%)", format=".1f"),
+                alt.Tooltip("f1:Q", title=f"smoothed {measure} (%)", format=".1f"),
             ],
         )
         .add_params(hover)
@@ -170,7 +217,7 @@ def f1_by_rank(
     return alt.LayerChart(layer=[rules, words, lines], height=400)
 
 
-def change_chart(table: pd.DataFrame) -> alt.Chart:
+def change_chart(table: pd.DataFrame, *, measure: str = "F1") -> alt.Chart:
     """The labels that gained and lost most, as bars."""
     gained = table[table["change"] > 0].head(CHANGES_SHOWN)
     lost = table[table["change"] < 0].tail(CHANGES_SHOWN)
@@ -179,7 +226,7 @@ def change_chart(table: pd.DataFrame) -> alt.Chart:
         alt.Chart(shown)
         .mark_bar(height={"band": 0.7})
         .encode(
-            x=alt.X("change:Q", title="change of F1 (points)", axis=alt.Axis(gridColor=GRID)),
+            x=alt.X("change:Q", title=f"change of {measure} (points)", axis=alt.Axis(gridColor=GRID)),
             y=alt.Y(
                 "label:N",
                 sort=list(shown["label"]),
@@ -198,8 +245,8 @@ def change_chart(table: pd.DataFrame) -> alt.Chart:
                 "group:N",
                 alt.Tooltip("train:Q", title="train documents", format=","),
                 alt.Tooltip("support:Q", title="test documents", format=","),
-                alt.Tooltip("first:Q", title="first F1 (%)", format=".1f"),
-                alt.Tooltip("second:Q", title="second F1 (%)", format=".1f"),
+                alt.Tooltip("first:Q", title=f"first {measure} (%)", format=".1f"),
+                alt.Tooltip("second:Q", title=f"second {measure} (%)", format=".1f"),
                 alt.Tooltip("change:Q", format="+.1f"),
             ],
         )

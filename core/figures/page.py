@@ -10,13 +10,15 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.io import to_html as figure_html
 
-from core.analysis import export, tables
-from core.analysis.compare import label_f1
-from core.analysis.tables import Row, Sampled
+from core.analysis import export, tables, verdict
+from core.analysis.compare import label_scores
+from core.analysis.decisions import decide
+from core.analysis.samples import RANKING, Comparison, Sampled
+from core.analysis.tables import Row
 from core.figures import GROUP_COLOURS
 from core.figures.compare import METHOD_COLOURS, smooth
 from core.labels.groups import Borders, group_sizes, rank_by_frequency
-from core.metrics import confusion, thresholds
+from core.metrics import confusion
 from core.runs import results
 from core.runs.predictions import read_predictions
 from core.system.errors import UserError
@@ -34,34 +36,54 @@ figure { margin: 0 0 1.5rem; } code { font-size: 12px; overflow-wrap: anywhere; 
 """
 
 
-def to_html(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> str:
-    """A page with Tables 2 and 3, figures and provenance; names are escaped, scripts are Plotly's alone.
+def to_html(parts: Sequence[tuple[str, Comparison]]) -> str:
+    """A page with the tables of each data set, figures and provenance; names are escaped, scripts are Plotly's alone.
 
     Args:
-        rows: of `tables.fold`.
-        sampled: of `tables.sample_rows`.
+        parts: name of a data set and split, and its rows at one rule.
     """
-    # Tables.
-    titles = list(dict.fromkeys(tables.data_title(row.runs[0]) for row in rows))
-    parts = [f"<h1>{html.escape(', '.join(titles) or 'No runs')}</h1>"]
-    for number, caption in tables.CAPTIONS.items():
-        frame = tables.paper_table(rows, sampled, table=number)
-        parts += [f"<h2>Table {number}</h2><p>{html.escape(caption)}</p>", _score_table(frame, number)]
-    # Figures; the first one brings the script for all.
-    figures = [figure for figure in (_groups(rows, sampled), _by_rank(rows)) if figure.data]
-    for number, figure in enumerate(figures):
-        figure.update_layout(template="plotly_white", height=420, margin={"l": 50, "r": 20, "t": 40, "b": 50})
-        parts.append(f"<figure>{figure_html(figure, full_html=False, include_plotlyjs=number == 0)}</figure>")
-    # Parts of the loss, confused pairs, provenance.
-    added = tables.ablation(rows, sampled)
-    chosen = added[(added["group"].isin(["total", "tail"])) & (added["score"] == "macro")]
-    if not chosen.empty:
-        parts += ["<h2>What each part of DB adds to macro-F1 (points)</h2>", _difference_table(chosen)]
-    parts += ["<h2>Confused pairs</h2>", *(_pairs(row) for row in rows)]
-    lines = "".join(f"<li><code>{html.escape(line)}</code></li>" for line in tables.provenance(rows))
-    parts.append(f"<h2>Where the numbers come from</h2><ul>{lines}</ul>")
+    body = [piece for number, (name, compared) in enumerate(parts) for piece in _part(name, compared, first=not number)]
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Tailscope</title><style>{STYLE}</style>'
-    return f"{head}</head><body>{''.join(parts)}</body></html>\n"
+    return f"{head}</head><body>{''.join(body)}</body></html>\n"
+
+
+def _part(name: str, compared: Comparison, *, first: bool) -> list[str]:
+    """One data set; the first one's first figure brings the script for all."""
+    rows, sampled, rule = compared.rows, compared.sampled, compared.rule
+    parts = [f"<h1>{html.escape(name or 'No runs')}</h1>"]
+    parts += [f"<p>{html.escape(problem)}</p>" for problem in compared.problems]
+    # What the rows say, in words.
+    if len(rows) > 1 and len({row.fingerprint for row in rows}) == 1:
+        documents = int((results.read_results(rows[0].runs[0]).get("documents") or {}).get("test", 0))
+        questions = verdict.RANKING_QUESTIONS if rule == RANKING else verdict.QUESTIONS
+        said = [
+            f"<li><b>{questions[one.column]}.</b> {html.escape(verdict.in_words(one, documents=documents))}</li>"
+            for one in verdict.find(rows, sampled, rule=rule)
+        ]
+        parts.append(f"<ul>{''.join(said)}</ul><p>{html.escape(verdict.words_of_single_seeds(rows))}</p>")
+    # Tables.
+    numbers: list[tables.Table] = [RANKING] if rule == RANKING else list(tables.GROUPS)
+    for number in numbers:
+        frame = tables.paper_table(rows, sampled, table=number, rule=rule)
+        title = "Rankings" if number == RANKING else f"Table {number}"
+        words = " ".join([tables.caption(number, rule), *tables.notes(frame)])
+        parts += [f"<h2>{title}</h2><p>{html.escape(words)}</p>", _score_table(frame)]
+    # Figures.
+    figures = [figure for figure in (_groups(rows, sampled, rule), _by_rank(rows, rule)) if figure.data]
+    for number_of, figure in enumerate(figures):
+        figure.update_layout(template="plotly_white", height=420, margin={"l": 50, "r": 20, "t": 40, "b": 50})
+        script = first and number_of == 0
+        parts.append(f"<figure>{figure_html(figure, full_html=False, include_plotlyjs=script)}</figure>")
+    # Parts of the loss, confused pairs, provenance.
+    added = tables.ablation(rows, sampled, rule=rule)
+    chosen = added[added["group"].isin(["total", "tail"]) & added["score"].isin(["macro", "ap"])]
+    if not chosen.empty:
+        measure = "average precision" if rule == RANKING else "macro-F1"
+        parts += [f"<h2>What each part of DB adds to {measure} (points)</h2>", _difference_table(chosen)]
+    if rule != RANKING:
+        parts += ["<h2>Confused pairs</h2>", *(_pairs(row, rule) for row in rows)]
+    lines = "".join(f"<li><code>{html.escape(line)}</code></li>" for line in tables.provenance(rows, rule=rule))
+    return [*parts, f"<h2>Where the numbers come from</h2><ul>{lines}</ul>"]
 
 
 def _table(head: Sequence[str], body: Sequence[str]) -> str:
@@ -69,16 +91,16 @@ def _table(head: Sequence[str], body: Sequence[str]) -> str:
     return f"<table><thead><tr>{cells}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
-def _score_table(frame: pd.DataFrame, number: int) -> str:
-    columns, body = tables.SCORE_COLUMNS[number], []
+def _score_table(frame: pd.DataFrame) -> str:
+    columns, body = tables.SCORE_COLUMNS[tables.table_of(frame)], []
     for row in frame.to_dict("records"):
         cells = [f"<td>{html.escape(export.title(row))}</td>"]
         for column in columns:
-            value, half = export.cell(row, column)
-            value = f"<b>{value}</b>" if row[f"{column}_best"] else value or "–"
-            cells.append(f"<td>{value}{f' <small>±{half}</small>' if half else ''}</td>")
+            value, interval = export.cell(row, column)
+            value = f"<b>{value}</b>" if export.is_bold(row, column) else value or "–"
+            cells.append(f"<td>{value}{f' <small>{interval}</small>' if interval else ''}</td>")
         body.append(f'<tr class="{row["source"]}">{"".join(cells)}</tr>')
-    return _table(["", *(column.replace("_", " ") for column in columns)], body)
+    return _table(["", *(" ".join(tables.heading(column)) for column in columns)], body)
 
 
 def _difference_table(frame: pd.DataFrame) -> str:
@@ -88,7 +110,8 @@ def _difference_table(frame: pd.DataFrame) -> str:
         paper = "–" if pd.isna(row["published"]) else f"{row['published']:+.2f}"
         words = [row["part"], row["without"], row["with"], row["group"]]
         cells = [*(html.escape(word) for word in words), f"<b>{change}</b>" if row["significant"] else change]
-        cells += [f"{row['low']:+.2f} to {row['high']:+.2f}", paper]
+        ends = f"{row['low']:+.2f} to {row['high']:+.2f}"
+        cells += [ends if row["tested"] else f"[{ends}] documents alone", paper]
         body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return _table(["part", "without", "with", "labels", "change", "95 %", "in the paper"], body)
 
@@ -97,17 +120,18 @@ def _colour(row: Row) -> str | None:
     return METHOD_COLOURS.get(row.method)
 
 
-def _groups(rows: Sequence[Row], sampled: Mapping[str, Sampled]) -> go.Figure:
+def _groups(rows: Sequence[Row], sampled: Mapping[str, Sampled], rule: str) -> go.Figure:
     figure = go.Figure()
-    columns = tables.columns_of(2)
+    columns = tables.columns_of(RANKING if rule == RANKING else 2)
+    score, measure = ("ap", "Average precision") if rule == RANKING else ("macro", "Macro-F1")
     for group in ("head", "medium", "tail"):
-        values = [100 * sampled[row.name].scores[columns[f"{group}_macro"]] for row in rows]
+        values = [100 * sampled[row.name].scores[columns[f"{group}_{score}"]] for row in rows]
         figure.add_bar(x=[row.name for row in rows], y=values, name=group, marker_color=GROUP_COLOURS[group])
-    return figure.update_layout(title="Macro-F1 by frequency group (%)", barmode="group")
+    return figure.update_layout(title=f"{measure} by frequency group (%)", barmode="group")
 
 
-def _by_rank(rows: Sequence[Row]) -> go.Figure:
-    """F1 along the tail of the rows that have the first one's labels."""
+def _by_rank(rows: Sequence[Row], rule: str) -> go.Figure:
+    """F1, or average precision, along the tail of the rows that have the first one's labels."""
     figure, alike = go.Figure(), list[Row]()
     # Ranks can be laid over each other where the labels are the same.
     for row in rows:
@@ -117,7 +141,7 @@ def _by_rank(rows: Sequence[Row]) -> go.Figure:
     for row in alike:
         metrics = results.read_results(row.runs[0])
         try:
-            scores = np.mean([label_f1(run) for run in row.runs], axis=0)
+            scores = np.mean([label_scores(run, rule) for run in row.runs], axis=0)
         except UserError:
             continue  # its predictions are damaged: it keeps its row in the tables
         ranks = rank_by_frequency(np.asarray(metrics["counts"]))
@@ -130,18 +154,19 @@ def _by_rank(rows: Sequence[Row]) -> go.Figure:
         for edge in np.cumsum(list(sizes.values()))[:-1]:
             figure.add_vline(x=float(edge) + 0.5, line_dash="dot", line_color="gray")
     figure.update_xaxes(title="rank of the label, the most frequent first").update_yaxes(range=[0, 100])
-    return figure.update_layout(title="F1 by label rank, smoothed (%); dotted: head | medium | tail")
+    measure = "Average precision" if rule == RANKING else "F1"
+    return figure.update_layout(title=f"{measure} by label rank, smoothed (%); dotted: head | medium | tail")
 
 
-def _pairs(row: Row) -> str:
+def _pairs(row: Row, rule: str) -> str:
     run = row.runs[0]
     name = html.escape(f"{row.name}: {run.id}")
     try:
-        predictions, labels = read_predictions(run), results.read_results(run)["labels"]
+        targets, labels = read_predictions(run).targets, results.read_results(run)["labels"]
+        predicted = decide(run, rule).predicted
     except UserError as error:
         return f"<h3>{name}</h3><p>{html.escape(str(error))}</p>"
-    predicted = thresholds.apply(predictions.scores, predictions.threshold)
-    table = confusion.confused_pairs(predictions.targets, predicted, labels, limit=PAIRS)
+    table = confusion.confused_pairs(targets, predicted, labels, limit=PAIRS)
     body = []
     for pair in table.to_dict("records"):
         words = "".join(f'<td class="text">{html.escape(str(pair[key]))}</td>' for key in ("missed", "gave"))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from scipy.special import stdtr, stdtrit
 
 from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of, indicator
 from core.metrics.label_sets import check_predicted, f1
@@ -15,6 +16,10 @@ FOLDS = 1000
 LEVEL = 0.95
 NUMBERS = 4_000_000
 """Resampled counts that are held at a time."""
+POWER = 0.8
+"""The chance with which a difference is to be found, in `seeds_needed`."""
+NORMAL = 1e6
+"""Degrees of freedom from which on a t distribution is the normal one."""
 STRATA = {"single_label": 1, "multi_label": 2}
 COLUMNS = tuple(
     f"{group}/{score}" for group in ("all", *FREQUENCY_GROUPS, *STRATA) for score in ("micro_f1", "macro_f1")
@@ -32,6 +37,125 @@ def resample(documents: int, *, folds: int = FOLDS, seed: int = 0) -> np.ndarray
     drawn = np.random.default_rng(seed).integers(0, documents, (folds, documents))
     drawn += np.arange(folds)[:, None] * documents
     return np.bincount(drawn.ravel(), minlength=folds * documents).reshape(folds, documents).astype(np.float32)
+
+
+Entries = tuple[np.ndarray, np.ndarray]
+"""Documents and labels of the entries of an indicator."""
+
+
+class Resamples:
+    """Resampled test documents with what all runs on them share: their true labels, counted on each resample.
+
+    Args:
+        targets: (n, L).
+        weights: `resample(n)`, (folds, n).
+    """
+
+    def __init__(self, targets: sp.csr_array, weights: np.ndarray) -> None:
+        self.targets = indicator(targets)
+        self.folds, self.labels = len(weights), targets.shape[1]
+        self._weights = np.ascontiguousarray(weights.T)
+        # Three strata by number of labels: one, several, none.
+        sizes = np.diff(self.targets.indptr)
+        self._stratum = np.select([sizes == 1, sizes > 1], [0, 1], 2)
+        self._documents = np.bincount(self._stratum, minlength=3)
+        # True labels are counted once for all runs, on each resample only where these counts are small.
+        self._entries = _entries(self.targets)
+        self._support = self._count(self._entries)
+        small = 3 * self.labels * self.folds <= NUMBERS
+        self._true = self._resample(self._entries, np.arange(self.labels), slice(None)) if small else None
+
+    def score(
+        self, predicted: sp.csr_array, counts: np.ndarray, borders: Borders
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The numbers of Tables 2 and 3 of predicted labels on these documents, as they are and resampled.
+
+        A run misses few labels and adds few, so that these are summed over the documents, not its hits.
+
+        Args:
+            predicted: (n, L).
+            counts: training documents of each label, (L,).
+            borders: between head, medium and tail.
+
+        Returns:
+            Scores (columns,), samples (folds, columns) as of `bootstrap`, and for each column the labels of its group
+            that are hit somewhere and those that have documents, (columns,) int64.
+
+        Raises:
+            ValueError: shapes that differ, scores instead of 0 and 1.
+        """
+        check_predicted(self.targets, predicted)
+        missed, added = self._errors(predicted)
+        masks = [np.ones(self.labels, np.bool_), *(group_of(counts, borders) == group for group in FREQUENCY_GROUPS)]
+        # Labels of each column; 0 where its group has no label or no document.
+        sizes = [int(mask.sum()) if self.targets.shape[0] else 0 for mask in masks]
+        sizes += [self.labels if many else 0 for many in self._documents[:2]]
+        # Scores on the documents as they are.
+        parts = [self._support, self._count(missed), self._count(added)]
+        there = (parts[0] + parts[2]).any(axis=0)
+        scores, hits, support = np.full(len(COLUMNS), np.nan), [], []
+        for place, ((true, lost, false), size) in enumerate(zip(_columns(parts, masks), sizes, strict=True)):
+            hits.append(int((true > lost).sum()))
+            support.append(int((true > 0).sum()))
+            if size:
+                hit = true - lost
+                scores[2 * place] = f1(hit.sum(), false.sum(), lost.sum())
+                scores[2 * place + 1] = f1(hit, false, lost).mean()
+        # The same on a block of resamples at a time, of labels that are true or predicted somewhere: others have F1 0.
+        some = np.flatnonzero(there)
+        samples = np.full((self.folds, len(COLUMNS)), np.nan)
+        step = max(NUMBERS // max(9 * len(some), 1), 1)
+        for start in range(0, self.folds, step):
+            block = slice(start, start + step)
+            true = self._resample(self._entries, some, block) if self._true is None else self._true[:, some, block]
+            parts = [true, self._resample(missed, some, block), self._resample(added, some, block)]
+            columns = _columns(parts, [mask[some] for mask in masks])
+            for place, (counted, size) in enumerate(zip(columns, sizes, strict=True)):
+                if size:
+                    samples[block, 2 * place : 2 * place + 2] = _f1_of(*counted, labels=size)
+        return scores, samples, np.repeat(hits, 2), np.repeat(support, 2)
+
+    def _errors(self, predicted: sp.csr_array) -> tuple[Entries, Entries]:
+        """True labels that are not predicted, and predicted ones that are not true."""
+        mine, theirs = self._entries, _entries(indicator(predicted))
+        keys = [np.sort(rows * np.int64(self.labels) + columns) for rows, columns in (mine, theirs)]
+        return tuple(  # type: ignore[return-value]
+            (left // max(self.labels, 1), left % max(self.labels, 1))
+            for one, other in (keys, keys[::-1])
+            for left in [np.setdiff1d(one, other, assume_unique=True)]
+        )
+
+    def _count(self, entries: Entries) -> np.ndarray:
+        """Entries of each label in each stratum of documents, (strata, labels) int64."""
+        rows, columns = entries
+        codes = self._stratum[rows] * self.labels + columns
+        return np.bincount(codes, minlength=3 * self.labels).reshape(3, self.labels).astype(np.int64)
+
+    def _resample(self, entries: Entries, some: np.ndarray, block: slice) -> np.ndarray:
+        """The same of some labels in the drawn documents: (strata, labels, folds of the block) float32."""
+        documents, columns = entries
+        place = np.full(self.labels, -1)
+        place[some] = np.arange(len(some))
+        codes = self._stratum[documents] * len(some) + place[columns]
+        # A product with the weights, of the rows alone that hold anything.
+        rows, inverse = np.unique(codes, return_inverse=True)
+        ones = np.ones(len(codes), np.float32)
+        chosen = sp.csr_array((ones, (inverse, documents)), shape=(len(rows), self.targets.shape[0]))
+        weights = self._weights[:, block]
+        counted = np.zeros((3 * len(some), weights.shape[1]), np.float32)
+        counted[rows] = chosen @ weights
+        return counted.reshape(3, len(some), weights.shape[1])
+
+
+def _columns(parts: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
+    """Counts, each (strata, labels, ...), of each group of labels, then of documents with one label and several."""
+    total = tuple(part.sum(axis=0) for part in parts)
+    groups = [total if mask.all() else tuple(part[mask] for part in total) for mask in masks]
+    return groups + [tuple(part[stratum] for part in parts) for stratum in (0, 1)]
+
+
+def _entries(matrix: sp.csr_array) -> Entries:
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices.astype(np.int64)
 
 
 def bootstrap(
@@ -66,42 +190,71 @@ def bootstrap(
     check_predicted(targets, predicted)
     if weights is None:
         weights = resample(targets.shape[0], folds=folds, seed=seed)
-    true, given = indicator(targets), indicator(predicted)
-    # Three strata by number of labels: one, several, none. Each keeps hits, true and predicted labels, (L, documents).
-    sizes, groups = np.diff(true.indptr), group_of(counts, borders)
-    rows = [np.flatnonzero(sizes == 1), np.flatnonzero(sizes > 1), np.flatnonzero(sizes == 0)]
-    parts = []
-    for chosen in rows:
-        both = true[chosen].multiply(given[chosen]).tocsr()
-        parts.append((chosen, *(sp.csr_array(m.T, dtype=np.float32) for m in (both, true[chosen], given[chosen]))))
-    # Counts on each resample are a product with its weights, a block of resamples at a time.
-    found = np.full((len(weights), len(COLUMNS)), np.nan)
-    step = max(NUMBERS // max(3 * targets.shape[1], 1), 1)
-    for start in range(0, len(weights), step):
-        block = slice(start, start + step)
-        strata = [[matrix @ weights[block, chosen].T for matrix in matrices] for chosen, *matrices in parts]
-        total = [sum(of[1:], of[0]) for of in zip(*strata, strict=True)]
-        # Columns: all labels, head, medium, tail; then the documents with one and with several labels.
-        place = 0
-        for mask in (np.ones(len(groups), np.bool_), *(groups == group for group in FREQUENCY_GROUPS)):
-            if mask.any() and targets.shape[0]:
-                found[block, place : place + 2] = _f1_of(*(part[mask] for part in total))
-            place += 2
-        for stratum, chosen in zip(strata, rows[:2], strict=False):
-            if len(chosen) and len(groups):
-                found[block, place : place + 2] = _f1_of(*stratum)
-            place += 2
+    return Resamples(targets, weights).score(predicted, counts, borders)[1]
+
+
+def _f1_of(true: np.ndarray, missed: np.ndarray, added: np.ndarray, *, labels: int) -> np.ndarray:
+    """Micro- and macro-F1 over so many labels, as (folds, 2), from counts of those not 0 everywhere, (some, folds)."""
+    hit = true - missed
+    macro = f1(hit, added, missed).sum(axis=0, dtype=np.float64) / labels
+    return np.stack([f1(*(part.sum(axis=0, dtype=np.float64) for part in (hit, added, missed))), macro], axis=1)
+
+
+def resample_seeds(samples: Sequence[np.ndarray], *, seed: int) -> np.ndarray:
+    """The mean of runs that differ by their seed, with seeds and documents resampled together.
+
+    Every seed is scored on the same test documents, so both are drawn with replacement, each by itself: in each fold
+    as many seeds as there are, on that fold's documents. The mean of n drawn seeds varies less than that of n new ones,
+    by (n - 1) / n, so its distance from the mean of all is widened by the root of n / (n - 1).
+
+    Args:
+        samples: of each of n seeds, (folds, columns), with the same documents drawn in a fold.
+        seed: of the draws. Two rows need different ones: what a seed starts in one method (weights, order of batches)
+            tells nothing of its luck in another, also where their seeds have the same numbers. Drawn apart, two rows
+            that were helped by the same seed have a difference that is less sure than it could be, never more.
+
+    Returns:
+        (folds, columns). Of one seed its own samples: they hold no seed noise.
+
+    Source: Owen, The Pigeonhole Bootstrap, 2007; for the root, Rao & Wu, JASA 1988.
+    """
+    count, folds = len(samples), len(samples[0])
+    if count == 1:
+        return samples[0]
+    stacked = np.stack(samples)
+    mean = stacked.mean(axis=0)
+    drawn = np.random.default_rng([seed, count]).integers(0, count, (folds, count))
+    times = (drawn[:, :, None] == np.arange(count)).sum(axis=1)
+    found: np.ndarray = mean + np.sqrt(count / (count - 1)) * (np.einsum("fs,sfc->fc", times / count, stacked) - mean)
     return found
 
 
-def _f1_of(hit: np.ndarray, true: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Micro- and macro-F1 of counts (L, folds), as (folds, 2)."""
-    macro = f1(hit, given - hit, true - hit).mean(axis=0)
-    hit, true, given = (part.sum(axis=0, dtype=np.float64) for part in (hit, true, given))
-    return np.stack([f1(hit, given - hit, true - hit), macro], axis=1)
+def freedom(total: np.ndarray, parts: Sequence[tuple[np.ndarray, int]]) -> np.ndarray:
+    """Degrees of freedom of a variance, (columns,): few where most of it was estimated from few seeds.
+
+    Args:
+        total: variance of the score or difference, (columns,).
+        parts: of each row, the variance of its mean over seeds, (columns,), and its number of seeds.
+
+    Returns:
+        Infinity where no seed noise was seen; at least that of the row with the fewest seeds.
+
+    Source: Satterthwaite, Biometrics Bulletin 1946; documents count as known.
+    """
+    known = [(variance, seeds) for variance, seeds in parts if seeds > 1]
+    whole = np.maximum(total, sum((variance for variance, _ in known), np.zeros_like(total)))
+    uncertain = sum((variance**2 / (seeds - 1) for variance, seeds in known), np.zeros_like(total))
+    return np.divide(whole**2, uncertain, out=np.full(len(total), np.inf), where=uncertain > 0)
 
 
-def interval(score: np.ndarray | float, samples: np.ndarray, *, level: float = LEVEL) -> np.ndarray:
+def interval(
+    score: np.ndarray | float,
+    samples: np.ndarray,
+    *,
+    level: np.ndarray | float = LEVEL,
+    freedom: np.ndarray | float = np.inf,
+    bounds: tuple[float, float] | None = None,
+) -> np.ndarray:
     """A percentile interval, moved so that the mean of the resamples lies on the score.
 
     A resample lacks many labels that have one or two test documents, which pulls its macro-F1 below the score: its
@@ -110,14 +263,96 @@ def interval(score: np.ndarray | float, samples: np.ndarray, *, level: float = L
     Args:
         score: on all test documents, one or (columns,).
         samples: (folds,) or (folds, columns), of the score or of a difference of two runs.
-        level: share of the resamples inside.
+        level: share of the resamples inside; beyond `LEVEL`, or with few degrees of freedom, its two sides grow as
+            those of a t distribution do, for a thousand resamples do not show the far ends themselves.
+        freedom: degrees of freedom.
+        bounds: of what is possible; ends beyond are moved there.
 
     Returns:
         (2,) or (2, columns): the ends; NaN where a sample is NaN.
+
+    Source: for the t distribution, Hesterberg, The American Statistician 2015.
     """
-    tails = 50 * (1 - level)
-    ends = np.percentile(samples, [tails, 100 - tails], axis=0)
-    return np.asarray(score) + ends - samples.mean(axis=0)
+    ends = np.asarray(score) + _sides(samples) * (_quantile(level, freedom) / _quantile(LEVEL, np.inf))
+    return ends if bounds is None else np.clip(ends, *bounds)
+
+
+def _sides(samples: np.ndarray) -> np.ndarray:
+    """The ends of the percentile interval of `LEVEL` around the mean of the resamples, (2, columns)."""
+    tails = 50 * (1 - LEVEL)
+    ends: np.ndarray = np.percentile(samples, [tails, 100 - tails], axis=0) - samples.mean(axis=0)
+    return ends
+
+
+def _quantile(level: np.ndarray | float, freedom: np.ndarray | float) -> np.ndarray:
+    """Of the t distribution: how many standard errors an interval of a level reaches to either side."""
+    many = np.where(np.asarray(freedom) > NORMAL, np.inf, freedom)
+    found: np.ndarray = stdtrit(many, (1 + np.asarray(level)) / 2)
+    return found
+
+
+def p_values(score: np.ndarray, samples: np.ndarray, freedom: np.ndarray | float = np.inf) -> np.ndarray:
+    """1 minus the level at which `interval` begins to hold 0, (columns,); NaN where a sample is NaN."""
+    low, high = _sides(samples)
+    side = np.where(score > 0, -low, high)
+    error = side / _quantile(LEVEL, np.inf)
+    ratio = np.divide(np.abs(score), error, out=np.where(score == 0, 0.0, np.inf), where=error > 0)
+    found: np.ndarray = np.where(
+        np.isnan(side), np.nan, 2 * stdtr(np.where(np.asarray(freedom) > NORMAL, np.inf, freedom), -ratio)
+    )
+    return found
+
+
+def holm_levels(p: np.ndarray, *, level: float = LEVEL) -> np.ndarray:
+    """The level at which Holm's correction tests each of many differences, so that its interval shows the outcome.
+
+    From the smallest p on, m tests are made at (1 - level) / m, / (m - 1), ...; at the first that fails all stop, and
+    those left have its level. An interval of this level leaves out 0 exactly where Holm's correction rejects.
+
+    Args:
+        p: of any shape; NaN is no test.
+        level: of the whole family: with this chance no difference that is none is found.
+
+    Returns:
+        Levels of the same shape; `level` itself where nothing is tested.
+
+    Source: Holm, Scandinavian Journal of Statistics 1979.
+    """
+    flat = np.asarray(p, np.float64).ravel()
+    tested = np.flatnonzero(~np.isnan(flat))
+    levels = np.full(flat.shape, level)
+    if len(tested):
+        order = tested[np.argsort(flat[tested], kind="stable")]
+        steps = (1 - level) / np.arange(len(order), 0, -1)
+        failed = np.flatnonzero(flat[order] >= steps)
+        stop = int(failed[0]) if len(failed) else len(order) - 1
+        levels[order] = 1 - np.minimum(steps, steps[stop])
+    return levels.reshape(np.shape(p))
+
+
+def seeds_needed(
+    score: float, seed_variance: float, document_variance: float, *, level: float = LEVEL, most: int = 1000
+) -> int | None:
+    """Seeds of each of two rows with which their difference, if it stays as it is, is found four times of five.
+
+    Args:
+        score: the difference.
+        seed_variance: of one seed of each row, summed.
+        document_variance: of the difference over test documents, which no seed makes smaller.
+        level: of the interval that has to leave out 0.
+        most: seeds that are tried.
+
+    Returns:
+        2 or more; None where documents alone hide the difference, or no number up to `most` is enough.
+    """
+    for seeds in range(2, most + 1):
+        error = seed_variance / seeds + document_variance
+        # Degrees of freedom of two rows of a like seed noise.
+        known = 2 * (seeds - 1) * (error * seeds / seed_variance) ** 2 if seed_variance > 0 else np.inf
+        reach = _quantile(level, known) + _quantile(2 * POWER - 1, np.inf)
+        if abs(score) >= reach * np.sqrt(error) and score != 0:
+            return seeds
+    return None
 
 
 def is_significant(ends: np.ndarray) -> np.ndarray:

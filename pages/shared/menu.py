@@ -82,8 +82,8 @@ def refuse_infinite_numbers() -> None:
                 raise UserError(f"The address says {key}={value}: leave that out, or open the page from the menu.")
 
 
-def link(name: str, label: str = "", query: Mapping[str, str] | None = None) -> None:
-    """Draws a link to another page, by its name in `PAGES`."""
+def link(name: str, label: str = "", query: Mapping[str, str | list[str]] | None = None) -> None:
+    """Draws a link to another page, by its name in `PAGES`; a list in the query is a choice of several."""
     st.page_link(
         build_page(name), label=label or PAGES[name], icon=":material/arrow_forward:", query_params=dict(query or {})
     )

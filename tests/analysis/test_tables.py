@@ -4,32 +4,44 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import xml.etree.ElementTree as ET
 import zipfile
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from core.analysis import compare, export, tables
+from core.analysis import compare, export, samples, tables
 from core.analysis.export import workbook
-from core.analysis.tables import Sampled
+from core.analysis.samples import Sampled
 from core.figures import page
 from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds, uncertainty
 from core.runs import folder, results
 from core.runs.folder import Run
-from core.runs.predictions import read_predictions
+from core.runs.predictions import read_predictions, write_predictions
 from core.system.errors import UserError
 from core.system.files import write_json
+from tests.helpers.laws import law
 from tests.helpers.scored import BORDERS, COUNTS, make_run
 
 
 @pytest.fixture
 def runs() -> list[Run]:
     return [make_run("db", seed, quality=2.5) for seed in (0, 1, 2)] + [make_run("bce", 0, quality=1.0), make_run(None)]
+
+
+@pytest.fixture
+def several() -> list[Run]:
+    """Three methods of three seeds each."""
+    made = (("db", 2.5), ("bce", 1.0), (None, 2.0))
+    return [make_run(loss, seed, quality=quality) for loss, quality in made for seed in (0, 1, 2)]
 
 
 def test_seeds_fold_into_one_row_in_the_order_of_the_paper(runs: list[Run]) -> None:
@@ -55,30 +67,30 @@ def test_a_rows_name_has_three_of_many_settings() -> None:
 
 
 def test_scores_are_those_of_the_run_and_the_mean_of_the_seeds(runs: list[Run]) -> None:
-    sampled = tables.sample(runs[0], BORDERS)
-    kept = tables.kept_scores(runs[0])
+    sampled = samples.sample(runs[0], BORDERS)
+    kept = samples.kept_scores(runs[0])
     np.testing.assert_allclose(sampled.scores, kept.scores)
     assert sampled.samples.shape == (uncertainty.FOLDS, len(uncertainty.COLUMNS))
-    both = tables.over_seeds([tables.sample(run, BORDERS) for run in runs[:3]])
-    parts = np.stack([tables.kept_scores(run).scores for run in runs[:3]])
+    both = samples.over_seeds([samples.sample(run, BORDERS) for run in runs[:3]])
+    parts = np.stack([samples.kept_scores(run).scores for run in runs[:3]])
     np.testing.assert_allclose(both.scores, parts.mean(axis=0))
     np.testing.assert_allclose(both.deviation, parts.std(axis=0, ddof=1))
-    moved = tables.sample(runs[0], Borders(50, 1))
+    moved = samples.sample(runs[0], Borders(50, 1))
     predictions = read_predictions(runs[0])
     predicted = thresholds.apply(predictions.scores, 0.5)
     expected = label_sets.score_groups(predictions.targets, predicted, COUNTS, Borders(50, 1))
     assert moved.scores[uncertainty.COLUMNS.index("tail/macro_f1")] == expected["tail"]["macro_f1"]
 
 
-def test_bold_is_only_what_is_better_than_every_other_by_more_than_chance(runs: list[Run]) -> None:
-    rows = tables.fold(runs)
-    sampled = tables.sample_rows(rows)
+def test_bold_is_only_what_is_better_than_every_other_by_more_than_chance(several: list[Run]) -> None:
+    rows = tables.fold(several)
+    sampled = samples.sample_rows(rows)
     frame = tables.paper_table(rows, sampled, with_published=False).set_index("name")
     assert frame.loc["db", "total_micro_best"]
     assert not frame.loc[["svm", "bce"], "total_micro_best"].any()
     place = uncertainty.COLUMNS.index("all/micro_f1")
     for other in ("svm", "bce"):
-        gain = tables.difference(sampled["db"], sampled[other])
+        gain = samples.difference(sampled["db"], sampled[other])
         assert gain.low[place] > 0
         assert gain.scores[place] == pytest.approx(sampled["db"].scores[place] - sampled[other].scores[place])
     low, high = (frame.loc["db", f"total_micro_{end}"] for end in ("low", "high"))
@@ -89,36 +101,131 @@ def test_bold_is_only_what_is_better_than_every_other_by_more_than_chance(runs: 
     assert not tables.paper_table(rows[:1], sampled)["total_micro_best"].any(), "one row beats nobody"
 
 
+def test_bold_scores_are_those_whose_whole_column_of_differences_is_bold(several: list[Run]) -> None:
+    rows = tables.fold([*several, make_run("fl", 0, quality=0.8)])
+    sampled = samples.sample_rows(rows)
+    for table, columns in tables.SCORE_COLUMNS.items():
+        if table == samples.RANKING:
+            continue
+        scores = tables.paper_table(rows, sampled, table=table, with_published=False).set_index("name")
+        for row in rows:
+            gains = tables.difference_table(rows, sampled, row.name, table=table).set_index("name").drop(row.name)
+            for column in columns:
+                tested = gains[gains[f"{column}_note"].eq("")]
+                whole = len(tested) > 0 and (tested[f"{column}_significant"] & tested[column].lt(0)).all()
+                highest = scores[column].max() == scores.loc[row.name, column]
+                assert scores.loc[row.name, f"{column}_best"] == (whole and highest), (row.name, column)
+
+
+def printed_leaves_out_zero(text: str) -> bool:
+    """Whether an interval, as a cell prints it, leaves out 0."""
+    value, _, interval = text.partition(" ")
+    if interval.startswith("±"):
+        low, high = float(value) - float(interval[1:]), float(value) + float(interval[1:])
+    else:
+        low, high = (float(end) for end in re.split(", | to ", interval.strip("()")))
+    return low > 0 or high < 0
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_a_difference_is_bold_exactly_where_its_printed_interval_leaves_out_0(several: list[Run], short: bool) -> None:
+    rows = tables.fold(several)
+    frame = tables.difference_table(rows, samples.sample_rows(rows), "svm")
+    seen = set()
+    for row in frame.to_dict("records"):
+        for column in tables.SCORE_COLUMNS[2]:
+            text = " ".join(export.cell(row, column, short=short))
+            if text.strip():
+                assert printed_leaves_out_zero(text) == export.is_bold(row, column), text
+                seen.add(export.is_bold(row, column))
+    assert seen == {True, False}
+
+
+@law(60)
+@given(st.floats(-2, 2), st.floats(0, 2), st.floats(0, 2), st.booleans())
+def test_a_printed_interval_tells_what_the_exact_one_does(value: float, left: float, right: float, short: bool) -> None:
+    low, high = value - left, value + right
+    bold = low > 0 or high < 0
+    row = {"baseline": "x", "a": value, "a_low": low, "a_high": high, "a_significant": bold, "a_note": ""}
+    text = " ".join(export.cell(row, "a", short=short))
+    near = min(abs(low), abs(high), abs(low - value), abs(high - value)) < 1e-3  # beyond what four decimals tell
+    assert near or printed_leaves_out_zero(text) == bold, text
+
+
+def test_a_row_of_one_seed_is_never_bold_and_says_so(runs: list[Run]) -> None:
+    rows = tables.fold(runs)
+    sampled = samples.sample_rows(rows)
+    frame = tables.paper_table(rows, sampled, with_published=False).set_index("name")
+    assert not frame[[f"{column}_best" for column in tables.SCORE_COLUMNS[2]]].to_numpy().any()
+    for baseline in ("db", "bce"):
+        gains = tables.difference_table(rows, sampled, baseline)
+        assert not gains[[f"{column}_significant" for column in tables.SCORE_COLUMNS[2]]].to_numpy().any()
+        assert any("seed noise is unknown" in line for line in tables.notes(gains))
+        assert not any("Bold" in line for line in tables.notes(gains))
+    row = gains[gains["name"].eq("svm")].to_dict("records")[0]
+    assert re.fullmatch(r"\[.*\]", export.cell(row, "total_micro")[1])
+    assert export.title(row).endswith(", one seed: seed noise unknown")
+
+
+def test_a_group_without_a_hit_says_so_instead_of_an_interval() -> None:
+    run = make_run("bce", quality=2.0)
+    stored = read_predictions(run)
+    scores = stored.scores.copy()
+    scores[:, COUNTS <= 8] = 0.0
+    write_predictions(run.path, replace(stored, scores=scores))
+    rows = tables.fold([run])
+    frame = tables.paper_table(rows, samples.sample_rows(rows), with_published=False)
+    tail = int((stored.targets.sum(axis=0)[COUNTS <= 8] > 0).sum())
+    row = frame.to_dict("records")[0]
+    for column in ("tail_micro", "tail_macro"):
+        assert export.cell(row, column) == (f"0 of {tail} hit", "")
+        assert f"0 of {tail} hit" in export.to_latex(frame)
+        assert row[f"{column}_note"] == f"0 of {tail} hit"
+    assert any("0 of 29 hit" in line for line in tables.notes(frame))
+    assert "hit" not in export.cell(row, "total_macro")[0]
+
+
+def test_lopsided_intervals_and_cut_ones_are_printed_as_two_ends() -> None:
+    row = {"a": 5.0, "a_low": 4.0, "a_high": 6.1, "b": 5.0, "b_low": 4.5, "b_high": 7.0, "c": 1.0, "c_low": 0.0}
+    row |= {"c_high": 2.0, "d": 99.0, "d_low": 98.0, "d_high": 100.0}
+    assert export.cell(row, "a") == ("5.00", "±1.05")
+    assert export.cell(row, "b") == ("5.00", "(4.50 to 7.00)")
+    assert export.cell(row, "b", short=True) == ("5.0", "(4.5, 7.0)")
+    assert export.cell(row, "c") == ("1.00", "(0.00 to 2.00)")
+    assert export.cell(row, "d") == ("99.00", "(98.00 to 100.00)")
+    assert export.cell(row, "missing") == ("", "")
+
+
 def test_every_cell_shows_its_own_score_however_often_it_is_drawn(runs: list[Run]) -> None:
     rows = tables.fold(runs)
-    sampled = tables.sample_rows(rows, BORDERS)
+    sampled = samples.sample_rows(rows, BORDERS)
     frame = tables.paper_table(rows, sampled, table=2, with_published=True)
     shown = compare.score_table(frame, table=2)
     for _ in range(2):
         drawn = ET.fromstring(f"<x>{shown.to_html().partition('</style>')[2]}</x>".replace("&nbsp;", " "))
         texts = [[cell.text or "" for cell in row.iter("td")][1:] for row in drawn.iter("tr")]
         for values, row in zip([line for line in texts if line], frame.to_dict("records"), strict=True):
-            parts = [export.cell(row, column) for column in tables.SCORE_COLUMNS[2]]
-            assert [text.partition(" ±")[0] for text in values] == [value or "–" for value, _ in parts]
+            parts = [export.cell(row, column, short=True) for column in tables.SCORE_COLUMNS[2]]
+            assert values == [" ".join(part).rstrip() or "–" for part in parts]
 
 
 def test_rows_of_other_data_are_not_compared(runs: list[Run]) -> None:
     rows = tables.fold(runs)
-    sampled = tables.sample_rows(rows)
-    nothing = tables.difference(sampled["db"], sampled["bce"], comparable=False)
+    sampled = samples.sample_rows(rows)
+    nothing = samples.difference(sampled["db"], sampled["bce"], comparable=False)
     assert np.isnan(nothing.scores).all()
     assert not nothing.significant.any()
     path = runs[3].path / "metrics.json"
     write_json(path, {**results.read_metrics(runs[3]), "fingerprint": "0" * 64})
     rows = tables.fold([runs[0], runs[3]])
-    assert not tables.paper_table(rows, sampled | tables.sample_rows(rows))["total_micro_best"].any()
+    assert not tables.paper_table(rows, sampled | samples.sample_rows(rows))["total_micro_best"].any()
 
 
 def test_damaged_predictions_leave_the_scores_without_intervals(runs: list[Run]) -> None:
-    whole = tables.paper_table(tables.fold(runs), tables.sample_rows(tables.fold(runs)))
+    whole = tables.paper_table(tables.fold(runs), samples.sample_rows(tables.fold(runs)))
     (runs[1].path / "predictions.npz").write_bytes(b"PK")
     rows = tables.fold(runs)
-    frame = tables.paper_table(rows, tables.sample_rows(rows))
+    frame = tables.paper_table(rows, samples.sample_rows(rows))
     pd.testing.assert_series_equal(frame["total_micro"], whole["total_micro"])
     damaged = frame["name"].eq("db") & frame["source"].eq("run")
     assert frame.loc[damaged, "total_micro_low"].isna().all()
@@ -127,7 +234,7 @@ def test_damaged_predictions_leave_the_scores_without_intervals(runs: list[Run])
 
 def test_the_published_rows_stand_beside_each_method(runs: list[Run]) -> None:
     rows = tables.fold(runs)
-    sampled = tables.sample_rows(rows)
+    sampled = samples.sample_rows(rows)
     for table, expected in ((2, tables.METHODS), (3, tables.METHODS[1:])):
         frame = tables.paper_table(rows, sampled, table=table)
         assert frame.loc[frame["source"].eq("published"), "method"].tolist() == list(expected)
@@ -142,7 +249,7 @@ def test_the_published_rows_stand_beside_each_method(runs: list[Run]) -> None:
 def test_ablation_is_the_difference_of_pairs_that_differ_by_one_part() -> None:
     runs = [make_run(name, quality=quality) for name, quality in (("r-fl", 1.5), ("db", 3.0), ("db-0fl", 2.0))]
     rows = tables.fold(runs)
-    sampled = tables.sample_rows(rows)
+    sampled = samples.sample_rows(rows)
     table = tables.ablation(rows, sampled)
     assert {(row[0], row[1], row[2]) for row in table.itertuples(index=False)} == {
         ("negative tolerance", "r-fl", "db"),
@@ -157,9 +264,10 @@ def test_ablation_is_the_difference_of_pairs_that_differ_by_one_part() -> None:
 
 
 @pytest.fixture
-def table(runs: list[Run]) -> tuple[pd.DataFrame, list[str]]:
-    rows = tables.fold(runs)
-    return tables.paper_table(rows, tables.sample_rows(rows)), tables.provenance(rows)
+def table(several: list[Run]) -> tuple[pd.DataFrame, list[str]]:
+    rows = tables.fold(several)
+    frame = tables.paper_table(rows, samples.sample_rows(rows))
+    return frame, tables.provenance(rows, frame)
 
 
 def test_provenance_names_data_versions_and_every_command(table: tuple[pd.DataFrame, list[str]]) -> None:
@@ -178,8 +286,10 @@ def test_latex_prints_every_score_and_bold_ones_bold(table: tuple[pd.DataFrame, 
     for line, row in zip(lines, frame.to_dict("records"), strict=True):
         assert line.count("&") == 8
         assert line.count(r"\textbf") == sum(row[f"{column}_best"] for column in tables.SCORE_COLUMNS[2])
+        intervals = [export.cell(row, column)[1].replace("±", r"$\pm$") for column in tables.SCORE_COLUMNS[2]]
+        assert re.findall(r"\\scriptsize (.+?)\}", line) == [text for text in intervals if text]
         assert f"{row['total_micro']:.2f}" in line
-    assert latex.count(r"\pm") == 8 * 3
+    assert latex.count(r"\scriptsize") == 8 * 3
     assert all(line.startswith("%") for line in latex.splitlines()[: len(footer)])
     assert r"db · 50\%" not in export.to_latex(frame.assign(name="db · 50%"))
     assert r"$\cdot$ 50\%" in export.to_latex(frame.assign(name="db · 50%"))
@@ -273,7 +383,7 @@ def test_nothing_is_a_table_without_rows() -> None:
     frame = tables.paper_table([], {})
     assert frame.empty
     assert r"\toprule" in export.to_latex(frame)
-    assert tables.over_seeds([Sampled(np.ones(14), np.ones(14), np.ones((1, 14)))]).scores.tolist() == [1.0] * 14
+    assert samples.over_seeds([Sampled(np.ones(14), np.ones(14), np.ones((1, 14)))]).scores.tolist() == [1.0] * 14
 
 
 class Page(HTMLParser):
@@ -294,11 +404,11 @@ class Page(HTMLParser):
 
 def test_a_page_holds_tables_figures_and_provenance_and_needs_nothing_else(runs: list[Run]) -> None:
     rows = tables.fold(runs)
-    shown = Page(page.to_html(rows, tables.sample_rows(rows)))
+    shown = Page(page.to_html([("reuters paper", samples.compare_rows(rows))]))
     words = " ".join(shown.words)
     assert shown.addresses == []
     assert {"table", "figure", "h2"} <= set(shown.tags)
-    db = 100 * np.mean([tables.kept_scores(run).scores[0] for run in runs[:3]])
+    db = 100 * np.mean([samples.kept_scores(run).scores[0] for run in runs[:3]])
     assert f"{db:.2f}" in words
     assert "python -m core train --seed 1" in words
     assert "ntr-fl (paper)" in words
@@ -311,7 +421,7 @@ def test_nothing_in_a_page_is_read_as_html_but_its_own(runs: list[Run]) -> None:
         changed = results.read_results(run) | {"command": nasty, "labels": [f"{nasty}{n}" for n in range(10)]}
         write_json(metrics_file, changed)
     rows = tables.fold([folder.get_run(run.id) for run in runs[3:]])
-    text = page.to_html(rows, tables.sample_rows(rows))
+    text = page.to_html([("reuters paper", samples.compare_rows(rows))])
     assert "img" not in Page(text).tags
     assert nasty not in text
 
@@ -319,6 +429,6 @@ def test_nothing_in_a_page_is_read_as_html_but_its_own(runs: list[Run]) -> None:
 def test_a_run_with_damaged_predictions_keeps_its_row_in_a_page(runs: list[Run]) -> None:
     (runs[3].path / "predictions.npz").write_bytes(b"no")
     rows = tables.fold(runs)
-    words = " ".join(Page(page.to_html(rows, tables.sample_rows(rows))).words)
+    words = " ".join(Page(page.to_html([("reuters paper", samples.compare_rows(rows))])).words)
     assert "predictions.npz is damaged" in words
-    assert Page(page.to_html([], {})).tags
+    assert Page(page.to_html([("", samples.compare_rows([]))])).tags

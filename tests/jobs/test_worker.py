@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from core.analysis import tables
+from core.analysis import run_rows, samples, tables
 from core.data import sources
 from core.jobs import training, worker
 from core.labels import groups
@@ -168,6 +168,6 @@ def test_tables_leave_out_damaged_runs_and_hold_every_other():
     shutil.copytree(runs[0].path, folder.run_path("copy"), ignore=lambda *_: ["metrics.json", "alive.lock"])
     os.truncate(folder.run_path("copy") / "status.json", 0)
     rows = tables.fold(run for run in folder.list_runs() if run.state == "finished")
-    frame = tables.paper_table(rows, tables.sample_rows(rows))
+    frame = tables.paper_table(rows, samples.sample_rows(rows))
     assert frame["method"].tolist() == ["svm", "db"]
-    assert frame["total_micro"].iloc[1] == pytest.approx(100 * tables.run_row(runs[0])["test"]["all"]["micro_f1"])
+    assert frame["total_micro"].iloc[1] == pytest.approx(100 * run_rows.run_row(runs[0])["test"]["all"]["micro_f1"])

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis import compare, tables
+from core.analysis import compare
+from core.analysis.samples import RANKING, difference, rule_in_words
 from core.figures.compare import change_chart, f1_by_rank
 from core.system.errors import UserError
-from pages.sections.compare.rows import pick_rows
+from pages.sections.compare.rows import load_scores, pick_rows
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, load_metrics
 from pages.shared.text import plain
@@ -18,22 +19,23 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     import numpy as np
 
-    from core.analysis.tables import Row, Sampled
+    from core.analysis.samples import Comparison
+    from core.analysis.tables import Row
     from core.labels.groups import Borders
     from core.runs.folder import Run
 
 
-@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=HASHES)
-def load_label_f1(run: Run) -> np.ndarray:
-    return compare.label_f1(run)
+@st.cache_data(max_entries=512, show_spinner=False, hash_funcs=HASHES)
+def load_label_scores(run: Run, rule: str) -> np.ndarray:
+    return compare.label_scores(run, rule, read=load_scores)
 
 
-def average_f1(rows: list[Row]) -> dict[str, np.ndarray]:
-    """F1 of each label, (L,), by the name of the row: the mean of its seeds."""
+def average_scores(rows: list[Row], rule: str) -> dict[str, np.ndarray]:
+    """F1 or average precision of each label, (L,), by the name of the row: the mean of its seeds."""
     found = {}
     for row in rows:
         try:
-            first, *others = (load_label_f1(run) for run in row.runs)
+            first, *others = (load_label_scores(run, rule) for run in row.runs)
             found[row.name] = sum(others, first) / len(row.runs)
         except UserError as error:
             st.warning(plain(f"Left out: {error}"))
@@ -49,20 +51,35 @@ def keep_same_labels(rows: list[Row]) -> list[Row]:
     return alike
 
 
-def show_by_rank(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:  # noqa: ARG001
+def show_by_rank(compared: Comparison, borders: Borders) -> None:
     """F1 along the long tail, a smoothed line per row."""
-    rows = keep_same_labels(pick_rows(rows) or rows)
-    scores = average_f1(rows)
+    if not compared.rows:
+        return
+    rows = keep_same_labels(pick_rows(compared.rows) or compared.rows)
+    scores, measure = average_scores(rows, compared.rule), name_measure(compared.rule)
     rows = [row for row in rows if row.name in scores]
     if not rows:
         return
     counts = load_metrics(rows[0].runs[0])["counts"]
-    st.caption("Where along the tail each method holds on: F1 of the labels, smoothed over neighbours in rank.")
-    st.altair_chart(f1_by_rank(rows, scores, counts, borders), alt="F1 by label rank, a line per method")
+    st.caption(
+        plain(
+            f"Where along the tail each method holds on: {measure} of the labels, smoothed over neighbours in rank; "
+            f"{rule_in_words(compared.rule)}."
+        )
+    )
+    st.altair_chart(
+        f1_by_rank(rows, scores, counts, borders, measure=measure), alt=f"{measure} by label rank, a line per method"
+    )
 
 
-def show_two_rows(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:
+def name_measure(rule: str) -> str:
+    """What is compared of each label."""
+    return "average precision" if rule == RANKING else "F1"
+
+
+def show_two_rows(compared: Comparison, borders: Borders) -> None:
     """Who gained and who lost between two rows, label by label."""
+    rows, sampled, measure = compared.rows, compared.sampled, name_measure(compared.rule)
     if len(rows) < 2:
         st.info("Two rows are needed: train another loss, or clear the filters.")
         return
@@ -75,7 +92,7 @@ def show_two_rows(rows: list[Row], sampled: dict[str, Sampled], borders: Borders
     second = right.selectbox("Second", others, default, key="second", bind="query-params")
     # Their difference in numbers.
     pair = keep_same_labels([next(row for row in rows if row.name == name) for name in (first, second)])
-    scores = average_f1(pair)
+    scores = average_scores(pair, compared.rule)
     if len(scores) < 2:
         return
     one = pair[0].runs[0]
@@ -84,15 +101,16 @@ def show_two_rows(rows: list[Row], sampled: dict[str, Sampled], borders: Borders
         metrics["labels"], metrics["counts"], compare.support(one), scores[first], scores[second], borders
     )
     same = pair[0].fingerprint == pair[1].fingerprint
-    gain = tables.difference(sampled[second], sampled[first], comparable=same)
+    gain = difference(sampled[second], sampled[first], comparable=same)
     with st.container(horizontal=True):
-        for title, value, words in compare.headline(gain):
+        for title, value, words in compare.headline(gain, rule=compared.rule):
             st.metric(title, value, words, delta_color="off", delta_arrow="off", width="content")
+    st.caption(plain(f"Scores are compared with {rule_in_words(compared.rule)}."))
     # Label by label: the largest changes, by group, all.
     chart, listed = st.columns([2, 3], gap="medium")
     with chart:
-        st.caption(plain(f"Labels whose F1 changed most from {first} to {second}."))
-        st.altair_chart(change_chart(table), alt="Labels that gained and lost most")
+        st.caption(plain(f"Labels whose {measure} changed most from {first} to {second}."))
+        st.altair_chart(change_chart(table, measure=measure), alt="Labels that gained and lost most")
     with listed:
         number = st.column_config.NumberColumn
         st.dataframe(
@@ -113,6 +131,6 @@ def show_two_rows(rows: list[Row], sampled: dict[str, Sampled], borders: Borders
                 "second": number(second, format="%.1f"),
                 "change": number(format="%+.1f"),
             },
-            alt="Every label's F1 in both",
+            alt=f"Every label's {measure} in both",
         )
         offer_csv("changes", table.rename(columns={"first": first, "second": second}))

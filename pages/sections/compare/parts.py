@@ -7,30 +7,40 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import tables
-from core.figures import compare
+from core.analysis.samples import RANKING, rule_in_words
+from core.figures.compare import ablation_chart
 from pages.shared.downloads import offer_csv
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.analysis.tables import Row, Sampled
+    from core.analysis.samples import Comparison
     from core.labels.groups import Borders
 
 
-def show(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:  # noqa: ARG001 - all views alike
+def show(compared: Comparison, borders: Borders) -> None:  # noqa: ARG001 - all views alike
     """What each part of the distribution-balanced loss adds."""
-    table = tables.ablation(rows, sampled)
+    rows, rule = compared.rows, compared.rule
+    table = tables.ablation(rows, compared.sampled, rule=rule)
     if table.empty:
         st.info(
             "There are no two rows that differ by one part alone: train the losses fl, r-fl, ntr-fl, db-0fl and db "
             "(`python -m core sweep --losses paper`)."
         )
         return
-    score = st.segmented_control("F1", ["macro", "micro"], default="macro", required=True, key="average")
+    if rule == RANKING:
+        score, measure = "ap", "average precision"
+    else:
+        score = st.segmented_control("F1", ["macro", "micro"], default="macro", required=True, key="average")
+        measure = f"{score}-F1"
     st.caption(
-        "Change of F1 in points when one part is added, with its 95 % interval; pale dots may be chance. Hollow "
-        "diamonds: the paper's change, with BERT."
+        plain(
+            f"Change of {measure} in points when one part is added, {rule_in_words(rule)}. Bars: 95 % intervals over "
+            "test documents and seeds, widened by Holm's correction for the pairs compared in each column; pale dots "
+            "may be chance, or are of rows with one seed, whose seed noise is unknown. Hollow diamonds: the paper's "
+            "change, with BERT."
+        )
     )
-    st.altair_chart(compare.ablation_chart(table, score=score), width="content", alt="What each part of DB adds")
+    st.altair_chart(ablation_chart(table, score=score), width="content", alt="What each part of DB adds")
     doubtful = [row.name for row in rows if sum(other.method == row.method for other in rows) > 1]
     if doubtful:
         st.caption(plain(f"Of a method with several settings only the first row counts here: {', '.join(doubtful)}."))

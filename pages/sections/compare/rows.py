@@ -1,4 +1,4 @@
-"""The rows of the comparison: their scores with resamples, and which of them are drawn as lines."""
+"""The rows of the comparison: how they decide, their scores with resamples, and which of them are drawn as lines."""
 
 from __future__ import annotations
 
@@ -6,39 +6,146 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis import tables
+from core.analysis import decisions, samples, tables, verdict
+from core.analysis.samples import Comparison
+from core.config.defaults import THRESHOLD_RULES
 from core.labels.groups import Borders
+from core.runs import results
+from core.runs.predictions import read_predictions
 from core.system.errors import UserError
-from pages.shared.loaders import HASHES
+from pages.shared.loaders import HASHES, find_version, load_metrics, load_predictions
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.analysis.tables import Row, Sampled
-    from core.runs.folder import Run
+    from collections.abc import Sequence
 
+    import pandas as pd
+    from streamlit.runtime.caching.hashing import HashFuncsDict
+
+    from core.analysis.samples import Sampled
+    from core.analysis.tables import Row, Table
+    from core.analysis.verdict import Finding
+    from core.runs.folder import Run
+    from core.runs.predictions import Predictions
+
+FEW_LABELS = 200
+"""Scores of so many labels take about a megabyte a run."""
 LINES = 12
 """Rows that are drawn as lines at first; more can be chosen."""
+ONE_RULE = "one rule"
+DECIDE_BY = {
+    "as trained": decisions.AS_TRAINED,
+    ONE_RULE: "",
+    "same number of labels": decisions.SAME_COUNT,
+    "ranking alone": samples.RANKING,
+}
+"""How the rows decide, by the words of the switch; the name of one rule is chosen beside it."""
+HELP = (
+    "As trained: each run at the thresholds that its training fitted. One rule: the same rule for every run, fitted on "
+    "its own validation part. Same number of labels: each document gets its true number of labels, those with the "
+    "highest scores, which compares what the runs learned rather than their thresholds. Ranking alone: average "
+    "precision, without any threshold."
+)
 
 
-@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=HASHES)
-def load_sample(run: Run, head: int, tail: int) -> Sampled:
-    return tables.sample(run, Borders(head, tail))
+def pick_rule(rows: Sequence[Row]) -> str:
+    """Draws how the rows decide and returns the rule, or `samples.RANKING`."""
+    words = st.segmented_control(
+        "Decide by",
+        list(DECIDE_BY),
+        default="as trained",
+        required=True,
+        key="decide",
+        bind="query-params",
+        help=HELP,
+    )
+    if words != ONE_RULE:
+        return DECIDE_BY[words]
+    fixed = (decisions.AS_TRAINED, decisions.SAME_COUNT)
+    rules = ["quiet", *(rule for rule in decisions.READINGS if rule not in (*fixed, "quiet"))]
+    rules += [f"{decisions.KEPT}{name}" for name in find_kept(rows)]
+    return st.selectbox("Rule", rules, key="rule", bind="query-params", help=describe_rules(), width=220)
 
 
-def sample_rows(rows: list[Row], borders: Borders) -> dict[str, Sampled]:
-    """Scores and resamples of every row; a run with damaged predictions keeps its scores, without intervals."""
-    found, fresh = {}, [run for row in rows for run in row.runs]
-    with st.spinner(f"Resampling the test documents of {len(fresh)} runs", show_time=True):
-        for row in rows:
-            parts = []
-            for run in row.runs:
-                try:
-                    parts.append(load_sample(run, borders.head, borders.tail))
-                except UserError as error:
-                    st.warning(plain(f"Shown without intervals and with its own borders: {error}"))
-                    parts.append(tables.kept_scores(run))
-            found[row.name] = tables.over_seeds(parts)
-    return found
+def find_kept(rows: Sequence[Row]) -> list[str]:
+    """Names of the thresholds that are kept with any of the runs."""
+    names = dict[str, None]()
+    for row in rows:
+        for run in row.runs:
+            try:
+                names |= dict.fromkeys(results.read_threshold_sets(run))
+            except UserError as error:
+                st.warning(plain(str(error)))
+    return list(names)
+
+
+def describe_rules() -> str:
+    known = [name for name in decisions.READINGS if name in THRESHOLD_RULES]
+    return "; ".join(f"{name}: {THRESHOLD_RULES[name].about}" for name in known)
+
+
+@st.cache_resource(max_entries=2048, show_spinner=False, hash_funcs=HASHES)
+def load_sample(run: Run, head: int, tail: int, rule: str) -> Sampled:
+    return samples.sample(run, Borders(head, tail), rule, read=load_scores)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=HASHES)
+def _load_small_scores(run: Run, part: str) -> Predictions:
+    return read_predictions(run, part)
+
+
+def load_scores(run: Run, part: str) -> Predictions:
+    """The scores of a part; those of few labels stay for many runs, so that another rule does not read them again."""
+    few = len(load_metrics(run)["labels"]) <= FEW_LABELS
+    return _load_small_scores(run, part) if few else load_predictions(run, part)
+
+
+def compare_rows(rows: list[Row], borders: Borders, rule: str) -> Comparison:
+    """Scores and resamples of every row at a rule; a sentence says which runs are left out or have no interval."""
+
+    def load(run: Run, borders: Borders, rule: str) -> Sampled:
+        return load_sample(run, borders.head, borders.tail, rule)
+
+    many = sum(len(row.runs) for row in rows)
+    with st.spinner(f"Resampling the test documents of {many} runs", show_time=True):
+        compared = samples.compare_rows(rows, borders, rule, load=load)
+    for problem in compared.problems:
+        st.warning(plain(problem))
+    return compared
+
+
+def find_version_of(compared: Comparison) -> str:
+    """What everything computed from a comparison depends on: its rule, its runs, and their scores with the borders."""
+    rows = [
+        (row.name, *map(find_version, row.runs), compared.sampled[row.name].scores.tobytes()) for row in compared.rows
+    ]
+    return f"{compared.rule} {rows}"  # one text: Streamlit takes long for a tuple of tuples
+
+
+COMPARED: HashFuncsDict = {Comparison: find_version_of}
+"""What the caches of this page know a comparison by."""
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
+def load_paper_table(compared: Comparison, table: Table, published: bool) -> pd.DataFrame:
+    return tables.paper_table(
+        compared.rows, compared.sampled, table=table, with_published=published, rule=compared.rule
+    )
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
+def load_difference_table(compared: Comparison, baseline: str, table: Table) -> pd.DataFrame:
+    return tables.difference_table(compared.rows, compared.sampled, baseline, table=table, rule=compared.rule)
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
+def load_findings(compared: Comparison) -> list[Finding]:
+    return verdict.find(compared.rows, compared.sampled, rule=compared.rule)
+
+
+def count_documents(row: Row) -> int:
+    """Test documents of a row's first run; 0 where they are not recorded."""
+    return int((load_metrics(row.runs[0]).get("documents") or {}).get("test", 0))
 
 
 def pick_rows(rows: list[Row]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""The tables of the paper, with the scores of the runs or their differences, and in every form to save."""
+"""The first view: a verdict, one score as a plot, and the paper's tables with scores or differences, to save."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core.analysis import compare, export, tables
+from core.analysis.samples import RANKING
 from core.labels.groups import Borders
+from pages.sections.compare.rows import load_difference_table, load_paper_table
+from pages.sections.compare.verdict import pick_score, show_forest, show_verdict
 from pages.shared.loaders import load_metrics
 from pages.shared.text import plain
 
@@ -18,60 +21,75 @@ if TYPE_CHECKING:
     import pandas as pd
     from streamlit.elements.lib.column_types import ColumnConfig
 
-    from core.analysis.tables import Row, Sampled
+    from core.analysis.samples import Comparison
+    from core.analysis.tables import Row
 
 
+WIDTH = 106
+"""Of a column of scores, in pixels: a score and the two ends of its interval."""
 CITATION = (
     "Rows of the paper: Huang et al., Balancing Methods for Multi-label Text Classification with Long-Tailed Class "
     "Distribution, EMNLP 2021, Tables 2 and 3; a BERT encoder, single runs."
 )
 
 
-def show(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:
-    """The paper's Tables 2 and 3, with intervals or as differences from one row."""
+def show(compared: Comparison, borders: Borders) -> None:
+    """A verdict, a forest plot of one score, and the tables with intervals or as differences from one row."""
+    rows, rule = compared.rows, compared.rule
+    show_verdict(compared)
+    # What all below shows: from which row, and with the paper's rows.
     moved = any(Borders(**load_metrics(row.runs[0])["borders"]) != borders for row in rows)
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    left, middle, right = st.columns([4, 3, 4], vertical_alignment="bottom")
     names = [row.name for row in rows]
     baseline = left.selectbox(
         "Difference from", names, None, key="baseline", bind="query-params", placeholder="none: show the scores"
     )
-    published = right.toggle("With the rows of the paper", True, key="published", bind="query-params")
-    for table, caption in tables.CAPTIONS.items():
-        frame = tables.paper_table(rows, sampled, table=table, with_published=published and not (moved and table == 2))
+    published = right.toggle(
+        "With the rows of the paper", True, key="published", bind="query-params", disabled=rule == RANKING
+    )
+    frames = {}
+    for table in (RANKING,) if rule == RANKING else tables.GROUPS:
         if baseline in names:
-            shown = compare.difference_table(frame, rows, sampled, baseline, table=table)
-            caption = f"Difference from {baseline} in points: {caption}"
+            frames[table] = load_difference_table(compared, baseline, table)
         else:
-            shown = compare.score_table(frame, table=table)
-        st.markdown(plain(f"Table {table}. {caption}"))
+            frames[table] = load_paper_table(compared, table, published and not (moved and table == 2))
+    with middle:
+        column = pick_score(RANKING if rule == RANKING else 2)
+    show_forest(next(iter(frames.values())), compared, column)
+    # The tables, each with its caption, notes and downloads.
+    for table, frame in frames.items():
+        name = "" if table == RANKING else f"Table {table}. "
+        caption = name + tables.caption(table, rule, baseline if baseline in names else "")
+        st.markdown(plain(caption))
         st.dataframe(
-            shown,
+            compare.score_table(frame, table=table),
             key=f"table{table}",
             hide_index=True,
             height="content",
             placeholder="–",
             column_config=describe_columns(table),
-            alt=f"Table {table}. {caption}",
+            alt=caption,
         )
-        show_downloads(frame, rows, table)
+        show_downloads(frame, rows, rule)
+    said = dict.fromkeys(line for frame in frames.values() for line in tables.notes(frame))
+    shown_paper = any(frame["source"].eq("published").any() for frame in frames.values())
     st.caption(
-        "± is half of the 95 % interval over resampled test documents; bold is higher than every other run's row by "
-        "more than chance (in differences: more than chance alone); ×3 is the mean of three seeds. "
-        + (CITATION if published else "")
+        plain(" ".join([*said, "×3: the mean of three seeds."]))
+        + (f" {CITATION}" if shown_paper else "")
         + (" Table 2 of the paper has other borders and is left out." if moved and published else "")
     )
 
 
-def describe_columns(table: int) -> dict[Any, ColumnConfig]:
+def describe_columns(table: tables.Table) -> dict[Any, ColumnConfig]:
     """Widths of a table's columns, by position; 0 is the hidden index."""
     column = st.column_config
     scores: dict[Any, ColumnConfig] = {
-        2 + place: column.NumberColumn(width=92) for place in range(len(tables.SCORE_COLUMNS[table]))
+        2 + place: column.NumberColumn(width=WIDTH) for place in range(len(tables.SCORE_COLUMNS[table]))
     }
-    return {1: column.TextColumn(width=150), **scores}
+    return {1: column.TextColumn(width=132), **scores}
 
 
-def show_downloads(frame: pd.DataFrame, rows: list[Row], table: int) -> None:
+def show_downloads(frame: pd.DataFrame, rows: list[Row], rule: str) -> None:
     """Draws a download of the table in every form, with where its numbers come from."""
     sheet = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     forms: dict[str, tuple[Callable[..., str | bytes], str, str]] = {
@@ -80,18 +98,20 @@ def show_downloads(frame: pd.DataFrame, rows: list[Row], table: int) -> None:
         "Markdown": (export.to_markdown, "md", "text/markdown"),
         "XLSX": (export.to_xlsx, "xlsx", sheet),
     }
+    table = tables.table_of(frame)
+    file = table if table == RANKING else f"table{table}"
     with st.container(horizontal=True, gap="small"):
         for name, (form, suffix, kind) in forms.items():
             st.download_button(
                 name,
-                partial(write_table, form, frame, rows),
-                f"table{table}.{suffix}",
+                partial(write_table, form, frame, rows, rule),
+                f"{file}.{suffix}",
                 kind,
                 key=f"{name}{table}",
                 on_click="ignore",
             )
 
 
-def write_table(form: Callable[..., str | bytes], frame: pd.DataFrame, rows: list[Row]) -> str | bytes:
+def write_table(form: Callable[..., str | bytes], frame: pd.DataFrame, rows: list[Row], rule: str) -> str | bytes:
     """A table in one form, with where its numbers come from below it."""
-    return form(frame, tables.provenance(rows))
+    return form(frame, tables.provenance(rows, frame, rule=rule))

@@ -12,13 +12,13 @@ from pages.sections.compare.rows import pick_rows
 from pages.shared.downloads import offer_csv
 
 if TYPE_CHECKING:
-    from core.analysis.tables import Row, Sampled
+    from core.analysis.samples import Comparison
     from core.labels.groups import Borders
 
 
-def show_curves(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:  # noqa: ARG001
+def show_curves(compared: Comparison, borders: Borders) -> None:  # noqa: ARG001
     """Validation scores by epoch."""
-    rows = pick_rows(rows)
+    rows = pick_rows(compared.rows)
     frame = compare.training_frame(rows)
     if frame.empty:
         st.info("None of these runs was trained by epochs: there are no curves.")
@@ -30,10 +30,13 @@ def show_curves(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) 
     st.altair_chart(training_chart(frame, rows, column=column), alt=f"Validation {column} by epoch")
 
 
-def show_cost(rows: list[Row], sampled: dict[str, Sampled], borders: Borders) -> None:  # noqa: ARG001
+def show_cost(compared: Comparison, borders: Borders) -> None:  # noqa: ARG001
     """What each row cost."""
-    st.caption("Mean of each row's runs, as the worker recorded them; a busy machine makes them slower.")
-    table = compare.cost_table(rows)
+    st.caption(
+        "Mean of each row's runs, as the worker recorded them; a busy machine makes them slower. Test micro-F1 is at "
+        "each run's own thresholds, as trained."
+    )
+    table = compare.cost_table(compared.rows)
     column = st.column_config
     st.dataframe(
         table,

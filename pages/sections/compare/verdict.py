@@ -1,0 +1,73 @@
+"""What the rows say in words, and the forest plot of one score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.analysis import compare, tables, verdict
+from core.analysis.samples import RANKING, rule_in_words
+from core.figures.compare import forest_chart
+from pages.sections.compare.rows import count_documents, load_findings
+from pages.shared.menu import link
+from pages.shared.text import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.analysis.samples import Comparison
+
+
+def show_verdict(compared: Comparison) -> None:
+    """Draws what is best where, what cannot be told apart, and a link that trains what would settle it."""
+    rows = compared.rows
+    if len(rows) < 2 or len({row.fingerprint for row in rows}) > 1:
+        return
+    findings = load_findings(compared)
+    questions = verdict.RANKING_QUESTIONS if compared.rule == RANKING else verdict.QUESTIONS
+    with st.container(border=True):
+        lines = [
+            f"- **{questions[one.column]}.** {plain(verdict.in_words(one, documents=count_documents(one.best)))}"
+            for one in findings
+        ]
+        st.markdown("\n".join(lines))
+        if sentence := verdict.words_of_single_seeds(rows):
+            st.markdown(plain(sentence))
+        for wanted in verdict.next_runs(findings):
+            if query := verdict.launcher_query(*wanted):
+                methods = f"{', '.join(query['models'])} with {', '.join(query.get('losses', ['its own loss']))}"
+                link("launcher", f"Fill the Launcher with seeds {query['seeds']} of {methods}", query)
+
+
+def pick_score(table: tables.Table) -> str:
+    """Draws the choice of the column that is plotted."""
+    columns = tables.SCORE_COLUMNS[table]
+    return st.selectbox(
+        "Plotted score",
+        columns,
+        columns.index("tail_ap" if table == RANKING else "tail_macro"),
+        format_func=lambda name: " ".join(tables.heading(name)),
+        key="ranking_score" if table == RANKING else "score",
+        bind="query-params",
+    )
+
+
+def show_forest(frame: pd.DataFrame, compared: Comparison, column: str) -> None:
+    """Draws one column of a table: each row's mean, interval and seeds."""
+    rows, dots = compare.forest_table(frame, compared.sampled, column)
+    if rows.empty:
+        st.info("No row has this score.")
+        return
+    baseline = frame["baseline"].iloc[0] if "baseline" in frame else ""
+    name = " ".join(tables.heading(column))
+    title = f"{name} minus that of {baseline} (points)" if baseline else f"{name} (%)"
+    st.caption(
+        plain(
+            f"{title}, {rule_in_words(compared.rule)}. Dot and bar: the mean of a row's seeds and its interval, as in "
+            "the table below. Red rings: the seeds, one by one."
+        )
+    )
+    st.altair_chart(
+        forest_chart(rows, dots, title=title, difference=bool(baseline)), alt=f"{title}, a line for each row"
+    )

@@ -1,0 +1,57 @@
+"""What the page Compare draws: a forest plot holds what the table prints."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from core.analysis import compare, samples, tables
+from core.analysis.samples import Comparison
+from core.figures.compare import forest_chart
+from tests.helpers.scored import make_run
+
+
+@pytest.fixture
+def compared() -> Comparison:
+    runs = [make_run(loss, seed, quality=quality) for loss, quality in (("db", 2.5), ("bce", 1.0)) for seed in (0, 1)]
+    return samples.compare_rows(tables.fold([*runs, make_run("fl")]))
+
+
+def test_a_forest_plot_has_the_rows_of_the_table_and_a_dot_for_each_seed(compared: Comparison) -> None:
+    frame = tables.paper_table(compared.rows, compared.sampled)
+    rows, dots = compare.forest_table(frame, compared.sampled, "tail_macro")
+    kept = frame[frame["source"].eq("run")].set_index("name")
+    assert rows["value"].is_monotonic_decreasing
+    assert set(rows["row"]) == {"db", "bce", "fl"}
+    for row in rows.to_dict("records"):
+        assert [row["value"], row["low"], row["high"]] == pytest.approx(
+            kept.loc[row["row"], ["tail_macro", "tail_macro_low", "tail_macro_high"]].tolist()
+        )
+        mine = dots[dots["row"].eq(row["row"])]
+        assert len(mine) == row["seeds"]
+        assert mine["value"].mean() == pytest.approx(row["value"])
+        assert row["noise"] == ("documents alone" if row["seeds"] == 1 else "seeds and documents")
+
+
+def test_differences_are_drawn_from_the_baseline(compared: Comparison) -> None:
+    frame = tables.difference_table(compared.rows, compared.sampled, "bce")
+    rows, dots = compare.forest_table(frame, compared.sampled, "total_micro")
+    assert "bce" not in set(rows["row"])
+    assert dots[dots["row"].eq("db")]["value"].mean() == pytest.approx(rows.set_index("row").loc["db", "value"])
+    assert rows.set_index("row")["noise"].to_dict() == {"db": "seeds and documents", "fl": "documents alone"}
+    drawn = forest_chart(rows, dots, title="points", difference=True).to_dict()
+    marks = [layer["mark"]["type"] for layer in drawn["layer"]]
+    assert marks == ["rule", "rule", "point", "point"]
+    named = drawn["datasets"]
+    assert sorted(len(data) for data in named.values()) == sorted([1, len(rows), len(dots)])
+
+
+def test_a_plot_of_scores_has_no_line_at_0_and_an_empty_one_is_still_a_chart(compared: Comparison) -> None:
+    frame = tables.paper_table(compared.rows, compared.sampled)
+    rows, dots = compare.forest_table(frame, compared.sampled, "total_micro")
+    drawn = forest_chart(rows, dots, title="%", difference=False).to_dict()
+    assert [layer["mark"]["type"] for layer in drawn["layer"]] == ["rule", "point", "point"]
+    nothing = compare.forest_table(frame.iloc[:0], {}, "total_micro")
+    assert [list(part.columns) for part in nothing] == [list(rows.columns), list(dots.columns)]
+    assert isinstance(nothing[0], pd.DataFrame)
+    assert forest_chart(*nothing, title="%", difference=False).to_dict()["layer"]
