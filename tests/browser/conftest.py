@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from core.system.places import ROOT
 
@@ -35,6 +35,7 @@ START_SECONDS = 60
 PATIENCE = 120_000
 """Milliseconds that a journey waits: a busy machine is no failure."""
 expect.set_options(timeout=PATIENCE)
+VIEWPORT: ViewportSize = {"width": 1400, "height": 1800}
 IDLE = "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
 
 Serve = Callable[..., AbstractContextManager[str]]
@@ -147,9 +148,17 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A tab in a browser profile of its own."""
-    context = browser.new_context(viewport={"width": 1400, "height": 1800})
+@pytest.fixture(scope="session")
+def tab(browser: Browser) -> Iterator[Page]:
+    """The tab that tests share which need no browser profile of their own: a new one takes seconds to load the app."""
+    context = browser.new_context()
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def page(tab: Page) -> Page:
+    """The shared tab, as a new one but for the app's code; the test goes to an address of its own first."""
+    tab.set_viewport_size(VIEWPORT)
+    tab.emulate_media(color_scheme="light")
+    return tab

@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from core.system.places import ROOT
 from pages import compare, errors, explorer, loss_weights
@@ -41,40 +40,37 @@ def address(
         yield found
 
 
-def hold_page(page: Page, name: str, theme: str, ready: Ready) -> None:
-    """Waits for a page and holds that it is whole: its heading, its place in the menu, no error, nothing cut off."""
+def hold_page(page: Page, name: str, ready: Ready) -> None:
+    """Holds that a page is whole in both themes and sizes: heading, place in the menu, no error, nothing cut off."""
     ready(page, HEADINGS[name], role="heading", ticks=name == "launcher")
     expect(page.locator("[data-testid=stSidebarNavLink][aria-current=page]")).to_have_text(PAGES[name])
     expect(page).to_have_title(f"{PAGES[name]} · Tailscope")
     expect(page.get_by_text("Page not found")).to_have_count(0)
     expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
-    expect(page.get_by_test_id("stApp")).to_have_css("background-color", BACKGROUNDS[theme])
-    for size in SIZES:
-        page.set_viewport_size(size)  # type: ignore[arg-type]
-        expect(page.get_by_role("heading", name=HEADINGS[name], exact=True).first).to_be_in_viewport(ratio=1)
-        page.wait_for_function(
-            "main => main.scrollWidth <= main.clientWidth + 2", arg=page.get_by_test_id("stMain").element_handle()
-        )
+    for theme, background in BACKGROUNDS.items():
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        expect(page.get_by_test_id("stApp")).to_have_css("background-color", background)
+        for size in SIZES:
+            page.set_viewport_size(size)  # type: ignore[arg-type]
+            expect(page.get_by_role("heading", name=HEADINGS[name], exact=True).first).to_be_in_viewport(ratio=1)
+            page.wait_for_function(
+                "main => main.scrollWidth <= main.clientWidth + 2", arg=page.get_by_test_id("stMain").element_handle()
+            )
+    expect(page.get_by_test_id("stException")).to_have_count(0)
     page.set_viewport_size(SIZES[0])  # type: ignore[arg-type]
 
 
 @pytest.mark.reuters
-@pytest.mark.parametrize("theme", BACKGROUNDS)
-def test_every_page_is_whole_from_its_address_and_from_the_menu(
-    theme: Literal["light", "dark"], address: str, browser: Browser, ready: Ready
-) -> None:
-    context = browser.new_context(color_scheme=theme, viewport=SIZES[0])  # type: ignore[arg-type]
-    page = context.new_page()
+def test_every_page_is_whole_from_its_address_and_from_the_menu(address: str, page: Page, ready: Ready) -> None:
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     for name in PAGES:
         page.goto(f"{address}/{name}")
-        hold_page(page, name, theme, ready)
+        hold_page(page, name, ready)
         expect(page).to_have_url(re.compile(f"^{address}/{'' if name == 'home' else name}" + r"(\?.*)?$"))
     for name in PAGES:
         page.get_by_test_id("stSidebarNavLink").filter(has_text=re.compile(f"^{PAGES[name]}$")).click()
-        hold_page(page, name, theme, ready)
-    context.close()
+        hold_page(page, name, ready)
     assert not problems
 
 

@@ -28,17 +28,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(cache: Path, serve: Callable[..., AbstractContextManager[str]]) -> Iterator[str]:
-    """Address of a server of this file's own."""
-    with serve(cache) as found:
+    """Address of a server of this file's own, whose runs are worked on without torch."""
+    with serve(cache, TAILSCOPE_WORKER="tests.helpers.stub_worker") as found:
         yield found
 
 
 @pytest.fixture
-def open_training(browser: Browser, address: str, ready: Callable[..., None]) -> Iterator[Callable[[], Page]]:
+def open_training(browser: Browser, address: str, ready: Callable[..., None]) -> Iterator[Callable[..., Page]]:
     """Opens the training page in a browser profile of its own, with a small synthetic set chosen."""
     contexts = []
 
-    def opened() -> Page:
+    def opened(address: str = address) -> Page:
         context = browser.new_context(viewport={"width": 1400, "height": 1800})
         contexts.append(context)
         page = context.new_page()
@@ -152,8 +152,13 @@ def test_a_killed_worker_is_shown_as_lost_and_frees_the_queue(open_training: Cal
 
 
 def test_a_sweep_of_three_losses_is_watched_stopped_and_resumed_by_two_browsers(
-    open_training: Callable[[], Page], cache: Path
+    open_training: Callable[..., Page], cache: Path, serve: Callable[..., AbstractContextManager[str]]
 ) -> None:
+    with serve(cache) as real:  # runs that train, so that one goes on where it was
+        watch_a_sweep(lambda: open_training(real), cache)
+
+
+def watch_a_sweep(open_training: Callable[[], Page], cache: Path) -> None:
     page = open_training()
     before = set(states(cache))
     for loss in ("cb", "db"):

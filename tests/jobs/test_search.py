@@ -35,6 +35,7 @@ def test_a_search_goes_on_where_it_was_and_finds_what_its_runs_reached():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("stub_worker")
 def test_a_search_of_other_settings_is_another_and_what_is_set_stays():
     (one,) = search.search(base(changes=[*SMALL, "loss.gamma=1.5"]), trials=1, metric="micro_f1")
     assert list(one.settings) == ["train.learning_rate"]
@@ -42,6 +43,7 @@ def test_a_search_of_other_settings_is_another_and_what_is_set_stays():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("stub_worker")
 def test_a_search_that_was_killed_is_taken_up():
     import optuna
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from core.analysis import progress, tables
+from core.analysis import progress, run_rows, samples, tables
 from core.analysis.decisions import decide
 from core.config.parse import parse
 from core.config.schema import RunConfig
@@ -341,7 +341,7 @@ def test_it_travels_like_any_other_run(members: list[Run], tmp_path: Path) -> No
     again = share.import_run(zipped)
     assert again.config == run.config
     np.testing.assert_array_equal(read_predictions(again).scores, scores)
-    assert tables.run_row(again)["test"] == results.read_metrics(again)["test"]
+    assert run_rows.run_row(again)["test"] == results.read_metrics(again)["test"]
 
 
 def test_it_is_named_by_its_members_and_stands_on_its_own_when_they_go(members: list[Run]) -> None:
@@ -358,7 +358,7 @@ def test_it_is_named_by_its_members_and_stands_on_its_own_when_they_go(members: 
     }
     # Without its members its scores stand, and what needs the members says which is missing.
     delete_run(members[0].id)
-    assert tables.sample_rows(tables.fold([get_run(run.id)]))
+    assert samples.sample_rows(tables.fold([get_run(run.id)]))
     assert any(members[0].id in words for words in scorer.find_missing(run))
     with pytest.raises(UserError, match=f"{members[0].id} is no longer there.*Its own scores stand"):
         scorer.load(run)
