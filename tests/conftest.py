@@ -41,10 +41,15 @@ settings.load_profile("tailscope")
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """The tests of a file run in one process, and so do all journeys: two browsers are too much for two cores."""
+    """The tests of a file run in one process, and so do all journeys: two browsers are too much for two cores.
+
+    The trainer's tests come last and are long: each is on its own, so that both processes end together.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "browser" if nodeid.startswith("tests/browser/") else str(nodeid.split("::", 1)[0])
+        if nodeid.startswith("tests/trainer/"):
+            return nodeid
+        return "browser" if nodeid.startswith("tests/browser/") else nodeid.split("::", 1)[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:

@@ -157,8 +157,9 @@ def tab(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def page(tab: Page) -> Page:
-    """The shared tab, as a new one but for the app's code; the test goes to an address of its own first."""
+def page(tab: Page) -> Iterator[Page]:
+    """The shared tab, as a new one but for the app's code; it shows nothing while no test needs it."""
     tab.set_viewport_size(VIEWPORT)
     tab.emulate_media(color_scheme="light")
-    return tab
+    yield tab
+    tab.goto("about:blank")

@@ -205,6 +205,7 @@ def test_marked_rows_are_compared_and_deleted_together(open_training: Callable[[
     launch(page, 2)
     wait_for_states(page, cache, lambda now: [now[run] for run in set(now) - before] == ["finished"] * 2)
     mine = set(states(cache)) - before
+    expect(page.get_by_text("Nothing is running or waiting.")).to_be_visible()  # the page has seen that they ended
     fill(page, "Name, tag, note, user", "seed 3")
     expect(page.get_by_text("2 runs, ")).to_be_visible()
     table = page.get_by_test_id("stDataFrame").first
