@@ -204,7 +204,7 @@ def cost_table(rows: Sequence[Row]) -> pd.DataFrame:
         speeds, epochs = [], []
         for run, one in zip(row.runs, scored, strict=True):
             history = journal.read_history(run.path)
-            documents = (one.get("documents") or {}).get("train", math.nan)
+            documents = results.count_documents(one, "train") or math.nan
             epochs.append(len(history) or math.nan)
             spent = history[-1].get("seconds") if history else None
             speeds.append(documents * len(history) / spent if spent else math.nan)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from core.config.defaults import MODELS, THRESHOLD_RULES
+from core.config.defaults import THRESHOLD_RULES
 from core.labels.groups import indicator
 from core.metrics import thresholds
 from core.metrics.thresholds import Limits
@@ -88,14 +88,13 @@ def find_limits(run: Run, rule: str, *, read: Read = read_predictions) -> Limits
     if rule.startswith(KEPT):
         return check_limits(run, results.read_threshold_set(run, rule.removeprefix(KEPT))["values"])
     scored, validation = results.read_results(run), read_validation(run, read)
-    name = choose("rule", rule, tuple(THRESHOLD_RULES))
-    if MODELS[run.config.model.name].margins:
-        name = THRESHOLD_RULES[name].margins or name
-    if not THRESHOLD_RULES[name].by_label:
-        return thresholds.fit_global(validation.targets, validation.scores, rule=name)
-    documents = int((scored.get("documents") or {}).get("train", max(scored["counts"], default=0)))
-    counts = np.asarray(scored["counts"])
-    return thresholds.fit_labels(validation.targets, validation.scores, rule=name, counts=counts, documents=documents)
+    return thresholds.fit(
+        validation.targets,
+        validation.scores,
+        rule=run.config.threshold_rule(choose("rule", rule, tuple(THRESHOLD_RULES))),
+        counts=np.asarray(scored["counts"]),
+        documents=results.count_documents(scored, "train") or max(scored["counts"], default=0),
+    )
 
 
 def find_chosen_on(run: Run, rule: str) -> str:

@@ -98,7 +98,7 @@ class Row:
 def data_title(run: Run) -> str:
     """Data set and split of a run; for synthetic data also what differs from the default size and seed."""
     config = run.config.data
-    made = config.synthetic.model_dump(exclude_defaults=True) if config.name == "synthetic" else {}
+    made = config.synthetic_changes()
     return " ".join([config.name, config.split, *(f"{key}={value}" for key, value in made.items())])
 
 

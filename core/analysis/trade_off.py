@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core.labels.groups import Borders, count_documents, group_of, indicator
+from core.labels.groups import Borders, count_documents, group_of
 from core.metrics import label_sets
+from core.metrics.cuts import label_columns, read_scores
 from core.metrics.quiet import Quiet
 from core.runs.predictions import Predictions
 
@@ -40,7 +41,8 @@ def curve_table(
     tail = np.flatnonzero(group_of(np.asarray(counts), borders) == "tail")
     if not len(tail) or not predictions.targets.shape[0]:
         return pd.DataFrame({"curve": [], "value": [], "micro": [], "tail": []})
-    values, hits, columns = _entries(predictions)
+    values, hits = read_scores(predictions.targets, predictions.scores)
+    columns = label_columns(predictions.scores)
     parts = {GLOBAL: (np.asarray(steps), np.searchsorted(steps, values, side="left"))}
     if quiet is not None:
         # Only what the lowest thresholds give can be given by higher ones.
@@ -90,17 +92,6 @@ def _f1_of_settings(
     before = np.append(0.0, f1[:-1])[: len(f1)]
     before[np.append(True, labels[last][1:] != labels[last][:-1])[: len(f1)]] = 0.0
     return micro, above(reached[last], f1 - before) / len(tail)
-
-
-def _entries(predictions: Predictions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Stored scores, float64; where the label is true, bool; and the label's column, each (E,)."""
-    scores, true = predictions.scores, indicator(predictions.targets)
-    if not isinstance(scores, sp.csr_array):
-        columns = np.tile(np.arange(scores.shape[1]), scores.shape[0])
-        return scores.astype(np.float64).ravel(), true.toarray().ravel(), columns
-    hits, places = np.zeros(scores.nnz, np.bool_), np.arange(1, scores.nnz + 1)
-    hits[true.multiply(sp.csr_array((places, scores.indices, scores.indptr), shape=scores.shape)).tocsr().data - 1] = 1
-    return scores.data.astype(np.float64), hits, scores.indices
 
 
 def f1_of_tail(

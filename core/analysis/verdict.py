@@ -62,6 +62,11 @@ class Finding:
     documents_hide: bool
 
 
+def questions_at(rule: str) -> dict[str, str]:
+    """What the verdict on rows at a rule is about: the words of each question by its column."""
+    return RANKING_QUESTIONS if rule == RANKING else QUESTIONS
+
+
 def find(rows: Sequence[Row], sampled: Mapping[str, Sampled], *, rule: str) -> list[Finding]:
     """What each of `QUESTIONS` says; empty without two rows on the same data, or where a score is missing everywhere.
 
@@ -73,7 +78,7 @@ def find(rows: Sequence[Row], sampled: Mapping[str, Sampled], *, rule: str) -> l
     columns = columns_of(RANKING if rule == RANKING else 2)
     names = list(columns)
     found = []
-    for column in RANKING_QUESTIONS if rule == RANKING else QUESTIONS:
+    for column in questions_at(rule):
         place = columns[column]
         known = [row for row in rows if not np.isnan(sampled[row.name].scores[place])]
         if len(known) < 2:
@@ -234,7 +239,7 @@ def launcher_query(rows: Sequence[Row], more: int) -> dict[str, str | list[str]]
         Plan(data=plans[0].data, models=models, losses=losses, seeds=seeds, settings=plans[0].settings).configs()
     except UserError:
         return {}
-    size = plans[0].data.synthetic.model_dump(exclude_defaults=True) if plans[0].data.name == "synthetic" else {}
+    size = plans[0].data.synthetic_changes()
     query: dict[str, str | list[str]] = {
         "data": plans[0].data.name,
         "split": plans[0].data.split,

@@ -52,6 +52,10 @@ class DataConfig(Frozen):
     split: str = Field("paper", pattern=NAME_PATTERN)
     synthetic: SyntheticConfig = SyntheticConfig()
 
+    def synthetic_changes(self) -> dict[str, Any]:
+        """What differs from the usual size and seed of the synthetic set; empty of other data."""
+        return self.synthetic.model_dump(exclude_defaults=True) if self.name == "synthetic" else {}
+
 
 class FileConfig(Frozen):
     """How a file of documents is read and which of its columns is what; "" or () where there is none."""
@@ -352,9 +356,12 @@ class RunConfig(Frozen):
             raise UserError(f"Model '{name}' needs a loss: choose one of {', '.join(LOSS_NAMES)}.")
         return self
 
-    def threshold_rule(self) -> str:
-        """The rule of `core.metrics.thresholds` that the run decides by: an SVM's margins have rules of their own."""
-        rule = str(self.train.threshold)
+    def threshold_rule(self, rule: str = "") -> str:
+        """The rule of `core.metrics.thresholds` that the run decides by, or that `rule` is for its scores.
+
+        An SVM's margins have rules of their own.
+        """
+        rule = rule or str(self.train.threshold)
         if rule == "auto":
             rule = AUTO_RULES[LOSSES[self.loss.name].decision if self.loss else "fitted threshold"]
         return (THRESHOLD_RULES[rule].margins or rule) if MODELS[self.model.name].margins else rule

@@ -54,8 +54,8 @@ def _part(name: str, compared: Comparison, *, first: bool) -> list[str]:
     parts += [f"<p>{html.escape(problem)}</p>" for problem in compared.problems]
     # What the rows say, in words.
     if len(rows) > 1 and len({row.fingerprint for row in rows}) == 1:
-        documents = int((results.read_results(rows[0].runs[0]).get("documents") or {}).get("test", 0))
-        questions = verdict.RANKING_QUESTIONS if rule == RANKING else verdict.QUESTIONS
+        documents = results.count_documents(results.read_results(rows[0].runs[0]), "test")
+        questions = verdict.questions_at(rule)
         said = [
             f"<li><b>{questions[one.column]}.</b> {html.escape(verdict.in_words(one, documents=documents))}</li>"
             for one in verdict.find(rows, sampled, rule=rule)

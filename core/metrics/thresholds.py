@@ -31,10 +31,17 @@ FBR = 0.1
 """A best F1 below this makes `scut-fbr` predict the label in almost no document."""
 
 
-def fit(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, rule: str = "exact") -> Limits:
-    """The thresholds of a rule of `fit_global` or `fit_labels`, as a run keeps them."""
+def fit(
+    targets: sp.csr_array,
+    scores: np.ndarray | sp.csr_array,
+    *,
+    rule: str = "exact",
+    counts: np.ndarray | None = None,
+    documents: int = 0,
+) -> Limits:
+    """The thresholds of a rule of `fit_global` or `fit_labels`, as a run keeps them; arguments as there."""
     if rule in LABEL_RULES:
-        return fit_labels(targets, scores, rule=rule)
+        return fit_labels(targets, scores, rule=rule, counts=counts, documents=documents)
     return fit_global(targets, scores, rule=rule)
 
 

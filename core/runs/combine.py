@@ -247,14 +247,14 @@ def _write(config: RunConfig, members: Sequence[Member], validation: _Read, *, u
         for name, read in (("validation", validation), ("test", test))
     }
     # What is known of the data, from the first member: all have the same.
-    train = (scored.get("documents") or {}).get("train") or max(scored["counts"], default=1)
+    train = results.count_documents(scored, "train") or max(scored["counts"], default=1)
     about = About(
         scored["labels"],
         np.asarray(scored["counts"], np.int64),
         Borders(**scored["borders"]),
         scored["fingerprint"],
         str(scored.get("source", "")),
-        {"train": int(train), **{name: len(part.ids) for name, part in parts.items()}},
+        {"train": train, **{name: len(part.ids) for name, part in parts.items()}},
     )
     described = [
         {"run": member.run.id, "weight": share, **({} if unit is None else vars(unit))}

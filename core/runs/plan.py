@@ -38,7 +38,7 @@ class Plan(Frozen):
         """
         if (runs := len(self.models) * max(1, len(loss_names(self.losses))) * len(self.seeds)) > MOST_RUNS:
             raise UserError(f"These are {runs:,} runs; at most {MOST_RUNS:,} are launched at once. Take fewer seeds.")
-        size = self.data.synthetic.model_dump(exclude_defaults=True) if self.data.name == "synthetic" else {}
+        size = self.data.synthetic_changes()
         changes = {f"data.synthetic.{key}": value for key, value in size.items()} | self.settings
         return grid(
             data=self.data.name,

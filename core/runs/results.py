@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
@@ -93,6 +93,11 @@ CHOSEN_ON = ("validation", "test")
 UNKNOWN = "unknown"
 """By which part thresholds were chosen that an older version kept."""
 MAX_NAME = 60
+
+
+def count_documents(metrics: Mapping[str, Any], part: str) -> int:
+    """Documents of a part of a run's data, as its `metrics.json` holds them; 0 where an older version did not."""
+    return int((metrics.get("documents") or {}).get(part) or 0)
 
 
 def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:

@@ -139,6 +139,15 @@ def reuters_address(reuters_cache: Path, reuters_folder: Path) -> Iterator[str]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def published_cache(reuters_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of the file's own that holds the published runs and the prepared copy of Reuters."""
+    made = tmp_path_factory.mktemp("published")
+    shutil.copytree(reuters_cache, made, dirs_exist_ok=True)
+    shutil.copytree(ROOT / "cache" / "published", made / "published")
+    return made
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:

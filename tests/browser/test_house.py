@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,7 +11,6 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.system.places import ROOT
 from pages import compare, errors, explorer, loss_weights
 from pages.shared.menu import PAGES
 from tests.browser.conftest import IDLE
@@ -27,16 +25,10 @@ Ready = Callable[..., None]
 
 @pytest.fixture(scope="module")
 def address(
-    reuters_folder: Path,
-    reuters_cache: Path,
-    serve: Callable[..., AbstractContextManager[str]],
-    tmp_path_factory: pytest.TempPathFactory,
+    reuters_folder: Path, published_cache: Path, serve: Callable[..., AbstractContextManager[str]]
 ) -> Iterator[str]:
     """Address of a fresh server with the published runs and Reuters from its prepared copy."""
-    cache = tmp_path_factory.mktemp("house")
-    shutil.copytree(reuters_cache, cache, dirs_exist_ok=True)
-    shutil.copytree(ROOT / "cache" / "published", cache / "published")
-    with serve(cache, TAILSCOPE_DATA=str(reuters_folder)) as found:
+    with serve(published_cache, TAILSCOPE_DATA=str(reuters_folder)) as found:
         yield found
 
 

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -29,15 +28,10 @@ Ready = Callable[..., None]
 
 @pytest.fixture(scope="module")
 def results(
-    reuters_folder: Path,
-    reuters_cache: Path,
-    serve: Callable[..., AbstractContextManager[str]],
-    tmp_path_factory: pytest.TempPathFactory,
+    reuters_folder: Path, published_cache: Path, serve: Callable[..., AbstractContextManager[str]]
 ) -> Iterator[tuple[Path, str]]:
     """A cache with the published runs and `svm` trained anew, for its weights; and the server's address."""
-    cache = tmp_path_factory.mktemp("results")
-    shutil.copytree(reuters_cache, cache, dirs_exist_ok=True)
-    shutil.copytree(ROOT / "cache" / "published", cache / "published")
+    cache = published_cache
     environment = {"TAILSCOPE_CACHE": str(cache), "TAILSCOPE_DATA": str(reuters_folder)}
     published = ["--data", "reuters", "--model", "svm", "--seed", "0", "--set", "train.threshold=auto"]
     command = [sys.executable, "-m", "core", "train", *published]

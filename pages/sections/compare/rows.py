@@ -143,11 +143,6 @@ def load_findings(compared: Comparison) -> list[Finding]:
     return verdict.find(compared.rows, compared.sampled, rule=compared.rule)
 
 
-def count_documents(row: Row) -> int:
-    """Test documents of a row's first run; 0 where they are not recorded."""
-    return int((load_metrics(row.runs[0]).get("documents") or {}).get("test", 0))
-
-
 def pick_rows(rows: list[Row]) -> list[Row]:
     """Draws the choice of the rows that are drawn as lines."""
     if len(rows) <= LINES:

@@ -9,7 +9,9 @@ import streamlit as st
 from core.analysis import compare, tables, verdict
 from core.analysis.samples import RANKING, rule_in_words
 from core.figures.compare import forest_chart
-from pages.sections.compare.rows import count_documents, load_findings
+from core.runs.results import count_documents
+from pages.sections.compare.rows import load_findings
+from pages.shared.loaders import load_metrics
 from pages.shared.menu import link
 from pages.shared.text import plain
 
@@ -25,11 +27,11 @@ def show_verdict(compared: Comparison) -> None:
     if len(rows) < 2 or len({row.fingerprint for row in rows}) > 1:
         return
     findings = load_findings(compared)
-    questions = verdict.RANKING_QUESTIONS if compared.rule == RANKING else verdict.QUESTIONS
+    questions = verdict.questions_at(compared.rule)
+    documents = count_documents(load_metrics(rows[0].runs[0]), "test")
     with st.container(border=True):
         lines = [
-            f"- **{questions[one.column]}.** {plain(verdict.in_words(one, documents=count_documents(one.best)))}"
-            for one in findings
+            f"- **{questions[one.column]}.** {plain(verdict.in_words(one, documents=documents))}" for one in findings
         ]
         st.markdown("\n".join(lines))
         if sentence := verdict.words_of_single_seeds(rows):

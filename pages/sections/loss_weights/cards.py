@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core.config.defaults import LOSS_NAMES, SETTINGS
-from core.config.schema import DataConfig
 from core.losses.presets import CONSTANTS, LOSSES
 from core.runs import plan
 from core.system.errors import UserError
@@ -196,7 +195,7 @@ def show_calls(view: View, choice: Choice) -> None:
     """Python and the command line that make exactly this loss, and the way to the launcher's form."""
     from core.analysis import loss_words
 
-    size = find_synthetic_changes(view.config)
+    size = view.config.synthetic_changes()
     changes = loss_words.changes_of(choice)
     trained = loss_words.can_be_trained(choice.name)
     if trained:
@@ -222,8 +221,3 @@ def show_calls(view: View, choice: Choice) -> None:
             ],
         )
         st.code(plan.command_line(run), language="bash", wrap_lines=True)
-
-
-def find_synthetic_changes(config: DataConfig) -> dict[str, Any]:
-    """What differs from the usual size of the synthetic set."""
-    return config.synthetic.model_dump(exclude_defaults=True) if config.name == "synthetic" else {}
