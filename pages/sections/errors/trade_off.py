@@ -77,8 +77,8 @@ def show(shown: Shown) -> None:
     points = load_points(run, parts, *borders, leave_out)
     st.caption(
         "What a threshold gives the tail, and what it costs over all labels. Click a point of a curve to take its "
-        "threshold, or a diamond to take its rule; the ring is what is chosen now. Rules are fitted on validation, so "
-        "that it flatters them: test is what counts, and what may not be chosen by."
+        "threshold, or a diamond to take its rule; the ring is what is chosen now. Rules are fitted on validation, "
+        "which flatters them there: test is what counts, and no threshold may be chosen by it."
     )
     merged = {part: trade_off.merge_points(points, part) for part in parts}
     ranges = trade_off.chart_ranges(list(merged.values()), list(curves.values()))
