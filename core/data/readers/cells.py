@@ -21,7 +21,9 @@ ENTITY = re.compile(r"&(?:[A-Za-z]\w*|#\d+|#x[\da-fA-F]+);")
 """A sign as HTML writes it; its semicolon divides nothing."""
 PAIRS = {"[": "]", "(": ")", "{": "}"}
 QUOTES = "'\""
-ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\n": ""}
+ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\n": ""}
+CODED = re.compile(r"x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})")
+"""A character by its number, after a back-slash."""
 SHORTENED = "it is cut short: '...' stands where values were left out; export the file again with all of them"
 
 
@@ -106,7 +108,11 @@ class _Parser:
         while (sign := self.text[at]) != quote:
             if sign == "\\":
                 at += 1
-                sign = ESCAPES.get(self.text[at], self.text[at])
+                if coded := CODED.match(self.text, at):
+                    number = int(coded[1] or coded[2] or coded[3], 16)
+                    sign, at = chr(min(number, 0x10FFFF)), coded.end() - 1
+                else:
+                    sign = ESCAPES.get(self.text[at], self.text[at])
             letters.append(sign)
             at += 1
         return "".join(letters), at + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ from core.system.errors import Question
 
 INDEX_COLUMNS = ("_ind", "_idx", "_index", "_indices", "_ids", "_id", "_code", "_codes")
 """Ends of a column's name that say that its numbers are the labels' own names."""
+FLAGS = frozenset(("0", "1", "0.0", "1.0", "true", "false", "True", "False"))
+INTEGER = re.compile(r"0|-?[1-9]\d*")
+SHARE = re.compile(r"0?\.\d+|1\.0*|0")
 LAST_KEYS = 6
 """Keys that a question names."""
 
@@ -78,8 +82,12 @@ def find_meaning(path: Path, column: str, values: Sequence[Any], given: dict[str
 def _separate(path: Path, column: str, texts: list[str], given: dict[str, Any], found: Meaning) -> tuple[str, ...]:
     if "sep" in given:
         return tuple(filter(None, (given["sep"], *given.get("other_seps", ()))))
-    separators = find_separators(texts)
     found.settings |= {"sep": "", "other_seps": ()}
+    if numbers := _number_sign(texts):
+        found.settings["sep"] = numbers
+        found.is_several = True
+        return (numbers,)
+    separators = find_separators(texts)
     if separators.doubtful:
         example = separators.example if len(separators.example) <= 60 else f"{separators.example[:60]}..."
         found.questions.append(
@@ -102,6 +110,18 @@ def _separate(path: Path, column: str, texts: list[str], given: dict[str, Any], 
                 f"The column '{column}' holds {signs} between labels: each cell is cut at the first that it holds."
             )
     return separators.accepted
+
+
+def _number_sign(texts: list[str]) -> str:
+    """What stands between numbers, where the cells hold nothing else; empty where they do."""
+    for sign in (",", ";", "|", " "):
+        cells = [cut(text, (sign,)) for text in texts]
+        if any(len(parts) > 1 for parts in cells) and all(
+            part in FLAGS or INTEGER.fullmatch(part) or SHARE.fullmatch(part) for parts in cells for part in parts
+        ):
+            same = len({len(parts) for parts in cells}) == 1
+            return sign if same or all(INTEGER.fullmatch(part) for parts in cells for part in parts) else ""
+    return ""
 
 
 # Objects.

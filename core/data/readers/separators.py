@@ -101,6 +101,11 @@ def _weigh(sign: str, cells: Counter[str], begins: set[str] | None = None) -> _E
         several = {cell: parts for cell, parts in several.items() if cell.lstrip().startswith("#")} or several
     if begins is None:
         begins = {parts[0] for parts in held.values()} | {cell.strip() for cell in cells if sign not in cell}
+    # Blanks and slashes stand inside names: there each first part, too, must stand alone or later in another cell.
+    ends: set[str] | None = None
+    if sign in LEAST:
+        ends = {cell.strip() for cell in cells if sign not in cell}
+        ends.update(part for parts in several.values() for part in parts[1:])
     # A part proves nothing by standing twice in the same cell, nor by beginning its own cell alone.
     later = proved = all_parts = number = 0
     for cell, parts in several.items():
@@ -109,4 +114,7 @@ def _weigh(sign: str, cells: Counter[str], begins: set[str] | None = None) -> _E
         all_parts += times * len(parts)
         later += times * (len(parts) - 1)
         proved += times * sum(part in begins and part != parts[0] for part in parts[1:])
+        if ends is not None:
+            later += times
+            proved += times * (parts[0] in ends)
     return _Evidence(sign, number, all_parts / number, proved / later, next(iter(several)))
