@@ -95,12 +95,12 @@ def summarize_rows(path: Path, reading: Reading) -> ReadSummary:
     tally = Counter[str]()
     is_open = bool(reading.questions) or not reading.file.labels or not (reading.file.text or reading.file.title)
     records = [] if is_open else documents_of(path, reading.file, reading.rows, tally)
-    shown = [record for record in records if record.labels][:SHOWN] or records[:SHOWN]
-    counts = Counter(label for record in records for label in record.labels if label.lower() not in NO_VALUES)
+    labels = [_named(record.labels) for record in records]
+    shown = [number for number, names in enumerate(labels) if names][:SHOWN] or range(min(SHOWN, len(records)))
     return _summary(
-        [len(record.labels) for record in records],
-        counts,
-        [ShownDocument(one.id, _cut(one.title, one.body), one.labels) for one in shown],
+        list(map(len, labels)),
+        Counter(name for names in labels for name in names),
+        [ShownDocument((one := records[n]).id, _cut(one.title, one.body), labels[n]) for n in shown],
         reading,
         (*reading.said, *sentences(reading.file, tally)),
         is_whole=False,
@@ -125,7 +125,7 @@ def summarize_scan(folder: Path, reading: Reading | None = None) -> ReadSummary:
     rows = rows if len(rows) else np.arange(min(SHOWN, len(scanned.codes)))
     shown = [
         ShownDocument(
-            str(scanned.ids[row]), _cut(scanned.titles[row], scanned.bodies[row]), tuple(scanned.labels_of(row))
+            str(scanned.ids[row]), _cut(scanned.titles[row], scanned.bodies[row]), _named(scanned.labels_of(row))
         )
         for row in rows.tolist()
     ]
@@ -157,6 +157,11 @@ def _summary(
         said=tuple(said),
         is_whole=is_whole,
     )
+
+
+def _named(labels: Sequence[str]) -> tuple[str, ...]:
+    """Labels without those that read like no value."""
+    return tuple(label for label in labels if label.lower() not in NO_VALUES)
 
 
 def _cut(title: str, body: str) -> str:

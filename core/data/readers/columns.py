@@ -30,6 +30,8 @@ from core.system.errors import UserError, choose
 
 FIRST = 200
 """Rows that are read before the columns are known."""
+ROWS = 5000
+"""Rows that are searched for the columns that the mapping names."""
 INDICATOR = "0/1"
 """`sep` of labels that stand in a column each."""
 MAX_LABEL = 1000
@@ -146,6 +148,16 @@ def read_documents(
     tally = Counter() if tally is None else tally
     rows = read_rows(path, file, progress)
     first = list(islice(rows, FIRST))
+    if file.format in ("json", "jsonl"):  # an object may lack a key that a later one has
+        named = {column.partition(".")[0] for column in (*file.text, *file.labels, file.title, file.id, file.split)}
+        lacking = named.difference({"", "*"}, *(row.values for row in first))
+        for row in islice(rows, ROWS) if lacking else ():
+            first.append(row)
+            lacking -= row.values.keys()
+            if not lacking:
+                break
+    if not first:
+        raise UserError(f"{path.name} holds no documents.")
     file = check(path, file, columns_of([row.values for row in first]))
     reader = Documents(path, file, tally)
     yield from reader.read(chain(first, rows), lambda: read_rows(path, file, progress))

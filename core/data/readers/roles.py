@@ -15,6 +15,7 @@ from core.data.readers.cells import KEYS, is_missing, parse_cell
 from core.data.readers.columns import (
     INDICATOR,
     PARTS,
+    ROWS,
     columns_of,
     is_switch,
     listed,
@@ -25,11 +26,10 @@ from core.data.readers.rows import read_rows, sniff
 from core.data.readers.separators import find_separators
 from core.system.errors import Question
 
-ROWS = 5000
 CELLS = 400_000
 LETTERS = 4_000_000
 LEAST_ROWS = 20
-"""Columns are guessed from so many rows, or fewer where they hold so many cells or letters."""
+"""Columns are guessed from `ROWS` rows, or fewer, but not than these, where they hold so many cells or letters."""
 USUAL = {
     "text": "text abstracttext abstract body content document article description comment_text comment sentence story",
     "title": "title headline subject",
