@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from core.config.parse import parse
 from core.config.schema import FileConfig
 from core.data.readers.record import Record
-from core.data.readers.rows import Progress, Row, read_rows, sniff, unit
+from core.data.readers.row import Progress, Row
+from core.data.readers.rows import read_rows, sniff, unit
 from core.system.errors import UserError, choose
 
 FIRST = 200
@@ -45,12 +45,12 @@ def guess(path: Path, **form: Any) -> FileConfig:
 
     Args:
         path: a file, or a folder saved by Hugging Face `datasets`.
-        form: `encoding`, `delimiter` or `header`, where they are given.
+        form: settings of `FileConfig` on the form, where they are given.
 
     Raises:
         UserError: see `sniff` and `read_rows`; a form that makes no sense.
     """
-    file = parse(FileConfig, sniff(path).model_dump() | form, where=path.name)
+    file = sniff(path, **form)
     return _guess_columns(file, first_rows(path, file))
 
 
