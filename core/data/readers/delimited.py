@@ -25,6 +25,17 @@ def dialect(file: FileConfig) -> dict[str, Any]:
     }
 
 
+def check_dialect(name: str, file: FileConfig) -> None:
+    """Raises `UserError` where delimiter, quote and escape cannot be told apart."""
+    signs = {"delimiter": file.delimiter, "quote": file.quote, "escape": file.escape}
+    for what, sign in signs.items():
+        if sign in ("\r", "\n", "\0"):
+            raise UserError(f"{name}: a {what} cannot be a line break or NUL.")
+        other = next((key for key, value in signs.items() if value and value == sign and key != what), "")
+        if sign and other:
+            raise UserError(f"{name}: '{sign}' cannot be both the {what} and the {other}. Usual delimiters: , ; tab |.")
+
+
 class _Lines:
     """Lines for `csv.reader`: comments are left out where a row begins, NUL characters anywhere.
 

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from core.config.parse import parse
 from core.config.schema import FileConfig
+from core.data.readers.delimited import check_dialect
 from core.data.readers.delimited_form import delimited_form, split_lines
 from core.data.readers.encodings import check_encoding, detect_encoding
 from core.data.readers.json_shape import BETWEEN, SAMPLE, shape_of
@@ -53,6 +54,8 @@ def form_of(file: Opened, given: Mapping[str, Any] | None = None) -> FileConfig:
         UserError: empty, a kind of file that is not read, an encoding that is none, settings that make no sense.
     """
     given = {key: value for key, value in (given or {}).items() if value is not None}
+    settings = parse(FileConfig, {"format": "csv"} | given, where=file.title)
+    check_dialect(file.title, settings)
     start = _Start(file.stream)
     return parse(FileConfig, _form(file.title, plain_name(file.name), start, given) | given, where=file.title)
 

@@ -1,4 +1,4 @@
-"""Which files of a package hold documents, and of which part: by names such as train.csv or data/test-00000-of-00002."""
+"""Which files of a package hold documents, and of which part: by names such as train.csv or test-00000-of-00002."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Chosen:
     Attributes:
         members: names and parts, in order; parts are empty where names tell none.
         left_out: names of the others.
-        layout: `table` (documents in each file), `texts` (one document a file), `lines` (texts, and labels beside them).
+        layout: `table` (documents in each file), `texts` (one document a file), `lines` (texts, and labels beside).
     """
 
     members: tuple[tuple[str, str], ...]
@@ -204,6 +204,6 @@ def _others(found: list[_Named], part: str) -> set[str]:
 def _unclear(path_name: str, part: str, of_part: list[_Named]) -> str:
     listed = ", ".join(one.name for one in of_part[:SHOWN])
     return (
-        f"{path_name} holds several files of the part {part} that are no shards of one table: {listed}. Name one folder "
-        "of them, or keep one of them."
+        f"{path_name} holds several files of the part {part} that are no shards of one table: {listed}. Name one folder, "
+        "or keep one of them."
     )

@@ -43,9 +43,8 @@ def pubmed_rows(name: str, stream: BinaryIO) -> Iterator[Row]:
                 path[-1].clear()
     except ParseError as error:
         line, column = error.position
-        raise UserError(
-            f"{name}, line {line}, column {column + 1}: this is not XML ({str(error).partition(':')[0]}). Is it cut short?"
-        ) from None
+        words = f"this is not XML ({str(error).partition(':')[0]}). Is it cut short?"
+        raise UserError(f"{name}, line {line}, column {column + 1}: {words}") from None
     except DefusedXmlException:
         raise UserError(f"{name} defines XML entities of its own, which are not followed: it was not read.") from None
 

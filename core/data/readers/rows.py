@@ -78,8 +78,8 @@ def _source(path: Path) -> _Source:
     members = package.members()
     if package.kind == "folder" and not any(family_of(member.name) for member in members):
         raise UserError(
-            f"{path} is a folder that Hugging Face `datasets` did not save, and holds no file of documents: name the file "
-            "to be read."
+            f"{path} is a folder that Hugging Face `datasets` did not save, and holds no file of documents: name the "
+            "file to be read."
         )
     return _Source(path, package, choose(path.name, members, is_document))
 
@@ -155,6 +155,7 @@ _FORM = (
     "comment",
     "names",
     "orient",
+    "records",
 )
 """Settings of a form that files of one set may differ in."""
 
