@@ -133,19 +133,19 @@ def address(cache: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def reuters_address(reuters_cache: Path, reuters_folder: Path) -> Iterator[str]:
-    """Address of a server that shows Reuters from its prepared copy."""
-    with serving(reuters_cache, TAILSCOPE_DATA=str(reuters_folder)) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def published_cache(reuters_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of the file's own that holds the published runs and the prepared copy of Reuters."""
+    """Cache of `published_address`: the published runs and the prepared copy of Reuters."""
     made = tmp_path_factory.mktemp("published")
     shutil.copytree(reuters_cache, made, dirs_exist_ok=True)
     shutil.copytree(ROOT / "cache" / "published", made / "published")
     return made
+
+
+@pytest.fixture(scope="session")
+def published_address(published_cache: Path, reuters_folder: Path) -> Iterator[str]:
+    """Address of a server that shows Reuters and the published runs."""
+    with serving(published_cache, TAILSCOPE_DATA=str(reuters_folder)) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
