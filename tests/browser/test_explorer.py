@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.browser.conftest import STILL
+
 SMALL = "data=synthetic&synthetic_documents=400&synthetic_labels=30"
 NASTY = "<script>document.title = 'taken over'</script><b>bold</b> $x$"
 LABELS = ("__proto__", "constructor", "toString", "<script>alert(1)</script>", "=cmd()", "@SUM(A1)", "a.b[0]", "**b**")
@@ -35,7 +37,7 @@ def value_in(said: str, key: str) -> str:
 
 def other_browser(browser: Browser, url: str) -> Page:
     """The address opened in a browser profile of its own."""
-    page = browser.new_context(viewport={"width": 1400, "height": 1800}).new_page()
+    page = browser.new_context(**STILL).new_page()
     page.goto(url)
     return page
 

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.runs import folder
+from tests.browser.conftest import STILL
 
 SECOND = 1000
 Seen = TypeVar("Seen")
@@ -150,7 +151,7 @@ def test_a_sweep_of_three_losses_is_watched_stopped_and_resumed_by_two_browsers(
     cache: Path,
     serve: Callable[..., AbstractContextManager[str]],
 ) -> None:
-    with serve(cache) as real, browser.new_context(viewport={"width": 1400, "height": 1800}) as context:
+    with serve(cache) as real, browser.new_context(**STILL) as context:
         # These runs train, so that one goes on where it was.
         watch_a_sweep(open_training(page, real), lambda: open_training(context.new_page(), real), cache)
 
