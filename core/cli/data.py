@@ -38,15 +38,26 @@ PartColumn = Annotated[str | None, typer.Option(help="Column that says train, va
 Made = Annotated[
     str | None, typer.Option(help="own (by --split), random, stratified or paper (PubMed's); own if there is one.")
 ]
-Share = Annotated[float, typer.Option(help="Share of the documents.")]
 Seed = Annotated[int, typer.Option(help="Of a split made here.")]
 MinDocuments = Annotated[int, typer.Option(help="Leave out labels with fewer train documents; paper: 5.")]
+ShareOrFile = Annotated[str, typer.Option(help="Share of the documents, or a file that holds this part.")]
+Format = Annotated[str | None, typer.Option("--format", help="csv, jsonl, json, ...: overrides the guess.")]
+Records = Annotated[str | None, typer.Option(help="Where documents stand: keys of JSON (a.b), sheet of a workbook.")]
+Quote = Annotated[str | None, typer.Option(help="Around fields of CSV; none: quotes are part of the text.")]
+Escape = Annotated[str | None, typer.Option(help="Before a quote inside a field of CSV, such as a backslash.")]
+SkipLines = Annotated[int | None, typer.Option(help="Lines of CSV that stand before the header.")]
+Comment = Annotated[str | None, typer.Option(help="How lines of CSV begin that are left out, such as #.")]
+BadLines = Annotated[str | None, typer.Option(help="Rows that cannot be read: error, or skip (they are counted).")]
 Encoding = Annotated[str | None, typer.Option(help="Of a text file, such as latin-1.")]
 Delimiter = Annotated[str | None, typer.Option(help="Between the fields of CSV.")]
 Header = Annotated[bool | None, typer.Option(help="Whether the first line of CSV names the columns.")]
 Drop = Annotated[str, typer.Option(help="Defects to leave out, comma-separated: see --dry-run.")]
 Merge = Annotated[str, typer.Option(help="Defects to merge: similar_labels.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what was guessed and what is wrong; keep nothing.")]
+
+
+SIGNS = {"none": "", "tab": "\t", "\\t": "\t"}
+"""Words for signs that a shell does not hand on as they are."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +122,20 @@ def data_add(
     years: Years = None,
     split: PartColumn = None,
     made: Made = None,
-    validation: Share = 0.1,
-    test: Share = 0.2,
+    validation: ShareOrFile = "0.1",
+    test: ShareOrFile = "0.2",
     seed: Seed = 123,
     min_documents: MinDocuments = 0,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     header: Header = None,
+    format_: Format = None,
+    records: Records = None,
+    quote: Quote = None,
+    escape: Escape = None,
+    skip_lines: SkipLines = None,
+    comment: Comment = None,
+    bad_lines: BadLines = None,
     drop: Drop = "",
     merge: Merge = "",
     dry_run: DryRun = False,
@@ -125,21 +143,27 @@ def data_add(
 ) -> None:
     """Read a file of documents, say what is wrong with it, and keep it as a data set.
 
-    CSV, TSV, JSON lines, JSON lists (BioASQ), Parquet, plain or packed, or a folder saved by Hugging Face `datasets`.
+    CSV, TSV, JSON of any layout, Parquet, Arrow, Excel, fastText, PubMed XML, plain or packed; a folder, zip or tar of
+    its parts (train, dev, test), of one text a file, or saved by Hugging Face `datasets`.
 
     Examples:
     python -m core data add papers.csv --name papers --text abstract --labels topics --sep ";"
     python -m core data add allMeSH.json.gz --name pubmed --made paper --min-documents 5
+    python -m core data add train.csv --test test.csv --validation dev.csv --name mine
     python -m core data add comments.parquet --name comments --drop duplicates,empty_texts --dry-run
     """
     if not dry_run:
         added.check_name(name or _missing("--name"), [source.name for source in available()])
     # How the file is read: what no option names is guessed.
-    form = {"encoding": encoding, "delimiter": delimiter, "header": header}
+    files, shares = _files_and_shares({"validation": validation, "test": test})
+    form = {"encoding": encoding, "delimiter": delimiter, "header": header, "format": format_, "records": records}
+    form |= {"quote": quote, "escape": escape, "skip_lines": skip_lines, "comment": comment, "bad_lines": bad_lines}
+    form = {key: SIGNS.get(value, value) if isinstance(value, str) else value for key, value in form.items()}
+    form["others"] = files or None
     columns = Columns(text, title, label_columns, sep, identity, year, years, split)
     file = _file_config(path, form, columns)
     # How it is divided, and what is done about its defects.
-    shares = {"validation": validation, "test": test, "seed": seed, "min_documents": min_documents}
+    shares |= {"seed": seed, "min_documents": min_documents}
     division = parse(SplitConfig, {"made": made or ("own" if file.split else "random")} | shares)
     choices = dict.fromkeys(split_names(drop), "drop") | dict.fromkeys(split_names(merge), "merge")
     # Read, plan, and keep unless it is a dry run.
@@ -157,6 +181,17 @@ def data_add(
     _print_plan(path, file, plan, choices)
     if kept:
         out.print(f"Kept as '{name}'. Look at it: python -m core stats {name}", markup=False, highlight=False)
+
+
+def _files_and_shares(parts: dict[str, str]) -> tuple[tuple[tuple[str, str], ...], dict[str, Any]]:
+    """Parts and paths of those that are given as files, and the shares of the others."""
+    files, shares = list[tuple[str, str]](), dict[str, Any]()
+    for part, value in parts.items():
+        try:
+            shares[part] = float(value)
+        except ValueError:
+            files.append((part, str(Path(value).absolute())))
+    return tuple(files), shares
 
 
 def _missing(option: str) -> str:
@@ -199,7 +234,7 @@ def _print_plan_as_json(name: str, file: FileConfig, plan: added.Plan, *, is_add
 
 
 def _print_plan(path: Path, file: FileConfig, plan: added.Plan, choices: dict[str, str]) -> None:
-    form = ("delimiter", "header") if file.format != "csv" else ()
+    form = ("delimiter", "header", "quote") if file.format != "csv" else ()
     read = {key: value for key, value in file.model_dump().items() if value and key not in form}
     words = "; ".join(f"{key} {', '.join(map(str, v)) if isinstance(v, tuple) else v}" for key, v in read.items())
     print_line(f"{path.name} is read as: {words}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import shutil
@@ -27,7 +28,7 @@ from core.config.parse import parse
 from core.config.schema import NAME_PATTERN, FileConfig, Frozen, SplitConfig
 from core.data.corpus import CODES, FORMAT, PARTS, Corpus, Report, open_whole, write_corpus
 from core.data.defects import CHOICES, DEFECTS, Defect, Draft, Scanned
-from core.data.readers import SUFFIXES, Record, read_documents, unit
+from core.data.readers import SAVED, Record, is_data_name, read_documents, unit
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import atomic_path, read_json, write_json
@@ -135,7 +136,10 @@ def _scan(folder: Path, path: Path, file: FileConfig, report: Report | None) -> 
 
 
 def _source_files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    found = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    return sorted(file for file in found if os.path.isfile(file))
 
 
 def state_of(path: Path) -> list[tuple[str, int, int]]:
@@ -145,13 +149,21 @@ def state_of(path: Path) -> list[tuple[str, int, int]]:
         UserError: it cannot be read.
     """
     try:
-        return [(str(one.resolve()), (state := one.stat()).st_size, state.st_mtime_ns) for one in _source_files(path)]
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}. Check the path and its rights.") from None
+        files = _source_files(path)
+        return [(os.path.realpath(one), (state := one.stat()).st_size, state.st_mtime_ns) for one in files]
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{str(path)[:200]} cannot be read: {words}. Check the path and its rights.") from None
 
 
 def _key(path: Path, file: FileConfig) -> str:
-    return hashlib.sha256(json.dumps([FORMAT, state_of(path), file.model_dump()]).encode()).hexdigest()[:16]
+    states = [state_of(one) for one in _paths(path, file)]
+    return hashlib.sha256(json.dumps([FORMAT, states, file.model_dump()]).encode()).hexdigest()[:16]
+
+
+def _paths(path: Path, file: FileConfig) -> list[Path]:
+    """The path itself and those of further parts."""
+    return [path, *(Path(other) for _, other in file.others)]
 
 
 def find_scan(path: Path, file: FileConfig) -> Path | None:
@@ -167,7 +179,8 @@ def keep_upload(name: str, content: BytesIO) -> Path:
         UserError: the disk is full.
     """
     check_writable()
-    letters = re.sub(r"[^\w.-]+", "_", Path(name.replace("\\", "/")).name).lstrip(".")[-100:] or "file"
+    letters = re.sub(r"[^\w.-]+", "_", Path(name.replace("\\", "/")).name).lstrip(".")
+    letters = letters.encode("utf-8", "replace")[-100:].decode("utf-8", "ignore").lstrip(".") or "file"
     content.seek(0)
     folder = uploads() / hashlib.file_digest(content, "sha256").hexdigest()[:16]
     content.seek(0)
@@ -273,7 +286,7 @@ def register(
     plan = examine(scanned_folder, split, choices)
     # The folder is named by content and settings.
     digest = hashlib.sha256()
-    for one in _source_files(path):
+    for one in (one for part in _paths(path, file) for one in _source_files(part)):
         with one.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     settings = [FORMAT, digest.hexdigest(), file.model_dump(), split.model_dump(), dict(choices or {})]
@@ -329,16 +342,28 @@ def command_line(
     words += ["--split", file.split] if file.split else []
     words += ["--made", split.made]
     usual = SplitConfig()
+    files = dict(file.others)
     for key in ("validation", "test", "seed", "min_documents"):
-        if getattr(split, key) != getattr(usual, key):
+        if getattr(split, key) != getattr(usual, key) and key not in files:
             words += [f"--{key.replace('_', '-')}", str(getattr(split, key))]
-    form = {"csv": ("encoding", "delimiter"), "jsonl": ("encoding",), "json": ("encoding",)}.get(file.format, ())
-    words += [word for key in form for word in (f"--{key}", getattr(file, key))]
-    words += ["--header" if file.header else "--no-header"] if file.format == "csv" else []
+    words += [word for part, other in files.items() for word in (f"--{part}", other)]
+    words += form_words(file)
     for action in ("drop", "merge"):
         if asked := [key for key, chosen in (choices or {}).items() if chosen == action]:
             words += [f"--{action}", ",".join(asked)]
     return shlex.join(words)
+
+
+def form_words(file: FileConfig) -> list[str]:
+    """The options that say how a file is written, where that is not found out from the file itself."""
+    form = {"csv": ("encoding", "delimiter"), "jsonl": ("encoding",), "json": ("encoding",)}.get(file.format, ())
+    words = [word for key in form for word in (f"--{key}", getattr(file, key))]
+    words += ["--header" if file.header else "--no-header"] if file.format == "csv" else []
+    usual = FileConfig(format=file.format)
+    for key in ("quote", "escape", "skip_lines", "comment", "bad_lines", "records"):
+        if getattr(file, key) != getattr(usual, key):
+            words += [f"--{key.replace('_', '-')}", str(getattr(file, key)) or "none"]
+    return words
 
 
 def _planned(folder: Path, plan: Plan) -> Iterator[Record]:
@@ -407,16 +432,15 @@ def unregister(name: str) -> None:
 
 def find_files(folders: Iterable[Path], *, limit: int = 200) -> list[Path]:
     """Files and saved `datasets` folders that can be read, up to two folders deep; no link that leads out."""
-    endings = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-    packed = tuple(f"{ending}{pack}" for ending in endings for pack in ("", ".gz", ".zip"))
     files: list[Path] = []
     for folder in folders:
-        root = folder.resolve()
+        root = os.path.realpath(folder)
         for pattern in ("*", "*/*", "*/*/*"):
-            for path in sorted(folder.glob(pattern)) if folder.is_dir() else ():
-                inside = path.resolve().is_relative_to(root)
-                saved = path.is_dir() and any(path.joinpath(n).is_file() for n in ("state.json", "dataset_dict.json"))
-                if inside and (saved or (path.is_file() and path.name.lower().endswith(packed))):
+            for path in sorted(folder.glob(pattern)) if os.path.isdir(folder) else ():
+                # Whatever cannot be looked at is none: a link to itself, a folder without rights.
+                inside = Path(os.path.realpath(path)).is_relative_to(root)
+                saved = os.path.isdir(path) and any(os.path.isfile(path / name) for name in SAVED)
+                if inside and (saved or (os.path.isfile(path) and is_data_name(path.name))):
                     files.append(path)
     unique = dict.fromkeys(file for file in files if not any(parent in files for parent in file.parents))
     return list(unique)[:limit]

@@ -15,6 +15,7 @@ from core.data.readers.reuters import open_reuters as open_reuters
 from core.data.readers.reuters import read_reuters_nltk as read_reuters_nltk
 from core.data.readers.reuters import read_reuters_sgml as read_reuters_sgml
 from core.data.readers.row import Row as Row
+from core.data.readers.rows import SAVED as SAVED
 from core.data.readers.rows import is_data_name as is_data_name
 from core.data.readers.rows import propose_encoding as propose_encoding
 from core.data.readers.rows import read_rows as read_rows

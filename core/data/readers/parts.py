@@ -204,6 +204,6 @@ def _others(found: list[_Named], part: str) -> set[str]:
 def _unclear(path_name: str, part: str, of_part: list[_Named]) -> str:
     listed = ", ".join(one.name for one in of_part[:SHOWN])
     return (
-        f"{path_name} holds several files of the part {part} that are no shards of one table: {listed}. Name one folder, "
-        "or keep one of them."
+        f"{path_name} holds several files of the part {part} that are no shards of one table: {listed}. Name one "
+        "folder, or keep one of them."
     )

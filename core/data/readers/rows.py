@@ -40,9 +40,13 @@ def unit(file: FileConfig) -> str:
     return "row" if of_rows or file.orient in ("columns", "lists", "split") else "line"
 
 
+SAVED = ("state.json", "dataset_dict.json")
+"""Files by which a folder saved by Hugging Face `datasets` is known."""
+
+
 def is_saved(path: Path) -> bool:
     """Whether a folder was saved by Hugging Face `datasets`."""
-    return any(path.joinpath(name).is_file() for name in ("state.json", "dataset_dict.json"))
+    return any(path.joinpath(name).is_file() for name in SAVED)
 
 
 @dataclass
@@ -354,6 +358,6 @@ def propose_encoding(path: Path, file: FileConfig) -> Proposal | None:
 
 
 def is_data_name(name: str) -> bool:
-    """Whether a file's name is that of a format that is read, packed or not."""
+    """Whether a file's name is that of a format that is read, packed or not, or of a tar."""
     plain = plain_name(name)
-    return any(plain.endswith(suffixes) for suffixes in SUFFIXES.values())
+    return plain.endswith((".tar", ".tgz")) or any(plain.endswith(suffixes) for suffixes in SUFFIXES.values())
