@@ -58,9 +58,16 @@ PartColumn = Annotated[str | None, typer.Option(help="Column that says train, va
 Made = Annotated[
     str | None, typer.Option(help="own (by --split), stratified, random or paper (PubMed's); own if there is one.")
 ]
-Share = Annotated[float, typer.Option(help="Share of the documents.")]
 Seed = Annotated[int, typer.Option(help="Of a split made here.")]
 MinDocuments = Annotated[int, typer.Option(help="Leave out labels with fewer train documents; paper: 5.")]
+ShareOrFile = Annotated[str, typer.Option(help="Share of the documents, or a file that holds this part.")]
+Format = Annotated[str | None, typer.Option("--format", help="csv, jsonl, json, ...: overrides the guess.")]
+Records = Annotated[str | None, typer.Option(help="Where documents stand: keys of JSON (a.b), sheet of a workbook.")]
+Quote = Annotated[str | None, typer.Option(help="Around fields of CSV; none: quotes are part of the text.")]
+Escape = Annotated[str | None, typer.Option(help="Before a quote inside a field of CSV, such as a backslash.")]
+SkipLines = Annotated[int | None, typer.Option(help="Lines of CSV that stand before the header.")]
+Comment = Annotated[str | None, typer.Option(help="How lines of CSV begin that are left out, such as #.")]
+BadLines = Annotated[str | None, typer.Option(help="Rows that cannot be read: error, or skip (they are counted).")]
 Encoding = Annotated[str | None, typer.Option(help="Of a text file, such as latin-1.")]
 Delimiter = Annotated[str | None, typer.Option(help="Between the fields of CSV.")]
 Header = Annotated[bool | None, typer.Option(help="Whether the first line of CSV names the columns.")]
@@ -143,13 +150,20 @@ def data_add(
     split: PartColumn = None,
     parts: PartNames = None,
     made: Made = None,
-    validation: Share = 0.1,
-    test: Share = 0.2,
+    validation: ShareOrFile = "0.1",
+    test: ShareOrFile = "0.2",
     seed: Seed = 123,
     min_documents: MinDocuments = 0,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     header: Header = None,
+    format_: Format = None,
+    records: Records = None,
+    quote: Quote = None,
+    escape: Escape = None,
+    skip_lines: SkipLines = None,
+    comment: Comment = None,
+    bad_lines: BadLines = None,
     drop: Drop = "",
     merge: Merge = "",
     join: Join = "",
@@ -161,22 +175,28 @@ def data_add(
 ) -> None:
     """Read a file of documents, say what is wrong with it, and keep it as a data set.
 
-    CSV, TSV, JSON lines, JSON lists (BioASQ), Parquet, plain or packed, or a folder saved by Hugging Face `datasets`.
+    CSV, TSV, JSON of any layout, Parquet, Arrow, Excel, fastText, PubMed XML, plain or packed; a folder, zip or tar of
+    its parts (train, dev, test), of one text a file, or saved by Hugging Face `datasets`.
 
     Examples:
     python -m core data add papers.csv --name papers --text abstract --labels topics --sep ";"
     python -m core data add allMeSH.json.gz --name pubmed --made paper --min-documents 5
+    python -m core data add train.csv --test test.csv --validation dev.csv --name mine
     python -m core data add comments.parquet --name comments --drop duplicates,empty_texts --dry-run
     """
     if not dry_run:
         check_writable()
         added.check_name(name or _missing("--name"), [source.name for source in available()])
     # How the file is read: what no option names is guessed, and asked where two readings are possible.
-    form = {"encoding": encoding, "delimiter": delimiter, "header": header}
+    files, shares = _files_and_shares({"validation": validation, "test": test})
+    form = {"encoding": encoding, "delimiter": delimiter, "header": header, "format": format_, "records": records}
+    form |= {"quote": quote, "escape": escape, "skip_lines": skip_lines, "comment": comment, "bad_lines": bad_lines}
+    form = {key: SIGNS.get(value, value) if isinstance(value, str) else value for key, value in form.items()}
+    form["others"] = files or None
     columns = Columns(text, title, label_columns, sep, identity, year, years, split, label_key, label_names, cut, parts)
     given = _settings(columns)
     # How it is divided, and what is done about its defects.
-    shares = {"validation": validation, "test": test, "seed": seed, "min_documents": min_documents}
+    shares |= {"seed": seed, "min_documents": min_documents}
     division = parse(SplitConfig, {"made": made or "random"} | shares)
     options = {"drop": drop, "merge": merge, "join": join, "strip": strip, "negative": negative, "keep": keep}
     choices = {key: action for action, keys in options.items() for key in split_names(keys)}
@@ -217,6 +237,17 @@ def data_add(
 def _more_separators(file: FileConfig, missed: tuple[str, ...]) -> dict[str, Any]:
     first, *others = dict.fromkeys(filter(None, (file.sep, *file.other_seps, *missed)))
     return {"sep": first, "other_seps": tuple(others)}
+
+
+def _files_and_shares(parts: dict[str, str]) -> tuple[tuple[tuple[str, str], ...], dict[str, Any]]:
+    """Parts and paths of those that are given as files, and the shares of the others."""
+    files, shares = list[tuple[str, str]](), dict[str, Any]()
+    for part, value in parts.items():
+        try:
+            shares[part] = float(value)
+        except ValueError:
+            files.append((part, str(Path(value).absolute())))
+    return tuple(files), shares
 
 
 def _missing(option: str) -> str:

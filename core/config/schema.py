@@ -61,10 +61,24 @@ class DataConfig(Frozen):
 class FileConfig(Frozen):
     """How a file of documents is read and which of its columns is what; "" or () where there is none."""
 
-    format: Literal["csv", "jsonl", "json", "parquet", "datasets"]
-    encoding: str = Field("utf-8", description="of csv, jsonl and json")
+    format: Literal[
+        "csv", "jsonl", "json", "parquet", "datasets", "arrow", "workbook", "fasttext", "pubmed", "texts", "lines"
+    ]
+    encoding: str = Field("utf-8", max_length=40, description="of a text file")
     delimiter: str = Field(",", min_length=1, max_length=1, description="between the fields of csv")
     header: bool = Field(True, description="whether the first line of csv names the columns; else they are numbered")
+    quote: str = Field('"', max_length=1, description="around fields of csv; none: quotes are part of the text")
+    escape: str = Field("", max_length=1, description="before a quote inside a field of csv; none: quotes are doubled")
+    skip_blanks: bool = Field(False, description="whether blanks after the delimiter of csv are no part of a field")
+    skip_lines: int = Field(0, ge=0, description="lines of csv that stand before the header")
+    comment: str = Field("", max_length=5, description="how lines of csv begin that are left out")
+    bad_lines: Literal["error", "skip"] = Field("error", description="what is done about a row that cannot be read")
+    names: tuple[str, ...] = Field((), description="names of the columns, where the file itself does not tell them")
+    records: str = Field("", description="where documents stand: keys of JSON with dots between, sheet of a workbook")
+    orient: Literal["", "records", "values", "index", "columns", "lists", "split", "rows", "parts"] = Field(
+        "", description="how documents lie in a JSON value: `core/data/README.md`; none: found out while reading"
+    )
+    others: tuple[tuple[str, str], ...] = Field((), description="part and path of further files, beside that of train")
     text: tuple[str, ...] = Field((), description="columns that are joined, with a line break between, to the text")
     title: str = ""
     labels: tuple[str, ...] = Field(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import shutil
@@ -32,7 +33,7 @@ from core.config.schema import NAME_PATTERN, FileConfig, Frozen, SplitConfig
 from core.data.corpus import CODES, FORMAT, PARTS, Corpus, Report, open_whole, write_corpus
 from core.data.defects import ADVISED, CHOICES, DEFECTS, DONE, Defect
 from core.data.draft import ZERO_WIDTH, Draft, Scanned
-from core.data.readers import INDICATOR, SUFFIXES, Record, read_documents, sentences, unit
+from core.data.readers import INDICATOR, SAVED, Record, is_data_name, propose_encoding, read_documents, sentences, unit
 from core.data.readers.separators import find_separators
 from core.data.splits import usual_way
 from core.system.access import check_writable
@@ -162,11 +163,11 @@ def _scan(folder: Path, path: Path, file: FileConfig, report: Report | None) -> 
     folder.mkdir()
     # Beside the documents: their lines, what is wrong with them, hashes of the text as it is and without its blanks.
     places, hashes, forms, marks = array("q"), array("Q"), array("Q"), bytearray()
-    tally = Counter[str]()
+    tally, told = Counter[str](), list[str]()
 
     def mended() -> Iterator[Record]:
         show_progress = partial(report, f"reading {path.name}") if report else None
-        for place, record in read_documents(path, file, show_progress, tally):
+        for place, record in read_documents(path, file, show_progress, tally, told.append):
             fields = (record.id, record.title, record.body, *record.labels)
             is_broken = any(BROKEN.search(field) or "\ufffd" in field for field in fields)
             if is_broken:
@@ -189,19 +190,16 @@ def _scan(folder: Path, path: Path, file: FileConfig, report: Report | None) -> 
     np.save(folder / "hashes.npy", np.frombuffer(hashes, np.uint64), allow_pickle=False)
     np.save(folder / "forms.npy", np.frombuffer(forms, np.uint64), allow_pickle=False)
     np.save(folder / "marks.npy", np.frombuffer(marks, np.uint8), allow_pickle=False)
-    proposed = propose_encoding(path, file) if any(mark & 1 for mark in marks) else ""
-    about = {"unit": unit(file), "said": sentences(file, tally), "has_ids": bool(file.id), "encoding": proposed}
+    proposed = propose_encoding(path, file) if any(mark & 1 for mark in marks) else None
+    said = list(dict.fromkeys((*told, *sentences(file, tally))))
+    encoding = proposed.encoding if proposed else ""
+    about = {"unit": unit(file), "said": said, "has_ids": bool(file.id), "encoding": encoding}
     write_json(folder / "scan.json", about)
 
 
 def _hashed(text: str) -> int:
     """A number for a text; 0 for an empty one."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) if text else 0
-
-
-def propose_encoding(path: Path, file: FileConfig) -> str:  # noqa: ARG001 - the readers propose none yet
-    """The encoding that a file with broken characters is likely in; empty where none is likely."""
-    return ""
 
 
 def missed_separators(folder: Path, file: FileConfig) -> tuple[str, ...]:
@@ -221,7 +219,10 @@ def usual_split(folder: Path, min_documents: int = 0) -> SplitConfig:
 
 
 def _source_files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    found = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    return sorted(file for file in found if os.path.isfile(file))
 
 
 def state_of(path: Path) -> list[tuple[str, int, int]]:
@@ -231,13 +232,21 @@ def state_of(path: Path) -> list[tuple[str, int, int]]:
         UserError: it cannot be read.
     """
     try:
-        return [(str(one.resolve()), (state := one.stat()).st_size, state.st_mtime_ns) for one in _source_files(path)]
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}. Check the path and its rights.") from None
+        files = _source_files(path)
+        return [(os.path.realpath(one), (state := one.stat()).st_size, state.st_mtime_ns) for one in files]
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{str(path)[:200]} cannot be read: {words}. Check the path and its rights.") from None
 
 
 def _key(path: Path, file: FileConfig) -> str:
-    return hashlib.sha256(json.dumps([FORMAT, SCAN, state_of(path), file.model_dump()]).encode()).hexdigest()[:16]
+    states = [state_of(one) for one in _paths(path, file)]
+    return hashlib.sha256(json.dumps([FORMAT, SCAN, states, file.model_dump()]).encode()).hexdigest()[:16]
+
+
+def _paths(path: Path, file: FileConfig) -> list[Path]:
+    """The path itself and those of further parts."""
+    return [path, *(Path(other) for _, other in file.others)]
 
 
 def find_scan(path: Path, file: FileConfig) -> Path | None:
@@ -253,7 +262,8 @@ def keep_upload(name: str, content: BytesIO) -> Path:
         UserError: the disk is full.
     """
     check_writable()
-    letters = re.sub(r"[^\w.-]+", "_", Path(name.replace("\\", "/")).name).lstrip(".")[-100:] or "file"
+    letters = re.sub(r"[^\w.-]+", "_", Path(name.replace("\\", "/")).name).lstrip(".")
+    letters = letters.encode("utf-8", "replace")[-100:].decode("utf-8", "ignore").lstrip(".") or "file"
     content.seek(0)
     folder = uploads() / hashlib.file_digest(content, "sha256").hexdigest()[:16]
     content.seek(0)
@@ -367,7 +377,7 @@ def register(
     plan = examine(scanned_folder, split, choices)
     # The folder is named by content and settings.
     digest = hashlib.sha256()
-    for one in _source_files(path):
+    for one in (one for part in _paths(path, file) for one in _source_files(part)):
         with one.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     settings = [FORMAT, digest.hexdigest(), file.model_dump(), split.model_dump(), dict(choices or {})]
@@ -428,12 +438,12 @@ def command_line(
     words += ["--split", file.split] if file.split else []
     words += ["--made", split.made]
     usual = SplitConfig()
+    files = dict(file.others)
     for key in ("validation", "test", "seed", "min_documents"):
-        if getattr(split, key) != getattr(usual, key):
+        if getattr(split, key) != getattr(usual, key) and key not in files:
             words += [f"--{key.replace('_', '-')}", str(getattr(split, key))]
-    form = {"csv": ("encoding", "delimiter"), "jsonl": ("encoding",), "json": ("encoding",)}.get(file.format, ())
-    words += [word for key in form for word in (f"--{key}", getattr(file, key))]
-    words += ["--header" if file.header else "--no-header"] if file.format == "csv" else []
+    words += [word for part, other in files.items() for word in (f"--{part}", other)]
+    words += form_words(file)
     for action in ("drop", "merge", "join", "strip", "negative", "keep"):
         if asked := [key for key, chosen in (choices or {}).items() if chosen == action]:
             words += [f"--{action}", ",".join(asked)]
@@ -447,6 +457,18 @@ def _label_words(file: FileConfig) -> list[str]:
         return ["--label-names", "numbers"]
     written = json.dumps(names, ensure_ascii=False)
     return ["--label-names", written if len(written) < MAX_WORD else "FILE_OF_NAMES"] if names else []
+
+
+def form_words(file: FileConfig) -> list[str]:
+    """The options that say how a file is written, where that is not found out from the file itself."""
+    form = {"csv": ("encoding", "delimiter"), "jsonl": ("encoding",), "json": ("encoding",)}.get(file.format, ())
+    words = [word for key in form for word in (f"--{key}", getattr(file, key))]
+    words += ["--header" if file.header else "--no-header"] if file.format == "csv" else []
+    usual = FileConfig(format=file.format)
+    for key in ("quote", "escape", "skip_lines", "comment", "bad_lines", "records"):
+        if getattr(file, key) != getattr(usual, key):
+            words += [f"--{key.replace('_', '-')}", str(getattr(file, key)) or "none"]
+    return words
 
 
 def _planned(folder: Path, plan: Plan) -> Iterator[Record]:
@@ -522,16 +544,15 @@ def unregister(name: str) -> None:
 
 def find_files(folders: Iterable[Path], *, limit: int = 200) -> list[Path]:
     """Files and saved `datasets` folders that can be read, up to two folders deep; no link that leads out."""
-    endings = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-    packed = tuple(f"{ending}{pack}" for ending in endings for pack in ("", ".gz", ".zip"))
     files: list[Path] = []
     for folder in folders:
-        root = folder.resolve()
+        root = os.path.realpath(folder)
         for pattern in ("*", "*/*", "*/*/*"):
-            for path in sorted(folder.glob(pattern)) if folder.is_dir() else ():
-                inside = path.resolve().is_relative_to(root)
-                saved = path.is_dir() and any(path.joinpath(n).is_file() for n in ("state.json", "dataset_dict.json"))
-                if inside and (saved or (path.is_file() and path.name.lower().endswith(packed))):
+            for path in sorted(folder.glob(pattern)) if os.path.isdir(folder) else ():
+                # Whatever cannot be looked at is none: a link to itself, a folder without rights.
+                inside = Path(os.path.realpath(path)).is_relative_to(root)
+                saved = os.path.isdir(path) and any(os.path.isfile(path / name) for name in SAVED)
+                if inside and (saved or (os.path.isfile(path) and is_data_name(path.name))):
                     files.append(path)
     unique = dict.fromkeys(file for file in files if not any(parent in files for parent in file.parents))
     return list(unique)[:limit]

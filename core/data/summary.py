@@ -129,7 +129,7 @@ def summarize_scan(folder: Path, reading: Reading | None = None) -> ReadSummary:
         )
         for row in rows.tolist()
     ]
-    said = (*(reading.said if reading else ()), *scanned.said)
+    said = tuple(dict.fromkeys((*(reading.said if reading else ()), *scanned.said)))
     return _summary(sizes.tolist(), counts, shown, reading, said, is_whole=True)
 
 
@@ -171,7 +171,7 @@ def _cut(title: str, body: str) -> str:
 
 def file_words(file: FileConfig) -> str:
     """How a file is read, in one line: what is set of its form and its columns."""
-    form = ("delimiter", "header") if file.format != "csv" else ()
+    form = ("delimiter", "header", "quote") if file.format != "csv" else ()
     usual = {"numbers": "names"}
     read = {
         key: value

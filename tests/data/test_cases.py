@@ -24,6 +24,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "r15_goemotions.tsv": {"label_names": NAMES},
     "r18_jigsaw_soft.csv": {"cut": 0.5},
     "r29b_multieurlex.jsonl": {"text": ("text.en",), "label_names": NAMES},
+    "s02c_cp1252.csv": {"encoding": "cp1252"},
     "t08_float_labels.csv": {"label_names": "numbers"},
     "t19_soft_columns.csv": {"cut": 0.5},
     "t20_vote_counts.csv": {"cut": 1},
@@ -35,7 +36,6 @@ ANSWERS: dict[str, dict[str, Any]] = {
 REFUSED = {
     "r13_xmc_train.txt": "texts",
     "r25_ragged.csv": "line 19",
-    "r25b_trailing_missing.csv": "line 19",
     "s12_empty.csv": "is empty",
     "s12b_header_only.csv": "holds no documents",
     "s12c_blank.jsonl": "is empty",
@@ -55,6 +55,8 @@ ALSO: dict[str, dict[str, int]] = {
     "r15_goemotions.tsv": {"documents": 40, "labels": 5},
     "r21b_icd_numbers.jsonl": {"documents": 40, "labels": 5, "assignments": 81},
     "r29b_multieurlex.jsonl": {"documents": 40, "labels": 5, "assignments": 81},
+    "r25b_trailing_missing.csv": {"documents": 40, "labels": 5},
+    "s02c_cp1252.csv": {"documents": 40, "labels": 3, "assignments": 66},
     "s05c_nan_word.csv": {"documents": 40, "labels": 5, "assignments": 62},
     "s26c_nan_in_list.csv": {"documents": 40, "labels": 5, "assignments": 73},
     "t02_echr_facts_list.jsonl": {"documents": 30, "labels": 13},
@@ -93,7 +95,8 @@ KINDS = Counter[str]()
 
 def read(path: Path, given: dict[str, Any]) -> ReadSummary:
     """What the command line reads of a file; raises the first question."""
-    reading = readers.study(path, given)
+    form = {"encoding": given["encoding"]} if "encoding" in given else {}
+    reading = readers.study(path, {key: value for key, value in given.items() if key not in form}, **form)
     for question in reading.questions:
         raise question
     beginning = summarize_rows(path, reading)

@@ -5,7 +5,9 @@ from core.data.readers.columns import PARTS as PARTS
 from core.data.readers.columns import columns_of as columns_of
 from core.data.readers.columns import read_documents as read_documents
 from core.data.readers.columns import sentences as sentences
+from core.data.readers.encodings import Proposal as Proposal
 from core.data.readers.notation import name_list as name_list
+from core.data.readers.parts import SUFFIXES as SUFFIXES
 from core.data.readers.record import Record as Record
 from core.data.readers.reuters import SGML_FILE as SGML_FILE
 from core.data.readers.reuters import open_reuters as open_reuters
@@ -18,8 +20,10 @@ from core.data.readers.roles import guess as guess
 from core.data.readers.roles import preview as preview
 from core.data.readers.roles import study as study
 from core.data.readers.roles import study_rows as study_rows
-from core.data.readers.rows import SUFFIXES as SUFFIXES
-from core.data.readers.rows import Row as Row
+from core.data.readers.row import Row as Row
+from core.data.readers.rows import SAVED as SAVED
+from core.data.readers.rows import is_data_name as is_data_name
+from core.data.readers.rows import propose_encoding as propose_encoding
 from core.data.readers.rows import read_rows as read_rows
 from core.data.readers.rows import sniff as sniff
 from core.data.readers.rows import unit as unit

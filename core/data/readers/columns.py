@@ -25,7 +25,9 @@ from core.data.readers.cells import (
     score_key,
 )
 from core.data.readers.record import Record
-from core.data.readers.rows import Progress, Row, read_rows, unit
+from core.data.readers.row import PARTS as PART_WORDS
+from core.data.readers.row import Progress, Row, Say
+from core.data.readers.rows import read_rows, unit
 from core.system.errors import UserError, choose
 
 FIRST = 200
@@ -36,10 +38,9 @@ INDICATOR = "0/1"
 """`sep` of labels that stand in a column each."""
 MAX_LABEL = 1000
 MAX_ID = 200
-PARTS = {
-    **dict.fromkeys(("train", "training", "tr", "trn", "train_set", "training set"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev", "development", "validate"), "validation"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation", "tst", "test_set", "test set"), "test"),
+PARTS = PART_WORDS | {
+    **dict.fromkeys(("train_set", "training set"), "train"),
+    **dict.fromkeys(("test_set", "test set"), "test"),
     **dict.fromkeys(("unused", "unsupervised", "unlabeled", "unlabelled", "none"), ""),
 }
 YES, NO, UNKNOWN, BLANK = 1, 0, 2, 3
@@ -130,7 +131,11 @@ def listed(names: Sequence[str]) -> str:
 
 
 def read_documents(
-    path: Path, file: FileConfig, progress: Progress | None = None, tally: Counter[str] | None = None
+    path: Path,
+    file: FileConfig,
+    progress: Progress | None = None,
+    tally: Counter[str] | None = None,
+    say: Say | None = None,
 ) -> Iterator[tuple[int, Record]]:
     """Places and documents of a file; those outside of `file.years` are left out.
 
@@ -141,12 +146,13 @@ def read_documents(
         file: how it is read.
         progress: called now and then with the share that was read, 0..1.
         tally: counts what a sentence must say, under the keys of `sentences`.
+        say: takes what `read_rows` says.
 
     Raises:
         UserError: see `check` and `read_rows`; a cell that is no text, label, part or year, with its line.
     """
     tally = Counter() if tally is None else tally
-    rows = read_rows(path, file, progress)
+    rows = read_rows(path, file, progress, say)
     first = list(islice(rows, FIRST))
     if file.format in ("json", "jsonl"):  # an object may lack a key that a later one has
         named = {column.partition(".")[0] for column in (*file.text, *file.labels, file.title, file.id, file.split)}

@@ -22,7 +22,8 @@ from core.data.readers.columns import (
     value_at,
 )
 from core.data.readers.notation import Meaning, cut_question, find_meaning
-from core.data.readers.rows import read_rows, sniff
+from core.data.readers.row import Say
+from core.data.readers.rows import propose_encoding, read_rows, sniff
 from core.data.readers.separators import find_separators
 from core.system.errors import Question
 
@@ -57,6 +58,11 @@ LONG_LABELS = 300
 """Letters from which, on average, a cell is a text rather than labels."""
 NUMBERED = re.compile(r"^(.*?)[ _.-]?(\d+)$")
 SWITCHES = {"0", "1", "0.0", "1.0", "-1", "true", "false", "yes", "no"}
+BROKEN = re.compile("[\\ud800-\\udfff]")
+BROKEN_ROWS = 0.05
+"""Share of rows with bytes that are no text, from which the encoding is asked for."""
+SHOWN = 100
+"""Characters of a line that a question shows."""
 VOTES = 20
 """No column of votes has a larger number."""
 
@@ -85,7 +91,7 @@ def guess(path: Path, **form: Any) -> FileConfig:
 
     Args:
         path: a file, or a folder saved by Hugging Face `datasets`.
-        form: `encoding`, `delimiter` or `header`, where they are given.
+        form: settings of `FileConfig` on the form, where they are given.
 
     Raises:
         UserError: see `sniff` and `read_rows`; a form that makes no sense.
@@ -100,13 +106,33 @@ def study(path: Path, given: Mapping[str, Any] | None = None, **form: Any) -> Re
         path: a file, or a folder saved by Hugging Face `datasets`.
         given: settings of `FileConfig` that are decided; `label_names` may be "numbers", which names labels by their
             numbers.
-        form: `encoding`, `delimiter` or `header`, where they are given.
+        form: settings of `FileConfig` on the form, where they are given.
 
     Raises:
         UserError: see `sniff` and `read_rows`; a form or a setting that makes no sense.
     """
-    file = parse(FileConfig, sniff(path).model_dump() | form, where=path.name)
-    return study_rows(path, file, first_rows(path, file), given)
+    file, said = sniff(path, **form), list[str]()
+    reading = study_rows(path, file, first_rows(path, file, said.append), given)
+    if "encoding" not in form and (question := _ask_encoding(path, reading)):
+        reading.questions.insert(0, question)
+    reading.said[:0] = said
+    return reading
+
+
+def _ask_encoding(path: Path, reading: Reading) -> Question | None:
+    """Asks for the encoding where several rows are no UTF-8 and another one makes sense of them."""
+    broken = sum(any(isinstance(v, str) and BROKEN.search(v) for v in row.values()) for row in reading.rows)
+    if broken < max(1, BROKEN_ROWS * len(reading.rows)) or not (proposal := propose_encoding(path, reading.file)):
+        return None
+    shown = [line[:SHOWN] for line in (*proposal.before[:1], *proposal.after[:1])]
+    return Question(
+        f"{path.name} is no text in {reading.file.encoding}; in {proposal.encoding} '{shown[0]}' is '{shown[-1]}'. "
+        f"Say --encoding {proposal.encoding} if that is right, or name another one; --encoding {reading.file.encoding} "
+        "keeps it as it is.",
+        about="encoding",
+        choices=(proposal.encoding, reading.file.encoding),
+        option="--encoding",
+    )
 
 
 def study_rows(
@@ -125,11 +151,17 @@ def study_rows(
     return study.reading
 
 
-def first_rows(path: Path, file: FileConfig) -> list[dict[str, Any]]:
-    """The rows from which columns are guessed: all of a small file, the beginning of a large one."""
+def first_rows(path: Path, file: FileConfig, say: Say | None = None) -> list[dict[str, Any]]:
+    """The rows from which columns are guessed: all of a small file, the beginning of a large one.
+
+    Args:
+        path: the file.
+        file: its form.
+        say: takes what `read_rows` says.
+    """
     rows = list[dict[str, Any]]()
     cells = letters = 0
-    for row in read_rows(path, file):
+    for row in read_rows(path, file, None, say):
         rows.append(row.values)
         cells += len(row.values)
         letters += sum(len(value) for value in row.values.values() if isinstance(value, str))
