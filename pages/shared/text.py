@@ -9,3 +9,16 @@ def plain(text: str) -> str:
     """Text that st.error, st.caption and the like show as it is, not as Markdown, HTML, a formula or an icon."""
     text = re.sub(r"[\\`*{}\[\]<>|~$&]|(?<!\w)_|_(?!\w)|:(?=\w)|^[#+-]|(?<=^\d)\.", r"\\\g<0>", text, flags=re.M)
     return text.replace("\n", "  \n")
+
+
+def shorten(text: str, letters: int) -> str:
+    """A text on one line, cut after so many letters."""
+    words = " ".join(text.split())
+    return words if len(words) <= letters else f"{words[: letters - 1].rstrip()}…"
+
+
+def without_options(sentence: str) -> str:
+    """A sentence without what it says of options of the command line, which a page has controls for."""
+    sentence = re.sub(r" \([^()]*--[a-z][^()]*\)", "", sentence)
+    sentence = re.sub(r"[;:,] [^;.]*--[a-z][^;.]*(?=[;.]|$)", "", sentence)
+    return " ".join(part for part in re.split(r"(?<=[.?]) (?=[A-Z-])", sentence) if " --" not in f" {part}").strip()
