@@ -40,7 +40,10 @@ def show() -> None:
     if path is None:
         list_added()
         return
-    show_file(path)
+    try:
+        show_file(path)
+    except UserError as error:
+        st.error(plain(without_options(str(error)) or str(error)))
 
 
 def show_file(path: Path) -> None:

@@ -28,7 +28,7 @@ def pick_file() -> Path | None:
     with left:
         receive_file()
         st.caption(FORMATS)
-    sent = {str(path): path for path in find_uploads()}
+    sent = {name_upload(path): path for path in find_uploads()}
     found = {str(path): path for path in find_files(sources.folders())}
     files = sent | found
     # The file that was chosen before the page was left.
@@ -39,7 +39,6 @@ def pick_file() -> Path | None:
             "Or choose one that is on the machine",
             list(files),
             None,
-            format_func=lambda one: f"{files[one].name} (uploaded, not kept yet)" if one in sent else one,
             key="file",
             bind="query-params",
             placeholder="none" if files else "No such file in the folders of TAILSCOPE_DATA",
@@ -58,6 +57,11 @@ def pick_file() -> Path | None:
     return files[chosen] if chosen else None
 
 
+def name_upload(path: Path) -> str:
+    """What an upload is called in the list of files; its content tells it from another one of this name."""
+    return f"{path.name} (upload {path.parent.name[:6]})"
+
+
 def receive_file() -> None:
     """Draws the place to drop a file; a new one is written into the cache and chosen."""
     sent = st.file_uploader(
@@ -73,7 +77,7 @@ def receive_file() -> None:
         path = keep_upload(sent.name, sent)
         try:
             readers.sniff(path)
-            st.session_state["file"] = str(path)
+            st.session_state["file"] = name_upload(path)
         except UserError as error:  # nothing stays of what is not read at all
             remove_upload(path)
             st.session_state["refused"] = str(error)

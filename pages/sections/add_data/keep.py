@@ -27,9 +27,9 @@ def keep(path: Path, folder: Path, file: FileConfig, split: SplitConfig, choices
     with st.container(horizontal=True, gap="large"):
         for title, size in {"Documents": len(plan.rows), "Labels": len(plan.labels), **sizes}.items():
             st.metric(title.capitalize(), f"{size:,}", width="content")
-    for note in plan.notes:
-        if note not in plan.split_notes and (words := without_options(note)):
-            st.caption(plain(words))
+    notes = [words for note in plan.notes if note not in plan.split_notes and (words := without_options(note))]
+    if notes:
+        st.caption(plain("\n".join(notes)))
     usual = re.sub(r"[^A-Za-z0-9_]+", "-", stem_of(path.name)).strip("-_")[:40].strip("-_") or "my-data"
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("Name", usual, key=f"name-{path}", max_chars=40, width=320).strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -14,7 +15,6 @@ from pages.shared.text import plain, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from core.data.readers import Beginning, Reading
 
@@ -40,7 +40,7 @@ def ask(path: Path, beginning: Beginning, *, key: str) -> Reading:
     """
     place, given, asked = st.container(), find_given(key), set[str]()
     beginning = replace(beginning, question=None)  # it is answered where the form is
-    reading = readers.study_beginning(path, beginning, given)
+    reading = study(path, beginning, given, key)
     late = find_late_names(key)
     questions = [late] if late else []
     while question := next((one for one in (*questions, *reading.questions) if one.option not in asked), None):
@@ -52,10 +52,20 @@ def ask(path: Path, beginning: Beginning, *, key: str) -> Reading:
             answer = ASK[question.option](question, f"{key}-{question.option}-{given.get('labels', '')}")
         if answer:
             given |= answer | {"parts": (*given.get("parts", ()), *answer.get("parts", ()))}
-            reading = readers.study_beginning(path, beginning, given)
+            reading = study(path, beginning, given, key)
             questions = []
-    reading.questions += questions
-    return reading
+    return replace(reading, questions=[*reading.questions, *questions])
+
+
+def study(path: Path, beginning: Beginning, given: Answer, changed: str) -> Reading:
+    """What the columns are taken for with these settings."""
+    return _study(str(path), changed, beginning.file.model_dump_json(), repr(sorted(given.items())), beginning, given)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _study(path: str, changed: str, file: str, settings: str, _beginning: Beginning, _given: Answer) -> Reading:  # noqa: ARG001 - parts of the key
+    """Shared by all sessions: it is read, never changed."""
+    return readers.study_beginning(Path(path), _beginning, _given)
 
 
 def find_given(key: str) -> Answer:
