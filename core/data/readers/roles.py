@@ -307,6 +307,8 @@ class _Study:
             self.settings["text"] = tuple(parts)
             return
         taken = {self.settings[what] for what in ("id", "split", "year")} | set(self.given.get("labels", ()))
+        if self.settings["title"]:  # a title may be all the text there is
+            taken |= {c for c in self.columns for name in USUAL["labels"].split() if self._is_named(c, name)}
         able = {c: length for c in self.columns if c not in taken and (length := self._length(c))}
         longest = max(able, key=able.__getitem__, default="")
         if not named or (self._length(named) < 10 and able.get(longest, 0) > 40):
