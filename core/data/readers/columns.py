@@ -70,6 +70,8 @@ def check(path: Path, file: FileConfig, columns: Sequence[str]) -> FileConfig:
         raise UserError(f"{path.name}: say which column holds the text (--text). Columns: {listed(columns)}.")
     if not file.labels:
         raise UserError(f"{path.name}: say which column holds the labels (--labels). Columns: {listed(columns)}.")
+    if both := [column for column in file.labels if column in (*file.text, file.title)]:
+        raise UserError(f"{path.name}: the column '{both[0]}' cannot be the text and hold labels (--text, --labels).")
     if "*" in file.labels:
         taken = set(named)
         labels = tuple(column for column in columns if column not in taken)
