@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 
-out, err = Console(), Console(stderr=True)
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that a terminal obeys, and those that turn the direction of a line; tabs and line breaks stay."""
+
+
+def visible(text: str) -> str:
+    """A text with what a terminal would obey written out, such as \\x1b."""
+    return CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+class SafeConsole(Console):
+    """A console on which texts of files command nothing: its own styles are all that a terminal obeys."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces of what is printed, those of texts without control characters."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+out, err = SafeConsole(), SafeConsole(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")]
 Set = Annotated[
@@ -30,6 +50,11 @@ Rule = Annotated[
 def print_json(value: Any) -> None:
     """Writes one JSON document to stdout; NaN and infinity are refused."""
     sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Writes a text to stdout as it is, but to a terminal without what that would obey."""
+    sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
 
 
 def print_line(text: str) -> None:

@@ -21,7 +21,8 @@ from core.config.defaults import (
 from core.losses.presets import CONSTANTS, LOSSES, Constant, Setting
 from core.system.errors import UserError, choose
 
-NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
+"""Of a data set and of its splits."""
 RUN_PATTERN = r"^[a-z0-9][a-z0-9-]{0,119}$"
 """Of a run's id."""
 MOST_MEMBERS = 20
@@ -80,12 +81,27 @@ class FileConfig(Frozen):
     others: tuple[tuple[str, str], ...] = Field((), description="part and path of further files, beside that of train")
     text: tuple[str, ...] = Field((), description="columns that are joined, with a line break between, to the text")
     title: str = ""
-    labels: tuple[str, ...] = Field((), description="one column; or with sep 0/1 one for each label, * is all others")
+    labels: tuple[str, ...] = Field(
+        (), description="one column, or several that are joined; with sep 0/1 one for each label, * is all others"
+    )
     sep: str = Field("", max_length=10, description="between labels in one string; 0/1: a column for each label")
     id: str = ""
     split: str = Field("", description="column that says train, validation or test")
     year: str = ""
     years: tuple[int, int] | None = Field(None, description="first and last year of the documents that are kept")
+    other_seps: tuple[str, ...] = Field((), description="between labels in a string that does not hold sep")
+    label_key: str = Field("", description="key of the label in cells of objects")
+    label_names: tuple[str, ...] = Field((), description="names of labels that the file has as numbers or as places")
+    numbers: Literal["names", "index", "vector"] = Field(
+        "names",
+        description="what numbers in a label cell are: names; places in label_names; or a value for each of them",
+    )
+    decimals: bool = Field(False, description="numbers that are labels keep their decimals, as codes such as 428.0 do")
+    cut: float | None = Field(None, description="a label is set from this score, share or number of votes on")
+    parts: tuple[tuple[str, Literal["train", "validation", "test", "unused"]], ...] = Field(
+        (), description="the part that each further name in the split column means"
+    )
+    grouped: bool = Field(False, description="each row holds one label of the document that its id names")
 
 
 class SplitConfig(Frozen):

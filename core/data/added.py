@@ -12,9 +12,12 @@ import os
 import re
 import shlex
 import shutil
+import tempfile
 import time
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -22,13 +25,26 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+from pydantic import Field
 
 from core import __version__
 from core.config.parse import parse
 from core.config.schema import NAME_PATTERN, FileConfig, Frozen, SplitConfig
 from core.data.corpus import CODES, FORMAT, PARTS, Corpus, Report, open_whole, write_corpus
-from core.data.defects import CHOICES, DEFECTS, Defect, Draft, Scanned
-from core.data.readers import SAVED, Record, is_data_name, read_documents, unit
+from core.data.defects import ADVISED, CHOICES, DEFECTS, DONE, Defect
+from core.data.draft import ZERO_WIDTH, Draft, Scanned
+from core.data.readers import (
+    INDICATOR,
+    SAVED,
+    Record,
+    is_data_name,
+    propose_encoding,
+    read_documents,
+    sentences,
+    unit,
+)
+from core.data.readers.separators import find_separators
+from core.data.splits import usual_way
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import atomic_path, read_json, write_json
@@ -37,6 +53,12 @@ from core.system.places import cache_dir
 
 BROKEN = re.compile("[\\ud800-\\udfff]")
 """Bytes that are no text in the file's encoding, as the readers keep them: lone surrogates."""
+SCAN = 1
+"""Version of what `scan` writes: a change raises it."""
+MAX_WORD = 100_000
+"""Characters of one word of a command."""
+NAMES_WEIGHED = 20_000
+"""Label names in which a separator is looked for that the first rows did not show."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +73,8 @@ class Plan:
         columns: column in `labels` of each label of the scanned copy, -1 for one that is left out.
         notes: what was done.
         documents: how many the file holds.
+        joined: labels of the documents of the scanned copy with those of their copies, (N, L); None: as scanned.
+        strips: whether characters that are not seen are taken out of texts.
     """
 
     defects: tuple[Defect, ...]
@@ -60,6 +84,8 @@ class Plan:
     columns: np.ndarray
     notes: tuple[str, ...]
     documents: int
+    joined: sp.csr_array | None = None
+    strips: bool = False
 
     def sizes(self) -> dict[str, int]:
         """Documents of each part."""
@@ -69,17 +95,17 @@ class Plan:
 class Registered(Frozen):
     """A data set that was added, as `cache/data/registered/<name>.json` has it."""
 
-    name: str
-    path: str
+    name: str = Field(pattern=NAME_PATTERN)
+    path: str = Field(pattern=r"^[^\x00]+$")
     sha256: str
-    folder: str
+    folder: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*-[0-9a-f]{16}$")
     file: FileConfig
     split: SplitConfig
     choices: dict[str, str]
-    documents: int
-    labels: int
+    documents: int = Field(ge=0)
+    labels: int = Field(ge=0)
     notes: tuple[str, ...]
-    added: float
+    added: float = Field(ge=0, le=1e11, description="seconds since 1970")
     version: str
 
 
@@ -92,38 +118,78 @@ def scan(path: Path, file: FileConfig, report: Report | None = None) -> Path:
     Raises:
         UserError: see `readers.read_documents`; no document at all; the disk is full.
     """
-    folder = cache_dir() / "data" / "intake" / _key(path, file)
+    folder = _intake() / _key(path, file)
+    with _said(path), locked(folder.with_name(f"{folder.name}.lock")):
+        if not folder.joinpath("scan.json").is_file():
+            with atomic_path(folder) as temporary:
+                _scan(temporary, path, file, report)
+    return folder
+
+
+@contextmanager
+def passing_scan(path: Path, file: FileConfig, report: Report | None = None) -> Iterator[Path]:
+    """As `scan`, but the folder is gone at the end, with all that was made for it; one that was there before stays.
+
+    Raises:
+        UserError: see `scan`.
+    """
+    if kept := find_scan(path, file):
+        yield kept
+        return
+    made = [folder for folder in (_intake(), *_intake().parents) if not folder.exists()]
     try:
-        with locked(folder.with_name(f"{folder.name}.lock")):
-            if not folder.joinpath("scan.json").is_file():
-                with atomic_path(folder) as temporary:
-                    _scan(temporary, path, file, report)
+        with _said(path):
+            _intake().mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=".passing.", dir=_intake()))
+        try:
+            with _said(path):
+                _scan(folder / "scan", path, file, report)
+            yield folder / "scan"
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        for folder in made:
+            with suppress(OSError):  # something else lies there by now
+                folder.rmdir()
+
+
+def _intake() -> Path:
+    return cache_dir() / "data" / "intake"
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(
             f"{path.name} cannot be copied to {cache_dir() / 'data'}: {error.strerror or error}. Make room there, or "
             "name another folder in TAILSCOPE_CACHE."
         ) from None
-    return folder
 
 
 def _scan(folder: Path, path: Path, file: FileConfig, report: Report | None) -> None:
     folder.mkdir()
-    # Beside the documents: their lines, whether bytes were broken, and a hash of the text, by which copies are found.
-    places, hashes, broken = array("q"), array("Q"), bytearray()
+    # Beside the documents: their lines, what is wrong with them, hashes of the text as it is and without its blanks.
+    places, hashes, forms, marks = array("q"), array("Q"), array("Q"), bytearray()
+    tally, said = Counter[str](), list[str]()
 
     def mended() -> Iterator[Record]:
         show_progress = partial(report, f"reading {path.name}") if report else None
-        for place, record in read_documents(path, file, show_progress):
+        for place, record in read_documents(path, file, show_progress, tally, said.append):
             fields = (record.id, record.title, record.body, *record.labels)
             is_broken = any(BROKEN.search(field) or "\ufffd" in field for field in fields)
             if is_broken:
                 mend = partial(BROKEN.sub, "\ufffd")
                 labels = tuple(dict.fromkeys(map(mend, record.labels)))
-                record = Record(mend(record.id), mend(record.title), mend(record.body), labels, record.part)
-            text = f"{record.title}\n{record.body}".strip().encode()
+                title, body = mend(record.title), mend(record.body)
+                record = Record(mend(record.id), title, body, labels, record.part, record.unknown)
+            text = f"{record.title}\n{record.body}".strip()
+            is_unseen = not text.isascii() and bool(ZERO_WIDTH.search(text))
             places.append(place)
-            broken.append(is_broken)
-            hashes.append(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) if text else 0)
+            marks.append(is_broken | record.unknown << 1 | is_unseen << 2)
+            hashes.append(_hashed(text))
+            forms.append(_hashed("".join((ZERO_WIDTH.sub("", text) if is_unseen else text).split())))
             yield record
 
     write_corpus(folder, (), mended())
@@ -131,8 +197,37 @@ def _scan(folder: Path, path: Path, file: FileConfig, report: Report | None) -> 
         raise UserError(f"{path.name} holds no documents{' of these years' if file.years else ''}.")
     np.save(folder / "places.npy", np.frombuffer(places, np.int64), allow_pickle=False)
     np.save(folder / "hashes.npy", np.frombuffer(hashes, np.uint64), allow_pickle=False)
-    np.save(folder / "broken.npy", np.frombuffer(broken, np.bool_), allow_pickle=False)
-    write_json(folder / "scan.json", {"unit": unit(file)})
+    np.save(folder / "forms.npy", np.frombuffer(forms, np.uint64), allow_pickle=False)
+    np.save(folder / "marks.npy", np.frombuffer(marks, np.uint8), allow_pickle=False)
+    proposed = propose_encoding(path, file) if any(mark & 1 for mark in marks) else None
+    about = {
+        "unit": unit(file),
+        "said": [*dict.fromkeys(said), *sentences(file, tally)],
+        "has_ids": bool(file.id),
+        "encoding": proposed.encoding if proposed else "",
+    }
+    write_json(folder / "scan.json", about)
+
+
+def _hashed(text: str) -> int:
+    """A number for a text; 0 for an empty one."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) if text else 0
+
+
+def missed_separators(folder: Path, file: FileConfig) -> tuple[str, ...]:
+    """Separators inside the labels of a scanned file that its first rows did not show; empty where there are none."""
+    if file.sep == INDICATOR or file.numbers != "names" or file.grouped:
+        return ()
+    scanned = Scanned(folder)
+    often = np.argsort(-scanned.counts)[:NAMES_WEIGHED]
+    found = find_separators([str(scanned.names[c]) for c in often for _ in range(min(3, int(scanned.counts[c])))])
+    return tuple(sign for sign in found.accepted if sign not in (file.sep, *file.other_seps))
+
+
+def usual_split(folder: Path, min_documents: int = 0) -> SplitConfig:
+    """How a scanned file is divided where nothing is asked for: see `splits.usual_way`."""
+    scanned = Scanned(folder)
+    return SplitConfig(made=usual_way(scanned.codes, scanned.targets, min_documents), min_documents=min_documents)
 
 
 def _source_files(path: Path) -> list[Path]:
@@ -158,7 +253,7 @@ def state_of(path: Path) -> list[tuple[str, int, int]]:
 
 def _key(path: Path, file: FileConfig) -> str:
     states = [state_of(one) for one in _paths(path, file)]
-    return hashlib.sha256(json.dumps([FORMAT, states, file.model_dump()]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([FORMAT, SCAN, states, file.model_dump()]).encode()).hexdigest()[:16]
 
 
 def _paths(path: Path, file: FileConfig) -> list[Path]:
@@ -168,7 +263,7 @@ def _paths(path: Path, file: FileConfig) -> list[Path]:
 
 def find_scan(path: Path, file: FileConfig) -> Path | None:
     """The folder that `scan` made of this file as it is now, if it has."""
-    folder = cache_dir() / "data" / "intake" / _key(path, file)
+    folder = _intake() / _key(path, file)
     return folder if folder.joinpath("scan.json").is_file() else None
 
 
@@ -216,15 +311,17 @@ def examine(folder: Path, split: SplitConfig, choices: Mapping[str, str] | None 
         if kind.prepare:
             kind.prepare(draft, split)
         finding = kind.find(draft)
-        count = len(finding.places)
-        found[kind.key] = Defect(kind.key, kind.title, count, finding.examples, finding.advice)
-        if count and chosen[kind.key] != "keep":
-            kind.mend(draft, finding.changed)
-            done = "merged" if chosen[kind.key] == "merge" else "left out"
-            draft.notes.append(f"{kind.title}: {count:,}, {done}.")
+        count, choice = len(finding.places), chosen[kind.key]
+        advised = ADVISED.get(kind.key, "keep")
+        found[kind.key] = Defect(kind.key, kind.title, count, finding.examples, finding.advice, advised)
+        if count and choice != "keep":
+            kind.mends[choice](draft, finding)
+            draft.notes.append(f"{kind.title}: {count:,}, {DONE[choice]}.")
     names, columns = draft.kept_labels()
-    defects, notes = tuple(found[key] for key in CHOICES), (*draft.split_notes, *draft.notes)
-    return Plan(defects, draft.rows, draft.codes, names, columns, notes, len(draft.scanned.codes))
+    defects = tuple(found[key] for key in CHOICES)
+    notes = (*draft.scanned.said, *draft.split_notes, *draft.notes)
+    joined = None if draft.labels is draft.scanned.targets else draft.labels
+    return Plan(defects, draft.rows, draft.codes, names, columns, notes, len(draft.scanned.codes), joined, draft.strips)
 
 
 def _checked(choices: Mapping[str, str]) -> dict[str, str]:
@@ -247,11 +344,15 @@ def check_name(name: str, taken: Iterable[str]) -> None:
     """Raises `UserError` unless a data set can be added under this name."""
     if not re.fullmatch(NAME_PATTERN, name):
         raise UserError(
-            f"A data set cannot be named '{name}': use lower-case letters, digits and hyphens, at most 40, such as "
-            "my-data."
+            f"A data set cannot be named '{name}': use letters, digits, hyphens and underscores, at most 40, the first "
+            "a letter or a digit, such as my-data."
         )
-    if name in taken:
-        raise UserError(f"There is a data set '{name}' already: choose another name, or remove that one first.")
+    if same := next((one for one in taken if one.lower() == name.lower()), ""):
+        raise UserError(
+            f"There is a data set '{same}' already"
+            + ("" if same == name else f", and '{name}' differs in capitals alone, which not every disk tells apart")
+            + ": choose another name, or remove that one first."
+        )
 
 
 def register(
@@ -263,6 +364,7 @@ def register(
     *,
     reserved: Sequence[str] = (),
     report: Report | None = None,
+    folder: Path | None = None,
 ) -> Registered:
     """Keeps a file as a data set of the cache; what `scan` left behind is removed.
 
@@ -274,15 +376,16 @@ def register(
         choices: what is done about defects, by key of `CHOICES`.
         reserved: names that cannot be taken.
         report: called with a phase in words and a fraction 0..1.
+        folder: where the file has been scanned; None: it is scanned now.
 
     Raises:
         UserError: see `scan` and `examine`; a name that cannot be used; the disk is full.
     """
     check_writable()
-    check_name(name, reserved)
+    check_name(name, [*reserved, *find_registered()])
     # Scan and plan.
     note = registered_dir() / f"{name}.json"
-    scanned_folder = scan(path, file, report)
+    scanned_folder = folder or scan(path, file, report)
     plan = examine(scanned_folder, split, choices)
     # The folder is named by content and settings.
     digest = hashlib.sha256()
@@ -338,6 +441,11 @@ def command_line(
         words += [word for value in values for word in (option, value)]
     singles = {"--title": file.title, "--sep": file.sep, "--id": file.id, "--year": file.year}
     words += [word for option, value in singles.items() if value for word in (option, value)]
+    words += [word for sign in file.other_seps for word in ("--sep", sign)]
+    words += ["--label-key", file.label_key] if file.label_key else []
+    words += _label_words(file)
+    words += ["--cut", f"{file.cut:g}"] if file.cut is not None else []
+    words += [word for part, taken in file.parts for word in ("--part", f"{part}={taken}")]
     words += ["--years", "-".join(map(str, file.years))] if file.years else []
     words += ["--split", file.split] if file.split else []
     words += ["--made", split.made]
@@ -348,7 +456,7 @@ def command_line(
             words += [f"--{key.replace('_', '-')}", str(getattr(split, key))]
     words += [word for part, other in files.items() for word in (f"--{part}", other)]
     words += form_words(file)
-    for action in ("drop", "merge"):
+    for action in ("drop", "merge", "join", "strip", "negative", "keep"):
         if asked := [key for key, chosen in (choices or {}).items() if chosen == action]:
             words += [f"--{action}", ",".join(asked)]
     return shlex.join(words)
@@ -366,22 +474,38 @@ def form_words(file: FileConfig) -> list[str]:
     return words
 
 
+def _label_words(file: FileConfig) -> list[str]:
+    """The option that names labels, which the file has as numbers."""
+    names = file.label_names[1:] if file.label_names[:1] == ("",) else file.label_names
+    if names == tuple(map(str, range(len(names)))) and file.numbers == "vector":
+        return ["--label-names", "numbers"]
+    written = json.dumps(names, ensure_ascii=False)
+    return ["--label-names", written if len(written) < MAX_WORD else "FILE_OF_NAMES"] if names else []
+
+
 def _planned(folder: Path, plan: Plan) -> Iterator[Record]:
     scanned = Scanned(folder)
-    indices, indptr = scanned.targets.indices, scanned.targets.indptr
+    targets = scanned.targets if plan.joined is None else plan.joined
+    indices, indptr = targets.indices, targets.indptr
     for row, code in zip(plan.rows.tolist(), plan.codes.tolist(), strict=True):
         columns = plan.columns[indices[indptr[row] : indptr[row + 1]]]
         labels = tuple(dict.fromkeys(plan.labels[column] for column in columns if column >= 0))
-        yield Record(str(scanned.ids[row]), scanned.titles[row], scanned.bodies[row], labels, CODES[code])
+        title, body = scanned.titles[row], scanned.bodies[row]
+        if plan.strips:
+            title, body = ZERO_WIDTH.sub("", title), ZERO_WIDTH.sub("", body)
+        yield Record(str(scanned.ids[row]), title, body, labels, CODES[code])
 
 
 def find_registered() -> dict[str, Registered | str]:
     """Added data sets by name; a sentence instead where what was kept is damaged."""
     found: dict[str, Registered | str] = {}
-    for note in sorted(registered_dir().glob("[a-z0-9]*.json")):
+    for note in sorted(registered_dir().glob("[A-Za-z0-9]*.json")):
         if re.fullmatch(NAME_PATTERN, note.stem):
             try:
-                found[note.stem] = parse(Registered, read_json(note))
+                kept = parse(Registered, read_json(note), where=note.name)
+                if kept.name != note.stem:
+                    raise UserError(f"{note.name} describes a data set of another name.")
+                found[note.stem] = kept
             except UserError as error:
                 found[note.stem] = f"{error} Remove the data set with `python -m core data remove {note.stem}`."
     return found

@@ -55,5 +55,7 @@ def read_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise UserError(f"{path.parent.name}: {path.name} is damaged at {place} ({error.msg}).") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UserError(f"{path.parent.name}: {path.name} is nested too deeply.") from None
+    except (OSError, ValueError) as error:
         raise UserError(f"{path.parent.name}: {path.name} cannot be read ({error}).") from None

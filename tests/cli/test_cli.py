@@ -188,7 +188,7 @@ def test_what_cannot_be_added_is_said_in_a_sentence(tmp_path):
     for words, expected in (
         (["nothing.csv", "--name", "x"], "nothing.csv cannot be read"),
         ([str(path)], "--name is missing"),
-        ([str(path), "--name", "Papers"], "cannot be named 'Papers'"),
+        ([str(path), "--name", "my papers"], "cannot be named 'my papers'"),
         ([str(path), "--name", "reuters"], "a data set 'reuters' already"),
         ([str(path), "--name", "x", "--text", "abstrct"], "Did you mean 'abstract'"),
         ([str(path), "--name", "x", "--made", "fair"], "'made' is 'fair'"),

@@ -97,12 +97,12 @@ def test_of_copies_the_one_of_test_is_kept_then_of_validation_then_the_first(dra
 def test_labels_of_one_form_are_a_group_under_the_most_frequent(draft: Any) -> None:
     made = draft(row("x", ["Gold"]), row("y", ["gold "]), row("z", ["gold "]), row("w", ["GOLD", "é"]), row("v", ["É"]))
     found = defects.similar_labels(made)
-    assert found.examples == ("'gold ' (2) = 'GOLD' (1) = 'Gold' (1)", "'É' (1) = 'é' (1)")
+    assert found.examples == ("'gold' (2) = 'GOLD' (1) = 'Gold' (1)", "'É' (1) = 'é' (1)")
     made.merge_labels(found.changed)
     made.divide(OWN)
     made.leave_out_rare(OWN)
     kept, columns = made.kept_labels()
-    assert kept == ("a", "b", "gold ", "É")
+    assert kept == ("a", "b", "gold", "É")
     assert len(columns) == len(made.scanned.names)
     assert made.targets.sum() == 4 + 6, "each document has each label once"
 

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from core.config.schema import FileConfig
 
 EXAMPLES = 3
-WORDS = {"keep": "Keep", "drop": "Leave out", "merge": "Merge"}
+WORDS = {
+    "keep": "Keep",
+    "drop": "Leave out",
+    "merge": "Merge",
+    "join": "Join",
+    "strip": "Take out",
+    "negative": "Count as no",
+}
 
 
 def read_whole(path: Path, file: FileConfig) -> None:
@@ -45,7 +52,7 @@ def pick_choices(plan: Plan) -> dict[str, str]:
     if without := [defect.title for defect in plan.defects if not defect.count]:
         words = "; ".join(f"{title[:1].lower()}{title[1:]}" for title in without)
         st.caption(plain(f"Looked for and not found: {words}."))
-    return {key: choice for key, choice in choices.items() if choice != "keep"}
+    return {key: choice for key, choice in choices.items() if choice != CHOICES[key][0]}
 
 
 def pick_choice(defect: Defect) -> str:
