@@ -123,9 +123,12 @@ def _json_form(name: str, start: _Start, text: str, encoding: str, asked: str | 
             return {}
     shape = shape_of(text, is_lines=is_lines)
     if not start.is_whole and not (shape and shape.by_line):
-        while len(start.content) < SAMPLE and start.more(SNIFFED << 2):
-            pass
-        shape = shape_of(_decode(start.content, encoding), is_lines=is_lines)
+        # A value that goes on for longer: what it holds first may not be the documents yet.
+        for size in (SAMPLE, LONGEST):
+            start.more(size - len(start.content))
+            shape = shape_of(_decode(start.content, encoding), is_lines=is_lines)
+            if shape or start.is_whole:
+                break
     if shape is None and not asked and not is_named:
         return {}
     if not asked and shape and shape.by_line:
