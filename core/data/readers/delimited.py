@@ -82,8 +82,9 @@ def delimited_rows(name: str, stream: io.TextIOWrapper, file: FileConfig, say: S
             line. With `file.bad_lines` as skip, such rows are left out and counted.
     """
     csv.field_size_limit(MAX_FIELD)
-    for _ in range(file.skip_lines):
-        stream.readline()
+    skipped = [stream.readline(MAX_FIELD) for _ in range(file.skip_lines)]
+    if shown := " / ".join(line.strip()[:60] for line in skipped[:3] if line.strip()):
+        say(f"{name}: {file.skip_lines:,} lines above the header were left out: {shown}")
     lines = _Lines(name, stream, file.comment)
     lines.number = file.skip_lines
     reader, names, counts = csv.reader(lines, **dialect(file)), list[str](), _Counts(name)
