@@ -132,8 +132,8 @@ def _values(name: str, batch: Any, done: int) -> Iterator[dict[str, Any]]:
             rows = pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
         except UnicodeDecodeError:
             raise UserError(
-                f"{name}, rows {done + 1:,} to {done + batch.num_rows:,}: a text inside of an object is no UTF-8. Write "
-                "the file again from its source."
+                f"{name}, rows {done + 1:,} to {done + batch.num_rows:,}: a text inside of an object is no UTF-8. "
+                "Write the file again from its source."
             ) from None
     except (ValueError, OverflowError, pa.ArrowException) as error:
         words = (str(error).splitlines() or [""])[0][:200]
