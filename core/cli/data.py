@@ -15,7 +15,7 @@ from core.cli.console import Json, Set, Split, out, print_json, progress_bar, sp
 from core.cli.reading import print_plan, print_plan_as_json, print_question_as_json
 from core.config.parse import parse, with_changes
 from core.config.schema import DataConfig, FileConfig, ModelConfig, RunConfig, SplitConfig
-from core.data import added, download, readers
+from core.data import added, download, readers, scanning
 from core.data.sources import add, available, default_config, default_name, load, why_default
 from core.data.summary import summarize_scan
 from core.labels import groups, measures
@@ -78,10 +78,6 @@ Strip = Annotated[str, typer.Option(help="Characters to take out: zero_width.")]
 Negative = Annotated[str, typer.Option(help="Labels to count as not set: unknown_labels.")]
 Keep = Annotated[str, typer.Option(help="Defects to keep that are left out otherwise: missing_words.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what was guessed and what is wrong; keep nothing.")]
-
-
-SIGNS = {"none": "", "tab": "\t", "\\t": "\t"}
-"""Words for signs that a shell does not hand on as they are."""
 
 
 @dataclass(frozen=True)
@@ -219,15 +215,15 @@ def data_add(
         def report(words: str, done: float) -> None:
             bar.update(task, description=words, completed=done)
 
-        folder = stack.enter_context(added.passing_scan(path, reading.file, report))
-        if "sep" not in given and (missed := added.missed_separators(folder, reading.file)):
+        folder = stack.enter_context(scanning.passing_scan(path, reading.file, report))
+        if "sep" not in given and (missed := scanning.missed_separators(folder, reading.file)):
             reading = readers.study_rows(
                 path, reading.file, reading.rows, given | _more_separators(reading.file, missed)
             )
-            folder = stack.enter_context(added.passing_scan(path, reading.file, report))
+            folder = stack.enter_context(scanning.passing_scan(path, reading.file, report))
         file = reading.file
         if not made:
-            division = division.model_copy(update={"made": added.usual_split(folder, min_documents).made})
+            division = division.model_copy(update={"made": scanning.usual_split(folder, min_documents).made})
         plan, read = added.examine(folder, division, choices), summarize_scan(folder, reading)
         kept = None if dry_run else add(name, path, file, division, choices, progress=report, folder=folder)
     if as_json:
@@ -236,6 +232,11 @@ def data_add(
     print_plan(path, file, plan, read, choices)
     if kept:
         out.print(f"Kept as '{name}'. Look at it: python -m core stats {name}", markup=False, highlight=False)
+
+
+def _more_separators(file: FileConfig, missed: tuple[str, ...]) -> dict[str, Any]:
+    first, *others = dict.fromkeys(filter(None, (file.sep, *file.other_seps, *missed)))
+    return {"sep": first, "other_seps": tuple(others)}
 
 
 def _files_and_shares(parts: dict[str, str]) -> tuple[tuple[tuple[str, str], ...], dict[str, Any]]:
@@ -247,11 +248,6 @@ def _files_and_shares(parts: dict[str, str]) -> tuple[tuple[tuple[str, str], ...
         except ValueError:
             files.append((part, str(Path(value).absolute())))
     return tuple(files), shares
-
-
-def _more_separators(file: FileConfig, missed: tuple[str, ...]) -> dict[str, Any]:
-    first, *others = dict.fromkeys(filter(None, (file.sep, *file.other_seps, *missed)))
-    return {"sep": first, "other_seps": tuple(others)}
 
 
 def _missing(option: str) -> str:

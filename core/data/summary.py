@@ -95,12 +95,12 @@ def summarize_rows(path: Path, reading: Reading) -> ReadSummary:
     tally = Counter[str]()
     is_open = bool(reading.questions) or not reading.file.labels or not (reading.file.text or reading.file.title)
     records = [] if is_open else documents_of(path, reading.file, reading.rows, tally)
-    shown = [record for record in records if record.labels][:SHOWN] or records[:SHOWN]
-    counts = Counter(label for record in records for label in record.labels if label.lower() not in NO_VALUES)
+    labels = [_named(record.labels) for record in records]
+    shown = [number for number, names in enumerate(labels) if names][:SHOWN] or range(min(SHOWN, len(records)))
     return _summary(
-        [len(record.labels) for record in records],
-        counts,
-        [ShownDocument(one.id, _cut(one.title, one.body), one.labels) for one in shown],
+        list(map(len, labels)),
+        Counter(name for names in labels for name in names),
+        [ShownDocument((one := records[n]).id, _cut(one.title, one.body), labels[n]) for n in shown],
         reading,
         (*reading.said, *sentences(reading.file, tally)),
         is_whole=False,
@@ -125,11 +125,11 @@ def summarize_scan(folder: Path, reading: Reading | None = None) -> ReadSummary:
     rows = rows if len(rows) else np.arange(min(SHOWN, len(scanned.codes)))
     shown = [
         ShownDocument(
-            str(scanned.ids[row]), _cut(scanned.titles[row], scanned.bodies[row]), tuple(scanned.labels_of(row))
+            str(scanned.ids[row]), _cut(scanned.titles[row], scanned.bodies[row]), _named(scanned.labels_of(row))
         )
         for row in rows.tolist()
     ]
-    said = (*(reading.said if reading else ()), *scanned.said)
+    said = tuple(dict.fromkeys((*(reading.said if reading else ()), *scanned.said)))
     return _summary(sizes.tolist(), counts, shown, reading, said, is_whole=True)
 
 
@@ -159,6 +159,11 @@ def _summary(
     )
 
 
+def _named(labels: Sequence[str]) -> tuple[str, ...]:
+    """Labels without those that read like no value."""
+    return tuple(label for label in labels if label.lower() not in NO_VALUES)
+
+
 def _cut(title: str, body: str) -> str:
     text = f"{title}\n{body}".strip()
     return text if len(text) <= LETTERS else f"{text[:LETTERS]}..."
@@ -166,7 +171,7 @@ def _cut(title: str, body: str) -> str:
 
 def file_words(file: FileConfig) -> str:
     """How a file is read, in one line: what is set of its form and its columns."""
-    form = ("delimiter", "header") if file.format != "csv" else ()
+    form = ("delimiter", "header", "quote") if file.format != "csv" else ()
     usual = {"numbers": "names"}
     read = {
         key: value

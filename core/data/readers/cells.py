@@ -145,7 +145,11 @@ class _Parser:
                 keys.append(str(item))
                 item, at = self.value(at + 1, closer, depth + 1)
                 at = self._skip(at, " \t\r\n")
-            items += self._numbers(item, opener) if isinstance(item, _Bare) else [item]
+            is_name = opener == "{" and not keys and str(item).lower() in ("true", "false")
+            if isinstance(item, _Bare):
+                items += [str(item)] if is_name else self._numbers(item, opener)
+            else:
+                items.append(item)
         if opener == "{" and keys:
             if len(keys) != len(items):
                 raise _NoNotation

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from core.data.readers.cells import Written
 from core.data.readers.row import PARTS
 
 SAMPLE = 4 << 20
@@ -24,7 +25,7 @@ def _no_number(_: str) -> None:
     """NaN and infinity, which JSON does not know, are missing values."""
 
 
-DECODER = json.JSONDecoder(parse_constant=_no_number)
+DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=Written)
 
 
 class Shape(NamedTuple):

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.config.parse import parse
 from core.config.schema import FileConfig
-from core.data import added, readers
+from core.data import readers, scanning
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SEPARATORS = {"": "none: a list, or one label", ";": "semicolon", ",": "comma", 
 
 def pick_columns(path: Path) -> FileConfig | None:
     """Draws the first rows and the choice of what each column is; None while something is missing."""
-    form, changed = st.container(), str(added.state_of(path))
+    form, changed = st.container(), str(scanning.state_of(path))
     guessed = guess_form(str(path), changed, ())
     st.subheader("First rows")
     if guessed.format == "csv":

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.config.parse import parse
 from core.config.schema import SplitConfig
-from core.data import added
+from core.data import added, scanning
 from core.data.added import Plan
 from core.data.defects import CHOICES, Defect
 from core.system.errors import UserError
@@ -34,7 +34,7 @@ def read_whole(path: Path, file: FileConfig) -> None:
     """Reads the file with a progress bar; a problem is shown as a sentence."""
     bar = st.progress(0.0, plain(f"Reading {path.name}"))
     try:
-        added.scan(path, file, report_to(bar))
+        scanning.scan(path, file, report_to(bar))
     except UserError as error:
         bar.empty()
         st.error(plain(str(error)))
