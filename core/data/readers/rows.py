@@ -280,7 +280,7 @@ def _member_rows(source: _Source, file: FileConfig, show: Progress, say: Say) ->
             if number % 200 == 0:
                 show((done + opened.share() * sizes[name]) / total)
             values = {"split": parts[name]} | row.values if parts[name] else row.values
-            yield Row(row.place, values, name)
+            yield row._replace(values=values, source=name)
         done += sizes[name]
 
 
