@@ -126,6 +126,10 @@ class Roles:
             return
         taken = {self.settings[what] for what in ("id", "split", "year")} | set(self.given.get("labels", ()))
         able = {c: length for c in self.columns if c not in taken and (length := self.seen.length(c))}
+        if not able:  # paragraphs that are short
+            usual = USUAL["labels"].split()
+            lists = [c for c in self._lists() if not any(self._is_named(c, name) for name in usual)]
+            able = dict.fromkeys(lists[:1], 1.0)
         longest = max(able, key=able.__getitem__, default="")
         if not named or (self.seen.length(named) < 10 and able.get(longest, 0) > 40):
             named = longest
@@ -145,6 +149,14 @@ class Roles:
         self.settings["text"] = (named,) if named else ()
         if self.settings["title"] == named:
             self.settings["title"] = ""
+
+    def _lists(self) -> list[str]:
+        """Columns of lists of texts."""
+        return [
+            column
+            for column, values in self.seen.values.items()
+            if values and all(isinstance(v, list) and all(isinstance(item, str) for item in v) for v in values)
+        ]
 
     # Parts.
 
@@ -226,15 +238,25 @@ class Roles:
         if len(several) > 1 and not self._is_named(several[0], "labels"):
             self._ask_labels(several)
         column = (several or able)[0]
+        if not several and (alike := self._alike(able)):
+            self.reading.said.append(f"The labels are those of {listed(alike)}, joined: they hold the same names.")
+            self._read_labels(alike)
+            return
         for other in able:
             if other != column:
                 self.why[other] = "not used: it may hold labels too (--labels takes it)"
-        if len(several) == 1 and len(able) > 1 and not self.reading.questions:
+        if len(several) < 2 and len(able) > 1:
             rest = ", ".join(f"'{other}'" for other in able if other != column)
-            self.reading.said.append(
-                f"The labels are those of '{column}', which holds several for a document; --labels takes {rest}."
-            )
+            why = ", which holds several for a document" if several else ""
+            self.reading.said.append(f"The labels are those of '{column}'{why}; --labels takes {rest}.")
         self._read_labels((column,))
+
+    def _alike(self, able: Sequence[str]) -> tuple[str, ...]:
+        """Columns of one label each that hold the same names: first and second category; () where they do not."""
+        names = {c: {str(key_of(value)) for value in self.seen.values[c]} for c in able}
+        first = names[able[0]]
+        alike = tuple(c for c in able if 2 * len(first & names[c]) >= min(len(first), len(names[c])))
+        return alike if len(alike) > 1 and len(first) > 2 else ()
 
     def _ask_labels(self, able: Sequence[str]) -> None:
         self.reading.questions.append(
@@ -390,9 +412,10 @@ class Roles:
     def _ask_flag(self, column: str) -> None:
         """A single column of 0 and 1 may be a label, or say anything else of a document."""
         self.settings["labels"] = ()
+        held = " and ".join(sorted({str(value) for value in self.seen.values[column]})[:4])
         self.reading.questions.append(
             Question(
-                f"{self.path.name}: the column '{column}' holds 0 and 1 alone. If it is a label that a document has or "
+                f"{self.path.name}: the column '{column}' holds {held} alone. If it is a label that a document has or "
                 f'has not, say --labels "{column}" --sep 0/1; if the numbers are two labels, name them with --labels '
                 f'"{column}" --label-names NO,YES; else say which column holds the labels (--labels).',
                 about="labels",

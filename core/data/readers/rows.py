@@ -396,6 +396,18 @@ def propose_encoding(path: Path, file: FileConfig) -> Proposal | None:
     return None
 
 
+def beginning_of(path: Path, size: int) -> str:
+    """The first characters of a text file, or of the first of several; empty where there is none.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    source = _source(path)
+    for opened in source.open([source.chosen.members[0][0].partition("\n")[0]]):
+        return text_of(opened.stream.read(size), opened.name)
+    return ""
+
+
 def is_data_name(name: str) -> bool:
     """Whether a file's name is that of a format that is read, packed or not, or of a tar."""
     plain = plain_name(name)

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.config.parse import parse
 from core.config.schema import FileConfig
-from core.data.readers.columns import ROWS, columns_of
+from core.data.readers.cells import cut
+from core.data.readers.columns import ROWS, columns_of, documents_of
+from core.data.readers.json_shape import begin_of, partial_value
 from core.data.readers.label_columns import value_at
+from core.data.readers.notation import NAMES_ASKED, name_list
 from core.data.readers.roles import Reading, Roles, is_list
 from core.data.readers.row import Say
-from core.data.readers.rows import propose_encoding, read_rows, sniff
+from core.data.readers.rows import beginning_of, propose_encoding, read_rows, sniff
 from core.data.readers.separators import find_separators
-from core.system.errors import Question
+from core.system.errors import Question, UserError
 
 CELLS = 400_000
 LETTERS = 4_000_000
 LEAST_ROWS = 20
 """Columns are guessed from `ROWS` rows, or fewer, but not than these, where they hold so many cells or letters."""
 BROKEN = re.compile("[\\ud800-\\udfff]")
+HEAD = 1 << 20
+"""Characters of a file in which names of labels are looked for."""
+NAMES_KEY = re.compile(r"(?i)label|class|categor|topic|tag|name|target")
 BROKEN_ROWS = 0.05
 """Share of rows with bytes that are no text, from which the encoding is asked for."""
 SHOWN = 100
@@ -56,10 +63,44 @@ def study(path: Path, given: Mapping[str, Any] | None = None, **form: Any) -> Re
     """
     file, said = sniff(path, **form), list[str]()
     reading = study_rows(path, file, first_rows(path, file, said.append), given)
+    if any(question.about == NAMES_ASKED for question in reading.questions):
+        reading = _with_names(path, reading, dict(given or {}))
     if "encoding" not in form and (question := _ask_encoding(path, reading)):
         reading.questions.insert(0, question)
     reading.said[:0] = said
     return reading
+
+
+def _with_names(path: Path, reading: Reading, given: dict[str, Any]) -> Reading:
+    """The same with the names of its labels, where the file has them beside its documents or in a header."""
+    found = [(column, tuple(cut(column, ("|", ";", ",")))) for column in reading.file.labels]
+    if reading.file.format == "json":
+        found += _name_lists(beginning_of(path, HEAD))
+    for place, names in found:
+        if len(names) > 1:
+            named = study_rows(path, reading.file, reading.rows, given | {"label_names": names})
+            try:
+                is_right = not named.questions and bool(documents_of(path, named.file, named.rows, Counter()))
+            except UserError:  # not as many names as values
+                continue
+            if is_right:
+                named.said.append(f"The names of the labels are those of '{place[:60]}' in the file.")
+                return named
+    return reading
+
+
+def _name_lists(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Lists of names that stand beside the documents of a JSON file, with their keys."""
+    at = begin_of(text)
+    value = partial_value(text, at)[0] if at >= 0 else None
+    found = []
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        if NAMES_KEY.search(key) and isinstance(inner, (list, dict)):
+            try:
+                found.append((key, name_list(json.dumps(inner))))
+            except (ValueError, TypeError):
+                continue
+    return found
 
 
 def _ask_encoding(path: Path, reading: Reading) -> Question | None:
