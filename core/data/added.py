@@ -391,5 +391,5 @@ def find_files(folders: Iterable[Path], *, limit: int = 200) -> list[Path]:
                 saved = os.path.isdir(path) and any(os.path.isfile(path / name) for name in SAVED)
                 if inside and (saved or (os.path.isfile(path) and is_data_name(path.name))):
                     files.append(path)
-    unique = dict.fromkeys(file for file in files if not any(parent in files for parent in file.parents))
-    return list(unique)[:limit]
+    unique = {os.path.realpath(f): f for f in reversed(files) if not any(parent in files for parent in f.parents)}
+    return sorted(unique.values(), key=files.index)[:limit]

@@ -5,7 +5,6 @@ from core.data.readers.columns import columns_of as columns_of
 from core.data.readers.columns import read_documents as read_documents
 from core.data.readers.columns import sentences as sentences
 from core.data.readers.encodings import Proposal as Proposal
-from core.data.readers.label_columns import INDICATOR as INDICATOR
 from core.data.readers.notation import name_list as name_list
 from core.data.readers.parts import SUFFIXES as SUFFIXES
 from core.data.readers.record import Record as Record
@@ -14,6 +13,7 @@ from core.data.readers.reuters import open_reuters as open_reuters
 from core.data.readers.reuters import read_reuters_nltk as read_reuters_nltk
 from core.data.readers.reuters import read_reuters_sgml as read_reuters_sgml
 from core.data.readers.roles import Reading as Reading
+from core.data.readers.row import INDICATOR as INDICATOR
 from core.data.readers.row import Row as Row
 from core.data.readers.rows import SAVED as SAVED
 from core.data.readers.rows import is_data_name as is_data_name

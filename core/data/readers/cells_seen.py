@@ -28,11 +28,24 @@ class Cells:
 
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.columns = columns_of(rows)
-        self.cells = {column: [value_at(row, column) for row in rows] for column in self.columns}
+        self.cells = {
+            column: [row[column] if column in row else value_at(row, column) for row in rows] for column in self.columns
+        }
         self.values = {
-            column: [value for value in cells if not is_missing(value) and value != ""]
+            column: [value for value in cells if (value != "" if value.__class__ is str else not is_missing(value))]
             for column, cells in self.cells.items()
         }
+        self._different = dict[str, set[Any]]()
+
+    def different(self, column: str) -> set[Any]:
+        """The cells of a column that differ; lists and objects as text."""
+        if column not in self._different:
+            values = self.values[column]
+            try:
+                self._different[column] = set(values)
+            except TypeError:
+                self._different[column] = {key_of(value) for value in values}
+        return self._different[column]
 
     def length(self, column: str) -> float:
         """Mean letters of a column's texts; of lists, those of their paragraphs."""
@@ -52,18 +65,18 @@ class Cells:
 
     def is_flag(self, column: str) -> bool:
         """Whether every cell that is filled says that a label is set, is not, or is unknown."""
-        values = self.values[column]
-        return bool(values) and all(map(is_switch, {key_of(value) for value in values}))
+        values = self.different(column)
+        return bool(values) and all(map(is_switch, values))
 
     def is_switch(self, column: str) -> bool:
         """Whether a column that stands alone holds flags rather than names."""
-        words = {str(key_of(value)).strip().lower() for value in self.values[column]}
+        words = {str(value).strip().lower() for value in self.different(column)}
         return bool(words) and words <= SWITCHES
 
     def numbers(self, column: str) -> list[float]:
         """The different numbers of a column; empty where it holds anything else."""
         numbers = list[float]()
-        for value in {key_of(value) for value in self.values[column]}:
+        for value in self.different(column):
             try:
                 numbers.append(float(value))
             except (TypeError, ValueError):
@@ -88,7 +101,7 @@ class Cells:
 
     def spelling(self, column: str) -> str:
         """How a column of flags is written: columns of one kind stand together."""
-        words = {str(key_of(value)).strip().lower() for value in self.values[column]}
+        words = {str(value).strip().lower() for value in self.different(column)}
         if words <= {"0", "1", "-1"}:
             return "0/1"
         if words <= {"0.0", "1.0", "-1.0", "0", "1"}:

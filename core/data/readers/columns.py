@@ -10,10 +10,10 @@ from typing import Any
 
 from core.config.schema import FileConfig
 from core.data.readers.cells import MAX_DEPTH, is_missing, is_record
-from core.data.readers.label_columns import INDICATOR, CellError, LabelReader, shown, value_at
+from core.data.readers.label_columns import CellError, LabelReader, shown, value_at
 from core.data.readers.record import Record
+from core.data.readers.row import INDICATOR, Progress, Row, Say
 from core.data.readers.row import PARTS as PART_WORDS
-from core.data.readers.row import Progress, Row, Say
 from core.data.readers.rows import read_rows, unit
 from core.system.errors import UserError, choose
 

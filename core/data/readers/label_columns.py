@@ -11,9 +11,9 @@ from typing import Any
 
 from core.config.schema import FileConfig
 from core.data.readers.cells import ENTITY, chosen_in, cut, is_missing, keys_of, label_of, parse_cell, score_key
+from core.data.readers.flags import FlagValues
+from core.data.readers.row import INDICATOR
 
-INDICATOR = "0/1"
-"""`sep` of labels that stand in a column each."""
 MAX_LABEL = 1000
 YES, NO, UNKNOWN, BLANK = 1, 0, 2, 3
 STATES = {
@@ -70,6 +70,7 @@ class LabelReader:
         self.pick = itemgetter(*file.labels) if len(file.labels) > 1 else None
         self.states = dict[Any, int]()
         self.is_set = bytearray(len(file.labels))
+        self.places = {name: at for at, name in enumerate(file.labels)}
         self.says_no = False
 
     def read(self, values: dict[str, Any]) -> tuple[tuple[str, ...], bool]:
@@ -92,6 +93,11 @@ class LabelReader:
 
     def _flags(self, values: dict[str, Any]) -> tuple[tuple[str, ...], bool]:
         names = self.file.labels
+        if isinstance(values, FlagValues):
+            for name in values.flags:
+                self.is_set[self.places[name]] = 1
+            self.says_no = True
+            return values.flags, False
         try:
             cells = self.pick(values) if self.pick else (values[names[0]],)
             states = bytes(map(self.states.__getitem__, cells))

@@ -12,8 +12,8 @@ from core.config.schema import FileConfig
 from core.data.readers.cells import KEYS, is_missing, parse_cell
 from core.data.readers.cells_seen import Cells, key_of
 from core.data.readers.columns import PARTS, listed
-from core.data.readers.label_columns import INDICATOR
 from core.data.readers.notation import Meaning, cut_question, find_meaning
+from core.data.readers.row import INDICATOR
 from core.system.errors import Question
 
 USUAL = {

@@ -105,7 +105,9 @@ def _name_lists(text: str) -> list[tuple[str, tuple[str, ...]]]:
 
 def _ask_encoding(path: Path, reading: Reading) -> Question | None:
     """Asks for the encoding where several rows are no UTF-8 and another one makes sense of them."""
-    broken = sum(any(isinstance(v, str) and BROKEN.search(v) for v in row.values()) for row in reading.rows)
+    broken = sum(
+        any(isinstance(v, str) and not v.isascii() and BROKEN.search(v) for v in row.values()) for row in reading.rows
+    )
     if broken < max(1, BROKEN_ROWS * len(reading.rows)) or not (proposal := propose_encoding(path, reading.file)):
         return None
     shown = [line[:SHOWN] for line in (*proposal.before[:1], *proposal.after[:1])]
