@@ -31,11 +31,15 @@ PARTS = PART_WORDS | {
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> list[str]:
     """All columns of some rows, in the order in which they come; those of nested objects with dots, `doc.text`."""
-    columns = dict[str, list[Any]]()
-    for row in rows:
-        for column, value in row.items():
-            columns.setdefault(column, []).append(value)
-    return [name for column, values in columns.items() for name in _spread(column, values, 0)]
+    columns = dict.fromkeys(chain.from_iterable(rows))
+    nested = {column for row in rows for column, value in row.items() if value.__class__ is dict}
+    return [
+        name
+        for column in columns
+        for name in (
+            _spread(column, [row[column] for row in rows if column in row], 0) if column in nested else [column]
+        )
+    ]
 
 
 def _spread(column: str, values: list[Any], depth: int) -> list[str]:
