@@ -42,7 +42,7 @@ from core.runs.plan import check_trainable, command_line
 from core.system import machine, processes
 from core.system.access import account, check_writable, read_only
 from core.system.errors import UserError
-from core.system.files import read_json, write_json
+from core.system.files import write_json
 from core.system.locks import is_locked, locked, try_lock
 from core.system.places import ROOT, cache_dir
 
@@ -302,9 +302,9 @@ def await_gpu_memory(path: Path, pids: set[int], deadline: float) -> None:
 def _signal(run: Folder, number: signal.Signals) -> None:
     """Signals a run's process group, if its leader is that very process, and all else that carries the run's mark."""
     hit = set()
-    with suppress(UserError, ProcessLookupError):
-        leader = read_json(run.path / "process.json")
-        if processes.is_alive(leader):
+    with suppress(ProcessLookupError):
+        leader = journal.read_process(run.path)
+        if leader and processes.is_alive(leader):
             os.killpg(leader["pid"], number)
             hit.add(leader["pid"])
     for process in processes.processes_of(run.path):
