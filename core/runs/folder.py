@@ -27,7 +27,16 @@ from core.runs import failures
 from core.runs.journal import read_heartbeat, read_known_status, read_process
 from core.system.access import check_writable
 from core.system.errors import UserError
-from core.system.files import SMALL_BYTES, Broken, atomic_path, parse_json, read_bytes, read_json, write_json
+from core.system.files import (
+    SMALL_BYTES,
+    Broken,
+    atomic_path,
+    describe_broken,
+    parse_json,
+    read_bytes,
+    read_json,
+    write_json,
+)
 from core.system.locks import is_locked, locked
 from core.system.places import cache_dir
 
@@ -260,7 +269,7 @@ def _parse_config(content: bytes, run_id: str) -> RunConfig:
     try:
         values = parse_json(content)
     except Broken as error:
-        raise UserError(f"{run_id}: config.json is damaged {error}.") from None
+        raise UserError(describe_broken(Path(run_id, "config.json"), error)) from None
     return parse(RunConfig, _complete_config(values), where=f"{run_id}: config.json")
 
 

@@ -140,7 +140,7 @@ def read_last(path: Path, name: str) -> dict[str, Any]:
 def score_of(entry: dict[str, Any], metric: str) -> float:
     """The validation score of a history entry by a name of `train.metric`, 0..1; 0 where it is undefined."""
     group, name = ("tail", "macro_f1") if metric == "tail_macro_f1" else ("all", metric)
-    return float((entry["validation"].get(group) or {}).get(name) or 0.0)
+    return float((entry.get("validation", {}).get(group) or {}).get(name) or 0.0)
 
 
 def read_steps(path: Path) -> list[dict[str, Any]]:
@@ -165,7 +165,7 @@ def describe_damage(path: Path) -> str:
 def read_log(path: Path, last: int = 200) -> list[str]:
     """The last lines of `log.txt`, at most those of its last 256 KiB; empty if there is none."""
     try:
-        with path.joinpath("log.txt").open("rb", opener=open_regular) as file:
+        with open(path / "log.txt", "rb", opener=open_regular) as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - 262_144))
             return file.read().decode("utf-8", errors="replace").splitlines()[-last:]

@@ -79,13 +79,13 @@ def read_predictions(run: Run, part: str = "test") -> Predictions:
         part: a key of `PREDICTIONS`.
 
     Raises:
-        UserError: missing, damaged, inconsistent in itself or with the run's metrics, or with scores that are no numbers.
+        UserError: missing, damaged, or inconsistent in itself or with the run's metrics.
     """
     name = PREDICTIONS[part]
     if not os.path.lexists(run.path / name):
         more = ": an older version made the run" if part == "validation" else ""
         raise UserError(f"{run.id}: {name} is missing{more}.")
-    metrics = results.read_metrics(run)
+    metrics = results.read_metrics(run) if os.path.lexists(run.path / "metrics.json") else {}
     try:
         found = _check(read_arrays(run.path / name))
         _check_range(found, MODELS[run.config.model.name].margins)
@@ -109,7 +109,7 @@ def _check(stored: dict[str, np.ndarray]) -> Predictions:
         raise ValueError(f"it does not hold {', '.join(missing)}")
     kinds = {"ids": "U", "threshold": "fiu", "scores": "f", "score_data": "f"}
     if wrong := [key for key in needed if stored[key].dtype.kind not in kinds.get(key, "iu")]:
-        raise ValueError(f"'{wrong[0]}' holds {stored[wrong[0]].dtype}")
+        raise ValueError(f"its arrays do not fit together: '{wrong[0]}' holds {stored[wrong[0]].dtype}")
     # Arrays, sparse or dense.
     shape = tuple(int(size) for size in stored["shape"])
     if len(shape) != 2 or not all(0 <= size < 2**31 for size in shape):
@@ -153,7 +153,7 @@ def _check_against(found: Predictions, metrics: Mapping[str, Any], part: str) ->
     """
     documents, labels = found.targets.shape
     if "labels" in metrics and labels != len(metrics["labels"]):
-        raise ValueError(f"it has {labels:,} labels, metrics.json {len(metrics['labels']):,}")
+        raise ValueError(f"it and metrics.json have different labels, {labels:,} and {len(metrics['labels']):,}")
     known = results.count_documents(metrics, part)
     if known and known != documents:
         raise ValueError(f"it has {documents:,} documents, metrics.json {known:,}")

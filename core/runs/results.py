@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from pydantic import NonNegativeFloat, NonNegativeInt, ValidationError
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, ValidationError
 
 from core.labels.groups import Borders
 from core.runs.folder import Folder, Run
@@ -17,7 +17,6 @@ from core.system.files import read_json, write_json
 from core.system.locks import locked
 from core.system.places import cache_dir
 
-
 NEEDED = ("labels", "counts", "borders", "threshold", "threshold_rule", "fingerprint", "command", "versions", "seconds")
 """Keys of `metrics.json` that the results pages read."""
 
@@ -26,18 +25,18 @@ class Results(Stored):
     """The types of what `metrics.json` holds, where it does; an older version may not have written all of it."""
 
     test: Scores
-    validation: Scores = {}
-    labels: list[str] = []
-    counts: list[NonNegativeInt] = []
-    borders: dict[Literal["head", "tail"], NonNegativeInt] = {}
+    validation: Scores = Field({})
+    labels: list[str] = Field([])
+    counts: list[NonNegativeInt] = Field([])
+    borders: dict[Literal["head", "tail"], NonNegativeInt] = Field({})
     threshold: float | list[float] = 0.5
     threshold_rule: str = ""
     fingerprint: str = ""
     source: str = ""
     command: str = ""
-    versions: dict[str, str] = {}
-    scores: dict[str, dict[str, float | None] | float | None] = {}
-    documents: dict[str, NonNegativeInt] = {}
+    versions: dict[str, str] = Field({})
+    scores: dict[str, dict[str, float | None] | float | None] = Field({})
+    documents: dict[str, NonNegativeInt] = Field({})
     memory: NonNegativeInt | None = None
     seconds: NonNegativeFloat = 0.0
 
@@ -119,7 +118,9 @@ def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:
     if not os.path.lexists(run.path / "thresholds.json"):
         return {}
     sets, wrong = read_json(run.path / "thresholds.json"), ""
-    if not isinstance(sets, dict) or not all(isinstance(one, dict) and is_valid(Thresholds, one) for one in sets.values()):
+    if not isinstance(sets, dict) or not all(
+        isinstance(one, dict) and is_valid(Thresholds, one) for one in sets.values()
+    ):
         wrong = "it holds no named thresholds"
     elif long := [len(one["values"]) for one in sets.values() if isinstance(one["values"], list)]:
         labels = len(read_metrics(run).get("labels", []))

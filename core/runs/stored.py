@@ -52,8 +52,8 @@ class Status(Stored):
 class Epoch(Stored):
     """A line of `history.jsonl`."""
 
-    epoch: NonNegativeInt
-    validation: Scores
+    epoch: NonNegativeInt = 0
+    validation: Scores = Field({})
     step: NonNegativeInt = 0
     steps: NonNegativeInt = 0
     train_loss: float | None = None
@@ -69,7 +69,7 @@ class Epoch(Stored):
 class Step(Stored):
     """A line of `steps.jsonl`."""
 
-    epoch: NonNegativeInt
+    epoch: NonNegativeInt = 0
     step: NonNegativeInt = 0
     steps: NonNegativeInt = 0
     train_loss: float | None = None
@@ -121,11 +121,8 @@ def keep_valid(kind: type[Stored], values: dict[str, Any]) -> tuple[dict[str, An
     try:
         kind.model_validate(values)
     except ValidationError as error:
-        kept, dropped = dict(values), []
-        for problem in error.errors(include_url=False):
-            if _drop(kept, problem["loc"]) or problem["type"] == "missing":
-                dropped.append(describe(problem))
-        return kept, dropped
+        kept, problems = dict(values), error.errors(include_url=False)
+        return kept, [describe(one) for one in problems if _drop(kept, one["loc"]) or one["type"] == "missing"]
     return values, []
 
 
@@ -161,8 +158,8 @@ def describe(problem: Any) -> str:
     """What pydantic says of an entry, as a clause that is short whatever the entry is."""
     kinds = ("float", "int", "list", "dict", "bool")
     place = ".".join(str(step) for step in problem["loc"] if not str(step).startswith(kinds))
-    found = "" if problem["type"] == "missing" else f" is {_short(problem['input'])},"
-    return f"{place}{found} {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+    found = "" if problem["type"] == "missing" else f", not {_short(problem['input'])}"
+    return f"{place}: {problem['msg'][:1].lower()}{problem['msg'][1:]}{found}"
 
 
 def _short(value: Any) -> str:

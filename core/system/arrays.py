@@ -12,7 +12,6 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.system.errors import UserError
 from core.system.files import read_bytes
 
 if TYPE_CHECKING:
@@ -113,7 +112,22 @@ def read_tensors(path: Path, *, most: int = MOST_BYTES) -> dict[str, np.ndarray]
     return arrays
 
 
+def check_tensors(path: Path) -> None:
+    """Checks that a safetensors file is as long as its header says, without reading what it holds.
+
+    Raises:
+        ValueError: it is not, or it has no such header.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            file.keys()
+    except (*PARSER_ERRORS, SafetensorError) as error:
+        raise ValueError(describe(error)) from None
+
+
 def describe(error: BaseException) -> str:
     """What a parser says of what it could not read; the kind of the error where it says nothing."""
     words: Any = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return f"{words}".partition("\n")[0][:200] or type(error).__name__
+    return f"{words}".partition("\n")[0][:200].rstrip(".") or type(error).__name__

@@ -26,6 +26,7 @@ MOST_LINES_BYTES = 1 << 28
 """Of a file of lines that is read as a whole."""
 SMALL_BYTES = 1 << 22
 """Of a file that says little, such as a status."""
+UNKNOWN_LETTERS = "letters that are no UTF-8"
 SUSPECT = re.compile(rb"[0-9]{19}|[eE]\+?[0-9]{3}|NaN|Infinity|\\u[dD][89abAB]")
 """What text has in it if its JSON has a number out of bounds or half a letter; other text may have it as well."""
 
@@ -63,7 +64,8 @@ class Broken(ValueError):
 
     def __init__(self, words: str, place: str = "") -> None:
         self.words, self.place = words, place
-        super().__init__(f"at {place} ({words})" if place else f"({words})")
+        at = f"at {place} ({words})" if place.startswith("line ") else f"({place}: {words})"
+        super().__init__(at if place else f"({words})")
 
 
 def read_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:
@@ -122,7 +124,7 @@ def _load_json(content: bytes) -> Any:
     except json.JSONDecodeError as error:
         raise Broken(error.msg, f"line {error.lineno}, column {error.colno}") from None
     except UnicodeDecodeError as error:
-        raise Broken(f"{error.reason}, so it is no UTF-8", f"byte {error.start}") from None
+        raise Broken(f"it is no UTF-8: {error.reason} at byte {error.start}", UNKNOWN_LETTERS) from None
     except RecursionError:
         raise Broken(f"more than {DEPTH} objects and lists lie inside one another") from None
     except ValueError:  # of Python, on the number of digits
@@ -154,9 +156,9 @@ def _find_wrong(value: Any, place: str = "", depth: int = 0) -> Iterator[tuple[s
 def _what_is_wrong(value: Any) -> str:
     """Why a number or a text is refused; empty if it is not."""
     if isinstance(value, float) and not math.isfinite(value):
-        return f"{value} is no number" if math.isnan(value) else "a number is infinite or too large"
+        return f"input should be a finite number, not {value}"
     if type(value) is int and not -WHOLE < value < WHOLE:
-        return "a whole number is too large"
+        return "input should be a whole number of 64 bits"
     return "a text has half a letter" if isinstance(value, str) and not _is_text(value) else ""
 
 
@@ -184,7 +186,13 @@ def read_json(path: Path, *, most: int = MOST_BYTES) -> Any:
     try:
         return parse_json(content)
     except Broken as error:
-        raise UserError(f"{path.parent.name}: {path.name} is damaged {error}.") from None
+        raise UserError(describe_broken(path, error)) from None
+
+
+def describe_broken(path: Path, error: Broken) -> str:
+    """What is wrong with a file of JSON, a sentence."""
+    words = f"cannot be read ({error.words})" if error.place == UNKNOWN_LETTERS else f"is damaged {error}"
+    return f"{path.parent.name}: {path.name} {words}."
 
 
 def read_fields(path: Path) -> tuple[dict[str, Any], list[str]]:
@@ -196,13 +204,13 @@ def read_fields(path: Path) -> tuple[dict[str, Any], list[str]]:
     Raises:
         UserError: as `read_json`, but for values alone; or it holds no object.
     """
-    name, content = f"{path.parent.name}: {path.name}", read_bytes(path, most=SMALL_BYTES)
+    content = read_bytes(path, most=SMALL_BYTES)
     try:
         value = _load_json(content)
     except Broken as error:
-        raise UserError(f"{name} is damaged {error}.") from None
+        raise UserError(describe_broken(path, error)) from None
     if not isinstance(value, dict):
-        raise UserError(f"{name} is damaged: expected an object.")
+        raise UserError(f"{path.parent.name}: {path.name} is damaged: expected an object.")
     if not _is_suspect(content):
         return value, []
     wrong = list(_find_wrong(value))
@@ -230,7 +238,7 @@ def read_lines(path: Path, *, last: int = MOST_LINES_BYTES) -> tuple[list[dict[s
         last: bytes at its end that are read; a line that begins before them is left out.
     """
     try:
-        with path.open("rb", opener=open_regular) as file:
+        with open(path, "rb", opener=open_regular) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - last))
             content = file.read(last)

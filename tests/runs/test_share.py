@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from core.analysis import tables
@@ -34,7 +35,10 @@ def run() -> Run:
     made = make_run("db")
     (made.path / "encoder").mkdir()
     for name in share.WEIGHTS:
-        (made.path / name).write_text("weights")
+        if name.endswith(".safetensors"):
+            save_file({"weights": np.zeros(3)}, made.path / name)
+        else:
+            (made.path / name).write_text('{"weights": 3}')
     (made.path / "log.txt").write_text("/a/place/on/this/machine")
     (made.path / "history.jsonl").write_text('{"epoch": 1}\n')
     return made

@@ -98,6 +98,8 @@ def show_sweeps(runs: Sequence[Folder]) -> None:
     """The newest sweeps, each watched, stopped and resumed as one."""
     known = {run.id: run for run in runs}
     found = [sweep for sweep in sweeps.list_sweeps() if any(run_id in known for run_id in sweep.runs)]
+    for problem in sweeps.list_problems():
+        st.warning(plain(problem))
     if not found:
         return
     st.subheader("Sweeps")
