@@ -80,7 +80,7 @@ def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
             place[last] = parse_json(text)
         except Broken as error:
             if not error.place.startswith("line "):  # JSON, but of a number or depth that no setting has
-                raise UserError(f"--set {key}={_cut(text)}: {error.words}.") from None
+                raise UserError(f"--set '{_cut(key)}' is {_cut(text)}: {error.words}.") from None
             place[last] = text
     return parse(RunConfig, values)
 
