@@ -25,6 +25,7 @@ from core.config.parse import parse
 from core.config.schema import RUN_PATTERN, Frozen, ModelConfig, RunConfig, TrainConfig
 from core.runs import failures
 from core.runs.journal import read_heartbeat, read_known_status, read_process
+from core.runs.layout import STOPPED, alive_lock, runs_dir, stop_flag
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import (
@@ -42,12 +43,9 @@ from core.system.places import cache_dir
 
 STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
 LIVE = ("queued", "running")
-STOPPED = "Stopped by request before it had finished."
 STOPPING = "writing a checkpoint, then it stops"
 """Phase of a run that was asked to stop and has not ended yet."""
 RUN_ID = re.compile(RUN_PATTERN)
-ALIVE_VARIABLE = "TAILSCOPE_ALIVE"
-"""Environment variable with the number of the inherited descriptor that holds a worker's `alive_lock`."""
 
 
 class About(Frozen):
@@ -133,11 +131,6 @@ def as_run(found: Run | Damaged) -> Run:
     return found
 
 
-def runs_dir() -> Path:
-    """Folder that holds one folder per run."""
-    return cache_dir() / "runs"
-
-
 def published_dir() -> Path:
     """Folder of runs that are shown beside those of `runs_dir` and never changed."""
     return cache_dir() / "published"
@@ -215,16 +208,6 @@ def list_folders(*, published: bool = True) -> list[Run | Damaged]:
 def list_runs(*, published: bool = True) -> list[Run]:
     """The runs of `list_folders` whose folders are not damaged, in the same order."""
     return [one for one in list_folders(published=published) if isinstance(one, Run)]
-
-
-def alive_lock(path: Path) -> Path:
-    """The lock that a run's worker holds from before its first instruction until it ends."""
-    return path / "alive.lock"
-
-
-def stop_flag(path: Path) -> Path:
-    """The file whose presence asks a run's worker to stop."""
-    return path / "stop"
 
 
 def checkpoint_dir(path: Path) -> Path:

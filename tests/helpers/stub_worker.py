@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from core.config.schema import RunConfig
 from core.data.corpus import Corpus
-from core.runs import folder, journal
+from core.runs import folder, journal, layout
 from core.system.errors import Diverged, Stopped
 
 TRAINING = "core.jobs.training"
@@ -36,7 +36,7 @@ def fit(config: RunConfig, corpus: Corpus, *_: Any) -> SimpleNamespace:
     for epoch in range(1, epochs + 1):
         if config.train.learning_rate > 1e6:
             raise Diverged("The loss stopped being a number", epoch=epoch, step=1)
-        if folder.stop_flag(path).exists():
+        if layout.stop_flag(path).exists():
             raise Stopped
         time.sleep(EPOCH_SECONDS if epoch <= MANY else LATER_SECONDS)
         progress = {"phase": "training", "fraction": epoch / epochs, "epoch": epoch, "epochs": epochs}

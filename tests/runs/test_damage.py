@@ -21,7 +21,7 @@ from core.cli.results import print_report
 from core.cli.train import list_sweeps
 from core.figures import training
 from core.jobs import estimates, sweeps
-from core.runs import folder, journal, results, share
+from core.runs import folder, journal, layout, results, share
 from core.runs.folder import Damaged, Run
 from core.runs.predictions import read_predictions
 from core.system.errors import UserError
@@ -250,7 +250,7 @@ def test_an_imported_run_is_whole_in_every_file_or_not_kept(name: str, both: tup
             for inner, packed in (files | {f"{run.id}/{name}": changed}).items():
                 archive.writestr(inner, packed)
         refused = said(lambda: share.import_run(path))
-        assert sorted(one.name for one in folder.runs_dir().iterdir()) == sorted(
+        assert sorted(one.name for one in layout.runs_dir().iterdir()) == sorted(
             [other.id] if refused else [other.id, run.id]
         ), what
         if not refused:  # then no page has anything to say of it
@@ -274,4 +274,4 @@ def test_a_zip_is_stored_or_deflated(method: int, both: tuple[Run, Run], tmp_pat
         (tmp_path / "bad.zip").write_bytes(content)
         with pytest.raises(UserError, match="packed in a way that is not read"):
             share.import_run(tmp_path / "bad.zip")
-    assert run.id not in [one.name for one in folder.runs_dir().iterdir()]
+    assert run.id not in [one.name for one in layout.runs_dir().iterdir()]

@@ -22,7 +22,8 @@ from core.config.defaults import PAPER_LOSSES
 from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds
 from core.runs import results, share
-from core.runs.folder import Run, as_run, delete_run, get_run, list_folders, published_dir, read_folder, runs_dir
+from core.runs.folder import Run, as_run, delete_run, get_run, list_folders, published_dir, read_folder
+from core.runs.layout import runs_dir
 from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
 from core.system.errors import UserError
 from core.system.files import write_json
