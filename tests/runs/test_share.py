@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from core.analysis import tables
@@ -21,7 +22,8 @@ from core.config.defaults import PAPER_LOSSES
 from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds
 from core.runs import results, share
-from core.runs.folder import Run, as_run, delete_run, get_run, list_folders, published_dir, read_folder, runs_dir
+from core.runs.folder import Run, as_run, delete_run, get_run, list_folders, published_dir, read_folder
+from core.runs.layout import runs_dir
 from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
 from core.system.errors import UserError
 from core.system.files import write_json
@@ -34,7 +36,10 @@ def run() -> Run:
     made = make_run("db")
     (made.path / "encoder").mkdir()
     for name in share.WEIGHTS:
-        (made.path / name).write_text("weights")
+        if name.endswith(".safetensors"):
+            save_file({"weights": np.zeros(3)}, made.path / name)
+        else:
+            (made.path / name).write_text('{"weights": 3}')
     (made.path / "log.txt").write_text("/a/place/on/this/machine")
     (made.path / "history.jsonl").write_text('{"epoch": 1}\n')
     return made
