@@ -48,7 +48,8 @@ def find_positives(targets: Tensor, pairs: bool = False) -> Any:
         wrong = targets[positive] != 1
         if wrong.any():
             place = (targets.bool() & (targets != 1)).nonzero()[0].tolist()
-            raise ValueError(f"targets{place} is {targets[tuple(place)].item()}: targets are 0 or 1.")
+            found = targets[tuple(place)].item()
+            raise ValueError(f"targets{place} is {found}: targets are 0 or 1; see soft_labels and ignore_index.")
     return positive
 
 

@@ -217,7 +217,9 @@ class ClosedForm(torch.autograd.Function):
             return None, None
         logits, targets, labels = ctx.saved_tensors
         loss = ctx.loss
-        return torch.func.jvp(lambda z: loss.compose(z, targets, labels), (logits,), (tangent,))[1], None
+        value, pull = torch.func.vjp(lambda z: loss.compose(z, targets, labels).sum(), logits)
+        change = pull(torch.ones_like(value))[0].to(value.dtype) * tangent  # an element changes with its logit alone
+        return change if loss.reduction == "none" else change.sum(), None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], loss: LongTailLoss, *inputs: Any) -> tuple[Any, tuple[int, None]]:

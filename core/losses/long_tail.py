@@ -140,7 +140,7 @@ class LongTailLoss(PresetLoss):
         z = bounded(logits.to(at.counts.dtype))
         y = share.to(z.dtype)
         r = None if self.mu is None else rebalancing_ratio(y, at.counts)
-        y = self.smooth(y, counted)
+        y = self.smooth_shares(y, counted)
         u = z - at.shift if self.kappa else z
         elements = torch.zeros_like(z)
         for positive, share_of_side in ((True, y), (False, 1 - y)):
@@ -194,7 +194,7 @@ class LongTailLoss(PresetLoss):
             ValueError: shapes that do not fit, a target other than 0 and 1, a pair outside (B, L).
         """
         batch = self.read(logits, targets)
-        with torch.autocast(logits.device.type, enabled=False):
+        with torch.autocast("cpu" if logits.is_meta else logits.device.type, enabled=False):
             if batch.soft or self.label_smoothing:
                 loss = self.compose_shares(*self.shares(batch), batch.counted)
             else:

@@ -65,6 +65,7 @@ class PresetLoss(nn.Module):
         "size": "the counts that it is built with",
         "kept": "the counts and on_missing that it is built with",
         "preset": "the name that it is built by",
+        "constants": "the attributes of their names, such as loss.scale",
     }
     """What cannot be set, and what it follows from."""
 
@@ -227,7 +228,7 @@ class PresetLoss(nn.Module):
 
     @property
     def counts(self) -> Tensor:
-        """n of the labels that are kept, (K,), where the module is and in its precision."""
+        """Counts n of the labels that are kept, (K,), where the module is and in its precision."""
         return self._columns.counts
 
     @property
@@ -298,7 +299,7 @@ class PresetLoss(nn.Module):
         """Logits (..., K) and soft labels, not smoothed; those of hard targets are 0 and 1."""
         return (batch.logits, batch.targets) if batch.soft else self.find_positives(batch)
 
-    def smooth(self, share: Tensor, counted: Tensor | None) -> Tensor:
+    def smooth_shares(self, share: Tensor, counted: Tensor | None) -> Tensor:
         """Shares (..., K) drawn towards 1/2 by `label_smoothing`; 0 of what is ignored."""
         if self.label_smoothing:
             share = share * (1 - self.label_smoothing) + self.label_smoothing / 2

@@ -1,8 +1,9 @@
 """Losses that are not slots of the equation: one function each, and the module that reduces their terms.
 
-Every function takes logits z and `positive`, both (B, L), and returns terms: one for each element (B, L), document (B,),
-label (L,), or for the batch as a whole. p is sigmoid(z), P and N a document's positives and negatives. `positive` is
-bool, or the share y of each soft label, from 0 to 1: terms of a positive then count y, those of a negative 1 - y.
+Every function takes logits z and `positive`, both (B, L), and returns terms: one for each element (B, L), document
+(B,), label (L,), or for the batch as a whole. p is sigmoid(z), P and N a document's positives and negatives. `positive`
+is bool; where a term is no element also the share y of each soft label, from 0 to 1: what counts once for a positive
+then counts y, and what counts once for a negative 1 - y.
 """
 
 from __future__ import annotations
@@ -66,12 +67,14 @@ class TermLoss(PresetLoss):
         batch = self.read(logits, targets)
         z, share = self.shares(batch)
         shape, size = z.shape, z.shape[-1]
-        with torch.autocast(z.device.type, enabled=False):
-            z = bounded(z.to(torch.promote_types(z.dtype, self.counts.dtype)).reshape(-1, size))
-            share = share.reshape(-1, size)
+        with torch.autocast("cpu" if z.is_meta else z.device.type, enabled=False):
+            z = z.to(torch.promote_types(z.dtype, self.counts.dtype))
+            z = z if self.terms == "label" else bounded(z)  # those are made of sigmoids, which are finite anyway
+            if z.ndim != 2:
+                z, share = z.reshape(-1, size), share.reshape(-1, size)
             if batch.soft or self.label_smoothing:
                 counted = None if batch.counted is None else batch.counted.reshape(-1, size)
-                share = self.smooth(share.to(z.dtype), counted)
+                share = self.smooth_shares(share.to(z.dtype), counted)
             terms = self.scale * self._evaluate(z, share)
         return self._reduce(terms, shape, batch.counted, batch.kept)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +12,8 @@ from .checks import check_shapes, find_pairs, index_pairs
 
 Targets = Tensor | tuple[Tensor, Tensor]
 """(B, L) of 0 and 1, or the rows (A,) and labels (A,) of the ones."""
+RARE = {torch.uint16: torch.int64, torch.uint32: torch.int64, torch.uint64: torch.int64}
+"""Types of numbers that torch stores and computes little with, and what they are read as."""
 MATRIX = "pass a matrix (documents, labels) of 0 and 1, or the places of the ones as a tuple (rows, labels)"
 
 
@@ -38,8 +41,8 @@ def read_targets(targets: Any, shape: torch.Size, device: torch.device, size: in
     """Targets as a dense tensor or as index pairs, if they fit.
 
     Args:
-        targets: a tensor, an array, a sparse matrix of SciPy or torch; or rows and labels as a tuple, and a tuple alone:
-            a list of two tensors is also what a data loader makes of a batch.
+        targets: a tensor, an array, a sparse matrix of SciPy or torch; or rows and labels as a tuple, and nothing but a
+            tuple: a list of two tensors is also what a data loader makes of a batch.
         shape: of the logits, (..., L).
         device: of the logits.
         size: L.
@@ -54,6 +57,8 @@ def read_targets(targets: Any, shape: torch.Size, device: torch.device, size: in
     else:
         found = _read_other(targets, shape, device)
     check_shapes(shape, found, size)
+    if isinstance(found, Tensor) and found.dtype in RARE:
+        return found.to(RARE[found.dtype])
     return found
 
 
@@ -92,7 +97,7 @@ def _read_other(targets: Any, shape: torch.Size, device: torch.device) -> Target
     array = targets.__array__()
     if array.dtype.kind not in "biuf":
         raise ValueError(f"Targets are a {kind} of {array.dtype}: {MATRIX}.")
-    return torch.tensor(array.astype(array.dtype.newbyteorder("="))).to(device)
+    return torch.tensor(array.astype(array.dtype.newbyteorder("="), order="C")).to(device)
 
 
 def _from_cells(
@@ -131,5 +136,9 @@ def poison(logits: Tensor, targets: Tensor, *, soft: bool = False) -> Tensor:
 
 def bounded(logits: Tensor) -> Tensor:
     """Logits with infinities as huge numbers, of which sums and products are still finite; NaN stays."""
+    if logits.device.type == "cpu" and not torch.compiler.is_compiling():
+        with suppress(RuntimeError):  # under vmap nothing is asked of the numbers
+            if bool(logits.detach().sum().isfinite()):
+                return logits
     most = torch.finfo(logits.dtype).max ** 0.5
     return logits.clamp(-most, most)
