@@ -266,8 +266,8 @@ class Documents:
             if self.is_wanted(row):
                 number += 1
                 key = self.identity(row) or f"\0{number}"
-                if (found := labels.pop(key, None)) is not None:
+                if (joined := labels.pop(key, None)) is not None:
                     part = self.part(row)
                     title = self.text(row, self.file.title) if self.file.title else ""
                     body = "\n".join(filter(None, (self.text(row, column) for column in self.file.text)))
-                    yield row.place, Record(key.lstrip("\0"), title, body, tuple(found), part)
+                    yield row.place, Record(key.lstrip("\0"), title, body, tuple(joined), part)

@@ -344,8 +344,7 @@ class Roles:
                 f"Not taken for labels: {listed(left)}. Name the columns of labels with --labels to change that."
             )
         rest = [c for c in self.columns if c not in largest and c not in self._roles_taken()]
-        columns: tuple[str, ...] = tuple(largest) if rest or len(largest) < len(free) else ("*",)
-        self._read_labels(columns)
+        self._read_labels(tuple(largest) if rest or len(largest) < len(free) else ("*",))
         self.settings["sep"] = INDICATOR
         return True
 
