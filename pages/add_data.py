@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.data import added
+from core.data import scanning
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.sections.add_data.check import find_scan, load_beginning, load_plan, load_summary, read_whole
@@ -48,7 +48,7 @@ def show() -> None:
 
 def show_file(path: Path) -> None:
     """Everything about one file: how it is written and read, its division, its defects, keeping it."""
-    changed = str(added.state_of(path))
+    changed = str(scanning.state_of(path))
     # How it is written, what is unclear, what was read, what the columns are.
     st.subheader("How it is written")
     beginning = pick_form(path, changed)

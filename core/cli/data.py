@@ -15,7 +15,7 @@ from core.cli.console import Json, Set, Split, out, print_json, progress_bar, sp
 from core.cli.reading import print_plan, print_plan_as_json, print_question_as_json
 from core.config.parse import parse, with_changes
 from core.config.schema import DataConfig, FileConfig, ModelConfig, RunConfig, SplitConfig
-from core.data import added, download, readers
+from core.data import added, download, readers, scanning
 from core.data.sources import add, available, default_config, default_name, load, why_default
 from core.data.summary import summarize_scan
 from core.labels import groups, measures
@@ -215,15 +215,15 @@ def data_add(
         def report(words: str, done: float) -> None:
             bar.update(task, description=words, completed=done)
 
-        folder = stack.enter_context(added.passing_scan(path, reading.file, report))
-        if "sep" not in given and (missed := added.missed_separators(folder, reading.file)):
+        folder = stack.enter_context(scanning.passing_scan(path, reading.file, report))
+        if "sep" not in given and (missed := scanning.missed_separators(folder, reading.file)):
             reading = readers.study_rows(
                 path, reading.file, reading.rows, given | _more_separators(reading.file, missed)
             )
-            folder = stack.enter_context(added.passing_scan(path, reading.file, report))
+            folder = stack.enter_context(scanning.passing_scan(path, reading.file, report))
         file = reading.file
         if not made:
-            division = division.model_copy(update={"made": added.usual_split(folder, min_documents).made})
+            division = division.model_copy(update={"made": scanning.usual_split(folder, min_documents).made})
         plan, read = added.examine(folder, division, choices), summarize_scan(folder, reading)
         kept = None if dry_run else add(name, path, file, division, choices, progress=report, folder=folder)
     if as_json:

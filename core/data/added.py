@@ -12,12 +12,8 @@ import os
 import re
 import shlex
 import shutil
-import tempfile
 import time
-from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -33,23 +29,16 @@ from core.config.schema import NAME_PATTERN, FileConfig, Frozen, SplitConfig
 from core.data.corpus import CODES, FORMAT, PARTS, Corpus, Report, count_columns, open_whole, write_corpus
 from core.data.defects import ADVISED, CHOICES, DEFECTS, DONE, Defect
 from core.data.draft import ZERO_WIDTH, Draft, Scanned
-from core.data.readers import INDICATOR, SAVED, Record, is_data_name, propose_encoding, read_documents, sentences, unit
-from core.data.readers.separators import find_separators
-from core.data.splits import usual_way
+from core.data.readers import SAVED, Record, is_data_name
+from core.data.scanning import paths_of, scan, source_files
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import atomic_path, read_json, write_json
-from core.system.locks import is_locked, locked, try_lock
+from core.system.locks import locked
 from core.system.places import cache_dir
 
-BROKEN = re.compile("[\\ud800-\\udfff]")
-"""Bytes that are no text in the file's encoding, as the readers keep them: lone surrogates."""
-SCAN = 1
-"""Version of what `scan` writes: a change raises it."""
 MAX_WORD = 100_000
 """Characters of one word of a command."""
-NAMES_WEIGHED = 20_000
-"""Label names in which a separator is looked for that the first rows did not show."""
 
 
 @dataclass(frozen=True)
@@ -104,170 +93,7 @@ class Registered(Frozen):
     version: str
 
 
-# Reading a file once.
-
-
-def scan(path: Path, file: FileConfig, report: Report | None = None) -> Path:
-    """Reads a file into a folder of the cache for `examine` and `register`; an unchanged file only once.
-
-    Raises:
-        UserError: see `readers.read_documents`; no document at all; the disk is full.
-    """
-    folder = _intake() / _key(path, file)
-    with _said(path), locked(folder.with_name(f"{folder.name}.lock")):
-        if not folder.joinpath("scan.json").is_file():
-            with atomic_path(folder) as temporary:
-                _scan(temporary, path, file, report)
-    return folder
-
-
-@contextmanager
-def passing_scan(path: Path, file: FileConfig, report: Report | None = None) -> Iterator[Path]:
-    """As `scan`, but the folder is gone at the end, with all that was made for it; one that was there before stays.
-
-    Raises:
-        UserError: see `scan`.
-    """
-    if kept := find_scan(path, file):
-        yield kept
-        return
-    made = [folder for folder in (_intake(), *_intake().parents) if not folder.exists()]
-    try:
-        with _said(path):
-            _intake().mkdir(parents=True, exist_ok=True)
-            _remove_orphans()
-            folder = Path(tempfile.mkdtemp(prefix=".passing.", dir=_intake()))
-            lock = try_lock(folder / "lock")
-        try:
-            with _said(path):
-                _scan(folder / "scan", path, file, report)
-            yield folder / "scan"
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            if lock is not None:
-                os.close(lock)
-    finally:
-        for folder in made:
-            with suppress(OSError):  # something else lies there by now
-                folder.rmdir()
-
-
-def _remove_orphans() -> None:
-    """Removes folders of `passing_scan` whose process has died."""
-    for folder in _intake().glob(".passing.*"):
-        if folder.joinpath("lock").exists() and not is_locked(folder / "lock"):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _intake() -> Path:
-    return cache_dir() / "data" / "intake"
-
-
-@contextmanager
-def _said(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"{path.name} cannot be copied to {cache_dir() / 'data'}: {error.strerror or error}. Make room there, or "
-            "name another folder in TAILSCOPE_CACHE."
-        ) from None
-
-
-def _scan(folder: Path, path: Path, file: FileConfig, report: Report | None) -> None:
-    folder.mkdir()
-    # Beside the documents: their lines, what is wrong with them, hashes of the text as it is and without its blanks.
-    places, hashes, forms, marks = array("q"), array("Q"), array("Q"), bytearray()
-    tally, told = Counter[str](), list[str]()
-
-    def mended() -> Iterator[Record]:
-        show_progress = partial(report, f"reading {path.name}") if report else None
-        for place, record in read_documents(path, file, show_progress, tally, told.append):
-            fields = (record.id, record.title, record.body, *record.labels)
-            is_broken = any(BROKEN.search(field) or "\ufffd" in field for field in fields)
-            if is_broken:
-                mend = partial(BROKEN.sub, "\ufffd")
-                labels = tuple(dict.fromkeys(map(mend, record.labels)))
-                title, body = mend(record.title), mend(record.body)
-                record = Record(mend(record.id), title, body, labels, record.part, record.unknown)
-            text = f"{record.title}\n{record.body}".strip()
-            is_unseen = not text.isascii() and bool(ZERO_WIDTH.search(text))
-            places.append(place)
-            marks.append(is_broken | record.unknown << 1 | is_unseen << 2)
-            hashes.append(_hashed(text))
-            forms.append(_hashed("".join((ZERO_WIDTH.sub("", text) if is_unseen else text).split())))
-            yield record
-
-    write_corpus(folder, (), mended())
-    if not places:
-        raise UserError(f"{path.name} holds no documents{' of these years' if file.years else ''}.")
-    np.save(folder / "places.npy", np.frombuffer(places, np.int64), allow_pickle=False)
-    np.save(folder / "hashes.npy", np.frombuffer(hashes, np.uint64), allow_pickle=False)
-    np.save(folder / "forms.npy", np.frombuffer(forms, np.uint64), allow_pickle=False)
-    np.save(folder / "marks.npy", np.frombuffer(marks, np.uint8), allow_pickle=False)
-    proposed = propose_encoding(path, file) if any(mark & 1 for mark in marks) else None
-    said = list(dict.fromkeys((*told, *sentences(file, tally))))
-    encoding = proposed.encoding if proposed else ""
-    about = {"unit": unit(file), "said": said, "has_ids": bool(file.id), "encoding": encoding}
-    write_json(folder / "scan.json", about)
-
-
-def _hashed(text: str) -> int:
-    """A number for a text; 0 for an empty one."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) if text else 0
-
-
-def missed_separators(folder: Path, file: FileConfig) -> tuple[str, ...]:
-    """Separators inside the labels of a scanned file that its first rows did not show; empty where there are none."""
-    if file.sep == INDICATOR or file.numbers != "names" or file.grouped:
-        return ()
-    scanned = Scanned(folder)
-    often = np.argsort(-scanned.counts)[:NAMES_WEIGHED]
-    found = find_separators([str(scanned.names[c]) for c in often for _ in range(min(3, int(scanned.counts[c])))])
-    return tuple(sign for sign in found.accepted if sign not in (file.sep, *file.other_seps))
-
-
-def usual_split(folder: Path, min_documents: int = 0) -> SplitConfig:
-    """How a scanned file is divided where nothing is asked for: see `splits.usual_way`."""
-    scanned = Scanned(folder)
-    return SplitConfig(made=usual_way(scanned.codes, scanned.targets, min_documents), min_documents=min_documents)
-
-
-def _source_files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    return sorted(file for file in found if os.path.isfile(file))
-
-
-def state_of(path: Path) -> list[tuple[str, int, int]]:
-    """Paths, sizes and times of a file or of all files of a folder: they differ once one has changed.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        files = _source_files(path)
-        return [(os.path.realpath(one), (state := one.stat()).st_size, state.st_mtime_ns) for one in files]
-    except (OSError, ValueError) as error:
-        words = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{str(path)[:200]} cannot be read: {words}. Check the path and its rights.") from None
-
-
-def _key(path: Path, file: FileConfig) -> str:
-    states = [state_of(one) for one in _paths(path, file)]
-    return hashlib.sha256(json.dumps([FORMAT, SCAN, states, file.model_dump()]).encode()).hexdigest()[:16]
-
-
-def _paths(path: Path, file: FileConfig) -> list[Path]:
-    """The path itself and those of further parts."""
-    return [path, *(Path(other) for _, other in file.others)]
-
-
-def find_scan(path: Path, file: FileConfig) -> Path | None:
-    """The folder that `scan` made of this file as it is now, if it has."""
-    folder = _intake() / _key(path, file)
-    return folder if folder.joinpath("scan.json").is_file() else None
+# Files that come through the browser.
 
 
 def keep_upload(name: str, content: BytesIO) -> Path:
@@ -417,7 +243,7 @@ def register(
     plan = examine(scanned_folder, split, choices)
     # The folder is named by content and settings.
     digest = hashlib.sha256()
-    for one in (one for part in _paths(path, file) for one in _source_files(part)):
+    for one in (one for part in paths_of(path, file) for one in source_files(part)):
         with one.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     settings = [FORMAT, digest.hexdigest(), file.model_dump(), split.model_dump(), dict(choices or {})]
@@ -594,5 +420,5 @@ def find_files(folders: Iterable[Path], *, limit: int = 200) -> list[Path]:
                 saved = os.path.isdir(path) and any(os.path.isfile(path / name) for name in SAVED)
                 if inside and (saved or (os.path.isfile(path) and is_data_name(path.name))):
                     files.append(path)
-    unique = dict.fromkeys(file for file in files if not any(parent in files for parent in file.parents))
-    return list(unique)[:limit]
+    unique = {os.path.realpath(f): f for f in reversed(files) if not any(parent in files for parent in f.parents)}
+    return sorted(unique.values(), key=files.index)[:limit]

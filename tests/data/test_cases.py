@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.data import added, readers
+from core.data import readers, scanning
 from core.data.summary import ReadSummary, summarize_rows, summarize_scan
 from core.system.errors import UserError
 from tests.conftest import DATA
@@ -100,7 +100,7 @@ def read(path: Path, given: dict[str, Any]) -> ReadSummary:
     for question in reading.questions:
         raise question
     beginning = summarize_rows(path, reading)
-    with added.passing_scan(path, reading.file) as folder:
+    with scanning.passing_scan(path, reading.file) as folder:
         whole = summarize_scan(folder, reading)
     if beginning.documents == whole.documents:
         assert beginning.sample == whole.sample, "the beginning shows what the whole shows"

@@ -128,7 +128,13 @@ def _values(name: str, batch: Any, done: int) -> Iterator[dict[str, Any]]:
         rows = batch.to_pylist()
     except UnicodeDecodeError:
         columns = [_without_text(column) for column in batch.columns]
-        rows = pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+        try:
+            rows = pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+        except UnicodeDecodeError:
+            raise UserError(
+                f"{name}, rows {done + 1:,} to {done + batch.num_rows:,}: a text inside of an object is no UTF-8. "
+                "Write the file again from its source."
+            ) from None
     except (ValueError, OverflowError, pa.ArrowException) as error:
         words = (str(error).splitlines() or [""])[0][:200]
         raise UserError(
@@ -261,7 +267,12 @@ def _files(root: Path, folder: Path, state: dict[str, Any], key: str) -> list[Pa
     listed = state.get(key) or []
     if not isinstance(listed, list) or not all(isinstance(one, dict) and "filename" in one for one in listed):
         raise UserError(f"{folder.name}: state.json names no files under '{key}', as `datasets` does.")
-    return [_inside(root, folder / str(one["filename"])) for one in listed]
+    files = [_inside(root, folder / str(one["filename"])) for one in listed]
+    if missing := next((file for file in files if not file.is_file()), None):
+        raise UserError(
+            f"{folder.name}: {missing.name[:100]}, which state.json names, is missing. Copy the whole folder."
+        )
+    return files
 
 
 def _part_rows(root: Path, folder: Path, part: str = "") -> Iterator[Row]:

@@ -31,6 +31,7 @@ class Written(float):
     """A number that keeps how it was written: codes such as 38.90 are no quantities."""
 
     __slots__ = ("text",)
+    text: str
 
     def __new__(cls, text: str) -> Written:
         """A number from its digits."""
@@ -207,8 +208,14 @@ def cut(text: str, separators: tuple[str, ...]) -> list[str]:
         if separator in text:
             if separator == ";" and "&" in text:
                 text = ENTITY.sub(lambda found: html.unescape(found[0]), text)
-            return [part for piece in text.split(separator) if (part := piece.strip())]
-    return [part] if (part := text.strip()) else []
+            return [part for piece in text.split(separator) if (part := _unquoted(piece.strip()))]
+    return [part] if (part := _unquoted(text.strip())) else []
+
+
+def _unquoted(name: str) -> str:
+    """A name without the quotes around it."""
+    is_quoted = len(name) > 2 and name[0] in QUOTES and name[-1] == name[0] and name[0] not in name[1:-1]
+    return name[1:-1].strip() if is_quoted else name
 
 
 def label_of(item: Any, *, decimals: bool = False) -> str:
@@ -298,6 +305,6 @@ def score_key(items: list[Any]) -> str:
     objects = [item for item in items if isinstance(item, dict)]
     for key in SCORES:
         values = [item.get(key) for item in objects]
-        if objects and all(isinstance(v, (bool, int, float)) for v in values) and all(0 <= v <= 1 for v in values):
+        if objects and all(isinstance(value, (bool, int, float)) and 0 <= value <= 1 for value in values):
             return key
     return ""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.config.schema import FileConfig
+from core.data.readers.flags import FULL, flag_tail
 from core.data.readers.row import MAX_COLUMNS, MAX_FIELD, Row, Say
 from core.system.errors import UserError
 
@@ -82,13 +83,22 @@ def delimited_rows(name: str, stream: io.TextIOWrapper, file: FileConfig, say: S
             line. With `file.bad_lines` as skip, such rows are left out and counted.
     """
     csv.field_size_limit(MAX_FIELD)
-    for _ in range(file.skip_lines):
-        stream.readline()
+    skipped = [stream.readline(MAX_FIELD) for _ in range(file.skip_lines)]
+    if shown := " / ".join(line.strip()[:60] for line in skipped[:3] if line.strip()):
+        say(f"{name}: {file.skip_lines:,} lines above the header were left out: {shown}")
     lines = _Lines(name, stream, file.comment)
     lines.number = file.skip_lines
     reader, names, counts = csv.reader(lines, **dialect(file)), list[str](), _Counts(name)
+    tail, number = None, 0
     while True:
         lines.pulled.clear()
+        # Where a line ends in a 0 or 1 for each label, it is not cut into cells.
+        if tail and number > FULL and (line := next(lines, "")):
+            if (found := tail.values(line)) is not None:
+                yield Row(lines.pulled[0][0], found)
+                continue
+            lines.again.extendleft(reversed(lines.pulled))
+            lines.pulled.clear()
         try:
             fields = next(reader)
         except StopIteration:
@@ -104,6 +114,7 @@ def delimited_rows(name: str, stream: io.TextIOWrapper, file: FileConfig, say: S
         place = lines.pulled[0][0]
         if not names:
             names = _columns(name, fields, file, place)
+            tail = flag_tail(names, file)
             if file.header:
                 continue
         if len(fields) != len(names):
@@ -124,6 +135,7 @@ def delimited_rows(name: str, stream: io.TextIOWrapper, file: FileConfig, say: S
                 counts.short.append(place)
         if len(lines.pulled) > 2 and _looks_swallowed(lines.pulled, file.delimiter, len(names)):
             counts.swallowed.append(place)
+        number += 1
         yield Row(place, dict(zip(names, fields, strict=True)))
     counts.say(say, lines)
 

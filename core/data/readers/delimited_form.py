@@ -17,6 +17,8 @@ DELIMITERS = (",", "\t", ";", "|")
 HEADERS = re.compile(r"(?i)^(text|abstract|abstracttext|body|content|title|labels?|tags?|topics?|id|split|class(es)?)$")
 SEP_LINE = re.compile(r'"?sep=(.)"?\s*$', re.IGNORECASE)
 """The first line by which Excel knows the delimiter."""
+R_HEADER = re.compile(r'"[^"]*"( "[^"]*")+')
+"""The first line of a table that R wrote with blanks between, as it does unless told otherwise."""
 ROWS = 60
 """Rows from which a dialect is judged."""
 
@@ -35,8 +37,14 @@ class _Reading(NamedTuple):
         return sum(bool(HEADERS.match(cell.strip())) for cell in self.rows[0]) if self.width > 1 else 0
 
     @property
-    def rank(self) -> tuple[int, float, int]:
-        return self.headers, round(self.share, 1), self.width
+    def is_tight(self) -> bool:
+        """Whether few fields begin with a blank, as words after a comma do."""
+        fields = [cell for row in self.rows for cell in row[1:] if cell]
+        return sum(cell[0] == " " for cell in fields) <= 0.3 * len(fields)
+
+    @property
+    def rank(self) -> tuple[int, float, bool, int]:
+        return self.headers, round(self.share, 1), self.is_tight, self.width
 
 
 def split_lines(text: str) -> list[str]:
@@ -66,6 +74,8 @@ def delimited_form(name: str, text: str, given: Mapping[str, Any]) -> dict[str, 
     fixed = form | {key: value for key, value in given.items() if value is not None}
     best = _best(name, lines, fixed)
     form |= best.form
+    if "skip_lines" not in form and "skip_lines" not in given and (above := _titles(lines, best)):
+        form["skip_lines"], best = above, _best(name, lines[above:], fixed | best.form)
     # The header, and names where there is none.
     header = given.get("header")
     form["header"] = _has_header(best.rows) if header is None else header
@@ -89,10 +99,22 @@ def _comment(lines: Sequence[str]) -> str:
     return "#"
 
 
+def _titles(lines: list[str], best: _Reading) -> int:
+    """Lines without a delimiter above a header that has all of them."""
+    if best.width < 2:
+        return 0
+    above = next((at for at, line in enumerate(lines[:20]) if best.form["delimiter"] in line), 0)
+    header = lines[above].strip("\r\n").split(best.form["delimiter"])
+    is_header = len(header) == best.width and any(HEADERS.match(cell.strip('" ')) for cell in header)
+    return above if is_header else 0
+
+
 def _best(name: str, lines: list[str], fixed: Mapping[str, Any]) -> _Reading:
     delimiters = [fixed["delimiter"]] if "delimiter" in fixed else list(DELIMITERS)
     if "delimiter" not in fixed and name.endswith((".tsv", ".tab")) and any("\t" in line for line in lines[:5]):
         delimiters = ["\t"]
+    if "delimiter" not in fixed and lines and R_HEADER.fullmatch(lines[0].strip()):
+        delimiters = [" "]
     readings = [reading for delimiter in delimiters if (reading := _reading_of(lines, delimiter, fixed))]
     able = [one for one in readings if one.width > 1 and one.share >= 0.6]
     if able:

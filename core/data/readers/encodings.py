@@ -19,6 +19,11 @@ PROPOSED = 1 << 14
 SEARCHED = 16 << 20
 """Bytes in which such lines are looked for."""
 SHOWN = 5
+USUAL = (
+    *("cp1252", "gb18030", "cp932", "big5", "cp949", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256"),
+    *("cp1257", "cp1258", "cp874", "koi8_r", "koi8_u", "euc_jp", "mac_roman", "cp850"),
+)
+"""Encodings that are proposed, the more usual of two that read a sample alike first."""
 
 
 class Proposal(NamedTuple):
@@ -114,10 +119,12 @@ def propose(stream: BinaryIO) -> Proposal | None:
     if not broken:
         return None
     sample = b"".join(broken)
-    best = charset_normalizer.from_bytes(sample, cp_exclusion=["utf_7"]).best()
+    matches = charset_normalizer.from_bytes(sample, cp_isolation=list(USUAL))
+    best = matches.best()
     if best is None:
         return None
-    encoding = _usual(sample, best.encoding)
+    near = [one for one in matches if one.chaos <= best.chaos + 0.02 and one.coherence >= best.coherence - 0.1]
+    encoding = _usual(sample, min((one.encoding for one in near), key=USUAL.index))
     after = [line.decode(encoding, "replace") for line in broken[:SHOWN]]
     before = [line.decode("utf-8", "replace") for line in broken[:SHOWN]]
     return Proposal(encoding, tuple(map(str.rstrip, before)), tuple(map(str.rstrip, after)))
@@ -126,7 +133,7 @@ def propose(stream: BinaryIO) -> Proposal | None:
 def _usual(sample: bytes, encoding: str) -> str:
     """The usual encoding of those that read the sample alike."""
     text = sample.decode(encoding, "replace")
-    for usual in ("cp1252", "gb18030", "cp932", "big5", "cp949", "cp1251"):
+    for usual in USUAL:
         try:
             if sample.decode(usual) == text:
                 return usual

@@ -23,7 +23,7 @@ from core.system.errors import UserError
 
 SNIFFED = 1 << 18
 """Bytes at the beginning of a file from which its form is detected; more where a value or line is longer."""
-LONGEST = 64 << 20
+LONGEST = 32 << 20
 """Bytes that are read to see some lines whole."""
 LINES = 20
 
@@ -54,6 +54,8 @@ def form_of(file: Opened, given: Mapping[str, Any] | None = None) -> FileConfig:
         UserError: empty, a kind of file that is not read, an encoding that is none, settings that make no sense.
     """
     given = {key: value for key, value in (given or {}).items() if value is not None}
+    if "encoding" in given:
+        check_encoding(file.title, given["encoding"])
     settings = parse(FileConfig, {"format": "csv"} | given, where=file.title)
     check_dialect(file.title, settings)
     start = _Start(file.stream)
@@ -71,12 +73,14 @@ def _form(name: str, own: str, start: _Start, given: Mapping[str, Any]) -> dict[
     if content[:2] == b"PK" or content[:4] == b"\xd0\xcf\x11\xe0":
         if own.endswith(SUFFIXES["workbook"]) or given.get("format") == "workbook":
             return {"format": "workbook"}
-        raise refuse(name, "a zip or office document in a package", "unpack it, and name what it holds")
+        if content[:2] == b"PK":
+            raise refuse(name, "a zip or an office document in a package", "unpack it, and name what it holds")
+        raise refuse(name, "a document of an office program", "save its table as .xlsx or CSV", is_text=False)
     if not content.strip():
         raise UserError(f"{name} is empty.")
+    if own.endswith((".yaml", ".yml", ".toml", ".sql", ".tex")) and "format" not in given:
+        raise refuse(name, f"a file of {own.rpartition('.')[2].upper()}", "write texts and labels as CSV or JSON lines")
     # Text.
-    if "encoding" in given:
-        check_encoding(name, given["encoding"])
     encoding = given.get("encoding") or detect_encoding(name, content)
     text = _decode(content, encoding)
     asked = given.get("format")
@@ -101,13 +105,12 @@ def _decode(content: bytes, encoding: str) -> str:
 
 def _whole_lines(start: _Start, encoding: str) -> list[str]:
     """Lines of the beginning, at least some; the last is left out where it may have been cut."""
-    while True:
-        lines = split_lines(_decode(start.content, encoding))
-        if start.is_whole or len(start.content) >= LONGEST:
-            return lines
-        if len(lines) > LINES:
-            return lines[:-1]
+    while not start.is_whole and len(start.content) < LONGEST:
+        if start.content.count(b"\n") + start.content.count(b"\r") > 2 * LINES:
+            break
         start.more(max(SNIFFED, len(start.content)))
+    lines = split_lines(_decode(start.content, encoding))
+    return lines if start.is_whole or len(lines) < 2 else lines[:-1]
 
 
 def _json_form(name: str, start: _Start, text: str, encoding: str, asked: str | None) -> dict[str, Any]:
@@ -123,9 +126,12 @@ def _json_form(name: str, start: _Start, text: str, encoding: str, asked: str | 
             return {}
     shape = shape_of(text, is_lines=is_lines)
     if not start.is_whole and not (shape and shape.by_line):
-        while len(start.content) < SAMPLE and start.more(SNIFFED << 2):
-            pass
-        shape = shape_of(_decode(start.content, encoding), is_lines=is_lines)
+        # A value that goes on for longer: what it holds first may not be the documents yet.
+        for size in (SAMPLE, LONGEST):
+            start.more(size - len(start.content))
+            shape = shape_of(_decode(start.content, encoding), is_lines=is_lines)
+            if shape or start.is_whole:
+                break
     if shape is None and not asked and not is_named:
         return {}
     if not asked and shape and shape.by_line:

@@ -78,7 +78,7 @@ def shape_of(text: str, *, is_lines: bool = False) -> Shape | None:
     if at < 0:
         return None
     value, end, is_whole = partial_value(text, at)
-    if end < 0 or not isinstance(value, (dict, list)):
+    if end < 0 or not isinstance(value, (dict, list)) or (not value and text[:at].strip(BETWEEN)):
         return None
     # What follows tells one value from several.
     rest = text[end:]
@@ -93,7 +93,7 @@ def shape_of(text: str, *, is_lines: bool = False) -> Shape | None:
             return Shape("values", by_line=True)
         if is_document:
             holds_text = any(isinstance(leaf, str) and leaf for leaf in _leaves(value))
-            if single and not holds_text:
+            if (single and not holds_text) or not (is_whole or _is_document(value)):
                 return None
             return Shape("values", by_line=on_line)
         return inner
@@ -160,11 +160,13 @@ def _object_shape(value: dict[str, Any]) -> Shape | None:
     if not found:
         return None
     best = max(found, key=lambda one: one.rank)
-    # Sisters of the best whose keys are the same are its parts, if two are named as parts are.
-    sisters = [one for one in found if one.path[:-1] == best.path[:-1] and one.path and _alike(one.keys, best.keys)]
-    named = [one for one in sisters if one.path[-1].strip().lower() in PARTS]
-    if best.path and len(named) > 1:
-        return Shape("parts", ".".join(best.path[:-1]))
+    # Collections that differ from the best by the name of a part alone are parts with it.
+    for at, key in enumerate(best.path):
+        around = (best.path[:at], best.path[at + 1 :])
+        sisters = [one for one in found if (one.path[:at], one.path[at + 1 :]) == around]
+        named = [one for one in sisters if one.path[at].strip().lower() in PARTS and _alike(one.keys, best.keys)]
+        if len(named) > 1 and (key.strip().lower() in PARTS or at == len(best.path) - 1):
+            return Shape("parts", ".".join(best.path[:at]))
     return Shape(best.orient, ".".join(best.path))
 
 
@@ -226,8 +228,10 @@ def _object_orient(value: dict[str, Any]) -> _Found | None:
         if len(sizes) == 1 and sizes != {0} and texts and not objects:
             return _Found((), "lists", _names_text(names), len(inner[0]), _letters(inner), names)
         return None
-    if len(inner) < 2 or not all(isinstance(one, dict) and one for one in inner):
+    if not all(isinstance(one, dict) and one for one in inner):
         return None
+    if len(inner) < 2:
+        return _found((), "index", inner, 1) if _is_document(inner[0]) else None
     # Objects in an object: of columns where all have the same ids, else one document each.
     first = inner[:20]
     common = set(first[0]).intersection(*first)
@@ -281,8 +285,8 @@ def _is_container(value: dict[str, Any], inner: Shape) -> bool:
     held: Any = value
     for key in inner.records.split("."):
         held = held[int(key)] if isinstance(held, list) else held.get(key, {}) if isinstance(held, dict) else {}
-    others = sum(len(leaf) for leaf in value.values() if isinstance(leaf, str))
-    return not others or _letters(held) > others
+    inside, others = _letters(held), sum(len(leaf) for leaf in value.values() if isinstance(leaf, str))
+    return inside > others if inside else not _letters(value)
 
 
 def _leaves(value: Any, depth: int = 0) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from core.system.errors import UserError
 
 WHOLE = 256 << 20
 """Characters of a table by columns, which is read as a whole: its documents stand in no place of their own."""
-NO_LIST = 'holds no list of documents, such as [...] or {"articles": [...]}.'
+NO_LIST = 'holds no list of documents, such as [...] or {"articles": [...]}. `--format csv` reads a table.'
 
 
 def _kind(value: Any) -> str:
@@ -47,10 +47,10 @@ def line_rows(name: str, lines: io.TextIOWrapper, file: FileConfig, say: Say) ->
         if len(line) == bounds.MAX_FIELD:
             words = f"over {bounds.MAX_FIELD:,} characters long. Is there one in a line? `--format json` reads others"
             raise UserError(f"{name}, line {place}: {words}.")
-        if not line.strip(" \t\r\n\x1e\ufeff"):
+        if not line.strip(BETWEEN):
             continue
         try:
-            value = _line_value(name, line.strip(" \t\r\n\x1e\ufeff"), place)
+            value = _line_value(name, line.strip(BETWEEN), place)
             kinds.add(type(value))
             yield Row(place, _line_document(name, value, place, is_alone=len(kinds) == 1))
         except UserError:
@@ -167,7 +167,8 @@ class Window:
             size *= 2
         self.take(self.at + at)
         column = self.gone + self.at - self.line_began + 1
-        raise UserError(f"{self.name}, line {self.line}, column {column}: {json_words(problem)}.") from None
+        more = "" if not self.ended or isinstance(problem, RecursionError) else " Is the file cut short?"
+        raise UserError(f"{self.name}, line {self.line}, column {column}: {json_words(problem)}.{more}") from None
 
     def problem(self, words: str) -> UserError:
         """A sentence about this place."""

@@ -17,6 +17,8 @@ INDEX_COLUMNS = ("_ind", "_idx", "_index", "_indices", "_ids", "_id", "_code", "
 FLAGS = frozenset(("0", "1", "0.0", "1.0", "true", "false", "True", "False"))
 INTEGER = re.compile(r"0|-?[1-9]\d*")
 SHARE = re.compile(r"0?\.\d+|1\.0*|0")
+NAMES_ASKED = "names of labels"
+"""What a question on the names of numbers or places is about."""
 LAST_KEYS = 6
 """Keys that a question names."""
 
@@ -222,6 +224,7 @@ def _weigh_numbers(path: Path, column: str, lists: list[list[Any]], given: dict[
     names = given.get("label_names", ())
     length = _vector_length(lists)
     if length:
+        known = [0.0, 1.0] if all(len(one) == 1 for one in lists) else known  # digits of one word
         _weigh_vectors(path, column, known, length, names, given, found)
         return
     is_code = any(isinstance(item, float) and not item.is_integer() for item in items)
@@ -258,7 +261,7 @@ def _weigh_vectors(
                 f"{path.name}, column '{column}': each cell holds {length:,} values, one for each label, and the file "
                 "does not name the labels. Give their names in this order with --label-names FILE (one a line, or a "
                 f"JSON list), or say --label-names numbers to call them 0 to {length - 1:,}.",
-                about="names of labels",
+                about=NAMES_ASKED,
                 choices=("FILE", "numbers"),
                 option="--label-names",
             )
@@ -287,7 +290,7 @@ def _weigh_places(path: Path, column: str, known: list[float], names: Any, found
             f"{path.name}, column '{column}': its labels are the numbers {low:,} to {high:,} ({distinct:,} of them), "
             "and the file does not name them. Give names with --label-names FILE (one a line from number 0 on, or a "
             "JSON list), or say --label-names numbers to keep the numbers as names.",
-            about="names of labels",
+            about=NAMES_ASKED,
             choices=("FILE", "numbers"),
             option="--label-names",
         )
@@ -346,7 +349,7 @@ def _vector_length(lists: list[list[Any]]) -> int:
         return 0
     values = {number for one in lists for item in one if (number := _number(item)) is not None}
     fits = all(0 <= number <= 1 or number == -1 for number in values)
-    return length if fits and (0 in values or len(values) > 2) else 0
+    return length if fits and (0 in values or any(0 < number < 1 for number in values)) else 0
 
 
 def name_list(text: str) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class _Zstandard(io.RawIOBase):
     """Frames of Zstandard one after another; a frame that ends early raises `EOFError`."""
 
     def __init__(self, packed: Any) -> None:
-        self.packed, self.left, self.ready = packed, b"", b""
+        self.packed, self.left, self.ready = packed, b"", memoryview(b"")
         self.frame = self._begin()
 
     @staticmethod
@@ -61,7 +61,7 @@ class _Zstandard(io.RawIOBase):
                 if not self.frame.eof:
                     raise EOFError("the last frame has no end")
                 return 0
-            self.ready = self.frame.decompress(packed)
+            self.ready = memoryview(self.frame.decompress(packed))
             self.left = self.frame.unused_data if self.frame.eof else b""
         taken = self.ready[: len(buffer)]
         self.ready = self.ready[len(taken) :]

@@ -88,7 +88,7 @@ def _look(member: Member) -> _Named:
     stem, folders = stem_of(member.name), path.parent.parts
     part = _part_of(stem) or next((found for folder in reversed(folders) if (found := _part_of(folder))), "")
     rest = [token for token in _tokens(stem) if token not in PARTS and token != "of"]
-    around = [folder for folder in folders if not _part_of(folder)]
+    around = [re.sub(r"\d+", "", folder) for folder in folders if not _part_of(folder)]
     return _Named(member.name, member.size, part, "/".join([*around, "-".join(rest)]), stem)
 
 
@@ -125,7 +125,8 @@ def choose(path_name: str, members: Sequence[Member], is_document: Callable[[str
     if len(texts) > 1 and not only_parts and (family == "text" or 2 * len(texts) > len(names)):
         return Chosen(tuple((one.name, one.part) for one in texts), _without(names, [t.name for t in texts]), "texts")
     found = by_family[family]
-    if family == "json" and len(found) > 1 and not _is_clear(found) and is_document(found[0].name):
+    is_json = all(plain_name(one.name).endswith(SUFFIXES["json"]) for one in found)
+    if is_json and len(found) > 1 and not _is_clear(found) and is_document(found[0].name):
         return Chosen(tuple((one.name, one.part) for one in found), _without(names, [t.name for t in found]), "texts")
     chosen = _in_parts(path_name, found)
     return Chosen(tuple(chosen), _without(names, [name for name, _ in chosen]))

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.config.parse import parse
 from core.config.schema import FileConfig
 from core.data.readers.cells import KEYS, is_missing, parse_cell
-from core.data.readers.columns import (
-    INDICATOR,
-    PARTS,
-    ROWS,
-    columns_of,
-    is_switch,
-    listed,
-    value_at,
-)
+from core.data.readers.cells_seen import Cells, key_of
+from core.data.readers.columns import PARTS, listed
 from core.data.readers.notation import Meaning, cut_question, find_meaning
-from core.data.readers.row import Say
-from core.data.readers.rows import propose_encoding, read_rows, sniff
-from core.data.readers.separators import find_separators
+from core.data.readers.row import INDICATOR
 from core.system.errors import Question
 
-CELLS = 400_000
-LETTERS = 4_000_000
-LEAST_ROWS = 20
-"""Columns are guessed from `ROWS` rows, or fewer, but not than these, where they hold so many cells or letters."""
 USUAL = {
     "text": "text abstracttext abstract body content document article description comment_text comment sentence story",
     "title": "title headline subject",
@@ -52,19 +37,9 @@ FLAGS = re.compile(
     r"[_. ](unclear|count|score)$"
 )
 """0/1 columns of such names say something of the document that is no topic."""
-PARAGRAPH = 6
-"""Words from which, on average, the items of a list are paragraphs rather than labels."""
 LONG_LABELS = 300
 """Letters from which, on average, a cell is a text rather than labels."""
 NUMBERED = re.compile(r"^(.*?)[ _.-]?(\d+)$")
-SWITCHES = {"0", "1", "0.0", "1.0", "-1", "true", "false", "yes", "no"}
-BROKEN = re.compile("[\\ud800-\\udfff]")
-BROKEN_ROWS = 0.05
-"""Share of rows with bytes that are no text, from which the encoding is asked for."""
-SHOWN = 100
-"""Characters of a line that a question shows."""
-VOTES = 20
-"""No column of votes has a larger number."""
 
 
 @dataclass
@@ -86,163 +61,21 @@ class Reading:
     said: list[str] = field(default_factory=list)
 
 
-def guess(path: Path, **form: Any) -> FileConfig:
-    """The form of a file and what its columns seem to be; what cannot be guessed is left empty.
-
-    Args:
-        path: a file, or a folder saved by Hugging Face `datasets`.
-        form: settings of `FileConfig` on the form, where they are given.
-
-    Raises:
-        UserError: see `sniff` and `read_rows`; a form that makes no sense.
-    """
-    return study(path, **form).file
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """How a file is written, and its first rows.
-
-    Attributes:
-        file: its form.
-        rows: the first rows.
-        said: what a reader should know.
-        question: on the encoding, where another one makes sense of the file.
-    """
-
-    file: FileConfig
-    rows: list[dict[str, Any]]
-    said: tuple[str, ...] = ()
-    question: Question | None = None
-
-
-def read_beginning(path: Path, **form: Any) -> Beginning:
-    """The form of a file and its first rows.
-
-    Args:
-        path: a file, or a folder saved by Hugging Face `datasets`.
-        form: settings of `FileConfig` on the form, where they are given.
-
-    Raises:
-        UserError: see `sniff` and `read_rows`; a form that makes no sense.
-    """
-    file, said = sniff(path, **form), list[str]()
-    rows = first_rows(path, file, said.append)
-    return Beginning(file, rows, tuple(said), None if "encoding" in form else _ask_encoding(path, file, rows))
-
-
-def study(path: Path, given: Mapping[str, Any] | None = None, **form: Any) -> Reading:
-    """The form of a file, what its columns are taken for, and what is to be asked.
-
-    Args:
-        path: a file, or a folder saved by Hugging Face `datasets`.
-        given: settings of `FileConfig` that are decided; `label_names` may be "numbers", which names labels by their
-            numbers.
-        form: settings of `FileConfig` on the form, where they are given.
-
-    Raises:
-        UserError: see `sniff` and `read_rows`; a form or a setting that makes no sense.
-    """
-    return study_beginning(path, read_beginning(path, **form), given)
-
-
-def study_beginning(path: Path, beginning: Beginning, given: Mapping[str, Any] | None = None) -> Reading:
-    """As `study`, of a beginning that has been read."""
-    reading = study_rows(path, beginning.file, beginning.rows, given)
-    if beginning.question:
-        reading.questions.insert(0, beginning.question)
-    reading.said[:0] = beginning.said
-    return reading
-
-
-def _ask_encoding(path: Path, file: FileConfig, rows: list[dict[str, Any]]) -> Question | None:
-    """Asks for the encoding where several rows are no UTF-8 and another one makes sense of them."""
-    broken = sum(any(isinstance(v, str) and BROKEN.search(v) for v in row.values()) for row in rows)
-    if broken < max(1, BROKEN_ROWS * len(rows)) or not (proposal := propose_encoding(path, file)):
-        return None
-    shown = [line[:SHOWN] for line in (*proposal.before[:1], *proposal.after[:1])]
-    return Question(
-        f"{path.name} is no text in {file.encoding}; in {proposal.encoding} '{shown[0]}' is '{shown[-1]}'. "
-        f"Say --encoding {proposal.encoding} if that is right, or name another one; --encoding {file.encoding} "
-        "keeps it as it is.",
-        about="encoding",
-        choices=(proposal.encoding, file.encoding),
-        option="--encoding",
-    )
-
-
-def study_rows(
-    path: Path, file: FileConfig, rows: list[dict[str, Any]], given: Mapping[str, Any] | None = None
-) -> Reading:
-    """As `study`, of rows that have been read."""
-    given = dict(given or {})
-    study = _Study(path, file, rows, given)
-    study.find()
-    decided = {key: value for key, value in given.items() if not (key == "label_names" and value == "numbers")}
-    settings = file.model_dump() | study.settings | decided
-    if given.get("label_names") and "label_names" in study.settings:
-        settings["label_names"] = study.settings["label_names"]  # with a place for 0, or numbers
-    study.reading.file = parse(FileConfig, settings, where=path.name)
-    study.describe()
-    return study.reading
-
-
-def first_rows(path: Path, file: FileConfig, say: Say | None = None) -> list[dict[str, Any]]:
-    """The rows from which columns are guessed: all of a small file, the beginning of a large one.
-
-    Args:
-        path: the file.
-        file: its form.
-        say: takes what `read_rows` says.
-    """
-    rows = list[dict[str, Any]]()
-    cells = letters = 0
-    for row in read_rows(path, file, None, say):
-        rows.append(row.values)
-        cells += len(row.values)
-        letters += sum(len(value) for value in row.values.values() if isinstance(value, str))
-        enough = len(rows) >= ROWS or cells >= CELLS or letters >= LETTERS
-        if enough and len(rows) >= LEAST_ROWS:
-            break
-    return rows
-
-
-def preview(rows: Sequence[dict[str, Any]], column: str, *, count: int = 50, letters: int = 200) -> list[str]:
-    """Cells of one column for display, those of the first rows: each as text, cut short."""
-    return [_text_of(value_at(row, column))[:letters] for row in rows[:count]]
-
-
-def _text_of(value: Any) -> str:
-    words = (
-        value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
-    )
-    return words.encode("utf-8", "replace").decode()
-
-
-def find_separator(values: Sequence[Any]) -> str:
-    """The separator of the cells of a label column; empty where each is one label or a list."""
-    texts = [value for value in values if isinstance(value, str) and not _is_list(value)]
-    return next(iter(find_separators(texts).accepted), "")
-
-
-def _is_list(text: str) -> bool:
+def is_list(text: str) -> bool:
+    """Whether a text is a list or an object in one of the notations of a label cell."""
     try:
         return parse_cell(text) is not None
     except ValueError:
         return True
 
 
-class _Study:
+class Roles:
     """The columns of some rows, as they are found out one after the other."""
 
     def __init__(self, path: Path, file: FileConfig, rows: list[dict[str, Any]], given: dict[str, Any]) -> None:
         self.path, self.given = path, given
-        self.columns = columns_of(rows)
-        self.cells = {column: [value_at(row, column) for row in rows] for column in self.columns}
-        self.values = {
-            column: [value for value in cells if not is_missing(value) and value != ""]
-            for column, cells in self.cells.items()
-        }
+        self.seen = Cells(rows)
+        self.columns = self.seen.columns
         self.settings: dict[str, Any] = {}
         self.reading = Reading(file, rows)
         self.why = dict[str, str]()
@@ -271,9 +104,9 @@ class _Study:
                 continue
             for name in names.split():
                 if able := [column for column in self.columns if self._is_named(column, name)]:
-                    found[what] = max(able, key=lambda column: (column.lower() == name, self._length(column)))
+                    found[what] = max(able, key=lambda column: (column.lower() == name, self.seen.length(column)))
                     if what == "text":
-                        found[what] = max(able, key=self._length)
+                        found[what] = max(able, key=self.seen.length)
                     break
         return found
 
@@ -281,21 +114,6 @@ class _Study:
     def _is_named(column: str, name: str) -> bool:
         lower = column.strip().lower()
         return lower == name or lower.rpartition(".")[2] == name
-
-    def _length(self, column: str) -> float:
-        """Mean letters of a column's texts; of lists, those of their paragraphs."""
-        texts = [
-            "\n".join(value) if isinstance(value, list) else value
-            for value in self.values[column]
-            if isinstance(value, str) or self._are_paragraphs(value)
-        ]
-        return sum(map(len, texts)) / len(texts) if texts else 0.0
-
-    @staticmethod
-    def _are_paragraphs(value: Any) -> bool:
-        if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
-            return False
-        return sum(len(item.split()) for item in value) >= PARAGRAPH * len(value)
 
     def _find_text(self, named: str) -> None:
         """By name, unless it holds no texts; else the column of the longest."""
@@ -307,11 +125,13 @@ class _Study:
             self.settings["text"] = tuple(parts)
             return
         taken = {self.settings[what] for what in ("id", "split", "year")} | set(self.given.get("labels", ()))
-        if self.settings["title"]:  # a title may be all the text there is
-            taken |= {c for c in self.columns for name in USUAL["labels"].split() if self._is_named(c, name)}
-        able = {c: length for c in self.columns if c not in taken and (length := self._length(c))}
+        able = {c: length for c in self.columns if c not in taken and (length := self.seen.length(c))}
+        if not able:  # paragraphs that are short
+            usual = USUAL["labels"].split()
+            lists = [c for c in self._lists() if not any(self._is_named(c, name) for name in usual)]
+            able = dict.fromkeys(lists[:1], 1.0)
         longest = max(able, key=able.__getitem__, default="")
-        if not named or (self._length(named) < 10 and able.get(longest, 0) > 40):
+        if not named or (self.seen.is_number(named) and able.get(longest, 0) > 40):
             named = longest
         # Texts in several languages stand beside each other under one name.
         stem, _, _ = named.rpartition(".")
@@ -330,14 +150,22 @@ class _Study:
         if self.settings["title"] == named:
             self.settings["title"] = ""
 
+    def _lists(self) -> list[str]:
+        """Columns of lists of texts."""
+        return [
+            column
+            for column, values in self.seen.values.items()
+            if values and all(isinstance(v, list) and all(isinstance(item, str) for item in v) for v in values)
+        ]
+
     # Parts.
 
     def _find_parts(self) -> None:
         """Takes a column for parts where it names one; asks what its other names mean."""
         column = self.settings["split"]
-        if not column or column not in self.values:
+        if not column or column not in self.seen.values:
             return
-        names = [str(value).strip() for value in self.values[column]]
+        names = [str(value).strip() for value in self.seen.values[column]]
         decided = {name.strip().lower() for name, _ in self.given.get("parts", ())}
         known = [name for name in names if name.lower() in PARTS or name.lower() in decided]
         if not any(PARTS.get(name.lower()) for name in known) and "split" not in self.given and not decided:
@@ -365,25 +193,25 @@ class _Study:
 
     def _free(self) -> list[str]:
         taken = {self.settings[what] for what in ("title", "id", "split", "year")} | set(self.settings["text"])
-        return [column for column in self.columns if column not in taken and self.values[column]]
+        return [column for column in self.columns if column not in taken and self.seen.values[column]]
 
     def _meaning(self, column: str) -> Meaning:
         if column not in self.meanings:
-            self.meanings[column] = find_meaning(self.path, column, self.values[column], self.given)
+            self.meanings[column] = find_meaning(self.path, column, self.seen.values[column], self.given)
         return self.meanings[column]
 
     def _find_labels(self) -> None:
         free = self._free()
         named = [c for name in USUAL["labels"].split() for c in free if self._is_named(c, name)]
         named += [c for c in free if c not in named and self._under_label_name(c)]
-        named = [c for c in named if self._can_be_labels(c)]
+        named = [c for c in named if not self._holds_no_labels(c)]
         if not named and (numbered := self._numbered(free)):
             self._read_labels(numbered)
             return
         if not named and self._find_flags(free):
             return
         if not named:
-            named = [c for c in free if LABEL_WORDS.search(c) and self._can_be_labels(c) and not self._is_flag(c)]
+            named = [c for c in free if LABEL_WORDS.search(c) and self._can_be_labels(c) and not self.seen.is_flag(c)]
         if numbered := self._numbered(named):
             self._read_labels(numbered)
         elif named:
@@ -398,12 +226,16 @@ class _Study:
         return last.lower() in KEYS and parent.rpartition(".")[2].lower() in usual
 
     def _can_be_labels(self, column: str) -> bool:
-        """Whether the cells are short enough, and no shares of 1."""
-        values = self.values[column]
+        """Whether the cells are short enough, no paragraphs and no shares of 1."""
+        values = self.seen.values[column]
         texts = [value for value in values if isinstance(value, str)]
-        if texts and sum(map(len, texts)) > LONG_LABELS * len(texts) and not any(map(_is_list, texts[:20])):
+        if texts and sum(map(len, texts)) > LONG_LABELS * len(texts) and not any(map(is_list, texts[:20])):
             return any(mark in text for text in texts[:50] for mark in ";|,")
-        return not any(self._are_paragraphs(value) for value in values[:50]) and not self._is_soft(column)
+        return not self._holds_no_labels(column)
+
+    def _holds_no_labels(self, column: str) -> bool:
+        """Whether the cells are paragraphs or shares of 1, whatever the column's name is."""
+        return any(map(self.seen.are_paragraphs, self.seen.values[column][:50])) or self.seen.is_soft(column)
 
     def _choose(self, able: list[str]) -> None:
         """Takes the one of several columns that holds several labels for a document; asks where several do."""
@@ -411,15 +243,25 @@ class _Study:
         if len(several) > 1 and not self._is_named(several[0], "labels"):
             self._ask_labels(several)
         column = (several or able)[0]
+        if not several and (alike := self._alike(able)):
+            self.reading.said.append(f"The labels are those of {listed(alike)}, joined: they hold the same names.")
+            self._read_labels(alike)
+            return
         for other in able:
             if other != column:
                 self.why[other] = "not used: it may hold labels too (--labels takes it)"
-        if len(several) == 1 and len(able) > 1 and not self.reading.questions:
+        if len(several) < 2 and len(able) > 1:
             rest = ", ".join(f"'{other}'" for other in able if other != column)
-            self.reading.said.append(
-                f"The labels are those of '{column}', which holds several for a document; --labels takes {rest}."
-            )
+            why = ", which holds several for a document" if several else ""
+            self.reading.said.append(f"The labels are those of '{column}'{why}; --labels takes {rest}.")
         self._read_labels((column,))
+
+    def _alike(self, able: Sequence[str]) -> tuple[str, ...]:
+        """Columns of one label each that hold the same names: first and second category; () where they do not."""
+        names = {c: {str(key_of(value)) for value in self.seen.values[c]} for c in able}
+        first = names[able[0]]
+        alike = tuple(c for c in able if 2 * len(first & names[c]) >= min(len(first), len(names[c])))
+        return alike if len(alike) > 1 and len(first) > 2 else ()
 
     def _ask_labels(self, able: Sequence[str]) -> None:
         self.reading.questions.append(
@@ -435,29 +277,31 @@ class _Study:
     def _read_labels(self, columns: tuple[str, ...]) -> None:
         """Takes some columns for the labels, and finds out how their cells hold them."""
         self.settings["labels"] = columns
-        shown = self._free() if "*" in columns else [c for c in columns if c in self.values]
+        shown = self._free() if "*" in columns else [c for c in columns if c in self.seen.values]
         if "*" in columns or (
-            "sep" not in self.given and len(columns) > 1 and all(self._is_flag(c) or self._is_number(c) for c in shown)
+            "sep" not in self.given
+            and len(columns) > 1
+            and all(self.seen.is_flag(c) or self.seen.is_number(c) for c in shown)
         ):
             self.settings["sep"] = INDICATOR
         if INDICATOR in (self.given.get("sep"), self.settings.get("sep")):
-            numbers = [n for c in shown if not self._is_flag(c) for n in self._numbers(c)]
+            numbers = [n for c in shown if not self.seen.is_flag(c) for n in self.seen.numbers(c)]
             if numbers and "cut" not in self.given:
                 self.reading.questions.append(
                     cut_question(self.path, f"{len(shown):,} columns of labels hold", numbers)
                 )
             return
-        if len(columns) == 1 and columns[0] in self.values:
+        if len(columns) == 1 and columns[0] in self.seen.values:
             meaning = self._meaning(columns[0])
         else:  # one label in each of several columns
-            values = [value for column in shown for value in self.values[column]]
+            values = [value for column in shown for value in self.seen.values[column]]
             meaning = find_meaning(self.path, listed(columns), values, self.given)
         if (
             len(columns) == 1
             and "sep" not in self.given
             and "label_names" not in self.given
-            and columns[0] in self.values
-            and self._is_switch(columns[0])
+            and columns[0] in self.seen.values
+            and self.seen.is_switch(columns[0])
             and not meaning.is_several
         ):
             self._ask_flag(columns[0])
@@ -468,59 +312,16 @@ class _Study:
 
     # Columns that hold a flag, a score or votes for one label each.
 
-    def _is_flag(self, column: str) -> bool:
-        values = self.values[column]
-        return bool(values) and all(map(is_switch, {_key(value) for value in values}))
-
-    def _is_switch(self, column: str) -> bool:
-        """Whether a column that stands alone holds flags rather than names."""
-        words = {str(_key(value)).strip().lower() for value in self.values[column]}
-        return bool(words) and words <= SWITCHES
-
-    def _numbers(self, column: str) -> list[float]:
-        numbers = list[float]()
-        for value in {_key(value) for value in self.values[column]}:
-            try:
-                numbers.append(float(value))
-            except (TypeError, ValueError):
-                return []
-        return numbers
-
-    def _is_number(self, column: str) -> bool:
-        return bool(self._numbers(column))
-
-    def _is_soft(self, column: str) -> bool:
-        """Whether the cells are shares of 1, with decimals."""
-        numbers = self._numbers(column)
-        return bool(numbers) and all(0 <= n <= 1 for n in numbers) and any(n not in (0, 1) for n in numbers)
-
-    def _is_votes(self, column: str) -> bool:
-        """Whether the cells are small whole numbers, often 0."""
-        numbers = self._numbers(column)
-        zeros = sum(str(value).strip() in ("0", "0.0") for value in self.values[column])
-        whole = bool(numbers) and all(number.is_integer() and 0 <= number <= VOTES for number in numbers)
-        return whole and zeros >= 0.1 * len(self.values[column])
-
-    def _spelling(self, column: str) -> str:
-        """How a column of flags is written: columns of one kind stand together."""
-        words = {str(_key(value)).strip().lower() for value in self.values[column]}
-        if words <= {"0", "1", "-1"}:
-            return "0/1"
-        if words <= {"0.0", "1.0", "-1.0", "0", "1"}:
-            return "decimals"
-        marks = {"x", "✓", "✔", "✗"}
-        return "marks" if words <= marks else "true/false" if words <= {"true", "false"} else "words"
-
     def _find_flags(self, free: list[str]) -> bool:
         """Takes the columns that hold a flag, a score or votes each; false where there are no two of them."""
-        flags = [c for c in free if self._is_flag(c)]
-        soft = [c for c in free if self._is_soft(c)]
-        votes = [c for c in free if not self._is_flag(c) and self._is_votes(c)]
+        flags = [c for c in free if self.seen.is_flag(c)]
+        soft = [c for c in free if self.seen.is_soft(c)]
+        votes = [c for c in free if not self.seen.is_flag(c) and self.seen.is_votes(c)]
         groups = dict[str, list[str]]()
         for column in flags:
-            groups.setdefault(self._spelling(column), []).append(column)
+            groups.setdefault(self.seen.spelling(column), []).append(column)
         if len(soft) > 1:  # a column of scores may hold 0.0 and 1.0 alone
-            groups["soft"] = [c for c in free if c in soft or (c in flags and self._spelling(c) == "decimals")]
+            groups["soft"] = [c for c in free if c in soft or (c in flags and self.seen.spelling(c) == "decimals")]
             groups.pop("decimals", None)
         if len(votes) > 1:
             groups["votes"] = [c for c in free if c in votes or self._spelling_of(c, groups) == "0/1"]
@@ -544,8 +345,7 @@ class _Study:
                 f"Not taken for labels: {listed(left)}. Name the columns of labels with --labels to change that."
             )
         rest = [c for c in self.columns if c not in largest and c not in self._roles_taken()]
-        columns: tuple[str, ...] = tuple(largest) if rest or len(largest) < len(free) else ("*",)
-        self._read_labels(columns)
+        self._read_labels(tuple(largest) if rest or len(largest) < len(free) else ("*",))
         self.settings["sep"] = INDICATOR
         return True
 
@@ -561,13 +361,17 @@ class _Study:
         """Columns such as label1, label2, label3, each with one label of the document."""
         stems = dict[str, list[str]]()
         for column in free:
-            if (found := NUMBERED.match(column.strip())) and not self._is_number(column) and not self._is_flag(column):
+            if (
+                (found := NUMBERED.match(column.strip()))
+                and not self.seen.is_number(column)
+                and not self.seen.is_flag(column)
+            ):
                 stems.setdefault(found[1].lower(), []).append(column)
         for stem, columns in stems.items():
-            values = [{str(_key(value)) for value in self.values[c]} for c in columns]
+            values = [{str(key_of(value)) for value in self.seen.values[c]} for c in columns]
             shared = [bool(values[0] & other) for other in values[1:]]
             is_named = any(re.fullmatch(rf"{name}s?", stem) for name in USUAL["labels"].split())
-            short = all(self._length(c) <= LONG_LABELS / 4 for c in columns)
+            short = all(self.seen.length(c) <= LONG_LABELS / 4 for c in columns)
             if (
                 len(columns) > 1
                 and short
@@ -579,7 +383,7 @@ class _Study:
 
     def _by_values(self, free: list[str]) -> bool:
         """Lists or joined names, else names that repeat; asks where several columns may be it."""
-        able = [c for c in free if not NO_LABELS.search(c) and not self._is_number(c) and not self._is_flag(c)]
+        able = [c for c in free if not NO_LABELS.search(c) and not self.seen.is_number(c) and not self.seen.is_flag(c)]
         able = [c for c in able if self._can_be_labels(c)]
         several = [c for c in able if self._meaning(c).is_several and self._recurs(c)]
         if several:
@@ -593,7 +397,7 @@ class _Study:
             self._read_labels((several[0],))
             return True
         doubtful = [c for c in able if self._meaning(c).questions]
-        distinct = {c: len({str(value) for value in self.values[c]}) / len(self.values[c]) for c in able}
+        distinct = {c: len({str(value) for value in self.seen.values[c]}) / len(self.seen.values[c]) for c in able}
         repeated = [c for c in able if distinct[c] <= 0.5] or doubtful
         if len(repeated) > 1:
             self._ask_labels(repeated)
@@ -603,18 +407,19 @@ class _Study:
 
     def _recurs(self, column: str) -> bool:
         """Whether a column is more than free text with commas: cells are short."""
-        return self._length(column) <= LONG_LABELS
+        return self.seen.length(column) <= LONG_LABELS
 
     def _ask_lone_flag(self, free: list[str]) -> None:
-        if lone := next((c for c in free if self._is_switch(c)), ""):
+        if lone := next((c for c in free if self.seen.is_switch(c)), ""):
             self._ask_flag(lone)
 
     def _ask_flag(self, column: str) -> None:
         """A single column of 0 and 1 may be a label, or say anything else of a document."""
         self.settings["labels"] = ()
+        held = " and ".join(sorted({str(value) for value in self.seen.values[column]})[:4])
         self.reading.questions.append(
             Question(
-                f"{self.path.name}: the column '{column}' holds 0 and 1 alone. If it is a label that a document has or "
+                f"{self.path.name}: the column '{column}' holds {held} alone. If it is a label that a document has or "
                 f'has not, say --labels "{column}" --sep 0/1; if the numbers are two labels, name them with --labels '
                 f'"{column}" --label-names NO,YES; else say which column holds the labels (--labels).',
                 about="labels",
@@ -629,7 +434,7 @@ class _Study:
         if self.settings["id"] or "id" in self.given:
             return
         for column in self._free():
-            values = [value for value in self.values[column] if isinstance(value, (str, int))]
+            values = [value for value in self.seen.values[column] if isinstance(value, (str, int))]
             ends = re.search(r"(?i)(^|[_. ])(id|uid|key)$", column.strip())
             if (
                 ends
@@ -644,18 +449,18 @@ class _Study:
         identity, labels = self.settings["id"], self.settings.get("labels", ())
         if "grouped" in self.given or not identity or len(labels) != 1 or self.settings.get("sep") == INDICATOR:
             return
-        if identity not in self.cells or labels[0] not in self.cells or self._meaning(labels[0]).is_several:
+        if identity not in self.seen.cells or labels[0] not in self.seen.cells or self._meaning(labels[0]).is_several:
             return
         groups = dict[str, list[int]]()
-        for row, value in enumerate(self.cells[identity]):
+        for row, value in enumerate(self.seen.cells[identity]):
             if not is_missing(value) and value != "":
                 groups.setdefault(str(value), []).append(row)
         repeated = [rows for rows in groups.values() if len(rows) > 1]
         if sum(map(len, repeated)) < 0.2 * len(self.reading.rows):
             return
-        texts = [self.cells[c] for c in self.settings["text"] if c in self.cells]
+        texts = [self.seen.cells[c] for c in self.settings["text"] if c in self.seen.cells]
         same = sum(all(len({cells[row] for row in rows if cells[row]}) <= 1 for cells in texts) for rows in repeated)
-        names = sum(len({str(self.cells[labels[0]][row]) for row in rows}) == len(rows) for rows in repeated)
+        names = sum(len({str(self.seen.cells[labels[0]][row]) for row in rows}) == len(rows) for rows in repeated)
         if texts and same == len(repeated) and names >= 0.9 * len(repeated):
             self.settings["grouped"] = True
             self.reading.said.append(
@@ -679,8 +484,3 @@ class _Study:
                 single = {file.title: "title", file.id: "id", file.split: "part", file.year: "year"}
                 words = single.get(column, words)
             roles[column] = words
-
-
-def _key(value: Any) -> Any:
-    """A value by which cells are told apart; lists and objects as text."""
-    return json.dumps(value, default=str) if isinstance(value, (list, dict)) else value

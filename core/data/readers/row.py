@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 MAX_FIELD = 32 << 20
 """Characters of one field, line or record."""
 MAX_COLUMNS = 50_000
+INDICATOR = "0/1"
+"""`sep` of labels that stand in a column each."""
 CHUNK = 1 << 20
 """Characters that are read at once."""
 PARTS = {

@@ -190,12 +190,51 @@ def _path_rows(path: Path, file: FileConfig, show: Progress, say: Say) -> Iterat
         yield from _pair_rows(source, file)
     elif len(members) == 1:
         for opened in source.open([members[0][0]]):
-            for number, row in enumerate(_file_rows(opened, file, say)):
+            for number, row in enumerate(_named_rows(source, _file_rows(opened, file, say), say)):
                 if number % 200 == 0:
                     show(opened.share())
                 yield row
     else:
         yield from _member_rows(source, file, show, say)
+
+
+# Names of labels beside files of the extreme classification repository.
+
+NUMBERS, NAMES = "target_ind", ("lbl.json", "lbl.json.gz", "lbl.jsonl")
+
+
+def _named_rows(source: _Source, rows: Iterator[Row], say: Say, *, is_first: bool = True) -> Iterator[Row]:
+    """Rows whose `target_ind` holds numbers of labels, with the titles that lbl.json beside the file gives these."""
+    first = next(rows, None)
+    if first is None:
+        return
+    numbers = first.values.get(NUMBERS)
+    names = _label_titles(source) if isinstance(numbers, list) else []
+    if names and is_first:
+        say(f"{source.path.name}: the numbers of {NUMBERS} are read as the titles that lbl.json gives them.")
+    for row in chain([first], rows):
+        if not names:
+            yield row
+            continue
+        found = row.values.get(NUMBERS) or []
+        if not all(isinstance(number, int) and 0 <= number < len(names) for number in found):
+            raise UserError(f"{source.path.name}, line {row.place}: a label number that lbl.json does not name.")
+        values = {key: value for key, value in row.values.items() if key != NUMBERS}
+        yield row._replace(values=values | {"labels": [names[number] for number in found]})
+
+
+def _label_titles(source: _Source) -> list[str]:
+    """Titles of labels by their numbers; none where no file beside the texts gives them."""
+    inside = next((name for name in source.chosen.left_out if name.rpartition("/")[2] in NAMES), "")
+    beside = next((place for name in NAMES if (place := source.path.parent / name).is_file()), None)
+    package = source.package if inside else Package(beside) if beside and source.package.kind == "file" else None
+    for opened in package.walk([inside or NAMES[0]]) if package else ():
+        with text_stream(opened.title, opened.stream, "utf-8") as lines:
+            titles = [
+                row.values.get("title") for row in line_rows(opened.title, lines, FileConfig(format="jsonl"), str)
+            ]
+        return [str(title) for title in titles] if all(titles) else []
+    return []
 
 
 def _file_rows(opened: Opened, file: FileConfig, say: Say) -> Iterator[Row]:
@@ -237,11 +276,11 @@ def _member_rows(source: _Source, file: FileConfig, show: Progress, say: Say) ->
             if expected and own and not _belongs(name, parts[name], own, expected, first, say):
                 continue
             expected = expected or own
-        for number, row in enumerate(rows):
+        for number, row in enumerate(_named_rows(source, rows, say, is_first=name == first)):
             if number % 200 == 0:
                 show((done + opened.share() * sizes[name]) / total)
             values = {"split": parts[name]} | row.values if parts[name] else row.values
-            yield Row(row.place, values, name)
+            yield row._replace(values=values, source=name)
         done += sizes[name]
 
 
@@ -355,6 +394,18 @@ def propose_encoding(path: Path, file: FileConfig) -> Proposal | None:
         if found := propose(opened.stream):
             return found
     return None
+
+
+def beginning_of(path: Path, size: int) -> str:
+    """The first characters of a text file, or of the first of several; empty where there is none.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    source = _source(path)
+    for opened in source.open([source.chosen.members[0][0].partition("\n")[0]]):
+        return text_of(opened.stream.read(size), opened.name)
+    return ""
 
 
 def is_data_name(name: str) -> bool:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.config.parse import parse
 from core.config.schema import FileConfig, SplitConfig
-from core.data import added
+from core.data import added, scanning
 from core.data.added import Plan
 from core.data.summary import ReadSummary, summarize_rows, summarize_scan
 from core.system.errors import Question, UserError
@@ -43,7 +43,7 @@ def read_whole(path: Path, reading: Reading, changed: str) -> None:
     held, file = hold_scan(), reading.file
     try:
         held.close()
-        folder = held.enter_context(added.passing_scan(path, file, report_to(bar)))
+        folder = held.enter_context(scanning.passing_scan(path, file, report_to(bar)))
     except Question as question:
         keep_late_name(question, changed)
         st.rerun()
@@ -52,7 +52,7 @@ def read_whole(path: Path, reading: Reading, changed: str) -> None:
         st.error(plain(without_options(str(error)) or str(error)))
         st.stop()
     # Names that come later in the file may show what stands between labels.
-    if "sep" not in given_settings(changed) and (missed := added.missed_separators(folder, file)):
+    if "sep" not in given_settings(changed) and (missed := scanning.missed_separators(folder, file)):
         first, *others = dict.fromkeys(filter(None, (file.sep, *file.other_seps, *missed)))
         give(changed, {"sep": first, "other_seps": tuple(others)})
         st.session_state["again"] = True
@@ -78,4 +78,4 @@ def load_plan(folder: str, split: str, choices: tuple[tuple[str, str], ...]) -> 
 
 @st.cache_data(max_entries=32, show_spinner="Looking for the way to divide")
 def load_usual(folder: str, least: int) -> str:
-    return added.usual_split(Path(folder), least).made
+    return scanning.usual_split(Path(folder), least).made
