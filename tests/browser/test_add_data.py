@@ -43,6 +43,8 @@ def keep(page: Page, ready: Ready, sentence: str) -> None:
 
 
 def test_a_file_with_defects_becomes_a_data_set(page: Page, address: str, tmp_path: Path, ready: Ready) -> None:
+    page.goto(f"{address}/add_data")
+    expect(page.get_by_text("None yet.", exact=False)).to_be_visible()
     drop(page, address, write_defects(tmp_path / "defects.csv"), ready)
     page.get_by_role("combobox", name="what").click()
     page.get_by_role("option", name="Labels", exact=True).click()
@@ -58,6 +60,7 @@ def test_a_file_with_defects_becomes_a_data_set(page: Page, address: str, tmp_pa
         expect(card.last).to_contain_text(f": {number}")
     page.get_by_role("button", name="Apply what is advised").click()
     ready(page, "64 before")
+    expect(page.get_by_text("Copies of an earlier document: 2, left out.", exact=False)).to_be_visible()
     # The upload survives leaving the page.
     page.get_by_role("link", name="Try it").click()
     ready(page, "Try it", role="heading")
@@ -85,6 +88,8 @@ def test_a_file_of_vectors_asks_for_names_and_is_kept_with_them(
     ready(page, "Explorer", role="heading")
     page.get_by_role("tab", name="Long tail").click()
     ready(page, "Every label", role="heading")
+    page.get_by_role("tab", name="Documents").click()
+    ready(page, "21 of 21 documents.")
     assert "data=vectors" in page.url
 
 
