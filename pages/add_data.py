@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.data.added import find_scan
+from core.data.scanning import find_scan
 from core.system.access import read_only
 from pages.sections.add_data.columns import pick_columns
 from pages.sections.add_data.defects import load_plan, pick_choices, read_whole

@@ -116,6 +116,8 @@ def _separate(path: Path, column: str, texts: list[str], given: dict[str, Any], 
 
 def _number_sign(texts: list[str]) -> str:
     """What stands between numbers, where the cells hold nothing else; empty where they do."""
+    if not all(text[:1] in "-.0123456789tTfF" for text in texts):
+        return ""
     for sign in (",", ";", "|", " "):
         cells = [cut(text, (sign,)) for text in texts]
         if any(len(parts) > 1 for parts in cells) and all(
