@@ -142,7 +142,7 @@ def read_rows(path: Path, file: FileConfig, progress: Progress | None = None, sa
         rows = _path_rows(one, form, share, tell)
         if number == 0 and part:
             rows, columns = _with_columns(rows)
-        elif form.format in IN_COLUMNS:
+        elif number and form.format in IN_COLUMNS:
             rows, own = _with_columns(rows)
             _check_columns(one.name, own, path.name, columns, tell)
         if not part:
