@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from core.config.defaults import MODELS
 from core.metrics import averages
@@ -22,6 +20,7 @@ from core.metrics.averages import Margins
 from core.models.tfidf_features import TfidfEncoder
 from core.runs.folder import Run, get_run
 from core.runs.results import read_metrics
+from core.system.arrays import describe, read_tensors
 from core.system.errors import UserError
 
 if TYPE_CHECKING:
@@ -205,17 +204,23 @@ def _load_trained(run: Run) -> Scorer | NetworkScorer:
 
         return network_scorer.load(run)
     try:
-        arrays, encoder = load_file(run.path / WEIGHTS), TfidfEncoder.load(run.path)
+        arrays, encoder = read_tensors(run.path / WEIGHTS), TfidfEncoder.load(run.path)
         words = np.array(encoder.words, dtype=object)
         if name == "svm":
             first, bias, second, last = arrays["weights"], arrays["intercepts"], None, arrays["intercepts"]
         else:
             first, bias = arrays["features.weight"], arrays["bias"]
             second, last = arrays.get("output.weight"), arrays.get("output.bias", bias)
-        if len(words) != len(first):
-            raise ValueError(f"{len(words)} words, {len(first)} rows of weights")
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise UserError(f"{run.id}: its weights are damaged ({error}). Delete the run and train it again.") from None
+        # Shapes: (V, L), or (V, H) and (L, H) with a hidden layer.
+        labels = len(read_metrics(run)["labels"])
+        width = labels if second is None else second.shape[-1]
+        if first.shape != (len(words), width) or bias.shape != (width,):
+            raise ValueError(f"{len(words)} words, weights {first.shape}, bias {bias.shape}")
+        if last.shape != (labels,) or (second is not None and second.shape != (labels, width)):
+            raise ValueError(f"{labels} labels, bias {last.shape}")
+    except (LookupError, ValueError, TypeError, UserError) as error:
+        said = describe(error)
+        raise UserError(f"{run.id}: its weights are damaged ({said}). Delete the run and train it again.") from None
     return Scorer(encoder, words, first, bias, second, last, probabilities=not MODELS[name].margins)
 
 

@@ -31,11 +31,15 @@ PARTS = PART_WORDS | {
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> list[str]:
     """All columns of some rows, in the order in which they come; those of nested objects with dots, `doc.text`."""
-    columns = dict[str, list[Any]]()
-    for row in rows:
-        for column, value in row.items():
-            columns.setdefault(column, []).append(value)
-    return [name for column, values in columns.items() for name in _spread(column, values, 0)]
+    columns = dict.fromkeys(chain.from_iterable(rows))
+    nested = {column for row in rows for column, value in row.items() if value.__class__ is dict}
+    return [
+        name
+        for column in columns
+        for name in (
+            _spread(column, [row[column] for row in rows if column in row], 0) if column in nested else [column]
+        )
+    ]
 
 
 def _spread(column: str, values: list[Any], depth: int) -> list[str]:
@@ -70,6 +74,8 @@ def check(path: Path, file: FileConfig, columns: Sequence[str]) -> FileConfig:
         raise UserError(f"{path.name}: say which column holds the text (--text). Columns: {listed(columns)}.")
     if not file.labels:
         raise UserError(f"{path.name}: say which column holds the labels (--labels). Columns: {listed(columns)}.")
+    if both := [column for column in file.labels if column in (*file.text, file.title)]:
+        raise UserError(f"{path.name}: the column '{both[0]}' cannot be the text and hold labels (--text, --labels).")
     if "*" in file.labels:
         taken = set(named)
         labels = tuple(column for column in columns if column not in taken)
@@ -260,8 +266,8 @@ class Documents:
             if self.is_wanted(row):
                 number += 1
                 key = self.identity(row) or f"\0{number}"
-                if (found := labels.pop(key, None)) is not None:
+                if (joined := labels.pop(key, None)) is not None:
                     part = self.part(row)
                     title = self.text(row, self.file.title) if self.file.title else ""
                     body = "\n".join(filter(None, (self.text(row, column) for column in self.file.text)))
-                    yield row.place, Record(key.lstrip("\0"), title, body, tuple(found), part)
+                    yield row.place, Record(key.lstrip("\0"), title, body, tuple(joined), part)

@@ -131,7 +131,7 @@ class Roles:
             lists = [c for c in self._lists() if not any(self._is_named(c, name) for name in usual)]
             able = dict.fromkeys(lists[:1], 1.0)
         longest = max(able, key=able.__getitem__, default="")
-        if not named or (self.seen.length(named) < 10 and able.get(longest, 0) > 40):
+        if not named or (self.seen.is_number(named) and able.get(longest, 0) > 40):
             named = longest
         # Texts in several languages stand beside each other under one name.
         stem, _, _ = named.rpartition(".")
@@ -203,7 +203,7 @@ class Roles:
         free = self._free()
         named = [c for name in USUAL["labels"].split() for c in free if self._is_named(c, name)]
         named += [c for c in free if c not in named and self._under_label_name(c)]
-        named = [c for c in named if self._can_be_labels(c)]
+        named = [c for c in named if not self._holds_no_labels(c)]
         if not named and (numbered := self._numbered(free)):
             self._read_labels(numbered)
             return
@@ -225,12 +225,16 @@ class Roles:
         return last.lower() in KEYS and parent.rpartition(".")[2].lower() in usual
 
     def _can_be_labels(self, column: str) -> bool:
-        """Whether the cells are short enough, and no shares of 1."""
+        """Whether the cells are short enough, no paragraphs and no shares of 1."""
         values = self.seen.values[column]
         texts = [value for value in values if isinstance(value, str)]
         if texts and sum(map(len, texts)) > LONG_LABELS * len(texts) and not any(map(is_list, texts[:20])):
             return any(mark in text for text in texts[:50] for mark in ";|,")
-        return not any(self.seen.are_paragraphs(value) for value in values[:50]) and not self.seen.is_soft(column)
+        return not self._holds_no_labels(column)
+
+    def _holds_no_labels(self, column: str) -> bool:
+        """Whether the cells are paragraphs or shares of 1, whatever the column's name is."""
+        return any(map(self.seen.are_paragraphs, self.seen.values[column][:50])) or self.seen.is_soft(column)
 
     def _choose(self, able: list[str]) -> None:
         """Takes the one of several columns that holds several labels for a document; asks where several do."""
@@ -340,8 +344,7 @@ class Roles:
                 f"Not taken for labels: {listed(left)}. Name the columns of labels with --labels to change that."
             )
         rest = [c for c in self.columns if c not in largest and c not in self._roles_taken()]
-        columns: tuple[str, ...] = tuple(largest) if rest or len(largest) < len(free) else ("*",)
-        self._read_labels(columns)
+        self._read_labels(tuple(largest) if rest or len(largest) < len(free) else ("*",))
         self.settings["sep"] = INDICATOR
         return True
 

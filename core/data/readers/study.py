@@ -105,9 +105,9 @@ def _name_lists(text: str) -> list[tuple[str, tuple[str, ...]]]:
 
 def _ask_encoding(path: Path, reading: Reading) -> Question | None:
     """Asks for the encoding where several rows are no UTF-8 and another one makes sense of them."""
-    broken = sum(
-        any(isinstance(v, str) and not v.isascii() and BROKEN.search(v) for v in row.values()) for row in reading.rows
-    )
+    if reading.file.encoding != "utf-8":
+        return None
+    broken = sum(any(map(BROKEN.search, _texts(row))) for row in reading.rows if not _is_plain(row))
     if broken < max(1, BROKEN_ROWS * len(reading.rows)) or not (proposal := propose_encoding(path, reading.file)):
         return None
     shown = [line[:SHOWN] for line in (*proposal.before[:1], *proposal.after[:1])]
@@ -150,11 +150,23 @@ def first_rows(path: Path, file: FileConfig, say: Say | None = None) -> list[dic
     for row in read_rows(path, file, None, say):
         rows.append(row.values)
         cells += len(row.values)
-        letters += sum(len(value) for value in row.values.values() if isinstance(value, str))
+        letters += sum(map(len, _texts(row.values)))
         enough = len(rows) >= ROWS or cells >= CELLS or letters >= LETTERS
         if enough and len(rows) >= LEAST_ROWS:
             break
     return rows
+
+
+def _texts(row: dict[str, Any]) -> list[str]:
+    return [value for value in row.values() if value.__class__ is str]
+
+
+def _is_plain(row: dict[str, Any]) -> bool:
+    """Whether a row is made of ASCII texts alone, which are never broken."""
+    try:
+        return "".join(row.values()).isascii()
+    except TypeError:
+        return False
 
 
 def preview(rows: Sequence[dict[str, Any]], *, columns: int = 30, letters: int = 200) -> list[dict[str, str]]:
