@@ -18,7 +18,7 @@ from core.config.schema import DataConfig, SyntheticConfig
 from core.data import sources
 from core.data.corpus import Corpus
 from core.jobs import launch
-from core.runs import plan
+from core.runs import layout, plan
 from core.runs.folder import list_folders
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
@@ -77,13 +77,13 @@ def no_worker_outlives_its_test() -> Iterator[None]:
 @pytest.fixture
 def stub_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the test submits is worked on by `tests.helpers.stub_worker`, which has no torch and does not train."""
-    monkeypatch.setenv(launch.WORKER_VARIABLE, "tests.helpers.stub_worker")
+    monkeypatch.setenv(layout.WORKER_VARIABLE, "tests.helpers.stub_worker")
 
 
 @pytest.fixture
 def real_worker(stub_worker: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the test submits is trained, also where the other tests of its file have a stub."""
-    monkeypatch.delenv(launch.WORKER_VARIABLE)
+    monkeypatch.delenv(layout.WORKER_VARIABLE)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from core.cli.console import Json, out, print_json, print_line, split_names
 from core.jobs import launch, sweeps
@@ -30,13 +31,13 @@ def list_runs(as_json: Json = False) -> None:
         return
     table = Table("run", "state", "progress", "what happened", box=None)
     for run in runs:
-        table.add_row(run.id, run.state, f"{run.progress.get('fraction', 0):.0%}", _problem(run) or run.why)
+        table.add_row(run.id, run.state, f"{run.progress.get('fraction', 0):.0%}", Text(_problem(run) or run.why))
     out.print(table if runs else "There are no runs yet. Start one: python -m core train --model svm")
 
 
 def _problem(found: Run | Damaged) -> str:
     """What is damaged in a run's folder; empty if nothing is."""
-    return found.problem if isinstance(found, Damaged) else ""
+    return " ".join(words for words in (found.problem if isinstance(found, Damaged) else "", found.remark) if words)
 
 
 def status(run: str, as_json: Json = False) -> None:
@@ -53,9 +54,9 @@ def status(run: str, as_json: Json = False) -> None:
         return
     words = [found.state, f"{found.progress.get('fraction', 0):.0%}", str(found.progress.get("phase", ""))]
     if history:
-        scores = history[-1]["validation"]["all"]
-        words.append(f"epoch {history[-1]['epoch']}: validation micro-F1 {100 * (scores['micro_f1'] or 0):.2f}")
-    words += [text for text in (_problem(found) or found.why,) if text]
+        score = journal.score_of(history[-1], "micro_f1")
+        words.append(f"epoch {history[-1].get('epoch', '?')}: validation micro-F1 {100 * score:.2f}")
+    words += [text for text in (_problem(found) or found.why, journal.describe_damage(found.path)) if text]
     print_line(f"{run} {' · '.join(word for word in words if word)}")
 
 

@@ -143,6 +143,8 @@ def list_sweeps(as_json: Json = False) -> None:
     """
     runs = {run.id: run for run in list_folders()}
     found = sweeps.list_sweeps()
+    for problem in sweeps.list_problems():
+        err.print(problem, markup=False, highlight=False, soft_wrap=True)
     if as_json:
         keys = ("id", "title", "created", "user", "runs")
         print_json([{key: getattr(one, key) for key in keys} | {"states": sweeps.counts(one, runs)} for one in found])

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from core.config.schema import Frozen, RunConfig
 from core.system.errors import UserError
+from core.system.files import Broken, parse_json
 
 Settings = TypeVar("Settings", bound=Frozen)
 
@@ -25,10 +26,7 @@ def parse(kind: type[Settings], values: Mapping[str, Any] | str, *, where: str =
     """
     prefix = f"{where}: " if where else ""
     if isinstance(values, str):
-        try:
-            values = json.loads(values)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{prefix}not JSON at line {error.lineno}, column {error.colno}: {error.msg}.") from None
+        values = parse_text(values, where=where)
     if not isinstance(values, Mapping):
         raise UserError(f"{prefix}expected an object with settings, found {type(values).__name__}.")
     try:
@@ -38,6 +36,19 @@ def parse(kind: type[Settings], values: Mapping[str, Any] | str, *, where: str =
         raise UserError(f"{prefix}{words}" if prefix else words[:1].upper() + words[1:]) from None
     except UserError as error:
         raise UserError(f"{prefix}{error}") from None
+
+
+def parse_text(text: str, *, where: str = "") -> Any:
+    """The value of JSON text that a person gives; `where` is the file or option that messages begin with.
+
+    Raises:
+        UserError: broken JSON (line and column), or a number, depth or text that `parse_json` refuses.
+    """
+    try:
+        return parse_json(text)
+    except Broken as error:
+        prefix, place = f"{where}: " if where else "", f" at {error.place}" if error.place else ""
+        raise UserError(f"{prefix}not JSON{place}: {error.words}.") from None
 
 
 def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
@@ -50,7 +61,7 @@ def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals or not key:
-            raise UserError(f"--set {change}: write it as key=value, for example train.epochs=3.")
+            raise UserError(f"--set {_cut(change)}: write it as key=value, for example train.epochs=3.")
         # Walk to the section that holds the setting.
         *path, last = key.strip().split(".")
         place: Any = values
@@ -60,14 +71,16 @@ def with_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
             known = ", ".join(setting_names(RunConfig))
             near = difflib.get_close_matches(key, setting_names(RunConfig), n=1)
             raise UserError(
-                f"--set {change}: there is no setting '{key}' here."
+                f"--set {_cut(change)}: there is no setting '{_cut(key)}' here."
                 + (f" Did you mean '{near[0]}'?" if near and near[0] != key else "")
                 + f" Settings are: {known}."
             )
         # The value is JSON where it can be read as such, else text.
         try:
-            place[last] = json.loads(text)
-        except json.JSONDecodeError:
+            place[last] = parse_json(text)
+        except Broken as error:
+            if not error.place.startswith("line "):  # JSON, but of a number or depth that no setting has
+                raise UserError(f"--set '{_cut(key)}' is {_cut(text)}: {error.words}.") from None
             place[last] = text
     return parse(RunConfig, values)
 
@@ -103,6 +116,11 @@ def differences(old: BaseModel | Mapping[str, Any], new: BaseModel | Mapping[str
     return [(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)]
 
 
+def _cut(text: str) -> str:
+    """A text of a person's in at most 100 letters."""
+    return text if len(text) <= 100 else f"{text[:99]}…"
+
+
 def setting_names(kind: type[BaseModel]) -> list[str]:
     """Dotted names of all settings, nested ones included; members and weights of a combined run are none."""
     return [name for name, _ in walk(kind) if not name.startswith("combined.")]
@@ -115,7 +133,7 @@ def _in_words(kind: type[Frozen], error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             near = difflib.get_close_matches(key, setting_names(kind), n=1, cutoff=0.5)
             hint = f" Did you mean '{near[0]}'?" if near else f" Settings are: {', '.join(setting_names(kind))}."
-            sentences.append(f"there is no setting '{key}'.{hint}")
+            sentences.append(f"there is no setting '{_cut(key)}'.{hint}")
         else:
-            sentences.append(f"'{key}' is {problem['input']!r}: {problem['msg'].lower()}.")
+            sentences.append(f"'{key}' is {_cut(repr(problem['input']))}: {problem['msg'].lower()}.")
     return " ".join(dict.fromkeys(sentences))

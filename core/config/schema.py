@@ -320,9 +320,9 @@ class RunConfig(Frozen):
             raise UserError(
                 f"Model '{COMBINED}' is made of finished runs, and of nothing else: `python -m core combine RUN RUN`."
             )
-        defaults = ModelConfig().model_dump() | dict(entry.model)
-        for key, value in self.model.model_dump(exclude={"name"}).items():
-            if value != defaults[key] and key not in entry.settings:
+        for key, field in ModelConfig.model_fields.items():
+            usual = entry.model.get(key, field.default)
+            if getattr(self.model, key) != usual and key not in (*entry.settings, "name"):
                 read = ", ".join(f"model.{setting}" for setting in entry.settings)
                 raise UserError(f"Model '{self.model.name}' does not read model.{key}; it reads {read}.")
         if (self.model.name, self.model.head, self.model.hidden) == ("tfidf", "label-graph", 0):

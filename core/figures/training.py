@@ -73,7 +73,9 @@ def score_curve(history: Sequence[Mapping[str, Any]], *, average: str) -> alt.La
 def hits_curve(history: Sequence[Mapping[str, Any]]) -> alt.Chart:
     """Labels that are predicted rightly at least once in the validation part, by epoch."""
     rows = [
-        {"epoch": entry["epoch"], "labels": entry["labels_hit"]} for entry in thinned(history) if "labels_hit" in entry
+        {"epoch": entry["epoch"], "labels": entry["labels_hit"]}
+        for entry in thinned(history)
+        if "labels_hit" in entry and "epoch" in entry
     ]
     return (
         alt.Chart(pd.DataFrame(rows, columns=["epoch", "labels"]), height=180)
@@ -168,7 +170,7 @@ def step_curve(steps: Sequence[Mapping[str, Any]], *, quantity: str) -> alt.Char
     rows = [
         {"epochs done": entry["epoch"] - 1 + entry["step"] / entry["steps"], quantity: entry[quantity] / unit}
         for entry in thinned(steps)
-        if isinstance(entry.get(quantity), int | float) and entry.get("steps")
+        if isinstance(entry.get(quantity), int | float) and entry.get("steps") and {"epoch", "step"} <= entry.keys()
     ]
     frame = pd.DataFrame(rows, columns=["epochs done", quantity])
     return (

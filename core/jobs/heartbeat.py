@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from core.runs.layout import is_gone
 from core.system.files import write_json
 
 HEARTBEAT_EVERY = 2.0
@@ -57,7 +58,8 @@ def write_heartbeats(path: Path) -> Iterator[None]:
         while not ended.is_set():
             # A child may end just now; a full disk is reported by what fills it.
             with suppress(OSError, psutil.Error):
-                write_json(path / "heartbeat.json", usage.read())
+                if not is_gone(path):
+                    write_json(path / "heartbeat.json", usage.read())
             ended.wait(HEARTBEAT_EVERY)
 
     thread = Thread(target=write, daemon=True)

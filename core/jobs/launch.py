@@ -19,30 +19,29 @@ from core.config.schema import RunConfig
 from core.data import sources
 from core.data.corpus import Corpus
 from core.jobs import trackers
-from core.jobs.queue import draw_ticket, queue, slots
+from core.jobs.queue import queue, slots
+from core.jobs.tickets import draw_ticket, tickets_before
 from core.runs import folder as runs_folder
 from core.runs import journal
 from core.runs.folder import (
-    ALIVE_VARIABLE,
     LIVE,
     STOPPING,
     Damaged,
     Folder,
     Run,
-    alive_lock,
     delete_run,
     get_folder,
     get_run,
     has_checkpoint,
     read_config,
     run_path,
-    stop_flag,
 )
+from core.runs.layout import ALIVE_VARIABLE, WORKER_VARIABLE, alive_lock, stop_flag
 from core.runs.plan import check_trainable, command_line
 from core.system import machine, processes
 from core.system.access import account, check_writable, read_only
 from core.system.errors import UserError
-from core.system.files import read_json, write_json
+from core.system.files import write_json
 from core.system.locks import is_locked, locked, try_lock
 from core.system.places import ROOT, cache_dir
 
@@ -52,8 +51,6 @@ HEARD = 120.0
 """Seconds for which a run is left alone that has heard the request and writes its checkpoint, or is in a long step."""
 KILLED = 10.0
 """Seconds in which the system ends a process that got SIGKILL, however busy it is."""
-WORKER_VARIABLE = "TAILSCOPE_WORKER"
-"""Environment variable with the module that is started as `python -m <module> train <run_dir>`; `core` unless set."""
 
 
 def existing(config: RunConfig) -> Run | None:
@@ -179,16 +176,20 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
         else:
             for left in path.glob("**/.*/"):  # what a killed worker was writing
                 shutil.rmtree(left, ignore_errors=True)
-        draw_ticket(device, run_id, anew=True)
+        ticket, many = draw_ticket(device, run_id, anew=True), len(slots(device))
         environment = os.environ | {
             "TAILSCOPE_CACHE": str(cache_dir().resolve()),
             "TAILSCOPE_DATA": os.pathsep.join(os.path.abspath(p) for p in sources.folders()),
             ALIVE_VARIABLE: str(alive),
             processes.RUN_VARIABLE: str(path.resolve()),
         }
+        # Who is far back in the queue waits in a process that takes little.
+        command = [os.environ.get(WORKER_VARIABLE, "core"), "train", str(path.resolve())]
+        if tickets_before(ticket) >= many:
+            command = ["core.jobs.waiting", str(path.resolve()), device, str(many)]
         with path.joinpath("log.txt").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", os.environ.get(WORKER_VARIABLE, "core"), "train", str(path.resolve())],
+                [sys.executable, "-m", *command],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -302,9 +303,9 @@ def await_gpu_memory(path: Path, pids: set[int], deadline: float) -> None:
 def _signal(run: Folder, number: signal.Signals) -> None:
     """Signals a run's process group, if its leader is that very process, and all else that carries the run's mark."""
     hit = set()
-    with suppress(UserError, ProcessLookupError):
-        leader = read_json(run.path / "process.json")
-        if processes.is_alive(leader):
+    with suppress(ProcessLookupError):
+        leader = journal.read_process(run.path)
+        if leader and processes.is_alive(leader):
             os.killpg(leader["pid"], number)
             hit.add(leader["pid"])
     for process in processes.processes_of(run.path):

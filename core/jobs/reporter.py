@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.runs import folder, journal
-from core.system.errors import Stopped
+from core.runs import journal
+from core.runs.layout import is_gone, stop_flag
+from core.system.errors import Gone, Stopped
 
 REPORT_EVERY = 0.5
 """Seconds between two writes of the status while a run makes progress."""
@@ -43,9 +44,11 @@ class StatusReporter:
             self.report(phase, fraction, **more)
 
     def raise_if_stopped(self) -> None:
-        """Raises `Stopped` if a stop was requested."""
-        if folder.stop_flag(self.path).exists():
+        """Raises `Stopped` if a stop was requested, and `Gone` if the run's folder was deleted."""
+        if stop_flag(self.path).exists():
             raise Stopped
+        if is_gone(self.path):
+            raise Gone
 
 
 class SilentReporter:

@@ -11,12 +11,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
 
 from core.config.parse import parse
 from core.config.schema import RunConfig
 from core.data import sources
 from core.jobs import launch
 from core.runs.folder import LIVE, STATES, Damaged, Folder, Run, get_folder, list_folders, run_path
+from core.runs.stored import Stored, Time, describe
 from core.system import access
 from core.system.access import check_writable
 from core.system.errors import UserError
@@ -24,6 +28,15 @@ from core.system.files import read_json, write_json
 from core.system.places import cache_dir
 
 SWEEP_ID = re.compile(r"sweep-[0-9a-f]{10}")
+
+
+class SweepFile(Stored):
+    """A sweep as its file holds it."""
+
+    created: Time
+    user: str = ""
+    runs: list[str] = Field(min_length=1)
+    configs: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -121,22 +134,36 @@ def get(sweep_id: str) -> Sweep:
 def _read(file: Path, changed: int) -> Sweep:  # noqa: ARG001 - a part of the key
     kept = read_json(file)
     try:
-        configs = tuple(parse(RunConfig, values, where=file.name) for values in kept["configs"])
-        runs = tuple(run_path(run_id).name for run_id in kept["runs"])
+        held = SweepFile.model_validate(kept)
+        configs = tuple(parse(RunConfig, values, where=file.name) for values in held.configs)
+        runs = tuple(run_path(run_id).name for run_id in held.runs)
         if len(configs) != len(runs):
-            raise ValueError("settings and runs differ in number")
-        return Sweep(file.stem, float(kept["created"]), str(kept["user"]), runs, configs)
-    except (KeyError, TypeError, ValueError) as error:
+            raise UserError("settings and runs differ in number")
+    except ValidationError as error:
+        raise UserError(f"{file.name} is damaged ({describe(error.errors()[0])}): delete it; its runs stay.") from None
+    except UserError as error:
         raise UserError(f"{file.name} is damaged ({error}): delete it; its runs stay.") from None
+    return Sweep(file.stem, held.created, held.user, runs, configs)
 
 
 def list_sweeps() -> list[Sweep]:
     """All sweeps, the newest first; one whose file is damaged is left out."""
     found = []
     for file in folder().glob("sweep-*.json"):
-        with suppress(UserError):
+        with suppress(UserError, OSError):
             found.append(get(file.stem))
     return sorted(found, key=lambda sweep: -sweep.created)
+
+
+def list_problems() -> list[str]:
+    """A sentence on each sweep whose file is damaged."""
+    found = []
+    for file in sorted(folder().glob("sweep-*.json")):
+        try:
+            get(file.stem)
+        except UserError as error:
+            found.append(str(error))
+    return found
 
 
 def counts(sweep: Sweep, runs: Mapping[str, Folder]) -> dict[str, int]:

@@ -11,15 +11,16 @@ from pathlib import Path
 
 from core.config.schema import RunConfig
 from core.data import sources
-from core.jobs import queue
+from core.jobs import queue, tickets
 from core.jobs.heartbeat import write_heartbeats
 from core.jobs.reporter import SilentReporter, StatusReporter
 from core.jobs.webhook import post_outcome
 from core.labels import groups
 from core.runs import failures, folder, journal
+from core.runs.layout import ALIVE_VARIABLE, STOPPED, alive_lock, is_gone, runs_dir
 from core.runs.outcome import About, Part, peak_memory, write_outcome
 from core.runs.plan import check_trainable
-from core.system.errors import Stopped, UserError
+from core.system.errors import Gone, Stopped, UserError
 from core.system.files import atomic_path
 from core.system.locks import try_lock
 
@@ -67,9 +68,13 @@ def execute(path: Path, reporter: StatusReporter | None = None) -> None:
         log.info("finished")
     except Stopped:
         log.info("stopped by request")
-        journal.update_status(path, state="stopped", ended=time.time(), reason=folder.STOPPED)
+        journal.update_status(path, state="stopped", ended=time.time(), reason=STOPPED)
         journal.append_event(path, "stopped")
     except Exception as error:
+        # A folder that was deleted meanwhile is no error of the run, and is not made again.
+        if isinstance(error, Gone) or is_gone(path):
+            log.info("the run's folder was deleted: nothing more is done")
+            return
         # Whatever ends a run is written into its status; a bug keeps its traceback.
         reserve.unlink(missing_ok=True)
         why = failures.of_error(error, config, path)
@@ -80,10 +85,13 @@ def execute(path: Path, reporter: StatusReporter | None = None) -> None:
     finally:
         # The last status is written before the locks are released, never after; the webhook is called last.
         reserve.unlink(missing_ok=True)
+        if is_gone(path):
+            shutil.rmtree(path, ignore_errors=True)
         for descriptor in (held, alive):
             if descriptor is not None:
                 os.close(descriptor)
-        post_outcome(path)
+        if not is_gone(path):
+            post_outcome(path)
 
 
 def _open_run(path: Path) -> RunConfig:
@@ -94,7 +102,7 @@ def _open_run(path: Path) -> RunConfig:
     """
     found = folder.get_folder(path.name)
     if found.path.resolve() != path.resolve():
-        raise UserError(f"{path} is no run folder of this cache; runs live in {folder.runs_dir()}.")
+        raise UserError(f"{path} is no run folder of this cache; runs live in {runs_dir()}.")
     config = folder.read_config(found.path)
     check_trainable(config, f"Run {path.name}")
     return config
@@ -106,11 +114,11 @@ def _hold_run(path: Path) -> int:
     Raises:
         UserError: another process holds it.
     """
-    inherited = os.environ.pop(folder.ALIVE_VARIABLE, "")
-    if inherited.isdigit() and os.path.samestat(os.fstat(int(inherited)), os.stat(folder.alive_lock(path))):
+    inherited = os.environ.pop(ALIVE_VARIABLE, "")
+    if inherited.isdigit() and os.path.samestat(os.fstat(int(inherited)), os.stat(alive_lock(path))):
         os.set_inheritable(int(inherited), False)
         return int(inherited)
-    taken = try_lock(folder.alive_lock(path))
+    taken = try_lock(alive_lock(path))
     if taken is None:
         raise UserError(f"Run {path.name} is being worked on by another process.")
     return taken
@@ -124,14 +132,14 @@ def _wait_for_slot(path: Path, reporter: StatusReporter) -> tuple[str, int]:
     """
     device = journal.read_status(path)["device"]
     slots = queue.slots(device)
-    ticket, reported = queue.draw_ticket(device, path.name), ""
+    ticket, reported = tickets.draw_ticket(device, path.name), ""
     try:
         while True:
             reporter.raise_if_stopped()
             # The first in the queue takes any slot that is free.
-            ahead = queue.tickets_before(ticket)
+            ahead = tickets.tickets_before(ticket)
             for slot in slots if not ahead else ():
-                if (held := try_lock(queue.slot_lock(slot))) is not None:
+                if (held := try_lock(tickets.slot_lock(slot))) is not None:
                     return slot, held
             # The status is written when its words change, not at every look.
             words = f"waiting for {device}, {ahead + 1} ahead" if ahead else f"waiting for {device}"

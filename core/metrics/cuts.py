@@ -14,7 +14,8 @@ def best_cut(values: np.ndarray, hits: np.ndarray, positives: int) -> float:
     """The cut of best F1, from all scores and those of true labels, each rising."""
     if not len(hits):
         return float(values[-1]) if len(values) else 0.5
-    lowest = np.unique(hits)  # the best cut lies just below a true label's score: from there on down come errors alone
+    # The best cut lies just below a true label's score: from there on down come errors alone.
+    lowest = hits[np.append(True, hits[1:] != hits[:-1])]
     above = [len(part) - np.searchsorted(part, lowest, side="left") for part in (hits, values)]
     f1 = 2 * above[0] / (above[1] + positives)
     best = len(f1) - 1 - int(np.argmax(f1[::-1]))
@@ -66,8 +67,12 @@ def document_rows(scores: np.ndarray | sp.csr_array) -> np.ndarray:
 def make_folds(documents: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Rows that stay and rows that are held out, `FOLDS` times; none of fewer documents than folds."""
     order = np.random.default_rng(0).permutation(documents)
-    parts = np.array_split(order, FOLDS) if documents >= FOLDS else []
-    return [(np.sort(np.setdiff1d(order, part)), np.sort(part)) for part in parts]
+    folds = []
+    for part in np.array_split(order, FOLDS) if documents >= FOLDS else []:
+        is_held = np.zeros(documents, np.bool_)
+        is_held[part] = True
+        folds.append((np.flatnonzero(~is_held), np.flatnonzero(is_held)))
+    return folds
 
 
 class LabelCuts:

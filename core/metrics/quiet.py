@@ -13,10 +13,12 @@ from core.metrics.cuts import FOLDS, best_cut, document_rows, label_columns, mak
 
 CLIP = 1e-4
 """Of `quiet`: a probability nearer to 0 or 1 has the logit of this distance."""
-STEPS = (*np.arange(25) / 10, np.inf)
+STEPS = np.append(np.arange(25) / 10, np.inf)
 """Of `quiet`: logits above a label's highest negative score; infinity is the global threshold."""
 LOGITS = 2 * np.log((1 - CLIP) / CLIP)
 """From the lowest logit to the highest: `STEPS` take the same share of the range of an SVM's margins."""
+NUMBERS = 4_000_000
+"""Scores that are compared with thresholds at a time."""
 FAR = 50.0
 """A margin beyond is that of a label which no or every training document has; nothing was fitted for it."""
 
@@ -37,25 +39,26 @@ class Quiet:
 
     def limits(self, margin: float) -> np.ndarray:
         """min(common, highest negative + margin) of each label, (L,); common at a margin of infinity."""
-        found, known = np.full(len(self.highest), self.common), np.isfinite(self.highest)
-        if margin == np.inf:
-            return found
-        values = self.highest[known]
+        found: np.ndarray = self.limits_at(np.array([margin]))[0]
+        return found
+
+    def limits_at(self, margins: np.ndarray) -> np.ndarray:
+        """The same at each of M margins, (M, L)."""
+        found, known = np.full((len(margins), len(self.highest)), self.common), np.isfinite(self.highest)
+        values, finite = self.highest[known], np.flatnonzero(np.isfinite(margins))
         if self.unit is None:
             # In odds a margin is a factor; at margin 0 a float16 or float32 comes back as it is.
-            kept, factor = np.clip(values, CLIP, 1 - CLIP), np.exp(margin)
+            kept, factor = np.clip(values, CLIP, 1 - CLIP), np.exp(margins[finite, None])
             raised = np.maximum(values, kept * factor / (1 - kept + kept * factor))
         else:
-            raised = values + margin * self.unit
-        found[known] = np.minimum(self.common, raised)
+            raised = values + margins[finite, None] * self.unit
+        found[np.ix_(finite, known)] = np.minimum(self.common, raised)
         return found
 
     def margin_of(self, limits: float | np.ndarray) -> float:
         """The margin of thresholds that the rule gave, of equals the largest."""
-        for margin in reversed(STEPS):
-            if np.array_equal(self.limits(margin), limits):
-                return float(margin)
-        return float(np.inf)
+        same = np.flatnonzero((self.limits_at(STEPS) == limits).all(axis=1))
+        return float(STEPS[same[-1]]) if len(same) else float(np.inf)
 
 
 def read_quiet(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, margins: bool) -> Quiet:
@@ -110,13 +113,16 @@ def _lower_quiet_labels(targets: sp.csr_array, scores: np.ndarray | sp.csr_array
         held = fold == number
         common = best_cut(values[~held], values[~held & hits], int(true_of_row[rest].sum()))
         read = Quiet(common, np.delete(highest, number, axis=0).max(axis=0), unit)
-        reached = np.flatnonzero(held & (values > read.limits(0.0)[columns]))  # by the lowest thresholds
-        for place, margin in enumerate(STEPS):
-            predicted = reached[values[reached] > read.limits(margin)[columns[reached]]]
-            right[place] += np.sum(hits[predicted])
-            given[place] += len(predicted)
+        limits = read.limits_at(STEPS)
+        reached = np.flatnonzero(held & (values > limits[0][columns]))  # by the lowest thresholds
+        step = max(NUMBERS // max(len(reached), 1), 1)
+        for start in range(0, len(STEPS), step):
+            block = slice(start, start + step)
+            is_predicted = values[reached] > limits[block, columns[reached]]
+            right[block] += is_predicted[:, hits[reached]].sum(axis=1)
+            given[block] += is_predicted.sum(axis=1)
     # The margin of best micro-F1, of equals the largest; then thresholds from all documents.
     positives = int(true_of_row.sum())
     f1 = 2 * right / np.maximum(given + positives, 1)
-    margin = STEPS[len(STEPS) - 1 - int(np.argmax(f1[::-1]))]
+    margin = float(STEPS[len(STEPS) - 1 - int(np.argmax(f1[::-1]))])
     return Quiet(best_cut(values, values[hits], positives), highest.max(axis=0), unit).limits(margin)

@@ -109,10 +109,15 @@ class Resamples:
             block = slice(start, start + step)
             true = self._resample(self._entries, some, block) if self._true is None else self._true[:, some, block]
             parts = [true, self._resample(missed, some, block), self._resample(added, some, block)]
-            columns = _columns(parts, [mask[some] for mask in masks])
-            for place, (counted, size) in enumerate(zip(columns, sizes, strict=True)):
+            # Labels are counted and scored once for all groups of them, then in each stratum of documents.
+            counts_of, groups = _f1_counts(*(part.sum(axis=0) for part in parts)), [mask[some] for mask in masks]
+            found = [counts_of if group.all() else tuple(part[group] for part in counts_of) for group in groups]
+            found += [_f1_counts(*(part[stratum] for part in parts)) for stratum in (0, 1)]
+            for place, (counted, size) in enumerate(zip(found, sizes, strict=True)):
                 if size:
-                    samples[block, 2 * place : 2 * place + 2] = _f1_of(*counted, labels=size)
+                    hit, false, lost, each = (part.sum(axis=0, dtype=np.float64) for part in counted)
+                    samples[block, 2 * place] = f1(hit, false, lost)
+                    samples[block, 2 * place + 1] = each / size
         return scores, samples, np.repeat(hits, 2), np.repeat(support, 2)
 
     def _errors(self, predicted: sp.csr_array) -> tuple[Entries, Entries]:
@@ -138,9 +143,10 @@ class Resamples:
         place[some] = np.arange(len(some))
         codes = self._stratum[documents] * len(some) + place[columns]
         # A product with the weights, of the rows alone that hold anything.
-        rows, inverse = np.unique(codes, return_inverse=True)
-        ones = np.ones(len(codes), np.float32)
-        chosen = sp.csr_array((ones, (inverse, documents)), shape=(len(rows), self.targets.shape[0]))
+        order = np.argsort(codes, kind="stable")
+        rows, starts = np.unique(codes[order], return_index=True)
+        arrays = np.ones(len(codes), np.float32), documents[order], np.append(starts, len(codes))
+        chosen = sp.csr_array(arrays, shape=(len(rows), self.targets.shape[0]))
         weights = self._weights[:, block]
         counted = np.zeros((3 * len(some), weights.shape[1]), np.float32)
         counted[rows] = chosen @ weights
@@ -193,11 +199,10 @@ def bootstrap(
     return Resamples(targets, weights).score(predicted, counts, borders)[1]
 
 
-def _f1_of(true: np.ndarray, missed: np.ndarray, added: np.ndarray, *, labels: int) -> np.ndarray:
-    """Micro- and macro-F1 over so many labels, as (folds, 2), from counts of those not 0 everywhere, (some, folds)."""
+def _f1_counts(true: np.ndarray, missed: np.ndarray, added: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Hits, false ones, missed ones and F1 of each label on each resample, (some, folds)."""
     hit = true - missed
-    macro = f1(hit, added, missed).sum(axis=0, dtype=np.float64) / labels
-    return np.stack([f1(*(part.sum(axis=0, dtype=np.float64) for part in (hit, added, missed))), macro], axis=1)
+    return hit, added, missed, f1(hit, added, missed)
 
 
 def resample_seeds(samples: Sequence[np.ndarray], *, seed: int) -> np.ndarray:

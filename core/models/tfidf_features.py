@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from core.config.schema import ModelConfig
+from core.system.arrays import read_tensors
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
 
@@ -58,11 +59,22 @@ class TfidfEncoder:
 
     @classmethod
     def load(cls, folder: Path) -> TfidfEncoder:
-        """Reads what `save` wrote."""
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: a file is missing, or cannot be read.
+            ValueError: damaged, or the files do not fit together.
+        """
         stored = read_json(folder / "vocabulary.json")
-        words = {word: column for column, word in enumerate(stored["words"])}
-        vectorizer = _vectorizer(bigrams=stored["bigrams"], vocabulary=words)
-        vectorizer.idf_ = load_file(folder / "idf.safetensors")["idf"]
+        words = stored.get("words") if isinstance(stored, dict) else None
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("vocabulary.json holds no words")
+        idf = read_tensors(folder / "idf.safetensors").get("idf")
+        if idf is None or idf.shape != (len(words),) or len(set(words)) != len(words) or not words:
+            raise ValueError("vocabulary.json and idf.safetensors do not fit together")
+        columns = {word: column for column, word in enumerate(words)}
+        vectorizer = _vectorizer(bigrams=bool(stored.get("bigrams")), vocabulary=columns)
+        vectorizer.idf_ = idf
         return cls(vectorizer)
 
 

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,21 +24,28 @@ from pydantic import Field
 from core.config.parse import parse
 from core.config.schema import RUN_PATTERN, Frozen, ModelConfig, RunConfig, TrainConfig
 from core.runs import failures
-from core.runs.journal import as_number, read_heartbeat
+from core.runs.journal import read_heartbeat, read_known_status, read_process
+from core.runs.layout import STOPPED, alive_lock, runs_dir, stop_flag
 from core.system.access import check_writable
 from core.system.errors import UserError
-from core.system.files import atomic_path, read_json, write_json
+from core.system.files import (
+    SMALL_BYTES,
+    Broken,
+    atomic_path,
+    describe_broken,
+    parse_json,
+    read_bytes,
+    read_json,
+    write_json,
+)
 from core.system.locks import is_locked, locked
 from core.system.places import cache_dir
 
 STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
 LIVE = ("queued", "running")
-STOPPED = "Stopped by request before it had finished."
 STOPPING = "writing a checkpoint, then it stops"
 """Phase of a run that was asked to stop and has not ended yet."""
 RUN_ID = re.compile(RUN_PATTERN)
-ALIVE_VARIABLE = "TAILSCOPE_ALIVE"
-"""Environment variable with the number of the inherited descriptor that holds a worker's `alive_lock`."""
 
 
 class About(Frozen):
@@ -69,6 +77,7 @@ class Folder:
         user: who submitted it.
         published: it lies in `published_dir`: results to look at, without weights, never changed.
         about: what people wrote on it.
+        remark: what of the folder is damaged that no result depends on, a sentence; empty if nothing is.
     """
 
     id: str
@@ -85,6 +94,7 @@ class Folder:
     user: str = ""
     published: bool = False
     about: About = NOTHING_WRITTEN
+    remark: str = ""
 
     @property
     def why(self) -> str:
@@ -101,7 +111,7 @@ class Run(Folder):
 
 @dataclass(frozen=True)
 class Damaged(Folder):
-    """A run whose settings or status cannot be read; it is `failed` where the status is what is damaged.
+    """A run whose settings or status are damaged; it is `failed` where no state can be read.
 
     Attributes:
         problem: which file is damaged, and how, one sentence.
@@ -119,11 +129,6 @@ def as_run(found: Run | Damaged) -> Run:
     if isinstance(found, Damaged):
         raise UserError(found.problem)
     return found
-
-
-def runs_dir() -> Path:
-    """Folder that holds one folder per run."""
-    return cache_dir() / "runs"
 
 
 def published_dir() -> Path:
@@ -205,16 +210,6 @@ def list_runs(*, published: bool = True) -> list[Run]:
     return [one for one in list_folders(published=published) if isinstance(one, Run)]
 
 
-def alive_lock(path: Path) -> Path:
-    """The lock that a run's worker holds from before its first instruction until it ends."""
-    return path / "alive.lock"
-
-
-def stop_flag(path: Path) -> Path:
-    """The file whose presence asks a run's worker to stop."""
-    return path / "stop"
-
-
 def checkpoint_dir(path: Path) -> Path:
     """Folder of a run's checkpoints."""
     return path / "checkpoint"
@@ -225,6 +220,10 @@ def has_checkpoint(path: Path) -> bool:
     return any(checkpoint_dir(path).glob("[0-9]*"))
 
 
+THEN = {"model": ModelConfig().model_dump(), "train": TrainConfig().model_dump()}
+"""Of a setting that did not exist yet when a config was stored, what was done then."""
+
+
 def _complete_config(values: Any) -> Any:
     """A stored config with the settings that did not exist yet: what was done then is the default of their class.
 
@@ -232,11 +231,8 @@ def _complete_config(values: Any) -> Any:
     """
     if not isinstance(values, dict):
         return values
-    then = {"model": ModelConfig(), "train": TrainConfig()}
     known = {
-        section: usual.model_dump() | values[section]
-        for section, usual in then.items()
-        if isinstance(values.get(section), dict)
+        section: usual | values[section] for section, usual in THEN.items() if isinstance(values.get(section), dict)
     }
     return values | known
 
@@ -247,7 +243,17 @@ def read_config(path: Path) -> RunConfig:
     Raises:
         UserError: `config.json` is missing or damaged.
     """
-    return parse(RunConfig, _complete_config(read_json(path / "config.json")), where=f"{path.name}: config.json")
+    return _parse_config(read_bytes(path / "config.json", most=SMALL_BYTES), path.name)
+
+
+@lru_cache(maxsize=4096)
+def _parse_config(content: bytes, run_id: str) -> RunConfig:
+    """The settings that the content of a `config.json` says."""
+    try:
+        values = parse_json(content)
+    except Broken as error:
+        raise UserError(describe_broken(Path(run_id, "config.json"), error)) from None
+    return parse(RunConfig, _complete_config(values), where=f"{run_id}: config.json")
 
 
 def read_folder(path: Path) -> Run | Damaged:
@@ -262,28 +268,19 @@ def read_folder(path: Path) -> Run | Damaged:
 
 def _read_state(path: Path) -> tuple[Folder, str]:
     """All that a folder holds but its settings, and what is wrong with its status: empty if nothing is."""
-    # Liveness is read before the status: a worker writes its last status before it ends, never after.
-    alive = is_locked(alive_lock(path))
-    # Status: a damaged one is that of a failed run.
-    problem = ""
-    try:
-        status = read_json(path / "status.json")
-        if not isinstance(status, dict) or status.get("state") not in STATES:
-            raise UserError(f"{path.name}: status.json holds no state of a run.")
-    except UserError as error:
-        status = {"state": "failed", "reason": "Its status file is damaged: delete the run and train it again."}
-        problem = str(error)
-    # State: one that only a living worker can have is another without it.
-    state = status["state"]
-    kind, reason, advice = (str(status.get(key, "")) for key in ("kind", "reason", "advice"))
-    asked = stop_flag(path).exists()
-    if state in LIVE and not alive and not is_locked(alive_lock(path)):  # or it was resumed just now
-        if asked:
+    status, problem = _read_status(path)
+    # A state that only a living worker can have is another without it. The worker writes its last status before it
+    # ends, so where it is no longer alive the status is read again.
+    if status["state"] in LIVE and not is_locked(alive_lock(path)):
+        status, problem = _read_status(path)
+    state, kind, reason, advice = (status.get(key, "") for key in ("state", "kind", "reason", "advice"))
+    if state in LIVE and not is_locked(alive_lock(path)):  # or it was resumed just now
+        if stop_flag(path).exists():
             state, kind, reason, advice = "stopped", "", STOPPED, ""
         else:
             death = _find_death(path)
             state, kind, reason, advice = "lost", death.kind, death.words, death.advice
-    progress = status.get("progress")
+    about, remark = _read_about(path)
     found = Folder(
         id=path.name,
         path=path,
@@ -291,32 +288,43 @@ def _read_state(path: Path) -> tuple[Folder, str]:
         reason=reason,
         kind=kind,
         advice=advice,
-        submitted=as_number(status.get("submitted")),
-        started=as_number(status.get("started")),
-        ended=as_number(status.get("ended")),
-        progress=progress if isinstance(progress, dict) else {},
-        device=str(status.get("device", "")),
-        user=str(status.get("user", "")),
+        submitted=status.get("submitted"),
+        started=status.get("started"),
+        ended=status.get("ended"),
+        progress=status.get("progress") or {},
+        device=status.get("device", ""),
+        user=status.get("user", ""),
         published=path.parent == published_dir(),
-        about=_read_about(path),
+        about=about,
+        remark=remark,
     )
     return found, problem
 
 
+def _read_status(path: Path) -> tuple[dict[str, Any], str]:
+    """The status in a folder, that of a failed run where it is damaged, and what is wrong with it."""
+    try:
+        status, wrong = read_known_status(path)
+    except UserError as error:
+        reason = "Its status file is damaged: delete the run and train it again."
+        return {"state": "failed", "reason": reason}, str(error)
+    return status, f"{path.name}: status.json is damaged ({'; '.join(wrong)[:300]})." if wrong else ""
+
+
 def _find_death(path: Path) -> failures.Failure:
     """What is known of how the worker of a lost run ended."""
-    process = None
-    with suppress(UserError):
-        process = read_json(path / "process.json")
-    return failures.of_death(process, read_heartbeat(path))
+    return failures.of_death(read_process(path), read_heartbeat(path))
 
 
-def _read_about(path: Path) -> About:
-    """What people wrote on a run; empty where it is damaged, as no result depends on it."""
-    with suppress(UserError):
-        if (path / "about.json").exists():
-            return parse(About, read_json(path / "about.json"))
-    return About()
+def _read_about(path: Path) -> tuple[About, str]:
+    """What people wrote on a run, and a sentence if that is damaged, which no result depends on."""
+    file = path / "about.json"
+    if not os.path.lexists(file):
+        return NOTHING_WRITTEN, ""
+    try:
+        return parse(About, read_json(file, most=SMALL_BYTES), where=f"{path.name}: about.json"), ""
+    except UserError as error:
+        return NOTHING_WRITTEN, f"{error} Its name, notes and tags are not shown: delete that file."
 
 
 def save_about(run_id: str, **changes: Any) -> About:
@@ -330,14 +338,17 @@ def save_about(run_id: str, **changes: Any) -> About:
         What is written on it now.
 
     Raises:
-        UserError: no such run, a published one, or a name, note or tag that is too long.
+        UserError: no such run, a published one, a name, note or tag that is too long, or what is written is damaged.
     """
     check_writable()
     run = get_folder(run_id)
     if run.published:
         raise UserError(f"Run {run_id} is published and never changed.")
     with locked(cache_dir() / "locks" / "about.lock"):
-        about = parse(About, {**_read_about(run.path).model_dump(), **changes}, where=run_id)
+        written, damaged = _read_about(run.path)
+        if damaged:
+            raise UserError(damaged)
+        about = parse(About, {**written.model_dump(), **changes}, where=run_id)
         write_json(run.path / "about.json", about.model_dump())
     return about
 

@@ -9,25 +9,37 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from core.runs.stored import Epoch, Event, Heartbeat, Identity, Status, Step, Stored, keep_valid, select_valid
 from core.system.errors import UserError
-from core.system.files import read_json, write_json, write_text
+from core.system.files import open_regular, read_fields, read_lines, write_json, write_text
 
-
-def as_number(value: Any) -> float | None:
-    """A number as float; None where a file holds anything else in its place."""
-    return float(value) if isinstance(value, int | float) else None
+LINES: dict[str, type[Stored]] = {"history.jsonl": Epoch, "steps.jsonl": Step, "events.jsonl": Event}
+"""Files with an object on each line, and its type."""
+LAST_BYTES = 65_536
+"""Of a file whose last line alone is asked for."""
 
 
 def read_status(path: Path) -> dict[str, Any]:
-    """The status as last written.
+    """The status as last written, without entries that are not what they should be.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: it is missing or damaged, or holds no state.
     """
-    status = read_json(path / "status.json")
-    if not isinstance(status, dict):
-        raise UserError(f"{path.name}: status.json is damaged: expected an object.")
-    return status
+    return read_known_status(path)[0]
+
+
+def read_known_status(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """The status as last written, and a clause on each entry that was left out because it is damaged.
+
+    Raises:
+        UserError: it is missing or damaged, or holds no state.
+    """
+    values, wrong = read_fields(path / "status.json")
+    status, dropped = keep_valid(Status, values)
+    if "state" not in status:
+        raise UserError(f"{path.name}: status.json holds no state of a run.")
+    named = tuple(words.partition(":")[0] for words in wrong)
+    return status, wrong + [words for words in dropped if not words.startswith(named)]
 
 
 def update_status(path: Path, **changes: Any) -> None:
@@ -67,7 +79,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     Returns:
         `time` in unix seconds, `what`, and what else was written of it; damaged lines are left out.
     """
-    return [event for event in _lines(path / "events.jsonl") if as_number(event.get("time")) and event.get("what")]
+    return read_whole_lines(path, "events.jsonl")[0]
 
 
 def read_heartbeat(path: Path) -> dict[str, float]:
@@ -77,10 +89,19 @@ def read_heartbeat(path: Path) -> dict[str, float]:
         `time` in unix seconds, `cpu` in percent of a core, `memory`, `of_memory` and `gpu` in bytes.
     """
     try:
-        beat = read_json(path / "heartbeat.json")
+        beat, _ = keep_valid(Heartbeat, read_fields(path / "heartbeat.json")[0])
     except UserError:
         return {}
-    return {key: float(value) for key, value in beat.items() if as_number(value) is not None} if beat else {}
+    return {key: float(value) for key, value in beat.items() if type(value) in (int, float)}
+
+
+def read_process(path: Path) -> dict[str, Any] | None:
+    """The `core.system.processes.identity` of the process that was started for a run; None if no file says one."""
+    try:
+        process, dropped = keep_valid(Identity, read_fields(path / "process.json")[0])
+    except UserError:
+        return None
+    return None if dropped else process
 
 
 def _append(file: Path, line: dict[str, Any]) -> None:
@@ -104,54 +125,47 @@ def cut_lines(path: Path, *, history: int, steps: int) -> None:
 
 def read_history(path: Path) -> list[dict[str, Any]]:
     """One entry per epoch; empty before the first. A last line that is being written and damaged ones are left out."""
-    return _lines(path / "history.jsonl")
+    return read_whole_lines(path, "history.jsonl")[0]
 
 
 def read_last(path: Path, name: str) -> dict[str, Any]:
-    """The last whole line of `history.jsonl` or `steps.jsonl`, however long the file is; empty if there is none."""
-    try:
-        with path.joinpath(name).open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 65_536))
-            lines = file.read().rpartition(b"\n")[0].splitlines()
-        entry = json.loads(lines[-1]) if lines else {}
-    except (OSError, ValueError):
-        return {}
-    return entry if isinstance(entry, dict) else {}
+    """The last whole line of `history.jsonl` or `steps.jsonl`, however long the file is.
+
+    Empty if there is none, or if it is damaged.
+    """
+    entries, _ = read_lines(path / name, last=LAST_BYTES)
+    return next(iter(select_valid(LINES[name], entries[-1:])), {})
 
 
 def score_of(entry: dict[str, Any], metric: str) -> float:
     """The validation score of a history entry by a name of `train.metric`, 0..1; 0 where it is undefined."""
     group, name = ("tail", "macro_f1") if metric == "tail_macro_f1" else ("all", metric)
-    return float((entry["validation"].get(group) or {}).get(name) or 0.0)
+    return float((entry.get("validation", {}).get(group) or {}).get(name) or 0.0)
 
 
 def read_steps(path: Path) -> list[dict[str, Any]]:
     """One entry every few seconds of training, as `read_history` reads them."""
-    return _lines(path / "steps.jsonl")
+    return read_whole_lines(path, "steps.jsonl")[0]
 
 
-def _lines(file: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file that hold an object; empty if it cannot be read."""
-    try:
-        text = file.read_text("utf-8", errors="replace")
-    except OSError:
-        return []
-    entries = []
-    for line in text[: text.rfind("\n") + 1].splitlines():
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(entry, dict):
-            entries.append(entry)
-    return entries
+def read_whole_lines(path: Path, name: str) -> tuple[list[dict[str, Any]], int]:
+    """The whole lines of a file in `LINES` that hold what they should, and how many do not."""
+    entries, damaged = read_lines(path / name)
+    kept = select_valid(LINES[name], entries)
+    return kept, damaged + len(entries) - len(kept)
+
+
+def describe_damage(path: Path) -> str:
+    """How many damaged lines of a run's history, steps and events are left out, a sentence; empty if none are."""
+    damaged = {name: read_whole_lines(path, name)[1] for name in LINES}
+    words = [f"{number:,} of {name}" for name, number in damaged.items() if number]
+    return f"Damaged lines are left out: {', '.join(words)}." if words else ""
 
 
 def read_log(path: Path, last: int = 200) -> list[str]:
     """The last lines of `log.txt`, at most those of its last 256 KiB; empty if there is none."""
     try:
-        with path.joinpath("log.txt").open("rb") as file:
+        with open(path / "log.txt", "rb", opener=open_regular) as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - 262_144))
             return file.read().decode("utf-8", errors="replace").splitlines()[-last:]

@@ -24,6 +24,7 @@ from core.runs import tfidf_scorer
 from core.runs.folder import Run
 from core.runs.results import read_metrics
 from core.runs.texts import check_texts, rank_labels
+from core.system.arrays import PARSER_ERRORS, describe
 from core.system.errors import UserError
 from core.trainer.scoring import predict
 
@@ -167,7 +168,8 @@ def _load(run: Run) -> NetworkScorer:
         encoder = load_encoder(config, run.path)
         network = build_network(config, encoder.size, torch.zeros(len(labels)), folder=run.path)
         network.load_state_dict(load_file(run.path / "model.safetensors"))
-    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{run.id}: its weights are damaged ({error}). Delete the run and train it again.") from None
+    except (*PARSER_ERRORS, UserError, SafetensorError) as error:
+        words = describe(error)
+        raise UserError(f"{run.id}: its weights are damaged ({words}). Delete the run and train it again.") from None
     shift = run.config.train.adjust * torch.logit(priors)
     return NetworkScorer(network.eval(), encoder, config, labels, thresholds.of_values(metrics["threshold"]), shift)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from core.config.defaults import COMBINED, LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS, PAPER_LOSSES
-from core.config.parse import change, differences, parse, setting_names, with_changes
+from core.config.parse import change, differences, parse, parse_text, setting_names, with_changes
 from core.config.schema import DataConfig, Frozen, RunConfig
 from core.data.sources import default_config
 from core.system.errors import UserError, choose
@@ -72,10 +72,7 @@ def read(text: str, *, where: str) -> Plan:
     Raises:
         UserError: no JSON, an unknown key or name (with the nearest), a value out of range.
     """
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not JSON at line {error.lineno}, column {error.colno}: {error.msg}.") from None
+    values = parse_text(text, where=where)
     if isinstance(values, Mapping) and "model" in values:
         config = parse(RunConfig, values, where=where)
         check_trainable(config, f"{where} is of a combined run, which")

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-import math
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, ValidationError
 
 from core.labels.groups import Borders
 from core.runs.folder import Folder, Run
+from core.runs.stored import Scores, Stored, Thresholds, describe, is_valid
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
 from core.system.locks import locked
 from core.system.places import cache_dir
 
+NEEDED = ("labels", "counts", "borders", "threshold", "threshold_rule", "fingerprint", "command", "versions", "seconds")
+"""Keys of `metrics.json` that the results pages read."""
+
+
+class Results(Stored):
+    """The types of what `metrics.json` holds, where it does; an older version may not have written all of it."""
+
+    test: Scores
+    validation: Scores = Field({})
+    labels: list[str] = Field([])
+    counts: list[NonNegativeInt] = Field([])
+    borders: dict[Literal["head", "tail"], NonNegativeInt] = Field({})
+    threshold: float | list[float] = 0.5
+    threshold_rule: str = ""
+    fingerprint: str = ""
+    source: str = ""
+    command: str = ""
+    versions: dict[str, str] = Field({})
+    scores: dict[str, dict[str, float | None] | float | None] = Field({})
+    documents: dict[str, NonNegativeInt] = Field({})
+    memory: NonNegativeInt | None = None
+    seconds: NonNegativeFloat = 0.0
+
 
 def read_metrics(run: Folder) -> dict[str, Any]:
-    """The scores of a finished run, as its `metrics.json` holds them.
+    """The scores of a finished run, as its `metrics.json` holds them: each entry of the type that `Results` says.
 
     Raises:
         UserError: the run has not finished, or the file is damaged.
@@ -26,32 +50,17 @@ def read_metrics(run: Folder) -> dict[str, Any]:
     if run.state != "finished":
         raise UserError(f"Run {run.id} has no scores: it is {run.state}.")
     metrics = read_json(run.path / "metrics.json")
+    wrong = ""
     if not isinstance(metrics, dict) or "test" not in metrics:
-        raise UserError(
-            f"{run.id}: metrics.json is damaged: it holds no test scores. Delete the run and train it again."
-        )
-    return metrics
-
-
-NEEDED = ("labels", "counts", "borders", "threshold", "threshold_rule", "fingerprint", "command", "versions", "seconds")
-"""Keys of `metrics.json` that the results pages read."""
-
-
-class Results(BaseModel):
-    """The types of all keys in `NEEDED` and of the scores; other keys of the file are not checked."""
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
-    labels: list[str]
-    counts: list[NonNegativeInt]
-    borders: dict[Literal["head", "tail"], NonNegativeInt]
-    threshold: float | list[float]
-    threshold_rule: str
-    fingerprint: str
-    command: str
-    versions: dict[str, str]
-    seconds: float
-    test: dict[str, dict[str, float | None]]
+        wrong = "it holds no test scores"
+    else:
+        try:
+            Results.model_validate(metrics)
+        except ValidationError as error:
+            wrong = describe(error.errors(include_url=False)[0])
+    if wrong:
+        raise UserError(f"{run.id}: metrics.json is damaged ({wrong}). Delete the run and train it again.")
+    return dict(metrics)
 
 
 def read_results(run: Run) -> dict[str, Any]:
@@ -68,21 +77,17 @@ def read_results(run: Run) -> dict[str, Any]:
             f"{run.id}: metrics.json does not hold {', '.join(missing)}: an older version wrote it, or it is "
             "damaged. Delete the run and train it again."
         )
-    # Types, then what the values have to be to one another.
+    # What the values have to be to one another.
+    labels, threshold = metrics["labels"], metrics["threshold"]
+    wrong = "" if len(labels) == len(metrics["counts"]) else "labels and counts differ in number"
+    wrong = wrong or ("" if len(set(labels)) == len(labels) else "a label is there twice")
+    each = isinstance(threshold, list) and len(threshold) != len(labels)
+    wrong = wrong or ("labels and thresholds differ in number" if each else "")
+    wrong = wrong or ("" if metrics["test"].get("all") else "the scores of all labels are missing")
     try:
-        found = Results.model_validate(metrics)
-        Borders(**found.borders)
-        wrong = "" if len(found.labels) == len(found.counts) else "labels and counts differ in number"
-        wrong = wrong or ("" if len(set(found.labels)) == len(found.labels) else "a label is there twice")
-        each = isinstance(found.threshold, list) and len(found.threshold) != len(found.labels)
-        wrong = wrong or ("labels and thresholds differ in number" if each else "")
-        wrong = wrong or ("" if "all" in found.test else "the scores of all labels are missing")
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(step) for step in first["loc"] if step not in ("float", "list[float]"))
-        wrong = f"{place}: {first['msg'].lower()}"
+        Borders(**metrics["borders"])
     except (TypeError, UserError):
-        wrong = "its borders make no sense"
+        wrong = wrong or "its borders make no sense"
     if wrong:
         raise UserError(f"{run.id}: metrics.json is damaged ({wrong}). Delete the run and train it again.")
     return metrics
@@ -110,11 +115,18 @@ def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:
     Raises:
         UserError: the file is damaged.
     """
-    if not (run.path / "thresholds.json").exists():
+    if not os.path.lexists(run.path / "thresholds.json"):
         return {}
-    sets = read_json(run.path / "thresholds.json")
-    if not isinstance(sets, dict) or not all(isinstance(one, dict) and _are_numbers(one) for one in sets.values()):
-        raise UserError(f"{run.id}: thresholds.json is damaged: it holds no named thresholds. Delete that file.")
+    sets, wrong = read_json(run.path / "thresholds.json"), ""
+    if not isinstance(sets, dict) or not all(
+        isinstance(one, dict) and is_valid(Thresholds, one) for one in sets.values()
+    ):
+        wrong = "it holds no named thresholds"
+    elif long := [len(one["values"]) for one in sets.values() if isinstance(one["values"], list)]:
+        labels = len(read_metrics(run).get("labels", []))
+        wrong = "" if set(long) == {labels} else f"it has thresholds of {long[0]:,} labels, the run {labels:,}"
+    if wrong:
+        raise UserError(f"{run.id}: thresholds.json is damaged: {wrong}. Delete that file.")
     return sets
 
 
@@ -125,13 +137,6 @@ def read_threshold_set(run: Run, name: str) -> dict[str, Any]:
         UserError: the run keeps none of this name, or the file is damaged.
     """
     return _get_set(run, read_threshold_sets(run), name)
-
-
-def _are_numbers(kept: dict[str, Any]) -> bool:
-    """Whether the `values` of named thresholds are finite numbers."""
-    values = kept.get("values")
-    many = values if isinstance(values, list) else [values]
-    return all(isinstance(value, int | float) and math.isfinite(value) for value in many)
 
 
 def read_chosen_on(run: Run, name: str) -> str:

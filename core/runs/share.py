@@ -6,7 +6,6 @@ import shutil
 import stat
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +16,7 @@ from core.runs import journal, results
 from core.runs.folder import RUN_ID, Damaged, Run, get_run, new_folder, published_dir, read_folder, run_path
 from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
 from core.system.access import check_writable
+from core.system.arrays import PARSER_ERRORS, check_archive, check_tensors, describe
 from core.system.errors import UserError
 from core.system.files import atomic_path, read_json, write_json
 
@@ -100,7 +100,7 @@ def export(run: Run, path: Path, *, weights: bool = True) -> None:
     Raises:
         UserError: it has not finished, is damaged, or the zip cannot be written.
     """
-    results.read_metrics(run)
+    _check_results(run)
     try:
         with atomic_path(path.absolute()) as temporary:
             folder = temporary.parent / run.id
@@ -147,6 +147,7 @@ def import_run(source: Path | BinaryIO, name: str = "") -> Run:
     name = name or (source.name if isinstance(source, Path) else "The file")
     try:
         with zipfile.ZipFile(source) as archive:
+            check_archive(archive, most=LARGEST)
             run_id = _check(archive, name)
             taken = f"Run {run_id} is there already: delete it first (`python -m core delete {run_id}`)."
             with new_folder(run_path(run_id), taken) as folder:
@@ -160,10 +161,10 @@ def import_run(source: Path | BinaryIO, name: str = "") -> Run:
             return get_run(run_id)
     except FileNotFoundError:
         raise UserError(f"There is no file {source}.") from None
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise UserError(f"{name} is no intact zip of a run: {error}.") from None
     except OSError as error:
         raise UserError(f"{name} cannot be imported: {error.strerror or error}.") from None
+    except PARSER_ERRORS as error:
+        raise UserError(f"{name} is no intact zip of a run: {describe(error)}.") from None
 
 
 def _check(archive: zipfile.ZipFile, name: str) -> str:
@@ -225,16 +226,42 @@ def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> N
             file.write(block)
 
 
+def _check_results(run: Run) -> None:
+    """Checks that results can be read, and have the same labels and documents as the predictions.
+
+    Raises:
+        UserError: they cannot, or have not.
+    """
+    results.read_results(run)
+    results.read_threshold_sets(run)
+    for part, name in PREDICTIONS.items():
+        if (run.path / name).exists():
+            read_predictions(run, part)
+
+
 def _check_run(run: Run | Damaged) -> None:
-    """Checks that an unpacked folder is a finished run that every page can read.
+    """Checks that an unpacked folder is a finished run that every page can read, file by file.
 
     Raises:
         UserError: it is not.
     """
+    nothing = "Nothing was imported."
     if isinstance(run, Damaged):
-        raise UserError(f"{run.problem} Nothing was imported.")
-    labels = len(results.read_results(run)["labels"])
-    results.read_threshold_sets(run)
-    for part, name in PREDICTIONS.items():
-        if (run.path / name).exists() and read_predictions(run, part).targets.shape[1] != labels:
-            raise UserError(f"{run.id}: metrics.json and {name} have different labels: nothing was imported.")
+        raise UserError(f"{run.problem} {nothing}")
+    _check_results(run)
+    if lines := journal.describe_damage(run.path):
+        raise UserError(f"{run.id}: {lines} {nothing}")
+    # What scores other texts: it is not loaded, but has to be whole.
+    for name in WEIGHTS:
+        file = run.path / name
+        if not file.exists():
+            continue
+        try:
+            if file.suffix == ".json":
+                read_json(file)
+            elif file.suffix == ".safetensors":
+                check_tensors(file)
+            else:
+                file.read_text("utf-8")
+        except ValueError as error:
+            raise UserError(f"{run.id}: {name} is damaged ({describe(error)}). {nothing}") from None

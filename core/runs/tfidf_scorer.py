@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from core.config.defaults import MODELS
 from core.metrics import thresholds
@@ -17,6 +15,7 @@ from core.models.tfidf_features import TfidfEncoder
 from core.runs.folder import Run
 from core.runs.results import read_metrics
 from core.runs.texts import check_texts, rank_labels
+from core.system.arrays import describe, read_tensors
 from core.system.errors import UserError
 
 WEIGHTS = "model.safetensors"
@@ -121,17 +120,23 @@ def load(run: Run) -> Scorer:
     """
     name = run.config.model.name
     try:
-        arrays, encoder = load_file(run.path / WEIGHTS), TfidfEncoder.load(run.path)
+        arrays, encoder = read_tensors(run.path / WEIGHTS), TfidfEncoder.load(run.path)
         words = np.array(encoder.words, dtype=object)
         if name == "svm":
             first, bias, second, last = arrays["weights"], arrays["intercepts"], None, arrays["intercepts"]
         else:
             first, bias = arrays["features.weight"], arrays["bias"]
             second, last = arrays.get("output.weight"), arrays.get("output.bias", bias)
-        if len(words) != len(first):
-            raise ValueError(f"{len(words)} words, {len(first)} rows of weights")
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise UserError(f"{run.id}: its weights are damaged ({error}). Delete the run and train it again.") from None
-    metrics = read_metrics(run)
-    labels, threshold = tuple(metrics["labels"]), thresholds.of_values(metrics["threshold"])
+        # Shapes: (V, L), or (V, H) and (L, H) with a hidden layer.
+        metrics = read_metrics(run)
+        labels = tuple(metrics["labels"])
+        width = len(labels) if second is None else second.shape[-1]
+        if first.shape != (len(words), width) or bias.shape != (width,):
+            raise ValueError(f"{len(words)} words, weights {first.shape}, bias {bias.shape}")
+        if last.shape != (len(labels),) or (second is not None and second.shape != (len(labels), width)):
+            raise ValueError(f"{len(labels)} labels, bias {last.shape}")
+    except (LookupError, ValueError, TypeError, UserError) as error:
+        said = describe(error)
+        raise UserError(f"{run.id}: its weights are damaged ({said}). Delete the run and train it again.") from None
+    threshold = thresholds.of_values(metrics["threshold"])
     return Scorer(encoder, words, first, bias, second, last, not MODELS[name].margins, labels, threshold)

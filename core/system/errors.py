@@ -38,3 +38,7 @@ def choose(kind: str, name: str, names: Iterable[str]) -> str:
 
 class Stopped(Exception):
     """A stop of this run was requested."""
+
+
+class Gone(Exception):
+    """The folder of this run was deleted while it was worked on."""

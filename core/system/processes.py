@@ -38,7 +38,7 @@ def is_alive(known: Any) -> bool:
             and abs(process.create_time() - known["born"]) < 0.01
             and process.status() != psutil.STATUS_ZOMBIE
         )
-    except (psutil.NoSuchProcess, KeyError, TypeError, ValueError):
+    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return False
 
 

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from core.system.arrays import PARSER_ERRORS
 from core.system.files import atomic_path
 from core.trainer import distributed
 from core.trainer.state import Progress, State
@@ -89,7 +90,7 @@ def read_checkpoint(folder: Path, state: State) -> dict[str, Any] | None:
             numbers = json.loads(path.joinpath("state.json").read_text("utf-8"))
             arrays = load_file(path / "state.safetensors")
             restore(state, numbers, arrays)
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        except (*PARSER_ERRORS, SafetensorError) as error:
             log.info("checkpoint %s is damaged and left out: %s", path.name, error)
             continue
         return dict(numbers["more"])

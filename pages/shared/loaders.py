@@ -20,6 +20,8 @@ from core.runs.predictions import Predictions
 from core.system.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streamlit.runtime.caching.hashing import HashFuncsDict
 
     from core.labels.cooccurrence import Cooccurrence
@@ -42,7 +44,11 @@ def find_version(run: Folder) -> tuple[str | float | None, ...]:
     return str(run.path), run.state, run.ended, *times
 
 
-HASHES: HashFuncsDict = {Corpus: lambda corpus: corpus.fingerprint, Run: find_version, Damaged: find_version}
+def _name_version(run: Folder) -> str:
+    return repr(find_version(run))  # one text: Streamlit takes long for a tuple
+
+
+HASHES: HashFuncsDict = {Corpus: lambda corpus: corpus.fingerprint, Run: _name_version, Damaged: _name_version}
 """What every cache of the pages knows a data set and a run by."""
 
 
@@ -78,8 +84,9 @@ find_documents = st.cache_data(max_entries=64, show_spinner="Searching the docum
 )
 
 
-@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=HASHES)
-def load_metrics(run: Run) -> dict[str, Any]:
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=HASHES)
+def load_metrics(run: Run) -> Mapping[str, Any]:
+    """The results of a run, shared by all sessions: they are read, never changed."""
     return results.read_results(run)
 
 

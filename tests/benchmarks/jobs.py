@@ -27,9 +27,10 @@ from typing import Any
 import psutil
 
 from core.config.schema import RunConfig
-from core.jobs import launch, queue
+from core.jobs import launch, tickets
 from core.runs import journal, plan
-from core.runs.folder import Damaged, Folder, get_run, list_folders, list_runs, run_path, runs_dir, stop_flag
+from core.runs.folder import Damaged, Folder, get_run, list_folders, list_runs, run_path
+from core.runs.layout import runs_dir, stop_flag
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.system.places import ROOT
@@ -54,7 +55,7 @@ def config(seed: int, epochs: int = 150) -> RunConfig:
 def workers() -> dict[str, list[tuple[int, bool]]]:
     """By run id, every worker of this cache that lives, and whether it holds the lock of a slot; from /proc alone."""
     found: dict[str, list[tuple[int, bool]]] = {}
-    runs, locks = f"{runs_dir().resolve()}/", str(queue.slot_lock("cpu").resolve().with_suffix(""))
+    runs, locks = f"{runs_dir().resolve()}/", str(tickets.slot_lock("cpu").resolve().with_suffix(""))
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = process.joinpath("cmdline").read_bytes().decode().split("\0")
@@ -338,7 +339,7 @@ def waits() -> None:
     imports = []
     for _ in range(3):
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import core.cli.main, core.jobs.worker"], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-c", "import core.cli.train, core.jobs.worker"], cwd=ROOT, check=True)
         imports.append(time.perf_counter() - start)
     queued, running = [], []
     for seed in range(200, 205):

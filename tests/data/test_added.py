@@ -313,11 +313,11 @@ def test_an_upload_is_kept_in_its_folder_whatever_its_name(name: str, cache: Pat
 def test_the_command_line_says_how_years_are_read(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from core.cli.main import app
+    from core.cli.main import make_app
 
     path = written(tmp_path / "a.jsonl", [{"text": f"text {n}", "labels": ["a"], "when": 2000 + n} for n in range(20)])
     words = ["data", "add", str(path), "--dry-run", "--year", "when", "--years", "2003-2010"]
-    done = CliRunner().invoke(app, words)
+    done = CliRunner().invoke(make_app(), words)
     assert done.exit_code == 0, done.output
     assert "year when; years 2003, 2010" in done.stdout
     assert "8 of 8 documents" in done.stdout

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from core.config.schema import LossConfig, ModelConfig, RunConfig
 from core.labels.groups import Borders
 from core.metrics import label_sets
-from core.runs import folder, predictions
+from core.runs import folder, layout, predictions
 from core.runs.folder import Run
 from core.runs.predictions import Predictions
 from core.system.files import write_json
@@ -28,7 +28,7 @@ def make_run(loss: str | None = "db", seed: int = 0, *, quality: float = 2.0, na
         loss=LossConfig(name=loss) if loss else None,
         seed=seed,
     )
-    path = folder.runs_dir() / (name or folder.run_id(config, "f"))
+    path = layout.runs_dir() / (name or folder.run_id(config, "f"))
     path.mkdir(parents=True)
     truth = np.random.default_rng(0).random((DOCUMENTS, 10)) < np.maximum(COUNTS, 3) / 300
     noise = np.random.default_rng([seed, len(loss or "")]).normal(0, 1, truth.shape)

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from core.config.schema import RunConfig
 from core.data.corpus import Corpus
-from core.runs import folder, journal
+from core.runs import folder, journal, layout
 from core.system.errors import Diverged, Stopped
 
 TRAINING = "core.jobs.training"
@@ -36,7 +36,7 @@ def fit(config: RunConfig, corpus: Corpus, *_: Any) -> SimpleNamespace:
     for epoch in range(1, epochs + 1):
         if config.train.learning_rate > 1e6:
             raise Diverged("The loss stopped being a number", epoch=epoch, step=1)
-        if folder.stop_flag(path).exists():
+        if layout.stop_flag(path).exists():
             raise Stopped
         time.sleep(EPOCH_SECONDS if epoch <= MANY else LATER_SECONDS)
         progress = {"phase": "training", "fraction": epoch / epochs, "epoch": epoch, "epochs": epochs}
@@ -56,7 +56,7 @@ def stand_in() -> None:
     """Puts what has no torch in the place of what brings it."""
     training, weights = ModuleType(TRAINING), ModuleType("safetensors.torch")
     training.__dict__.update(fit=fit)
-    weights.__dict__.update(save_file=lambda _, path: Path(path).write_bytes(b"a stub has no weights"))
+    weights.__dict__.update(save_file=lambda _, path: save_file({"stub": np.zeros(1)}, path))
     sys.modules |= {TRAINING: training, "safetensors.torch": weights}
 
 

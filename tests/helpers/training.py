@@ -11,7 +11,7 @@ import numpy as np
 from core.config.schema import RunConfig
 from core.jobs import launch, worker
 from core.jobs.reporter import StatusReporter
-from core.runs import folder, journal, plan, predictions, results
+from core.runs import folder, journal, layout, plan, predictions, results
 from core.runs.folder import Run
 from core.system.errors import Stopped
 from core.system.files import read_json
@@ -64,7 +64,7 @@ class StopInEvaluation(StatusReporter):
 
     def raise_if_stopped(self) -> None:
         if self.steps == 0:
-            folder.stop_flag(self.path).touch()
+            layout.stop_flag(self.path).touch()
         super().raise_if_stopped()
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from core.config.schema import RunConfig
 from core.jobs import launch, queue, worker
-from core.runs import folder, journal, plan, results
+from core.runs import folder, journal, layout, plan, results
 from core.system import machine, places, processes
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
@@ -115,7 +115,7 @@ def test_runs_appear_and_disappear_as_a_whole_and_start_beside_those_who_look():
     places.cache_dir().joinpath("stop").touch()
     for looker in lookers:
         assert looker.communicate()[1].decode() == ""
-    assert not list(folder.runs_dir().iterdir())
+    assert not list(layout.runs_dir().iterdir())
 
 
 @pytest.mark.slow

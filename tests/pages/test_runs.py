@@ -19,7 +19,7 @@ from core.config.schema import RunConfig
 from core.data import sources
 from core.figures import training
 from core.jobs import launch, sweeps
-from core.runs import folder, plan
+from core.runs import folder, layout, plan
 from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
 from core.runs.results import read_chosen_on, read_results, read_threshold_sets, save_threshold_set
 from core.system.errors import UserError
@@ -104,7 +104,7 @@ def test_training_shows_a_live_run_with_a_stop_button(filled: Path, live_locks: 
         {"phase": "training", "fraction": 0.4, "epoch": 2, "epochs": 3} if state == "running" else {"fraction": "?"}
     )
     path = in_state(filled, state, progress=progress, started=time.time() - 30)
-    live_locks.append(try_lock(folder.alive_lock(path)) or 0)
+    live_locks.append(try_lock(layout.alive_lock(path)) or 0)
     page = open_page("launcher")
     assert state in shown_states(page)
     assert page.button(key=f"stop-{path.name}").label == "Stop"

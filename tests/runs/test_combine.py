@@ -21,7 +21,8 @@ from core.metrics import averages, thresholds
 from core.runs import combine as combining
 from core.runs import export_model, folder, journal, plan, predictions, results, scorer, share
 from core.runs.combine import combine, read_weights
-from core.runs.folder import Run, delete_run, get_run, list_folders, run_path, runs_dir
+from core.runs.folder import Run, delete_run, get_run, list_folders, run_path
+from core.runs.layout import runs_dir
 from core.runs.predictions import read_predictions, write_predictions
 from core.system.errors import UserError
 from core.system.files import read_json, write_json

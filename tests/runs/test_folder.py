@@ -6,9 +6,9 @@ import pytest
 import scipy.sparse as sp
 
 from core.config.schema import LossConfig, RunConfig
-from core.jobs import queue
+from core.jobs import tickets
 from core.metrics import kept_scores, label_sets, ranking, thresholds
-from core.runs import folder, journal, results
+from core.runs import folder, journal, layout, results
 from core.runs.predictions import Predictions, read_predictions, write_predictions
 from core.system.errors import UserError
 from core.system.files import write_json
@@ -18,7 +18,7 @@ CONFIG = RunConfig(loss=LossConfig(name="db"))
 
 
 def make(name="reuters-tfidf-db-s0-0123456789", state="finished", **status):
-    path = folder.runs_dir() / name
+    path = layout.runs_dir() / name
     path.mkdir(parents=True)
     write_json(path / "config.json", CONFIG.model_dump())
     write_json(path / "status.json", {"state": state, "submitted": 5.0, **status})
@@ -77,13 +77,13 @@ def test_an_ended_run_keeps_its_state_whether_or_not_a_process_lives(state):
 @pytest.mark.parametrize("state", ["queued", "running"])
 def test_a_run_lives_exactly_as_long_as_its_lock_is_held(state):
     path = make(state=state)
-    descriptor = try_lock(folder.alive_lock(path))
+    descriptor = try_lock(layout.alive_lock(path))
     assert folder.get_run(path.name).state == state
     with pytest.raises(UserError, match="stop it first"):
         folder.delete_run(path.name)
     os.close(descriptor)
     assert folder.get_run(path.name).state == "lost"
-    folder.stop_flag(path).touch()
+    layout.stop_flag(path).touch()
     assert folder.get_run(path.name).state == "stopped"
 
 
@@ -115,7 +115,7 @@ def test_a_damaged_run_is_listed_with_its_problem_and_hides_no_other(file, conte
 def test_a_damaged_run_keeps_its_state_and_what_is_written_on_it():
     path = make(state="running", device="cpu", user="ann", progress={"fraction": 0.5})
     path.joinpath("config.json").write_text("{")
-    descriptor = try_lock(folder.alive_lock(path))
+    descriptor = try_lock(layout.alive_lock(path))
     folder.save_about(path.name, name="mine")
     found = folder.get_folder(path.name)
     assert isinstance(found, folder.Damaged)
@@ -208,13 +208,13 @@ def test_scores_by_chance_rank_and_find_by_chance_also_where_few_are_kept():
 
 def test_tickets_are_served_in_order_and_the_dead_do_not_block():
     living, dead = make("living", state="queued"), make("dead", state="queued")
-    descriptor = try_lock(folder.alive_lock(living))
-    first, gone, last = (queue.draw_ticket("cpu", name) for name in ("living", "dead", "last"))
-    assert queue.draw_ticket("cpu", "living") == first
-    assert (queue.tickets_before(first), queue.tickets_before(last)) == (0, 1)
+    descriptor = try_lock(layout.alive_lock(living))
+    first, gone, last = (tickets.draw_ticket("cpu", name) for name in ("living", "dead", "last"))
+    assert tickets.draw_ticket("cpu", "living") == first
+    assert (tickets.tickets_before(first), tickets.tickets_before(last)) == (0, 1)
     assert not gone.exists()
     os.close(descriptor)
-    assert queue.tickets_before(last) == 0
+    assert tickets.tickets_before(last) == 0
     assert dead.exists()
 
 

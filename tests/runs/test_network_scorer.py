@@ -7,7 +7,7 @@ import torch
 from typer.testing import CliRunner
 
 from core.analysis import decisions
-from core.cli.main import app
+from core.cli.main import make_app
 from core.jobs import launch
 from core.metrics import thresholds
 from core.models import tokens
@@ -235,7 +235,7 @@ def test_the_config_of_an_export_holds_the_thresholds_of_the_rule(run_named, tmp
     results.save_threshold_set(run, "mine", rule="my own", values=[0.25] * len(labels), chosen_on="test")
     for rule in ("quiet", "kept:mine"):
         words = ["export-model", run.id, "-o", str(tmp_path / rule), "--rule", rule]
-        done = CliRunner().invoke(app, words)
+        done = CliRunner().invoke(make_app(), words)
         assert done.exit_code == 0, done.exception
         settings = AutoConfig.from_pretrained(tmp_path / rule)
         assert settings.threshold == thresholds.values_of(decisions.find_limits(run, rule))

@@ -11,7 +11,7 @@ import pytest
 
 from core.data import sources
 from core.jobs import launch, training, worker
-from core.runs import folder, journal
+from core.runs import folder, journal, layout
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.trainer import checkpoint, loop
@@ -58,7 +58,7 @@ def test_stopped_when_an_epoch_waits_for_its_evaluation_it_is_evaluated_first_wh
             execute_until(path, last)
         else:
             worker.execute(path, StopInEvaluation(path, last))
-            folder.stop_flag(path).unlink()
+            layout.stop_flag(path).unlink()
         assert folder.get_run(path.name).state == "stopped"
         assert not journal.read_history(folder.get_run(path.name).path)
         with caplog.at_level("INFO", "tailscope"):

@@ -119,7 +119,7 @@ def find_version_of(compared: Comparison) -> str:
     rows = [
         (row.name, *map(find_version, row.runs), compared.sampled[row.name].scores.tobytes()) for row in compared.rows
     ]
-    return f"{compared.rule} {rows}"  # one text: Streamlit takes long for a tuple of tuples
+    return f"{compared.rule} {rows}"
 
 
 COMPARED: HashFuncsDict = {Comparison: find_version_of}

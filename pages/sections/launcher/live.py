@@ -12,7 +12,7 @@ import streamlit as st
 from core.analysis.progress import fraction, pace, phase, run_name, run_table, words_of_seconds
 from core.figures import training
 from core.jobs import launch, sweeps
-from core.runs import folder
+from core.runs import folder, layout
 from core.runs.folder import LIVE, Folder, Run
 from core.system.errors import UserError
 from pages.sections.launcher import (
@@ -98,6 +98,8 @@ def show_sweeps(runs: Sequence[Folder]) -> None:
     """The newest sweeps, each watched, stopped and resumed as one."""
     known = {run.id: run for run in runs}
     found = [sweep for sweep in sweeps.list_sweeps() if any(run_id in known for run_id in sweep.runs)]
+    for problem in sweeps.list_problems():
+        st.warning(plain(problem))
     if not found:
         return
     st.subheader("Sweeps")
@@ -207,7 +209,7 @@ def show_table(runs: Sequence[Folder]) -> list[Folder]:
     use = sum(sizes.values())
     st.caption(
         f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}, {use / 1e6:,.1f} MB; "
-        f"{shutil.disk_usage(folder.runs_dir()).free / 1e9:,.1f} GB are free. Mark rows to act on them or compare them."
+        f"{shutil.disk_usage(layout.runs_dir()).free / 1e9:,.1f} GB are free. Mark rows to act on them or compare them."
     )
     return [runs[row] for row in marked["selection"]["rows"] if row < len(runs)]
 

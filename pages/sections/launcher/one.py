@@ -64,6 +64,10 @@ def show_run(run: Folder) -> None:
         show_notes(run)
     if isinstance(run, Damaged):
         st.error(plain(run.problem))
+    versions = tuple(find_file_version(run, name) for name in journal.LINES)
+    for sentence in (run.remark, load_damage(versions, run)):
+        if sentence:
+            st.warning(plain(sentence))
     if run.why:
         (st.error if run.state in ("failed", "lost") else st.warning)(plain(run.why))
     if run.kind == "python" and (trace := find_traceback(run)):
@@ -78,6 +82,12 @@ def show_run(run: Folder) -> None:
         if tab.open:
             with tab:
                 view(run)
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def load_damage(versions: tuple[FileVersion, ...], _run: Folder) -> str:  # noqa: ARG001 - the key
+    """How many damaged lines of a run's files are left out."""
+    return journal.describe_damage(_run.path)
 
 
 def show_events(run: Folder) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.config.defaults import MODELS
-from core.runs.folder import Run, get_run, list_runs, run_id, runs_dir
+from core.runs.folder import Run, get_run, list_runs, run_id
+from core.runs.layout import runs_dir
 from pages.sections.loss_weights import View
 from pages.shared.loaders import HASHES, load_predictions
 
