@@ -41,8 +41,7 @@ class Classifier(nn.Module):
         kind = AutoModelForSequenceClassification if self.whole else AutoModel
         self.encoder = kind.from_pretrained(folder, dtype=torch.float32)
         head = {} if self.whole else load_file(Path(folder) / "head.safetensors")
-        for name, values in head.items():
-            self.register_buffer(name.replace(".", "_"), values)
+        self.head = nn.ParameterDict({name.replace(".", "_"): values for name, values in head.items()})
         self.eval()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -53,16 +52,16 @@ class Classifier(nn.Module):
         states, mask = read.last_hidden_state, attention_mask
         # Each label reads the text with an attention of its own.
         if self.settings["pooling"] == "lwan":
-            attention = torch.einsum("bth,lh->blt", states, self.queries)
+            attention = torch.einsum("bth,lh->blt", states, self.head["queries"])
             attention = attention.masked_fill(~mask.bool().unsqueeze(1), -1e9).softmax(-1)
-            return (attention * torch.einsum("bth,lh->blt", states, self.weights)).sum(-1) + self.bias
+            return (attention * torch.einsum("bth,lh->blt", states, self.head["weights"])).sum(-1) + self.head["bias"]
         # One vector for all labels.
         if self.settings["pooling"] == "mean":
             shares = mask.to(states.dtype).unsqueeze(-1)
             vector = (states * shares).sum(1) / shares.sum(1).clamp(min=1)
         else:
             vector = read.pooler_output if self.settings["pooler"] else states[:, 0]
-        return nn.functional.linear(vector, self.output_weight, self.output_bias)
+        return nn.functional.linear(vector, self.head["output_weight"], self.head["output_bias"])
 
     @torch.no_grad()
     def scores(self, texts: Sequence[str], batch_size: int = 32) -> Tensor:

@@ -104,11 +104,12 @@ def export(
     assert isinstance(scorer, NetworkScorer)
     body, head = scorer.network.body, scorer.network.head
     assert isinstance(body, Transformer)
+    encoder: Any = body.encoder
     whole = _with_head(scorer, AutoModelForSequenceClassification)
     kind = "AutoModelForSequenceClassification" if whole is not None else "AutoModel"
     config, tokenizer = scorer.config, scorer.encoder.tokenizer  # type: ignore[union-attr]
     # What the config says of labels, thresholds and how a text is read.
-    settings = (whole or body.encoder).config
+    settings = (whole or encoder).config
     settings.id2label = dict(enumerate(scorer.labels))
     settings.label2id = {label: column for column, label in enumerate(scorer.labels)}
     settings.problem_type = "multi_label_classification"
@@ -133,7 +134,7 @@ def export(
             whole.save_pretrained(temporary)
         else:
             refused = _refused(settings, AutoModelForSequenceClassification)
-            body.encoder.save_pretrained(temporary, state_dict={**body.encoder.state_dict(), **refused})
+            encoder.save_pretrained(temporary, state_dict={**encoder.state_dict(), **refused})
             values = {name: value.detach().clone().contiguous() for name, value in head.state_dict().items()}
             bias = "output.bias" if isinstance(head, Linear) else "bias"
             save_file(values | {bias: values[bias] - scorer.shift}, temporary / "head.safetensors")
@@ -143,19 +144,21 @@ def export(
     return kind
 
 
-def _with_head(scorer: NetworkScorer, kind: Any) -> nn.Module | None:
+def _with_head(scorer: NetworkScorer, kind: Any) -> Any:
     """A run's encoder and head in the class of transformers that computes the same; None where there is none."""
-    body, head = scorer.network.body, scorer.network.head
+    body: Any = scorer.network.body
+    head = scorer.network.head
     if not body.pooler or not isinstance(head, Linear):
         return None
-    settings = type(body.encoder.config).from_dict(body.encoder.config.to_dict())  # type: ignore[union-attr]
+    settings = type(body.encoder.config).from_dict(body.encoder.config.to_dict())
     settings.num_labels = len(scorer.labels)
     try:
         made = kind.from_config(settings)
     except ValueError:  # no class for sequences
         return None
     output = {"weight": head.output.weight, "bias": head.output.bias - scorer.shift}
-    classifier, state = getattr(made, "classifier", None), body.encoder.state_dict()  # type: ignore[union-attr]
+    classifier: Any = getattr(made, "classifier", None)
+    state = body.encoder.state_dict()
     if isinstance(classifier, nn.Linear) and classifier.weight.shape == head.output.weight.shape:
         made.base_model.load_state_dict(state)
         classifier.load_state_dict(output)
