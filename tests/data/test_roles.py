@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from core.data import readers
+from core.data import readers, scanning
 from core.data.readers import Reading, read_documents, sentences, study
 from core.data.summary import summarize_rows
 from core.system.errors import UserError
@@ -238,6 +238,47 @@ def test_two_readings_are_asked_about_and_an_answer_is_enough(name: str, tmp_pat
     reading = study(path, {key: value for key, value in answer.items() if key not in form}, **form)
     assert not reading.questions
     assert sorted(map(sorted, labels_of(path, reading))) == sorted(map(sorted, LABELS))
+
+
+def test_of_several_controls_of_label_studio_one_is_chosen(tmp_path: Path) -> None:
+    def result(n: int) -> list[dict[str, Any]]:
+        topic = {"from_name": "topic", "value": {"choices": LABELS[n]}}
+        return [{"result": [topic, {"from_name": "mood", "value": {"choices": ["good"]}}]}]
+
+    path = write(tmp_path, ("jsonl", lines(lambda n: {"data": {"text": TEXTS[n]}, "annotations": result(n)})))
+    asked = study(path).questions
+    assert [(question.option, question.choices) for question in asked] == [("--label-key", ("mood", "topic"))]
+    reading = study(path, {"label_key": "topic"})
+    assert not reading.questions
+    assert labels_of(path, reading) == [set(labels) for labels in LABELS]
+
+
+def test_what_was_rejected_in_prodigy_has_unknown_labels(tmp_path: Path) -> None:
+    answers = ["accept", "reject", "ignore"]
+    path = write(
+        tmp_path,
+        (
+            "jsonl",
+            lines(lambda n: {"text": TEXTS[n], "accept": LABELS[n], "answer": answers[n % 3], "_task_hash": n}),
+        ),
+    )
+    found = [record for _, record in read_documents(path, study(path).file)]
+    assert [record.unknown for record in found] == [n % 3 > 0 for n in range(12)]
+    assert [set(record.labels) for record in found[::3]] == [set(labels) for labels in LABELS[::3]]
+
+
+def test_a_separator_that_comes_late_is_found_in_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.data.readers.beginning.ROWS", 6)
+    monkeypatch.setattr("core.data.readers.beginning.LEAST_ROWS", 6)
+    rows = [[text, ";".join(LABELS[n]) if n > 6 else LABELS[n][0]] for n, text in enumerate(TEXTS)]
+    path = write(tmp_path, ("csv", table(["text", "labels"], rows)))
+    reading = study(path)
+    assert (len(reading.rows), reading.file.sep) == (6, "")
+    with scanning.passing_scan(path, reading.file) as folder:
+        assert scanning.missed_separators(folder, reading.file) == (";",)
+        better = reading.file.model_copy(update={"sep": ";"})
+    with scanning.passing_scan(path, better) as folder:
+        assert scanning.missed_separators(folder, better) == ()
 
 
 @pytest.mark.parametrize("values", [[0, 1], ["yes", "no"], ["True", "False"]])

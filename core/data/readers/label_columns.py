@@ -210,7 +210,7 @@ class LabelReader:
 
     def _objects(self, value: Any) -> tuple[Iterable[Any], bool]:
         """Labels of an object, or of a list of them."""
-        if (chosen := chosen_in(value)) is not None:
+        if (chosen := chosen_in(value, self.file.label_key)) is not None:
             if isinstance(value, list) and sum(isinstance(one, dict) and "result" in one for one in value) > 1:
                 self.tally["other annotators"] += 1
             return chosen, False

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.data.readers.cells import chosen_in, cut, is_missing, keys_of, label_of, parse_cell, score_key
+from core.data.readers.cells import chosen_in, controls_in, cut, is_missing, keys_of, label_of, parse_cell, score_key
 from core.data.readers.separators import find_separators
 from core.system.errors import Question
 
@@ -135,6 +135,17 @@ def _weigh_objects(
     path: Path, column: str, dicts: list[Any], objects: list[Any], given: dict[str, Any], found: Meaning
 ) -> None:
     if any(chosen_in(one) is not None for one in (*dicts, *objects)):
+        controls = sorted(set[str]().union(*map(controls_in, (*dicts, *objects))))
+        if len(controls) > 1 and "label_key" not in given:
+            found.questions.append(
+                Question(
+                    f"{path.name}, column '{column}': its annotations are of several controls: "
+                    f"{', '.join(controls[:LAST_KEYS])}. Say which holds the labels with --label-key.",
+                    about="key of the label",
+                    choices=controls,
+                    option="--label-key",
+                )
+            )
         return
     if objects:
         keys = keys_of(objects)
