@@ -119,6 +119,13 @@ RIGHT: dict[str, tuple[str, str]] = {
     "short paragraphs": ("jsonl", lines(lambda n: {"sentences": ["one two", "three"], "labels": LABELS[n]})),
     "quoted names": ("csv", in_cell(lambda labels: "; ".join(f'"{x}"' for x in labels) + ";")),
     "hashtags": ("csv", in_cell(lambda labels: " ".join(f"#{x}" for x in labels), "tags")),
+    "its own name in each column": (
+        "csv",
+        table(["text", *NAMES], [[TEXTS[n], *(x if x in LABELS[n] else "" for x in NAMES)] for n in range(12)]),
+    ),
+    "an object of one list": ("csv", in_cell(lambda labels: json.dumps({"labels": labels}))),
+    "beside an address": ("csv", in_cell(";".join, link=[f"https://x.org/{'long/' * 20}{n}" for n in range(12)])),
+    "two bars": ("csv", in_cell("||".join)),
     "text with a number": ("csv", in_cell(";".join, Text=[str(n) for n in range(12)])),
 }
 """Files in which one reading is right, and the same."""
@@ -178,6 +185,19 @@ ASKED: dict[str, tuple[tuple[str, str], str, dict[str, Any]]] = {
         {"label_names": tuple(NAMES)},
     ),
     "scores": (("csv", by_label(0.75, 0.125)), "--cut", {"cut": 0.5}),
+    "decimal commas": (("csv", by_label("0,75", "0,25")), "--cut", {"cut": 0.5}),
+    "percentages": (("csv", by_label("75%", "5%")), "--cut", {"cut": 0.5}),
+    "marks of 1 to 5": (("csv", by_label(5, 1)), "--cut", {"cut": 4}),
+    "lists beside each other": (
+        ("jsonl", lines(lambda n: {"text": TEXTS[n], "about": {"topics": LABELS[n], "places": ["uk"]}})),
+        "--labels",
+        {"labels": ("about.topics",)},
+    ),
+    "lists in one cell": (
+        ("csv", in_cell(lambda x: json.dumps({"topics": x, "places": ["uk"]}))),
+        "--label-key",
+        {"label_key": "topics"},
+    ),
     "votes": (("csv", by_label(2, 0, n_raters=[3] * 12)), "--cut", {"cut": 2}),
     "scores in an object": (
         ("jsonl", lines(lambda n: {"text": TEXTS[n], "cats": {x: 0.9 if x in LABELS[n] else 0.05 for x in NAMES}})),

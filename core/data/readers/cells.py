@@ -19,6 +19,7 @@ NO_VALUES = frozenset(("none", "null", "nan", "<na>", "nat"))
 """Words without quotes that stand for no value inside brackets."""
 ENTITY = re.compile(r"&(?:[A-Za-z]\w*|#\d+|#x[\da-fA-F]+);")
 """A sign as HTML writes it; its semicolon divides nothing."""
+DECIMAL_COMMA = re.compile(r"-?\d+,\d+%?")
 PAIRS = {"[": "]", "(": ")", "{": "}"}
 QUOTES = "'\""
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\n": ""}
@@ -195,6 +196,22 @@ def _meaning(word: str) -> Any:
     if found := NUMBER.fullmatch(word):
         return Written(word) if found[1] is not None or "e" in lower else int(word) if len(word) < 19 else word
     return str(word)
+
+
+def number_of(value: Any) -> float:
+    """The number of a cell; with a decimal comma, or as a percentage, if it is written so.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, str):
+        word = value.strip()
+        if DECIMAL_COMMA.fullmatch(word):
+            word = word.replace(",", ".")
+        return float(word[:-1]) / 100 if word.endswith("%") else float(word)
+    if isinstance(value, (bool, int, float)):
+        return float(value)
+    raise ValueError(value)
 
 
 def is_missing(value: Any) -> bool:
