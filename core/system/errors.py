@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
     """An error that the user can correct: what was wrong, where, and what to do. The CLI prints it and exits 2."""
+
+
+class Question(UserError):
+    """Two readings are possible: the sentence names them and the option that chooses one.
+
+    Attributes:
+        about: what is to be decided, a word or two.
+        choices: the readings, the likelier first.
+        option: the option that answers, such as `--label-names`.
+    """
+
+    def __init__(self, sentence: str, *, about: str, choices: Sequence[str], option: str) -> None:
+        self.about, self.choices, self.option = about, tuple(choices), option
+        super().__init__(sentence)
 
 
 class Diverged(UserError):

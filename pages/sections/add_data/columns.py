@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.config.parse import parse
 from core.config.schema import FileConfig
-from core.data import added, readers
+from core.data import readers, scanning
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SEPARATORS = {"": "none: a list, or one label", ";": "semicolon", ",": "comma", 
 
 def pick_columns(path: Path) -> FileConfig | None:
     """Draws the first rows and the choice of what each column is; None while something is missing."""
-    form, changed = st.container(), str(added.state_of(path))
+    form, changed = st.container(), str(scanning.state_of(path))
     guessed = guess_form(str(path), changed, ())
     st.subheader("First rows")
     if guessed.format == "csv":
@@ -98,7 +98,7 @@ def pick_meanings(
             key=f"labels{key}",
             help="One column of labels; or several columns, one for each label, that hold 0 or 1.",
         )
-        sep = readers.INDICATOR
+        sep = guessed.sep if tuple(labels) == guessed.labels else readers.INDICATOR
         if len(labels) == 1 and labels != ["*"] and guessed.sep != readers.INDICATOR:
             usual = readers.find_separator([row.get(labels[0]) for row in rows])
             signs = [usual, *(sign for sign in SEPARATORS if sign != usual)]
@@ -109,8 +109,10 @@ def pick_meanings(
                 key=f"sep{key}{labels[0]}",
                 accept_new_options=True,
             )
-        elif labels:
+        elif labels and sep == readers.INDICATOR:
             st.caption("Each of these columns is a label; it holds 1 where the document has it.")
+        elif labels:
+            st.caption("Each of these columns holds one label of the document.")
     # Names and parts of the documents.
     with right:
         identity = one("Id", "id", "The documents' own names; else they are numbered.")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.config.parse import parse
 from core.config.schema import SplitConfig
-from core.data import added
+from core.data import added, scanning
 from core.data.added import Plan
 from core.data.defects import CHOICES, Defect
 from core.system.errors import UserError
@@ -20,14 +20,21 @@ if TYPE_CHECKING:
     from core.config.schema import FileConfig
 
 EXAMPLES = 3
-WORDS = {"keep": "Keep", "drop": "Leave out", "merge": "Merge"}
+WORDS = {
+    "keep": "Keep",
+    "drop": "Leave out",
+    "merge": "Merge",
+    "join": "Join",
+    "strip": "Take out",
+    "negative": "Count as no",
+}
 
 
 def read_whole(path: Path, file: FileConfig) -> None:
     """Reads the file with a progress bar; a problem is shown as a sentence."""
     bar = st.progress(0.0, plain(f"Reading {path.name}"))
     try:
-        added.scan(path, file, report_to(bar))
+        scanning.scan(path, file, report_to(bar))
     except UserError as error:
         bar.empty()
         st.error(plain(str(error)))
@@ -45,7 +52,7 @@ def pick_choices(plan: Plan) -> dict[str, str]:
     if without := [defect.title for defect in plan.defects if not defect.count]:
         words = "; ".join(f"{title[:1].lower()}{title[1:]}" for title in without)
         st.caption(plain(f"Looked for and not found: {words}."))
-    return {key: choice for key, choice in choices.items() if choice != "keep"}
+    return {key: choice for key, choice in choices.items() if choice != CHOICES[key][0]}
 
 
 def pick_choice(defect: Defect) -> str:
