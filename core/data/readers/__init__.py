@@ -1,10 +1,13 @@
 """One function per format: from a path or settings to records, one document at a time."""
 
+from core.data.readers.beginning import Beginning as Beginning
 from core.data.readers.beginning import find_separator as find_separator
 from core.data.readers.beginning import first_rows as first_rows
 from core.data.readers.beginning import guess as guess
 from core.data.readers.beginning import preview as preview
+from core.data.readers.beginning import read_beginning as read_beginning
 from core.data.readers.beginning import study as study
+from core.data.readers.beginning import study_beginning as study_beginning
 from core.data.readers.beginning import study_rows as study_rows
 from core.data.readers.columns import PARTS as PARTS
 from core.data.readers.columns import columns_of as columns_of
@@ -14,6 +17,7 @@ from core.data.readers.encodings import Proposal as Proposal
 from core.data.readers.label_columns import value_at as value_at
 from core.data.readers.notation import name_list as name_list
 from core.data.readers.parts import SUFFIXES as SUFFIXES
+from core.data.readers.parts import stem_of as stem_of
 from core.data.readers.record import Record as Record
 from core.data.readers.reuters import SGML_FILE as SGML_FILE
 from core.data.readers.reuters import open_reuters as open_reuters
