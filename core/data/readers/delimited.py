@@ -61,13 +61,12 @@ class _Lines:
                 line = self.stream.readline(MAX_FIELD)
                 if not line:
                     raise StopIteration
-                self.number += 1
-                number = self.number
-                if len(line) == MAX_FIELD:
-                    raise UserError(f"{self.name}, line {number}: over {MAX_FIELD:,} characters long.")
+                number = self.number = self.number + 1
                 if "\0" in line:
                     self.nulls += line.count("\0")
                     line = line.replace("\0", "")
+                if len(line) == MAX_FIELD:
+                    raise UserError(f"{self.name}, line {number}: over {MAX_FIELD:,} characters long.")
             if self.comment and not self.pulled and line.startswith(self.comment):
                 self.comments += 1
                 continue
@@ -85,24 +84,27 @@ def delimited_rows(name: str, stream: io.TextIOWrapper, file: FileConfig, say: S
     csv.field_size_limit(MAX_FIELD)
     skipped = [stream.readline(MAX_FIELD) for _ in range(file.skip_lines)]
     if shown := " / ".join(line.strip()[:60] for line in skipped[:3] if line.strip()):
-        say(f"{name}: {file.skip_lines:,} lines above the header were left out: {shown}")
+        say(f"{name}: lines above the header, left out: {file.skip_lines:,} ({shown}).")
     lines = _Lines(name, stream, file.comment)
     lines.number = file.skip_lines
     reader, names, counts = csv.reader(lines, **dialect(file)), list[str](), _Counts(name)
-    tail, number = None, 0
+    is_plain, tail, number = not (file.escape or file.skip_blanks), None, 0
     while True:
         lines.pulled.clear()
-        # Where a line ends in a 0 or 1 for each label, it is not cut into cells.
-        if tail and number > FULL and (line := next(lines, "")):
-            if (found := tail.values(line)) is not None:
-                yield Row(lines.pulled[0][0], found)
-                continue
-            lines.again.extendleft(reversed(lines.pulled))
-            lines.pulled.clear()
-        try:
-            fields = next(reader)
-        except StopIteration:
+        line = next(lines, "")
+        if not line:
             break
+        # Where a line ends in a 0 or 1 for each label, it is not cut into cells.
+        if tail and number > FULL and (found := tail.values(line)) is not None:
+            yield Row(lines.pulled[0][0], found)
+            continue
+        try:
+            if is_plain and (not file.quote or file.quote not in line):
+                line = line.rstrip("\r\n")
+                fields = line.split(file.delimiter) if line else []
+            else:
+                lines.again.appendleft(lines.pulled.pop())
+                fields = next(reader)
         except csv.Error as error:
             place = lines.pulled[0][0] if lines.pulled else lines.number
             counts.refuse(file, place, _csv_problem(name, str(error), place, file))
@@ -156,22 +158,22 @@ class _Counts:
     def say(self, say: Say, lines: _Lines) -> None:
         """Says what was counted."""
         kinds = (
-            (self.bad, "rows that cannot be read were left out"),
-            (self.short, "rows have fewer fields than there are columns: what is missing is read as empty"),
-            (self.joined, "rows have more fields than there are columns: the rest is read as part of the text"),
+            (self.bad, "rows left out, as they cannot be read"),
+            (self.short, "rows with fewer fields than columns, what is missing is read as empty"),
+            (self.joined, "rows with more fields than columns, the rest is read as part of the text"),
             (
                 self.swallowed,
-                "fields in quotes hold lines that look like rows of their own: is a quote never closed? `--quote none` "
-                "reads quotes as text",
+                "fields in quotes whose lines look like rows of their own (is a quote never closed? `--quote none` "
+                "reads quotes as text)",
             ),
         )
         for places, words in kinds:
             if places:
-                say(f"{self.name}: {len(places):,} {words}; the first is line {places[0]:,}.")
+                say(f"{self.name}: {words}: {len(places):,}; the first is line {places[0]:,}.")
         if lines.comments:
-            say(f"{self.name}: {lines.comments:,} lines that begin with '{lines.comment}' were left out.")
+            say(f"{self.name}: lines left out, as they begin with '{lines.comment}': {lines.comments:,}.")
         if lines.nulls:
-            say(f"{self.name}: {lines.nulls:,} NUL characters were left out.")
+            say(f"{self.name}: NUL characters left out: {lines.nulls:,}.")
 
 
 def _looks_swallowed(pulled: list[tuple[int, str]], delimiter: str, columns: int) -> bool:

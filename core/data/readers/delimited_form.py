@@ -17,6 +17,8 @@ DELIMITERS = (",", "\t", ";", "|")
 HEADERS = re.compile(r"(?i)^(text|abstract|abstracttext|body|content|title|labels?|tags?|topics?|id|split|class(es)?)$")
 SEP_LINE = re.compile(r'"?sep=(.)"?\s*$', re.IGNORECASE)
 """The first line by which Excel knows the delimiter."""
+LINKS = re.compile(r"(<\S+>\s*)+")
+"""Subjects as Annif writes them."""
 R_HEADER = re.compile(r'"[^"]*"( "[^"]*")+')
 """The first line of a table that R wrote with blanks between, as it does unless told otherwise."""
 ROWS = 60
@@ -43,8 +45,10 @@ class _Reading(NamedTuple):
         return sum(cell[0] == " " for cell in fields) <= 0.3 * len(fields)
 
     @property
-    def rank(self) -> tuple[int, float, bool, int]:
-        return self.headers, round(self.share, 1), self.is_tight, self.width
+    def rank(self) -> tuple[int, bool, float, bool, int]:
+        """Names of a header, then tabs, which stand in no sentence, then rows that are alike."""
+        has_tabs = self.form["delimiter"] == "\t" and self.share >= 0.8
+        return self.headers, has_tabs, round(self.share, 1), self.is_tight, self.width
 
 
 def split_lines(text: str) -> list[str]:
@@ -52,15 +56,15 @@ def split_lines(text: str) -> list[str]:
     return list(io.StringIO(text, newline=""))
 
 
-def delimited_form(name: str, text: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def delimited_form(name: str, lines: list[str], given: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of `FileConfig` for CSV that begins with these lines.
 
     Args:
         name: the file's, in lower case.
-        text: whole lines.
+        lines: whole, with their ends.
         given: settings that are not guessed.
     """
-    lines, form = split_lines(text), dict[str, Any]()
+    form = dict[str, Any]()
     # Lines before the header: sep=;, comments.
     skipped = int(given.get("skip_lines") or 0)
     lines = lines[skipped:]
@@ -115,7 +119,8 @@ def _best(name: str, lines: list[str], fixed: Mapping[str, Any]) -> _Reading:
         delimiters = ["\t"]
     if "delimiter" not in fixed and lines and R_HEADER.fullmatch(lines[0].strip()):
         delimiters = [" "]
-    readings = [reading for delimiter in delimiters if (reading := _reading_of(lines, delimiter, fixed))]
+    held = [delimiter for delimiter in delimiters if any(delimiter in line for line in lines[:ROWS])]
+    readings = [reading for delimiter in held if (reading := _reading_of(lines, delimiter, fixed))]
     able = [one for one in readings if one.width > 1 and one.share >= 0.6]
     if able:
         return max(able, key=lambda one: one.rank)
@@ -237,7 +242,7 @@ def _names(rows: list[list[str]], delimiter: str) -> tuple[str, ...]:
     """
     width = len(rows[0]) if rows else 0
     alike = [row for row in rows if len(row) == width]
-    if delimiter != "\t" or width not in (2, 3) or len(rows) < 2 or len(alike) < 0.9 * len(rows):
+    if delimiter != "\t" or width not in (2, 3) or len(rows) < 2 or len(alike) < 0.8 * len(rows):
         return ()
     rows = alike
     columns = [[row[at] for row in rows] for at in range(width)]
@@ -247,7 +252,8 @@ def _names(rows: list[list[str]], delimiter: str) -> tuple[str, ...]:
     names[text] = "text"
     unique = [len(set(column)) == len(column) and not any(" " in cell.strip() for cell in column) for column in columns]
     others = [at for at in range(width) if at != text]
-    if means[text] < 20 or any(means[text] < 2 * means[at] for at in others):
+    are_links = {at: all(LINKS.fullmatch(cell) for cell in columns[at]) for at in others}
+    if means[text] < 20 or any(means[text] < 2 * means[at] and not are_links[at] for at in others):
         return ()
     for at in others:
         names[at] = "id" if unique[at] else "labels"

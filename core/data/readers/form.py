@@ -96,7 +96,7 @@ def _form(name: str, own: str, start: _Start, given: Mapping[str, Any]) -> dict[
     lines = _whole_lines(start, encoding)
     if asked is None:
         check_counts(name, lines)
-    return {"format": "csv", "encoding": encoding} | delimited_form(own, "".join(lines), given)
+    return {"format": "csv", "encoding": encoding} | delimited_form(own, lines, given)
 
 
 def _decode(content: bytes, encoding: str) -> str:
@@ -129,7 +129,8 @@ def _json_form(name: str, start: _Start, text: str, encoding: str, asked: str | 
         # A value that goes on for longer: what it holds first may not be the documents yet.
         for size in (SAMPLE, LONGEST):
             start.more(size - len(start.content))
-            shape = shape_of(_decode(start.content, encoding), is_lines=is_lines)
+            is_all = start.is_whole or size == LONGEST
+            shape = shape_of(_decode(start.content, encoding), is_lines=is_lines, is_all=is_all)
             if shape or start.is_whole:
                 break
     if shape is None and not asked and not is_named:

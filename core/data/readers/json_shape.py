@@ -67,12 +67,13 @@ def begin_of(text: str) -> int:
     return next((m.start() for m in re.finditer(r"[\[{](?=\s*[\[{\"\]}]|\s*$)", text)), text.find("["))
 
 
-def shape_of(text: str, *, is_lines: bool = False) -> Shape | None:
+def shape_of(text: str, *, is_lines: bool = False, is_all: bool = True) -> Shape | None:
     """The shape of JSON from its first characters; None where no documents are in sight.
 
     Args:
         text: the beginning of the file, or all of it.
         is_lines: whether the file's name says that each line is a value.
+        is_all: whether no more will be read; else what is cut short is not judged.
     """
     at = begin_of(text)
     if at < 0:
@@ -87,7 +88,7 @@ def shape_of(text: str, *, is_lines: bool = False) -> Shape | None:
     on_line = on_line and (not rest.strip(" \t,") or rest.lstrip(" \t,")[:1] in ("\r", "\n"))
     single = is_whole and not follows
     if isinstance(value, dict):
-        inner = _object_shape(value) or (None if is_whole else _cut_shape(value))
+        inner = _object_shape(value) or (_cut_shape(value) if is_all and not is_whole else None)
         is_document = inner is None or not _is_container(value, inner)
         if on_line and ((follows and follows in "{[") or (is_lines and (is_document or follows))):
             return Shape("values", by_line=True)

@@ -58,7 +58,7 @@ def line_rows(name: str, lines: io.TextIOWrapper, file: FileConfig, say: Say) ->
                 raise
             skipped.append(place)
     if skipped:
-        say(f"{name}: {len(skipped):,} lines that are no document were left out, the first is line {skipped[0]:,}.")
+        say(f"{name}: lines left out, as they are no document: {len(skipped):,}; the first is line {skipped[0]:,}.")
 
 
 def _line_value(name: str, line: str, place: int) -> Any:
@@ -208,7 +208,7 @@ class _Walk:
             before = begin_of(window.kept[window.at :])
             if before < 0:
                 raise UserError(f"{name} {NO_LIST}")
-            self.say(f"{name}: {before:,} characters before the first value are no JSON and were left out.")
+            self.say(f"{name}: characters before the first value that are no JSON, left out: {before:,}.")
             window.take(window.at + before)
         while first := window.skip(BETWEEN):
             if first not in ("[", "{"):
@@ -218,7 +218,9 @@ class _Walk:
                 line, after = window.line, len(window.kept) - window.at
                 while chunk := window.stream.read(bounds.CHUNK):
                     after += len(chunk)
-                self.say(f"{name}, line {line:,}: {after:,} characters after the documents are no JSON; not read.")
+                self.say(
+                    f"{name}, line {line:,}: characters after the documents that are no JSON, not read: {after:,}."
+                )
                 break
             for row in self._values() if self.shape.orient == "values" else self._walk(""):
                 self.number += 1

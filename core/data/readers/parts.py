@@ -30,6 +30,8 @@ ABOUT = re.compile(
 """Names of files about a collection."""
 SIDE = re.compile(r"(?i)[_-]?(raw[_-]?)?texts?$")
 """The end of the name of a file of texts whose labels stand in a file beside it, line by line."""
+SIDES = (".tsv", ".key", ".labels", ".lab", ".ann", ".csv")
+"""Ends of the names of files that hold the labels of the document of the same name, one in each line."""
 SHOWN = 4
 
 
@@ -122,7 +124,10 @@ def choose(path_name: str, members: Sequence[Member], is_document: Callable[[str
         return Chosen(tuple(pairs), _without(names, [n for name, _ in pairs for n in name.split("\n")]), "lines")
     family = max(by_family, key=lambda one: (_has_parts(by_family[one]), sum(m.size for m in by_family[one])))
     only_parts = all(_part_of(one.stem) and not one.rest.rpartition("/")[2] for one in texts)
-    if len(texts) > 1 and not only_parts and (family == "text" or 2 * len(texts) > len(names)):
+    sides = {name.rpartition(".")[0] for name in names if name.endswith(SIDES)}
+    has_sides = 2 * sum((one.name.rpartition(".")[0] or one.name) in sides for one in texts) >= len(texts)
+    is_most = family == "text" or 2 * len(texts) > len(names) or has_sides
+    if len(texts) > 1 and not only_parts and is_most:
         return Chosen(tuple((one.name, one.part) for one in texts), _without(names, [t.name for t in texts]), "texts")
     found = by_family[family]
     is_json = all(plain_name(one.name).endswith(SUFFIXES["json"]) for one in found)

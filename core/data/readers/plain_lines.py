@@ -20,7 +20,7 @@ _COUNTS = re.compile(r"\s*(\d+(,\s*\d+)*)?(\s+\d+:[-+.\deE]+)+\s*$")
 def is_fasttext(lines: list[str]) -> bool:
     """Whether most lines begin or end with labels as fastText marks them."""
     filled = [line for line in lines if line.strip()]
-    marked = sum(bool(_LABEL.search(line)) for line in filled)
+    marked = sum(PREFIX in line and bool(_LABEL.search(line)) for line in filled)
     return bool(filled) and marked >= 0.8 * len(filled)
 
 

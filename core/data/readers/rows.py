@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -20,7 +21,7 @@ from core.data.readers.json_shape import shape_of
 from core.data.readers.json_values import line_rows, value_rows
 from core.data.readers.package import Opened, Package
 from core.data.readers.packed import plain_name
-from core.data.readers.parts import SUFFIXES, Chosen, choose, family_of
+from core.data.readers.parts import SIDES, SUFFIXES, Chosen, choose, family_of
 from core.data.readers.plain_lines import fasttext_rows, line_pairs
 from core.data.readers.pubmed import pubmed_rows
 from core.data.readers.row import Progress, Row, Say
@@ -46,7 +47,7 @@ SAVED = ("state.json", "dataset_dict.json")
 
 def is_saved(path: Path) -> bool:
     """Whether a folder was saved by Hugging Face `datasets`."""
-    return any(path.joinpath(name).is_file() for name in SAVED)
+    return any(os.path.isfile(path / name) for name in SAVED)
 
 
 @dataclass
@@ -139,13 +140,15 @@ def read_rows(path: Path, file: FileConfig, progress: Progress | None = None, sa
         form = sniff(one) if number and is_guessed else file
         share = _Share(show, number, len(paths))
         rows = _path_rows(one, form, share, tell)
-        if number == 0:
+        if number == 0 and part:
             rows, columns = _with_columns(rows)
-        elif form.format in IN_COLUMNS:
+        elif number and form.format in IN_COLUMNS:
             rows, own = _with_columns(rows)
             _check_columns(one.name, own, path.name, columns, tell)
+        if not part:
+            yield from rows
         for row in rows:
-            yield row._replace(values=row.values | {"split": part}, source=one.name) if part else row
+            yield row._replace(values=row.values | {"split": part}, source=one.name)
 
 
 _FORM = (
@@ -210,12 +213,13 @@ def _named_rows(source: _Source, rows: Iterator[Row], say: Say, *, is_first: boo
         return
     numbers = first.values.get(NUMBERS)
     names = _label_titles(source) if isinstance(numbers, list) else []
-    if names and is_first:
+    if not names:
+        yield first
+        yield from rows
+        return
+    if is_first:
         say(f"{source.path.name}: the numbers of {NUMBERS} are read as the titles that lbl.json gives them.")
     for row in chain([first], rows):
-        if not names:
-            yield row
-            continue
         found = row.values.get(NUMBERS) or []
         if not all(isinstance(number, int) and 0 <= number < len(names) for number in found):
             raise UserError(f"{source.path.name}, line {row.place}: a label number that lbl.json does not name.")
@@ -329,7 +333,7 @@ def _check_columns(name: str, own: set[str], first: str, expected: set[str], say
 
 
 def _hold_labels(names: tuple[str, ...]) -> bool:
-    return any(name.endswith(text_files.SIDES) or family_of(name) in ("csv", "json") for name in names)
+    return any(name.endswith(SIDES) or family_of(name) in ("csv", "json") for name in names)
 
 
 def _text_rows(source: _Source, file: FileConfig, show: Progress, say: Say) -> Iterator[Row]:

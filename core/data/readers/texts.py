@@ -12,12 +12,10 @@ from typing import Any
 from core.data.readers.json_shape import DECODER
 from core.data.readers.package import Opened
 from core.data.readers.packed import plain_name
-from core.data.readers.parts import PARTS, stem_of
-from core.data.readers.row import MAX_FIELD, Row, Say
+from core.data.readers.parts import SIDES, stem_of
+from core.data.readers.row import MAX_FIELD, PARTS, Row, Say
 from core.system.errors import UserError
 
-SIDES = (".tsv", ".key", ".labels", ".lab", ".ann", ".csv")
-"""Ends of the names of files that hold the labels of the document of the same name, one in each line."""
 MAX_ROWS = 5_000_000
 """Of a table of labels, which is held in memory."""
 

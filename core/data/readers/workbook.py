@@ -27,7 +27,7 @@ def workbook_rows(file: Opened, form: FileConfig, say: Say) -> Iterator[Row]:
         UserError: damaged, locked, too large, no such sheet, two columns of one name.
     """
     book = _open(file)
-    sizes = {name: book.get_sheet_by_name(name).total_height for name in book.sheet_names}
+    sizes = {name: book.get_sheet_by_name(name).height for name in book.sheet_names}
     filled = [name for name, size in sizes.items() if size]
     if not filled:
         raise UserError(f"{file.title} is empty.")
@@ -39,7 +39,7 @@ def workbook_rows(file: Opened, form: FileConfig, say: Say) -> Iterator[Row]:
         chosen = [form.records]
     else:
         chosen = parts if len(parts) > 1 else [max(filled, key=sizes.__getitem__)]
-    if others := [f"'{name}' ({sizes[name]:,} rows)" for name in filled if name not in chosen]:
+    if others := [f"'{name}' (rows: {sizes[name]:,})" for name in filled if name not in chosen]:
         words = f"the sheet '{chosen[0]}' is read" if len(chosen) == 1 else f"the sheets {', '.join(chosen)} are read"
         say(f"{file.title}: {words}; not read: {', '.join(others)}. `--records SHEET` reads another.")
     for name in chosen:
@@ -73,8 +73,7 @@ def _open(file: Opened) -> Any:
 
 def _sheet_rows(name: str, sheet: Any, form: FileConfig, part: str) -> Iterator[Row]:
     names: list[str] = []
-    begin = (sheet.start or (0, 0))[0] + 1
-    cells = islice(enumerate(sheet.iter_rows(), begin), form.skip_lines, None)
+    cells = islice(enumerate(sheet.iter_rows(), 1), form.skip_lines, None)
     for place, row in cells:
         values = [_cell(cell) for cell in row]
         if not any(value != "" for value in values):
