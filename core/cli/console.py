@@ -6,14 +6,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, ConsoleDimensions
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.text import Text
+from rich.segment import Segment
 
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What moves a terminal's cursor, changes its colours or title, turns the direction of writing, or is half a letter."""
@@ -32,9 +32,10 @@ class PlainConsole(Console):
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False)
 
-    def render_str(self, text: str, **options: Any) -> Text:
-        """Text without control characters; cells of tables come here as well."""
-        return super().render_str(show_unseen(text), **options)
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces of what is printed, those of texts without control characters."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(show_unseen(segment.text), segment.style)
 
     @property
     def size(self) -> ConsoleDimensions:
@@ -62,6 +63,11 @@ Rule = Annotated[
 def print_json(value: Any) -> None:
     """Writes one JSON document to stdout; NaN and infinity are refused."""
     sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Writes a text to stdout as it is, but to a terminal without what that would obey."""
+    sys.stdout.write(show_unseen(text) if sys.stdout.isatty() else text)
 
 
 def print_line(text: str) -> None:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from core.cli.console import Json, Set, Split, out, print_json, print_line, progress_bar, split_names
+from core.cli.console import Json, Set, Split, out, print_json, progress_bar, split_names
+from core.cli.reading import print_plan, print_plan_as_json, print_question_as_json
 from core.config.parse import parse, with_changes
 from core.config.schema import DataConfig, FileConfig, ModelConfig, RunConfig, SplitConfig
-from core.data import added, defects, download, readers
+from core.data import added, download, readers, scanning
 from core.data.sources import add, available, default_config, default_name, load, why_default
+from core.data.summary import summarize_scan
 from core.labels import groups, measures
-from core.system.errors import UserError
+from core.system.access import check_writable
+from core.system.errors import Question, UserError
+
+SIGNS = {"none": "", "tab": "\t", "\\t": "\t", "newline": "\n", "\\n": "\n", "blank": " "}
+"""Separators that are written as words."""
 
 data_app = typer.Typer(
     invoke_without_command=True, help="List the data sets and where they are; fetch, add or remove one."
@@ -30,22 +37,46 @@ TitleColumn = Annotated[str | None, typer.Option(help="Column of the title.")]
 LabelColumns = Annotated[
     list[str] | None, typer.Option("--labels", help="Column of the labels; with --sep 0/1 one for each, * is all.")
 ]
-Separator = Annotated[str | None, typer.Option(help="Between labels in one string; 0/1: a column for each label.")]
+Separator = Annotated[
+    list[str] | None,
+    typer.Option(help="Between labels in one string, or none; 0/1: a column for each label; several: the first held."),
+]
+LabelKey = Annotated[str | None, typer.Option(help="Key of the label in cells of objects.")]
+LabelNames = Annotated[
+    str | None,
+    typer.Option(help="File of the names of labels that are numbers or places in a list; or 'numbers'."),
+]
+Cut = Annotated[float | None, typer.Option(help="A label is set from this score or number of votes on.")]
+PartNames = Annotated[
+    list[str] | None,
+    typer.Option("--part", metavar="NAME=PART", help="What a name in the part column means; unused too."),
+]
 IdColumn = Annotated[str | None, typer.Option("--id", help="Column of the documents' own names.")]
 YearColumn = Annotated[str | None, typer.Option(help="Column of the year.")]
 Years = Annotated[str | None, typer.Option(help="Keep these alone, such as 2010-2014.")]
 PartColumn = Annotated[str | None, typer.Option(help="Column that says train, validation or test.")]
 Made = Annotated[
-    str | None, typer.Option(help="own (by --split), random, stratified or paper (PubMed's); own if there is one.")
+    str | None, typer.Option(help="own (by --split), stratified, random or paper (PubMed's); own if there is one.")
 ]
-Share = Annotated[float, typer.Option(help="Share of the documents.")]
 Seed = Annotated[int, typer.Option(help="Of a split made here.")]
 MinDocuments = Annotated[int, typer.Option(help="Leave out labels with fewer train documents; paper: 5.")]
+ShareOrFile = Annotated[str, typer.Option(help="Share of the documents, or a file that holds this part.")]
+Format = Annotated[str | None, typer.Option("--format", help="csv, jsonl, json, ...: overrides the guess.")]
+Records = Annotated[str | None, typer.Option(help="Where documents stand: keys of JSON (a.b), sheet of a workbook.")]
+Quote = Annotated[str | None, typer.Option(help="Around fields of CSV; none: quotes are part of the text.")]
+Escape = Annotated[str | None, typer.Option(help="Before a quote inside a field of CSV, such as a backslash.")]
+SkipLines = Annotated[int | None, typer.Option(help="Lines of CSV that stand before the header.")]
+Comment = Annotated[str | None, typer.Option(help="How lines of CSV begin that are left out, such as #.")]
+BadLines = Annotated[str | None, typer.Option(help="Rows that cannot be read: error, or skip (they are counted).")]
 Encoding = Annotated[str | None, typer.Option(help="Of a text file, such as latin-1.")]
 Delimiter = Annotated[str | None, typer.Option(help="Between the fields of CSV.")]
 Header = Annotated[bool | None, typer.Option(help="Whether the first line of CSV names the columns.")]
 Drop = Annotated[str, typer.Option(help="Defects to leave out, comma-separated: see --dry-run.")]
 Merge = Annotated[str, typer.Option(help="Defects to merge: similar_labels.")]
+Join = Annotated[str, typer.Option(help="Copies whose labels are joined: relabelled_copies, near_copies.")]
+Strip = Annotated[str, typer.Option(help="Characters to take out: zero_width.")]
+Negative = Annotated[str, typer.Option(help="Labels to count as not set: unknown_labels.")]
+Keep = Annotated[str, typer.Option(help="Defects to keep that are left out otherwise: missing_words.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what was guessed and what is wrong; keep nothing.")]
 
 
@@ -56,11 +87,15 @@ class Columns:
     text: list[str] | None
     title: str | None
     labels: list[str] | None
-    sep: str | None
+    sep: list[str] | None
     id: str | None
     year: str | None
     years: str | None
     split: str | None
+    label_key: str | None
+    label_names: str | None
+    cut: float | None
+    parts: list[str] | None
 
 
 @data_app.callback()
@@ -106,81 +141,167 @@ def data_add(
     title: TitleColumn = None,
     label_columns: LabelColumns = None,
     sep: Separator = None,
+    label_key: LabelKey = None,
+    label_names: LabelNames = None,
+    cut: Cut = None,
     identity: IdColumn = None,
     year: YearColumn = None,
     years: Years = None,
     split: PartColumn = None,
+    parts: PartNames = None,
     made: Made = None,
-    validation: Share = 0.1,
-    test: Share = 0.2,
+    validation: ShareOrFile = "0.1",
+    test: ShareOrFile = "0.2",
     seed: Seed = 123,
     min_documents: MinDocuments = 0,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     header: Header = None,
+    format_: Format = None,
+    records: Records = None,
+    quote: Quote = None,
+    escape: Escape = None,
+    skip_lines: SkipLines = None,
+    comment: Comment = None,
+    bad_lines: BadLines = None,
     drop: Drop = "",
     merge: Merge = "",
+    join: Join = "",
+    strip: Strip = "",
+    negative: Negative = "",
+    keep: Keep = "",
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Read a file of documents, say what is wrong with it, and keep it as a data set.
 
-    CSV, TSV, JSON lines, JSON lists (BioASQ), Parquet, plain or packed, or a folder saved by Hugging Face `datasets`.
+    CSV, TSV, JSON of any layout, Parquet, Arrow, Excel, fastText, PubMed XML, plain or packed; a folder, zip or tar of
+    its parts (train, dev, test), of one text a file, or saved by Hugging Face `datasets`.
 
     Examples:
     python -m core data add papers.csv --name papers --text abstract --labels topics --sep ";"
     python -m core data add allMeSH.json.gz --name pubmed --made paper --min-documents 5
+    python -m core data add train.csv --test test.csv --validation dev.csv --name mine
     python -m core data add comments.parquet --name comments --drop duplicates,empty_texts --dry-run
     """
     if not dry_run:
+        check_writable()
         added.check_name(name or _missing("--name"), [source.name for source in available()])
-    # How the file is read: what no option names is guessed.
-    form = {"encoding": encoding, "delimiter": delimiter, "header": header}
-    columns = Columns(text, title, label_columns, sep, identity, year, years, split)
-    file = _file_config(path, form, columns)
+    # How the file is read: what no option names is guessed, and asked where two readings are possible.
+    files, shares = _files_and_shares({"validation": validation, "test": test})
+    form = {"encoding": encoding, "delimiter": delimiter, "header": header, "format": format_, "records": records}
+    form |= {"quote": quote, "escape": escape, "skip_lines": skip_lines, "comment": comment, "bad_lines": bad_lines}
+    form = {key: SIGNS.get(value, value) if isinstance(value, str) else value for key, value in form.items()}
+    form["others"] = files or None
+    columns = Columns(text, title, label_columns, sep, identity, year, years, split, label_key, label_names, cut, parts)
+    given = _settings(columns)
     # How it is divided, and what is done about its defects.
-    shares = {"validation": validation, "test": test, "seed": seed, "min_documents": min_documents}
-    division = parse(SplitConfig, {"made": made or ("own" if file.split else "random")} | shares)
-    choices = dict.fromkeys(split_names(drop), "drop") | dict.fromkeys(split_names(merge), "merge")
-    # Read, plan, and keep unless it is a dry run.
-    with progress_bar() as bar:
+    shares |= {"seed": seed, "min_documents": min_documents}
+    division = parse(SplitConfig, {"made": made or "random"} | shares)
+    options = {"drop": drop, "merge": merge, "join": join, "strip": strip, "negative": negative, "keep": keep}
+    choices = {key: action for action, keys in options.items() for key in split_names(keys)}
+    # Read, plan, and keep unless it is a dry run; nothing else stays behind.
+    try:
+        reading = readers.study(path, given, **_given(form))
+        for question in reading.questions:
+            raise question
+    except Question as question:
+        if as_json:
+            print_question_as_json(question)
+        raise
+    with progress_bar() as bar, ExitStack() as stack:
         task = bar.add_task(f"reading {path.name}", total=1.0)
 
         def report(words: str, done: float) -> None:
             bar.update(task, description=words, completed=done)
 
-        plan = added.examine(added.scan(path, file, report), division, choices)
-        kept = None if dry_run else add(name, path, file, division, choices, progress=report)
+        folder = stack.enter_context(scanning.passing_scan(path, reading.file, report))
+        if "sep" not in given and (missed := scanning.missed_separators(folder, reading.file)):
+            reading = readers.study_rows(
+                path, reading.file, reading.rows, given | _more_separators(reading.file, missed)
+            )
+            folder = stack.enter_context(scanning.passing_scan(path, reading.file, report))
+        file = reading.file
+        if not made:
+            division = division.model_copy(update={"made": scanning.usual_split(folder, min_documents).made})
+        plan, read = added.examine(folder, division, choices), summarize_scan(folder, reading)
+        kept = None if dry_run else add(name, path, file, division, choices, progress=report, folder=folder)
     if as_json:
-        _print_plan_as_json(name, file, plan, is_added=kept is not None)
+        print_plan_as_json(name, file, plan, read, is_added=kept is not None)
         return
-    _print_plan(path, file, plan, choices)
+    print_plan(path, file, plan, read, choices)
     if kept:
         out.print(f"Kept as '{name}'. Look at it: python -m core stats {name}", markup=False, highlight=False)
+
+
+def _more_separators(file: FileConfig, missed: tuple[str, ...]) -> dict[str, Any]:
+    first, *others = dict.fromkeys(filter(None, (file.sep, *file.other_seps, *missed)))
+    return {"sep": first, "other_seps": tuple(others)}
+
+
+def _files_and_shares(parts: dict[str, str]) -> tuple[tuple[tuple[str, str], ...], dict[str, Any]]:
+    """Parts and paths of those that are given as files, and the shares of the others."""
+    files, shares = list[tuple[str, str]](), dict[str, Any]()
+    for part, value in parts.items():
+        try:
+            shares[part] = float(value)
+        except ValueError:
+            files.append((part, str(Path(value).absolute())))
+    return tuple(files), shares
 
 
 def _missing(option: str) -> str:
     raise UserError(f"{option} is missing: say how the data set is to be called, such as {option} my-data.")
 
 
-def _file_config(path: Path, form: dict[str, Any], columns: Columns) -> FileConfig:
-    """Form and columns of a file as the options name them; the rest is guessed."""
-    guessed = readers.guess(path, **_given(form))
-    given = _given(vars(columns) | {"years": _year_range(columns.years)})
-    if columns.labels and columns.sep is None and tuple(columns.labels) != guessed.labels:
-        given["sep"] = _separator_of(path, guessed, columns.labels)
-    return parse(FileConfig, guessed.model_dump() | given, where=path.name)
-
-
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-def _separator_of(path: Path, file: FileConfig, columns: list[str]) -> str:
-    """The usual separator of a label column that an option names; 0/1 for several columns or all."""
-    if len(columns) > 1 or columns == ["*"]:
-        return readers.INDICATOR
-    return readers.find_separator([row.get(columns[0]) for row in readers.first_rows(path, file)])
+def _settings(columns: Columns) -> dict[str, Any]:
+    """Settings of `FileConfig` that the options name."""
+    given = _given(vars(columns) | {"sep": None, "years": _year_range(columns.years)})
+    if columns.sep is not None:
+        first, *others = (SIGNS.get(sign, sign) for sign in columns.sep)
+        given |= {"sep": first, "other_seps": tuple(others)}
+    if columns.label_names is not None:
+        given["label_names"] = _names(columns.label_names)
+    if columns.parts is not None:
+        given["parts"] = tuple(map(_part, columns.parts))
+    return given
+
+
+def _names(words: str) -> tuple[str, ...] | str:
+    """Names of labels: those of a file, or written out; "numbers" for numbers that are names."""
+    if words == "numbers":
+        return words
+    try:
+        is_file = Path(words).is_file()
+        text = Path(words).read_text("utf-8") if is_file else words
+    except (OSError, ValueError) as error:
+        is_file, text = False, words
+        if "/" in words or len(words) < 100:
+            raise UserError(f"--label-names {words[:100]} cannot be read: {error}. Name a text file.") from None
+    if not is_file and "," not in words and not words.lstrip().startswith(("[", "{")):
+        raise UserError(
+            f"--label-names {words[:100]}: there is no such file. Name one with a name of a label in each line, or a "
+            "JSON list; or write the names here with commas between."
+        )
+    try:
+        names = readers.name_list(text)
+    except ValueError:
+        raise UserError(f"--label-names {words[:100]}: a name must be a text.") from None
+    if twice := sorted({name for name in names if names.count(name) > 1}) if len(names) < 5000 else []:
+        raise UserError(f"--label-names: '{twice[0]}' stands there twice.")
+    return names
+
+
+def _part(words: str) -> tuple[str, str]:
+    name, equals, part = words.rpartition("=")
+    part = readers.PARTS.get(part.strip().lower(), part.strip().lower()) or "unused"
+    if not equals or part not in ("train", "validation", "test", "unused"):
+        raise UserError(f"--part {words}: write it as NAME=train, NAME=validation, NAME=test or NAME=unused.")
+    return name, part
 
 
 def _year_range(years: str | None) -> tuple[int, int] | None:
@@ -190,33 +311,6 @@ def _year_range(years: str | None) -> tuple[int, int] | None:
     if not found or int(found[2] or found[1]) < int(found[1]):
         raise UserError(f"--years {years}: write one year or two with a hyphen between, such as 2010-2014.")
     return int(found[1]), int(found[2] or found[1])
-
-
-def _print_plan_as_json(name: str, file: FileConfig, plan: added.Plan, *, is_added: bool) -> None:
-    found = [asdict(defect) | {"choices": list(defects.CHOICES[defect.key])} for defect in plan.defects]
-    size = {"documents": len(plan.rows), "labels": len(plan.labels), "parts": plan.sizes()}
-    print_json({"name": name, "added": is_added, "file": file.model_dump(), "defects": found, **size})
-
-
-def _print_plan(path: Path, file: FileConfig, plan: added.Plan, choices: dict[str, str]) -> None:
-    form = ("delimiter", "header") if file.format != "csv" else ()
-    read = {key: value for key, value in file.model_dump().items() if value and key not in form}
-    words = "; ".join(f"{key} {', '.join(map(str, v)) if isinstance(v, tuple) else v}" for key, v in read.items())
-    print_line(f"{path.name} is read as: {words}")
-    for defect in plan.defects:
-        if defect.count:
-            usual, *others = defects.CHOICES[defect.key]
-            done = choices.get(defect.key, usual)
-            way = f"; --{others[0]} {defect.key} does otherwise" if done == usual else ""
-            print_line(f"{defect.title}: {defect.count:,} ({done}{way}). {defect.advice}")
-            for example in defect.examples[:2]:
-                print_line(f"    {example}")
-    without = [defect.key for defect in plan.defects if not defect.count]
-    print_line(f"Not found: {', '.join(without)}." if without else "Every kind of defect was found.")
-    for note in plan.notes:
-        print_line(note)
-    sizes = ", ".join(f"{part} {size:,}" for part, size in plan.sizes().items())
-    print_line(f"{len(plan.rows):,} of {plan.documents:,} documents, {len(plan.labels):,} labels; {sizes}.")
 
 
 @data_app.command("remove")

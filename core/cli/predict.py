@@ -13,7 +13,7 @@ import typer
 
 from core.analysis import answers, decisions
 from core.analysis.csv import to_csv
-from core.cli.console import Json, Rule, print_json, print_line
+from core.cli.console import Json, Rule, print_json, print_line, print_text
 from core.data.readers import SUFFIXES, guess, read_rows, unit
 from core.runs import folder, results, scorer
 from core.system.errors import UserError
@@ -65,7 +65,7 @@ def predict(
         print_json({"run": run, "rule": rule, "chosen_on": cut.chosen_on, "documents": listed})
     elif as_csv:
         frames = [(table if len(table) else _NO_LABEL).assign(document=name) for name, table in answered]
-        sys.stdout.write(to_csv(pd.concat(frames)[["document", "label", "score", "given"]]))
+        print_text(to_csv(pd.concat(frames)[["document", "label", "score", "given"]]))
     elif cut.chosen_on == "test":
         print_line(f"The thresholds of '{rule}' were chosen on test: their test scores are no fair estimate.")
 

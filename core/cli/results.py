@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +15,7 @@ from core.analysis.decisions import AS_TRAINED, KEPT, READINGS, check_reading
 from core.analysis.export import cell, is_bold, to_csv, to_latex, to_markdown, to_workbook, to_xlsx
 from core.analysis.run_rows import ranking_row, run_row
 from core.analysis.samples import RANKING, Comparison, compare_rows
-from core.cli.console import Json, Rule, out, print_json, print_line, say
+from core.cli.console import Json, Rule, out, print_json, print_line, print_text, say
 from core.runs import folder, share
 from core.runs.folder import Damaged, Run
 from core.system.errors import UserError, choose
@@ -97,7 +96,7 @@ def print_report(
         if asked:
             named = [comments[printer].format(name) if len(frames) > 1 else "" for name, *_ in frames]
             texts = [f"{head}{printer(frame, footer)}" for head, (_, frame, footer) in zip(named, frames, strict=True)]
-            sys.stdout.write("\n".join(texts))
+            print_text("\n".join(texts))
             return
     # No option: tables for the terminal, with the runs that have no scores below them.
     for name, frame, footer in frames:

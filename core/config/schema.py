@@ -21,7 +21,8 @@ from core.config.defaults import (
 from core.losses.presets import CONSTANTS, LOSSES, Constant, Setting
 from core.system.errors import UserError, choose
 
-NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
+"""Of a data set and of its splits."""
 RUN_PATTERN = r"^[a-z0-9][a-z0-9-]{0,119}$"
 """Of a run's id."""
 MOST_MEMBERS = 20
@@ -60,18 +61,47 @@ class DataConfig(Frozen):
 class FileConfig(Frozen):
     """How a file of documents is read and which of its columns is what; "" or () where there is none."""
 
-    format: Literal["csv", "jsonl", "json", "parquet", "datasets"]
-    encoding: str = Field("utf-8", description="of csv, jsonl and json")
+    format: Literal[
+        "csv", "jsonl", "json", "parquet", "datasets", "arrow", "workbook", "fasttext", "pubmed", "texts", "lines"
+    ]
+    encoding: str = Field("utf-8", max_length=40, description="of a text file")
     delimiter: str = Field(",", min_length=1, max_length=1, description="between the fields of csv")
     header: bool = Field(True, description="whether the first line of csv names the columns; else they are numbered")
+    quote: str = Field('"', max_length=1, description="around fields of csv; none: quotes are part of the text")
+    escape: str = Field("", max_length=1, description="before a quote inside a field of csv; none: quotes are doubled")
+    skip_blanks: bool = Field(False, description="whether blanks after the delimiter of csv are no part of a field")
+    skip_lines: int = Field(0, ge=0, description="lines of csv that stand before the header")
+    comment: str = Field("", max_length=5, description="how lines of csv begin that are left out")
+    bad_lines: Literal["error", "skip"] = Field("error", description="what is done about a row that cannot be read")
+    names: tuple[str, ...] = Field((), description="names of the columns, where the file itself does not tell them")
+    records: str = Field("", description="where documents stand: keys of JSON with dots between, sheet of a workbook")
+    orient: Literal["", "records", "values", "index", "columns", "lists", "split", "rows", "parts"] = Field(
+        "", description="how documents lie in a JSON value: `core/data/README.md`; none: found out while reading"
+    )
+    others: tuple[tuple[str, str], ...] = Field((), description="part and path of further files, beside that of train")
     text: tuple[str, ...] = Field((), description="columns that are joined, with a line break between, to the text")
     title: str = ""
-    labels: tuple[str, ...] = Field((), description="one column; or with sep 0/1 one for each label, * is all others")
+    labels: tuple[str, ...] = Field(
+        (), description="one column, or several that are joined; with sep 0/1 one for each label, * is all others"
+    )
     sep: str = Field("", max_length=10, description="between labels in one string; 0/1: a column for each label")
     id: str = ""
     split: str = Field("", description="column that says train, validation or test")
     year: str = ""
     years: tuple[int, int] | None = Field(None, description="first and last year of the documents that are kept")
+    other_seps: tuple[str, ...] = Field((), description="between labels in a string that does not hold sep")
+    label_key: str = Field("", description="key of the label in cells of objects")
+    label_names: tuple[str, ...] = Field((), description="names of labels that the file has as numbers or as places")
+    numbers: Literal["names", "index", "vector"] = Field(
+        "names",
+        description="what numbers in a label cell are: names; places in label_names; or a value for each of them",
+    )
+    decimals: bool = Field(False, description="numbers that are labels keep their decimals, as codes such as 428.0 do")
+    cut: float | None = Field(None, description="a label is set from this score, share or number of votes on")
+    parts: tuple[tuple[str, Literal["train", "validation", "test", "unused"]], ...] = Field(
+        (), description="the part that each further name in the split column means"
+    )
+    grouped: bool = Field(False, description="each row holds one label of the document that its id names")
 
 
 class SplitConfig(Frozen):

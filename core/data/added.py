@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import shutil
 import time
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,21 +21,24 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+from pydantic import Field
 
 from core import __version__
 from core.config.parse import parse
 from core.config.schema import NAME_PATTERN, FileConfig, Frozen, SplitConfig
-from core.data.corpus import CODES, FORMAT, PARTS, Corpus, Report, open_whole, write_corpus
-from core.data.defects import CHOICES, DEFECTS, Defect, Draft, Scanned
-from core.data.readers import SUFFIXES, Record, read_documents, unit
+from core.data.corpus import CODES, FORMAT, PARTS, Corpus, Report, count_columns, open_whole, write_corpus
+from core.data.defects import ADVISED, CHOICES, DEFECTS, DONE, Defect
+from core.data.draft import ZERO_WIDTH, Draft, Scanned
+from core.data.readers import SAVED, Record, is_data_name
+from core.data.scanning import paths_of, scan, source_files
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import atomic_path, read_json, write_json
 from core.system.locks import locked
 from core.system.places import cache_dir
 
-BROKEN = re.compile("[\\ud800-\\udfff]")
-"""Bytes that are no text in the file's encoding, as the readers keep them: lone surrogates."""
+MAX_WORD = 100_000
+"""Characters of one word of a command."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,10 @@ class Plan:
         columns: column in `labels` of each label of the scanned copy, -1 for one that is left out.
         notes: what was done.
         documents: how many the file holds.
+        assignments: of a kept label to a kept document.
+        split_notes: those of the notes that are about the parts.
+        joined: labels of the documents of the scanned copy with those of their copies, (N, L); None: as scanned.
+        strips: whether characters that are not seen are taken out of texts.
     """
 
     defects: tuple[Defect, ...]
@@ -59,6 +66,10 @@ class Plan:
     columns: np.ndarray
     notes: tuple[str, ...]
     documents: int
+    assignments: int
+    split_notes: tuple[str, ...] = ()
+    joined: sp.csr_array | None = None
+    strips: bool = False
 
     def sizes(self) -> dict[str, int]:
         """Documents of each part."""
@@ -68,96 +79,21 @@ class Plan:
 class Registered(Frozen):
     """A data set that was added, as `cache/data/registered/<name>.json` has it."""
 
-    name: str
-    path: str
+    name: str = Field(pattern=NAME_PATTERN)
+    path: str = Field(pattern=r"^[^\x00]+$")
     sha256: str
-    folder: str
+    folder: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*-[0-9a-f]{16}$")
     file: FileConfig
     split: SplitConfig
     choices: dict[str, str]
-    documents: int
-    labels: int
+    documents: int = Field(ge=0)
+    labels: int = Field(ge=0)
     notes: tuple[str, ...]
-    added: float
+    added: float = Field(ge=0, le=1e11, description="seconds since 1970")
     version: str
 
 
-# Reading a file once.
-
-
-def scan(path: Path, file: FileConfig, report: Report | None = None) -> Path:
-    """Reads a file into a folder of the cache for `examine` and `register`; an unchanged file only once.
-
-    Raises:
-        UserError: see `readers.read_documents`; no document at all; the disk is full.
-    """
-    folder = cache_dir() / "data" / "intake" / _key(path, file)
-    try:
-        with locked(folder.with_name(f"{folder.name}.lock")):
-            if not folder.joinpath("scan.json").is_file():
-                with atomic_path(folder) as temporary:
-                    _scan(temporary, path, file, report)
-    except OSError as error:
-        raise UserError(
-            f"{path.name} cannot be copied to {cache_dir() / 'data'}: {error.strerror or error}. Make room there, or "
-            "name another folder in TAILSCOPE_CACHE."
-        ) from None
-    return folder
-
-
-def _scan(folder: Path, path: Path, file: FileConfig, report: Report | None) -> None:
-    folder.mkdir()
-    # Beside the documents: their lines, whether bytes were broken, and a hash of the text, by which copies are found.
-    places, hashes, broken = array("q"), array("Q"), bytearray()
-
-    def mended() -> Iterator[Record]:
-        show_progress = partial(report, f"reading {path.name}") if report else None
-        for place, record in read_documents(path, file, show_progress):
-            fields = (record.id, record.title, record.body, *record.labels)
-            is_broken = any(BROKEN.search(field) or "\ufffd" in field for field in fields)
-            if is_broken:
-                mend = partial(BROKEN.sub, "\ufffd")
-                labels = tuple(dict.fromkeys(map(mend, record.labels)))
-                record = Record(mend(record.id), mend(record.title), mend(record.body), labels, record.part)
-            text = f"{record.title}\n{record.body}".strip().encode()
-            places.append(place)
-            broken.append(is_broken)
-            hashes.append(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) if text else 0)
-            yield record
-
-    write_corpus(folder, (), mended())
-    if not places:
-        raise UserError(f"{path.name} holds no documents{' of these years' if file.years else ''}.")
-    np.save(folder / "places.npy", np.frombuffer(places, np.int64), allow_pickle=False)
-    np.save(folder / "hashes.npy", np.frombuffer(hashes, np.uint64), allow_pickle=False)
-    np.save(folder / "broken.npy", np.frombuffer(broken, np.bool_), allow_pickle=False)
-    write_json(folder / "scan.json", {"unit": unit(file)})
-
-
-def _source_files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-
-
-def state_of(path: Path) -> list[tuple[str, int, int]]:
-    """Paths, sizes and times of a file or of all files of a folder: they differ once one has changed.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        return [(str(one.resolve()), (state := one.stat()).st_size, state.st_mtime_ns) for one in _source_files(path)]
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}. Check the path and its rights.") from None
-
-
-def _key(path: Path, file: FileConfig) -> str:
-    return hashlib.sha256(json.dumps([FORMAT, state_of(path), file.model_dump()]).encode()).hexdigest()[:16]
-
-
-def find_scan(path: Path, file: FileConfig) -> Path | None:
-    """The folder that `scan` made of this file as it is now, if it has."""
-    folder = cache_dir() / "data" / "intake" / _key(path, file)
-    return folder if folder.joinpath("scan.json").is_file() else None
+# Files that come through the browser.
 
 
 def keep_upload(name: str, content: BytesIO) -> Path:
@@ -167,7 +103,8 @@ def keep_upload(name: str, content: BytesIO) -> Path:
         UserError: the disk is full.
     """
     check_writable()
-    letters = re.sub(r"[^\w.-]+", "_", Path(name.replace("\\", "/")).name).lstrip(".")[-100:] or "file"
+    letters = re.sub(r"[^\w.-]+", "_", Path(name.replace("\\", "/")).name).lstrip(".")
+    letters = letters.encode("utf-8", "replace")[-100:].decode("utf-8", "ignore").lstrip(".") or "file"
     content.seek(0)
     folder = uploads() / hashlib.file_digest(content, "sha256").hexdigest()[:16]
     content.seek(0)
@@ -187,6 +124,19 @@ def uploads() -> Path:
     return cache_dir() / "data" / "uploads"
 
 
+def find_uploads() -> list[Path]:
+    """Files that were uploaded and are not a data set yet, the latest first."""
+    found = [path for path in uploads().glob("[0-9a-f]*/*") if path.is_file() and not path.name.startswith(".")]
+    return sorted(found, key=lambda path: -path.parent.stat().st_mtime)
+
+
+def remove_upload(path: Path) -> None:
+    """Removes a file that was uploaded; any other stays."""
+    check_writable()
+    if path.parent.parent == uploads():
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+
 # Planning the data set.
 
 
@@ -203,15 +153,29 @@ def examine(folder: Path, split: SplitConfig, choices: Mapping[str, str] | None 
         if kind.prepare:
             kind.prepare(draft, split)
         finding = kind.find(draft)
-        count = len(finding.places)
-        found[kind.key] = Defect(kind.key, kind.title, count, finding.examples, finding.advice)
-        if count and chosen[kind.key] != "keep":
-            kind.mend(draft, finding.changed)
-            done = "merged" if chosen[kind.key] == "merge" else "left out"
-            draft.notes.append(f"{kind.title}: {count:,}, {done}.")
+        count, choice = len(finding.places), chosen[kind.key]
+        advised = ADVISED.get(kind.key, "keep")
+        found[kind.key] = Defect(kind.key, kind.title, count, finding.examples, finding.advice, advised)
+        if count and choice != "keep":
+            kind.mends[choice](draft, finding)
+            draft.notes.append(f"{kind.title}: {count:,}, {DONE[choice]}.")
     names, columns = draft.kept_labels()
-    defects, notes = tuple(found[key] for key in CHOICES), (*draft.split_notes, *draft.notes)
-    return Plan(defects, draft.rows, draft.codes, names, columns, notes, len(draft.scanned.codes))
+    defects = tuple(found[key] for key in CHOICES)
+    notes = (*draft.scanned.said, *draft.split_notes, *draft.notes)
+    joined = None if draft.labels is draft.scanned.targets else draft.labels
+    return Plan(
+        defects,
+        draft.rows,
+        draft.codes,
+        names,
+        columns,
+        notes,
+        documents=len(draft.scanned.codes),
+        assignments=int(count_columns(draft.targets)[draft.lives].sum()),
+        split_notes=tuple(draft.split_notes),
+        joined=joined,
+        strips=draft.strips,
+    )
 
 
 def _checked(choices: Mapping[str, str]) -> dict[str, str]:
@@ -234,11 +198,15 @@ def check_name(name: str, taken: Iterable[str]) -> None:
     """Raises `UserError` unless a data set can be added under this name."""
     if not re.fullmatch(NAME_PATTERN, name):
         raise UserError(
-            f"A data set cannot be named '{name}': use lower-case letters, digits and hyphens, at most 40, such as "
-            "my-data."
+            f"A data set cannot be named '{name}': use letters, digits, hyphens and underscores, at most 40, the first "
+            "a letter or a digit, such as my-data."
         )
-    if name in taken:
-        raise UserError(f"There is a data set '{name}' already: choose another name, or remove that one first.")
+    if same := next((one for one in taken if one.lower() == name.lower()), ""):
+        raise UserError(
+            f"There is a data set '{same}' already"
+            + ("" if same == name else f", and '{name}' differs in capitals alone, which not every disk tells apart")
+            + ": choose another name, or remove that one first."
+        )
 
 
 def register(
@@ -250,6 +218,7 @@ def register(
     *,
     reserved: Sequence[str] = (),
     report: Report | None = None,
+    folder: Path | None = None,
 ) -> Registered:
     """Keeps a file as a data set of the cache; what `scan` left behind is removed.
 
@@ -261,19 +230,20 @@ def register(
         choices: what is done about defects, by key of `CHOICES`.
         reserved: names that cannot be taken.
         report: called with a phase in words and a fraction 0..1.
+        folder: where the file has been scanned; None: it is scanned now.
 
     Raises:
         UserError: see `scan` and `examine`; a name that cannot be used; the disk is full.
     """
     check_writable()
-    check_name(name, reserved)
+    check_name(name, [*reserved, *find_registered()])
     # Scan and plan.
     note = registered_dir() / f"{name}.json"
-    scanned_folder = scan(path, file, report)
+    scanned_folder = folder or scan(path, file, report)
     plan = examine(scanned_folder, split, choices)
     # The folder is named by content and settings.
     digest = hashlib.sha256()
-    for one in _source_files(path):
+    for one in (one for part in paths_of(path, file) for one in source_files(part)):
         with one.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     settings = [FORMAT, digest.hexdigest(), file.model_dump(), split.model_dump(), dict(choices or {})]
@@ -325,38 +295,71 @@ def command_line(
         words += [word for value in values for word in (option, value)]
     singles = {"--title": file.title, "--sep": file.sep, "--id": file.id, "--year": file.year}
     words += [word for option, value in singles.items() if value for word in (option, value)]
+    words += [word for sign in file.other_seps for word in ("--sep", sign)]
+    words += ["--label-key", file.label_key] if file.label_key else []
+    words += _label_words(file)
+    words += ["--cut", f"{file.cut:g}"] if file.cut is not None else []
+    words += [word for part, taken in file.parts for word in ("--part", f"{part}={taken}")]
     words += ["--years", "-".join(map(str, file.years))] if file.years else []
     words += ["--split", file.split] if file.split else []
     words += ["--made", split.made]
     usual = SplitConfig()
+    files = dict(file.others)
     for key in ("validation", "test", "seed", "min_documents"):
-        if getattr(split, key) != getattr(usual, key):
+        if getattr(split, key) != getattr(usual, key) and key not in files:
             words += [f"--{key.replace('_', '-')}", str(getattr(split, key))]
-    form = {"csv": ("encoding", "delimiter"), "jsonl": ("encoding",), "json": ("encoding",)}.get(file.format, ())
-    words += [word for key in form for word in (f"--{key}", getattr(file, key))]
-    words += ["--header" if file.header else "--no-header"] if file.format == "csv" else []
-    for action in ("drop", "merge"):
+    words += [word for part, other in files.items() for word in (f"--{part}", other)]
+    words += form_words(file)
+    for action in ("drop", "merge", "join", "strip", "negative", "keep"):
         if asked := [key for key, chosen in (choices or {}).items() if chosen == action]:
             words += [f"--{action}", ",".join(asked)]
     return shlex.join(words)
 
 
+def _label_words(file: FileConfig) -> list[str]:
+    """The option that names labels, which the file has as numbers."""
+    names = file.label_names[1:] if file.label_names[:1] == ("",) else file.label_names
+    if names == tuple(map(str, range(len(names)))) and file.numbers == "vector":
+        return ["--label-names", "numbers"]
+    written = json.dumps(names, ensure_ascii=False)
+    return ["--label-names", written if len(written) < MAX_WORD else "FILE_OF_NAMES"] if names else []
+
+
+def form_words(file: FileConfig) -> list[str]:
+    """The options that say how a file is written, where that is not found out from the file itself."""
+    form = {"csv": ("encoding", "delimiter"), "jsonl": ("encoding",), "json": ("encoding",)}.get(file.format, ())
+    words = [word for key in form for word in (f"--{key}", getattr(file, key))]
+    words += ["--header" if file.header else "--no-header"] if file.format == "csv" else []
+    usual = FileConfig(format=file.format)
+    for key in ("quote", "escape", "skip_lines", "comment", "bad_lines", "records"):
+        if getattr(file, key) != getattr(usual, key):
+            words += [f"--{key.replace('_', '-')}", str(getattr(file, key)) or "none"]
+    return words
+
+
 def _planned(folder: Path, plan: Plan) -> Iterator[Record]:
     scanned = Scanned(folder)
-    indices, indptr = scanned.targets.indices, scanned.targets.indptr
+    targets = scanned.targets if plan.joined is None else plan.joined
+    indices, indptr = targets.indices, targets.indptr
     for row, code in zip(plan.rows.tolist(), plan.codes.tolist(), strict=True):
         columns = plan.columns[indices[indptr[row] : indptr[row + 1]]]
         labels = tuple(dict.fromkeys(plan.labels[column] for column in columns if column >= 0))
-        yield Record(str(scanned.ids[row]), scanned.titles[row], scanned.bodies[row], labels, CODES[code])
+        title, body = scanned.titles[row], scanned.bodies[row]
+        if plan.strips:
+            title, body = ZERO_WIDTH.sub("", title), ZERO_WIDTH.sub("", body)
+        yield Record(str(scanned.ids[row]), title, body, labels, CODES[code])
 
 
 def find_registered() -> dict[str, Registered | str]:
     """Added data sets by name; a sentence instead where what was kept is damaged."""
     found: dict[str, Registered | str] = {}
-    for note in sorted(registered_dir().glob("[a-z0-9]*.json")):
+    for note in sorted(registered_dir().glob("[A-Za-z0-9]*.json")):
         if re.fullmatch(NAME_PATTERN, note.stem):
             try:
-                found[note.stem] = parse(Registered, read_json(note))
+                kept = parse(Registered, read_json(note), where=note.name)
+                if kept.name != note.stem:
+                    raise UserError(f"{note.name} describes a data set of another name.")
+                found[note.stem] = kept
             except UserError as error:
                 found[note.stem] = f"{error} Remove the data set with `python -m core data remove {note.stem}`."
     return found
@@ -407,16 +410,15 @@ def unregister(name: str) -> None:
 
 def find_files(folders: Iterable[Path], *, limit: int = 200) -> list[Path]:
     """Files and saved `datasets` folders that can be read, up to two folders deep; no link that leads out."""
-    endings = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-    packed = tuple(f"{ending}{pack}" for ending in endings for pack in ("", ".gz", ".zip"))
     files: list[Path] = []
     for folder in folders:
-        root = folder.resolve()
+        root = os.path.realpath(folder)
         for pattern in ("*", "*/*", "*/*/*"):
-            for path in sorted(folder.glob(pattern)) if folder.is_dir() else ():
-                inside = path.resolve().is_relative_to(root)
-                saved = path.is_dir() and any(path.joinpath(n).is_file() for n in ("state.json", "dataset_dict.json"))
-                if inside and (saved or (path.is_file() and path.name.lower().endswith(packed))):
+            for path in sorted(folder.glob(pattern)) if os.path.isdir(folder) else ():
+                # Whatever cannot be looked at is none: a link to itself, a folder without rights.
+                inside = Path(os.path.realpath(path)).is_relative_to(root)
+                saved = os.path.isdir(path) and any(os.path.isfile(path / name) for name in SAVED)
+                if inside and (saved or (os.path.isfile(path) and is_data_name(path.name))):
                     files.append(path)
-    unique = dict.fromkeys(file for file in files if not any(parent in files for parent in file.parents))
-    return list(unique)[:limit]
+    unique = {os.path.realpath(f): f for f in reversed(files) if not any(parent in files for parent in f.parents)}
+    return sorted(unique.values(), key=files.index)[:limit]

@@ -208,9 +208,10 @@ def add(
     choices: Mapping[str, str] | None = None,
     *,
     progress: Report | None = None,
+    folder: Path | None = None,
 ) -> Registered:
     """Keeps a user's own file as a data set: see `added.register`."""
-    return register(name, path, file, split, choices, reserved=NAMES, report=progress)
+    return register(name, path, file, split, choices, reserved=NAMES, report=progress, folder=folder)
 
 
 def _is_prepared(name: str, path: Path) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import scipy.sparse as sp
 
 from core.config.schema import SplitConfig
-from core.data.corpus import CODES, count_columns
+from core.data.corpus import CODES, PARTS, count_columns
 from core.system.errors import UserError
 
 TRAIN, TEST, VALIDATION, NONE = range(len(CODES))
@@ -14,10 +16,28 @@ FEW = 10
 """Fewer documents than this are all for training."""
 MAX_CELLS = 50_000_000
 """Documents x labels that iterative stratification is given: it holds them dense, and its time grows with them."""
+QUICK_CELLS = 2_000_000
+"""Documents x labels up to which it takes seconds, so that it is what is done where nothing is asked for."""
 PUBMED_SHARE = 5000 / 224_897
 
 
-def divide(config: SplitConfig, codes: np.ndarray, targets: sp.csr_array) -> tuple[np.ndarray, list[str]]:
+def usual_way(codes: np.ndarray, targets: sp.csr_array, min_documents: int) -> Literal["own", "random", "stratified"]:
+    """What is done where nothing is asked for: the file's own parts, else iterative stratification where it is quick.
+
+    Args:
+        codes: parts as the file names them, places in `CODES`, (N,).
+        targets: (N, L).
+        min_documents: labels with fewer train documents are left out, so those with fewer in all do not count.
+    """
+    if (codes != NONE).any():
+        return "own"
+    labels = int(np.sum(count_columns(targets) >= max(1, min_documents)))
+    return "stratified" if 0 < targets.shape[0] * labels <= QUICK_CELLS else "random"
+
+
+def divide(
+    config: SplitConfig, codes: np.ndarray, targets: sp.csr_array, live: np.ndarray | None = None
+) -> tuple[np.ndarray, list[str]]:
     """A part for every document.
 
     `own` takes the parts that the file names; a part it lacks is held out of train. `random` shuffles. `stratified` is
@@ -30,6 +50,7 @@ def divide(config: SplitConfig, codes: np.ndarray, targets: sp.csr_array) -> tup
         config: which way, shares and seed.
         codes: parts as the file names them, places in `CODES`, (N,).
         targets: (N, L).
+        live: labels that may be kept, (L,) bool; None: all.
 
     Returns:
         Places in `CODES`, (N,) int8, and notes for the reader.
@@ -51,7 +72,25 @@ def divide(config: SplitConfig, codes: np.ndarray, targets: sp.csr_array) -> tup
     if config.made == "random":
         test, validation = (max(1, round(documents * share)) for share in (config.test, config.validation))
         return _cut(documents, test, validation if config.validation else 0, config.seed), []
-    return _stratified(config, targets), []
+    counts = count_columns(targets)
+    kept = counts >= max(1, config.min_documents)
+    kept = kept if live is None else kept & live
+    if not kept.any():
+        kept = counts >= 0
+    codes = _stratified(config, targets if kept.all() else targets[:, np.flatnonzero(kept)])
+    test, validation = (max(1, round(documents * share)) for share in (config.test, config.validation))
+    drawn = _cut(documents, test, validation if config.validation else 0, config.seed)
+    return codes, _compared(codes, drawn, targets, kept)
+
+
+def _compared(codes: np.ndarray, drawn: np.ndarray, targets: sp.csr_array, kept: np.ndarray) -> list[str]:
+    """What a random split with the same seed would leave out that this one does not, in a sentence."""
+    lost = {part: int(np.sum(kept[columns])) for part, columns in absent(codes, targets).items()}
+    other = {part: int(np.sum(kept[columns])) for part, columns in absent(drawn, targets).items()}
+    words = [f"{other[part]:,} from {part} (here {lost.get(part, 0):,})" for part in PARTS if other.get(part)]
+    if not words or all(other[part] <= lost.get(part, 0) for part in other):
+        return []
+    return [f"Of {int(kept.sum()):,} labels a random split with this seed would leave out {', '.join(words)}."]
 
 
 def _cut(documents: int, test: int, validation: int, seed: int) -> np.ndarray:

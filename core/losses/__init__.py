@@ -38,10 +38,12 @@ if TYPE_CHECKING:
         weigh_document,
         weigh_labels,
     )
-    from .long_tail import LongTailLoss, Reduction, Targets
-    from .others import REDUCTIONS, TermLoss
+    from .long_tail import LongTailLoss
+    from .module import REDUCTIONS, Reduction
+    from .others import TermLoss
     from .output_layer import LinearLoss
     from .start import constant_logits
+    from .targets import Targets
     from .weights import (
         auto_mu,
         class_balanced_weight,
@@ -98,10 +100,12 @@ _FILES = {
         "weigh_document",
         "weigh_labels",
     ),
-    "long_tail": ("LongTailLoss", "Reduction", "Targets"),
-    "others": ("REDUCTIONS", "TermLoss"),
+    "long_tail": ("LongTailLoss",),
+    "module": ("REDUCTIONS", "Reduction"),
+    "others": ("TermLoss",),
     "output_layer": ("LinearLoss",),
     "start": ("constant_logits",),
+    "targets": ("Targets",),
     "weights": (
         "auto_mu",
         "class_balanced_weight",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from . import others
-from .checks import Numbers, check_counts, choose, name_columns
-from .long_tail import LongTailLoss, Reduction
-from .others import REDUCTIONS, TermLoss
-from .presets import CONSTANTS, LOSSES, OnMissing, Setting
+from .checks import Numbers, check_counts, choose, name_columns, to_number
+from .long_tail import LongTailLoss
+from .module import REDUCTIONS, Reduction, change_constants
+from .others import TermLoss
+from .presets import LOSSES, OnMissing, Setting
 from .weights import auto_mu
 
 
@@ -24,6 +25,10 @@ def build_loss(
     on_missing: OnMissing = "raise",
     labels: Sequence[str] | None = None,
     positives: tuple[Numbers, Numbers] | None = None,
+    soft_labels: bool = False,
+    label_smoothing: float = 0.0,
+    ignore_index: float | None = None,
+    pos_weight: float | Numbers | None = None,
     **overrides: float | str | None,
 ) -> LongTailLoss | TermLoss:
     """Makes one of `LOSSES`, ready for `loss(logits, targets)`.
@@ -40,6 +45,11 @@ def build_loss(
             "clamp" (count one document, with a warning), or "mask" (leave the label out, whatever the loss).
         labels: names of the columns, for messages.
         positives: rows and labels of the ones in the training targets, which mu="auto" needs: see `auto_mu`.
+        soft_labels: targets may be shares y from 0 to 1: y times the loss of a positive and 1 - y times that of a
+            negative; sums over positives and negatives are weighted alike. A document's r is that of its shares.
+        label_smoothing: e, which draws targets towards 1/2: y (1 - e) + e / 2. Weights are those of y itself.
+        ignore_index: a target, such as -100, whose element counts nowhere: not in the loss, nor in its mean.
+        pos_weight: what positives are multiplied by on top of the preset, one number or one for each label, (L,).
         **overrides: constants of the loss, by their names in `CONSTANTS`; None keeps the preset's value. `neg_scale` is
             the lambda of the paper; `reweight_negatives=False` means w = 1 on negatives (the paper's code weights
             both).
@@ -50,7 +60,7 @@ def build_loss(
     n = check_counts(counts, documents, labels)
     if overrides.get("mu") == "auto" and positives is not None:
         overrides["mu"] = auto_mu(*positives, n)
-    values = constants(name, n, documents, setting, **overrides)
+    values: dict[str, Any] = constants(name, n, documents, setting, **overrides)
     choose("reduction", reduction, get_args(Reduction))
     choose("on_missing", on_missing, get_args(OnMissing))
     entry = LOSSES[name]
@@ -58,6 +68,7 @@ def build_loss(
         terms = f"'{name}' has one term for each {entry.terms}"
         raise ValueError(f"{terms}: reduction is '{reduction}', it must be {' or '.join(REDUCTIONS[entry.terms])}.")
     # Labels without a training document: left out, refused, or counted as if there were one.
+    documents = int(to_number(documents))
     missing, kept = n == 0, None
     if missing.any() and on_missing == "mask":
         kept = (~missing).nonzero().squeeze(1)
@@ -69,17 +80,19 @@ def build_loss(
             raise ValueError(f"{found}. Drop such labels, or pass on_missing='clamp' or on_missing='mask'.")
         warnings.warn(f"{found}: counted as if there were one.", stacklevel=2)
     # A function of its own, or the slots of the equation.
+    options: dict[str, Any] = {
+        "preset": name,
+        "reduction": reduction,
+        "kept": kept,
+        "soft_labels": soft_labels,
+        "label_smoothing": label_smoothing,
+        "ignore_index": ignore_index,
+        "pos_weight": pos_weight,
+    }
     if entry.function:
         function = getattr(others, entry.function)
-        return TermLoss(function, entry.terms, len(n), reduction=reduction, kept=kept, **values)
-    slots: dict[str, Any] = {"damped": entry.damped, **values}
-    if "tau" in slots:
-        slots["kappa"] = slots.pop("tau")
-    if entry.weight == "propensity":
-        slots |= {"propensity": (slots.pop("prop_a"), slots.pop("prop_b")), "reweight_negatives": False}
-    else:
-        n = n.clamp_min(1)
-    return LongTailLoss(n, documents, reduction=reduction, kept=kept, **slots)
+        return TermLoss(function, entry.terms, n, documents, **options, **values)
+    return LongTailLoss(n, documents, damped=entry.damped, **options, **values)
 
 
 def constants(
@@ -98,21 +111,4 @@ def constants(
     n = check_counts(counts, documents)
     choose("setting", setting, get_args(Setting))
     mean_r = min(1.0, documents / max(1.0, n.sum().item()))
-    return _override(name, LOSSES[name].defaults(setting, mean_r), overrides)
-
-
-def _override(name: str, values: dict[str, float], overrides: Mapping[str, float | str | None]) -> dict[str, float]:
-    for key, value in overrides.items():
-        choose("constant", key, CONSTANTS)
-        if value is None:
-            continue
-        if key not in values:
-            raise ValueError(f"Loss '{name}' does not read {key}; it reads {', '.join(values)}.")
-        if value == "auto" and CONSTANTS[key].kind == "number or auto":
-            way = "pass positives=(rows, labels), or mu=auto_mu(rows, labels, counts)"
-            raise ValueError(f"{key}='auto' needs the training targets: {way}.")
-        allowed, switch = CONSTANTS[key].range, CONSTANTS[key].kind == "switch"
-        if not isinstance(value, int | float) or not allowed.holds(value) or (switch and value not in (0, 1)):
-            raise ValueError(f"{key} is {value!r}: it must be {allowed.words}.")
-        values[key] = value
-    return values
+    return change_constants(name, LOSSES[name].defaults(setting, mean_r), overrides)

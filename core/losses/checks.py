@@ -27,8 +27,8 @@ def check_shapes(logits: torch.Size, targets: Tensor | tuple[Tensor, Tensor], si
 
 def index_pairs(targets: Any) -> tuple[Tensor, Tensor]:
     """Rows and labels of the ones, (A,) each, of targets (B, L) in CSR form, such as SciPy's."""
-    rows = torch.repeat_interleave(torch.tensor(targets.indptr, dtype=torch.int64).diff())
-    return rows, torch.tensor(targets.indices, dtype=torch.int64)
+    rows = torch.repeat_interleave(torch.tensor(targets.indptr, dtype=torch.int64, device="cpu").diff())
+    return rows, torch.tensor(targets.indices, dtype=torch.int64, device="cpu")
 
 
 def to_mask(rows: Tensor, labels: Tensor, shape: torch.Size) -> Tensor:
@@ -48,8 +48,17 @@ def find_positives(targets: Tensor, pairs: bool = False) -> Any:
         wrong = targets[positive] != 1
         if wrong.any():
             place = (targets.bool() & (targets != 1)).nonzero()[0].tolist()
-            raise ValueError(f"targets{place} is {targets[tuple(place)].item()}: targets are 0 or 1.")
+            found = targets[tuple(place)].item()
+            raise ValueError(f"targets{place} is {found}: targets are 0 or 1; see soft_labels and ignore_index.")
     return positive
+
+
+def check_shares(targets: Tensor) -> None:
+    """Raises ValueError at a soft label that is no share from 0 to 1."""
+    wrong = ~((targets >= 0) & (targets <= 1))
+    if wrong.any():
+        place = wrong.nonzero()[0].tolist()
+        raise ValueError(f"targets{place} is {targets[tuple(place)].item()}: soft labels are from 0 to 1.")
 
 
 def _find_ones(targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,11 +98,14 @@ def find_pairs(rows: Tensor, labels: Tensor, documents: int, size: int) -> tuple
 
 def check_counts(counts: Numbers, documents: int, labels: Sequence[str] | None = None) -> Tensor:
     """Counts as float64 (L,), if they are whole, not negative and not above `documents`."""
+    if isinstance(counts, Tensor) and counts.is_meta:
+        raise ValueError("counts are on the meta device and have no values: pass a list or an array.")
     n = to_float64(counts)
     if n.ndim != 1 or len(n) == 0:
         raise ValueError(f"counts have shape {tuple(n.shape)}: one number for each label is needed, (L,).")
     if labels is not None and len(labels) != len(n):
         raise ValueError(f"There are {len(labels)} label names, but {len(n)} counts.")
+    documents = to_number(documents)
     if not isinstance(documents, Real) or not documents >= 1 or documents % 1:
         raise ValueError(f"documents is {documents}: it is the number of training documents, a whole number above 0.")
     wrong = ~(n >= 0) | (n % 1 != 0)
@@ -125,9 +137,19 @@ def to_float64(values: Any) -> Tensor:
     with suppress(AttributeError, TypeError):  # a NumPy array at once; a list, or an array of objects, one by one
         return torch.from_numpy(values.astype("float64", casting="same_kind"))
     try:
-        return torch.tensor(values.tolist() if hasattr(values, "tolist") else list(values), dtype=torch.float64)
+        numbers = values.tolist() if hasattr(values, "tolist") else list(values)
+        return torch.tensor(numbers, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError):
         raise ValueError(f"Expected a list of numbers, for labels in column order; found {values!r:.80}.") from None
+
+
+def to_number(value: Any) -> Any:
+    """The Python number of a NumPy scalar, a tensor of one number or a fraction; anything else as it is."""
+    if type(value) in (bool, int, float):
+        return value
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0 and not getattr(value, "is_meta", False):
+        return value.item()
+    return float(value) if isinstance(value, Real) else value
 
 
 def choose(kind: str, name: str, names: Iterable[str]) -> str:

@@ -43,16 +43,18 @@ from .weights import sum_inverse_counts
 
 if TYPE_CHECKING:
     from .long_tail import LongTailLoss
+    from .module import Columns
 
 Slots = tuple[Tensor | None, Tensor | None]
 TILE = 5 * 2**15  # elements that one thread works on at a time: few calls, and its caches hold a few copies
 
 
-def measure_steepness(loss: LongTailLoss, rows: Tensor, labels: Tensor, documents: int) -> Tensor | None:
+def measure_steepness(loss: LongTailLoss, at: Columns, rows: Tensor, labels: Tensor, documents: int) -> Tensor | None:
     """What 1 / n is multiplied by to give beta · r of the rebalanced weight, (B, 1).
 
     Args:
         loss: None comes back where its weights are not rebalanced.
+        at: its numbers by label.
         rows: documents of the positives, (A,).
         labels: labels of the same, (A,).
         documents: B.
@@ -62,19 +64,19 @@ def measure_steepness(loss: LongTailLoss, rows: Tensor, labels: Tensor, document
     """
     if loss.mu is None:
         return None
-    return (loss.beta / sum_inverse_counts(rows, labels, loss.counts, documents))[:, None]
+    return (loss.beta / sum_inverse_counts(rows, labels, at.counts, documents))[:, None]
 
 
-def slice_slots(loss: LongTailLoss, columns: slice) -> Slots:
+def slice_slots(loss: LongTailLoss, at: Columns, columns: slice) -> Slots:
     """What negatives of some labels (C,) need, each (C,), or None where there is nothing to do.
 
     Returns:
         -neg_scale · shift; and 1 / n where weights are rebalanced, the weight itself where it is by label.
     """
-    shift = loss.shift[columns] * -loss.neg_scale if loss.kappa else None
-    if not loss.reweight_negatives or (loss.mu is None and not loss.label_weight.ndim):
+    shift = at.shift[columns] * -loss.neg_scale if loss.kappa else None
+    if not loss.reweight_negatives or (loss.mu is None and not at.label_weight.ndim):
         return shift, None
-    return shift, loss.label_weight[columns] if loss.mu is None else 1 / loss.counts[columns]
+    return shift, at.label_weight[columns] if loss.mu is None else 1 / at.counts[columns]
 
 
 def evaluate_negatives(
@@ -100,18 +102,20 @@ def evaluate_negatives(
 
 
 def evaluate_positives(
-    loss: LongTailLoss, logits: Tensor, steepness: Tensor | None, rows: Tensor, labels: Tensor
+    loss: LongTailLoss, at: Columns, logits: Tensor, steepness: Tensor | None, rows: Tensor, labels: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Elements and slope (A,) of the logits (A,) of the positives at `rows` and `labels`, in units of negatives."""
-    t = loss.shift[labels] - logits if loss.kappa else -logits
+    t = at.shift[labels] - logits if loss.kappa else -logits
     weight = None
     if steepness is not None:
-        weight = rebalance_(loss, steepness[rows, 0] / loss.counts[labels])
-    elif loss.label_weight.ndim:
-        weight = loss.label_weight[labels]
+        weight = rebalance_(loss, steepness[rows, 0] / at.counts[labels])
+    elif at.label_weight.ndim:
+        weight = at.label_weight[labels]
     element = evaluate_(loss, t, weight)
     # Of a positive t is -u, of a negative neg_scale · u: the sign and neg_scale bring its slope to the same unit.
-    ratio = loss.on_positives / loss.on_negatives
+    ratio: Any = loss.on_positives / loss.on_negatives
+    if at.pos_weight is not None:
+        ratio = ratio * at.pos_weight[labels]
     return element.mul_(ratio), t.mul_(-ratio / loss.neg_scale)
 
 
@@ -136,8 +140,8 @@ def evaluate_(loss: LongTailLoss, t: Tensor, weight: Tensor | None) -> Tensor:
     if weight is not None:
         factor = weight.mul_(factor) if weight.ndim == 2 else factor.mul_(weight)
     element.mul_(factor)
-    # factor · q + gamma · element · (1 - q), as a point between the two.
-    torch.lerp(element * loss.gamma, factor, q, out=q)
+    # factor · q + gamma · element · (1 - q), as a point between the two; an infinite element has no part in it.
+    torch.lerp((element * loss.gamma).clamp_(max=torch.finfo(q.dtype).max ** 0.5), factor, q, out=q)
     return element
 
 
@@ -148,13 +152,14 @@ class ClosedForm(torch.autograd.Function):
     def forward(loss: LongTailLoss, logits: Tensor, targets: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """Elements, or their sum where anything is reduced, and the slope (B, L) in units of negatives."""
         size = logits.shape[-1]
-        z = logits.reshape(-1, size).to(torch.promote_types(logits.dtype, loss.counts.dtype))
+        at = loss.columns(logits.device, logits.dtype, keep=True)
+        z = logits.reshape(-1, size).to(at.counts.dtype)
         # The positives, a few in each document, alone.
         rows = targets
         if labels is None:
             rows, labels = find_positives(targets.reshape(-1, size), pairs=True)
-        steepness = measure_steepness(loss, rows, labels, len(z))
-        of_positives, slope_of_positives = evaluate_positives(loss, z[rows, labels], steepness, rows, labels)
+        steepness = measure_steepness(loss, at, rows, labels, len(z))
+        of_positives, slope_of_positives = evaluate_positives(loss, at, z[rows, labels], steepness, rows, labels)
         # Tiles of whole documents, and where the positives of each begin.
         flat = rows * size + labels
         threads = torch.get_num_threads() if z.device.type == "cpu" else 2**9
@@ -165,7 +170,7 @@ class ClosedForm(torch.autograd.Function):
             cuts = torch.searchsorted(flat, torch.tensor([*starts, len(z)], device=flat.device) * size).tolist()
         slope = torch.empty(z.shape, dtype=z.dtype, device=z.device)
         elements = torch.empty_like(slope) if loss.reduction == "none" else None
-        total, slots = slope.new_zeros(()), slice_slots(loss, slice(None))
+        total, slots = slope.new_zeros(()), slice_slots(loss, at, slice(None))
         for start, first, last in zip(starts, cuts, cuts[1:], strict=False):
             # All of a tile as negatives, then its positives over them.
             tile, place = slice(start, start + step), flat[first:last] - start * size
@@ -189,6 +194,7 @@ class ClosedForm(torch.autograd.Function):
         ctx.mark_non_differentiable(output[1])
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(logits, targets, labels)
+        ctx.save_for_forward(logits, targets, labels)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor | None, _: Any) -> tuple[Any, ...]:
@@ -203,6 +209,17 @@ class ClosedForm(torch.autograd.Function):
         if slope is None:  # a second backward through a graph that was retained
             slope = ClosedForm.forward(loss, logits, targets, labels)[1]
         return None, slope.mul_(gradient * (loss.on_negatives * loss.neg_scale)).to(logits.dtype), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, _: Any, tangent: Tensor | None, *others: Any) -> tuple[Tensor | None, None]:  # noqa: ARG004
+        """The change of the loss along a change of the logits: forward mode goes through `compose`."""
+        if tangent is None:
+            return None, None
+        logits, targets, labels = ctx.saved_tensors
+        loss = ctx.loss
+        value, pull = torch.func.vjp(lambda z: loss.compose(z, targets, labels).sum(), logits)[:2]
+        change = pull(torch.ones_like(value))[0].to(value.dtype) * tangent  # an element changes with its logit alone
+        return change if loss.reduction == "none" else change.sum(), None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], loss: LongTailLoss, *inputs: Any) -> tuple[Any, tuple[int, None]]:
@@ -222,31 +239,39 @@ class Traced(torch.autograd.Function):
     @staticmethod
     def forward(loss: LongTailLoss, logits: Tensor, targets: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """Elements, or their sum where anything is reduced, and the gradient (B, L)."""
-        z = logits.to(torch.promote_types(logits.dtype, loss.counts.dtype))
+        at = loss.columns(logits.device, logits.dtype)
+        z = logits.to(at.counts.dtype)
         y = (targets if labels is None else to_mask(targets, labels, z.shape)).to(z.dtype)
+        if labels is None and targets.dtype is not torch.bool:  # nothing can be raised here: NaN says that it is wrong
+            y = torch.where((y == 0) | (y == 1), y, torch.nan)
         # t = -s: sign is -1 on positives and neg_scale on negatives.
         sign = loss.neg_scale - (1 + loss.neg_scale) * y
-        t = sign * (z - loss.shift if loss.kappa else z)
+        t = sign * (z - at.shift if loss.kappa else z)
         # q = sigmoid(t) from e^-|t|, which is at most 1 and serves log(1 + e^t) as well.
         easy = torch.exp(-t.abs())
         sure = 1 / (1 + easy)
         q = torch.where(t > 0, sure, easy * sure)
         # What stands before log(1 + e^t): scale · d · alpha_t, the weight, and q^gamma.
-        factor = loss.on_negatives + (loss.on_positives - loss.on_negatives) * y
-        w = loss.label_weight
+        on_positives = loss.on_positives if at.pos_weight is None else loss.on_positives * at.pos_weight
+        factor = loss.on_negatives + (on_positives - loss.on_negatives) * y
+        w = at.label_weight
         if loss.mu is not None:
-            steepness = loss.beta / (y / loss.counts).sum(-1, keepdim=True)
-            w = rebalance_(loss, steepness / loss.counts)
+            steepness = loss.beta / (y / at.counts).sum(-1, keepdim=True)
+            w = rebalance_(loss, steepness / at.counts)
         if loss.mu is not None or w.ndim:
             factor = factor * (w if loss.reweight_negatives else 1 + (w - 1) * y)
         if loss.gamma:
             factor = factor * q**loss.gamma
         # The element and its slope.
         elements = factor * (t.clamp_min(0) + torch.log1p(easy))
-        slope = factor * q + loss.gamma * elements * (1 - q) if loss.gamma else factor * q
+        slope = factor * q
+        if loss.gamma:  # an infinite element has no part in it
+            slope = slope + loss.gamma * elements.clamp_max(torch.finfo(z.dtype).max ** 0.5) * (1 - q)
         if loss.reduction == "none":
             return elements, sign * slope
-        if loss.kappa or w.ndim:  # one loop for the sum and the slope: by rows where a number stands for each label
+        if (
+            loss.kappa or w.ndim or at.pos_weight is not None
+        ):  # one loop for the sum and the slope: by rows where a number stands for each label
             elements = elements.sum(-1)
         return elements.sum(), sign * slope
 

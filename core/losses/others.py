@@ -1,87 +1,115 @@
 """Losses that are not slots of the equation: one function each, and the module that reduces their terms.
 
-Every function takes logits z and `positive` (bool), both (B, L), and returns terms: one for each element (B, L),
-document (B,), label (L,), or for the batch as a whole. p is sigmoid(z), P and N a document's positives and negatives.
+Every function takes logits z and `positive`, both (B, L), and returns terms: one for each element (B, L), document
+(B,), label (L,), or for the batch as a whole. p is sigmoid(z), P and N a document's positives and negatives. `positive`
+is bool; where a term is no element also the share y of each soft label, from 0 to 1: what counts once for a positive
+then counts y, and what counts once for a negative 1 - y.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from .checks import check_shapes, find_pairs, find_positives, to_mask
-from .long_tail import Reduction, Targets
+from .module import PresetLoss, Reduction, Terms
+from .targets import Targets, bounded
 from .weights import modulating_factor
 
-Terms = Literal["element", "document", "label", "batch"]
-REDUCTIONS: dict[Terms, tuple[Reduction, ...]] = {
-    "element": ("mean", "sum", "none", "mean_over_documents"),
-    "document": ("mean", "sum", "none", "mean_over_documents"),
-    "label": ("mean", "sum", "none"),
-    "batch": ("mean",),
-}
 
-
-class TermLoss(nn.Module):
+class TermLoss(PresetLoss):
     """scale · one of this module's functions, reduced; made by `build_loss`.
 
     "mean" is over the terms and 0 without any; "none" gives the terms, 0 for the labels that are left out. Logits of
     fewer bits than float32 are computed in float32, autocast or not.
     """
 
-    kept: Tensor | None
+    function: Callable[..., Tensor]
 
     def __init__(
         self,
         function: Callable[..., Tensor],
         terms: Terms,
-        size: int,
+        counts: Tensor,
+        documents: int,
         *,
-        scale: float = 1.0,
+        preset: str = "",
         reduction: Reduction = "mean",
         kept: Tensor | None = None,
+        soft_labels: bool = False,
+        label_smoothing: float = 0.0,
+        ignore_index: float | None = None,
+        pos_weight: Any = None,
         **constants: float,
     ) -> None:
-        super().__init__()
-        self.function, self.terms, self.size = function, terms, size
-        self.scale, self.reduction, self.constants = scale, reduction, constants
-        self.register_buffer("kept", kept, persistent=False)
+        """Makes the loss of some counts (L,), which it reads as nothing but its labels and its name."""
+        self.__dict__.update(function=function, terms=terms)
+        super().__init__(
+            counts,
+            documents,
+            {"scale": 1.0, **constants},
+            preset=preset,
+            reduction=reduction,
+            kept=kept,
+            soft_labels=soft_labels,
+            label_smoothing=label_smoothing,
+            ignore_index=ignore_index,
+            pos_weight=pos_weight,
+        )
 
     def forward(self, logits: Tensor, targets: Targets) -> Tensor:
         """The loss of logits (B, L) with targets (B, L) or index pairs, see `LongTailLoss.forward`.
 
-        Where `torch.func.vmap` runs over targets as well, they must be bool: numbers cannot be checked there.
+        Infinite logits are read as huge ones. Where `torch.func.vmap` runs over targets as well, they must be bool:
+        numbers cannot be checked there.
         """
-        shape = logits.shape
-        check_shapes(shape, targets, self.size)
-        if isinstance(targets, Tensor):
-            positive = find_positives(targets)
-        else:
-            rows, labels = (indices.to(logits.device) for indices in targets)
-            if not torch.compiler.is_compiling():
-                rows, labels = find_pairs(rows, labels, len(logits), self.size)
-            positive = to_mask(rows, labels, shape)
-        # Labels that are left out go before the loss, and come back as 0.
-        if self.kept is not None:
-            logits, positive = logits.index_select(-1, self.kept), positive.index_select(-1, self.kept)
-        if single := logits.ndim == 1:
-            logits, positive = logits[None], positive[None]
-        with torch.autocast(logits.device.type, enabled=False):
-            z = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            terms = self.scale * self.function(z, positive, **self.constants)
-        # Reduction, over what the loss has one term of.
+        batch = self.read(logits, targets)
+        z, share = self.shares(batch)
+        shape, size = z.shape, z.shape[-1]
+        with torch.autocast("cpu" if z.is_meta else z.device.type, enabled=False):
+            z = z.to(torch.promote_types(z.dtype, self.counts.dtype))
+            z = z if self.terms == "label" else bounded(z)  # those are made of sigmoids, which are finite anyway
+            if z.ndim != 2:
+                z, share = z.reshape(-1, size), share.reshape(-1, size)
+            if batch.soft or self.label_smoothing:
+                counted = None if batch.counted is None else batch.counted.reshape(-1, size)
+                share = self.smooth_shares(share.to(z.dtype), counted)
+            terms = self.scale * self._evaluate(z, share)
+        return self._reduce(terms, shape, batch.counted, batch.kept)
+
+    def _evaluate(self, z: Tensor, share: Tensor) -> Tensor:
+        """The terms of logits (B, K) with targets, bool or shares: elements with the weights of their positives."""
+        constants = {name: value for name, value in self._constants.items() if name != "scale"}
+        weight = None if self.pos_weight is None else self.columns(z.device, z.dtype).pos_weight
+        if self.terms != "element" or (weight is None and share.dtype is torch.bool):
+            return self.function(z, share, **constants)
+        if weight is not None and share.dtype is torch.bool:
+            return self.function(z, share, **constants) * torch.where(share, weight, 1.0)
+        there = torch.ones((), dtype=torch.bool, device=z.device).expand(z.shape)
+        of_positives, of_negatives = (self.function(z, side, **constants) for side in (there, ~there))
+        return share * (of_positives if weight is None else of_positives * weight) + (1 - share) * of_negatives
+
+    def _reduce(self, terms: Tensor, shape: torch.Size, counted: Tensor | None, kept: Tensor | None) -> Tensor:
+        """Terms of logits (..., K) under `reduction`: over what the loss has one term of, without what is ignored."""
+        if counted is not None and self.terms == "label":
+            counted = counted.reshape(-1, shape[-1]).any(0)
+            terms = terms * counted
         if self.reduction == "none":
-            if self.kept is not None and self.terms != "document":
-                whole = terms.new_zeros(*terms.shape[:-1], self.size)
-                terms = whole.index_copy(-1, self.kept, terms)
-            return terms[0] if single and self.terms != "label" else terms
+            if self.terms == "document":
+                return terms.reshape(shape[:-1])
+            if kept is not None:
+                terms = terms.new_zeros(*terms.shape[:-1], self.size).index_copy(-1, kept, terms)
+            return terms.reshape(*shape[:-1], self.size) if self.terms == "element" else terms
         if self.reduction == "sum":
             return terms.sum()
-        return terms.sum() / max(1, len(logits) if self.reduction == "mean_over_documents" else terms.numel())
+        if counted is not None and self.terms != "batch":
+            by_document = self.reduction == "mean_over_documents" or self.terms == "document"
+            return terms.sum() / (counted.any(-1) if by_document else counted).sum().clamp_min(1)
+        documents = shape.numel() // shape[-1]
+        return terms.sum() / max(1, documents if self.reduction == "mean_over_documents" else terms.numel())
 
 
 def asl(z: Tensor, positive: Tensor, *, gamma_pos: float, gamma_neg: float, prob_margin: float) -> Tensor:
@@ -141,8 +169,11 @@ def zlpr(z: Tensor, positive: Tensor) -> Tensor:
     Source: Su et al.: ZLPR, a Novel Loss for Multi-label Classification, 2022 (arXiv 2208.02955).
     """
     zero = z.new_zeros(len(z), 1)
-    up = torch.logsumexp(torch.cat([zero, (-z).masked_fill(~positive, -torch.inf)], -1), -1)
-    return up + torch.logsumexp(torch.cat([zero, z.masked_fill(positive, -torch.inf)], -1), -1)
+    if positive.dtype is torch.bool:
+        up, down = (-z).masked_fill(~positive, -torch.inf), z.masked_fill(positive, -torch.inf)
+    else:
+        up, down = positive.log() - z, torch.log1p(-positive) + z
+    return torch.logsumexp(torch.cat([zero, up], -1), -1) + torch.logsumexp(torch.cat([zero, down], -1), -1)
 
 
 def two_way(z: Tensor, positive: Tensor, *, temp_pos: float, temp_neg: float) -> Tensor:
@@ -172,7 +203,7 @@ def dice(z: Tensor, positive: Tensor, *, dice_alpha: float, smooth: float) -> Te
     Source: Li et al.: Dice Loss for Data-imbalanced NLP Tasks, ACL 2020.
     """
     a = modulating_factor(z, dice_alpha) * torch.sigmoid(z)
-    hit = torch.where(positive, a, 0).sum(0)
+    hit = _at_positives(a, positive).sum(0)
     return 1 - (2 * hit + smooth) / (a.sum(0) + positive.sum(0) + smooth)
 
 
@@ -186,14 +217,19 @@ def soft_f1(z: Tensor, positive: Tensor) -> Tensor:
     Classification, TMLR 2022.
     """
     p = torch.sigmoid(z)
-    twice = 2 * torch.where(positive, p, 0).sum(0)
+    twice = 2 * _at_positives(p, positive).sum(0)
     return 1 - twice / (p.sum(0) + positive.sum(0)).clamp_min(torch.finfo(z.dtype).tiny)
+
+
+def _at_positives(values: Tensor, positive: Tensor) -> Tensor:
+    """Values (B, L) at positives, 0 elsewhere; of soft labels their share."""
+    return torch.where(positive, values, 0) if positive.dtype is torch.bool else positive * values
 
 
 def _asymmetric_negative(z: Tensor, gamma_neg: float, margin: float) -> Tensor:
     if not margin:
         return modulating_factor(-z, gamma_neg) * -logsigmoid(-z)
     p = torch.sigmoid(z)
-    counts = p > margin
-    q = torch.where(counts, p - margin, 0.5)  # any value with a finite slope where it does not count
-    return torch.where(counts, q**gamma_neg * -torch.log1p(-q), 0)
+    easy = p <= margin  # not p > margin: NaN counts
+    q = torch.where(easy, 0.5, p - margin)  # any value with a finite slope where it does not count
+    return torch.where(easy, 0, q**gamma_neg * -torch.log1p(-q))

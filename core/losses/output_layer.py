@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from .closed_form import evaluate_negatives, evaluate_positives, measure_steepness, slice_slots
-from .long_tail import LongTailLoss, Targets
+from .long_tail import LongTailLoss
+from .targets import Targets
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
@@ -57,6 +58,7 @@ class LinearLoss(nn.Linear):
             raise ValueError(f"block is {block}: it is a number of labels, 1 or more.")
         super().__init__(in_features, loss.size, bias=bias, device=device, dtype=dtype)
         self.loss, self.block = loss, block
+        self.register_state_dict_post_hook(_drop_loss)
 
     def forward(self, features: Tensor, targets: Targets) -> Tensor:  # type: ignore[override]
         """The loss of features (B, H) with targets (B, L) or their index pairs, see `LongTailLoss.forward`."""
@@ -65,6 +67,11 @@ class LinearLoss(nn.Linear):
     def logits(self, features: Tensor) -> Tensor:
         """What `nn.Linear` returns, (B, L): pass a few documents at a time where there are many labels."""
         return super().forward(features)
+
+
+def _drop_loss(_: nn.Module, state: dict[str, Any], prefix: str, __: Any) -> None:
+    """The state of a `LinearLoss` is that of `nn.Linear`, and either loads the other's."""
+    state.pop(f"{prefix}loss._extra_state", None)
 
 
 @torch.compiler.disable
@@ -92,10 +99,15 @@ def linear_loss(
     if features.ndim != 2 or weight.shape != (loss.size, features.shape[1]):
         shapes = f"{tuple(features.shape)} and the weight {tuple(weight.shape)}"
         raise ValueError(f"Features are {shapes}: they must be (documents, H) and ({loss.size}, H).")
+    for option in ("soft_labels", "label_smoothing"):
+        if getattr(loss, option):
+            raise ValueError(f"The output layer in blocks has no {option}: use loss(layer.logits(features), targets).")
+    if loss.ignore_index is not None:
+        raise ValueError("The output layer in blocks ignores no targets: use loss(layer.logits(features), targets).")
     documents = len(features)
     if isinstance(targets, Tensor) and targets.shape != (documents, loss.size):
         raise ValueError(f"Targets are {tuple(targets.shape)}: they must be ({documents}, {loss.size}).")
-    rows, labels = loss.narrow_pairs(targets, documents)
+    rows, labels = loss.narrow_pairs(targets, documents, features.device)
     order = labels.argsort(stable=True)
     if block is None:
         block = max(1, 2 ** (18 if features.device.type == "cpu" else 24) // max(1, documents))
@@ -121,27 +133,28 @@ def _evaluate_blocks(
     """Loss and the gradients that are needed, of features, weight and bias; `labels` are sorted."""
     # Where the blocks begin in the sorted labels, and what is added up over them.
     size, documents, x = len(loss.counts), len(features), features.to(dtype)
-    wide = torch.promote_types(dtype, loss.counts.dtype)
+    at = loss.columns(features.device, dtype, keep=True)
+    wide = at.counts.dtype
     total = torch.zeros((), dtype=wide, device=features.device)
-    empty = torch.empty_like if loss.kept is None else torch.zeros_like
+    empty = torch.empty_like if at.kept is None else torch.zeros_like
     to_features = torch.zeros(features.shape, dtype=wide, device=features.device) if needed[0] else None
     to_weight = empty(weight) if needed[1] else None
     to_bias = empty(bias) if needed[2] and bias is not None else None
-    steepness = measure_steepness(loss, rows, labels, documents)
+    steepness = measure_steepness(loss, at, rows, labels, documents)
     starts = range(0, size, block)
     cuts = torch.searchsorted(labels, torch.tensor([*starts, size], device=labels.device)).tolist()
     unit = loss.on_negatives / loss.divisor(torch.Size((documents, size)))
     for start, first, last in zip(starts, cuts, cuts[1:], strict=False):
         # The logits of a block.
         block_of = slice(start, start + block)
-        columns = block_of if loss.kept is None else loss.kept[block_of]
+        columns = block_of if at.kept is None else at.kept[block_of]
         w = weight[columns].to(dtype)
         z = x @ w.T if bias is None else torch.addmm(bias[columns].to(dtype), x, w.T)
         z = z.to(wide)
         # Loss and slope, positives over what they would be as negatives; the slope takes the memory of the logits.
         row, label = rows[first:last], labels[first:last]
-        of_positives, slope_of_positives = evaluate_positives(loss, z[row, label - start], steepness, row, label)
-        part = evaluate_negatives(loss, z, steepness, slice_slots(loss, block_of), out=z)
+        of_positives, slope_of_positives = evaluate_positives(loss, at, z[row, label - start], steepness, row, label)
+        part = evaluate_negatives(loss, z, steepness, slice_slots(loss, at, block_of), out=z)
         part[row, label - start], z[row, label - start] = of_positives, slope_of_positives
         total += part.sum()
         # Its part of each gradient.

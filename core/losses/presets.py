@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from .others import Terms
+    from .module import Terms
 
 OnMissing = Literal["raise", "clamp", "mask"]
 Setting = Literal["reuters", "pubmed", "plain"]

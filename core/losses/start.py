@@ -73,17 +73,18 @@ def _slope_of_terms(loss: TermLoss, counts: Tensor, documents: int) -> Slope:
 def _slope_of_equation(loss: LongTailLoss, rows: Tensor, labels: Tensor, documents: int) -> Slope:
     """The slope (L,): of each positive, and of the negatives at their mean weight."""
     # What does not depend on the logits.
-    row, label = loss.narrow_pairs((rows, labels), documents)
-    absent = documents - torch.bincount(label, minlength=len(loss.counts))
-    steepness = measure_steepness(loss, row, label, documents)
-    shift, weight = slice_slots(loss, slice(None))
+    at = loss.columns(labels.device, torch.float32)
+    row, label = loss.narrow_pairs((rows, labels), documents, labels.device)
+    absent = documents - torch.bincount(label, minlength=len(at.counts))
+    steepness = measure_steepness(loss, at, row, label, documents)
+    shift, weight = slice_slots(loss, at, slice(None))
     if weight is not None and steepness is not None:
         weight = _mean_on_negatives(loss, steepness, weight, row, label)
-    columns = torch.arange(loss.size) if loss.kept is None else loss.kept
+    columns = torch.arange(loss.size) if at.kept is None else at.kept
 
     def slope(logits: Tensor) -> Tensor:
         z = logits[columns]
-        of_positives = evaluate_positives(loss, z[label], steepness, row, label)[1]
+        of_positives = evaluate_positives(loss, at, z[label], steepness, row, label)[1]
         of_negatives = torch.empty_like(z)
         evaluate_negatives(loss, z, None, (shift, weight), out=of_negatives)
         return torch.zeros_like(logits).index_copy(

@@ -49,11 +49,12 @@ def rebalancing_ratio(targets: Tensor, counts: Tensor) -> Tensor:
     """r_ki = (1 / n_i) / sum of 1 / n_j over the labels j of k, (B, L): inf for a document without labels.
 
     Args:
-        targets: (B, L), 0 or 1.
+        targets: (B, L), 0 or 1; of shares between them the sum is weighted by the share.
         counts: n, (L,), 1 or more.
     """
     inverse = 1 / counts
-    return inverse / torch.where(targets.bool(), inverse, 0).sum(-1, keepdim=True)
+    share = targets * inverse if targets.is_floating_point() else torch.where(targets.bool(), inverse, 0)
+    return inverse / share.sum(-1, keepdim=True)
 
 
 def sum_inverse_counts(rows: Tensor, labels: Tensor, counts: Tensor, documents: int) -> Tensor:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 
 from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator, rank_by_frequency
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Scores = dict[str, float | None]
 
@@ -220,6 +222,8 @@ def label_table(
         Columns label, group, rank (1 is the most frequent in training), train (documents there), support (documents
         here), tp, fp, fn, precision (0 where never predicted), recall (0 without support), f1 (0 where undefined).
     """
+    import pandas as pd  # no training needs it, and every run would wait for it
+
     tp, fp, fn = count_errors(targets, predicted)
     return pd.DataFrame(
         {

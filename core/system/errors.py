@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 
 class UserError(Exception):
     """An error that the user can correct: what was wrong, where, and what to do. The CLI prints it and exits 2."""
+
+
+class Question(UserError):
+    """Two readings are possible: the sentence names them and the option that chooses one.
+
+    Attributes:
+        about: what is to be decided, a word or two.
+        choices: the readings, the likelier first.
+        option: the option that answers, such as `--label-names`.
+        names: what is to be decided about, where each of several names has an answer of its own.
+    """
+
+    def __init__(
+        self, sentence: str, *, about: str, choices: Sequence[str], option: str, names: Sequence[str] = ()
+    ) -> None:
+        self.about, self.choices, self.option, self.names = about, tuple(choices), option, tuple(names)
+        super().__init__(sentence)
+
+    @property
+    def what(self) -> str:
+        """What is unclear, without the options of the command line that answer."""
+        first, *others = re.split(r"(?<=[.?]) (?=[A-Z])", str(self))
+        return " ".join([first, *takewhile(lambda sentence: not re.search(r"(^|\s)--[a-z]", sentence), others)])
 
 
 class Diverged(UserError):

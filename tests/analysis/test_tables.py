@@ -365,10 +365,10 @@ def test_the_same_rows_are_the_same_workbook() -> None:
 def test_the_command_line_prints_every_form(runs: list[Run], tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from core.cli.main import app
+    from core.cli.main import make_app
 
     def call(*words: str) -> str:
-        done = CliRunner().invoke(app, ["report", *words])
+        done = CliRunner().invoke(make_app(), ["report", *words])
         assert done.exit_code == 0, done.output
         return done.stdout
 

@@ -339,7 +339,7 @@ def waits() -> None:
     imports = []
     for _ in range(3):
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import core.cli.main, core.jobs.worker"], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-c", "import core.cli.train, core.jobs.worker"], cwd=ROOT, check=True)
         imports.append(time.perf_counter() - start)
     queued, running = [], []
     for seed in range(200, 205):

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
@@ -36,6 +37,8 @@ PATIENCE = 120_000
 """Milliseconds that a journey waits: a busy machine is no failure."""
 expect.set_options(timeout=PATIENCE)
 VIEWPORT: ViewportSize = {"width": 1400, "height": 1800}
+STILL: dict[str, Any] = {"viewport": VIEWPORT, "reduced_motion": "reduce"}
+"""Of a browser profile: what moves while a journey waits costs as much as the journey."""
 IDLE = "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
 
 Serve = Callable[..., AbstractContextManager[str]]
@@ -133,19 +136,19 @@ def address(cache: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def reuters_address(reuters_cache: Path, reuters_folder: Path) -> Iterator[str]:
-    """Address of a server that shows Reuters from its prepared copy."""
-    with serving(reuters_cache, TAILSCOPE_DATA=str(reuters_folder)) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def published_cache(reuters_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of the file's own that holds the published runs and the prepared copy of Reuters."""
+    """Cache of `published_address`: the published runs and the prepared copy of Reuters."""
     made = tmp_path_factory.mktemp("published")
     shutil.copytree(reuters_cache, made, dirs_exist_ok=True)
     shutil.copytree(ROOT / "cache" / "published", made / "published")
     return made
+
+
+@pytest.fixture(scope="session")
+def published_address(published_cache: Path, reuters_folder: Path) -> Iterator[str]:
+    """Address of a server that shows Reuters and the published runs."""
+    with serving(published_cache, TAILSCOPE_DATA=str(reuters_folder)) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
@@ -160,7 +163,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def tab(browser: Browser) -> Iterator[Page]:
     """The tab that tests share which need no browser profile of their own: a new one takes seconds to load the app."""
-    context = browser.new_context()
+    context = browser.new_context(**STILL)
     yield context.new_page()
     context.close()
 

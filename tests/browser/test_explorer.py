@@ -6,10 +6,11 @@ import csv
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.conftest import STILL
 
 SMALL = "data=synthetic&synthetic_documents=400&synthetic_labels=30"
 NASTY = "<script>document.title = 'taken over'</script><b>bold</b> $x$"
@@ -36,16 +37,16 @@ def value_in(said: str, key: str) -> str:
 
 def other_browser(browser: Browser, url: str) -> Page:
     """The address opened in a browser profile of its own."""
-    page = browser.new_context(viewport={"width": 1400, "height": 1800}).new_page()
+    page = browser.new_context(**STILL).new_page()
     page.goto(url)
     return page
 
 
 @pytest.mark.reuters
 def test_from_the_tail_of_reuters_to_the_documents_of_a_cell(
-    reuters_address: str, browser: Browser, page: Page, ready: Ready
+    published_address: str, browser: Browser, page: Page, ready: Ready
 ) -> None:
-    page.goto(f"{reuters_address}/explorer")
+    page.goto(f"{published_address}/explorer")
     ready(page, "Table 1 of the paper", role="heading")
     page.get_by_role("tab", name="Long tail", exact=True).click()
     ready(page, "Frequency against rank", role="heading")
@@ -67,15 +68,6 @@ def test_from_the_tail_of_reuters_to_the_documents_of_a_cell(
     expect(again.get_by_test_id("stText")).to_have_text(read)
     expect(again.get_by_test_id("stMetricValue")).to_have_text(shares)
     again.context.close()
-
-
-def test_the_first_click_on_a_fresh_server_is_heard(serve: Serve, tmp_path: Path, page: Page, ready: Ready) -> None:
-    with serve(tmp_path) as fresh:
-        page.goto(f"{fresh}/explorer?{SMALL}&view=Documents")
-        ready(page, "Tick a row to read the document.")
-        page.get_by_role("radio", name="test", exact=True).click()
-        expect(page.get_by_text(re.compile(r"^(\d+) of \1 documents\.$"))).to_be_visible()
-        expect(page).to_have_url(re.compile("part=test"))
 
 
 def test_a_click_on_a_cell_and_one_on_a_bin_are_kept_in_the_address(
@@ -161,7 +153,7 @@ def test_downloads_hold_no_formula_and_the_grid_offers_none_of_its_own(hostile: 
     ready(page, "Every label", role="heading")
     with page.expect_download() as saved:
         page.locator(".st-key-save-reuters-nltk-labels").get_by_role("button", name="Save CSV").click()
-    with saved.value.path().open(encoding="utf-8", newline="") as file:
+    with saved.value.path().open(encoding="utf-8-sig", newline="") as file:
         names = {row["label"] for row in csv.DictReader(file)}
     assert names == {f"'{name}" if name[0] in "=@" else name for name in LABELS}
     page.get_by_test_id("stDataFrame").hover()

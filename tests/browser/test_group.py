@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import STILL
+
 SECOND = 1000
 FORM = "launcher?data=synthetic&synthetic_documents=600&synthetic_labels=12"
 PEOPLE = {
@@ -148,7 +150,7 @@ def test_only_those_named_may_launch_and_the_run_bears_their_name(
         page.wait_for_timeout(200)
     assert json.loads(said[0].read_text("utf-8"))["user"] == "Ann@x.org"
 
-    stranger = browser.new_context().new_page()
+    stranger = browser.new_context(**STILL).new_page()
     holds_no_action(stranger, address)
     expect(stranger.get_by_text("finished", exact=True).filter(visible=True)).not_to_have_count(0)
     stranger.context.close()

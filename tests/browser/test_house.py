@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from urllib.parse import urlencode
 
 import pytest
@@ -23,22 +21,17 @@ HEADINGS = PAGES | {"home": "Tailscope"}
 Ready = Callable[..., None]
 
 
-@pytest.fixture(scope="module")
-def address(
-    reuters_folder: Path, published_cache: Path, serve: Callable[..., AbstractContextManager[str]]
-) -> Iterator[str]:
-    """Address of a fresh server with the published runs and Reuters from its prepared copy."""
-    with serve(published_cache, TAILSCOPE_DATA=str(reuters_folder)) as found:
-        yield found
-
-
 def hold_page(page: Page, name: str, ready: Ready) -> None:
-    """Holds that a page is whole in both themes and sizes: heading, place in the menu, no error, nothing cut off."""
+    """Holds that a page is whole: heading, place in the menu, address, title, no error."""
     ready(page, HEADINGS[name], role="heading", ticks=name == "launcher")
     expect(page.locator("[data-testid=stSidebarNavLink][aria-current=page]")).to_have_text(PAGES[name])
     expect(page).to_have_title(f"{PAGES[name]} · Tailscope")
     expect(page.get_by_text("Page not found")).to_have_count(0)
     expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
+
+
+def hold_in_themes_and_sizes(page: Page, name: str) -> None:
+    """Holds that each theme colours the page, and that in no size anything is cut off."""
     for theme, background in BACKGROUNDS.items():
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         expect(page.get_by_test_id("stApp")).to_have_css("background-color", background)
@@ -53,16 +46,20 @@ def hold_page(page: Page, name: str, ready: Ready) -> None:
 
 
 @pytest.mark.reuters
-def test_every_page_is_whole_from_its_address_and_from_the_menu(address: str, page: Page, ready: Ready) -> None:
+def test_every_page_is_whole_from_its_address_and_from_the_menu(
+    published_address: str, page: Page, ready: Ready
+) -> None:
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     for name in PAGES:
-        page.goto(f"{address}/{name}")
+        page.goto(f"{published_address}/{name}")
         hold_page(page, name, ready)
-        expect(page).to_have_url(re.compile(f"^{address}/{'' if name == 'home' else name}" + r"(\?.*)?$"))
+        where = f"^{published_address}/{'' if name == 'home' else name}" + r"(\?.*)?$"
+        expect(page).to_have_url(re.compile(where))
     for name in PAGES:
         page.get_by_test_id("stSidebarNavLink").filter(has_text=re.compile(f"^{PAGES[name]}$")).click()
         hold_page(page, name, ready)
+        hold_in_themes_and_sizes(page, name)
     assert not problems
 
 
@@ -77,10 +74,16 @@ VIEWS: dict[str, Iterable[str]] = {
 
 @pytest.mark.reuters
 @pytest.mark.parametrize("name", VIEWS)
-def test_every_view_of_a_page_is_drawn_without_an_error(name: str, address: str, page: Page, ready: Ready) -> None:
-    for view in VIEWS[name]:
-        page.goto(f"{address}/{name}?{urlencode({'view': view})}")
+def test_every_view_of_a_page_is_drawn_without_an_error(
+    name: str, published_address: str, page: Page, ready: Ready
+) -> None:
+    # The last view from its address, then each by a click on its name, which the address takes up.
+    *others, last = VIEWS[name]
+    page.goto(f"{published_address}/{name}?{urlencode({'view': last})}")
+    for view in (last, *others):
         ready(page, HEADINGS[name], role="heading")
+        if view != last:
+            page.get_by_role("tab", name=view, exact=True).or_(page.get_by_role("radio", name=view, exact=True)).click()
         chosen = page.locator("[role=tab][aria-selected=true], [role=radio][aria-checked=true]")
         expect(chosen.filter(has_text=re.compile(f"^{view}$"))).to_have_count(1)
         expect(page.locator(IDLE)).to_have_count(1)

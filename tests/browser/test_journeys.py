@@ -22,18 +22,32 @@ def menu(page: Page) -> Locator:
     return page.get_by_test_id("stSidebarNavLink")
 
 
-@pytest.mark.parametrize(("path", "heading"), {"explorer": "Explorer", "errors": "Errors"}.items())
+def hold_first_page(page: Page, fresh: str, path: str, heading: str, ready: Ready) -> None:
+    """Holds that a deep link shows its page in the whole menu, and that Home is one click away."""
+    ready(page, heading, role="heading")
+    expect(menu(page)).to_have_text(MENU)
+    expect(page.locator("[data-testid=stSidebarNavLink][aria-current=page]")).to_have_text(heading)
+    assert page.url.partition("?")[0] == f"{fresh}/{path}"
+    page.get_by_role("link", name="Home", exact=True).click()
+    ready(page, "Tailscope", role="heading")
+
+
 def test_a_deep_link_as_the_very_first_request_shows_its_page(
-    path: str, heading: str, serve: Serve, tmp_path: Path, page: Page, ready: Ready
+    serve: Serve, tmp_path: Path, page: Page, ready: Ready
 ) -> None:
     with serve(tmp_path) as fresh:
-        page.goto(f"{fresh}/{path}")
-        ready(page, heading, role="heading")
-        expect(menu(page)).to_have_text(MENU)
-        expect(page.locator("[data-testid=stSidebarNavLink][aria-current=page]")).to_have_text(heading)
-        assert page.url.partition("?")[0] == f"{fresh}/{path}"
-        page.get_by_role("link", name="Home", exact=True).click()
-        ready(page, "Tailscope", role="heading")
+        page.goto(f"{fresh}/errors")
+        hold_first_page(page, fresh, "errors", "Errors", ready)
+
+
+def test_the_first_click_on_a_fresh_server_is_heard(serve: Serve, tmp_path: Path, page: Page, ready: Ready) -> None:
+    with serve(tmp_path) as fresh:
+        page.goto(f"{fresh}/explorer?{SMALL}&view=Documents")
+        ready(page, "Tick a row to read the document.")
+        page.get_by_role("radio", name="test", exact=True).click()
+        expect(page.get_by_text(re.compile(r"^(\d+) of \1 documents\.$"))).to_be_visible()
+        expect(page).to_have_url(re.compile("part=test"))
+        hold_first_page(page, fresh, "explorer", "Explorer", ready)
 
 
 def test_what_is_typed_first_on_a_fresh_server_is_kept(serve: Serve, tmp_path: Path, page: Page, ready: Ready) -> None:

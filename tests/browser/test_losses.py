@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 Ready = Callable[..., None]
 
 
-def test_from_comparing_losses_on_reuters_to_a_filled_form(reuters_address: str, page: Page, ready: Ready) -> None:
-    page.goto(f"{reuters_address}/loss_weights?data=synthetic&synthetic_documents=400&synthetic_labels=30")
+def test_from_comparing_losses_on_reuters_to_a_filled_form(published_address: str, page: Page, ready: Ready) -> None:
+    page.goto(f"{published_address}/loss_weights?data=synthetic&synthetic_documents=400&synthetic_labels=30")
     ready(page, "Loss weights", role="heading")
     ready(page, "Weight by label", role="tab")
     page.get_by_role("combobox", name="Data set").click()

@@ -9,8 +9,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,9 +26,7 @@ Ready = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
-def results(
-    reuters_folder: Path, published_cache: Path, serve: Callable[..., AbstractContextManager[str]]
-) -> Iterator[tuple[Path, str]]:
+def results(reuters_folder: Path, published_cache: Path, published_address: str) -> tuple[Path, str]:
     """A cache with the published runs and `svm` trained anew, for its weights; and the server's address."""
     cache = published_cache
     environment = {"TAILSCOPE_CACHE": str(cache), "TAILSCOPE_DATA": str(reuters_folder)}
@@ -37,8 +34,7 @@ def results(
     command = [sys.executable, "-m", "core", "train", *published]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True, capture_output=True)
     assert (cache / "runs" / SVM / "model.safetensors").exists()
-    with serve(cache, TAILSCOPE_DATA=str(reuters_folder)) as address:
-        yield cache, address
+    return cache, published_address
 
 
 def choose(page: Page, box: str, option: str) -> None:

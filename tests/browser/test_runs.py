@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.runs import folder
+from tests.browser.conftest import STILL
 
 SECOND = 1000
 Seen = TypeVar("Seen")
@@ -34,23 +35,15 @@ def address(cache: Path, serve: Callable[..., AbstractContextManager[str]]) -> I
 
 
 @pytest.fixture
-def open_training(browser: Browser, address: str, ready: Callable[..., None]) -> Iterator[Callable[..., Page]]:
-    """Opens the training page in a browser profile of its own, with a small synthetic set chosen."""
-    contexts = []
+def open_training(page: Page, address: str, ready: Callable[..., None]) -> Callable[..., Page]:
+    """Opens the training page, by default in the shared tab, with a small synthetic set chosen."""
 
-    def opened(address: str = address) -> Page:
-        context = browser.new_context(viewport={"width": 1400, "height": 1800})
-        contexts.append(context)
-        page = context.new_page()
-        page.goto(address)
-        ready(page, "Tailscope", role="heading")
-        page.goto(f"{address}/launcher?data=synthetic&synthetic_documents=600&synthetic_labels=12")
-        ready(page, "Launch 1 run", role="button", ticks=True)
-        return page
+    def opened(tab: Page = page, address: str = address) -> Page:
+        tab.goto(f"{address}/launcher?data=synthetic&synthetic_documents=600&synthetic_labels=12")
+        ready(tab, "Launch 1 run", role="button", ticks=True)
+        return tab
 
-    yield opened
-    for context in contexts:
-        context.close()
+    return opened
 
 
 def fill(page: Page, label: str, value: str) -> None:
@@ -99,7 +92,7 @@ def test_runs_go_on_without_a_browser_and_are_read_afterwards(
     launch(page, 2)
     expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(3)
     wait_for_states(page, cache, lambda now: sorted(now.values()) == ["queued", "running"])
-    page.context.close()
+    page.goto("about:blank")  # nobody looks
 
     page = open_training()
     wait_for_states(page, cache, lambda now: set(now.values()) == {"finished"})
@@ -152,14 +145,18 @@ def test_a_killed_worker_is_shown_as_lost_and_frees_the_queue(open_training: Cal
 
 
 def test_a_sweep_of_three_losses_is_watched_stopped_and_resumed_by_two_browsers(
-    open_training: Callable[..., Page], cache: Path, serve: Callable[..., AbstractContextManager[str]]
+    open_training: Callable[..., Page],
+    browser: Browser,
+    page: Page,
+    cache: Path,
+    serve: Callable[..., AbstractContextManager[str]],
 ) -> None:
-    with serve(cache) as real:  # runs that train, so that one goes on where it was
-        watch_a_sweep(lambda: open_training(real), cache)
+    with serve(cache) as real, browser.new_context(**STILL) as context:
+        # These runs train, so that one goes on where it was.
+        watch_a_sweep(open_training(page, real), lambda: open_training(context.new_page(), real), cache)
 
 
-def watch_a_sweep(open_training: Callable[[], Page], cache: Path) -> None:
-    page = open_training()
+def watch_a_sweep(page: Page, open_other: Callable[[], Page], cache: Path) -> None:
     before = set(states(cache))
     for loss in ("cb", "db"):
         page.get_by_role("button", name=loss, exact=True).click()
@@ -179,7 +176,7 @@ def watch_a_sweep(open_training: Callable[[], Page], cache: Path) -> None:
     expect(page.get_by_test_id("stMetricValue").nth(3)).not_to_have_text(epoch)
     wait_for(page, tested.first.screenshot, lambda now: now != drawn)  # the curve moves by itself
 
-    other = open_training()
+    other = open_other()
     expect(other.get_by_text("2 queued, 1 running")).to_be_visible()
     other.get_by_role("button", name="Stop sweep", exact=True).first.click()
     wait_for_states(page, cache, lambda now: {now[run] for run in mine} == {"stopped"})
@@ -251,16 +248,14 @@ def test_a_tab_in_the_background_is_left_alone(open_training: Callable[[], Page]
 
 
 def test_read_only_runs_are_watched_and_nothing_can_be_done(
-    serve: Callable[..., AbstractContextManager[str]], browser: Browser, cache: Path, ready: Callable[..., None]
+    serve: Callable[..., AbstractContextManager[str]], page: Page, cache: Path
 ) -> None:
     with serve(cache, TAILSCOPE_READONLY="1") as address:
-        page = browser.new_page(viewport={"width": 1400, "height": 1800})
         page.goto(f"{address}/launcher")
         expect(page.get_by_text("This dashboard is read-only")).to_be_visible()
         expect(page.get_by_role("heading", name="All runs")).to_be_visible()
         for name in ("Launch", "Stop", "Resume", "Delete", "Start anew", "Pin", "Archive", "Name, tags, notes"):
             expect(page.get_by_role("button", name=re.compile(f"^{name}"))).to_have_count(0)
-        page.close()
 
 
 def test_opening_pages_starts_and_stops_nothing(open_training: Callable[[], Page], cache: Path, address: str) -> None:

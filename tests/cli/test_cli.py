@@ -182,13 +182,101 @@ def test_a_file_is_added_measured_trained_on_and_removed(tmp_path):
     assert "no data set named 'papers'" in call("stats", "papers", code=2).stderr.replace("\n", " ")
 
 
+def test_what_was_read_is_shown_and_a_dry_run_leaves_nothing(tmp_path, cache):
+    path = tmp_path / "papers.csv"
+    path.write_text(
+        "id,text,topics\n" + "".join(f"d{n},Gold rose {n},{'gold|corn' if n % 2 else 'gold'}\n" for n in range(20))
+    )
+    read = answer("data", "add", str(path), "--dry-run")["read"]
+    assert (read["documents"], read["labels"], read["assignments"]) == (20, 2, 30)
+    assert read["sample"][1] == {"id": "d1", "text": "Gold rose 1", "labels": ["gold", "corn"]}
+    assert len(read["sample"]) == 5
+    assert read["top_labels"] == [["gold", 20], ["corn", 10]]
+    assert read["columns"] == {"id": "id", "text": "text", "topics": "labels"}
+    assert not cache.exists()
+    said = call("data", "add", str(path), "--dry-run").stdout
+    for words in (
+        "Columns: id (id), text (text), topics (labels)",
+        "20 documents, 2 labels, 30 assignments; labels of a document: 1 to 2, 1.50 on average",
+        "d1: Gold rose 1 -> gold | corn",
+        "Most frequent labels: gold (20); corn (10)",
+        "Rarest labels: corn (10); gold (20)",
+    ):
+        assert words in said
+    assert not cache.exists()
+    kept = answer("data", "add", str(path), "--name", "Papers_1")
+    assert kept["added"]
+    assert kept["read"] == read
+    assert answer("stats", "Papers_1")["split"] == "stratified"
+    assert not list(cache.glob("data/intake/*"))
+
+
+def test_a_question_is_one_sentence_and_one_json_document(tmp_path, cache, monkeypatch):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"text": f"Gold rose {n}", "labels": [n % 2, 1, 0]}) + "\n" for n in range(12)))
+    done = call("data", "add", str(path), "--name", "x", "--json", code=2)
+    assert "Give their names in this order with --label-names FILE" in " ".join(done.stderr.split())
+    asked = json.loads(done.stdout)["question"]
+    assert (asked["about"], asked["choices"], asked["option"]) == (
+        "names of labels",
+        ["FILE", "numbers"],
+        "--label-names",
+    )
+    assert not cache.exists()
+    names = tmp_path / "names.txt"
+    names.write_text("gold\nrose\nnever\n")
+    for option, labels in (
+        (str(names), ["rose", "gold"]),
+        ("numbers", ["1", "0"]),
+        ("gold,rose,never", ["rose", "gold"]),
+    ):
+        read = answer("data", "add", str(path), "--dry-run", "--label-names", option)["read"]
+        assert [name for name, _ in read["top_labels"]] == labels
+    for option, words in (
+        ("gold,rose", "2 labels are named"),
+        ("a,a,b", "stands there twice"),
+        ("no.txt", "no such file"),
+    ):
+        assert words in " ".join(
+            call("data", "add", str(path), "--name", "x", "--label-names", option, code=2).stderr.split()
+        )
+    monkeypatch.setenv("TAILSCOPE_READONLY", "1")
+    assert "read-only" in call("data", "add", str(path), "--name", "x", "--label-names", "numbers", code=2).stderr
+    assert not cache.exists()
+
+
+def test_signs_that_a_terminal_obeys_are_written_out(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,labels\nGold \x1b[31mrose\x07,a\x1b[2J\ncorn,b\n")
+    said = call("data", "add", str(path), "--dry-run").stdout
+    assert "Gold \\x1b[31mrose" in said
+    assert "\x1b" not in said
+    assert "\x07" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--part", "holdout"], "write it as NAME=train"),
+        (["--part", "holdout=moon"], "write it as NAME=train"),
+        (["--keep", "leaks,missing_words", "--join", "duplicates"], "'duplicates' cannot be answered with 'join'"),
+        (["--cut", "x"], "should be a valid number"),
+    ],
+)
+def test_answers_that_make_no_sense_are_said(words, expected, tmp_path, cache):
+    path = tmp_path / "a.csv"
+    path.write_text("text,labels\n" + "Gold,gold\n" * 3)
+    assert expected in " ".join(call("data", "add", str(path), "--dry-run", *words, code=2).stderr.split())
+    assert not cache.exists()
+
+
 def test_what_cannot_be_added_is_said_in_a_sentence(tmp_path):
     path = tmp_path / "papers.csv"
     path.write_text("abstract,topics\nGold,gold\n")
     for words, expected in (
         (["nothing.csv", "--name", "x"], "nothing.csv cannot be read"),
         ([str(path)], "--name is missing"),
-        ([str(path), "--name", "Papers"], "cannot be named 'Papers'"),
+        ([str(path), "--name", "my papers"], "cannot be named 'my papers'"),
         ([str(path), "--name", "reuters"], "a data set 'reuters' already"),
         ([str(path), "--name", "x", "--text", "abstrct"], "Did you mean 'abstract'"),
         ([str(path), "--name", "x", "--made", "fair"], "'made' is 'fair'"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from core.cli.main import app
+from core.cli.main import make_app
 from core.data import sources
 from core.runs import folder, results, scorer
 from core.runs.folder import Run
@@ -28,7 +28,7 @@ def run(finished_runs: Path, cache: Path) -> Run:
 
 
 def call(*words: str, stdin: bytes = b"") -> Result:
-    return CliRunner().invoke(app, ["predict", *words], input=stdin)
+    return CliRunner().invoke(make_app(), ["predict", *words], input=stdin)
 
 
 def answer(*words: str, stdin: bytes = b"") -> dict:
@@ -129,6 +129,6 @@ def test_a_run_without_weights_or_without_validation_says_so(run: Run) -> None:
 
 
 def test_a_model_is_not_exported_by_a_rule_without_thresholds(run: Run, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["export-model", run.id, "-o", str(tmp_path / "model"), "--rule", "top-k"])
+    done = CliRunner().invoke(make_app(), ["export-model", run.id, "-o", str(tmp_path / "model"), "--rule", "top-k"])
     assert "'top-k' has no threshold that a config could hold" in str(done.exception)
     assert not (tmp_path / "model").exists()

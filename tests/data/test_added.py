@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 
 from core import data
 from core.config.schema import DataConfig, SplitConfig
-from core.data import added, sources
+from core.data import added, readers, scanning, sources
 from core.data.added import Plan, examine, scan
 from core.data.defects import CHOICES
 from core.data.readers import guess
@@ -66,7 +67,14 @@ def test_every_kind_of_defect_is_counted_with_examples(defective: Path) -> None:
         "without_labels": 1,
         "broken_encodings": 1,
         "long_texts": 1,
-        "duplicates": 2,
+        "duplicates": 0,
+        "relabelled_copies": 2,
+        "near_copies": 0,
+        "repeated_ids": 0,
+        "zero_width": 0,
+        "missing_words": 0,
+        "unknown_labels": 0,
+        "unparsed_labels": 0,
         "leaks": 1,
         "similar_labels": 1,
         "single_document_labels": 4,
@@ -74,7 +82,7 @@ def test_every_kind_of_defect_is_counted_with_examples(defective: Path) -> None:
     }
     assert defects["empty_texts"].examples == ("line 4: (empty)",)
     assert defects["leaks"].examples == ("line 2: Corn fell in Chicago",)
-    assert defects["similar_labels"].examples == ("'gold' (3) = 'Gold ' (1) = 'ＧＯＬＤ' (1)",)
+    assert defects["similar_labels"].examples == ("'gold' (3) = 'Gold' (1) = 'ＧＯＬＤ' (1)",)
     assert "2 in no train document, 3 in no test document" in defects["absent_labels"].advice
 
 
@@ -140,11 +148,126 @@ def test_the_same_file_and_settings_have_one_fingerprint(defective: Path) -> Non
     assert sources.load(DataConfig(name="three", split="own")).fingerprint not in fingerprints
 
 
-@pytest.mark.parametrize("name", ["Mine", "../mine", "", "a" * 41, "reuters"])
+@pytest.mark.parametrize("name", ["-mine", "../mine", "a b", "", "a" * 41, "reuters", "Reuters"])
 def test_a_name_that_cannot_be_used_is_said(name: str, defective: Path, cache: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be named|already"):
         sources.add(name, defective, guess(defective), OWN)
     assert not cache.exists()
+
+
+@pytest.mark.parametrize("name", ["eurlex_sum_eurovoc", "PubMed-200k", "A", "9_x"])
+def test_a_name_may_have_capitals_and_underscores(name: str, defective: Path, cache: Path) -> None:
+    sources.add(name, defective, guess(defective), OWN)
+    assert sources.load(sources.default_config(name)).labels
+    with pytest.raises(UserError, match="differs in capitals alone, which not every disk tells apart"):
+        sources.add(name.swapcase(), defective, guess(defective), OWN)
+    added.unregister(name)
+    assert not list(cache.joinpath("data").glob("*-*"))
+
+
+def test_a_passing_scan_leaves_nothing_behind(defective: Path, cache: Path) -> None:
+    with scanning.passing_scan(defective, guess(defective)) as folder:
+        assert examine(folder, OWN).documents == len(DEFECTS)
+    assert not cache.exists()
+    with suppress(UserError), scanning.passing_scan(defective, guess(defective)) as folder:
+        raise UserError("refused")
+    assert not cache.exists()
+    kept = scan(defective, guess(defective))
+    with scanning.passing_scan(defective, guess(defective)) as folder:
+        assert folder == kept
+    assert kept.is_dir(), "a copy that was there stays"
+
+
+def test_joined_and_stripped_documents_are_kept_so(tmp_path: Path) -> None:
+    rows = [
+        {"text": "gold\u200b rose", "labels": ["gold"], "split": "train"},
+        {"text": "gold\u200b rose", "labels": ["metal\u200b"], "split": "train"},
+        {"text": "corn fell", "labels": ["corn", "metal"], "split": "train"},
+        {"text": "corn  fell", "labels": ["grain", "NaN"], "split": "test"},
+    ]
+    path = written(tmp_path / "a.jsonl", rows)
+    choices = {"relabelled_copies": "join", "near_copies": "join", "zero_width": "strip"}
+    sources.add("mine", path, guess(path), OWN, choices)
+    corpus = sources.load(sources.default_config("mine"))
+    found = {
+        corpus.bodies[row]: {corpus.labels[c] for c in corpus.targets[[row]].indices} for row in range(len(corpus.ids))
+    }
+    assert found == {"gold rose": {"gold", "metal"}, "corn  fell": {"corn", "metal", "grain"}}
+    sources.add("other", path, guess(path), OWN, {"missing_words": "keep"})
+    assert "NaN" in sources.load(sources.default_config("other")).labels
+
+
+GOOD_NOTE: dict[str, Any] = {
+    **{
+        "name": "x",
+        "path": "/x",
+        "sha256": "0",
+        "folder": "x-0123456789abcdef",
+        "file": {"format": "csv"},
+        "split": {},
+    },
+    **{"choices": {}, "documents": 1, "labels": 1, "notes": [], "added": 1.0, "version": "1"},
+}
+BAD_NOTES = {
+    "empty": "",
+    "list": "[]",
+    "number": "5",
+    "deep": "[" * 100_000 + "]" * 100_000,
+    "huge": '{"documents":' + "1" * 6000 + "}",
+    "binary": b"\xff\xfe",
+    **{
+        what: json.dumps(GOOD_NOTE | change)
+        for what, change in {
+            "types": {"name": 5, "path": []},
+            "folder outside": {"folder": "../../../etc"},
+            "an absolute folder": {"folder": "/etc"},
+            "added beyond time": {"added": 1e300},
+            "added before time": {"added": -1},
+            "path with NUL": {"path": "/x\0y"},
+            "folder with NUL": {"folder": "x\0-0123456789abcdef"},
+            "another name": {"name": "../../x"},
+            "another file's name": {"name": "y"},
+            "negative documents": {"documents": -1},
+            "no such split": {"split": {"made": "fair"}},
+            "no such format": {"file": {"format": "pdf"}},
+            "more": {"more": 1},
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("what", BAD_NOTES)
+def test_nonsense_among_the_saved_descriptions_is_said_and_can_be_removed(what: str, cache: Path) -> None:
+    note = added.registered_dir() / "x.json"
+    note.parent.mkdir(parents=True)
+    content = BAD_NOTES[what]
+    note.write_bytes(content if isinstance(content, bytes) else content.encode())
+    source = sources.available()[-1]
+    assert (source.name, source.found) == ("x", False)
+    assert "data remove x" in source.sentence
+    with pytest.raises(UserError, match="data remove x"):
+        sources.load(DataConfig(name="x", split="random"))
+    added.unregister("x")
+    assert not note.exists()
+
+
+def test_a_description_of_an_earlier_version_is_read(cache: Path) -> None:
+    note = added.registered_dir() / "x.json"
+    note.parent.mkdir(parents=True)
+    note.write_text(json.dumps(GOOD_NOTE))
+    assert added.find_registered()["x"] == added.Registered(**GOOD_NOTE)
+
+
+def test_the_command_line_says_how_labels_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,labels,split\n" + "".join(f"text {n},0 1 0,holdout\n" for n in range(4)))
+    given = {"label_names": ("a, b", "c", "d"), "cut": 0.5, "parts": (("holdout", "train"),), "sep": " "}
+    file = readers.study(path, given).file
+    words = shlex.split(added.command_line("mine", path, file, OWN, {"missing_words": "keep", "zero_width": "strip"}))
+    options = dict(pairwise(words))
+    assert options["--label-names"] == '["a, b", "c", "d"]'
+    assert (options["--sep"], options["--cut"], options["--part"]) == (" ", "0.5", "holdout=train")
+    assert (options["--keep"], options["--strip"]) == ("missing_words", "zero_width")
 
 
 def test_a_name_is_taken_once_and_free_again(defective: Path, cache: Path) -> None:
@@ -251,7 +374,7 @@ def test_a_plan_keeps_what_it_says(
         assert record.part == ("test" if test else "train")
         assert len(record.labels) <= len({name for name in names if name.strip()})
     kept = [record.body for record in records if record.body.strip()]
-    if choices.get("duplicates") == "drop":
+    if choices.get("relabelled_copies") in ("drop", "join") and choices.get("duplicates") == "drop":
         assert len(kept) == len(set(kept))
     if choices.get("empty_texts") == "drop":
         assert len(kept) == len(records)
@@ -313,11 +436,11 @@ def test_an_upload_is_kept_in_its_folder_whatever_its_name(name: str, cache: Pat
 def test_the_command_line_says_how_years_are_read(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from core.cli.main import app
+    from core.cli.main import make_app
 
     path = written(tmp_path / "a.jsonl", [{"text": f"text {n}", "labels": ["a"], "when": 2000 + n} for n in range(20)])
     words = ["data", "add", str(path), "--dry-run", "--year", "when", "--years", "2003-2010"]
-    done = CliRunner().invoke(app, words)
+    done = CliRunner().invoke(make_app(), words)
     assert done.exit_code == 0, done.output
     assert "year when; years 2003, 2010" in done.stdout
     assert "8 of 8 documents" in done.stdout

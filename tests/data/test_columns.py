@@ -85,7 +85,7 @@ def test_columns_of_zeros_and_ones(tmp_path: Path) -> None:
     assert [record.labels for record in documents(path)] == [("gold",), ("gold", "corn"), ()]
     path.write_text("text,gold,corn\nx,1,0\n" + "y,0,0\n" * 300 + "z,2,0\n")
     with pytest.raises(UserError, match=r"a\.csv, line 303, column 'gold': found \"2\" where 0 or 1 is expected"):
-        documents(path)
+        documents(path, labels=("gold", "corn"), sep="0/1")
 
 
 def test_texts_are_joined_and_numbers_are_texts(tmp_path: Path) -> None:
@@ -116,10 +116,11 @@ def test_years_are_cut_out(tmp_path: Path) -> None:
     ("row", "words"),
     [
         ({"text": {"en": "x"}, "labels": ["a"]}, r"line 2, column 'text': found .* where a text is expected"),
-        ({"text": "x", "labels": {"a": 1}}, r"line 2, column 'labels': found .* where a label is expected"),
+        ({"text": "x", "labels": {"a": ["b"]}}, r"line 2, column 'labels': found .* where a label is expected"),
         ({"text": "x", "labels": [["a"]]}, r"line 2, column 'labels': found .* where a label is expected"),
         ({"text": "x", "labels": [True]}, r"line 2, column 'labels': found true where a label is expected"),
         ({"text": "x", "labels": [1.5]}, r"line 2, column 'labels': found 1.5 where a label is expected"),
+        ({"text": "x", "labels": "[0 1 ... 1]"}, r"line 2, column 'labels': it is cut short: '\.\.\.' stands"),
         ({"text": "x", "labels": ["a" * 1001]}, "a label of 1,001 characters; is this the right column"),
         ({"text": "x", "labels": ["a"], "id": "i" * 201}, "an id of 201 characters"),
         ({"text": "x", "labels": ["a"], "id": "1", "split": "holdout"}, "'holdout' is no part"),
@@ -140,8 +141,8 @@ def test_a_mapping_that_does_not_fit_the_file(tmp_path: Path) -> None:
         documents(path, text=())
     with pytest.raises(UserError, match=r"which column holds the labels \(--labels\)"):
         documents(path, labels=())
-    with pytest.raises(UserError, match="must each hold 0 or 1"):
-        documents(path, labels=("text", "tag"))
+    with pytest.raises(UserError, match='found "a" where 0 or 1 is expected'):
+        documents(path, labels=("tag",), sep="0/1")
 
 
 def test_a_file_needs_no_header_to_be_mapped(tmp_path: Path) -> None:

@@ -94,15 +94,111 @@ def test_of_copies_the_one_of_test_is_kept_then_of_validation_then_the_first(dra
     assert places(defects.duplicates(made)) == [0, 2], "what was left out before has no copy"
 
 
+def test_copies_with_other_labels_are_no_duplicates_and_can_be_joined(draft: Any) -> None:
+    rows = [row("one", ["a"]), row("one", ["b"]), row("two", ["a"]), row("two", ["a"]), row("one", ["b"], "test")]
+    made = draft(*rows)
+    found = defects.relabelled_copies(made)
+    assert places(found) == [0, 1], "of copies that of test is kept"
+    assert found.onto.tolist() == [4, 4]
+    assert found.examples[0] == "line 1: one: a, elsewhere b"
+    assert places(defects.duplicates(made)) == [1, 3], "those with the same labels as well as the same text"
+    made.join_documents(found.changed, found.onto)
+    assert made.rows.tolist() == [2, 3, 4, 5, 6]
+    assert made.labels[[4]].toarray().tolist()[0][:2] == [True, True]
+    assert places(defects.relabelled_copies(made)) == []
+    assert places(defects.duplicates(made)) == [3]
+
+
+def test_copies_that_differ_in_blanks_are_near_copies(draft: Any) -> None:
+    made = draft(row("one two"), row("one  two ", ["b"]), row("one\u200b two"), row("one two"), row("onetwo three"))
+    found = defects.near_copies(made)
+    assert places(found) == [1, 2]
+    assert found.onto.tolist() == [0, 0]
+    assert places(defects.duplicates(made)) == [3]
+    made.join_documents(found.changed, found.onto)
+    assert made.rows.tolist() == [0, 3, 4, 5, 6]
+    assert not places(defects.near_copies(made))
+
+
+def test_labels_that_read_like_no_value_are_missing(draft: Any) -> None:
+    made = draft(row("x", ["NaN"]), row("y", ["n/a", "a"]), row("z", ["None", "-", "NULL"]), row("w", ["nano"]))
+    found = defects.missing_words(made)
+    assert names(made, found.places) == ["-", "NULL", "NaN", "None", "n/a"]
+    made.leave_out_labels(found.changed)
+    assert places(defects.without_labels(made)) == [0, 2]
+    made.divide(OWN)
+    made.leave_out_rare(OWN)
+    assert made.kept_labels()[0] == ("a", "b", "nano")
+
+
+@pytest.mark.parametrize("name", ["['a'", "a']", '"a"', "<law>", "{a}", "b|a", "[a, b]", 'x"'])
+def test_a_label_that_looks_unparsed_is_found(name: str, draft: Any) -> None:
+    made = draft(row("x", ["sound", name, "[de] law", "Crohn's", "5'-end", "f(x)", "a; c", "x, y", "R&D"]))
+    assert names(made, defects.unparsed_labels(made).places) == [name]
+
+
+def test_labels_that_are_values_of_flags_look_unparsed(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row(f"text {n}", ["0", "1", "true"])) + "\n" for n in range(3)), "utf-8")
+    made = Draft(Scanned(scan(path, guess(path))))
+    found = defects.unparsed_labels(made)
+    assert names(made, found.places) == ["0", "1", "true"]
+    assert "values of a flag" in found.advice
+
+
+def test_characters_that_are_not_seen_can_be_taken_out(draft: Any) -> None:
+    made = draft(
+        row("wo\u200brd", ["law\u200b"]), row("x", ["law"]), row("می\u200cخواهم", ["c"]), row("y", ["d\u200b"])
+    )
+    found = defects.zero_width(made)
+    assert places(found) == [0, 3], "a joiner inside a word is part of its script"
+    assert "'law\\u200b'" in found.advice
+    made.strip_unseen(found.changed)
+    made.divide(OWN)
+    made.leave_out_rare(OWN)
+    assert made.strips
+    assert made.kept_labels()[0] == ("a", "b", "c", "d", "law")
+
+
+def test_ids_that_repeat_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"id": key, **row(f"text {n}")} for n, key in enumerate("abaca")]
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows), "utf-8")
+    made = Draft(Scanned(scan(path, guess(path))))
+    found = defects.repeated_ids(made)
+    assert places(found) == [2, 4]
+    assert found.examples[0] == "a (line 3: text 2)"
+    assert not places(defects.repeated_ids(Draft(Scanned(scan(path, guess(path).model_copy(update={"id": ""}))))))
+
+
+def test_documents_with_unknown_labels_are_in_no_part_until_they_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,a,b\n" + "".join(f"text {n},{-1 if n < 2 else n % 2},1\n" for n in range(20)))
+    scanned = Scanned(scan(path, guess(path)))
+    made = Draft(scanned)
+    assert places(defects.unknown_labels(made)) == [0, 1]
+    random = SplitConfig(made="random")
+    made.divide(random)
+    assert np.flatnonzero(made.codes == defects.splits.NONE).tolist() == [0, 1]
+    assert "2 documents have labels that are unknown (-1): they are in no part." in made.split_notes
+    made = Draft(scanned)
+    made.count_as_negatives(np.array([0, 1]))
+    made.divide(random)
+    assert (made.codes != defects.splits.NONE).all()
+    path.write_text("text,a,b\n" + "text,-1,1\n" * 3)
+    with pytest.raises(UserError, match="Every document has labels that are unknown"):
+        Draft(Scanned(scan(path, guess(path)))).divide(random)
+
+
 def test_labels_of_one_form_are_a_group_under_the_most_frequent(draft: Any) -> None:
     made = draft(row("x", ["Gold"]), row("y", ["gold "]), row("z", ["gold "]), row("w", ["GOLD", "é"]), row("v", ["É"]))
     found = defects.similar_labels(made)
-    assert found.examples == ("'gold ' (2) = 'GOLD' (1) = 'Gold' (1)", "'É' (1) = 'é' (1)")
+    assert found.examples == ("'gold' (2) = 'GOLD' (1) = 'Gold' (1)", "'É' (1) = 'é' (1)")
     made.merge_labels(found.changed)
     made.divide(OWN)
     made.leave_out_rare(OWN)
     kept, columns = made.kept_labels()
-    assert kept == ("a", "b", "gold ", "É")
+    assert kept == ("a", "b", "gold", "É")
     assert len(columns) == len(made.scanned.names)
     assert made.targets.sum() == 4 + 6, "each document has each label once"
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
 from core.config.schema import SplitConfig
+from core.data import splits
 from core.data.corpus import CODES
-from core.data.splits import FEW, MAX_CELLS, NONE, TEST, TRAIN, VALIDATION, absent, divide
+from core.data.splits import FEW, MAX_CELLS, NONE, TEST, TRAIN, VALIDATION, absent, divide, usual_way
 from core.system.errors import UserError
 
 
@@ -37,7 +38,7 @@ def test_every_document_has_a_part_that_a_seed_decides(
     config = SplitConfig(made=made, validation=validation, test=test, seed=seed)
     codes, notes = divide(config, nowhere(documents), targets)
     assert set(np.unique(codes)) <= {TRAIN, TEST, VALIDATION}
-    assert not notes
+    assert not notes or made == "stratified"
     assert (codes == TRAIN).any()
     assert (codes == TEST).any()
     assert np.array_equal(codes, divide(config, nowhere(documents), targets)[0])
@@ -78,6 +79,37 @@ def test_the_files_own_parts_stay_and_what_lacks_is_held_out() -> None:
     kept, notes = divide(SplitConfig(made="own", validation=0), codes, matrix(25, 2))
     assert np.array_equal(kept, codes)
     assert not notes
+
+
+def test_where_nothing_is_asked_for_parts_are_the_files_own_else_stratified_where_that_is_quick(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    targets = matrix(100, 4)
+    assert usual_way(nowhere(100), targets, 0) == "stratified"
+    assert usual_way(np.where(np.arange(100) < 9, TEST, NONE), targets, 0) == "own"
+    rare = sp.csr_array(np.arange(20) < np.where(np.arange(100) < 3, 20, 4)[:, None])
+    monkeypatch.setattr(splits, "QUICK_CELLS", 1000)
+    assert usual_way(nowhere(100), rare, 0) == "random"
+    assert usual_way(nowhere(100), rare, 4) == "stratified", "labels that are left out anyway do not count"
+
+
+def test_labels_that_are_left_out_are_not_stratified(monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = sp.csr_array(np.arange(20) < np.where(np.arange(400) < 3, 20, 2)[:, None])
+    monkeypatch.setattr(splits, "MAX_CELLS", 1000)
+    codes, _ = divide(SplitConfig(made="stratified", min_documents=5), nowhere(400), targets)
+    assert np.sum(codes == TEST) == pytest.approx(80, abs=3)
+    with pytest.raises(UserError, match="would take too long"):
+        divide(SplitConfig(made="stratified"), nowhere(400), targets)
+
+
+def test_what_a_random_split_would_leave_out_is_said() -> None:
+    targets = np.zeros((200, 30), bool)
+    for label in range(30):
+        targets[label * 3 : label * 3 + 3, label] = True
+    _, notes = divide(SplitConfig(made="stratified", validation=0.3, test=0.3), nowhere(200), sp.csr_array(targets))
+    assert len(notes) == 1
+    assert notes[0].startswith("Of 30 labels a random split with this seed would leave out ")
+    assert "from validation (here 0)" in notes[0]
 
 
 def test_few_documents_are_all_for_training() -> None:

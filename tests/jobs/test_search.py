@@ -26,10 +26,10 @@ def base(model="tfidf", loss="fl", changes=SMALL):
 @pytest.mark.slow
 def test_a_search_goes_on_where_it_was_and_finds_what_its_runs_reached():
     heard = []
-    first = search.search(base(), trials=2, metric="macro_f1", report=heard.append)
-    assert [trial.number for trial in heard] == [0, 1]
-    found = search.search(base(), trials=3, metric="macro_f1", report=heard.append)
-    assert len(heard) == len(found) == 3
+    first = search.search(base(), trials=1, metric="macro_f1", report=heard.append)
+    assert [trial.number for trial in heard] == [0]
+    found = search.search(base(), trials=2, metric="macro_f1", report=heard.append)
+    assert len(heard) == len(found) == 2
     assert {trial.run for trial in first} < {trial.run for trial in found}
     scores = [trial.score for trial in found]
     assert scores == sorted(scores, reverse=True)

@@ -400,18 +400,19 @@ def test_autocast_changes_nothing(name: str) -> None:
     assert torch.equal(inside, loss(logits, targets))
 
 
-def test_buffers_follow_the_module() -> None:
+def test_numbers_by_label_follow_the_module_and_are_no_buffers() -> None:
     loss = build_loss("cb-ntr", COUNTS, DOCUMENTS)
-    assert {name: buffer.dtype for name, buffer in loss.named_buffers()} == dict.fromkeys(
+    assert {name: getattr(loss, name).dtype for name in ("counts", "label_weight", "shift")} == dict.fromkeys(
         ("counts", "label_weight", "shift"), torch.float32
     )
-    assert loss.state_dict() == {}
+    assert [*loss.buffers()] == []
+    assert [*loss.state_dict()] == ["_extra_state"]
     exact = losses.logit_shift(COUNTS, DOCUMENTS)
     assert torch.equal(copy.deepcopy(loss).double().shift, exact)
     assert torch.equal(copy.deepcopy(loss).half().float().double().shift, exact)
     assert torch.equal(copy.deepcopy(loss).half().shift, exact.float())
     assert torch.equal(nn.Sequential(copy.deepcopy(loss)).bfloat16()[0].shift, exact.float())
-    assert {buffer.device.type for buffer in copy.deepcopy(loss).to("meta").buffers()} == {"meta"}
+    assert copy.deepcopy(loss).to("meta").shift.is_meta
     logits, targets = batch()
     assert loss.half()(logits.half(), targets).isfinite()
 
@@ -521,7 +522,8 @@ def train_a_half(rank: int, store: str) -> None:
         parallel.zero_grad()
         parallel(features[rank::2], targets[rank::2]).backward()
     torch.testing.assert_close(parallel.module.linear.weight.grad, whole.linear.weight.grad)
-    assert parallel.state_dict().keys() == {"module.linear.weight", "module.linear.bias"}
+    kept = {"module.linear.weight", "module.linear.bias", "module.loss._extra_state"}
+    assert parallel.state_dict().keys() == kept
     torch.distributed.barrier()  # one that ends early takes the store from the other
     torch.distributed.destroy_process_group()
 

@@ -244,11 +244,12 @@ def test_each_says_its_source_and_how_it_decides(name: str) -> None:
         assert "ecide by " in said
 
 
-def test_buffers_follow_the_module() -> None:
+def test_the_columns_that_are_kept_follow_the_module_and_are_no_buffer() -> None:
     for name in NAMES:
         loss = build_loss(name, [700, 90, 0, 1], DOCUMENTS, on_missing="mask")
-        assert loss.state_dict() == {}
-        assert {buffer.device.type for buffer in loss.to("meta").buffers()} == {"meta"}
+        assert [*loss.state_dict()] == ["_extra_state"]
+        assert [*loss.buffers()] == []
+        assert loss.to("meta").kept.is_meta  # type: ignore[union-attr]
 
 
 # The law of each -----------------------------------------------------------------------------------------------------

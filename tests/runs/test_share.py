@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from core.analysis import tables
-from core.cli.main import app
+from core.cli.main import make_app
 from core.config.defaults import PAPER_LOSSES
 from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds
@@ -311,7 +311,7 @@ def test_a_damaged_zip_is_one_sentence(run: Run, tmp_path: Path, keep: float) ->
     delete_run(run.id)
     content = (tmp_path / "good.zip").read_bytes()
     (tmp_path / "cut.zip").write_bytes(content[: int(keep * len(content)) if 0 < keep < 1 else int(keep)])
-    done = CliRunner().invoke(app, ["import", str(tmp_path / "cut.zip")])
+    done = CliRunner().invoke(make_app(), ["import", str(tmp_path / "cut.zip")])
     assert isinstance(done.exception, UserError)
     assert "cut.zip is no intact zip of a run" in str(done.exception)
     assert not list(runs_dir().iterdir())
@@ -330,7 +330,7 @@ def test_a_link_in_a_zip_is_refused(run: Run, tmp_path: Path) -> None:
 
 def test_the_command_line_publishes_exports_and_imports(run: Run, tmp_path: Path) -> None:
     def call(*words: str) -> str:
-        done = CliRunner().invoke(app, list(words))
+        done = CliRunner().invoke(make_app(), list(words))
         assert done.exit_code == 0, done.output
         return done.stdout
 

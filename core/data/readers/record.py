@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Record:
-    """One document. `part` is train, test or unused; `labels` are distinct."""
+    """One document.
+
+    `part` is train, validation, test or empty; `labels` are distinct; of an `unknown` one some labels are not known.
+    """
 
     id: str
     title: str
     body: str
     labels: tuple[str, ...]
     part: str
+    unknown: bool = False

@@ -1,453 +1,418 @@
-"""CSV, TSV, JSON lines, JSON lists (BioASQ), Parquet and folders of Hugging Face `datasets`: one row at a time."""
+"""Rows of a file, folder, zip or tar of any format: its form is found by `sniff`, its documents read by `read_rows`."""
 
 from __future__ import annotations
 
-import codecs
-import csv
 import io
-import json
-import re
-import shutil
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any
 
+from core.config.parse import parse
 from core.config.schema import FileConfig
-from core.data.readers.packed import inner_name, opened
+from core.data.readers import texts as text_files
+from core.data.readers.arrow import arrow_rows, parquet_rows, saved_rows
+from core.data.readers.delimited import delimited_rows
+from core.data.readers.encodings import Proposal, propose, text_stream
+from core.data.readers.form import form_of, text_of
+from core.data.readers.json_shape import shape_of
+from core.data.readers.json_values import line_rows, value_rows
+from core.data.readers.package import Opened, Package
+from core.data.readers.packed import plain_name
+from core.data.readers.parts import SIDES, SUFFIXES, Chosen, choose, family_of
+from core.data.readers.plain_lines import fasttext_rows, line_pairs
+from core.data.readers.pubmed import pubmed_rows
+from core.data.readers.row import Progress, Row, Say
+from core.data.readers.signatures import check_office
+from core.data.readers.workbook import workbook_rows
 from core.system.errors import UserError
-from core.system.files import read_json
 
-MAX_FIELD = 32 << 20
-"""Characters of one field, line or record."""
-MAX_COLUMNS = 50_000
-SNIFFED = 1 << 18
-"""Bytes at the beginning of a file from which its form is detected."""
-CHUNK = 1 << 20
-SUFFIXES = {
-    "csv": (".csv", ".tsv", ".tab"),
-    "jsonl": (".jsonl", ".ndjson", ".jsonlines"),
-    "json": (".json",),
-    "parquet": (".parquet", ".pq"),
-}
-DELIMITERS = (",", "\t", ";", "|")
-HEADERS = re.compile(r"(?i)^(text|abstract|abstracttext|body|content|title|labels?|tags?|topics?|id|split|class(es)?)$")
-Progress = Callable[[float], None]
-
-
-class Row(NamedTuple):
-    """One document as it stands in the file: its line (or row number in Parquet and Arrow) and its columns."""
-
-    place: int
-    values: dict[str, Any]
+IN_COLUMNS = ("csv", "parquet", "arrow", "workbook")
+"""Formats whose rows all have the same columns."""
+SIDE_BYTES = 1 << 20
+"""Of a file of labels beside one document."""
 
 
 def unit(file: FileConfig) -> str:
     """What `Row.place` counts."""
-    return "row" if file.format in ("parquet", "datasets") else "line"
+    of_rows = file.format in ("parquet", "datasets", "arrow", "workbook", "pubmed", "texts")
+    return "row" if of_rows or file.orient in ("columns", "lists", "split") else "line"
 
 
-def sniff(path: Path) -> FileConfig:
-    """Format, encoding, delimiter and header of a file, from its name and its beginning.
+SAVED = ("state.json", "dataset_dict.json")
+"""Files by which a folder saved by Hugging Face `datasets` is known."""
+
+
+def is_saved(path: Path) -> bool:
+    """Whether a folder was saved by Hugging Face `datasets`."""
+    return any(os.path.isfile(path / name) for name in SAVED)
+
+
+@dataclass
+class _Source:
+    """A path and those of its files that hold documents."""
+
+    path: Path
+    package: Package
+    chosen: Chosen
+
+    def open(self, names: list[str]) -> Iterator[Opened]:
+        return self.package.walk(names)
+
+    def first_form(self, given: dict[str, Any] | None = None) -> FileConfig:
+        name = self.chosen.members[0][0].partition("\n")[0]
+        for file in self.open([name]):
+            if self.package.office:
+                return parse(FileConfig, {**(given or {}), "format": "workbook"}, where=file.title)
+            return form_of(file, given)
+        raise UserError(f"{self.path.name}: {name} is gone.")
+
+
+def _source(path: Path) -> _Source:
+    package = Package(path)
+    check_office(path.name, package.office)
+
+    def is_document(name: str) -> bool:
+        for file in package.walk([name]):
+            shape = shape_of(text_of(file.stream.read(1 << 20), file.name))
+            return shape is not None and shape.orient == "values"
+        return False
+
+    members = package.members()
+    if package.kind == "folder" and not any(family_of(member.name) for member in members):
+        raise UserError(
+            f"{path} is a folder that Hugging Face `datasets` did not save, and holds no file of documents: name the "
+            "file to be read."
+        )
+    return _Source(path, package, choose(path.name, members, is_document))
+
+
+def sniff(path: Path, **given: Any) -> FileConfig:
+    """The form of a file: format, encoding, and what each format has of its own, from its name and its beginning.
+
+    Args:
+        path: a file, folder, zip or tar.
+        given: settings of `FileConfig` that are not guessed; None is none.
 
     Raises:
-        UserError: not there, empty, a binary file, or a form that cannot be read.
+        UserError: not there, empty, a kind of file that is not read, several files whose names tell no parts.
     """
-    # Binary formats, by what they hold rather than by name.
-    if path.is_dir():
-        if any(path.joinpath(name).is_file() for name in ("state.json", "dataset_dict.json")):
-            return FileConfig(format="datasets")
-        raise UserError(f"{path} is a folder that Hugging Face `datasets` did not save: name the file to be read.")
-    with opened(path) as (stream, _):
-        start = stream.read(SNIFFED)
-    if start[:4] == b"PAR1":
-        return FileConfig(format="parquet")
-    if not start.strip():
-        raise UserError(f"{path.name} is empty.")
-    # Text: JSON by its name, or by its first character unless the name is that of a CSV file.
-    encoding = _encoding(start)
-    if encoding == "utf-8" and b"\0" in start:
-        raise UserError(
-            f"{path.name} is no text file. Tailscope reads CSV, TSV, JSON, JSON lines, Parquet (plain, gz or zip) and "
-            "folders saved by Hugging Face `datasets`."
-        )
-    text = start.decode(encoding, "replace").removeprefix("\ufeff")
-    name = inner_name(path)
-    form = next((form for form, suffixes in SUFFIXES.items() if name.endswith(suffixes)), "")
-    if (form != "csv" and text.lstrip()[:1] in ("{", "[")) or form in ("json", "jsonl"):
-        return FileConfig(format="jsonl" if _is_lines(text) else "json", encoding=encoding)
-    # CSV: the last line is left out where the sample may have cut it.
-    lines = text.splitlines(keepends=True)
-    lines = lines[:-1] if len(start) == SNIFFED and len(lines) > 1 else lines
-    delimiter = "\t" if name.endswith((".tsv", ".tab")) else _delimiter(lines)
-    return FileConfig(format="csv", encoding=encoding, delimiter=delimiter, header=_has_header(lines, delimiter))
+    given = {key: value for key, value in given.items() if value is not None}
+    others = given.pop("others", ())
+    if _is_folder(path) and is_saved(path):
+        form = FileConfig(format="datasets")
+    else:
+        source = _source(path)
+        if source.chosen.layout == "table":
+            form = source.first_form(given)
+        else:
+            form = FileConfig(format="texts" if source.chosen.layout == "texts" else "lines")
+    return form.model_copy(update={"others": tuple(others)}) if others else form
 
 
-def read_rows(path: Path, file: FileConfig, progress: Progress | None = None) -> Iterator[Row]:
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long
+        return False
+
+
+def read_rows(path: Path, file: FileConfig, progress: Progress | None = None, say: Say | None = None) -> Iterator[Row]:
     """Reads a file row by row, in bounded memory.
 
     Args:
-        path: a file, plain, gz or zip, or a folder that Hugging Face `datasets` saved.
-        file: its format, encoding, delimiter and header; what the columns mean is not looked at.
+        path: a file, folder, zip or tar, or a folder that Hugging Face `datasets` saved.
+        file: its form; what the columns mean is not looked at.
         progress: called now and then with the share that was read, 0..1.
+        say: takes a sentence about what was left out, or read otherwise than it stands.
 
     Raises:
         UserError: unreadable or damaged, with file, line and column.
     """
-    show_progress = progress or (lambda _: None)
+    show, tell = progress or (lambda _: None), say or (lambda _: None)
+    paths = [("train" if file.others else "", path), *((part, Path(other)) for part, other in file.others)]
+    usual = sniff(path).model_dump(include={"format", *_FORM}) if len(paths) > 1 else {}
+    is_guessed = all(getattr(file, key) == value for key, value in usual.items())
+    columns: set[str] = set()
+    for number, (part, one) in enumerate(paths):
+        form = sniff(one) if number and is_guessed else file
+        share = _Share(show, number, len(paths))
+        rows = _path_rows(one, form, share, tell)
+        if number == 0 and part:
+            rows, columns = _with_columns(rows)
+        elif number and form.format in IN_COLUMNS:
+            rows, own = _with_columns(rows)
+            _check_columns(one.name, own, path.name, columns, tell)
+        if not part:
+            yield from rows
+        for row in rows:
+            yield row._replace(values=row.values | {"split": part}, source=one.name)
+
+
+_FORM = (
+    "encoding",
+    "delimiter",
+    "header",
+    "quote",
+    "escape",
+    "skip_blanks",
+    "skip_lines",
+    "comment",
+    "names",
+    "orient",
+    "records",
+)
+"""Settings of a form that files of one set may differ in."""
+
+
+class _Share:
+    """Turns the share of one of several paths into that of all."""
+
+    def __init__(self, show: Progress, number: int, paths: int) -> None:
+        self.show, self.number, self.paths = show, number, paths
+
+    def __call__(self, done: float) -> None:
+        self.show((self.number + min(1.0, done)) / self.paths)
+
+
+def _path_rows(path: Path, file: FileConfig, show: Progress, say: Say) -> Iterator[Row]:
     if file.format == "datasets":
-        yield from _datasets_rows(path)
+        yield from saved_rows(path)
         return
-    with opened(path) as (stream, share):
-        if file.format == "parquet":
-            rows = _parquet_rows(path, stream)
-        else:
-            lines = _text(path, stream, file.encoding)
-            readers = {"csv": _csv_rows, "jsonl": _jsonl_rows, "json": _json_rows}
-            rows = readers[file.format](path, lines, file)
-        for number, row in enumerate(rows):
-            if number % 200 == 0:
-                show_progress(share())
-            yield row
+    source = _source(path)
+    members = source.chosen.members
+    if left_out := source.chosen.left_out:
+        listed = ", ".join(left_out[:3]) + (f" and {len(left_out) - 3:,} more" if len(left_out) > 3 else "")
+        if not (file.format == "texts" and _hold_labels(left_out)):
+            say(f"{path.name}: of its files these were not read: {listed}.")
+    if file.format == "texts":
+        yield from _text_rows(source, file, show, say)
+    elif file.format == "lines":
+        yield from _pair_rows(source, file)
+    elif len(members) == 1:
+        for opened in source.open([members[0][0]]):
+            for number, row in enumerate(_named_rows(source, _file_rows(opened, file, say), say)):
+                if number % 200 == 0:
+                    show(opened.share())
+                yield row
+    else:
+        yield from _member_rows(source, file, show, say)
 
 
-def _text(path: Path, stream: BinaryIO, encoding: str) -> io.TextIOWrapper:
-    """The decoded stream; undecodable bytes become lone surrogates, which are counted by document later."""
-    try:
-        known = codecs.lookup(encoding).name
-        return io.TextIOWrapper(stream, "utf-8-sig" if known == "utf-8" else known, "surrogateescape", newline="")
-    except LookupError:
-        words = f"{path.name}: there is no encoding '{encoding}'. Usual ones: utf-8, latin-1, cp1252."
-        raise UserError(words) from None
+# Names of labels beside files of the extreme classification repository.
+
+NUMBERS, NAMES = "target_ind", ("lbl.json", "lbl.json.gz", "lbl.jsonl")
 
 
-def _encoding(start: bytes) -> str:
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    return "utf-8"
+def _named_rows(source: _Source, rows: Iterator[Row], say: Say, *, is_first: bool = True) -> Iterator[Row]:
+    """Rows whose `target_ind` holds numbers of labels, with the titles that lbl.json beside the file gives these."""
+    first = next(rows, None)
+    if first is None:
+        return
+    numbers = first.values.get(NUMBERS)
+    names = _label_titles(source) if isinstance(numbers, list) else []
+    if not names:
+        yield first
+        yield from rows
+        return
+    if is_first:
+        say(f"{source.path.name}: the numbers of {NUMBERS} are read as the titles that lbl.json gives them.")
+    for row in chain([first], rows):
+        found = row.values.get(NUMBERS) or []
+        if not all(isinstance(number, int) and 0 <= number < len(names) for number in found):
+            raise UserError(f"{source.path.name}, line {row.place}: a label number that lbl.json does not name.")
+        values = {key: value for key, value in row.values.items() if key != NUMBERS}
+        yield row._replace(values=values | {"labels": [names[number] for number in found]})
 
 
-def _is_lines(text: str) -> bool:
-    """Whether the first line that is not blank is a JSON object of its own that holds no list of records."""
-    first, newline, _ = text.lstrip().partition("\n")
-    try:
-        value = json.loads(first)
-    except (ValueError, RecursionError):
-        return bool(newline) and first.startswith("{") and not re.match(r'\{\s*("\w+"\s*:\s*\[)?\s*$', first)
-    return isinstance(value, dict) and not any(
-        isinstance(items, list) and items and isinstance(items[0], dict) for items in value.values()
-    )
+def _label_titles(source: _Source) -> list[str]:
+    """Titles of labels by their numbers; none where no file beside the texts gives them."""
+    inside = next((name for name in source.chosen.left_out if name.rpartition("/")[2] in NAMES), "")
+    beside = next((place for name in NAMES if (place := source.path.parent / name).is_file()), None)
+    package = source.package if inside else Package(beside) if beside and source.package.kind == "file" else None
+    for opened in package.walk([inside or NAMES[0]]) if package else ():
+        with text_stream(opened.title, opened.stream, "utf-8") as lines:
+            titles = [
+                row.values.get("title") for row in line_rows(opened.title, lines, FileConfig(format="jsonl"), str)
+            ]
+        return [str(title) for title in titles] if all(titles) else []
+    return []
 
 
-# CSV and TSV.
+def _file_rows(opened: Opened, file: FileConfig, say: Say) -> Iterator[Row]:
+    """The rows of one file."""
+    if file.format == "parquet":
+        yield from parquet_rows(opened)
+    elif file.format == "arrow":
+        yield from arrow_rows(opened)
+    elif file.format == "workbook":
+        yield from workbook_rows(opened, file, say)
+    elif file.format == "pubmed":
+        yield from pubmed_rows(opened.title, opened.stream)
+    else:
+        with text_stream(opened.title, opened.stream, file.encoding) as lines:
+            if file.format == "fasttext":
+                yield from fasttext_rows(opened.title, lines)
+            else:
+                readers = {"csv": delimited_rows, "jsonl": line_rows, "json": value_rows}
+                yield from readers[file.format](opened.title, lines, file, say)
 
 
-def _delimiter(lines: list[str]) -> str:
-    """The delimiter with the most fields in the first rows, among those with as many in every row."""
-    widths = {}
-    for delimiter in DELIMITERS:
-        rows = _first_rows(lines, delimiter)
-        if rows and len({len(row) for row in rows}) == 1:
-            widths[delimiter] = len(rows[0])
-    best = max(widths, key=widths.__getitem__, default=",")
-    return best if widths.get(best, 1) > 1 else ","
+# Tables in several files.
 
 
-def _first_rows(lines: list[str], delimiter: str, number: int = 20) -> list[list[str]]:
-    rows: list[list[str]] = []
-    try:
-        for row in csv.reader(lines, delimiter=delimiter):
-            rows += [row] if row else []
-            if len(rows) == number:
-                break
-    except csv.Error:
-        return []
-    return rows
-
-
-def _has_header(lines: list[str], delimiter: str) -> bool:
-    rows = _first_rows(lines, delimiter)
-    if not rows:
-        return True
-    first, rest = rows[0], rows[1:]
-    if any(HEADERS.match(cell.strip()) for cell in first):
-        return True
-    if any(not cell.strip() or len(cell) > 60 or re.fullmatch(r"[\d.+-]+", cell.strip()) for cell in first):
-        return False
-    longest = max((len(cell) for row in rest for cell in row), default=0)
-    return bool(rest) and longest > 2 * max(map(len, first))
-
-
-def _csv_rows(path: Path, lines: io.TextIOWrapper, file: FileConfig) -> Iterator[Row]:
-    csv.field_size_limit(MAX_FIELD)
-    reader = csv.reader(lines, delimiter=file.delimiter, strict=True)
-    began, names = 1, list[str]()
-    while True:
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise UserError(_csv_problem(path, str(error), began)) from None
-        # A row may span lines: its place is the line where it began.
-        place, began = began, reader.line_num + 1
-        if not fields:
-            continue
-        if not names:
-            names = _columns(path, fields, file.header, place)
-            if file.header:
+def _member_rows(source: _Source, file: FileConfig, show: Progress, say: Say) -> Iterator[Row]:
+    """The rows of several tables, each with its part under `split`."""
+    parts = dict(source.chosen.members)
+    sizes = {member.name: member.size for member in source.package.members()}
+    total, done = sum(sizes[name] for name in parts) or 1, 0
+    first = source.chosen.members[0][0]
+    is_guessed = source.first_form().model_dump(include={*_FORM}) == file.model_dump(include={*_FORM})
+    expected = set[str]()
+    for opened in source.open([name for name, _ in source.chosen.members]):
+        name = opened.name
+        form = _own_form(source, name) if is_guessed and name != first else file
+        rows: Iterator[Row] = _file_rows(opened, form, say)
+        if form.format in IN_COLUMNS:
+            rows, own = _with_columns(rows)
+            if expected and own and not _belongs(name, parts[name], own, expected, first, say):
                 continue
-        if len(fields) != len(names):
-            raise UserError(
-                f"{path.name}, line {place}: {len(fields):,} fields, but there are {len(names):,} columns. A field "
-                f"that holds '{file.delimiter}' must stand in quotes."
-            )
-        yield Row(place, dict(zip(names, fields, strict=True)))
+            expected = expected or own
+        for number, row in enumerate(_named_rows(source, rows, say, is_first=name == first)):
+            if number % 200 == 0:
+                show((done + opened.share() * sizes[name]) / total)
+            values = {"split": parts[name]} | row.values if parts[name] else row.values
+            yield row._replace(values=values, source=name)
+        done += sizes[name]
 
 
-def _csv_problem(path: Path, words: str, line: int) -> str:
-    if "field larger" in words or "unexpected end" in words:
-        return (
-            f"{path.name}, line {line}: a quote is opened here and never closed, or a field is over {MAX_FIELD:,} "
-            "characters long."
-        )
-    if "expected after" in words:
-        return f"{path.name}, line {line}: a quoted field goes on after its closing quote; double the quotes inside it."
-    return f"{path.name}, line {line}: {words}."
+def _own_form(source: _Source, name: str) -> FileConfig:
+    for opened in source.open([name]):
+        return form_of(opened)
+    raise UserError(f"{source.path.name}: {name} is gone.")
 
 
-def _columns(path: Path, fields: list[str], header: bool, place: int) -> list[str]:
-    if len(fields) > MAX_COLUMNS:
-        raise UserError(
-            f"{path.name}, line {place}: {len(fields):,} columns, at most {MAX_COLUMNS:,} can be read. Put the "
-            "labels of a document into one column, with a separator between them."
-        )
-    if not header:
-        return [f"column {number}" for number in range(1, len(fields) + 1)]
-    names = [field.strip() or f"column {number}" for number, field in enumerate(fields, 1)]
-    twice = next((name for name, times in Counter(names).items() if times > 1), None)
-    if twice is not None:
-        at = " and ".join(str(number) for number, name in enumerate(names, 1) if name == twice)
-        raise UserError(f"{path.name}, line {place}: two columns are named '{twice}' ({at}). Rename one of them.")
-    return names
+def _with_columns(rows: Iterator[Row]) -> tuple[Iterator[Row], set[str]]:
+    first = next(rows, None)
+    if first is None:
+        return iter(()), set()
+    return chain([first], rows), set(first.values)
 
 
-# JSON.
+def _belongs(name: str, part: str, own: set[str], expected: set[str], first: str, say: Say) -> bool:
+    """Whether a table of a package is one of the set, by its columns."""
+    if own == expected:
+        return True
+    if part in ("train", "validation", "test", ""):
+        _check_columns(name, own, first, expected, say)
+        return True
+    say(f"{name} was not read: its columns are others than those of {first}.")
+    return False
 
 
-def _no_number(_: str) -> None:
-    """NaN and infinity, which JSON does not know, are missing values."""
+def _check_columns(name: str, own: set[str], first: str, expected: set[str], say: Say) -> None:
+    """Says which columns a part lacks.
 
-
-_DECODER = json.JSONDecoder(parse_constant=_no_number)
-
-
-def _record(path: Path, value: Any, place: int) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise UserError(
-            f"{path.name}, line {place}: found {_kind(value)} where a document must be an object, such as "
-            '{"text": "...", "labels": ["..."]}.'
-        )
-    return value
-
-
-def _kind(value: Any) -> str:
-    kinds = {list: "a list", str: "a text", bool: "true or false", type(None): "null", dict: "an object"}
-    return kinds.get(type(value), "a number")
-
-
-def _jsonl_rows(path: Path, lines: io.TextIOWrapper, _: FileConfig) -> Iterator[Row]:
-    place = 0
-    while line := lines.readline(MAX_FIELD):
-        place += 1
-        if len(line) == MAX_FIELD:
-            raise UserError(f"{path.name}, line {place}: over {MAX_FIELD:,} characters long. Is there one in a line?")
-        if line.strip():
-            try:
-                value, end = _DECODER.raw_decode(line.strip())
-                if end < len(line.strip()):
-                    raise json.JSONDecodeError("more follows after the object", line.strip(), end)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path.name}, line {place}, column {error.colno}: {_json_words(error)}.") from None
-            except (ValueError, RecursionError) as error:
-                raise UserError(f"{path.name}, line {place}: {_json_words(error)}.") from None
-            yield Row(place, _record(path, value, place))
-
-
-def _json_words(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "nested too deeply to be a document"
-    words = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-    return f"this is not JSON ({words[:1].lower()}{words[1:]})"
-
-
-class _Window:
-    """A window over a stream of characters that starts at the first one still needed, and its line number."""
-
-    def __init__(self, stream: io.TextIOWrapper) -> None:
-        self.stream, self.kept, self.at, self.ended = stream, "", 0, False
-        self.gone, self.line, self.line_began = 0, 1, 0  # characters no longer kept, line, and where that began
-
-    def more(self, size: int = CHUNK) -> bool:
-        """Reads on; false at the end."""
-        chunk = self.stream.read(size)
-        self.gone += self.at
-        self.kept, self.at = self.kept[self.at :] + chunk, 0
-        self.ended = not chunk
-        return bool(chunk)
-
-    def skip(self, blanks: str) -> str:
-        """Advances to the first character that is none of these and returns it; empty at the end."""
-        while True:
-            end = self.at
-            while end < len(self.kept) and self.kept[end] in blanks:
-                end += 1
-            self.take(end)
-            if self.at < len(self.kept) or not self.more():
-                return self.kept[self.at : self.at + 1]
-
-    def take(self, end: int) -> None:
-        """Advances to a position of the window."""
-        if lines := self.kept.count("\n", self.at, end):
-            self.line += lines
-            self.line_began = self.gone + self.kept.rindex("\n", self.at, end) + 1
-        self.at = end
-
-
-def _json_rows(path: Path, lines: io.TextIOWrapper, _: FileConfig) -> Iterator[Row]:
-    """The objects of the first list in the file, whatever stands before it: `[...]`, `{"articles": [...]}`."""
-    window = _Window(lines)
-    while (found := window.kept.find("[", window.at)) < 0:
-        window.take(len(window.kept))
-        if not window.more():
-            raise UserError(f'{path.name} holds no list of documents, such as [...] or {{"articles": [...]}}.')
-    window.take(found + 1)
-    while (first := window.skip(" \t\r\n,")) != "]":
-        if not first:
-            raise UserError(
-                f"{path.name}, line {window.line}: the list of documents never ends. Is the file cut short?"
-            )
-        place = window.line
-        value, end = _next_value(path, window)
-        window.take(end)
-        yield Row(place, _record(path, value, place))
-
-
-def _next_value(path: Path, window: _Window) -> tuple[Any, int]:
-    # Read on, twice as much each time, until a value ends before the window does: a number may continue there.
-    size = CHUNK
-    while True:
-        try:
-            value, end = _DECODER.raw_decode(window.kept, window.at)
-            if end < len(window.kept) or window.ended:
-                return value, end
-            problem: Exception = ValueError("unended")
-        except (ValueError, RecursionError) as error:
-            problem = error
-        at = getattr(problem, "pos", window.at) - window.at
-        if isinstance(problem, RecursionError) or len(window.kept) - window.at > MAX_FIELD or not window.more(size):
-            if problem.args == ("unended",):
-                return value, end
-            break
-        size *= 2
-    window.take(window.at + at)
-    column = window.gone + window.at - window.line_began + 1
-    raise UserError(f"{path.name}, line {window.line}, column {column}: {_json_words(problem)}.") from None
-
-
-# Parquet and Arrow.
-
-
-@contextmanager
-def _arrow_errors(path: Path) -> Iterator[None]:
-    import pyarrow as pa
-
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        words = (str(error).splitlines() or [""])[0][:200]
-        raise UserError(f"{path.name} is cut short or damaged ({words}). Copy it again.") from None
-
-
-def _parquet_rows(path: Path, stream: BinaryIO) -> Iterator[Row]:
-    import pyarrow.parquet as pq
-
-    with tempfile.TemporaryFile() as unpacked:
-        file: Any = path
-        if inner_name(path) != path.name.lower():  # Parquet is read from its end
-            shutil.copyfileobj(stream, unpacked, CHUNK)
-            file = unpacked
-        with _arrow_errors(path), pq.ParquetFile(file) as table:
-            yield from _batch_rows(path, table.iter_batches(batch_size=500), {})
-
-
-def _batch_rows(path: Path, batches: Iterable[Any], names: dict[str, list[str]], part: str = "") -> Iterator[Row]:
-    place = 0
-    for batch in batches:
-        if len(batch.schema.names) > MAX_COLUMNS:
-            raise UserError(f"{path.name}: {len(batch.schema.names):,} columns, at most {MAX_COLUMNS:,} can be read.")
-        for values in batch.to_pylist():
-            place += 1
-            for column, known in names.items():
-                values[column] = _named(path, place, values.get(column), known)
-            yield Row(place, values | ({"split": part} if part else {}))
-
-
-def _named(path: Path, place: int, value: Any, known: list[str]) -> Any:
-    if isinstance(value, list):
-        return [_named(path, place, item, known) for item in value]
-    if value is None or isinstance(value, str):
-        return value
-    if not 0 <= value < len(known):
-        raise UserError(f"{path.name}, row {place}: label number {value} of {len(known):,} named labels.")
-    return known[value]
-
-
-def _datasets_rows(path: Path) -> Iterator[Row]:
-    if not path.joinpath("dataset_dict.json").is_file():
-        yield from _saved_rows(path, path)
+    Raises:
+        UserError: it has none of the columns of the first part.
+    """
+    if not own or own == expected:
         return
-    parts = read_json(path / "dataset_dict.json").get("splits", [])
-    for part in parts:
-        yield from _saved_rows(path, _inside(path, str(part)), str(part))
+    if not own & expected:
+        raise UserError(
+            f"{name} has other columns ({', '.join(sorted(own)[:5])}) than {first} "
+            f"({', '.join(sorted(expected)[:5])}): they are no parts of one set. Name one of them alone."
+        )
+    if lacking := sorted(expected - own):
+        say(f"{name} lacks columns of {first}: {', '.join(lacking[:5])}; they are empty in its documents.")
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """A file or folder that lies in `folder`, whatever a link or its name says."""
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{folder}: '{name}' lies outside of the folder; it was not read.")
-    return path
+# One document a file, and lines in two files.
 
 
-def _saved_rows(root: Path, folder: Path, part: str = "") -> Iterator[Row]:
-    import pyarrow as pa
-
-    state = read_json(folder / "state.json")
-    if state.get("_indices_files"):
-        raise UserError(f"{folder} was saved with an index of its rows: call flatten_indices() before save_to_disk().")
-    features = read_json(folder / "dataset_info.json").get("features") or {}
-    names = {column: found for column, feature in features.items() if (found := _class_names(feature))}
-    files = [_inside(root, str((folder / file["filename"]).relative_to(root))) for file in state.get("_data_files", [])]
-    if not files:
-        raise UserError(f"{folder}: state.json names no data files.")
-    for file in files:
-        with _arrow_errors(file), pa.memory_map(str(file)) as mapped, pa.ipc.open_stream(mapped) as batches:
-            yield from _batch_rows(file, (piece for batch in batches for piece in _pieces(batch)), names, part)
+def _hold_labels(names: tuple[str, ...]) -> bool:
+    return any(name.endswith(SIDES) or family_of(name) in ("csv", "json") for name in names)
 
 
-def _pieces(batch: Any, size: int = 500) -> Iterator[Any]:
-    return (batch.slice(start, size) for start in range(0, batch.num_rows, size))
+def _text_rows(source: _Source, file: FileConfig, show: Progress, say: Say) -> Iterator[Row]:
+    parts = dict(source.chosen.members)
+    names, others = list(parts), source.chosen.left_out
+    labels: dict[str, list[str]] = {}
+    table = None
+    # Labels beside the documents: a file each, or a table for all.
+    if sides := text_files.own_side(others, names):
+        stems = {side: text for text, side in ((text, side) for text, side in sides.items())}
+        for opened in source.open(list(sides.values())):
+            content = text_of(opened.stream.read(SIDE_BYTES), opened.name)
+            labels[stems[opened.name]] = text_files.side_labels(content)
+    else:
+        known = {text_files.stem_of(name) for name in names}
+        for name in (name for name in others if family_of(name) in ("csv", "json", "parquet", "workbook")):
+            for opened in source.open([name]):
+                form = _own_form(source, name)
+                table = table or text_files.table_of(_file_rows(opened, form, say), known)
+    documents = text_files.Documents(names, parts, labels, table)
+    number = 0
+    for number, opened in enumerate(source.open(names), 1):
+        if number % 200 == 1:
+            show(number / len(names))
+        yield documents.row(number, opened, lambda one: _decoded(one, file))
+    documents.say(say, number)
 
 
-def _class_names(feature: Any) -> list[str] | None:
-    """Names of a `ClassLabel`, alone or in a `Sequence` or `List`; older versions wrote a one-element list."""
-    if isinstance(feature, list):
-        return _class_names(feature[0]) if feature else None
-    if not isinstance(feature, dict):
+def _decoded(opened: Opened, file: FileConfig) -> str:
+    with text_stream(opened.title, opened.stream, file.encoding) as text:
+        return text_files.decoded(text, opened.title)
+
+
+def _pair_rows(source: _Source, file: FileConfig) -> Iterator[Row]:
+    members = source.chosen.members
+    is_parted = len({part for _, part in members}) > 1
+    for pair, part in members:
+        names = pair.split("\n")
+        content = {}
+        for opened in source.open(names):
+            content[opened.name] = opened.stream.read()
+        texts, labels = (
+            io.TextIOWrapper(io.BytesIO(content[name]), file.encoding, "surrogateescape") for name in names
+        )
+        for row in line_pairs(names[0], texts, labels):
+            yield Row(row.place, row.values | ({"split": part} if part and is_parted else {}), names[0])
+
+
+# Encodings.
+
+
+def propose_encoding(path: Path, file: FileConfig) -> Proposal | None:
+    """The encoding that a text file seems to have where it is read as UTF-8 but is none; None where all is well.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    if file.encoding != "utf-8" or file.format not in ("csv", "jsonl", "json", "fasttext", "texts"):
         return None
-    if feature.get("_type") == "ClassLabel":
-        return feature.get("names")
-    return _class_names(feature.get("feature"))
+    source = _source(path)
+    for opened in source.open([name for name, _ in source.chosen.members][:20]):
+        if found := propose(opened.stream):
+            return found
+    return None
+
+
+def beginning_of(path: Path, size: int) -> str:
+    """The first characters of a text file, or of the first of several; empty where there is none.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    source = _source(path)
+    for opened in source.open([source.chosen.members[0][0].partition("\n")[0]]):
+        return text_of(opened.stream.read(size), opened.name)
+    return ""
+
+
+def is_data_name(name: str) -> bool:
+    """Whether a file's name is that of a format that is read, packed or not, or of a tar."""
+    plain = plain_name(name)
+    return plain.endswith((".tar", ".tgz")) or any(plain.endswith(suffixes) for suffixes in SUFFIXES.values())
