@@ -8,7 +8,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from core.cli.main import app
+from core.cli.main import make_app
 from core.jobs import launch, search
 from core.metrics import label_sets, thresholds
 from core.runs import folder, journal, plan, predictions
@@ -126,7 +126,7 @@ def test_only_divergence_is_a_score():
 def test_a_run_that_is_refused_ends_the_search_with_exit_1():
     changes = [word for setting in [*SMALL, "data.synthetic.documents=20"] for word in ("--set", setting)]
     words = ["search", "--data", "synthetic", "--loss", "fl", "--trials", "1", *changes]
-    done = CliRunner().invoke(app, words, env={"TAILSCOPE_REFUSE": "1"})
+    done = CliRunner().invoke(make_app(), words, env={"TAILSCOPE_REFUSE": "1"})
     assert done.exit_code == 1
     assert "has no score, as its run" in done.stderr
     assert "is failed" in done.stderr
