@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
 
@@ -38,11 +38,10 @@ class PlainConsole(Console):
             yield segment if segment.control else Segment(show_unseen(segment.text), segment.style)
 
     @property
-    def size(self) -> ConsoleDimensions:
+    def options(self) -> ConsoleOptions:
         """As wide as the terminal."""
-        if not self.is_terminal and "COLUMNS" not in os.environ:
-            return ConsoleDimensions(WIDE, 25)
-        return super().size
+        options = super().options
+        return options if self.is_terminal or "COLUMNS" in os.environ else options.update(width=WIDE)
 
 
 out, err = PlainConsole(), PlainConsole(stderr=True)
