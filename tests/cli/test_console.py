@@ -20,7 +20,7 @@ from core.system.errors import UserError
 from core.system.places import ROOT
 from tests.helpers.scored import make_run
 
-HOSTILE = "\x1b]0;title\x07\x1b[2J[red]x[/red] :smile: \u202egpj.exe \x9b31m"
+HOSTILE = "\x1b]0;title\x1b[2J[red]x[/red] :smile: \u202egpj.exe \x9b31m"
 
 
 @given(st.text())
@@ -42,7 +42,7 @@ def test_a_line_a_sentence_and_a_cell_are_printed_as_they_are() -> None:
         say(HOSTILE)
         out.print(table)
     lines = [line.strip() for line in printed.getvalue().splitlines()]
-    expected = r"\x1b]0;title\x07\x1b[2J[red]x[/red] :smile: \u202egpj.exe \x9b31m"
+    expected = r"\x1b]0;title\x1b[2J[red]x[/red] :smile: \u202egpj.exe \x9b31m"
     assert lines == [expected, expected, "name", expected]
 
 
