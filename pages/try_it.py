@@ -101,7 +101,9 @@ def show_answers(rules: list[tuple[Run, str]], text: str) -> None:
         alt="Labels with the score of each run and whether it gives them",
     )
     st.subheader("Why")
-    name = st.radio("Run", list(known), key="why_run", horizontal=True) if len(known) > 1 else next(iter(known))
+    name = next(iter(known))
+    if len(known) > 1:
+        name = st.radio("Run", list(known), format_func=plain, key="why_run", horizontal=True)
     explain_label(
         known[name], text, [label for label in table["label"] if label in set(tried[name][2])], tried[name][2]
     )

@@ -12,6 +12,10 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """A text that begins so may be run by a spreadsheet."""
 
 
+MARK = "\ufeff"
+"""Before the text of a CSV file: Excel reads it as UTF-8 by this, and as the machine's old encoding without."""
+
+
 def neutralise(value: Any) -> Any:
     """A text that a spreadsheet would take for a formula gets an apostrophe before it; all else stays as it is.
 

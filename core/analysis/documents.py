@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from core.data.documents import tell_apart
 from core.labels.groups import indicator
 from core.metrics import confusion
 from core.metrics.thresholds import Limits
@@ -102,7 +103,7 @@ def document_table(
     }
     frame = pd.DataFrame(
         {
-            "id": [predictions.ids[row] for row in part],
+            "id": tell_apart(predictions.ids, predictions.rows, part),
             **{name: _named(indicator(sp.csr_array(side)), scores, labels) for name, side in sides.items()},
             "hit": _named(both, scores, labels),
             "f1": 100 * confusion.document_scores(true, given)["f1"],

@@ -15,6 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from core.analysis.what_if import cut_below
+from core.data.documents import tell_apart
 from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
 from core.metrics import calibration as metrics_calibration
 from core.metrics import confusion, label_errors, label_sets, uncertainty
@@ -251,7 +252,7 @@ def label_error_table(
     table = pd.DataFrame(
         {
             "place": places,
-            "id": [predictions.ids[place] for place in places],
+            "id": tell_apart(predictions.ids, predictions.rows, places),
             "label": [labels[column] for column in columns],
             "group": groups[columns],
             "maybe": [KINDS[bool(given)] for given in found["given"]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,29 +11,41 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
 
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Characters that a terminal obeys, and those that turn the direction of a line; tabs and line breaks stay."""
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a terminal's cursor, changes its colours or title, turns the direction of writing, or is half a letter."""
+WIDE = 10_000
+"""Columns where no terminal shows them: a pipe or a file breaks no line."""
 
 
-def visible(text: str) -> str:
-    """A text with what a terminal would obey written out, such as \\x1b."""
-    return CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
+def show_unseen(text: str) -> str:
+    """Text with its control characters as escapes such as `\\x1b`: nothing in a name moves the terminal's cursor."""
+    return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-class SafeConsole(Console):
-    """A console on which texts of files command nothing: its own styles are all that a terminal obeys."""
+class PlainConsole(Console):
+    """A console that prints text of others as it is: no markup, no control characters, no line breaks in a pipe."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """The pieces of what is printed, those of texts without control characters."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+            yield segment if segment.control else Segment(show_unseen(segment.text), segment.style)
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """As wide as the terminal."""
+        if not self.is_terminal and "COLUMNS" not in os.environ:
+            return ConsoleDimensions(WIDE, 25)
+        return super().size
 
 
-out, err = SafeConsole(), SafeConsole(stderr=True)
+out, err = PlainConsole(), PlainConsole(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else.")]
 Set = Annotated[
@@ -54,12 +67,17 @@ def print_json(value: Any) -> None:
 
 def print_text(text: str) -> None:
     """Writes a text to stdout as it is, but to a terminal without what that would obey."""
-    sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
+    sys.stdout.write(show_unseen(text) if sys.stdout.isatty() else text)
 
 
 def print_line(text: str) -> None:
     """Writes a line to stdout as it is: no markup, no colours, no line breaks."""
-    out.print(text, markup=False, highlight=False, soft_wrap=True)
+    out.print(text, highlight=False, soft_wrap=True)
+
+
+def say(sentence: str, style: str | None = None) -> None:
+    """Writes a sentence to stderr."""
+    err.print(sentence, style=style, highlight=False, soft_wrap=not err.is_terminal)
 
 
 def split_names(text: str) -> list[str]:

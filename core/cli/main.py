@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from importlib import import_module
 
 import typer
 
-from core.cli.console import err
+from core.cli.console import say
 from core.system.errors import UserError
+from core.system.files import describe_os_error
 
 COMMANDS = {
     "stats": "data.stats",
@@ -57,9 +60,29 @@ def make_app(name: str = "") -> typer.Typer:
 
 
 def main() -> None:
-    """Runs the command line; a `UserError` is printed as one sentence and ends with exit 2."""
+    """Runs the command line; a `UserError` is printed as one sentence and ends with exit 2.
+
+    So is what the system says of a file, as of a disk that is read-only. Output that cannot be written ends with 1.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a letter that the terminal does not have is written as an escape
+            stream.reconfigure(errors="backslashreplace")
+    failed: OSError | None = None
     try:
         make_app(sys.argv[1] if len(sys.argv) > 1 else "")(prog_name="python -m core")
+    except SystemExit as ended:
+        status = ended.code
     except UserError as error:
-        err.print(str(error), style="red", markup=False, highlight=False)
-        sys.exit(2)
+        say(str(error), style="red")
+        status = 2
+    except OSError as error:
+        failed, status = error, 2 if error.filename else 1  # a stream has no name
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        failed, status = error, 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still to be written goes nowhere
+    if failed is not None:
+        what = "The output cannot be written" if status == 1 else "A file cannot be read or written"
+        say(f"{what}: {describe_os_error(failed)}", style="red")
+    sys.exit(status)

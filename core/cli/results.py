@@ -15,7 +15,7 @@ from core.analysis.decisions import AS_TRAINED, KEPT, READINGS, check_reading
 from core.analysis.export import cell, is_bold, to_csv, to_latex, to_markdown, to_workbook, to_xlsx
 from core.analysis.run_rows import ranking_row, run_row
 from core.analysis.samples import RANKING, Comparison, compare_rows
-from core.cli.console import Json, Rule, err, out, print_json, print_line, print_text
+from core.cli.console import Json, Rule, out, print_json, print_line, print_text, say
 from core.runs import folder, share
 from core.runs.folder import Damaged, Run
 from core.system.errors import UserError, choose
@@ -79,7 +79,7 @@ def print_report(
         rows = tables.fold([run for run in finished if tables.data_title(run) == name], seeds=not each)
         compared = compare_rows(rows, rule=RANKING if by_ranking else rule)
         for problem in compared.problems:
-            _say(problem)
+            say(problem)
         parts.append((name, compared))
     if as_html:
         from core.figures import page
@@ -105,7 +105,7 @@ def print_report(
             out.print(line, markup=False, highlight=False, soft_wrap=True)
     for found in chosen:
         if found.state != "finished":
-            _say(f"{found.id} has no scores: it is {found.state}.")
+            say(f"{found.id} has no scores: it is {found.state}.")
 
 
 def _describe_runs(runs: Sequence[Run], rule: str, by_ranking: bool) -> list[dict[str, Any]]:
@@ -117,7 +117,7 @@ def _describe_runs(runs: Sequence[Run], rule: str, by_ranking: bool) -> list[dic
         except UserError as error:
             if rule == AS_TRAINED:
                 raise
-            _say(f"Left out: {error}")
+            say(f"Left out: {error}")
             row = run_row(run) | {"rule": rule, "threshold": None, "test": None}
         found.append(row | ({"ranking": ranking_row(run)} if by_ranking and run.state == "finished" else {}))
     return found
@@ -147,11 +147,6 @@ def _print_table(frame: pd.DataFrame, title: str) -> None:
         shown.add_row(Text(f"{row['name']}{tables.SOURCES[row['source']]}"), seeds, *cells)
     out.print(title, markup=False, highlight=False, soft_wrap=True)
     out.print(shown)
-
-
-def _say(sentence: str) -> None:
-    """Prints what is missing beside the tables."""
-    err.print(sentence, markup=False, highlight=False)
 
 
 def _write(path: Path, content: str | bytes) -> None:

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from core.cli.console import Json, out, print_json, print_line, split_names
 from core.jobs import launch, sweeps
@@ -31,7 +30,7 @@ def list_runs(as_json: Json = False) -> None:
         return
     table = Table("run", "state", "progress", "what happened", box=None)
     for run in runs:
-        table.add_row(run.id, run.state, f"{run.progress.get('fraction', 0):.0%}", Text(_problem(run) or run.why))
+        table.add_row(run.id, run.state, f"{run.progress.get('fraction', 0):.0%}", _problem(run) or run.why)
     out.print(table if runs else "There are no runs yet. Start one: python -m core train --model svm")
 
 

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from core.analysis import run_rows
-from core.cli.console import DataName, Json, Set, Split, err, out, print_json, print_line, progress_bar, split_names
+from core.cli.console import DataName, Json, Set, Split, out, print_json, print_line, progress_bar, say, split_names
 from core.config.defaults import LOSS_NAMES, MODEL_NAMES
 from core.data import sources as datasets
 from core.jobs import launch, sweeps
@@ -74,7 +74,7 @@ def _work(path: Path) -> None:
     try:
         worker.execute(path)
     except UserError as error:
-        err.print(str(error), markup=False, highlight=False)
+        say(str(error))
         raise typer.Exit(1) from None
 
 
@@ -144,7 +144,7 @@ def list_sweeps(as_json: Json = False) -> None:
     runs = {run.id: run for run in list_folders()}
     found = sweeps.list_sweeps()
     for problem in sweeps.list_problems():
-        err.print(problem, markup=False, highlight=False, soft_wrap=True)
+        say(problem)
     if as_json:
         keys = ("id", "title", "created", "user", "runs")
         print_json([{key: getattr(one, key) for key in keys} | {"states": sweeps.counts(one, runs)} for one in found])
@@ -218,6 +218,6 @@ def _follow(runs: Sequence[Folder]) -> None:
 def _exit_by(runs: Sequence[Folder]) -> None:
     for run in runs:
         if run.state in ("failed", "stopped", "lost"):
-            err.print(f"{run.id} {run.state}: {run.why}", style="red", markup=False, highlight=False)
+            say(f"{run.id} {run.state}: {run.why}", style="red")
     if any(run.state in ("failed", "stopped", "lost") for run in runs):
         raise typer.Exit(1)

@@ -26,7 +26,7 @@ from pydantic import Field
 from core import __version__
 from core.config.parse import parse
 from core.config.schema import NAME_PATTERN, FileConfig, Frozen, SplitConfig
-from core.data.corpus import CODES, FORMAT, PARTS, Corpus, Report, open_whole, write_corpus
+from core.data.corpus import CODES, FORMAT, PARTS, Corpus, Report, count_columns, open_whole, write_corpus
 from core.data.defects import ADVISED, CHOICES, DEFECTS, DONE, Defect
 from core.data.draft import ZERO_WIDTH, Draft, Scanned
 from core.data.readers import SAVED, Record, is_data_name
@@ -53,6 +53,8 @@ class Plan:
         columns: column in `labels` of each label of the scanned copy, -1 for one that is left out.
         notes: what was done.
         documents: how many the file holds.
+        assignments: of a kept label to a kept document.
+        split_notes: those of the notes that are about the parts.
         joined: labels of the documents of the scanned copy with those of their copies, (N, L); None: as scanned.
         strips: whether characters that are not seen are taken out of texts.
     """
@@ -64,6 +66,8 @@ class Plan:
     columns: np.ndarray
     notes: tuple[str, ...]
     documents: int
+    assignments: int
+    split_notes: tuple[str, ...] = ()
     joined: sp.csr_array | None = None
     strips: bool = False
 
@@ -120,6 +124,19 @@ def uploads() -> Path:
     return cache_dir() / "data" / "uploads"
 
 
+def find_uploads() -> list[Path]:
+    """Files that were uploaded and are not a data set yet, the latest first."""
+    found = [path for path in uploads().glob("[0-9a-f]*/*") if path.is_file() and not path.name.startswith(".")]
+    return sorted(found, key=lambda path: -path.parent.stat().st_mtime)
+
+
+def remove_upload(path: Path) -> None:
+    """Removes a file that was uploaded; any other stays."""
+    check_writable()
+    if path.parent.parent == uploads():
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+
 # Planning the data set.
 
 
@@ -146,7 +163,19 @@ def examine(folder: Path, split: SplitConfig, choices: Mapping[str, str] | None 
     defects = tuple(found[key] for key in CHOICES)
     notes = (*draft.scanned.said, *draft.split_notes, *draft.notes)
     joined = None if draft.labels is draft.scanned.targets else draft.labels
-    return Plan(defects, draft.rows, draft.codes, names, columns, notes, len(draft.scanned.codes), joined, draft.strips)
+    return Plan(
+        defects,
+        draft.rows,
+        draft.codes,
+        names,
+        columns,
+        notes,
+        documents=len(draft.scanned.codes),
+        assignments=int(count_columns(draft.targets)[draft.lives].sum()),
+        split_notes=tuple(draft.split_notes),
+        joined=joined,
+        strips=draft.strips,
+    )
 
 
 def _checked(choices: Mapping[str, str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,6 +84,14 @@ class Corpus:
     def counts(self) -> np.ndarray:
         """Train documents of each label, (L,) int64, falling."""
         return count_columns(self.targets[self.parts["train"]])
+
+    @cached_property
+    def repeated_ids(self) -> frozenset[str]:
+        """Ids that more than one document has."""
+        ids: list[str] = self.ids.tolist()
+        if len(set(ids)) == len(ids):
+            return frozenset()
+        return frozenset(str(name) for name, count in Counter(ids).items() if count > 1)
 
     def targets_of(self, part: str) -> sp.csr_array:
         """Targets of one part's documents, in the order of `parts[part]`."""

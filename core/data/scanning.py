@@ -25,7 +25,7 @@ from core.data.readers.separators import find_separators
 from core.data.splits import usual_way
 from core.system.errors import UserError
 from core.system.files import atomic_path, write_json
-from core.system.locks import locked
+from core.system.locks import is_locked, locked, try_lock
 from core.system.places import cache_dir
 
 BROKEN = re.compile("[\\ud800-\\udfff]")
@@ -64,17 +64,28 @@ def passing_scan(path: Path, file: FileConfig, report: Report | None = None) -> 
     try:
         with _said(path):
             _intake().mkdir(parents=True, exist_ok=True)
+            _remove_orphans()
             folder = Path(tempfile.mkdtemp(prefix=".passing.", dir=_intake()))
+            lock = try_lock(folder / "lock")
         try:
             with _said(path):
                 _scan(folder / "scan", path, file, report)
             yield folder / "scan"
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
     finally:
         for folder in made:
             with suppress(OSError):  # something else lies there by now
                 folder.rmdir()
+
+
+def _remove_orphans() -> None:
+    """Removes folders of `passing_scan` whose process has died."""
+    for folder in _intake().glob(".passing.*"):
+        if folder.joinpath("lock").exists() and not is_locked(folder / "lock"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _intake() -> Path:

@@ -25,6 +25,7 @@ from core.runs import folder as runs_folder
 from core.runs import journal
 from core.runs.folder import (
     LIVE,
+    SILENT,
     STOPPING,
     Damaged,
     Folder,
@@ -34,6 +35,7 @@ from core.runs.folder import (
     get_run,
     has_checkpoint,
     read_config,
+    remove_leftovers,
     run_path,
 )
 from core.runs.layout import ALIVE_VARIABLE, WORKER_VARIABLE, alive_lock, stop_flag
@@ -41,7 +43,7 @@ from core.runs.plan import check_trainable, command_line
 from core.system import machine, processes
 from core.system.access import account, check_writable, read_only
 from core.system.errors import UserError
-from core.system.files import write_json
+from core.system.files import say_unwritable, write_json
 from core.system.locks import is_locked, locked, try_lock
 from core.system.places import ROOT, cache_dir
 
@@ -92,7 +94,8 @@ def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None) -
     check_writable()
     check_trainable(config)
     path = run_path(check(config, corpus or sources.load(config.data)))
-    with locked(cache_dir() / "locks" / "submit.lock"):
+    with say_unwritable(f"Run {path.name}", "started"), locked(cache_dir() / "locks" / "submit.lock"):
+        remove_leftovers()
         if path.is_dir():
             found = get_folder(path.name)
             if isinstance(found, Run) and found.state in (*LIVE, "finished"):
@@ -102,12 +105,7 @@ def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None) -
             anew = isinstance(found, Damaged) or found.state == "failed" or not has_checkpoint(path)
         else:
             anew = True
-        try:
-            return _start(config, path.name, user, anew=anew)
-        except OSError as error:
-            raise UserError(
-                f"Run {path.name} cannot be started: {error.strerror} ({error.filename or path})."
-            ) from None
+        return _start(config, path.name, user, anew=anew)
 
 
 def _empty(path: Path) -> None:
@@ -132,7 +130,7 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
         UserError: no such run, it is published, damaged, finished, or still queued or running.
     """
     check_writable()
-    with locked(cache_dir() / "locks" / "submit.lock"):
+    with say_unwritable(f"Run {run_id}", "resumed"), locked(cache_dir() / "locks" / "submit.lock"):
         found = get_folder(run_id)
         try:
             config = read_config(found.path)
@@ -144,10 +142,7 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
             state = "published" if found.published else found.state
             raise UserError(f"Run {run_id} cannot be resumed: it is {state}.")
         slots(queue(config))
-        try:
-            return _start(config, run_id, user, anew=anew)
-        except OSError as error:
-            raise UserError(f"Run {run_id} cannot be resumed: {error.strerror} ({error.filename}).") from None
+        return _start(config, run_id, user, anew=anew)
 
 
 def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
@@ -203,6 +198,8 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
             write_json(path / "process.json", processes.identity(process.pid))
     finally:
         os.close(alive)
+        if not was:
+            shutil.rmtree(folder, ignore_errors=True)  # there only where the run could not be started
     return get_run(run_id)
 
 
@@ -232,7 +229,8 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run | Damaged:
     run = get_folder(run_id)
     if run.state not in LIVE:
         raise UserError(f"Run {run_id} cannot be stopped: it is {run.state}.")
-    stop_flag(run.path).touch()
+    with say_unwritable(f"Run {run_id}", "stopped"):
+        stop_flag(run.path).touch()
     journal.append_event(run.path, "stop asked", user=user or account())
     pids = {process.pid for process in processes.processes_of(run.path)}
     waits = {None: grace + _two_steps(run), signal.SIGTERM: grace, signal.SIGKILL: max(grace, KILLED)}
@@ -261,7 +259,8 @@ def stop_all(run_ids: Iterable[str], *, grace: float = GRACE, user: str = "") ->
     """Stops those of several runs that have not ended; none of them starts because another one made room."""
     live = [run for run_id in run_ids if (run := get_folder(run_id)).state in LIVE]
     for run in live if not read_only() else ():
-        stop_flag(run.path).touch()
+        with suppress(OSError):  # said below
+            stop_flag(run.path).touch()
     stopped = []
     for run in live:
         try:
@@ -276,9 +275,10 @@ def stop_all(run_ids: Iterable[str], *, grace: float = GRACE, user: str = "") ->
 def _two_steps(run: Run | Damaged) -> float:
     """Seconds that two steps of a run take, as it says; 0 where it does not yet, or is damaged."""
     steps = journal.read_steps(run.path)
-    if not steps or isinstance(run, Damaged):
+    silent = time.time() - journal.read_heartbeat(run.path).get("time", 0.0) > SILENT  # it hears nothing
+    if not steps or silent or isinstance(run, Damaged):
         return 0.0
-    return min(HEARD, 2 * run.config.train.batch_size / max(steps[-1]["documents_per_second"], 1e-3))
+    return min(HEARD, 2 * run.config.train.batch_size / max(steps[-1].get("documents_per_second") or 0.0, 1e-3))
 
 
 def _are_gone(path: Path, deadline: float) -> bool:

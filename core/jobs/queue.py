@@ -57,5 +57,7 @@ def _named_slots() -> list[str]:
         elif re.fullmatch(r"cuda-\d{1,2}", word):
             named.append(word)
         else:
-            raise UserError(f"{SLOTS_VARIABLE} says '{word}': write cpu, cpu:2 or cuda-0, with commas between them.")
+            raise UserError(
+                f"{SLOTS_VARIABLE} says '{word[:40]}': write cpu, cpu:2 or cuda-0, with commas between them."
+            )
     return list(dict.fromkeys(named))

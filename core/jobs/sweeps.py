@@ -24,7 +24,7 @@ from core.runs.stored import Stored, Time, describe
 from core.system import access
 from core.system.access import check_writable
 from core.system.errors import UserError
-from core.system.files import read_json, write_json
+from core.system.files import read_json, say_unwritable, write_json
 from core.system.places import cache_dir
 
 SWEEP_ID = re.compile(r"sweep-[0-9a-f]{10}")
@@ -107,7 +107,8 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
             "runs": ids,
             "configs": [one.model_dump() for one in configs],
         }
-        write_json(folder() / f"sweep-{digest}.json", kept)
+        with say_unwritable("The sweep"):
+            write_json(folder() / f"sweep-{digest}.json", kept)
     runs = []
     for run_id, config in zip(ids, configs, strict=True):
         with suppress(UserError):

@@ -23,14 +23,22 @@ TYPO = "one letter apart"
 DOCUMENTS = "nearly the same documents"
 
 
+WORD = re.compile(
+    r"(?:(?<![^\W_])[<>≤≥±.-]+(?=\d)|^\.(?=[^\W\d_]))?"  # <5, -1, .NET
+    r"[^\W_]+"
+    r"(?:[+#*%°$€]+(?![^\W_])|-+$)?"  # C++, C#, A*, HIV-
+)
+"""A word with the signs that make it another one: some before a number, some at its end."""
+
+
 def fold(name: str) -> str:
     """A name without what people write differently: case, accents, signs; words parted by one blank.
 
-    A name of signs alone, such as an emoji, stays as it is.
+    Signs that make another word stay: C, C++ and C# are three. A name of signs alone, such as an emoji, stays as it is.
     """
     letters = unicodedata.normalize("NFKD", name).casefold()
     plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return " ".join(re.findall(r"[^\W_]+", plain)) or " ".join(unicodedata.normalize("NFKC", name).split())
+    return " ".join(WORD.findall(plain)) or " ".join(unicodedata.normalize("NFKC", name).split())
 
 
 def _without_blanks(name: str) -> str:
@@ -71,14 +79,14 @@ def similar_names(names: Sequence[str]) -> list[tuple[int, int, str]]:
 
 
 def _one_letter_apart(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of different words: one letter changed, added or swapped with the next. Digits do not count."""
+    """Pairs of different words: one letter changed, added or swapped with the next. Digits and signs do not count."""
     known = {word for word in words if SHORTEST <= len(word) <= LONGEST}
     changed: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
     for word in words:
         if word not in known:
             continue
         for place, letter in enumerate(word):
-            if letter.isdigit():
+            if not letter.isalpha():
                 continue
             rest = word[:place] + word[place + 1 :]
             if rest in known:

@@ -60,7 +60,7 @@ def build_loss(
     n = check_counts(counts, documents, labels)
     if overrides.get("mu") == "auto" and positives is not None:
         overrides["mu"] = auto_mu(*positives, n)
-    values = constants(name, n, documents, setting, **overrides)
+    values: dict[str, Any] = constants(name, n, documents, setting, **overrides)
     choose("reduction", reduction, get_args(Reduction))
     choose("on_missing", on_missing, get_args(OnMissing))
     entry = LOSSES[name]

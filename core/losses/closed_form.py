@@ -217,7 +217,7 @@ class ClosedForm(torch.autograd.Function):
             return None, None
         logits, targets, labels = ctx.saved_tensors
         loss = ctx.loss
-        value, pull = torch.func.vjp(lambda z: loss.compose(z, targets, labels).sum(), logits)
+        value, pull = torch.func.vjp(lambda z: loss.compose(z, targets, labels).sum(), logits)[:2]
         change = pull(torch.ones_like(value))[0].to(value.dtype) * tangent  # an element changes with its logit alone
         return change if loss.reduction == "none" else change.sum(), None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -30,7 +31,18 @@ class LongTailLoss(PresetLoss):
     after `.double()`; logits of fewer bits than float32 are computed in it, autocast or not.
     """
 
-    FOLLOWS = PresetLoss.FOLLOWS | {
+    gamma: float
+    neg_scale: float
+    kappa: float
+    alpha: float
+    beta: float
+    mu: float | None
+    reweight_negatives: float
+    on_positives: float
+    on_negatives: float
+    damped: bool
+    FOLLOWS: Mapping[str, str] = {
+        **PresetLoss.FOLLOWS,
         "on_positives": "scale and focal_alpha",
         "on_negatives": "scale, focal_alpha and neg_scale",
         "shift": "the counts and kappa",

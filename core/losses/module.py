@@ -59,6 +59,18 @@ class PresetLoss(nn.Module):
     """
 
     terms: Terms = "element"
+    size: int
+    documents: int
+    preset: str
+    reduction: Reduction
+    soft_labels: bool
+    label_smoothing: float
+    ignore_index: float | None
+    scale: float
+    _constants: dict[str, float]
+    _columns: Columns
+    _exact: Columns
+    _elsewhere: dict[tuple[torch.device, torch.dtype], Columns]
     FOLLOWS: Mapping[str, str] = {
         "counts": "the counts that it is built with",
         "documents": "the documents that it is built with",
@@ -201,8 +213,13 @@ class PresetLoss(nn.Module):
 
     def _convert(self, device: torch.device, dtype: torch.dtype) -> Columns:
         exact = self._exact
-        numbers = (None if part is None else part.to(device, dtype) for part in exact[:4])
-        return Columns(*numbers, None if exact.kept is None else exact.kept.to(device))  # type: ignore[arg-type]
+        return Columns(
+            exact.counts.to(device, dtype),
+            exact.label_weight.to(device, dtype),
+            exact.shift.to(device, dtype),
+            None if exact.pos_weight is None else exact.pos_weight.to(device, dtype),
+            None if exact.kept is None else exact.kept.to(device),
+        )
 
     def columns(self, device: torch.device, dtype: torch.dtype, *, keep: bool = False) -> Columns:
         """The numbers by label on a device, in the precision of logits of this dtype: float32 or more.

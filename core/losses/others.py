@@ -27,6 +27,8 @@ class TermLoss(PresetLoss):
     fewer bits than float32 are computed in float32, autocast or not.
     """
 
+    function: Callable[..., Tensor]
+
     def __init__(
         self,
         function: Callable[..., Tensor],

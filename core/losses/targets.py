@@ -85,13 +85,14 @@ def _read_other(targets: Any, shape: torch.Size, device: torch.device) -> Target
     if hasattr(targets, "tocsr"):  # SciPy
         cells = targets.tocsr(copy=True)
         cells.sum_duplicates()
-        places, values = index_pairs(cells), torch.tensor(cells.data.astype("float64"))
-        return _from_cells(*places, values, targets.shape, shape, device)
+        (rows, labels), values = index_pairs(cells), torch.tensor(cells.data.astype("float64"))
+        return _from_cells(rows, labels, values, targets.shape, shape, device)
     if isinstance(targets, Tensor):
         if targets.layout not in (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc):
             raise ValueError(f"Targets have the layout {targets.layout}: {MATRIX}.")
         cells = targets.to_sparse_coo().coalesce()
-        return _from_cells(*cells.indices(), cells.values(), targets.shape, shape, device)
+        rows, labels = cells.indices()
+        return _from_cells(rows, labels, cells.values(), targets.shape, shape, device)
     if not hasattr(targets, "__array__"):
         raise ValueError(f"Targets are a {kind}: {MATRIX}.")
     array = targets.__array__()

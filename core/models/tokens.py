@@ -38,6 +38,10 @@ LONGEST = 65_536
 """Tokens of a document that are kept; a longer one is cut there."""
 LETTERS = 32 * LONGEST
 """Characters of a document that are looked at: no language's tokens are so long."""
+LETTERS_EACH = 8
+"""Characters that a token is expected to have at most: a text is tried at so many first."""
+ENDLESS = 10_000
+"""Letters of a word that is no word: no tokenizer knows it."""
 AT_ONCE = 1000
 PAD, UNKNOWN = 0, 1
 WORD = re.compile(r"\w\w+")
@@ -179,12 +183,29 @@ class Subwords:
         """SHA-256 of all that decides which tokens a text has."""
         return hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
 
-    def encode(self, texts: list[str]) -> list[list[int]]:
-        """Token numbers of each text, without special ones, at most `LONGEST`."""
-        cut = [text[:LETTERS] for text in texts]
+    def cut(self, text: str, most: int = LONGEST) -> str:
+        """The start of a text that has its first `most` tokens; all of a shorter text, or its first `LETTERS`.
+
+        A start is enough where so many tokens are of words that end within it, as nothing that comes changes these;
+        or where a word in it does not end for `ENDLESS` letters.
+        """
+        whole, letters = text[:LETTERS], LETTERS_EACH * most + 100
+        while letters < len(whole):
+            start = self.tokenizer(whole[:letters], add_special_tokens=False, verbose=False)
+            owners = start.word_ids()
+            if owners:
+                begins = start.word_to_chars(owners[-1]).start
+                if owners.index(owners[-1]) >= most or letters - begins > ENDLESS:
+                    return whole[:letters]
+            letters *= 16
+        return whole
+
+    def encode(self, texts: list[str], most: int = LONGEST) -> list[list[int]]:
+        """Token numbers of each text, without special ones, at most `most`."""
+        cut = [self.cut(text, most) for text in texts]
         options = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
         encoded = self.tokenizer(cut, add_special_tokens=False, **options)
-        return [ids[:LONGEST] for ids in encoded["input_ids"]]
+        return [ids[:most] for ids in encoded["input_ids"]]
 
     def words(self, ids: Iterable[int]) -> list[str]:
         """The tokens as text."""
@@ -235,10 +256,10 @@ class Words:
         """SHA-256 of the vocabulary."""
         return hashlib.sha256(json.dumps(list(self.vocabulary)).encode()).hexdigest()
 
-    def encode(self, texts: list[str]) -> list[list[int]]:
-        """Token numbers of each text, at most `LONGEST`."""
+    def encode(self, texts: list[str], most: int = LONGEST) -> list[list[int]]:
+        """Token numbers of each text, at most `most`."""
         return [
-            [self.vocabulary.get(match.group(), UNKNOWN) for match in islice(WORD.finditer(text.lower()), LONGEST)]
+            [self.vocabulary.get(match.group(), UNKNOWN) for match in islice(WORD.finditer(text.lower()), most)]
             for text in texts
         ]
 

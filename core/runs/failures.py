@@ -10,7 +10,9 @@ from typing import Any
 
 from core.config.defaults import MODELS
 from core.config.schema import RunConfig, TrainConfig
+from core.system.arrays import check_tensors
 from core.system.errors import Diverged, UserError
+from core.system.files import read_json
 from core.system.processes import boot_id
 
 NEARLY_ALL = 0.8
@@ -53,13 +55,25 @@ def of_error(error: BaseException, config: RunConfig, path: Path) -> Failure:
     if full or "No space left on device" in said:  # safetensors has an error of its own
         free = shutil.disk_usage(path).free / 1e6
         words = f"The disk is full ({free:.1f} MB free at {path.parent})."
-        return Failure("disk", words, "Make room, then resume the run: its last checkpoint is whole.")
+        return Failure("disk", words, f"Make room, then resume the run: {_describe_checkpoint(path)}.")
     if isinstance(error, MemoryError) or "out of memory" in said.lower() or "can't allocate memory" in said:
         return Failure("memory", "Memory ran out.", smaller(config))
     if "CUDA" in said or "NCCL" in said or "NVML" in said:
         advice = "See whether nvidia-smi answers, then resume the run; train.device=cpu does without a GPU."
         return Failure("gpu", f"The GPU or its driver failed: {said.splitlines()[0]}.", advice)
     return Failure("python", f"{type(error).__name__}: {said or 'no words'}", "The traceback is in log.txt.")
+
+
+def _describe_checkpoint(path: Path) -> str:
+    """Where a run goes on, by the newest checkpoint whose files are whole."""
+    for folder in sorted((path / "checkpoint").glob("[0-9]*-[0-9]*"), reverse=True):
+        try:
+            read_json(folder / "state.json")
+            check_tensors(folder / "state.safetensors")
+        except (UserError, ValueError):
+            continue
+        return "its last checkpoint is whole"
+    return "it has no whole checkpoint, and starts from its first step"
 
 
 def smaller(config: RunConfig) -> str:

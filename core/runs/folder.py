@@ -9,9 +9,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,6 +38,7 @@ from core.system.files import (
     parse_json,
     read_bytes,
     read_json,
+    say_unwritable,
     write_json,
 )
 from core.system.locks import is_locked, locked
@@ -59,6 +62,10 @@ class About(Frozen):
 
 
 NOTHING_WRITTEN = About()
+LEFT_AFTER = 3600.0
+"""Seconds after which what is half-written is a leftover."""
+SILENT = 90.0
+"""Seconds without a heartbeat after which a running worker is said to stand still; it writes one every 2 seconds."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,8 @@ class Folder:
         user: who submitted it.
         published: it lies in `published_dir`: results to look at, without weights, never changed.
         about: what people wrote on it.
-        remark: what of the folder is damaged that no result depends on, a sentence; empty if nothing is.
+        remark: what else is to be known of it, a sentence: a file is damaged that no result depends on, or its worker
+            stands still; empty if there is nothing.
     """
 
     id: str
@@ -281,6 +289,8 @@ def _read_state(path: Path) -> tuple[Folder, str]:
             death = _find_death(path)
             state, kind, reason, advice = "lost", death.kind, death.words, death.advice
     about, remark = _read_about(path)
+    if state == "running" and (silent := time.time() - read_heartbeat(path).get("time", math.inf)) > SILENT:
+        remark = f"{_describe_silence(path.name, silent)} {remark}".strip()
     found = Folder(
         id=path.name,
         path=path,
@@ -299,6 +309,14 @@ def _read_state(path: Path) -> tuple[Folder, str]:
         remark=remark,
     )
     return found, problem
+
+
+def _describe_silence(run_id: str, seconds: float) -> str:
+    """What is known of a run whose worker lives and writes no heartbeat."""
+    return (
+        f"No sign of life for {seconds:,.0f} s: its worker stands still, or the machine is overloaded. Stopping it "
+        f"(`python -m core stop {run_id}`) makes its place free, and it can be resumed."
+    )
 
 
 def _read_status(path: Path) -> tuple[dict[str, Any], str]:
@@ -344,7 +362,7 @@ def save_about(run_id: str, **changes: Any) -> About:
     run = get_folder(run_id)
     if run.published:
         raise UserError(f"Run {run_id} is published and never changed.")
-    with locked(cache_dir() / "locks" / "about.lock"):
+    with say_unwritable(f"What is written on run {run_id}"), locked(cache_dir() / "locks" / "about.lock"):
         written, damaged = _read_about(run.path)
         if damaged:
             raise UserError(damaged)
@@ -399,6 +417,18 @@ def delete_run(run_id: str) -> None:
         raise UserError(f"Run {run_id} is {run.state}: stop it first (`python -m core stop {run_id}`), then delete it.")
     # The name goes first: whoever lists runs sees the whole folder or none.
     gone = run.path.with_name(f".{run_id}.gone")
-    shutil.rmtree(gone, ignore_errors=True)
-    os.replace(run.path, gone)
-    shutil.rmtree(gone)
+    with say_unwritable(f"Run {run_id}", "deleted"):
+        shutil.rmtree(gone, ignore_errors=True)
+        os.replace(run.path, gone)
+        shutil.rmtree(gone)
+
+
+def remove_leftovers() -> None:
+    """Removes from the runs' folder what processes that were killed have left half-written there an hour ago or more.
+
+    Nothing there that begins with a dot is a run; what is younger may be at work.
+    """
+    for left in runs_dir().glob(".*"):
+        with suppress(OSError):
+            if time.time() - left.lstat().st_mtime > LEFT_AFTER:
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()

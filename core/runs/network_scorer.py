@@ -13,14 +13,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from core.config.defaults import MODELS
 from core.config.schema import ModelConfig
 from core.metrics import thresholds
 from core.metrics.thresholds import Limits
 from core.models.batches import TokenInputs
 from core.models.networks import TextNetwork, Transformer, build_network
-from core.models.tokens import WORD, Subwords, Tokens, Words, load_encoder
+from core.models.tokens import LONGEST, WORD, Subwords, Tokens, Words, load_encoder
+from core.runs import tfidf_scorer
 from core.runs.folder import Run
 from core.runs.results import read_metrics
+from core.runs.texts import check_texts, rank_labels
 from core.system.arrays import PARSER_ERRORS, describe
 from core.system.errors import UserError
 from core.trainer.scoring import predict
@@ -49,15 +52,18 @@ class NetworkScorer:
 
     def __call__(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
         """The labels of each text with their scores, the surest first."""
-        found = []
-        for scores in self.scores(texts):
-            above = scores > self.threshold
-            given = [column for column in np.argsort(-scores) if above[column]]
-            found.append([(self.labels[column], float(scores[column])) for column in given])
-        return found
+        return rank_labels(self.scores(texts), self.threshold, self.labels)
 
     def scores(self, texts: Sequence[str]) -> np.ndarray:
-        """Scores as the run's predictions hold them, (n, L) float64, computed in float32 on the CPU."""
+        """Scores as the run's predictions hold them, (n, L) float64, computed in float32 on the CPU.
+
+        Of a long text no more is split into tokens than the run reads.
+
+        Raises:
+            UserError: what is no list of strings.
+        """
+        if not (texts := check_texts(texts)):
+            return np.zeros((0, len(self.labels)))
         batches = predict(self.network, self._inputs(texts), device="cpu", shift=self.shift)
         return np.concatenate(list(batches)).astype(np.float64)
 
@@ -73,6 +79,7 @@ class NetworkScorer:
         """
         from captum.attr import LayerIntegratedGradients
 
+        (text,) = check_texts([text])
         ids, mask, *owner = self._inputs([text]).tensors(np.array([0]), "cpu")
         fixed = torch.isin(ids, torch.tensor([*self.encoder.before, *self.encoder.after, self.encoder.pad]))
         unknown = getattr(getattr(self.encoder, "tokenizer", None), "unk_token_id", None)
@@ -95,8 +102,13 @@ class NetworkScorer:
         return table.iloc[np.argsort(-table["adds"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
 
     def _inputs(self, texts: Sequence[str]) -> TokenInputs:
-        tokens = Tokens.of(self.encoder.encode(list(texts)))
+        tokens = Tokens.of(self.encoder.encode(list(texts), self._most))
         return TokenInputs(tokens, self.encoder, np.arange(len(texts)), self.config.max_length, self.config.long)
+
+    @property
+    def _most(self) -> int:
+        """Tokens of a text that are looked at: more than its start only where more is read."""
+        return self.config.max_length if self.config.long == "head" else LONGEST
 
     def _logits(self, ids: torch.Tensor, mask: torch.Tensor, *more: Any) -> torch.Tensor:
         """Logits of one label for the text, or for its windows, repeated once for each step of the path."""
@@ -120,6 +132,7 @@ class NetworkScorer:
         if isinstance(self.encoder, Words):
             words = WORD.findall(text.lower())
         else:
+            text = self.encoder.cut(text, self._most)
             made = self.encoder.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
             owners, spans = made.word_ids(), made["offset_mapping"]
             ends: dict[int, tuple[int, int]] = {}
@@ -133,12 +146,20 @@ class NetworkScorer:
         return [*words[:tokens], *[""] * (tokens - len(words))]
 
 
-def load(run: Run) -> NetworkScorer:
-    """The trained network of a finished run.
+def load(run: Run) -> NetworkScorer | tfidf_scorer.Scorer:
+    """The trained model of a finished run, of whatever it reads; `scorer.load` loads combined ones as well.
 
     Raises:
-        UserError: the run has no weights, or they are damaged.
+        UserError: the run has no weights, or they are damaged; it is a combined one.
     """
+    if run.config.combined:
+        raise UserError(f"{run.id} is combined of other runs: core.runs.scorer.load loads it with its members.")
+    tfidf_scorer.check_weights(run)
+    return _load(run) if MODELS[run.config.model.name].reads == "tokens" else tfidf_scorer.load(run)
+
+
+def _load(run: Run) -> NetworkScorer:
+    """A network that reads tokens, whose weights are there."""
     config, metrics = run.config.model, read_metrics(run)
     labels, counts = tuple(metrics["labels"]), np.array(metrics["counts"])
     documents = metrics["documents"]["train"]

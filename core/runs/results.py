@@ -13,7 +13,7 @@ from core.runs.folder import Folder, Run
 from core.runs.stored import Scores, Stored, Thresholds, describe, is_valid
 from core.system.access import check_writable
 from core.system.errors import UserError
-from core.system.files import read_json, write_json
+from core.system.files import read_json, say_unwritable, write_json
 from core.system.locks import locked
 from core.system.places import cache_dir
 
@@ -222,5 +222,5 @@ def _change_sets(run: Run, change: Callable[[dict[str, dict[str, Any]]], dict[st
     check_writable()
     if run.published:
         raise UserError(f"Run {run.id} is published and never changed: train it yourself to keep thresholds with it.")
-    with locked(cache_dir() / "locks" / "thresholds.lock"):
+    with say_unwritable(f"Thresholds of run {run.id}"), locked(cache_dir() / "locks" / "thresholds.lock"):
         write_json(run.path / "thresholds.json", change(read_threshold_sets(run)))

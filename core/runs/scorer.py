@@ -1,7 +1,4 @@
-"""What a trained run says of any text, and the words that moved it: NumPy alone, for models on TF-IDF.
-
-A combined run asks its members.
-"""
+"""What a trained run says of any text, and the words that moved it; a combined run asks its members."""
 
 from __future__ import annotations
 
@@ -15,82 +12,18 @@ import numpy as np
 import pandas as pd
 
 from core.config.defaults import MODELS
-from core.metrics import averages
+from core.metrics import averages, thresholds
 from core.metrics.averages import Margins
-from core.models.tfidf_features import TfidfEncoder
+from core.metrics.thresholds import Limits
+from core.runs import tfidf_scorer
 from core.runs.folder import Run, get_run
 from core.runs.results import read_metrics
-from core.system.arrays import describe, read_tensors
+from core.runs.texts import check_texts, rank_labels
+from core.runs.tfidf_scorer import WEIGHTS, Scorer, check_weights
 from core.system.errors import UserError
 
 if TYPE_CHECKING:
     from core.runs.network_scorer import NetworkScorer
-
-WEIGHTS = "model.safetensors"
-"""File of a run's weights."""
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """A trained run, ready for texts: V words, L labels, H hidden units.
-
-    Attributes:
-        encoder: from text to (1, V).
-        words: of the feature columns, (V,).
-        first: (V, L), or (V, H) before a hidden layer.
-        bias: (L,) or (H,).
-        second: (L, H) of a network with a hidden layer, else None.
-        second_bias: (L,).
-        probabilities: scores are sigmoids of the sums; an SVM's are the sums themselves.
-    """
-
-    encoder: TfidfEncoder
-    words: np.ndarray
-    first: np.ndarray
-    bias: np.ndarray
-    second: np.ndarray | None
-    second_bias: np.ndarray
-    probabilities: bool
-    how = "Weight times TF-IDF of each word; what they add up to, with the bias, is the score before the sigmoid."
-
-    def scores(self, texts: Sequence[str]) -> np.ndarray:
-        """Scores as the run's predictions hold them, (n, L) float64."""
-        sums = np.asarray(self.encoder.encode(texts) @ self.first) + self.bias
-        if self.second is not None:
-            sums = np.maximum(sums, 0) @ self.second.T + self.second_bias
-        if not self.probabilities:
-            return sums.astype(np.float64)
-        half = np.exp(-np.abs(sums.astype(np.float64)))
-        return np.where(sums >= 0, 1 / (1 + half), half / (1 + half))
-
-    def contributions(self, text: str, label: int) -> pd.DataFrame:
-        """What each word of a text adds to the sum of a label, before the sigmoid; the largest first, either way.
-
-        A word adds its TF-IDF value times its weight. Behind a hidden layer the weight is that of the units that the
-        text switches on, which is exact for this text: the parts and `rest` sum to the label's sum.
-
-        Returns:
-            Columns word, value (TF-IDF), weight, adds.
-        """
-        row = self.encoder.encode([text])
-        columns, values = row.indices, row.data.astype(np.float64)
-        if self.second is None:
-            weights = self.first[columns, label].astype(np.float64)
-        else:
-            on = (np.asarray(row @ self.first)[0] + self.bias) > 0
-            weights = self.first[columns] @ (self.second[label] * on).astype(np.float64)
-        table = pd.DataFrame(
-            {"word": self.words[columns], "value": values, "weight": weights, "adds": values * weights}
-        )
-        return table.iloc[np.argsort(-table["adds"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
-
-    def rest(self, text: str, label: int) -> float:
-        """What the label's sum has without any word of the text."""
-        if self.second is None:
-            return float(self.bias[label])
-        row = self.encoder.encode([text])
-        on = (np.asarray(row @ self.first)[0] + self.bias) > 0
-        return float(self.second_bias[label] + self.second[label] @ np.where(on, self.bias, 0))
 
 
 @dataclass(frozen=True)
@@ -101,15 +34,28 @@ class CombinedScorer:
         members: their models.
         weights: how much each counts, with the sum 1.
         margins: how each member's margins are standardised; None of probabilities.
+        labels: names, L of them.
+        threshold: a label is given where its score is above it: one for all labels, or one each, (L,).
     """
 
     members: tuple[Scorer | NetworkScorer, ...]
     weights: tuple[float, ...]
     margins: tuple[Margins | None, ...]
+    labels: tuple[str, ...] = ()
+    threshold: Limits = 0.5
     how = "What each word adds to the averaged logit: the words of every member, each by the member's weight."
 
+    def __call__(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """The labels of each text with their scores, the surest first."""
+        return rank_labels(self.scores(texts), self.threshold, self.labels)
+
     def scores(self, texts: Sequence[str]) -> np.ndarray:
-        """Probabilities, (n, L) float64: the sigmoid of the averaged logits."""
+        """Probabilities, (n, L) float64: the sigmoid of the averaged logits.
+
+        Raises:
+            UserError: what is no list of strings.
+        """
+        texts = check_texts(texts)  # once: what can be read only once would be gone after the first member
         parts = zip(self.members, self.weights, self.margins, strict=True)
         logits = sum(weight * averages.to_logits(member.scores(texts), unit) for member, weight, unit in parts)
         return averages.to_probabilities(np.asarray(logits))
@@ -166,7 +112,8 @@ def find_missing(run: Run) -> list[str]:
 
 
 def _describe_lack(run: Run) -> str:
-    return "is published without its weights" if run.published else "has no weights in its folder"
+    how = "is" if run.published else "has no weights in its folder, as a run"
+    return f"{how} published without its weights"
 
 
 def _load_members(run: Run) -> CombinedScorer:
@@ -190,38 +137,19 @@ def _load_members(run: Run) -> CombinedScorer:
     for member, unit in zip(members, units, strict=True):
         if read_metrics(member)["labels"] != labels or (unit is not None) != MODELS[member.config.model.name].margins:
             raise UserError(f"{member.id} is another run than the one that was combined: delete {run.id}.")
-    return CombinedScorer(tuple(_load_trained(one) for one in members), run.config.combined.weights, tuple(units))
+    trained = tuple(_load_trained(one) for one in members)
+    threshold = thresholds.of_values(read_metrics(run)["threshold"])
+    return CombinedScorer(trained, run.config.combined.weights, tuple(units), tuple(labels), threshold)
 
 
 def _load_trained(run: Run) -> Scorer | NetworkScorer:
     """The model of a run that was trained."""
-    name = run.config.model.name
-    if not (run.path / WEIGHTS).exists():
-        what = "It is published without its weights" if run.published else "Its weights are not in its folder"
-        raise UserError(f"{what}: run its command, then words can be weighed and other texts tried.")
-    if MODELS[name].reads == "tokens":
+    if MODELS[run.config.model.name].reads == "tokens":
         from core.runs import network_scorer
 
         return network_scorer.load(run)
-    try:
-        arrays, encoder = read_tensors(run.path / WEIGHTS), TfidfEncoder.load(run.path)
-        words = np.array(encoder.words, dtype=object)
-        if name == "svm":
-            first, bias, second, last = arrays["weights"], arrays["intercepts"], None, arrays["intercepts"]
-        else:
-            first, bias = arrays["features.weight"], arrays["bias"]
-            second, last = arrays.get("output.weight"), arrays.get("output.bias", bias)
-        # Shapes: (V, L), or (V, H) and (L, H) with a hidden layer.
-        labels = len(read_metrics(run)["labels"])
-        width = labels if second is None else second.shape[-1]
-        if first.shape != (len(words), width) or bias.shape != (width,):
-            raise ValueError(f"{len(words)} words, weights {first.shape}, bias {bias.shape}")
-        if last.shape != (labels,) or (second is not None and second.shape != (labels, width)):
-            raise ValueError(f"{labels} labels, bias {last.shape}")
-    except (LookupError, ValueError, TypeError, UserError) as error:
-        said = describe(error)
-        raise UserError(f"{run.id}: its weights are damaged ({said}). Delete the run and train it again.") from None
-    return Scorer(encoder, words, first, bias, second, last, probabilities=not MODELS[name].margins)
+    check_weights(run)
+    return tfidf_scorer.load(run)
 
 
 def weights_version(run: Run) -> tuple[tuple[str, int], ...]:

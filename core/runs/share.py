@@ -18,7 +18,7 @@ from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, wr
 from core.system.access import check_writable
 from core.system.arrays import PARSER_ERRORS, check_archive, check_tensors, describe
 from core.system.errors import UserError
-from core.system.files import atomic_path, read_json, write_json
+from core.system.files import atomic_path, read_json, say_unwritable, write_json
 
 RESULTS = ("config.json", "status.json", "history.jsonl", "metrics.json", "thresholds.json", *PREDICTIONS.values())
 """Files of a run's results."""
@@ -50,7 +50,8 @@ def publish(run: Run) -> Path:
     """
     check_writable()
     target = published_dir() / run.id
-    with new_folder(target, f"Run {run.id} is published already: delete {target} first.") as folder:
+    taken = f"Run {run.id} is published already: delete {target} first."
+    with say_unwritable(f"Run {run.id}", "published"), new_folder(target, taken) as folder:
         _copy_results(run, folder)
         for part, name in PREDICTIONS.items():
             if (run.path / name).exists():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 
 class UserError(Exception):
@@ -17,11 +19,20 @@ class Question(UserError):
         about: what is to be decided, a word or two.
         choices: the readings, the likelier first.
         option: the option that answers, such as `--label-names`.
+        names: what is to be decided about, where each of several names has an answer of its own.
     """
 
-    def __init__(self, sentence: str, *, about: str, choices: Sequence[str], option: str) -> None:
-        self.about, self.choices, self.option = about, tuple(choices), option
+    def __init__(
+        self, sentence: str, *, about: str, choices: Sequence[str], option: str, names: Sequence[str] = ()
+    ) -> None:
+        self.about, self.choices, self.option, self.names = about, tuple(choices), option, tuple(names)
         super().__init__(sentence)
+
+    @property
+    def what(self) -> str:
+        """What is unclear, without the options of the command line that answer."""
+        first, *others = re.split(r"(?<=[.?]) (?=[A-Z])", str(self))
+        return " ".join([first, *takewhile(lambda sentence: not re.search(r"(^|\s)--[a-z]", sentence), others)])
 
 
 class Diverged(UserError):

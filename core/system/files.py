@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -41,6 +42,37 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.replace(folder / path.name, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def say_unwritable(what: str, done: str = "written") -> Iterator[None]:
+    """Says as a sentence that the disk is full, read-only or not one's own.
+
+    Args:
+        what: the subject of the sentence, such as `Run x`.
+        done: what cannot be done to it.
+
+    Raises:
+        UserError: whatever is tried inside the block fails with an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{what} cannot be {done}: {describe_os_error(error)}") from None
+
+
+def describe_os_error(error: OSError) -> str:
+    """What the system says of a file, which one, and what to do, in a clause and a sentence."""
+    file = str(error.filename or "")
+    where = f" ({file[:60]}…)" if len(file) > 200 else f" ({file})" if file else ""
+    way = {
+        errno.ENOSPC: "Make room on the disk.",
+        errno.EDQUOT: "Make room: the quota is used up.",
+        errno.ENAMETOOLONG: "Take a shorter path.",
+        errno.ELOOP: "It is a link that leads to itself: name another path.",
+    }
+    advice = way.get(error.errno or 0, "Check the path, its rights, and that its disk can be written.")
+    return f"{error.strerror or error}{where}. {advice}"
 
 
 def write_text(path: Path, text: str) -> None:

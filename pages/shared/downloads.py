@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis.csv import to_csv
+from core.analysis.csv import MARK, to_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ def offer_csv(name: str, table: pd.DataFrame | Callable[[], pd.DataFrame]) -> No
     """Draws a button that saves a table as CSV, which is made when the button is pressed.
 
     The grid's own export is off (`client.disableDataExport`): it would hand a spreadsheet its formulas. A chart's
-    toolbar saves it as PNG.
+    toolbar saves it as PNG. The file begins with the mark by which Excel knows UTF-8.
 
     Args:
         name: of the file, without its ending.
@@ -29,7 +29,7 @@ def offer_csv(name: str, table: pd.DataFrame | Callable[[], pd.DataFrame]) -> No
     """
 
     def csv() -> str:
-        return to_csv(table() if callable(table) else table)
+        return MARK + to_csv(table() if callable(table) else table)
 
     st.download_button(
         "Save CSV", csv, f"{name}.csv", "text/csv", key=f"save-{name}", on_click="ignore", type="tertiary"

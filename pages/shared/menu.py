@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.system.errors import UserError
+from core.system.files import describe_os_error
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def build_page(name: str) -> StreamlitPage:
 def show(name: str) -> None:
     """Draws a page; a `UserError` is shown as one sentence."""
     try:
+        drop_empty_entries()
         refuse_infinite_numbers()
         module = import_module(f"pages.{name}")
         freeze_modules(name)
@@ -58,6 +60,10 @@ def show(name: str) -> None:
         freeze_modules(f"{name}, {len(sys.modules)} modules")
     except UserError as error:
         st.error(plain(str(error)))
+    except OSError as error:
+        if error.errno is None:
+            raise
+        st.error(plain(f"A file of this page cannot be read or written: {describe_os_error(error)}"))
 
 
 @st.cache_resource(show_spinner=False)
@@ -68,6 +74,17 @@ def freeze_modules(state: str) -> None:  # noqa: ARG001 - once for each page, an
     """
     gc.collect()
     gc.freeze()
+
+
+MAY_BE_EMPTY = ("models", "losses", "seeds")
+"""Entries of the address that are empty where a visitor has taken every choice away."""
+
+
+def drop_empty_entries() -> None:
+    """Takes entries without a value from the address of a page that is opened: a choice that must be made has none."""
+    for key in list(st.query_params):
+        if key not in MAY_BE_EMPTY and key not in st.session_state and not any(st.query_params.get_all(key)):
+            del st.query_params[key]
 
 
 def refuse_infinite_numbers() -> None:

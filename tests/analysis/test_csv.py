@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.analysis.csv import FORMULA, neutralise, to_csv
+from core.analysis.csv import FORMULA, MARK, neutralise, to_csv
+from core.data import readers
+from core.data.documents import document_table
+from tests.helpers.corpora import corpus
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00"))
 
@@ -41,3 +45,16 @@ def test_numbers_stay_numbers_and_what_is_undefined_is_empty() -> None:
     frame = pd.DataFrame({"n": [-1, 2], "x": [-0.5, float("nan")], "name": ["-a", None]})
     assert read(to_csv(frame)) == [["n", "x", "name"], ["-1", "-0.5", "'-a"], ["2", "", ""]]
     assert frame["name"][0] == "-a", "the table itself is not changed"
+
+
+def test_a_saved_list_of_documents_is_read_again_as_it_was(tmp_path: Path) -> None:
+    """The mark by which Excel knows UTF-8 is part of no column's name, here and in pandas."""
+    whole = corpus([[1, 0, 1], [0, 1, 0]] * 10, {"train": range(20)}, labels=["gold", "Märkte", "a, b"])
+    path = tmp_path / "documents.csv"
+    path.write_text(MARK + to_csv(document_table(whole, range(20))), encoding="utf-8")
+    assert path.read_bytes()[:3] == b"\xef\xbb\xbf"
+    assert pd.read_csv(path).columns.tolist() == ["id", "title", "labels"]
+    reading = readers.study(path)
+    assert not reading.questions
+    _, first = next(iter(readers.read_documents(path, reading.file)))
+    assert (first.id, set(first.labels)) == ("id0", {"gold", "a, b"})

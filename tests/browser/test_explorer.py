@@ -153,7 +153,7 @@ def test_downloads_hold_no_formula_and_the_grid_offers_none_of_its_own(hostile: 
     ready(page, "Every label", role="heading")
     with page.expect_download() as saved:
         page.locator(".st-key-save-reuters-nltk-labels").get_by_role("button", name="Save CSV").click()
-    with saved.value.path().open(encoding="utf-8", newline="") as file:
+    with saved.value.path().open(encoding="utf-8-sig", newline="") as file:
         names = {row["label"] for row in csv.DictReader(file)}
     assert names == {f"'{name}" if name[0] in "=@" else name for name in LABELS}
     page.get_by_test_id("stDataFrame").hover()

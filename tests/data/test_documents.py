@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,10 +92,34 @@ def test_documents_are_listed_with_title_and_labels() -> None:
     table = documents.document_table(corpus([[0, 1, 0], [1, 0, 1]], {"train": [0, 1]}), [1, 0])
     assert table.to_dict("list") == {
         "id": ["id1", "id0"],
-        "title": ["title 1", "(no title)"],
+        "title": ["title 1", "body 0"],
         "labels": [["a", "c"], ["b"]],
     }
     assert documents.document_table(corpus([[1]], {"train": [0]}), []).empty
+
+
+@pytest.mark.parametrize(
+    ("title", "body", "shown"),
+    [
+        ("A  title\n", "body", "A title"),
+        (" ", "the body\nof it", "the body of it"),
+        ("", "word " * 30, f"{'word ' * 15}word…"),
+        ("", "x" * 200, f"{'x' * 80}…"),
+        ("", " \n", "(no text)"),
+    ],
+)
+def test_a_document_without_title_shows_its_first_words(title: str, body: str, shown: str) -> None:
+    one = replace(corpus([[1]], {"train": [0]}, titles=[title]), bodies=[body])
+    assert documents.Headings(one)[0] == shown
+    assert documents.Headings(one)[0:1] == [shown]
+    assert documents.document_table(one, [0])["title"].tolist() == [shown]
+
+
+def test_documents_with_one_id_are_told_apart_by_their_rows() -> None:
+    whole = replace(corpus([[1]] * 4, {"train": [0, 1], "test": [2, 3]}), ids=np.array(["7", "8", "7", "9"]))
+    assert documents.document_table(whole, range(4))["id"].tolist() == ["7 (row 1)", "8", "7 (row 3)", "9"]
+    assert documents.tell_apart(["7", "9", "7"], [0, 1, 1233], [2, 1]) == ["7 (row 1,234)", "9"]
+    assert documents.tell_apart(["7", "9"], [0, 1], [0]) == ["7"]
 
 
 def test_a_document_that_carries_all_labels_and_one_that_carries_none() -> None:

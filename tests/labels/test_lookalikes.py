@@ -22,6 +22,11 @@ from core.labels.cooccurrence import count_pairs
         ("e\u0301tude", "\u00e9tude", lookalikes.LETTERS),
         ("ﬁnance", "finance", lookalikes.LETTERS),
         ("=cmd()", "cmd", lookalikes.LETTERS),
+        ("C++", "c++", lookalikes.LETTERS),
+        ("- gold", "Gold!", lookalikes.LETTERS),
+        ("Covid-19", "covid 19", lookalikes.LETTERS),
+        ("R&D / Design", "R + D, design", lookalikes.LETTERS),
+        ("C++, games", "games C++", lookalikes.ORDER),
         ("Neoplasms, Breast", "Breast Neoplasms", lookalikes.ORDER),
         ("interest rate", "Interest Rates", lookalikes.PLURAL),
         ("Tumor, Lung", "lung tumors", lookalikes.PLURAL),
@@ -37,7 +42,23 @@ def test_names_that_look_like_one(one: str, other: str, why: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("gold", "bold"), ("Histone H1", "Histone H2"), ("loss", "los"), ("🎉", "🎈"), ("שלום", "עולם"), ("", "a")],
+    [
+        ("gold", "bold"),
+        ("Histone H1", "Histone H2"),
+        ("loss", "los"),
+        ("🎉", "🎈"),
+        ("שלום", "עולם"),
+        ("", "a"),
+        *itertools.combinations(["C", "C++", "C#", "C*"], 2),
+        *itertools.combinations(["Visual C", "Visual C++", "Visual C#"], 2),
+        *itertools.combinations(["HIV", "HIV+", "HIV-"], 2),
+        ("C++ programming", "C programming"),
+        ("5 mg", "<5 mg"),
+        ("<5 mg", ">5 mg"),
+        ("1", "-1"),
+        (".NET", "Net"),
+        ("growth 5%", "growth 5"),
+    ],
 )
 def test_names_that_do_not(one: str, other: str) -> None:
     assert lookalikes.similar_names([one, other]) == []

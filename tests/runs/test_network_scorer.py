@@ -1,3 +1,6 @@
+import dataclasses
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
@@ -32,8 +35,9 @@ FINE_TUNED = {
     "mean": ["model.pooling=mean"],
     "cls": ["model.pooling=cls"],
     "cls-graph": ["model.pooling=cls", GRAPH],
-    "lwan-graph": ["model.pooling=lwan", GRAPH],
-    "window": ["model.long=window"],
+    "lwan-graph": ["model.pooling=lwan", GRAPH, "train.adjust=0.5"],
+    "window": ["model.long=window", "train.adjust=0.5"],
+    "cls-ends": ["model.pooling=cls", "model.long=head-tail"],
 }
 
 
@@ -129,6 +133,98 @@ def test_plain_transformers_loads_what_is_exported_and_scores_the_same(run, tmp_
     assert model.config.threshold == results.read_metrics(run)["threshold"]
     assert (model.config.tailscope["rule"], model.config.tailscope["chosen_on"]) == ("as-trained", "validation")
     assert list(model.config.id2label.values()) == results.read_metrics(run)["labels"]
+
+
+def load_module(folder):
+    """The module that lies in an exported folder, imported from there."""
+    spec = importlib.util.spec_from_file_location(f"exported_{folder.name}", folder / "tailscope_model.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", FINE_TUNED)
+def test_the_module_in_an_exported_folder_scores_and_decides_as_the_run(name, run_named, tmp_path):
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+    run = run_named(name)
+    kind, scorer = export_model.export(run, tmp_path / "model"), network_scorer.load(run)
+    texts = [*texts_of(run)[0], "", "wheat " * 300, "no-word " + " ".join(texts_of(run)[0])]
+    model = load_module(tmp_path / "model").load(tmp_path / "model")
+    expected = scorer.scores(texts)
+    np.testing.assert_allclose(model.scores(texts, batch_size=4).numpy(), expected, atol=1e-6)
+    assert model.scores([]).shape == (0, len(scorer.labels))
+    assert [[label for label, _ in given] for given in model.predict(texts)] == [
+        [label for label, _ in given] for given in scorer(texts)
+    ]
+    settings = AutoConfig.from_pretrained(tmp_path / "model")
+    assert settings.tailscope["long"] == run.config.model.long
+    assert AutoTokenizer.from_pretrained(tmp_path / "model").model_max_length == 24
+    card = (tmp_path / "model" / "README.md").read_text("utf-8")
+    assert "from tailscope_model import load" in card
+    assert str(tmp_path.anchor + "tmp") not in card
+    short = [text for text in texts if len(scorer.encoder.encode([text])[0]) < 20]
+    if kind == "AutoModel":  # a class that would begin with a random head refuses
+        with pytest.raises(RuntimeError, match="mismatch"):
+            AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
+        return
+    assert "pipeline(" in card
+    answers = pipeline("text-classification", model=str(tmp_path / "model"), top_k=None, truncation=True)(short)
+    for row, answer in zip(scorer.scores(short), answers, strict=True):
+        found = {one["label"]: one["score"] for one in answer}
+        np.testing.assert_allclose([found[label] for label in scorer.labels], row, atol=1e-6)
+
+
+def test_a_roberta_is_exported_with_its_own_head(run_named, tmp_path, monkeypatch):
+    from transformers import AutoModelForSequenceClassification, RobertaConfig, RobertaModel
+
+    run = run_named("cls")
+    scorer = network_scorer.load(run)
+    settings = RobertaConfig(vocab_size=scorer.encoder.size, hidden_size=scorer.network.body.width, num_hidden_layers=1)
+    settings.num_attention_heads = 2
+    scorer.network.body.encoder = RobertaModel(settings).eval()
+    monkeypatch.setattr(export_model, "load", lambda _: scorer)
+    assert export_model.export(run, tmp_path / "model") == "AutoModelForSequenceClassification"
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
+    ids, mask = scorer._inputs(["wheat and corn", "gold"]).tensors(np.arange(2), "cpu")
+    with torch.no_grad():
+        torch.testing.assert_close(model(ids, mask).logits, scorer.network(ids, mask) - scorer.shift)
+
+
+def test_of_a_long_text_no_more_than_its_start_is_split(run_named):
+    scorer = network_scorer.load(run_named("mean"))
+    long = "wheat exports fell. " * 250_000  # 5 MB
+    split, tokenizer = [], scorer.encoder.tokenizer
+
+    class Watched:
+        def __getattr__(self, name):
+            return getattr(tokenizer, name)
+
+        def __call__(self, text, **options):
+            split.append(max(map(len, [text] if isinstance(text, str) else text)))
+            return tokenizer(text, **options)
+
+    watched = dataclasses.replace(scorer, encoder=dataclasses.replace(scorer.encoder, tokenizer=Watched()))
+    assert np.array_equal(watched.scores([long]), scorer.scores([long[:2000]]))
+    assert len(watched.contributions(long, 0))
+    assert max(split) < 1000
+    for text in ("wheat", "x" * 5000, " " * 3000 + "wheat", "小麦" * 3000, "." * 5000, "a\x00b" * 2000, "w " * 3000):
+        for most in (1, 7, 100):
+            assert scorer.encoder.encode([text], most)[0] == scorer.encoder.encode([text])[0][:most], text[:5]
+
+
+@pytest.mark.parametrize("name", ["mean", "textcnn"])
+def test_what_is_no_list_of_texts_is_a_sentence(name, run_named):
+    scorer = network_scorer.load(run_named(name))
+    assert scorer.scores([]).shape == (0, len(scorer.labels))
+    assert scorer([]) == []
+    for texts in ("wheat", None, 5, b"wheat", {"text": "wheat"}):
+        with pytest.raises(UserError, match="pass a list"):
+            scorer.scores(texts)
+    for wrong in (None, float("nan"), 3, b"wheat", ["wheat"]):
+        with pytest.raises(UserError, match=r"Text 1 is .*, not a string"):
+            scorer(["wheat", wrong])
+    assert scorer.scores(iter(("wheat", "\ud800 corn"))).shape == (2, len(scorer.labels))
 
 
 def test_the_config_of_an_export_holds_the_thresholds_of_the_rule(run_named, tmp_path):

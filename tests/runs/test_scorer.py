@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from core.data import sources
-from core.runs import folder, plan, predictions, share
+from core.metrics import thresholds
+from core.runs import folder, network_scorer, plan, predictions, results, share
 from core.runs.folder import Run
 from core.runs.scorer import load
 from core.system.errors import UserError
@@ -58,6 +59,44 @@ def test_scores_are_the_stored_ones_and_words_sum_to_them(run: Run) -> None:
         np.testing.assert_allclose(table["adds"], table["value"] * table["weight"])
     assert scorer.contributions("", 0).empty
     assert np.isfinite(scorer.scores(["", "words that nobody knows"])).all()
+
+
+def test_every_loader_loads_it_and_an_answer_is_its_labels(run: Run) -> None:
+    for loaded in (load(run), network_scorer.load(run)):
+        kept = predictions.read_predictions(run)
+        texts = list(sources.load(run.config.data).texts(kept.rows[:9]))
+        scores = loaded.scores(texts)
+        assert thresholds.values_of(loaded.threshold) == results.read_metrics(run)["threshold"]
+        for row, given in zip(scores, loaded(texts), strict=True):
+            above = [
+                column for column in np.argsort(-row) if row[column] > np.broadcast_to(loaded.threshold, 8)[column]
+            ]
+            assert given == [(loaded.labels[column], row[column]) for column in above]
+
+
+def test_what_is_no_list_of_texts_is_a_sentence(run: Run) -> None:
+    scorer = load(run)
+    assert scorer.scores([]).shape == scorer.scores(()).shape == (0, 8)
+    assert scorer([]) == []
+    for texts in ("wheat", None, 5, b"wheat", {"text": "wheat"}):
+        with pytest.raises(UserError, match="pass a list"):
+            scorer.scores(texts)  # type: ignore[arg-type]
+    for wrong in (None, float("nan"), 3, b"wheat", ["wheat"]):
+        with pytest.raises(UserError, match=r"Text 1 is .*, not a string"):
+            scorer(["wheat", wrong])  # type: ignore[list-item]
+    with pytest.raises(UserError, match="Text 0 is None"):
+        scorer.contributions(None, 0)  # type: ignore[arg-type]
+    assert scorer.scores(np.array(["wheat", "corn"])).shape == (2, 8)  # type: ignore[arg-type]
+
+
+def test_a_run_that_came_without_weights_is_not_called_damaged(run: Run, tmp_path: Path) -> None:
+    share.export(run, tmp_path / "run.zip", weights=False)
+    folder.delete_run(run.id)
+    arrived = share.import_run(tmp_path / "run.zip")
+    for loader in (load, network_scorer.load):
+        with pytest.raises(UserError, match="published without its weights: run its command") as said:
+            loader(arrived)
+        assert "Delete" not in str(said.value)
 
 
 def test_runs_without_weights_say_what_to_do(run: Run, cache: Path) -> None:

@@ -15,7 +15,7 @@ from core.data.readers.record import Record
 from core.data.readers.row import INDICATOR, Progress, Row, Say
 from core.data.readers.row import PARTS as PART_WORDS
 from core.data.readers.rows import read_rows, unit
-from core.system.errors import UserError, choose
+from core.system.errors import Question, UserError, choose
 
 FIRST = 200
 """Rows that are read before the columns are known."""
@@ -223,12 +223,13 @@ class Documents:
         name = self.text(row, self.file.split).strip()
         part = self.parts.get(name.lower())
         if part is None and name:
-            raise self.problem(
-                row,
-                self.file.split,
-                f"'{name[:40]}' is no part; known are train, validation and test. Say which it is, such as --part "
-                f"{name[:40]}=test, or leave it out with --part {name[:40]}=unused.",
+            words = (
+                f"{self.path.name}, {unit(self.file)} {row.place}, column '{self.file.split}': '{name[:40]}' is no "
+                f"part; known are train, validation and test. Say which it is, such as --part {name[:40]}=test, or "
+                f"leave it out with --part {name[:40]}=unused."
             )
+            choices = ("train", "validation", "test", "unused")
+            raise Question(words, about="parts", choices=choices, option="--part", names=(name,))
         if not part:
             self.tally["unused part" if name else "blank part"] += 1
         return part or ""

@@ -185,6 +185,7 @@ class Roles:
                     about="parts",
                     choices=("train", "validation", "test", "unused"),
                     option="--part",
+                    names=tuple(counts),
                 )
             )
 

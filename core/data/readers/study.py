@@ -6,13 +6,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.config.parse import parse
 from core.config.schema import FileConfig
 from core.data.readers.cells import cut
-from core.data.readers.columns import ROWS, columns_of, documents_of
+from core.data.readers.columns import ROWS, documents_of
 from core.data.readers.json_shape import begin_of, partial_value
 from core.data.readers.label_columns import value_at
 from core.data.readers.notation import NAMES_ASKED, name_list
@@ -61,13 +62,49 @@ def study(path: Path, given: Mapping[str, Any] | None = None, **form: Any) -> Re
     Raises:
         UserError: see `sniff` and `read_rows`; a form or a setting that makes no sense.
     """
+    return study_beginning(path, read_beginning(path, **form), given)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """How a file is written, and its first rows.
+
+    Attributes:
+        file: its form.
+        rows: the first rows.
+        said: what a reader should know.
+        question: on the encoding, where another one makes sense of the file.
+    """
+
+    file: FileConfig
+    rows: list[dict[str, Any]]
+    said: tuple[str, ...] = ()
+    question: Question | None = None
+
+
+def read_beginning(path: Path, **form: Any) -> Beginning:
+    """The form of a file and its first rows.
+
+    Args:
+        path: a file, or a folder saved by Hugging Face `datasets`.
+        form: settings of `FileConfig` on the form, where they are given.
+
+    Raises:
+        UserError: see `sniff` and `read_rows`; a form that makes no sense.
+    """
     file, said = sniff(path, **form), list[str]()
-    reading = study_rows(path, file, first_rows(path, file, said.append), given)
+    rows = first_rows(path, file, said.append)
+    return Beginning(file, rows, tuple(said), None if "encoding" in form else _ask_encoding(path, file, rows))
+
+
+def study_beginning(path: Path, beginning: Beginning, given: Mapping[str, Any] | None = None) -> Reading:
+    """As `study`, of a beginning that has been read."""
+    reading = study_rows(path, beginning.file, beginning.rows, given)
     if any(question.about == NAMES_ASKED for question in reading.questions):
         reading = _with_names(path, reading, dict(given or {}))
-    if "encoding" not in form and (question := _ask_encoding(path, reading)):
-        reading.questions.insert(0, question)
-    reading.said[:0] = said
+    if beginning.question:
+        reading.questions.insert(0, beginning.question)
+    reading.said[:0] = beginning.said
     return reading
 
 
@@ -103,20 +140,20 @@ def _name_lists(text: str) -> list[tuple[str, tuple[str, ...]]]:
     return found
 
 
-def _ask_encoding(path: Path, reading: Reading) -> Question | None:
+def _ask_encoding(path: Path, file: FileConfig, rows: list[dict[str, Any]]) -> Question | None:
     """Asks for the encoding where several rows are no UTF-8 and another one makes sense of them."""
-    if reading.file.encoding != "utf-8":
+    if file.encoding != "utf-8":
         return None
-    broken = sum(any(map(BROKEN.search, _texts(row))) for row in reading.rows if not _is_plain(row))
-    if broken < max(1, BROKEN_ROWS * len(reading.rows)) or not (proposal := propose_encoding(path, reading.file)):
+    broken = sum(any(map(BROKEN.search, _texts(row))) for row in rows if not _is_plain(row))
+    if broken < max(1, BROKEN_ROWS * len(rows)) or not (proposal := propose_encoding(path, file)):
         return None
     shown = [line[:SHOWN] for line in (*proposal.before[:1], *proposal.after[:1])]
     return Question(
-        f"{path.name} is no text in {reading.file.encoding}; in {proposal.encoding} '{shown[0]}' is '{shown[-1]}'. "
-        f"Say --encoding {proposal.encoding} if that is right, or name another one; --encoding {reading.file.encoding} "
+        f"{path.name} is no text in {file.encoding}; in {proposal.encoding} '{shown[0]}' is '{shown[-1]}'. "
+        f"Say --encoding {proposal.encoding} if that is right, or name another one; --encoding {file.encoding} "
         "keeps it as it is.",
         about="encoding",
-        choices=(proposal.encoding, reading.file.encoding),
+        choices=(proposal.encoding, file.encoding),
         option="--encoding",
     )
 
@@ -169,10 +206,9 @@ def _is_plain(row: dict[str, Any]) -> bool:
         return False
 
 
-def preview(rows: Sequence[dict[str, Any]], *, columns: int = 30, letters: int = 200) -> list[dict[str, str]]:
-    """Rows for display: the first columns, each cell as text, cut short."""
-    shown = columns_of(rows)[:columns]
-    return [{column: _text_of(value_at(row, column))[:letters] for column in shown} for row in rows]
+def preview(rows: Sequence[dict[str, Any]], column: str, *, count: int = 50, letters: int = 200) -> list[str]:
+    """Cells of one column for display, those of the first rows: each as text, cut short."""
+    return [_text_of(value_at(row, column))[:letters] for row in rows[:count]]
 
 
 def _text_of(value: Any) -> str:

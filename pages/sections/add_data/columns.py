@@ -1,130 +1,173 @@
-"""The first rows of a file, how it is cut into fields, and what each column is."""
+"""What each column of a file is: a choice above the first cells of each."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.config.parse import parse
-from core.config.schema import FileConfig
-from core.data import readers, scanning
-from pages.shared.text import plain
+from core.data import readers
+from pages.shared.text import plain, shorten, without_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-SHOWN = 5
-"""Rows that are shown."""
+    from core.data.readers import Reading
+
+ROLES = {
+    "text": "Text",
+    "title": "Title",
+    "labels": "Labels",
+    "id": "Id",
+    "split": "Part (train, test)",
+    "": "Not used",
+}
+"""What a column can be, by the setting that names it."""
+SEVERAL = ("text", "labels")
+"""Roles that several columns may have."""
+ACROSS = 4
+"""Columns beside each other."""
+FEW = 12
+"""Columns up to which each has its own choice."""
 OFFERED = 500
 """Columns in one list to choose from."""
-NONE = "none"
-ENCODINGS = ("utf-8", "latin-1", "cp1252", "utf-16")
-DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
-SEPARATORS = {"": "none: a list, or one label", ";": "semicolon", ",": "comma", "|": "bar", " ": "blank"}
+CELLS, LETTERS = 3, 70
+"""Cells of a column that are shown, and letters of each."""
+SEPARATORS = {"": "nothing: a list, or one label", ";": "semicolon", ",": "comma", "|": "bar", " ": "blank"}
+
+BLANK_PARTS = {
+    "": "are in no part",
+    "train": "are for training",
+    "validation": "are for validation",
+    "test": "are for test",
+}
 
 
-def pick_columns(path: Path) -> FileConfig | None:
-    """Draws the first rows and the choice of what each column is; None while something is missing."""
-    form, changed = st.container(), str(scanning.state_of(path))
-    guessed = guess_form(str(path), changed, ())
-    st.subheader("First rows")
-    if guessed.format == "csv":
-        with form.container(horizontal=True):
-            told = pick_form(guessed, key=changed)
-        guessed = guess_form(str(path), changed, told)
-    rows = load_rows(str(path), changed, guessed.model_dump_json())
-    columns = readers.columns_of(rows)
-    st.dataframe(readers.preview(rows[:SHOWN]), hide_index=True, alt="The first rows of the file")
-    said = f"{path.name} is read as {guessed.format.upper()}, {len(columns):,} columns"
-    st.caption(plain(f"{said}; the first {min(30, len(columns))} are shown." if len(columns) > 30 else f"{said}."))
-    st.subheader("What the columns are")
-    values = guessed.model_dump() | pick_meanings(guessed, rows, key=f"{changed}{guessed.header}{guessed.delimiter}")
-    if not (values["text"] or values["title"]) or not values["labels"]:
-        st.info("Choose the column that holds the text and the one that holds the labels.")
-        return None
-    return parse(FileConfig, values, where=path.name)
+def given_settings(key: str) -> dict[str, object]:
+    """What was chosen for this file, as settings of `FileConfig`; `blank` is the part of documents that name none."""
+    kept = st.session_state.get("roles")
+    return dict(kept["given"]) if kept and kept["key"] == key else {}
 
 
-def pick_form(guessed: FileConfig, *, key: str) -> tuple[tuple[str, str | bool], ...]:
-    """Draws how a CSV file is cut into fields."""
-    encodings = [guessed.encoding, *(name for name in ENCODINGS if name != guessed.encoding)]
-    delimiters = [guessed.delimiter, *(sign for sign in DELIMITERS if sign != guessed.delimiter)]
-    return (
-        ("encoding", st.selectbox("Encoding", encodings, key=f"encoding{key}", accept_new_options=True, width=180)),
-        (
-            "delimiter",
-            st.selectbox(
-                "Between fields",
-                delimiters,
-                format_func=lambda s: DELIMITERS.get(s, s),
-                key=f"delimiter{key}",
-                width=180,
-            ),
-        ),
-        ("header", st.toggle("The first line names the columns", guessed.header, key=f"header{key}")),
+def give(key: str, settings: Mapping[str, object]) -> None:
+    """Keeps settings for this file."""
+    st.session_state["roles"] = {"key": key, "given": given_settings(key) | settings}
+
+
+def role_of(column: str, reading: Reading) -> str:
+    """The setting that names a column; empty where none does."""
+    word = reading.roles.get(column, "")
+    return {"text": "text", "title": "title", "id": "id", "part": "split"}.get(
+        word, "labels" if word.startswith("label") else ""
     )
 
 
-def pick_meanings(
-    guessed: FileConfig, rows: Sequence[dict[str, object]], *, key: str
-) -> dict[str, str | tuple[str, ...]]:
-    """Draws one choice for each role; the guess is chosen at first."""
-    # Columns to choose from, the guessed ones first.
-    columns = readers.columns_of(rows)
-    offered = list(dict.fromkeys([*guessed.text, *guessed.labels, *columns[:OFFERED]]))
-    offered = [column for column in offered if column != "*"]
+def show_columns(reading: Reading, *, key: str) -> None:
+    """Draws the columns with their first cells, and the choice of what each is."""
+    st.subheader("What the columns are")
+    columns = list(reading.roles)
+    shown = columns
+    if len(columns) > FEW:
+        pick_label_columns(columns, reading, key=key)
+        others = [column for column in columns if role_of(column, reading) != "labels"]
+        shown = sorted(others, key=lambda column: not role_of(column, reading))[:FEW]
+        more = f"; of {len(others):,} other columns {len(shown)} are shown" if len(others) > len(shown) else ""
+        st.caption(f"{len(columns):,} columns, {len(columns) - len(others):,} of them labels{more}.")
+    for start in range(0, len(shown), ACROSS):
+        for place, column in zip(st.columns(ACROSS), shown[start : start + ACROSS], strict=False):
+            with place.container(border=True, gap="xsmall", height="stretch"):
+                pick_role(column, reading, key=key)
 
-    def one(title: str, name: str, about: str) -> str:
-        options = [NONE, *offered]
-        index = options.index(value) if (value := getattr(guessed, name)) in options else 0
-        chosen = st.selectbox(title, options, index, key=f"{name}{key}", help=about)
-        return "" if chosen == NONE else chosen
 
-    left, middle, right = st.columns(3)
-    # Texts.
-    with left:
-        text = st.multiselect("Text", offered, list(guessed.text), key=f"text{key}", help="Several are joined.")
-        title = one("Title", "title", "It is put before the text.")
-    # Labels, and what stands between them.
-    with middle:
-        everything = {"*": "* (all other columns)"}
-        labels = st.multiselect(
+def pick_role(column: str, reading: Reading, *, key: str) -> None:
+    """Draws the choice of what one column is, and its first cells."""
+    role, name = role_of(column, reading), f"role-{key}-{column}"
+    st.session_state[name] = role
+    st.selectbox(
+        plain(shorten(column, 40)) or "(no name)",
+        list(ROLES),
+        format_func=ROLES.__getitem__,
+        key=name,
+        on_change=change_role,
+        args=(column, reading, key),
+    )
+    why = without_options(reading.roles[column]).removeprefix("not used").lstrip(": ")
+    if not role and why:
+        st.caption(plain(f"{why[:1].upper()}{why[1:]}."))
+    cells = [cell for row in readers.preview(reading.rows, column) if (cell := shorten(row, LETTERS))][:CELLS]
+    st.caption(plain("\n".join(cells)) if cells else "(empty in the first rows)")
+
+
+def change_role(column: str, reading: Reading, key: str) -> None:
+    """Gives a column the role that was chosen; a role that one column has leaves the one that had it."""
+    old, new = role_of(column, reading), st.session_state[f"role-{key}-{column}"]
+    given: dict[str, object] = {}
+    for role in {old, new} - {""}:
+        holders = [one for one in reading.roles if role_of(one, reading) == role and one != column]
+        if role == new:
+            holders = [one for one in reading.roles if one in holders or one == column]
+        single = column if role == new else ""
+        given[role] = tuple(holders) if role in SEVERAL else single
+    if "labels" in given and set(given["labels"]) != set(reading.file.labels):
+        given |= {"sep": None, "other_seps": None}
+    give(key, given)
+
+
+def pick_label_columns(columns: Sequence[str], reading: Reading, *, key: str) -> None:
+    """Draws the choice of the columns of labels, where there are many columns."""
+    everything = {"*": "* (all other columns)"}
+    name = f"labels{key}"
+    labels = [one for one in reading.file.labels if one == "*" or one in reading.roles]
+    offered = list(dict.fromkeys(["*", *labels[:OFFERED], *columns[:OFFERED]]))
+    is_long = len(labels) > OFFERED // 10
+    with st.expander(f"Columns of labels: {len(labels):,}") if is_long else st.container():
+        st.session_state[name] = labels[:OFFERED]
+        st.multiselect(
             "Labels",
-            ["*", *offered],
-            list(guessed.labels[:OFFERED]),
+            offered,
             format_func=lambda column: everything.get(column, column),
-            key=f"labels{key}",
+            key=name,
             help="One column of labels; or several columns, one for each label, that hold 0 or 1.",
+            on_change=lambda: give(
+                key, {"labels": (*st.session_state[name], *labels[OFFERED:]), "sep": None, "other_seps": None}
+            ),
         )
-        sep = guessed.sep if tuple(labels) == guessed.labels else readers.INDICATOR
-        if len(labels) == 1 and labels != ["*"] and guessed.sep != readers.INDICATOR:
-            usual = readers.find_separator([row.get(labels[0]) for row in rows])
-            signs = [usual, *(sign for sign in SEPARATORS if sign != usual)]
-            sep = st.selectbox(
-                "Between labels",
-                signs,
-                format_func=lambda sign: SEPARATORS.get(sign, sign),
-                key=f"sep{key}{labels[0]}",
-                accept_new_options=True,
-            )
-        elif labels and sep == readers.INDICATOR:
-            st.caption("Each of these columns is a label; it holds 1 where the document has it.")
-        elif labels:
-            st.caption("Each of these columns holds one label of the document.")
-    # Names and parts of the documents.
-    with right:
-        identity = one("Id", "id", "The documents' own names; else they are numbered.")
-        part = one("Part", "split", "A column that says train, validation or test.")
-    return {"text": tuple(text), "title": title, "labels": tuple(labels), "sep": sep, "id": identity, "split": part}
 
 
-@st.cache_data(max_entries=32, show_spinner="Looking at the file")
-def guess_form(path: str, changed: str, form: tuple[tuple[str, str | bool], ...]) -> FileConfig:  # noqa: ARG001 - a part of the key
-    return readers.guess(Path(path), **dict(form))
-
-
-@st.cache_data(max_entries=8, show_spinner="Looking at the file")
-def load_rows(path: str, changed: str, file: str) -> list[dict[str, object]]:  # noqa: ARG001 - a part of the key
-    return readers.first_rows(Path(path), parse(FileConfig, file))
+def pick_notation(reading: Reading, *, key: str) -> None:
+    """Draws what stands between labels in one cell, and whether rows of one id are one document."""
+    file, given = reading.file, given_settings(key)
+    if len(file.labels) == 1 and file.labels != ("*",) and file.sep != readers.INDICATOR and file.numbers == "names":
+        name = f"sep-{key}-{file.labels[0]}"
+        st.session_state[name] = file.sep
+        st.selectbox(
+            "Between labels",
+            list(dict.fromkeys((file.sep, *SEPARATORS))),
+            format_func=lambda sign: SEPARATORS.get(sign, "a line break" if sign == "\n" else sign),
+            key=name,
+            accept_new_options=True,
+            width=260,
+            on_change=lambda: give(key, {"sep": st.session_state[name] or "", "other_seps": ()}),
+        )
+    elif len(file.labels) > 1 and file.sep == readers.INDICATOR:
+        st.caption("Each column of labels is one label; a document has it where the column says so (1, yes, x, true).")
+    if file.grouped or given.get("grouped") is False:
+        name = f"grouped-{key}"
+        st.session_state[name] = file.grouped
+        st.toggle(
+            "Rows of one id are one document with their labels joined",
+            key=name,
+            on_change=lambda: give(key, {"grouped": st.session_state[name]}),
+        )
+    blanks = readers.preview(reading.rows, file.split, count=len(reading.rows)).count("") if file.split else 0
+    if blanks or given.get("blank"):
+        name = f"blank-{key}"
+        st.session_state[name] = given.get("blank", "")
+        st.selectbox(
+            f"Documents without a part ({blanks:,} in the first rows)",
+            list(BLANK_PARTS),
+            format_func=BLANK_PARTS.__getitem__,
+            key=name,
+            width=320,
+            on_change=lambda: give(key, {"blank": st.session_state[name]}),
+        )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.data import added, sources
+from core.data.readers import stem_of
 from core.system.errors import UserError
 from pages.sections.add_data.progress import report_to
-from pages.shared.text import plain
+from pages.shared.text import plain, without_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
     from core.data.added import Plan
 
 
-def keep(path: Path, file: FileConfig, split: SplitConfig, choices: dict[str, str], plan: Plan) -> None:
+def keep(path: Path, folder: Path, file: FileConfig, split: SplitConfig, choices: dict[str, str], plan: Plan) -> None:
     """Draws what would be kept, asks for a name, and keeps it when the button is pressed."""
     st.subheader("Keep it")
     sizes = plan.sizes()
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, gap="large"):
         for title, size in {"Documents": len(plan.rows), "Labels": len(plan.labels), **sizes}.items():
             st.metric(title.capitalize(), f"{size:,}", width="content")
-    for note in plan.notes:
-        st.caption(plain(note))
-    inner = re.sub(r"\.(gz|zip|csv|tsv|tab|jsonl?|ndjson|parquet|pq)\b", "", path.name.lower())
-    usual = re.sub(r"[^a-z0-9]+", "-", inner).strip("-")[:40].strip("-") or "my-data"
+    notes = [words for note in plan.notes if note not in plan.split_notes and (words := without_options(note))]
+    if notes:
+        st.caption(plain("\n".join(notes)))
+    usual = re.sub(r"[^A-Za-z0-9_]+", "-", stem_of(path.name)).strip("-_")[:40].strip("-_") or "my-data"
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("Name", usual, key=f"name-{path}", max_chars=40, width=320).strip()
         pressed = st.button("Keep as a data set", type="primary")
@@ -39,7 +40,7 @@ def keep(path: Path, file: FileConfig, split: SplitConfig, choices: dict[str, st
         return
     bar = st.progress(0.0, "Keeping the documents")
     try:
-        kept = sources.add(name, path, file, split, choices, progress=report_to(bar))
+        kept = sources.add(name, path, file, split, choices, progress=report_to(bar), folder=folder)
     except UserError as error:
         bar.empty()
         st.error(plain(str(error)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core.analysis import compare, export, tables
+from core.analysis.csv import MARK
 from core.analysis.samples import RANKING
 from core.labels.groups import Borders
 from pages.sections.compare.rows import load_difference_table, load_paper_table
@@ -114,4 +115,5 @@ def show_downloads(frame: pd.DataFrame, rows: list[Row], rule: str) -> None:
 
 def write_table(form: Callable[..., str | bytes], frame: pd.DataFrame, rows: list[Row], rule: str) -> str | bytes:
     """A table in one form, with where its numbers come from below it."""
-    return form(frame, tables.provenance(rows, frame, rule=rule))
+    written = form(frame, tables.provenance(rows, frame, rule=rule))
+    return MARK + written if form is export.to_csv and isinstance(written, str) else written

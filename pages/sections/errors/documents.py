@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import documents, what_if
+from core.data.documents import Headings
 from pages.shared.downloads import SAVED, offer_csv
 from pages.shared.loaders import load_texts
 from pages.shared.pick import pick_label
@@ -65,7 +66,7 @@ def list_documents(shown: Shown, find: Callable[..., tuple[np.ndarray, int]], ke
         st.info(plain(sentence))
     column = st.column_config
     table_of = partial(documents.document_table, shown.predictions, shown.predicted, shown.labels)
-    titles = corpus.titles if corpus else None
+    titles = Headings(corpus) if corpus else None
     chosen = st.dataframe(
         table_of(places, titles),
         key=f"documents-{shown.run.id}-{key}",
@@ -104,7 +105,8 @@ def show_document(shown: Shown, corpus: Corpus | None, place: int) -> None:
         if corpus:
             row = int(shown.predictions.rows[place])
             with st.container(border=True, height=460):
-                st.text(corpus.titles[row])
+                if corpus.titles[row].strip():
+                    st.text(corpus.titles[row])
                 st.text(corpus.bodies[row])
     with right:
         number = st.column_config.NumberColumn

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import errors
+from core.data.documents import Headings
 from core.labels.groups import Borders
 from pages.sections.errors.documents import show_document
 from pages.shared.downloads import offer_csv
@@ -30,7 +31,7 @@ def load_doubts(run: Run, part: str, head: int, tail: int, titles: bool) -> tupl
         metrics["labels"],
         metrics["counts"],
         Borders(head, tail),
-        corpus.titles if corpus and titles else None,
+        Headings(corpus) if corpus and titles else None,
     )
 
 

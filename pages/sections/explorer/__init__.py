@@ -147,8 +147,9 @@ def show_document(corpus: Corpus, row: int) -> None:
     """Draws one document as it is: id and labels, title, body."""
     with st.container(border=True, height=420):
         carried = documents.document_table(corpus, [row])["labels"][0]
-        st.text(f"{corpus.ids[row]} · {', '.join(carried) or 'no label'}")
-        st.text(corpus.titles[row])
+        st.text(f"{documents.name_document(corpus, row)} · {', '.join(carried) or 'no label'}")
+        if corpus.titles[row].strip():
+            st.text(corpus.titles[row])
         st.text(shorten_text(corpus.bodies[row]))
 
 

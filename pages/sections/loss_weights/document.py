@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from core.data.documents import Headings, name_document
 from core.runs import folder
 from core.system.errors import UserError
 from pages.sections.loss_weights import View, describe_missing, show_legend
@@ -137,19 +138,20 @@ def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | Non
     if not rows:
         st.info(plain(f"No {part} document has these words and this label. Leave one of them out."))
         return None
-    names = {str(corpus.ids[row]): row for row in rows}
+    names, headings = {name_document(corpus, row): row for row in rows}, Headings(corpus)
     if asked not in names:
         st.session_state["document"] = next(iter(names))
     chosen = st.selectbox(
         f"Document, of {found:,} found" + (f", the first {FOUND}" if found > FOUND else ""),
         list(names),
-        format_func=lambda name: f"{name}  ·  {' '.join(corpus.titles[names[name]].split()) or '(no title)'}",
+        format_func=lambda name: f"{name}  ·  {headings[names[name]]}",
         key="document",
         bind="query-params",
     )
     row = names[chosen]
     with st.container(border=True, height=150):
-        st.text(corpus.titles[row])
+        if corpus.titles[row].strip():
+            st.text(corpus.titles[row])
         st.text(corpus.bodies[row] or "(The document has no body.)")
     columns = find_labels(view, row)
     st.caption(plain(f"Its labels: {', '.join(corpus.labels[one] for one in columns) or 'none'}."))

@@ -1,0 +1,142 @@
+"""What a run on TF-IDF says of any text, and the words that moved it: NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.config.defaults import MODELS
+from core.metrics import thresholds
+from core.metrics.thresholds import Limits
+from core.models.tfidf_features import TfidfEncoder
+from core.runs.folder import Run
+from core.runs.results import read_metrics
+from core.runs.texts import check_texts, rank_labels
+from core.system.arrays import describe, read_tensors
+from core.system.errors import UserError
+
+WEIGHTS = "model.safetensors"
+"""File of a run's weights."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A trained run, ready for texts: V words, L labels, H hidden units.
+
+    Attributes:
+        encoder: from text to (1, V).
+        words: of the feature columns, (V,).
+        first: (V, L), or (V, H) before a hidden layer.
+        bias: (L,) or (H,).
+        second: (L, H) of a network with a hidden layer, else None.
+        second_bias: (L,).
+        probabilities: scores are sigmoids of the sums; an SVM's are the sums themselves.
+        labels: names, L of them.
+        threshold: a label is given where its score is above it: one for all labels, or one each, (L,).
+    """
+
+    encoder: TfidfEncoder
+    words: np.ndarray
+    first: np.ndarray
+    bias: np.ndarray
+    second: np.ndarray | None
+    second_bias: np.ndarray
+    probabilities: bool
+    labels: tuple[str, ...] = ()
+    threshold: Limits = 0.5
+    how = "Weight times TF-IDF of each word; what they add up to, with the bias, is the score before the sigmoid."
+
+    def __call__(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """The labels of each text with their scores, the surest first."""
+        return rank_labels(self.scores(texts), self.threshold, self.labels)
+
+    def scores(self, texts: Sequence[str]) -> np.ndarray:
+        """Scores as the run's predictions hold them, (n, L) float64; a text is read whole, however long it is.
+
+        Raises:
+            UserError: what is no list of strings.
+        """
+        if not (texts := check_texts(texts)):
+            return np.zeros((0, len(self.bias if self.second is None else self.second)))
+        sums = np.asarray(self.encoder.encode(texts) @ self.first) + self.bias
+        if self.second is not None:
+            sums = np.maximum(sums, 0) @ self.second.T + self.second_bias
+        if not self.probabilities:
+            return sums.astype(np.float64)
+        half = np.exp(-np.abs(sums.astype(np.float64)))
+        return np.where(sums >= 0, 1 / (1 + half), half / (1 + half))
+
+    def contributions(self, text: str, label: int) -> pd.DataFrame:
+        """What each word of a text adds to the sum of a label, before the sigmoid; the largest first, either way.
+
+        A word adds its TF-IDF value times its weight. Behind a hidden layer the weight is that of the units that the
+        text switches on, which is exact for this text: the parts and `rest` sum to the label's sum.
+
+        Returns:
+            Columns word, value (TF-IDF), weight, adds.
+        """
+        row = self.encoder.encode(check_texts([text]))
+        columns, values = row.indices, row.data.astype(np.float64)
+        if self.second is None:
+            weights = self.first[columns, label].astype(np.float64)
+        else:
+            on = (np.asarray(row @ self.first)[0] + self.bias) > 0
+            weights = self.first[columns] @ (self.second[label] * on).astype(np.float64)
+        table = pd.DataFrame(
+            {"word": self.words[columns], "value": values, "weight": weights, "adds": values * weights}
+        )
+        return table.iloc[np.argsort(-table["adds"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
+
+    def rest(self, text: str, label: int) -> float:
+        """What the label's sum has without any word of the text."""
+        if self.second is None:
+            return float(self.bias[label])
+        row = self.encoder.encode([text])
+        on = (np.asarray(row @ self.first)[0] + self.bias) > 0
+        return float(self.second_bias[label] + self.second[label] @ np.where(on, self.bias, 0))
+
+
+def check_weights(run: Run) -> None:
+    """Checks that a run has what scores texts.
+
+    Raises:
+        UserError: its weights are not there: it is published, or came from elsewhere without them.
+    """
+    if not (run.path / WEIGHTS).exists():
+        what = "It is published" if run.published else "Its weights are not in its folder: it came from a run published"
+        raise UserError(
+            f"{run.id}: {what} without its weights: run its command, then words can be weighed and other texts tried."
+        )
+
+
+def load(run: Run) -> Scorer:
+    """The trained model of a run on TF-IDF, whose weights are there.
+
+    Raises:
+        UserError: its weights are damaged.
+    """
+    name = run.config.model.name
+    try:
+        arrays, encoder = read_tensors(run.path / WEIGHTS), TfidfEncoder.load(run.path)
+        words = np.array(encoder.words, dtype=object)
+        if name == "svm":
+            first, bias, second, last = arrays["weights"], arrays["intercepts"], None, arrays["intercepts"]
+        else:
+            first, bias = arrays["features.weight"], arrays["bias"]
+            second, last = arrays.get("output.weight"), arrays.get("output.bias", bias)
+        # Shapes: (V, L), or (V, H) and (L, H) with a hidden layer.
+        metrics = read_metrics(run)
+        labels = tuple(metrics["labels"])
+        width = len(labels) if second is None else second.shape[-1]
+        if first.shape != (len(words), width) or bias.shape != (width,):
+            raise ValueError(f"{len(words)} words, weights {first.shape}, bias {bias.shape}")
+        if last.shape != (len(labels),) or (second is not None and second.shape != (len(labels), width)):
+            raise ValueError(f"{len(labels)} labels, bias {last.shape}")
+    except (LookupError, ValueError, TypeError, UserError) as error:
+        said = describe(error)
+        raise UserError(f"{run.id}: its weights are damaged ({said}). Delete the run and train it again.") from None
+    threshold = thresholds.of_values(metrics["threshold"])
+    return Scorer(encoder, words, first, bias, second, last, not MODELS[name].margins, labels, threshold)
