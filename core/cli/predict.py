@@ -14,7 +14,7 @@ import typer
 from core.analysis import answers, decisions
 from core.analysis.csv import to_csv
 from core.cli.console import Json, Rule, print_json, print_line, print_text
-from core.data.readers import SUFFIXES, guess, read_rows, unit
+from core.data.readers import SUFFIXES, guess, read_rows, unit, value_at
 from core.runs import folder, results, scorer
 from core.system.errors import UserError
 
@@ -108,7 +108,7 @@ def _read_rows(path: Path) -> Iterator[tuple[str, str]]:
         raise UserError(f"{path.name} has no column with texts: name one of them 'text'.")
     row = None
     for row in read_rows(path, file):
-        cells = [row.values.get(column) for column in columns]
+        cells = [value_at(row.values, column) for column in columns]
         if wrong := [cell for cell in cells if isinstance(cell, dict | list)]:
             raise UserError(
                 f"{path.name}, {unit(file)} {row.place}: found {str(wrong[0])[:40]} where a text is expected."

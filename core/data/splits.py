@@ -58,9 +58,17 @@ def divide(
     Raises:
         UserError: the file names no parts, shares that leave nothing to train on, or too much to stratify.
     """
-    documents = len(codes)
     if config.made == "own":
         return _own(config, codes)
+    divided, notes = _made(config, targets, live)
+    if named := int(np.sum(codes != NONE)):
+        notes = [f"The file names parts for {named:,} documents; they are not used (--made {config.made}).", *notes]
+    return divided, notes
+
+
+def _made(config: SplitConfig, targets: sp.csr_array, live: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
+    """Parts that the file does not name."""
+    documents = targets.shape[0]
     if documents < FEW:
         note = f"All {documents} documents are for training: fewer than {FEW} are not divided."
         return np.zeros(documents, np.int8), [note]

@@ -116,7 +116,7 @@ def test_years_are_cut_out(tmp_path: Path) -> None:
     ("row", "words"),
     [
         ({"text": {"en": "x"}, "labels": ["a"]}, r"line 2, column 'text': found .* where a text is expected"),
-        ({"text": "x", "labels": {"a": ["b"]}}, r"line 2, column 'labels': found .* where a label is expected"),
+        ({"text": "x", "labels": {"a": [["b"]]}}, r"line 2, column 'labels': found .* where a label is expected"),
         ({"text": "x", "labels": [["a"]]}, r"line 2, column 'labels': found .* where a label is expected"),
         ({"text": "x", "labels": [True]}, r"line 2, column 'labels': found true where a label is expected"),
         ({"text": "x", "labels": [1.5]}, r"line 2, column 'labels': found 1.5 where a label is expected"),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from core.data import readers
+from core.data import readers, scanning
 from core.data.readers import Reading, read_documents, sentences, study
 from core.data.summary import summarize_rows
 from core.system.errors import UserError
@@ -119,6 +119,13 @@ RIGHT: dict[str, tuple[str, str]] = {
     "short paragraphs": ("jsonl", lines(lambda n: {"sentences": ["one two", "three"], "labels": LABELS[n]})),
     "quoted names": ("csv", in_cell(lambda labels: "; ".join(f'"{x}"' for x in labels) + ";")),
     "hashtags": ("csv", in_cell(lambda labels: " ".join(f"#{x}" for x in labels), "tags")),
+    "its own name in each column": (
+        "csv",
+        table(["text", *NAMES], [[TEXTS[n], *(x if x in LABELS[n] else "" for x in NAMES)] for n in range(12)]),
+    ),
+    "an object of one list": ("csv", in_cell(lambda labels: json.dumps({"labels": labels}))),
+    "beside an address": ("csv", in_cell(";".join, link=[f"https://x.org/{'long/' * 20}{n}" for n in range(12)])),
+    "two bars": ("csv", in_cell("||".join)),
     "text with a number": ("csv", in_cell(";".join, Text=[str(n) for n in range(12)])),
 }
 """Files in which one reading is right, and the same."""
@@ -178,6 +185,19 @@ ASKED: dict[str, tuple[tuple[str, str], str, dict[str, Any]]] = {
         {"label_names": tuple(NAMES)},
     ),
     "scores": (("csv", by_label(0.75, 0.125)), "--cut", {"cut": 0.5}),
+    "decimal commas": (("csv", by_label("0,75", "0,25")), "--cut", {"cut": 0.5}),
+    "percentages": (("csv", by_label("75%", "5%")), "--cut", {"cut": 0.5}),
+    "marks of 1 to 5": (("csv", by_label(5, 1)), "--cut", {"cut": 4}),
+    "lists beside each other": (
+        ("jsonl", lines(lambda n: {"text": TEXTS[n], "about": {"topics": LABELS[n], "places": ["uk"]}})),
+        "--labels",
+        {"labels": ("about.topics",)},
+    ),
+    "lists in one cell": (
+        ("csv", in_cell(lambda x: json.dumps({"topics": x, "places": ["uk"]}))),
+        "--label-key",
+        {"label_key": "topics"},
+    ),
     "votes": (("csv", by_label(2, 0, n_raters=[3] * 12)), "--cut", {"cut": 2}),
     "scores in an object": (
         ("jsonl", lines(lambda n: {"text": TEXTS[n], "cats": {x: 0.9 if x in LABELS[n] else 0.05 for x in NAMES}})),
@@ -238,6 +258,47 @@ def test_two_readings_are_asked_about_and_an_answer_is_enough(name: str, tmp_pat
     reading = study(path, {key: value for key, value in answer.items() if key not in form}, **form)
     assert not reading.questions
     assert sorted(map(sorted, labels_of(path, reading))) == sorted(map(sorted, LABELS))
+
+
+def test_of_several_controls_of_label_studio_one_is_chosen(tmp_path: Path) -> None:
+    def result(n: int) -> list[dict[str, Any]]:
+        topic = {"from_name": "topic", "value": {"choices": LABELS[n]}}
+        return [{"result": [topic, {"from_name": "mood", "value": {"choices": ["good"]}}]}]
+
+    path = write(tmp_path, ("jsonl", lines(lambda n: {"data": {"text": TEXTS[n]}, "annotations": result(n)})))
+    asked = study(path).questions
+    assert [(question.option, question.choices) for question in asked] == [("--label-key", ("mood", "topic"))]
+    reading = study(path, {"label_key": "topic"})
+    assert not reading.questions
+    assert labels_of(path, reading) == [set(labels) for labels in LABELS]
+
+
+def test_what_was_rejected_in_prodigy_has_unknown_labels(tmp_path: Path) -> None:
+    answers = ["accept", "reject", "ignore"]
+    path = write(
+        tmp_path,
+        (
+            "jsonl",
+            lines(lambda n: {"text": TEXTS[n], "accept": LABELS[n], "answer": answers[n % 3], "_task_hash": n}),
+        ),
+    )
+    found = [record for _, record in read_documents(path, study(path).file)]
+    assert [record.unknown for record in found] == [n % 3 > 0 for n in range(12)]
+    assert [set(record.labels) for record in found[::3]] == [set(labels) for labels in LABELS[::3]]
+
+
+def test_a_separator_that_comes_late_is_found_in_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.data.readers.beginning.ROWS", 6)
+    monkeypatch.setattr("core.data.readers.beginning.LEAST_ROWS", 6)
+    rows = [[text, ";".join(LABELS[n]) if n > 6 else LABELS[n][0]] for n, text in enumerate(TEXTS)]
+    path = write(tmp_path, ("csv", table(["text", "labels"], rows)))
+    reading = study(path)
+    assert (len(reading.rows), reading.file.sep) == (6, "")
+    with scanning.passing_scan(path, reading.file) as folder:
+        assert scanning.missed_separators(folder, reading.file) == (";",)
+        better = reading.file.model_copy(update={"sep": ";"})
+    with scanning.passing_scan(path, better) as folder:
+        assert scanning.missed_separators(folder, better) == ()
 
 
 @pytest.mark.parametrize("values", [[0, 1], ["yes", "no"], ["True", "False"]])

@@ -112,6 +112,12 @@ def test_what_a_random_split_would_leave_out_is_said() -> None:
     assert "from validation (here 0)" in notes[0]
 
 
+def test_parts_of_the_file_are_not_replaced_in_silence() -> None:
+    codes = np.where(np.arange(40) < 30, TRAIN, TEST)
+    _, notes = divide(SplitConfig(made="random"), codes, matrix(40, 2))
+    assert notes == ["The file names parts for 40 documents; they are not used (--made random)."]
+
+
 def test_few_documents_are_all_for_training() -> None:
     codes, notes = divide(SplitConfig(), nowhere(FEW - 1), matrix(FEW - 1, 2))
     assert (codes == TRAIN).all()

@@ -1,10 +1,20 @@
 """One function per format: from a path or settings to records, one document at a time."""
 
+from core.data.readers.beginning import Beginning as Beginning
+from core.data.readers.beginning import find_separator as find_separator
+from core.data.readers.beginning import first_rows as first_rows
+from core.data.readers.beginning import guess as guess
+from core.data.readers.beginning import preview as preview
+from core.data.readers.beginning import read_beginning as read_beginning
+from core.data.readers.beginning import study as study
+from core.data.readers.beginning import study_beginning as study_beginning
+from core.data.readers.beginning import study_rows as study_rows
 from core.data.readers.columns import PARTS as PARTS
 from core.data.readers.columns import columns_of as columns_of
 from core.data.readers.columns import read_documents as read_documents
 from core.data.readers.columns import sentences as sentences
 from core.data.readers.encodings import Proposal as Proposal
+from core.data.readers.label_columns import value_at as value_at
 from core.data.readers.notation import name_list as name_list
 from core.data.readers.parts import SUFFIXES as SUFFIXES
 from core.data.readers.parts import stem_of as stem_of
@@ -22,15 +32,6 @@ from core.data.readers.rows import propose_encoding as propose_encoding
 from core.data.readers.rows import read_rows as read_rows
 from core.data.readers.rows import sniff as sniff
 from core.data.readers.rows import unit as unit
-from core.data.readers.study import Beginning as Beginning
-from core.data.readers.study import find_separator as find_separator
-from core.data.readers.study import first_rows as first_rows
-from core.data.readers.study import guess as guess
-from core.data.readers.study import preview as preview
-from core.data.readers.study import read_beginning as read_beginning
-from core.data.readers.study import study as study
-from core.data.readers.study import study_beginning as study_beginning
-from core.data.readers.study import study_rows as study_rows
 from core.data.readers.synthetic import confused_pairs as confused_pairs
 from core.data.readers.synthetic import label_names as label_names
 from core.data.readers.synthetic import make_synthetic as make_synthetic

@@ -19,6 +19,7 @@ NO_VALUES = frozenset(("none", "null", "nan", "<na>", "nat"))
 """Words without quotes that stand for no value inside brackets."""
 ENTITY = re.compile(r"&(?:[A-Za-z]\w*|#\d+|#x[\da-fA-F]+);")
 """A sign as HTML writes it; its semicolon divides nothing."""
+DECIMAL_COMMA = re.compile(r"-?\d+,\d+%?")
 PAIRS = {"[": "]", "(": ")", "{": "}"}
 QUOTES = "'\""
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\n": ""}
@@ -197,6 +198,22 @@ def _meaning(word: str) -> Any:
     return str(word)
 
 
+def number_of(value: Any) -> float:
+    """The number of a cell; with a decimal comma, or as a percentage, if it is written so.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, str):
+        word = value.strip()
+        if DECIMAL_COMMA.fullmatch(word):
+            word = word.replace(",", ".")
+        return float(word[:-1]) / 100 if word.endswith("%") else float(word)
+    if isinstance(value, (bool, int, float)):
+        return float(value)
+    raise ValueError(value)
+
+
 def is_missing(value: Any) -> bool:
     """Whether a value is none: null, or no number."""
     return value is None or (isinstance(value, float) and math.isnan(value))
@@ -260,28 +277,42 @@ def _same_keys(values: list[dict[str, Any]]) -> bool:
     return bool(shared) and len(shared) >= 0.5 * max(map(len, values))
 
 
-def _chosen(value: Any, depth: int = 0) -> Iterator[Any]:
-    """What was chosen in Label Studio, anywhere in an object or a list of them."""
+def _chosen(value: Any, depth: int = 0, control: str = "") -> Iterator[Any]:
+    """What was chosen in Label Studio, anywhere in an object or a list of them; of one control where it is named."""
     if depth > MAX_DEPTH:
         return
     if isinstance(value, list):
         for item in value:
             if isinstance(item, dict):
-                yield from _chosen(item, depth + 1)
+                yield from _chosen(item, depth + 1, control)
     elif isinstance(value, dict):
-        if value.get("was_cancelled"):
+        if value.get("was_cancelled") or (control and value.get("from_name", control) != control):
             return
         for key in CHOICES:
             if isinstance(found := value.get(key), list):
                 yield from (" / ".join(map(str, one)) if isinstance(one, list) else one for one in found)
         for key in ("value", "result", "annotations"):
             if isinstance(found := value.get(key), (dict, list)):
-                yield from _chosen(found, depth + 1)
+                yield from _chosen(found, depth + 1, control)
 
 
-def chosen_in(value: Any) -> list[Any] | None:
-    """The choices of a Label Studio cell; None where it is none."""
-    found = list(_chosen(value))
+def controls_in(value: Any, depth: int = 0) -> set[str]:
+    """Names of the controls of Label Studio with which something was chosen, in an object or a list of them."""
+    items = value if isinstance(value, list) else [value]
+    found = set[str]()
+    for item in items if depth < MAX_DEPTH else ():
+        if isinstance(item, dict):
+            if isinstance(item.get("from_name"), str) and any(True for _ in _chosen(item.get("value"))):
+                found.add(item["from_name"])
+            found |= controls_in([item.get("result"), *(item.get("annotations") or ())], depth + 1)
+        elif isinstance(item, list):
+            found |= controls_in(item, depth + 1)
+    return found
+
+
+def chosen_in(value: Any, control: str = "") -> list[Any] | None:
+    """The choices of a Label Studio cell, of one control where it is named; None where it is none."""
+    found = list(_chosen(value, 0, control))
     return found if found or _is_tree(value) else None
 
 

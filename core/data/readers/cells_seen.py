@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from core.data.readers.cells import is_missing
+from core.data.readers.cells import is_missing, number_of
 from core.data.readers.columns import columns_of
 from core.data.readers.label_columns import is_switch, value_at
 
@@ -63,6 +63,12 @@ class Cells:
             return False
         return sum(len(item.split()) for item in value) >= PARAGRAPH * len(value)
 
+    def is_prose(self, column: str) -> bool:
+        """Whether the cells are words rather than names of files, addresses or codes."""
+        texts = [value for value in self.values[column] if isinstance(value, str)]
+        prose = [text for text in texts if (" " in text.strip() or not text.isascii()) and "://" not in text[:12]]
+        return 2 * len(prose) > len(texts) or not texts
+
     def is_flag(self, column: str) -> bool:
         """Whether every cell that is filled says that a label is set, is not, or is unknown."""
         values = self.different(column)
@@ -78,8 +84,8 @@ class Cells:
         numbers = list[float]()
         for value in self.different(column):
             try:
-                numbers.append(float(value))
-            except (TypeError, ValueError):
+                numbers.append(number_of(value))
+            except ValueError:
                 return []
         return numbers
 

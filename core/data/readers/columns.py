@@ -144,6 +144,7 @@ def sentences(file: FileConfig, tally: Counter[str]) -> list[str]:
         "entities": "{:,} label cells hold signs as HTML writes them (&amp;): they were read as the signs",
         "blank flags": "{:,} documents leave columns of labels blank that say no elsewhere: blank counts as no",
         "other annotators": "{:,} documents have several annotations: their labels were joined",
+        "not accepted": "{:,} documents were not accepted in Prodigy: their labels are unknown",
         "rows": "{:,} rows hold one label each: those of one id are one document",
     }
     said = [words[key].format(count, column=file.split) + "." for key, count in tally.items() if words.get(key)]
@@ -245,6 +246,9 @@ class Documents:
         """The document of a row; `number` is its id where it has none."""
         identity, part = self.identity(row), self.part(row)
         labels, is_unknown = self.labels_of(row)
+        if row.values.get("answer") in ("reject", "ignore") and "_task_hash" in row.values:  # of Prodigy
+            self.tally["not accepted"] += 1
+            labels, is_unknown = (), True
         body = "\n".join(filter(None, (self.text(row, column) for column in self.file.text)))
         title = self.text(row, self.file.title) if self.file.title else ""
         return Record(identity or str(number), title, body, labels, part, is_unknown)

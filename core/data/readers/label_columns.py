@@ -10,7 +10,17 @@ from operator import itemgetter
 from typing import Any
 
 from core.config.schema import FileConfig
-from core.data.readers.cells import ENTITY, chosen_in, cut, is_missing, keys_of, label_of, parse_cell, score_key
+from core.data.readers.cells import (
+    ENTITY,
+    chosen_in,
+    cut,
+    is_missing,
+    keys_of,
+    label_of,
+    number_of,
+    parse_cell,
+    score_key,
+)
 from core.data.readers.flags import FlagValues
 from core.data.readers.row import INDICATOR
 
@@ -124,7 +134,7 @@ class LabelReader:
         state = STATES.get(word)
         if self.file.cut is not None and state != BLANK:
             try:
-                number = float(word)
+                number = number_of(word)
             except ValueError:
                 raise CellError(column, f"found {shown(value)} where a number is expected.") from None
             return UNKNOWN if number == -1 else YES if number >= self.file.cut else NO
@@ -202,15 +212,15 @@ class LabelReader:
                 raise ValueError(words)
             return state
         try:
-            number = float(value)
-        except (TypeError, ValueError):
+            number = number_of(value)
+        except ValueError:
             words = f"found {shown(value)} where a number is expected"
             raise ValueError(words) from None
         return UNKNOWN if number == -1 else YES if number >= self.file.cut else NO
 
     def _objects(self, value: Any) -> tuple[Iterable[Any], bool]:
         """Labels of an object, or of a list of them."""
-        if (chosen := chosen_in(value)) is not None:
+        if (chosen := chosen_in(value, self.file.label_key)) is not None:
             if isinstance(value, list) and sum(isinstance(one, dict) and "result" in one for one in value) > 1:
                 self.tally["other annotators"] += 1
             return chosen, False

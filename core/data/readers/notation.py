@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.data.readers.cells import chosen_in, cut, is_missing, keys_of, label_of, parse_cell, score_key
+from core.data.readers.cells import chosen_in, controls_in, cut, is_missing, keys_of, label_of, parse_cell, score_key
 from core.data.readers.separators import find_separators
 from core.system.errors import Question
 
@@ -19,6 +19,8 @@ INTEGER = re.compile(r"0|-?[1-9]\d*")
 SHARE = re.compile(r"0?\.\d+|1\.0*|0")
 NAMES_ASKED = "names of labels"
 """What a question on the names of numbers or places is about."""
+VOTES = 20
+"""Numbers up to this may be votes."""
 LAST_KEYS = 6
 """Keys that a question names."""
 
@@ -116,6 +118,8 @@ def _separate(path: Path, column: str, texts: list[str], given: dict[str, Any], 
 
 def _number_sign(texts: list[str]) -> str:
     """What stands between numbers, where the cells hold nothing else; empty where they do."""
+    if not all(text[:1] in "-.0123456789tTfF" for text in texts):
+        return ""
     for sign in (",", ";", "|", " "):
         cells = [cut(text, (sign,)) for text in texts]
         if any(len(parts) > 1 for parts in cells) and all(
@@ -133,6 +137,17 @@ def _weigh_objects(
     path: Path, column: str, dicts: list[Any], objects: list[Any], given: dict[str, Any], found: Meaning
 ) -> None:
     if any(chosen_in(one) is not None for one in (*dicts, *objects)):
+        controls = sorted(set[str]().union(*map(controls_in, (*dicts, *objects))))
+        if len(controls) > 1 and "label_key" not in given:
+            found.questions.append(
+                Question(
+                    f"{path.name}, column '{column}': its annotations are of several controls: "
+                    f"{', '.join(controls[:LAST_KEYS])}. Say which holds the labels with --label-key.",
+                    about="key of the label",
+                    choices=controls,
+                    option="--label-key",
+                )
+            )
         return
     if objects:
         keys = keys_of(objects)
@@ -159,6 +174,21 @@ def _weigh_objects(
                     )
         if (score := score_key(objects)) and "cut" not in given:
             _ask_cut(path, column, [one[score] for one in objects], found)
+        return
+    if "label_key" not in given and (
+        held := sorted({k for one in dicts for k, v in one.items() if isinstance(v, list)})
+    ):
+        found.settings["label_key"] = held[0]
+        if len(held) > 1:
+            found.questions.append(
+                Question(
+                    f"{path.name}, column '{column}': its objects hold several lists. Say which one is the labels with "
+                    f"--label-key: {', '.join(held[:LAST_KEYS])}.",
+                    about="key of the label",
+                    choices=held,
+                    option="--label-key",
+                )
+            )
         return
     if "label_key" in given or all(isinstance(v, str) or v is None for one in dicts for v in one.values()):
         return
@@ -200,7 +230,9 @@ def cut_question(path: Path, subject: str, numbers: Sequence[float]) -> Question
     """Asks from which score or number of votes on a label is set."""
     is_share = all(0 <= number <= 1 or number == -1 for number in numbers)
     low, high = min(numbers), max(numbers)
-    what, usual = ("scores", ("0.5", "0.1", "0.9")) if is_share else ("numbers such as votes", ("1", "2"))
+    middle = (f"{(low + high) / 2:g}", f"{high:g}")
+    votes = ("1", "2") if low <= 0 and high <= VOTES else middle
+    what, usual = ("scores", ("0.5", "0.1", "0.9")) if is_share else ("numbers such as votes", votes)
     return Question(
         f"{path.name}: {subject} {what} from {low:g} to {high:g}. Say from which on a label is set, such as --cut "
         f"{usual[0]} or --cut {usual[1]}.",

@@ -26,7 +26,7 @@ USUAL = {
     "year": "year",
 }
 """Names that columns usually have, the most telling first."""
-LABEL_WORDS = re.compile(r"(?i)(label|topic|categor|tag|genre|emotion|mesh|keyword|annotation)s?")
+LABEL_WORDS = re.compile(r"(?i)(label|topic|categor|tag|genre|emotion|mesh|keyword|annotation|\bclass)")
 NO_LABELS = re.compile(
     r"(?i)(^|[_. -])(authors?|user(name)?|director|writer|publisher|journal|source|url|link|date|time|created|updated|"
     r"language|lang|country|email|name|version|versions|license|doi|annotator|parsed|comments?|submitter)([_. -]|\d*$)"
@@ -105,10 +105,16 @@ class Roles:
             for name in names.split():
                 if able := [column for column in self.columns if self._is_named(column, name)]:
                     found[what] = max(able, key=lambda column: (column.lower() == name, self.seen.length(column)))
+                    if what == "id" and "." in found[what] and not self._is_unique(found[what]):
+                        found[what] = ""
+                        continue
                     if what == "text":
                         found[what] = max(able, key=self.seen.length)
                     break
         return found
+
+    def _is_unique(self, column: str) -> bool:
+        return len(self.seen.different(column)) == len(self.reading.rows)
 
     @staticmethod
     def _is_named(column: str, name: str) -> bool:
@@ -130,7 +136,7 @@ class Roles:
             usual = USUAL["labels"].split()
             lists = [c for c in self._lists() if not any(self._is_named(c, name) for name in usual)]
             able = dict.fromkeys(lists[:1], 1.0)
-        longest = max(able, key=able.__getitem__, default="")
+        longest = max(able, key=lambda c: (self.seen.is_prose(c), able[c]), default="")
         if not named or (self.seen.is_number(named) and able.get(longest, 0) > 40):
             named = longest
         # Texts in several languages stand beside each other under one name.
@@ -208,6 +214,9 @@ class Roles:
         if not named and (numbered := self._numbered(free)):
             self._read_labels(numbered)
             return
+        if not named and (marked := self._marked(free)):
+            self._read_labels(marked)
+            return
         if not named and self._find_flags(free):
             return
         if not named:
@@ -218,6 +227,13 @@ class Roles:
             self._choose(named)
         elif not self._by_values(free):
             self._ask_lone_flag(free)
+
+    def _marked(self, free: Sequence[str]) -> tuple[str, ...]:
+        """Columns that hold their own name or nothing; () where there are no two of them."""
+        marked = tuple(
+            c for c in free if {str(v).strip().lower() for v in self.seen.different(c)} == {c.strip().lower()}
+        )
+        return marked if len(marked) > 1 else ()
 
     def _under_label_name(self, column: str) -> bool:
         """Whether this is the name in an object that a label column holds: `category.name`."""
@@ -243,6 +259,11 @@ class Roles:
         if len(several) > 1 and not self._is_named(several[0], "labels"):
             self._ask_labels(several)
         column = (several or able)[0]
+        # Lists beside it in the same object may be labels of another kind.
+        parent, _, last = column.rpartition(".")
+        beside = [c for c in self._lists() if parent and c != column and c.rpartition(".")[0] == parent]
+        if beside and last.lower() not in ("labels", "label", "tags") and len(several) < 2:
+            self._ask_labels([column, *beside])
         if not several and (alike := self._alike(able)):
             self.reading.said.append(f"The labels are those of {listed(alike)}, joined: they hold the same names.")
             self._read_labels(alike)
@@ -255,6 +276,9 @@ class Roles:
             why = ", which holds several for a document" if several else ""
             self.reading.said.append(f"The labels are those of '{column}'{why}; --labels takes {rest}.")
         self._read_labels((column,))
+        flags = [c for c in self._free() if self.seen.is_flag(c) and c not in able]
+        if len(flags) > 1:
+            self.reading.said.append(f"Not taken for labels: columns of flags, {listed(flags)} (--labels takes them).")
 
     def _alike(self, able: Sequence[str]) -> tuple[str, ...]:
         """Columns of one label each that hold the same names: first and second category; () where they do not."""
@@ -335,6 +359,13 @@ class Roles:
         largest = max(groups.values(), key=len, default=[])
         if len(largest) < 2:  # each is written in its own way
             largest = [c for c in flags if c not in self.why]
+        if len(largest) < 2:  # scores or marks of one range, such as 1 to 5
+            ranges = dict[tuple[float, float], list[str]]()
+            for column in free:
+                if numbers := self.seen.numbers(column):
+                    ranges.setdefault((min(numbers), max(numbers)), []).append(column)
+            alike = max(ranges.values(), key=len, default=[])
+            largest = alike if len(alike) > 2 else []
         if len(largest) < 2:
             return False
         others = [c for c in (*flags, *soft, *votes) if c not in largest]

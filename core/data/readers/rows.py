@@ -234,9 +234,8 @@ def _label_titles(source: _Source) -> list[str]:
     package = source.package if inside else Package(beside) if beside and source.package.kind == "file" else None
     for opened in package.walk([inside or NAMES[0]]) if package else ():
         with text_stream(opened.title, opened.stream, "utf-8") as lines:
-            titles = [
-                row.values.get("title") for row in line_rows(opened.title, lines, FileConfig(format="jsonl"), str)
-            ]
+            rows = line_rows(opened.title, lines, FileConfig(format="jsonl"), lambda _: None)
+            titles = [row.values.get("title") for row in rows]
         return [str(title) for title in titles] if all(titles) else []
     return []
 

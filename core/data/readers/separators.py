@@ -82,12 +82,13 @@ def _is_proved(evidence: _Evidence) -> bool:
 def _others(first: str, cells: Counter[str]) -> list[str]:
     """Further separators, of the cells that do not hold the first: each is proved there."""
     others = list[str]()
+    begins = {part for cell in cells for part in cut(cell, (first,))}
+    rest = Counter({cell: times for cell, times in cells.items() if first not in cell})
     for sign in (*STRONG, ",", "，"):
-        rest = Counter({cell: times for cell, times in cells.items() if not any(s in cell for s in (first, *others))})
-        begins = {part for cell in cells if (parts := cut(cell, (first,))) for part in parts}
-        evidence = _weigh(sign, rest, begins)
-        if sign != first and evidence and evidence.proved >= 0.8 and evidence.cells >= 3:
+        evidence = _weigh(sign, rest, begins) if sign != first else None
+        if evidence and evidence.proved >= 0.8 and evidence.cells >= 3:
             others.append(sign)
+            rest = Counter({cell: times for cell, times in rest.items() if sign not in cell})
     return others
 
 
