@@ -24,8 +24,10 @@ MOST_LABELS = 24
 """Documents with this many labels or more share one bar."""
 CELL = "cell"
 """Name of the selection of a heatmap."""
-LONGEST_NAME = 40
+LONGEST_NAME = 60
 """Letters of a label's name in a chart; the rest is left out there."""
+WIDEST_NAME, TALLEST_NAME = 170, 120
+"""Pixels of a name beside and above a heatmap: its cells keep their room however long the names are."""
 BINS = 50
 OF_EVERY_OBJECT = frozenset(
     [
@@ -318,7 +320,7 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str], *, colour: str = "p"
     few, many = len(order) <= 24, len(order) > 60
     shown = [words[column] for column in order]
     band = alt.Scale(domain=shown, paddingInner=0.06 if len(order) <= 60 else 0)
-    look: dict[str, Any] = {"ticks": False, "domain": False, "grid": False, "labelLimit": 0, "labelFlush": False}
+    look: dict[str, Any] = {"ticks": False, "domain": False, "grid": False, "labelFlush": False}
     look["labelFontSize"] = 12 if few else 9
     # Colour and opacity, with their legend.
     fills: dict[str, Any] = {"color": alt.value(GROUP_COLOURS["head"])}
@@ -353,10 +355,20 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str], *, colour: str = "p"
                 title="label i",
                 sort=shown,
                 scale=band,
-                axis=alt.Axis(orient="top", labelAngle=-60 if few else -90, labelOverlap=many, **look),
+                axis=alt.Axis(
+                    orient="top",
+                    labelAngle=-60 if few else -90,
+                    labelLimit=TALLEST_NAME,
+                    labelOverlap=False if few else "greedy",
+                    **look,
+                ),
             ),
             y=alt.Y(
-                "given:N", title="given label j", sort=shown, scale=band, axis=alt.Axis(labelOverlap=False, **look)
+                "given:N",
+                title="given label j",
+                sort=shown,
+                scale=band,
+                axis=alt.Axis(labelLimit=WIDEST_NAME, labelOverlap=False, **look),
             ),
             stroke=alt.condition(cell, alt.value(GROUP_COLOURS["tail"]), alt.value("#00000000")),
             tooltip=[

@@ -147,6 +147,18 @@ def test_names_of_every_kind_stay_text_and_apart_in_a_heatmap(colour: str) -> No
     assert not {row["label"] for row in rows} & data.OF_EVERY_OBJECT
 
 
+@pytest.mark.parametrize("labels", [3, 20, 40])
+def test_a_heatmap_keeps_its_rows_however_long_the_names_are(labels: int) -> None:
+    """Height is left for each row beside what the names above may take, and no row's name is left out."""
+    names = [f"{number:02} {'regulation ' * 5}" for number in range(labels)]
+    chart = data.cooccurrence(block(count_pairs(sp.csr_array(np.ones((2, labels), bool))), range(labels)), names)
+    spec = chart.to_dict()
+    across, down = (spec["encoding"][axis]["axis"] for axis in "xy")
+    assert (across["labelLimit"], down["labelLimit"]) == (data.TALLEST_NAME, data.WIDEST_NAME)
+    assert down["labelOverlap"] is False
+    assert spec["height"] - data.TALLEST_NAME >= 12 * labels + 80
+
+
 def test_a_heatmap_without_a_pair_is_empty() -> None:
     assert marks(data.cooccurrence(block(count_pairs(sp.csr_array(np.eye(3, dtype=bool))), range(3)), "abc")) == 0
 

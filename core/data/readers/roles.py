@@ -131,6 +131,8 @@ class Roles:
             self.settings["text"] = tuple(parts)
             return
         taken = {self.settings[what] for what in ("id", "split", "year")} | set(self.given.get("labels", ()))
+        if self.settings["title"]:  # a title may be all the text there is
+            taken |= {c for c in self.columns for name in USUAL["labels"].split() if self._is_named(c, name)}
         able = {c: length for c in self.columns if c not in taken and (length := self.seen.length(c))}
         if not able:  # paragraphs that are short
             usual = USUAL["labels"].split()

@@ -31,7 +31,7 @@ FEW = 12
 """Columns up to which each has its own choice."""
 OFFERED = 500
 """Columns in one list to choose from."""
-CELLS, LETTERS = 3, 70
+CELLS, LETTERS = 3, 50
 """Cells of a column that are shown, and letters of each."""
 SEPARATORS = {"": "nothing: a list, or one label", ";": "semicolon", ",": "comma", "|": "bar", " ": "blank"}
 
@@ -134,10 +134,18 @@ def pick_label_columns(columns: Sequence[str], reading: Reading, *, key: str) ->
         )
 
 
+def is_cut_at_signs(reading: Reading) -> bool:
+    """Whether the labels are texts in one column, where a sign may stand between them."""
+    file = reading.file
+    if len(file.labels) != 1 or "*" in file.labels or file.sep == readers.INDICATOR or file.numbers != "names":
+        return False
+    return any(cell.strip()[:1] not in ("[", "{", "<", "") for cell in readers.preview(reading.rows, file.labels[0]))
+
+
 def pick_notation(reading: Reading, *, key: str) -> None:
     """Draws what stands between labels in one cell, and whether rows of one id are one document."""
     file, given = reading.file, given_settings(key)
-    if len(file.labels) == 1 and file.labels != ("*",) and file.sep != readers.INDICATOR and file.numbers == "names":
+    if is_cut_at_signs(reading):
         name = f"sep-{key}-{file.labels[0]}"
         st.session_state[name] = file.sep
         st.selectbox(

@@ -46,8 +46,7 @@ def pick_file() -> Path | None:
             on_change=forget_choices,
         )
         st.caption(
-            "Files in the folders that the variable TAILSCOPE_DATA names, and uploads. For large files: put them into "
-            "such a folder, or use `python -m core data add`."
+            "Uploads, and files in the folders that the variable TAILSCOPE_DATA names: larger files are put there."
         )
         st.session_state["opened"] = chosen
         if chosen in sent:
@@ -110,7 +109,7 @@ def list_added() -> None:
     for source in sources.available():
         if source.name in added:
             with st.container(border=True, horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{plain(source.name)}**", width=200)
+                st.markdown(f"**{plain(source.name)}**", width=160)
                 st.caption(plain(source.sentence), width="stretch")
                 if source.found:
                     link("explorer", "Open", {"data": source.name})

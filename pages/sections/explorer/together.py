@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 LABELS_OF = ("most frequent", "chosen", "around one label")
 MOST, WIDE = 100, 40
 """Labels in a heatmap at most; and those from which on it has the page's whole width."""
+LONG = 24
+"""Letters of a name from which on it has that width as well."""
 COLOURS = {"p(i given j)": "p", "lift": "lift"}
 ORDERS = ("by frequency", "in clusters")
 RANKINGS = {"lift": "lift", "Jaccard index": "jaccard", "p(i given j)": "p", "shared documents": "both"}
@@ -147,7 +149,7 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
     elif near is None:
         chosen = sorted(chosen)
     # The heatmap, with the neighbours below and the chosen pair beside it.
-    wide = len(chosen) > WIDE
+    wide = len(chosen) > WIDE or max(len(corpus.labels[column]) for column in chosen) > LONG
     left, right = (st.container(), st.container()) if wide else st.columns([3, 2], gap="large")
     with left:
         table = load_block(corpus, part, tuple(chosen), floor)
