@@ -111,7 +111,7 @@ def test_a_run_that_was_killed_is_resumed_and_one_that_is_killed_again_ends_the_
     monkeypatch.setattr(launch, "resume", lambda run_id: kill(resume(run_id)))
     with pytest.raises(search.TrialError, match=r"is lost\. Its worker process was killed"):
         search.search(base(), trials=2, metric="micro_f1")
-    monkeypatch.undo()
+    monkeypatch.setattr(launch, "submit", submit)
     assert [trial.number for trial in search.search(base(), trials=1, metric="micro_f1")] == [0]
 
 
