@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # A folder of data sets beside the checkout is used where it exists; TAILSCOPE_DATA overrides it.
 export TAILSCOPE_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data))
 
-.PHONY: run test quick lint clean
+.PHONY: run test quick fuzz lint clean
 
 run: $(VENV)/.run
 	@echo "Tailscope is at http://127.0.0.1:$(PORT) (stop it with Ctrl-C)"
@@ -20,6 +20,10 @@ test: $(VENV)/.test
 
 quick: $(VENV)/.test
 	TAILSCOPE_QUICK=1 $(PYTEST) -m "not slow and not browser"
+
+# Forty times as many cases of every law of the losses.
+fuzz: $(VENV)/.test
+	TAILSCOPE_FUZZ=40 $(PYTEST) -m "not slow" tests/losses
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check --config .ruff.toml .

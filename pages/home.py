@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.data import download, sources
 from core.runs import folder
+from core.runs.folder import Damaged
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.shared.menu import link, show_header
@@ -92,10 +93,11 @@ def fetch_data(name: str) -> None:
 def show_runs() -> None:
     """How many runs there are, by state."""
     try:
-        states = Counter(run.state for run in folder.list_folders())
+        found = folder.list_folders()
     except UserError as error:
         st.error(plain(str(error)))
         return
+    states = Counter(run.state for run in found)
     if not states:
         st.caption("No runs yet. The first one, an SVM on any of these sets, takes less than a minute.")
         link("launcher", "Train the first model")
@@ -103,6 +105,10 @@ def show_runs() -> None:
     with st.container(horizontal=True):
         for state, number in states.most_common():
             st.metric(state.capitalize(), f"{number:,}", width="content")
+    if damaged := sum(isinstance(run, Damaged) for run in found):
+        st.warning(
+            f"{damaged:,} of them {'is' if damaged == 1 else 'are'} damaged: the Launcher page says what is wrong."
+        )
     link("compare" if states["finished"] else "launcher", "Compare" if states["finished"] else "Launcher")
 
 

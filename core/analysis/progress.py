@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.runs.folder import LIVE, Folder, Run
+from core.runs.folder import LIVE, Damaged, Folder, Run
 from core.runs.plan import name_members
 
 SERIES = ("all", "head", "medium", "tail")
@@ -105,7 +105,7 @@ def run_table(
         rows.append(
             {
                 "state": [run.state],
-                "name": ("★ " if run.about.pinned else "") + run_name(run),
+                "name": ("★ " if run.about.pinned else "") + ("⚠ " if isinstance(run, Damaged) else "") + run_name(run),
                 "data": f"{run.config.data.name} {run.config.data.split}" if isinstance(run, Run) else "",
                 "progress": fraction(run),
                 "epoch": epoch_words(run),

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
+from rich.text import Text
 
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What moves a terminal's cursor, changes its colours or title, turns the direction of writing, or is half a letter."""
@@ -32,17 +33,20 @@ class PlainConsole(Console):
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False)
 
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A text without control characters, which a table then makes room for."""
+        return super().render_str(show_unseen(text), **options)
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """The pieces of what is printed, those of texts without control characters."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(show_unseen(segment.text), segment.style)
 
     @property
-    def size(self) -> ConsoleDimensions:
+    def options(self) -> ConsoleOptions:
         """As wide as the terminal."""
-        if not self.is_terminal and "COLUMNS" not in os.environ:
-            return ConsoleDimensions(WIDE, 25)
-        return super().size
+        options = super().options
+        return options if self.is_terminal or "COLUMNS" in os.environ else options.update(width=WIDE)
 
 
 out, err = PlainConsole(), PlainConsole(stderr=True)

@@ -189,7 +189,13 @@ def data_add(
         added.check_name(name or _missing("--name"), [source.name for source in available()])
     # How the file is read: what no option names is guessed, and asked where two readings are possible.
     files, shares = _files_and_shares({"validation": validation, "test": test})
-    form = {"encoding": encoding, "delimiter": delimiter, "header": header, "format": format_, "records": records}
+    form: dict[str, Any] = {
+        "encoding": encoding,
+        "delimiter": delimiter,
+        "header": header,
+        "format": format_,
+        "records": records,
+    }
     form |= {"quote": quote, "escape": escape, "skip_lines": skip_lines, "comment": comment, "bad_lines": bad_lines}
     form = {key: SIGNS.get(value, value) if isinstance(value, str) else value for key, value in form.items()}
     form["others"] = files or None

@@ -18,6 +18,7 @@ from core.analysis.samples import RANKING, Comparison, compare_rows
 from core.cli.console import Json, Rule, out, print_json, print_line, print_text, say
 from core.runs import folder, share
 from core.runs.folder import Damaged, Run
+from core.runs.results import read_results
 from core.system.errors import UserError, choose
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def print_report(
     """
     chosen: Sequence[Run | Damaged]
     if runs == ["all"]:
-        chosen = [run for run in folder.list_runs() if run.state == "finished"]
+        chosen = _select_readable(folder.list_folders())
     else:
         chosen = [folder.get_folder(run_id) for run_id in runs]
     if by_ranking and rule != AS_TRAINED:
@@ -106,6 +107,20 @@ def print_report(
     for found in chosen:
         if found.state != "finished":
             say(f"{found.id} has no scores: it is {found.state}.")
+
+
+def _select_readable(found: Sequence[Run | Damaged]) -> list[Run]:
+    """The finished runs whose scores can be read; stderr names those that are damaged."""
+    kept = []
+    for one in found:
+        try:
+            if one.state == "finished":
+                run = folder.as_run(one)
+                read_results(run)
+                kept.append(run)
+        except UserError as error:
+            say(f"Left out: {error}")
+    return kept
 
 
 def _describe_runs(runs: Sequence[Run], rule: str, by_ranking: bool) -> list[dict[str, Any]]:

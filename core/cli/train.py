@@ -181,7 +181,11 @@ def search_settings(
         if not as_json:
             print_line(_trial_words(trial))
 
-    found = search.search(base, trials=trials, metric=metric, minutes=minutes, report=report)
+    try:
+        found = search.search(base, trials=trials, metric=metric, minutes=minutes, report=report)
+    except search.TrialError as error:
+        say(str(error), style="red")
+        raise typer.Exit(1) from None
     if as_json:
         print_json([asdict(trial) for trial in found])
     elif found:

@@ -227,7 +227,7 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run | Damaged:
     """
     check_writable()
     run = get_folder(run_id)
-    if run.state not in LIVE:
+    if not _lives(run):
         raise UserError(f"Run {run_id} cannot be stopped: it is {run.state}.")
     with say_unwritable(f"Run {run_id}", "stopped"):
         stop_flag(run.path).touch()
@@ -239,13 +239,13 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run | Damaged:
         if number is not None:
             _signal(run, number)
         deadline = time.monotonic() + seconds
-        while run.state in LIVE and time.monotonic() < deadline:
+        while _lives(run) and time.monotonic() < deadline:
             time.sleep(0.05)
             run = get_folder(run_id)
             if number is None and run.progress.get("phase") == STOPPING:
                 deadline = max(deadline, asked + HEARD)
         # It has had its time to write: what it leaves behind gets no more than usual.
-        if run.state not in LIVE and _are_gone(run.path, min(deadline, time.monotonic() + seconds)):
+        if not _lives(run) and _are_gone(run.path, min(deadline, time.monotonic() + seconds)):
             journal.append_event(run.path, "all processes are gone")
             if run.device.startswith("cuda"):
                 await_gpu_memory(run.path, pids, deadline + grace)
@@ -270,6 +270,11 @@ def stop_all(run_ids: Iterable[str], *, grace: float = GRACE, user: str = "") ->
             if stopped[-1].state in LIVE:
                 raise
     return stopped
+
+
+def _lives(run: Run | Damaged) -> bool:
+    """Whether a run has not ended; of one whose status is damaged, whether its worker lives."""
+    return run.state in LIVE or (isinstance(run, Damaged) and is_locked(alive_lock(run.path)))
 
 
 def _two_steps(run: Run | Damaged) -> float:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.config.defaults import LOSS_CONSTANTS
@@ -17,6 +20,8 @@ from core.losses.presets import CONSTANTS
 from core.runs import journal
 from core.runs.folder import LIVE
 from core.system.errors import UserError
+from core.system.files import say_unwritable
+from core.system.locks import is_locked, locked, try_lock
 from core.system.places import cache_dir
 
 if TYPE_CHECKING:
@@ -24,6 +29,16 @@ if TYPE_CHECKING:
 
 RATE_SPAN = 10.0
 """The learning rate is searched from its default over this to its default times this."""
+
+
+RETRIES = 2
+"""How often a run that was killed is resumed before the search ends."""
+WAIT = 0.5
+"""Seconds between two looks at trials that other terminals run."""
+
+
+class TrialError(Exception):
+    """The run of a trial ended for a reason that says nothing of its settings: killed, refused, out of memory."""
 
 
 @dataclass(frozen=True)
@@ -63,41 +78,115 @@ def search(
         All trials, the best first.
 
     Raises:
-        UserError: a model without a loss, or a run cannot be started.
+        UserError: a model without a loss, a run cannot be started, or the study's file cannot be written.
+        TrialError: a run was killed again and again, refused, or ran out of disk or memory; no trial has its score.
     """
     import optuna
 
     if base.loss is None:
         raise UserError(f"Model '{base.model.name}' has no learning rate to search: choose another model and a loss.")
-    loss = base.loss.name
     base = base.model_copy(update={"train": base.train.model_copy(update={"metric": metric})})
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # The study: one file for the same settings, which later calls continue.
-    folder = cache_dir() / "search"
-    folder.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(json.dumps(base.model_dump(), sort_keys=True).encode()).hexdigest()[:10]
-    name = f"{base.data.name}-{base.model.name}-{loss}-{key}"
-    study = optuna.create_study(
-        storage=f"sqlite:///{folder / name}.db",
-        study_name=name,
-        direction="maximize",
-        load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
-    )
-    for left in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
-        study.tell(left.number, state=optuna.trial.TrialState.FAIL)  # of a search that was killed
-    # Trials, one after the other; the sampler's seed depends on how many there are, so that none is drawn twice.
-    began = time.monotonic()
-    while len(ended := _ended(study)) < trials and (minutes is None or time.monotonic() - began < 60 * minutes):
-        study.sampler = optuna.samplers.TPESampler(seed=base.seed + len(study.trials))
-        trial = study.ask()
-        _run(study, trial, base, metric)
-        if report:
-            report(_ended(study)[-1])
+    name = f"{base.data.name}-{base.model.name}-{base.loss.name}-{key}"
+    with say_unwritable("The search"), _say_stored(name):
+        study = _open_study(name)
+        # Trials, one after the other; other terminals may run trials of the same study meanwhile.
+        began = time.monotonic()
+        while len(_ended(study)) < trials and (minutes is None or time.monotonic() - began < 60 * minutes):
+            with _begin_trial(study, base, trials) as trial:
+                if trial is None:
+                    time.sleep(WAIT)
+                    continue
+                _run(study, trial, base, metric)
+                if report:
+                    report(next(one for one in _ended(study) if one.number == trial.number))
+        ended = _ended(study)
     return sorted(ended, key=lambda trial: -1.0 if trial.score is None else trial.score, reverse=True)
 
 
+@contextmanager
+def _say_stored(name: str) -> Iterator[None]:
+    """Says as a sentence that the study's file cannot be read or written.
+
+    Raises:
+        UserError: it cannot.
+    """
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        words = str(error.__cause__ or error).partition("\n")[0]
+        file = cache_dir() / "search" / f"{name}.db"
+        raise UserError(f"The search cannot be kept in {file}: {words}. Make room, or delete that file.") from None
+
+
+def _study_lock(name: str) -> Path:
+    return cache_dir() / "locks" / f"search-{name}.lock"
+
+
+def _trial_lock(name: str, number: int) -> Path:
+    """The lock that whoever runs a trial holds."""
+    return cache_dir() / "locks" / f"search-{name}-{number}.lock"
+
+
+def _open_study(name: str) -> optuna.Study:
+    """The study: one file for the same settings, which later calls and other terminals continue."""
+    import optuna
+
+    folder = cache_dir() / "search"
+    folder.mkdir(parents=True, exist_ok=True)
+    connect = {"connect_args": {"timeout": 60}}
+    with locked(_study_lock(name)):
+        return optuna.create_study(
+            storage=optuna.storages.RDBStorage(f"sqlite:///{folder / name}.db", engine_kwargs=connect),
+            study_name=name,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+        )
+
+
+@contextmanager
+def _begin_trial(study: optuna.Study, base: RunConfig, trials: int) -> Iterator[optuna.Trial | None]:
+    """A new trial, held as long as the block lasts; None while other terminals run all that are still wanted.
+
+    A trial of a search that was killed has failed; one that an error ends has, too.
+    """
+    import optuna
+
+    running, failed = optuna.trial.TrialState.RUNNING, optuna.trial.TrialState.FAIL
+    with locked(_study_lock(study.study_name)):
+        alive = 0
+        for left in study.get_trials(deepcopy=False, states=[running]):
+            if is_locked(_trial_lock(study.study_name, left.number)):
+                alive += 1
+            else:
+                study.tell(left.number, state=failed)
+        if len(_ended(study)) + alive >= trials:
+            trial = held = None
+        else:
+            # The sampler's seed depends on how many trials there are, so that none is drawn twice.
+            study.sampler = optuna.samplers.TPESampler(seed=base.seed + len(study.get_trials(deepcopy=False)))
+            trial = study.ask()
+            held = try_lock(_trial_lock(study.study_name, trial.number))
+    try:
+        yield trial
+    except BaseException:
+        if trial is not None:
+            with suppress(ValueError):  # it has been told already
+                study.tell(trial, state=failed)
+        raise
+    finally:
+        if trial is not None and held is not None:
+            _trial_lock(study.study_name, trial.number).unlink(missing_ok=True)
+            os.close(held)
+
+
 def _ended(study: optuna.Study) -> list[Trial]:
+    """The trials that have a score, or were stopped because they would have had none that counts."""
     found = []
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name in ("COMPLETE", "PRUNED"):
@@ -124,31 +213,46 @@ def suggest(trial: Any, base: RunConfig) -> RunConfig:
 
 
 def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str) -> None:
-    """Trains one trial; a hopeless one is stopped."""
+    """Trains one trial; a hopeless one is stopped.
+
+    Raises:
+        UserError: its run cannot be started.
+        TrialError: its run ended without a result for a reason that says nothing of its settings.
+    """
     import optuna
 
     run = launch.submit(suggest(trial, base))
     trial.set_user_attr("run", run.id)
-    # Each evaluation is reported, and may end the run.
-    reported = 0
-    try:
-        for now in launch.watch(run.id):
-            history = journal.read_history(now.path)
-            for place, entry in enumerate(history[reported:], reported + 1):
-                trial.report(journal.score_of(entry, metric), place)
-            reported = len(history)
-            if now.state in LIVE and trial.should_prune():
-                launch.stop(run.id)
-                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-                return
-    except KeyboardInterrupt:
-        launch.stop(run.id)
-        raise
-    # The outcome.
-    best = max((journal.score_of(entry, metric) for entry in history), default=None)
+    # Each evaluation is reported, and may end the run. A run that was killed goes on from its last checkpoint.
+    reported, kills = 0, 0
+    best: float | None = None
+    while True:
+        try:
+            for now in launch.watch(run.id):
+                scores = [journal.score_of(entry, metric) for entry in journal.read_history(now.path)]
+                for place, score in enumerate(scores[reported:], reported + 1):
+                    trial.report(score, place)
+                reported, best = max(reported, len(scores)), max(scores, default=None)
+                if now.state in LIVE and trial.should_prune():
+                    launch.stop(run.id)
+                    study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                    return
+        except KeyboardInterrupt:
+            launch.stop(run.id)
+            raise
+        if now.state != "lost" or kills == RETRIES:
+            break
+        kills += 1
+        launch.resume(run.id)
+    # The outcome: a score, or that these settings diverge, which is one as well; all else says nothing of them.
     if now.state == "finished" and best is not None:
         study.tell(trial, best)
-    elif best is not None:  # it diverged after some epochs: its settings are no good
+    elif now.state == "failed" and now.kind == "diverged":
+        if best is None:
+            trial.report(0.0, 1)
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     else:
-        study.tell(trial, 0.0)
+        raise TrialError(
+            f"Trial {trial.number} has no score, as its run {run.id} is {now.state}. {now.why} "
+            "The other trials are kept: the same command continues the search."
+        )

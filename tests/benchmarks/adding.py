@@ -3,6 +3,8 @@
 Writes synthetic documents with PubMed's 18,211 labels, 12.6 labels and 200 words each, in BioASQ's layout (1.8 KB a
 document), then adds that file in a fresh process with an empty cache (read, look for defects, divide, prepare), and
 opens the set in another. Memory is the peak of the process; that of an empty Python with the same modules is beside it.
+
+With `wide`: 20,000 rows of CSV with a 0/1 column for each of 2,000 labels (83 MB), beside `pandas.read_csv`.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from core.config.schema import SyntheticConfig
 from core.data.readers import make_synthetic
 
@@ -23,6 +27,7 @@ BEGIN += "start = time.perf_counter();"
 END = "; print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
 ADD = "from pathlib import Path; from core.data.readers import guess; path = Path(sys.argv[1]);"
 ADD += "sources.add('big', path, guess(path), SplitConfig(made='paper', min_documents=5))"
+PANDAS = "import pandas; pandas.read_csv(sys.argv[1])"
 OPEN = "corpus = sources.load(sources.default_config('big')); corpus.counts"
 MEASURE = OPEN + "; from core.labels.groups import *; from core.labels.measures import *; start = time.perf_counter()"
 MEASURE += "; corpus_stats(corpus, default_borders(len(corpus.labels)))"
@@ -47,7 +52,33 @@ def write(path: Path, documents: int) -> None:
         file.write("\n]}\n")
 
 
+def write_wide(path: Path, rows: int = 20_000, labels: int = 2_000) -> None:
+    """A table with a text and a 0/1 column for each label."""
+    rng = np.random.default_rng(0)
+    words = np.array([f"word{number}" for number in range(500)])
+    with path.open("w", encoding="utf-8") as file:
+        file.write(",".join(["text", *(f"label {number}" for number in range(labels))]) + "\n")
+        for _ in range(rows):
+            flags = np.full(labels, "0")
+            flags[rng.integers(0, labels, 5)] = "1"
+            file.write(f'"{" ".join(rng.choice(words, 20))}, and so on",{",".join(flags)}\n')
+
+
+def measure_wide() -> None:
+    """Seconds and memory of pandas and of adding the same wide table."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TAILSCOPE_CACHE"] = f"{folder}/cache"
+        path = Path(folder, "wide.csv")
+        write_wide(path)
+        for name, code in (("pandas", PANDAS), ("added", ADD.replace("made='paper', min_documents=5", ""))):
+            seconds, memory = run(code, str(path))
+            print(f"{name:>8} {seconds:>6.1f} s {memory:>7,.0f} MB", flush=True)
+
+
 def main() -> None:
+    if sys.argv[1:] == ["wide"]:
+        measure_wide()
+        return
     heads = {"documents": 10, "file MB": 8, "added s": 8, "peak MB": 8, "opened s": 9, " peak MB": 8, "measures s": 11}
     print(*(f"{head:>{width}}" for head, width in heads.items()))
     _, empty = run("pass")

@@ -50,7 +50,9 @@ def test_every_page_is_whole_from_its_address_and_from_the_menu(
     published_address: str, page: Page, ready: Ready
 ) -> None:
     problems: list[str] = []
+    asked: set[str] = set()
     page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: asked.add(request.url))
     for name in PAGES:
         page.goto(f"{published_address}/{name}")
         hold_page(page, name, ready)
@@ -61,6 +63,9 @@ def test_every_page_is_whole_from_its_address_and_from_the_menu(
         hold_page(page, name, ready)
         hold_in_themes_and_sizes(page, name)
     assert not problems
+    # What a page asks for comes from this server, or is made in the browser.
+    others = {url for url in asked if not url.startswith((f"{published_address}/", "data:", "blob:"))}
+    assert not others
 
 
 VIEWS: dict[str, Iterable[str]] = {

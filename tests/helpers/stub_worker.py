@@ -2,11 +2,12 @@
 
 `core.jobs.launch` starts it where `TAILSCOPE_WORKER` names this module. The scores of a run come from its seed and from
 the truth, so they are the same at every time, and results are written, thresholded and measured by the real code. A
-learning rate above 1e6 diverges.
+learning rate above 1e6 diverges; where `TAILSCOPE_REFUSE` is set, every run is refused.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from types import ModuleType, SimpleNamespace
@@ -18,7 +19,7 @@ from safetensors.numpy import save_file
 from core.config.schema import RunConfig
 from core.data.corpus import Corpus
 from core.runs import folder, journal, layout
-from core.system.errors import Diverged, Stopped
+from core.system.errors import Diverged, Stopped, UserError
 
 TRAINING = "core.jobs.training"
 """The module that this one stands in for: it brings torch."""
@@ -34,6 +35,8 @@ def fit(config: RunConfig, corpus: Corpus, *_: Any) -> SimpleNamespace:
     line: dict[str, Any] = {"steps": 1, "documents_per_second": 1000.0, "memory": 10**8, "learning_rate": 0.001}
     score = {"micro_f1": 0.5, "macro_f1": 0.25}
     for epoch in range(1, epochs + 1):
+        if os.environ.get("TAILSCOPE_REFUSE"):
+            raise UserError("Refused, as the test wants it.")
         if config.train.learning_rate > 1e6:
             raise Diverged("The loss stopped being a number", epoch=epoch, step=1)
         if layout.stop_flag(path).exists():

@@ -1,10 +1,20 @@
-import pytest
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
 
-from core.jobs import search
+import pytest
+from typer.testing import CliRunner
+
+from core.cli.main import make_app
+from core.jobs import launch, search
 from core.metrics import label_sets, thresholds
 from core.runs import folder, journal, plan, predictions
 from core.system import places
 from core.system.errors import UserError
+from core.system.files import read_json
 
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "train.epochs=4"]
 
@@ -58,3 +68,80 @@ def test_a_search_that_was_killed_is_taken_up():
 def test_a_model_without_a_loss_has_nothing_to_search():
     with pytest.raises(UserError, match="no learning rate"):
         search.search(plan.make_config(data="synthetic", model="svm", loss=None, seed=0), trials=1, metric="micro_f1")
+
+
+TWO = """
+import sys
+from core.jobs import search
+from tests.jobs.test_search import base
+for trial in search.search(base(), trials=4, metric="micro_f1"):
+    print(trial.number, trial.state, trial.run, trial.settings["train.learning_rate"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("stub_worker")
+def test_two_terminals_share_a_study_and_draw_no_trial_twice():
+    both = [
+        subprocess.Popen([sys.executable, "-c", TWO], cwd=places.ROOT, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    found = [process.communicate(timeout=120)[0].splitlines() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted(found[0]) == sorted(found[1])
+    assert sorted(int(line.split()[0]) for line in found[0]) == list(range(4)), "none is failed for the other's sake"
+    assert len({line.split()[3] for line in found[0]}) == 4
+    assert not list((places.cache_dir() / "locks").glob("search-*-[0-9].lock"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("stub_worker")
+def test_a_run_that_was_killed_is_resumed_and_one_that_is_killed_again_ends_the_search(monkeypatch):
+    submit, resume, kills = launch.submit, launch.resume, []
+
+    def kill(run):
+        launch.stop_flag(run.path).unlink(missing_ok=True)
+        os.killpg(read_json(run.path / "process.json")["pid"], signal.SIGKILL)
+        kills.append(run.id)
+        return run
+
+    monkeypatch.setattr(launch, "submit", lambda config: kill(submit(config)))
+    (one,) = search.search(base(), trials=1, metric="micro_f1")
+    assert (one.state, one.score, len(kills)) == ("complete", 0.5, 1)
+    monkeypatch.setattr(launch, "resume", lambda run_id: kill(resume(run_id)))
+    with pytest.raises(search.TrialError, match=r"is lost\. Its worker process was killed"):
+        search.search(base(), trials=2, metric="micro_f1")
+    monkeypatch.setattr(launch, "submit", submit)
+    assert [trial.number for trial in search.search(base(), trials=1, metric="micro_f1")] == [0]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("stub_worker")
+def test_only_divergence_is_a_score():
+    (one,) = search.search(base(changes=[*SMALL, "train.learning_rate=1e9"]), trials=1, metric="micro_f1")
+    assert (one.state, one.score) == ("pruned", 0.0)
+
+
+@pytest.mark.usefixtures("stub_worker")
+def test_a_run_that_is_refused_ends_the_search_with_exit_1():
+    changes = [word for setting in [*SMALL, "data.synthetic.documents=20"] for word in ("--set", setting)]
+    words = ["search", "--data", "synthetic", "--loss", "fl", "--trials", "1", *changes]
+    done = CliRunner().invoke(make_app(), words, env={"TAILSCOPE_REFUSE": "1"})
+    assert done.exit_code == 1
+    assert "has no score, as its run" in done.stderr
+    assert "is failed" in done.stderr
+
+
+def test_a_study_that_is_no_database_is_a_sentence():
+    file = places.cache_dir() / "search" / file_of(base())
+    file.parent.mkdir(parents=True)
+    file.write_text("no database" * 100)
+    with pytest.raises(UserError, match="The search cannot be kept in"):
+        search.search(base(), trials=1, metric="micro_f1")
+
+
+def file_of(config):
+    """The name of a study's file."""
+    config = config.model_copy(update={"train": config.train.model_copy(update={"metric": "micro_f1"})})
+    key = hashlib.sha256(json.dumps(config.model_dump(), sort_keys=True).encode()).hexdigest()[:10]
+    return f"synthetic-tfidf-fl-{key}.db"

@@ -307,6 +307,24 @@ def test_forward_mode_and_hessian(name: str) -> None:
     torch.testing.assert_close((twice * way).sum((2, 3)), (slopes[0] - slopes[1]) / 2e-5, rtol=1e-4, atol=1e-7)
 
 
+NUMBERS = st.one_of(
+    st.floats(width=32), st.sampled_from([math.inf, -math.inf, 0.0, -0.0, 1e-45, 3.4e38, -3.4e38, 1e19, -1e19])
+)
+
+
+@LAW
+@given(st.sampled_from(ALL), st.sampled_from(DTYPES), st.lists(NUMBERS, min_size=8, max_size=8), st.integers(0, 255))
+def test_only_a_logit_that_is_no_number_gives_none(
+    name: str, dtype: torch.dtype, numbers: list[float], ones: int
+) -> None:
+    logits = torch.tensor(numbers, dtype=torch.float64).to(dtype).view(2, 4)
+    targets = torch.tensor([ones >> place & 1 for place in range(8)]).view(2, 4)
+    loss = build_loss(name, COUNTS, DOCUMENTS)
+    assert bool(loss(logits, targets).isnan()) == bool(logits.isnan().any())
+    if not logits.isnan().any():
+        assert gradient_of(loss, logits, targets).isfinite().all()
+
+
 # Settings that change ------------------------------------------------------------------------------------------------
 
 

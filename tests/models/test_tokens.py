@@ -163,3 +163,12 @@ def test_parts_never_hold_more_tokens_than_there_is_room_for():
     assert all(len(part) == 1 or made.lengths(part).max() * len(part) <= 10 for part in parts)
     assert len(made.parts(np.arange(7), 1000)) == 1
     assert [len(part) for part in made.parts(np.arange(7), 1)] == [1] * 7
+
+
+def test_an_encoder_package_with_other_files_is_refused(tmp_path):
+    tokens.encoder_source(tokens.PACKAGED)  # the real one is known
+    with pytest.raises(UserError, match=r"its file model.safetensors is not the one of all-MiniLM-L6-v2"):
+        tokens.check_package(tmp_path / "missing")
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    with pytest.raises(UserError, match=r"SHA-256 [0-9a-f]{16}, not 53aa51172d142c89\): install the package again"):
+        tokens.check_package(tmp_path)

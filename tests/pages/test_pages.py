@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -110,6 +111,15 @@ def test_a_data_set_that_is_not_there_is_one_sentence(name: str, asked: str, sai
 def test_plain_text_keeps_its_words_and_loses_its_markup() -> None:
     assert plain("train.learning_rate is -1.0: too small.") == "train.learning_rate is -1.0: too small."
     assert plain("<b> `x` [a](b) $y$ **z** :red[w]") == r"\<b\> \`x\` \[a\](b) \$y\$ \*\*z\*\* \:red\[w\]"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://a.b/c", "see HTTPS://a.b", "www.a.b", "ftp://a.b", "someone@a.b", "(www.a.b)"]
+)
+def test_an_address_in_plain_text_is_divided_so_that_it_becomes_no_link(address: str) -> None:
+    shown = plain(address)
+    assert shown.replace("\u2060", "").replace("\\", "") == address
+    assert re.search("(://|:|www|@)\u2060", shown)
 
 
 # Loss weights

@@ -166,7 +166,7 @@ def test_a_damaged_result_is_one_sentence_of_compare_and_errors(name: str, both:
         if what in (*damages.WHOLE, *damages.LINKS) and not (name == "thresholds.json" and what == "an empty object"):
             assert name in found, what
         report(run.id)
-        report("all")
+        assert f'"run": "{other.id}"' in report("all"), what
 
 
 @pytest.mark.parametrize("name", MARKED)

@@ -28,10 +28,10 @@ class FlagValues(dict[str, Any]):
         super().__init__(values)
         self.flags = flags
 
-    def __or__(self, other: Any) -> FlagValues:
+    def __or__(self, other: Any) -> FlagValues:  # type: ignore[override]
         return FlagValues(dict(self) | other, self.flags)
 
-    def __ror__(self, other: Any) -> FlagValues:
+    def __ror__(self, other: Any) -> FlagValues:  # type: ignore[override]
         return FlagValues(other | dict(self), self.flags)
 
 

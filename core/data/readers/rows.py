@@ -234,9 +234,8 @@ def _label_titles(source: _Source) -> list[str]:
     package = source.package if inside else Package(beside) if beside and source.package.kind == "file" else None
     for opened in package.walk([inside or NAMES[0]]) if package else ():
         with text_stream(opened.title, opened.stream, "utf-8") as lines:
-            titles = [
-                row.values.get("title") for row in line_rows(opened.title, lines, FileConfig(format="jsonl"), str)
-            ]
+            rows = line_rows(opened.title, lines, FileConfig(format="jsonl"), lambda _: None)
+            titles = [row.values.get("title") for row in rows]
         return [str(title) for title in titles] if all(titles) else []
     return []
 
@@ -412,7 +411,12 @@ def beginning_of(path: Path, size: int) -> str:
     return ""
 
 
+def format_of(name: str) -> str:
+    """The format that a file's name tells; empty where it tells none."""
+    plain = plain_name(name)
+    return next((form for form, suffixes in SUFFIXES.items() if plain.endswith(suffixes)), "")
+
+
 def is_data_name(name: str) -> bool:
     """Whether a file's name is that of a format that is read, packed or not, or of a tar."""
-    plain = plain_name(name)
-    return plain.endswith((".tar", ".tgz")) or any(plain.endswith(suffixes) for suffixes in SUFFIXES.values())
+    return bool(format_of(name)) or plain_name(name).endswith((".tar", ".tgz"))
