@@ -46,7 +46,7 @@ def pick_file() -> Path | None:
             on_change=forget_choices,
         )
         st.caption(
-            "Uploads, and files in the folders that the variable TAILSCOPE_DATA names: larger files are put there."
+            "Uploads, and files in the folders that the variable TAILSCOPE_DATA names; put larger files there."
         )
         st.session_state["opened"] = chosen
         if chosen in sent:
