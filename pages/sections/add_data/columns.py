@@ -101,14 +101,14 @@ def pick_role(column: str, reading: Reading, *, key: str) -> None:
 def change_role(column: str, reading: Reading, key: str) -> None:
     """Gives a column the role that was chosen; a role that one column has leaves the one that had it."""
     old, new = role_of(column, reading), st.session_state[f"role-{key}-{column}"]
-    given: dict[str, object] = {}
+    given: dict[str, tuple[str, ...] | str | None] = {}
     for role in {old, new} - {""}:
         holders = [one for one in reading.roles if role_of(one, reading) == role and one != column]
         if role == new:
             holders = [one for one in reading.roles if one in holders or one == column]
         single = column if role == new else ""
         given[role] = tuple(holders) if role in SEVERAL else single
-    if "labels" in given and set(given["labels"]) != set(reading.file.labels):
+    if "labels" in given and set(given["labels"] or ()) != set(reading.file.labels):
         given |= {"sep": None, "other_seps": None}
     give(key, given)
 
