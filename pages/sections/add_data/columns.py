@@ -51,7 +51,7 @@ def given_settings(key: str) -> dict[str, object]:
 
 def give(key: str, settings: Mapping[str, object]) -> None:
     """Keeps settings for this file."""
-    st.session_state["roles"] = {"key": key, "given": given_settings(key) | settings}
+    st.session_state["roles"] = {"key": key, "given": {**given_settings(key), **settings}}
 
 
 def role_of(column: str, reading: Reading) -> str:
