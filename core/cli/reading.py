@@ -69,6 +69,7 @@ def print_read(read: ReadSummary) -> None:
 def _print_defect(defect: defects.Defect, choices: dict[str, str]) -> None:
     usual, *others = defects.CHOICES[defect.key]
     done = choices.get(defect.key, usual)
+    others.sort(key=lambda other: other != defect.advised)  # what is advised comes first
     ways = " or ".join(f"--{other} {defect.key}" for other in others)
     way = f"; {ways} does otherwise" if done == usual else ""
     print_line(f"{defect.title}: {defect.count:,} ({done}{way}). {defect.advice}")

@@ -29,7 +29,7 @@ from core.config.schema import NAME_PATTERN, FileConfig, Frozen, SplitConfig
 from core.data.corpus import CODES, FORMAT, PARTS, Corpus, Report, count_columns, open_whole, write_corpus
 from core.data.defects import ADVISED, CHOICES, DEFECTS, DONE, Defect
 from core.data.draft import ZERO_WIDTH, Draft, Scanned
-from core.data.readers import SAVED, Record, is_data_name
+from core.data.readers import SAVED, Record, format_of, is_data_name
 from core.data.scanning import paths_of, scan, source_files
 from core.system.access import check_writable
 from core.system.errors import UserError
@@ -39,6 +39,9 @@ from core.system.places import cache_dir
 
 MAX_WORD = 100_000
 """Characters of one word of a command."""
+
+TEXT_FORMATS = {"csv", "json", "jsonl"}
+"""Formats that a file's name may tell wrongly."""
 
 
 @dataclass(frozen=True)
@@ -309,6 +312,8 @@ def command_line(
         if getattr(split, key) != getattr(usual, key) and key not in files:
             words += [f"--{key.replace('_', '-')}", str(getattr(split, key))]
     words += [word for part, other in files.items() for word in (f"--{part}", other)]
+    named = format_of(path.name)
+    words += ["--format", file.format] if named != file.format and {named, file.format} <= TEXT_FORMATS else []
     words += form_words(file)
     for action in ("drop", "merge", "join", "strip", "negative", "keep"):
         if asked := [key for key, chosen in (choices or {}).items() if chosen == action]:

@@ -172,7 +172,7 @@ def _cut(title: str, body: str) -> str:
 def file_words(file: FileConfig) -> str:
     """How a file is read, in one line: what is set of its form and its columns."""
     form = ("delimiter", "header", "quote") if file.format != "csv" else ()
-    usual = {"numbers": "names"}
+    usual = {"numbers": "names", "bad_lines": "error", "quote": '"'}
     read = {
         key: value
         for key, value in file.model_dump().items()

@@ -18,7 +18,7 @@ from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, wr
 from core.system.access import check_writable
 from core.system.arrays import PARSER_ERRORS, check_archive, check_tensors, describe
 from core.system.errors import UserError
-from core.system.files import atomic_path, read_json, say_unwritable, write_json
+from core.system.files import atomic_path, read_fields, read_json, say_unwritable, write_json
 
 RESULTS = ("config.json", "status.json", "history.jsonl", "metrics.json", "thresholds.json", *PREDICTIONS.values())
 """Files of a run's results."""
@@ -258,7 +258,9 @@ def _check_run(run: Run | Damaged) -> None:
         if not file.exists():
             continue
         try:
-            if file.suffix == ".json":
+            if file.name == "tokenizer_config.json":
+                read_fields(file)  # transformers writes 10**30 for a length without limit
+            elif file.suffix == ".json":
                 read_json(file)
             elif file.suffix == ".safetensors":
                 check_tensors(file)

@@ -32,7 +32,7 @@ class Question(UserError):
     def what(self) -> str:
         """What is unclear, without the options of the command line that answer."""
         first, *others = re.split(r"(?<=[.?]) (?=[A-Z])", str(self))
-        return " ".join([first, *takewhile(lambda sentence: not re.search(r"(^|\s)--[a-z]", sentence), others)])
+        return " ".join([first, *takewhile(lambda sentence: not re.search(r"(^|[\s`])--[a-z]", sentence), others)])
 
 
 class Diverged(UserError):

@@ -29,5 +29,5 @@ def without_options(sentence: str) -> str:
     """A sentence without what it says of options of the command line, which a page has controls for."""
     sentence = re.sub(r" \([^()]*--[a-z][^()]*\)", "", sentence)
     sentence = re.sub(r"[;:,] [^;.]*--[a-z][^;.]*(?=[;.]|$)", "", sentence)
-    parts = re.split(r"(?<=[.?]) (?=[A-Z-])", sentence)
-    return " ".join(part for part in parts if not re.search(r"(^|\s)--[a-z]", part)).strip()
+    parts = re.split(r"(?<=[.?]) (?=[A-Z`-])", sentence)
+    return " ".join(part for part in parts if not re.search(r"(^|[\s`])--[a-z]", part)).strip()

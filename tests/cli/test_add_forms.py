@@ -66,6 +66,18 @@ def test_options_of_the_form_are_read_and_said_in_the_command(tmp_path: Path) ->
     call("data", "add", str(path), "--bad-lines", "maybe", "--dry-run", code=2)
 
 
+def test_a_format_that_the_name_does_not_tell_is_in_the_command(tmp_path: Path) -> None:
+    from core.config.schema import FileConfig, SplitConfig
+    from core.data.added import command_line
+
+    path = tmp_path / "a.json"
+    path.write_text(rows(0, 20))
+    read = answer("data", "add", str(path), "--format", "csv", "--made", "random", "--dry-run")
+    said = command_line("x", path, FileConfig.model_validate_json(json.dumps(read["file"])), SplitConfig())
+    assert "--format csv" in said
+    assert "--format" not in command_line("x", tmp_path / "a.csv", FileConfig(format="csv"), SplitConfig())
+
+
 def test_what_was_left_out_is_said(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(rows(0, 20) + "x,y,z,1\n")

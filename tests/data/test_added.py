@@ -28,6 +28,7 @@ from core.data.defects import CHOICES
 from core.data.readers import guess
 from core.labels import groups, measures
 from core.system.errors import UserError
+from core.system.locks import locked
 from core.system.places import ROOT
 from tests.helpers.laws import law
 
@@ -163,6 +164,19 @@ def test_a_name_may_have_capitals_and_underscores(name: str, defective: Path, ca
         sources.add(name.swapcase(), defective, guess(defective), OWN)
     added.unregister(name)
     assert not list(cache.joinpath("data").glob("*-*"))
+
+
+def test_the_copy_of_a_process_that_died_is_removed_and_that_of_a_living_one_stays(
+    defective: Path, cache: Path
+) -> None:
+    intake = cache / "data" / "intake"
+    dead, alive = intake / ".passing.dead", intake / ".passing.alive"
+    for folder in (dead, alive):
+        folder.mkdir(parents=True)
+        folder.joinpath("lock").touch()
+    with locked(alive / "lock"), scanning.passing_scan(defective, guess(defective)) as folder:
+        assert folder.is_dir()
+        assert (dead.exists(), alive.exists()) == (False, True)
 
 
 def test_a_passing_scan_leaves_nothing_behind(defective: Path, cache: Path) -> None:

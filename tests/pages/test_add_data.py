@@ -144,6 +144,22 @@ def test_a_file_that_cannot_be_read_is_said(content: bytes, sentence: str, folde
     assert not intake()
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "control"),
+    [
+        ("papers.csv", "\n".join([*ROWS, "a,b,train,d"]), "Rows that do not fit"),
+        ("papers.jsonl", '{"text": "gold rose", "labels": ["gold"]}\n' * 20 + '{"text": ', "Lines that cannot be read"),
+    ],
+)
+def test_rows_that_do_not_fit_can_be_left_out(name: str, content: str, control: str, folder: Path) -> None:
+    page = opened(folder, content, name)
+    assert f"{name}, line 21" in words(page) or f"{name}, line 22" in words(page)
+    assert "--" not in words(page)
+    choice(page, control).set_value("skip").run()
+    assert not page.error
+    assert metrics(page)["Documents"] == "20"
+
+
 # Questions.
 
 NUMBERS = "\n".join(
@@ -352,6 +368,7 @@ def test_a_name_that_is_taken_is_said(folder: Path) -> None:
         ("They are in no part. --part =train takes them into train.", "They are in no part."),
         ("A label of 1,207 characters; is this right (--sep)?", "A label of 1,207 characters; is this right?"),
         ("Nothing to leave out here; it stays.", "Nothing to leave out here; it stays."),
+        ("Is it cut? `--bad-lines skip` leaves such lines out.", "Is it cut?"),
         ("'a--b' and 'c -- d' are labels.", "'a--b' and 'c -- d' are labels."),
     ],
 )

@@ -27,6 +27,7 @@ from core.data.readers.roles import Reading as Reading
 from core.data.readers.row import INDICATOR as INDICATOR
 from core.data.readers.row import Row as Row
 from core.data.readers.rows import SAVED as SAVED
+from core.data.readers.rows import format_of as format_of
 from core.data.readers.rows import is_data_name as is_data_name
 from core.data.readers.rows import propose_encoding as propose_encoding
 from core.data.readers.rows import read_rows as read_rows

@@ -411,7 +411,12 @@ def beginning_of(path: Path, size: int) -> str:
     return ""
 
 
+def format_of(name: str) -> str:
+    """The format that a file's name tells; empty where it tells none."""
+    plain = plain_name(name)
+    return next((form for form, suffixes in SUFFIXES.items() if plain.endswith(suffixes)), "")
+
+
 def is_data_name(name: str) -> bool:
     """Whether a file's name is that of a format that is read, packed or not, or of a tar."""
-    plain = plain_name(name)
-    return plain.endswith((".tar", ".tgz")) or any(plain.endswith(suffixes) for suffixes in SUFFIXES.values())
+    return bool(format_of(name)) or plain_name(name).endswith((".tar", ".tgz"))

@@ -70,7 +70,9 @@ def pick_settings(form: FileConfig, proposed: str, *, key: str) -> dict[str, str
         chosen["encoding"] = st.selectbox(
             "Encoding", list(encodings), key=f"encoding{key}", accept_new_options=True, width=180
         )
-        if form.format == "csv":
+        if form.format == "jsonl":
+            chosen["bad_lines"] = _choose("Lines that cannot be read", "bad_lines", BAD_LINES, form, key)
+        elif form.format == "csv":
             chosen["delimiter"] = _choose("Between fields", "delimiter", DELIMITERS, form, key)
             chosen["header"] = st.toggle("The first line names the columns", form.header, key=f"header{key}")
             with st.popover("More on how it is written"):
@@ -89,7 +91,7 @@ def pick_settings(form: FileConfig, proposed: str, *, key: str) -> dict[str, str
 def _choose(title: str, name: str, words: dict[str, str], form: FileConfig, key: str) -> str:
     value = getattr(form, name)
     options = dict.fromkeys((value, *words))
-    width = "stretch" if name == "bad_lines" else 220
+    width = 300 if name == "bad_lines" else 220
     return st.selectbox(
         title, list(options), format_func=lambda one: words.get(one, one), key=f"{name}{key}", width=width
     )
