@@ -108,13 +108,11 @@ def keep_upload(name: str, content: BytesIO) -> Path:
     check_writable()
     letters = re.sub(r"[^\w.-]+", "_", Path(name.replace("\\", "/")).name).lstrip(".")
     letters = letters.encode("utf-8", "replace")[-100:].decode("utf-8", "ignore").lstrip(".") or "file"
-    content.seek(0)
-    folder = uploads() / hashlib.file_digest(content, "sha256").hexdigest()[:16]
-    content.seek(0)
+    folder = uploads() / hashlib.sha256(content.getbuffer()).hexdigest()[:16]
     try:
         if not folder.joinpath(letters).is_file():
             with atomic_path(folder / letters) as temporary, temporary.open("wb") as file:
-                shutil.copyfileobj(content, file)
+                file.write(content.getbuffer())
     except OSError as error:
         raise UserError(
             f"{letters} cannot be kept in {uploads()}: {error.strerror or error}. Make room there."

@@ -45,9 +45,7 @@ def pick_file() -> Path | None:
             disabled=not files,
             on_change=forget_choices,
         )
-        st.caption(
-            "Uploads, and files in the folders that the variable TAILSCOPE_DATA names: larger files are put there."
-        )
+        st.caption("Uploads, and files in the folders that the variable TAILSCOPE_DATA names; put larger files there.")
         st.session_state["opened"] = chosen
         if chosen in sent:
             with st.container(horizontal=True, vertical_alignment="center"):
