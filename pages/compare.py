@@ -84,8 +84,9 @@ def order_values(value: str | int) -> tuple[int, str]:
 def show_views(runs: list[Run]) -> None:
     """The chosen view of the chosen runs."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        view = st.segmented_control(
-            "Show", list(VIEWS), default="Tables", required=True, key="view", bind="query-params"
+        view = (
+            st.segmented_control("Show", list(VIEWS), default="Tables", required=True, key="view", bind="query-params")
+            or "Tables"
         )
         folded = st.toggle("Seeds as one row", True, key="fold", bind="query-params")
         rows = fold(runs, seeds=folded)

@@ -113,7 +113,10 @@ def show_views(run: Run, other: Run | None, part: str, borders: Borders) -> None
     if part != "test":
         st.caption("Everything below is of the validation part; test is hidden.")
     show_scores(shown)
-    view = st.segmented_control("Show", list(VIEWS), default="Labels", required=True, key="view", bind="query-params")
+    view = (
+        st.segmented_control("Show", list(VIEWS), default="Labels", required=True, key="view", bind="query-params")
+        or "Labels"
+    )
     VIEWS[view](shown)
 
 

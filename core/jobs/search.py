@@ -85,10 +85,11 @@ def search(
 
     if base.loss is None:
         raise UserError(f"Model '{base.model.name}' has no learning rate to search: choose another model and a loss.")
+    loss = base.loss.name
     base = base.model_copy(update={"train": base.train.model_copy(update={"metric": metric})})
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     key = hashlib.sha256(json.dumps(base.model_dump(), sort_keys=True).encode()).hexdigest()[:10]
-    name = f"{base.data.name}-{base.model.name}-{base.loss.name}-{key}"
+    name = f"{base.data.name}-{base.model.name}-{loss}-{key}"
     with say_unwritable("The search"), _say_stored(name):
         study = _open_study(name)
         # Trials, one after the other; other terminals may run trials of the same study meanwhile.

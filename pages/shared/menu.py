@@ -52,7 +52,6 @@ def build_page(name: str) -> StreamlitPage:
 def show(name: str) -> None:
     """Draws a page; a `UserError` is shown as one sentence."""
     try:
-        drop_empty_entries()
         refuse_infinite_numbers()
         module = import_module(f"pages.{name}")
         freeze_modules(name)
@@ -74,17 +73,6 @@ def freeze_modules(state: str) -> None:  # noqa: ARG001 - once for each page, an
     """
     gc.collect()
     gc.freeze()
-
-
-MAY_BE_EMPTY = ("models", "losses", "seeds")
-"""Entries of the address that are empty where a visitor has taken every choice away."""
-
-
-def drop_empty_entries() -> None:
-    """Takes entries without a value from the address of a page that is opened: a choice that must be made has none."""
-    for key in list(st.query_params):
-        if key not in MAY_BE_EMPTY and key not in st.session_state and not any(st.query_params.get_all(key)):
-            del st.query_params[key]
 
 
 def refuse_infinite_numbers() -> None:

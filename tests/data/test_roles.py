@@ -125,6 +125,10 @@ RIGHT: dict[str, tuple[str, str]] = {
     ),
     "an object of one list": ("csv", in_cell(lambda labels: json.dumps({"labels": labels}))),
     "beside an address": ("csv", in_cell(";".join, link=[f"https://x.org/{'long/' * 20}{n}" for n in range(12)])),
+    "a row for each label": (
+        "csv",
+        table(["document", "text", "code"], [[f"d{n}", TEXTS[n], label] for n in range(12) for label in LABELS[n]]),
+    ),
     "two bars": ("csv", in_cell("||".join)),
     "text with a number": ("csv", in_cell(";".join, Text=[str(n) for n in range(12)])),
 }

@@ -767,3 +767,11 @@ def test_a_list_of_who_may_launch_without_a_sign_in_lets_nobody(filled: Path, mo
     assert not [button.label for button in page.button if button.label.startswith("Launch")]
     with pytest.raises(UserError, match="You may look"):
         launch.delete(runs(filled)[0].name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["compare", "errors", "explorer", "loss_weights"])
+def test_an_address_without_a_view_shows_the_first(name: str, filled: Path) -> None:
+    empty = dict.fromkeys(("view", "decide", "part", "average", "curve", "show", "quantity"), "")
+    page = open_page(name, **empty, **({"data": "synthetic"} if name in ("explorer", "loss_weights") else {}))
+    assert not page.exception

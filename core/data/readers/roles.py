@@ -479,26 +479,35 @@ class Roles:
 
     def _find_long(self) -> None:
         """Rows that repeat id and text and differ in their single label are one document."""
-        identity, labels = self.settings["id"], self.settings.get("labels", ())
-        if "grouped" in self.given or not identity or len(labels) != 1 or self.settings.get("sep") == INDICATOR:
+        labels = self.settings.get("labels", ())
+        if "grouped" in self.given or len(labels) != 1 or self.settings.get("sep") == INDICATOR:
             return
-        if identity not in self.seen.cells or labels[0] not in self.seen.cells or self._meaning(labels[0]).is_several:
+        if labels[0] not in self.seen.cells or self._meaning(labels[0]).is_several:
             return
+        # The id by its name; else a column of names or numbers whose rows have one text, and not all documents.
+        named = self.settings["id"]
+        able = [named] if named or "id" in self.given else [c for c in self._free() if not self.seen.is_prose(c)]
+        for identity in filter(None, able):
+            if self._is_grouped_by(identity, labels[0]):
+                self.settings |= {"id": identity, "grouped": True}
+                self.reading.said.append(
+                    f"Each row holds one label: rows of one '{identity}' are one document with their labels joined."
+                )
+                return
+
+    def _is_grouped_by(self, identity: str, label: str) -> bool:
+        """Whether rows of one id have one text and different labels."""
         groups = dict[str, list[int]]()
-        for row, value in enumerate(self.seen.cells[identity]):
-            if not is_missing(value) and value != "":
+        for row, value in enumerate(self.seen.cells.get(identity, ())):
+            if not is_missing(value) and value != "" and not isinstance(value, (dict, list)):
                 groups.setdefault(str(value), []).append(row)
         repeated = [rows for rows in groups.values() if len(rows) > 1]
-        if sum(map(len, repeated)) < 0.2 * len(self.reading.rows):
-            return
+        if len(groups) < 2 or sum(map(len, repeated)) < 0.2 * len(self.reading.rows):
+            return False
         texts = [self.seen.cells[c] for c in self.settings["text"] if c in self.seen.cells]
         same = sum(all(len({cells[row] for row in rows if cells[row]}) <= 1 for cells in texts) for rows in repeated)
-        names = sum(len({str(self.seen.cells[labels[0]][row]) for row in rows}) == len(rows) for rows in repeated)
-        if texts and same == len(repeated) and names >= 0.9 * len(repeated):
-            self.settings["grouped"] = True
-            self.reading.said.append(
-                f"Each row holds one label: rows of one '{identity}' are one document with their labels joined."
-            )
+        names = sum(len({str(self.seen.cells[label][row]) for row in rows}) == len(rows) for rows in repeated)
+        return bool(texts) and same == len(repeated) and names >= 0.9 * len(repeated)
 
     # In words.
 

@@ -10,9 +10,9 @@ from core.data.readers.cells import cut
 
 STRONG = ("|||", "||", "|", ";", "；", "\n", "\t", "、")
 """Signs that seldom stand inside a name, longer ones first."""
-WEAK = (",", "，", "#", "/", " ")
+WEAK = (",", "，", "#", "/", "+", "&", " ")
 """Signs that stand inside names too: they must be proved."""
-LEAST = {"/": 0.8, " ": 0.8}
+LEAST = dict.fromkeys(("/", "+", "&", " "), 0.8)
 """Share of parts that must be proved where it is not `PROVED`."""
 PROVED = 0.3
 MANY = 0.05

@@ -50,14 +50,17 @@ HELP = (
 
 def pick_rule(rows: Sequence[Row]) -> str:
     """Draws how the rows decide and returns the rule, or `samples.RANKING`."""
-    words = st.segmented_control(
-        "Decide by",
-        list(DECIDE_BY),
-        default="as trained",
-        required=True,
-        key="decide",
-        bind="query-params",
-        help=HELP,
+    words = (
+        st.segmented_control(
+            "Decide by",
+            list(DECIDE_BY),
+            default="as trained",
+            required=True,
+            key="decide",
+            bind="query-params",
+            help=HELP,
+        )
+        or "as trained"
     )
     if words != ONE_RULE:
         return DECIDE_BY[words]

@@ -23,8 +23,11 @@ def show_curves(compared: Comparison, borders: Borders) -> None:  # noqa: ARG001
     if frame.empty:
         st.info("None of these runs was trained by epochs: there are no curves.")
         return
-    column = st.segmented_control(
-        "Curve", ["micro", "macro", "loss"], default="micro", required=True, key="curve", bind="query-params"
+    column = (
+        st.segmented_control(
+            "Curve", ["micro", "macro", "loss"], default="micro", required=True, key="curve", bind="query-params"
+        )
+        or "micro"
     )
     st.caption("A line per run. Losses have different scales: compare the shape of their curves, not the height.")
     st.altair_chart(training_chart(frame, rows, column=column), alt=f"Validation {column} by epoch")

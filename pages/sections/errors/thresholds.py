@@ -48,8 +48,11 @@ HELP_ON_PARTS = (
 
 def pick_part() -> str:
     """Draws the choice of the part that the page shows, and by which thresholds are moved."""
-    return st.segmented_control(
-        "Choose on", PARTS, default="test", required=True, key="chosen_on", bind="query-params", help=HELP_ON_PARTS
+    return (
+        st.segmented_control(
+            "Choose on", PARTS, default="test", required=True, key="chosen_on", bind="query-params", help=HELP_ON_PARTS
+        )
+        or "test"
     )
 
 

@@ -61,13 +61,16 @@ def show(corpus: Corpus) -> None:
         offer_csv(f"{corpus.name}-drift-{one}-{other}", table)
     with right:
         st.subheader("Label by label")
-        which = st.segmented_control(
-            "Show",
-            list(SHOWS),
-            default="Differences",
-            required=True,
-            key="drift",
-            bind="query-params",
+        which = (
+            st.segmented_control(
+                "Show",
+                list(SHOWS),
+                default="Differences",
+                required=True,
+                key="drift",
+                bind="query-params",
+            )
+            or "Differences"
         )
         st.caption(SHOWS[which])
         listed = dataset.most_drifted(table) if which == "Differences" else dataset.absent(table)

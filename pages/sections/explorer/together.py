@@ -85,8 +85,9 @@ def show(corpus: Corpus) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
         part = pick_part(corpus)
-        view = st.segmented_control(
-            "Show", list(VIEWS), default="Heatmap", required=True, key="show", bind="query-params"
+        view = (
+            st.segmented_control("Show", list(VIEWS), default="Heatmap", required=True, key="show", bind="query-params")
+            or "Heatmap"
         )
     VIEWS[view](corpus, part)
 

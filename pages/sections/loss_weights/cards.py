@@ -40,14 +40,18 @@ def pick_losses() -> tuple[tuple[str, ...], Any]:
         bind="query-params",
     )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
-        setting = st.segmented_control(
-            "Constants start from",
-            SETTINGS,
-            default="reuters",
-            required=True,
-            key="setting",
-            bind="query-params",
-            help="reuters and pubmed: the paper's scale and mu for these sets. plain: scale 1, and mu from the data.",
+        setting = (
+            st.segmented_control(
+                "Constants start from",
+                SETTINGS,
+                default="reuters",
+                required=True,
+                key="setting",
+                bind="query-params",
+                help="reuters and pubmed: the paper's scale and mu for these sets. "
+                "plain: scale 1, and mu from the data.",
+            )
+            or "reuters"
         )
         st.toggle(
             "Beside a changed loss, show its preset",

@@ -30,16 +30,19 @@ def show(view: View) -> None:
     from core.analysis import loss_effects
     from core.figures import losses as figures
 
-    beside = st.segmented_control(
-        "The label that is there stands",
-        ["beside", "alone"],
-        format_func={"beside": "beside the most frequent label", "alone": "alone in its document"}.__getitem__,
-        default="beside",
-        required=True,
-        key="company",
-        bind="query-params",
-        help="Rebalanced losses weigh a label by its company. Where it is not there, its document has the most "
-        "frequent label.",
+    beside = (
+        st.segmented_control(
+            "The label that is there stands",
+            ["beside", "alone"],
+            format_func={"beside": "beside the most frequent label", "alone": "alone in its document"}.__getitem__,
+            default="beside",
+            required=True,
+            key="company",
+            bind="query-params",
+            help="Rebalanced losses weigh a label by its company. Where it is not there, its document has the most "
+            "frequent label.",
+        )
+        or "beside"
     )
     # What can be drawn: groups with labels, losses with a curve for one label.
     groups = [

@@ -76,14 +76,17 @@ def show(view: View) -> None:
         "shares." + (f" The other {others:,} labels get less than those shown." if others else "")
     )
     # The same in numbers.
-    quantity = st.segmented_control(
-        "In numbers",
-        list(QUANTITIES),
-        format_func=QUANTITIES.__getitem__,
-        default="push",
-        required=True,
-        key="quantity",
-        bind="query-params",
+    quantity = (
+        st.segmented_control(
+            "In numbers",
+            list(QUANTITIES),
+            format_func=QUANTITIES.__getitem__,
+            default="push",
+            required=True,
+            key="quantity",
+            bind="query-params",
+        )
+        or "push"
     )
     numbers = st.column_config.NumberColumn
     st.dataframe(
@@ -119,7 +122,7 @@ def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | Non
         source = st.segmented_control(
             "Document from", ["the data set", "pasted text"], default="the data set", required=True, key="source",
             bind="query-params",
-        )  # fmt: skip
+        ) or "the data set"  # fmt: skip
     if source == "pasted text":
         return pick_pasted(view)
     # Documents of a part, with a label and with words.

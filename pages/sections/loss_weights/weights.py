@@ -36,14 +36,17 @@ def show(view: View) -> None:
     from core.figures import losses
 
     # The weights of one side, by rank.
-    side = st.segmented_control(
-        "Weight where the label",
-        list(SIDES),
-        format_func=SIDES.__getitem__,
-        default="positive",
-        required=True,
-        key="side",
-        bind="query-params",
+    side = (
+        st.segmented_control(
+            "Weight where the label",
+            list(SIDES),
+            format_func=SIDES.__getitem__,
+            default="positive",
+            required=True,
+            key="side",
+            bind="query-params",
+        )
+        or "positive"
     )
     frames, means = zip(*(load_weights(view.corpus, choice, side) for choice in view.choices), strict=True)
     frame, table = loss_effects.stack(frames), loss_effects.stack(means)
