@@ -27,7 +27,12 @@ def postgres(names: list[str]) -> str:
     """An array as Postgres writes it."""
     written = []
     for name in names:
-        special = not name or any(sign in name for sign in ' {},"\\') or name.lower() == "null" or not name.isalnum()
+        special = (
+            not name
+            or any(sign in name for sign in ' {},"\\')
+            or name.lower() in ("null", "none", "nan", "nat")
+            or not name.isalnum()
+        )
         inner = name.replace("\\", "\\\\").replace('"', '\\"')
         written.append(f'"{inner}"' if special or name[0].isdigit() else name)
     return "{" + ",".join(written) + "}"

@@ -25,6 +25,13 @@ USUAL = (
 )
 """Encodings that are proposed, the more usual of two that read a sample alike first."""
 
+LATIN = ("cp1252", "cp1250", "cp1254", "cp1257", "mac_roman", "cp850")
+"""Of Latin letters, the most usual first: a few accents are too little for statistics, but not for words."""
+MARKS = "‘’“”„‚–—…•€«»°§©®·¡¿\u00a0"
+"""Signs of `LATIN` that usual texts have."""
+IMPLAUSIBLE = re.compile(r"[^\W\d_][“”„‚–—…•€«»°§©®¡¿][^\W\d_]|[^\x00-\x7f‘’“”„‚–—…•«»\u00a0]{3}")
+"""A mark inside a word; three foreign letters on end."""
+
 
 class Proposal(NamedTuple):
     """An encoding in which a file that is no UTF-8 makes sense, and lines read in UTF-8 and in it."""
@@ -119,15 +126,35 @@ def propose(stream: BinaryIO) -> Proposal | None:
     if not broken:
         return None
     sample = b"".join(broken)
-    matches = charset_normalizer.from_bytes(sample, cp_isolation=list(USUAL))
-    best = matches.best()
-    if best is None:
-        return None
-    near = [one for one in matches if one.chaos <= best.chaos + 0.02 and one.coherence >= best.coherence - 0.1]
-    encoding = _usual(sample, min((one.encoding for one in near), key=USUAL.index))
+    encoding = next((name for name in LATIN if _is_latin(sample, name)), "")
+    if not encoding:
+        matches = charset_normalizer.from_bytes(sample, cp_isolation=list(USUAL))
+        best = matches.best()
+        if best is None:
+            return None
+        near = [one for one in matches if one.chaos <= best.chaos + 0.02 and one.coherence >= best.coherence - 0.1]
+        encoding = _usual(sample, min((one.encoding for one in near), key=USUAL.index))
     after = [line.decode(encoding, "replace") for line in broken[:SHOWN]]
     before = [line.decode("utf-8", "replace") for line in broken[:SHOWN]]
     return Proposal(encoding, tuple(map(str.rstrip, before)), tuple(map(str.rstrip, after)))
+
+
+def _is_latin(sample: bytes, encoding: str) -> bool:
+    """Whether a sample reads as words in Latin letters with accents here and there, of which few tell a language."""
+    try:
+        text = sample.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    foreign = [letter for letter in text if not letter.isascii()]
+    plain = sum(letter.isascii() and letter.isalpha() for letter in text)
+    if not all(letter.isalpha() or letter in MARKS for letter in foreign) or plain < 2 * len(foreign):
+        return False
+    return not IMPLAUSIBLE.search(text) and not any(map(_has_capital_inside, re.findall(r"[^\W\d_]+", text)))
+
+
+def _has_capital_inside(word: str) -> bool:
+    """Whether a capital with an accent stands inside a word that has small letters, as in "MŠrkte"."""
+    return not word.isupper() and any(letter.isupper() and not letter.isascii() for letter in word[1:])
 
 
 def _usual(sample: bytes, encoding: str) -> str:
