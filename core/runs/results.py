@@ -109,24 +109,20 @@ def read_threshold_sets(run: Run) -> dict[str, dict[str, Any]]:
     """The named thresholds of a run.
 
     Returns:
-        By name, `rule`, `values` (one number for all labels, or one for each) and, but for those that an older version
-        kept, `chosen_on` (one of `CHOSEN_ON`). Empty if none were kept.
+        By name, `rule`, `values` (one number for all labels, or one for each, of any number: who uses a set checks it,
+        so that one that does not fit hides no other) and, but for those that an older version kept, `chosen_on` (one of
+        `CHOSEN_ON`). Empty if none were kept.
 
     Raises:
         UserError: the file is damaged.
     """
     if not os.path.lexists(run.path / "thresholds.json"):
         return {}
-    sets, wrong = read_json(run.path / "thresholds.json"), ""
+    sets = read_json(run.path / "thresholds.json")
     if not isinstance(sets, dict) or not all(
         isinstance(one, dict) and is_valid(Thresholds, one) for one in sets.values()
     ):
-        wrong = "it holds no named thresholds"
-    elif long := [len(one["values"]) for one in sets.values() if isinstance(one["values"], list)]:
-        labels = len(read_metrics(run).get("labels", []))
-        wrong = "" if set(long) == {labels} else f"it has thresholds of {long[0]:,} labels, the run {labels:,}"
-    if wrong:
-        raise UserError(f"{run.id}: thresholds.json is damaged: {wrong}. Delete that file.")
+        raise UserError(f"{run.id}: thresholds.json is damaged: it holds no named thresholds. Delete that file.")
     return sets
 
 

@@ -233,8 +233,10 @@ def _check_results(run: Run) -> None:
     Raises:
         UserError: they cannot, or have not.
     """
-    results.read_results(run)
-    results.read_threshold_sets(run)
+    labels = len(results.read_results(run)["labels"])
+    for name, kept in results.read_threshold_sets(run).items():
+        if isinstance(kept["values"], list) and len(kept["values"]) != labels:
+            raise UserError(f"{run.id}: the thresholds kept as '{name}' are not of {labels:,} labels. Delete them.")
     for part, name in PREDICTIONS.items():
         if (run.path / name).exists():
             read_predictions(run, part)

@@ -112,7 +112,8 @@ server_metadata_url = "{provider}/.well-known/openid-configuration"
 """,
         "utf-8",
     )
-    with serve(cache, HOME=str(cache / "home"), TAILSCOPE_LAUNCHERS="ann@x.org, *@y.org") as found:
+    people = {"HOME": str(cache / "home"), "TAILSCOPE_LAUNCHERS": "ann@x.org, *@y.org"}
+    with serve(cache, TAILSCOPE_WORKER="tests.helpers.stub_worker", **people) as found:
         yield found
 
 
