@@ -102,13 +102,12 @@ def _compared(codes: np.ndarray, drawn: np.ndarray, targets: sp.csr_array, kept:
 
 
 def _cut(documents: int, test: int, validation: int, seed: int) -> np.ndarray:
-    from sklearn.model_selection import train_test_split
-
+    """Parts by chance: what two calls of scikit-learn's `train_test_split` draw, without waiting for its import."""
     codes = np.zeros(documents, np.int8)
-    rest, tested = train_test_split(np.arange(documents), test_size=test, random_state=seed)
-    codes[tested] = TEST
-    if validation:
-        codes[train_test_split(rest, test_size=validation, random_state=seed)[1]] = VALIDATION
+    drawn = np.random.RandomState(seed).permutation(documents)
+    codes[drawn[:test]] = TEST
+    rest = drawn[test:]
+    codes[rest[np.random.RandomState(seed).permutation(len(rest))[:validation]]] = VALIDATION
     return codes
 
 
