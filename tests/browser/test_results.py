@@ -162,6 +162,10 @@ def test_a_threshold_is_moved_by_a_curve_kept_and_used(results: tuple[Path, str]
     assert kept["chosen_on"] == "test"
     assert len(set(kept["values"])) == 2
 
+    page.goto(f"{address}/compare?runs={SVM}&runs={BCE}&decide=one+rule&rule=kept:by+the+curve")
+    ready(page, re.compile("^Table 2. .*by the curve"))
+    expect(cell(page, 0, 0, 1)).to_have_text(re.compile("svm.*one seed"))
+
     page.goto(f"{address}/try_it?runs={SVM}&by.{SVM}=by+the+curve")
     ready(page, "Try it", role="heading")
     field = page.get_by_label("Text", exact=True)

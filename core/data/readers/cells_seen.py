@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from core.data.readers.cells import is_missing, number_of
@@ -46,6 +47,32 @@ class Cells:
             except TypeError:
                 self._different[column] = {key_of(value) for value in values}
         return self._different[column]
+
+    def is_unique(self, column: str) -> bool:
+        """Whether every row has another cell."""
+        return len(self.different(column)) == len(self.cells[column])
+
+    def lists_of_texts(self) -> list[str]:
+        """Columns that hold nothing but lists of texts."""
+        return [
+            column
+            for column, values in self.values.items()
+            if values and all(isinstance(v, list) and all(isinstance(item, str) for item in v) for v in values)
+        ]
+
+    def is_grouped_by(self, identity: str, label: str, texts: Sequence[str]) -> bool:
+        """Whether rows of one id have the same texts and different labels, in a fifth of the rows or more."""
+        groups = dict[str, list[int]]()
+        for row, value in enumerate(self.cells.get(identity, ())):
+            if not is_missing(value) and value != "" and not isinstance(value, (dict, list)):
+                groups.setdefault(str(value), []).append(row)
+        repeated = [rows for rows in groups.values() if len(rows) > 1]
+        if len(groups) < 2 or sum(map(len, repeated)) < 0.2 * len(self.cells[identity]):
+            return False
+        columns = [self.cells[text] for text in texts if text in self.cells]
+        same = sum(all(len({cells[row] for row in rows if cells[row]}) <= 1 for cells in columns) for rows in repeated)
+        names = sum(len({str(self.cells[label][row]) for row in rows}) == len(rows) for rows in repeated)
+        return bool(columns) and same == len(repeated) and names >= 0.9 * len(repeated)
 
     def length(self, column: str) -> float:
         """Mean letters of a column's texts; of lists, those of their paragraphs."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config.schema import FileConfig
-from core.data.readers.cells import KEYS, is_missing, parse_cell
+from core.data.readers.cells import KEYS, parse_cell
 from core.data.readers.cells_seen import Cells, key_of
 from core.data.readers.columns import PARTS, listed
 from core.data.readers.notation import Meaning, cut_question, find_meaning
@@ -105,16 +105,13 @@ class Roles:
             for name in names.split():
                 if able := [column for column in self.columns if self._is_named(column, name)]:
                     found[what] = max(able, key=lambda column: (column.lower() == name, self.seen.length(column)))
-                    if what == "id" and "." in found[what] and not self._is_unique(found[what]):
+                    if what == "id" and "." in found[what] and not self.seen.is_unique(found[what]):
                         found[what] = ""
                         continue
                     if what == "text":
                         found[what] = max(able, key=self.seen.length)
                     break
         return found
-
-    def _is_unique(self, column: str) -> bool:
-        return len(self.seen.different(column)) == len(self.reading.rows)
 
     @staticmethod
     def _is_named(column: str, name: str) -> bool:
@@ -136,7 +133,7 @@ class Roles:
         able = {c: length for c in self.columns if c not in taken and (length := self.seen.length(c))}
         if not able:  # paragraphs that are short
             usual = USUAL["labels"].split()
-            lists = [c for c in self._lists() if not any(self._is_named(c, name) for name in usual)]
+            lists = [c for c in self.seen.lists_of_texts() if not any(self._is_named(c, name) for name in usual)]
             able = dict.fromkeys(lists[:1], 1.0)
         longest = max(able, key=lambda c: (self.seen.is_prose(c), able[c]), default="")
         if not named or (self.seen.is_number(named) and able.get(longest, 0) > 40):
@@ -157,14 +154,6 @@ class Roles:
         self.settings["text"] = (named,) if named else ()
         if self.settings["title"] == named:
             self.settings["title"] = ""
-
-    def _lists(self) -> list[str]:
-        """Columns of lists of texts."""
-        return [
-            column
-            for column, values in self.seen.values.items()
-            if values and all(isinstance(v, list) and all(isinstance(item, str) for item in v) for v in values)
-        ]
 
     # Parts.
 
@@ -263,7 +252,7 @@ class Roles:
         column = (several or able)[0]
         # Lists beside it in the same object may be labels of another kind.
         parent, _, last = column.rpartition(".")
-        beside = [c for c in self._lists() if parent and c != column and c.rpartition(".")[0] == parent]
+        beside = [c for c in self.seen.lists_of_texts() if parent and c != column and c.rpartition(".")[0] == parent]
         if beside and last.lower() not in ("labels", "label", "tags") and len(several) < 2:
             self._ask_labels([column, *beside])
         if not several and (alike := self._alike(able)):
@@ -418,7 +407,7 @@ class Roles:
         """Lists or joined names, else names that repeat; asks where several columns may be it."""
         able = [c for c in free if not NO_LABELS.search(c) and not self.seen.is_number(c) and not self.seen.is_flag(c)]
         able = [c for c in able if self._can_be_labels(c)]
-        several = [c for c in able if self._meaning(c).is_several and self._recurs(c)]
+        several = [c for c in able if self._meaning(c).is_several and self.seen.length(c) <= LONG_LABELS]
         if several:
             surest = max(self._meaning(c).strength for c in several)
             others = [c for c in several if self._meaning(c).strength < surest]
@@ -437,10 +426,6 @@ class Roles:
         if repeated:
             self._read_labels((repeated[0],))
         return bool(repeated)
-
-    def _recurs(self, column: str) -> bool:
-        """Whether a column is more than free text with commas: cells are short."""
-        return self.seen.length(column) <= LONG_LABELS
 
     def _ask_lone_flag(self, free: list[str]) -> None:
         if lone := next((c for c in free if self.seen.is_switch(c)), ""):
@@ -488,26 +473,12 @@ class Roles:
         named = self.settings["id"]
         able = [named] if named or "id" in self.given else [c for c in self._free() if not self.seen.is_prose(c)]
         for identity in filter(None, able):
-            if self._is_grouped_by(identity, labels[0]):
+            if self.seen.is_grouped_by(identity, labels[0], self.settings["text"]):
                 self.settings |= {"id": identity, "grouped": True}
                 self.reading.said.append(
                     f"Each row holds one label: rows of one '{identity}' are one document with their labels joined."
                 )
                 return
-
-    def _is_grouped_by(self, identity: str, label: str) -> bool:
-        """Whether rows of one id have one text and different labels."""
-        groups = dict[str, list[int]]()
-        for row, value in enumerate(self.seen.cells.get(identity, ())):
-            if not is_missing(value) and value != "" and not isinstance(value, (dict, list)):
-                groups.setdefault(str(value), []).append(row)
-        repeated = [rows for rows in groups.values() if len(rows) > 1]
-        if len(groups) < 2 or sum(map(len, repeated)) < 0.2 * len(self.reading.rows):
-            return False
-        texts = [self.seen.cells[c] for c in self.settings["text"] if c in self.seen.cells]
-        same = sum(all(len({cells[row] for row in rows if cells[row]}) <= 1 for cells in texts) for rows in repeated)
-        names = sum(len({str(self.seen.cells[label][row]) for row in rows}) == len(rows) for rows in repeated)
-        return bool(texts) and same == len(repeated) and names >= 0.9 * len(repeated)
 
     # In words.
 
