@@ -404,6 +404,10 @@ def disk_use(path: Path) -> int:
     return total
 
 
+ENDING_SECONDS = 3.0
+"""For which a process is waited for whose run has ended."""
+
+
 def delete_run(run_id: str) -> None:
     """Removes a run's folder, damaged or not.
 
@@ -413,6 +417,9 @@ def delete_run(run_id: str) -> None:
     run = get_folder(run_id)
     if run.published:
         raise UserError(f"Run {run_id} is published: it is there to be looked at, and is not deleted here.")
+    until = time.monotonic() + ENDING_SECONDS  # a worker that has said how it ended lives a moment longer
+    while run.state not in LIVE and is_locked(alive_lock(run.path)) and time.monotonic() < until:
+        time.sleep(0.05)
     if run.state in LIVE or is_locked(alive_lock(run.path)):
         raise UserError(f"Run {run_id} is {run.state}: stop it first (`python -m core stop {run_id}`), then delete it.")
     # The name goes first: whoever lists runs sees the whole folder or none.
