@@ -14,7 +14,7 @@ from pages.sections.compare import combine, labels, parts, tables, training
 from pages.sections.compare.rows import compare_rows, pick_rule
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link, show_header
-from pages.shared.pick import pick_borders
+from pages.shared.pick import pick_borders, pick_one
 from pages.shared.runs import select_readable, show_import, show_wrong_runs
 from pages.shared.text import plain
 
@@ -84,10 +84,7 @@ def order_values(value: str | int) -> tuple[int, str]:
 def show_views(runs: list[Run]) -> None:
     """The chosen view of the chosen runs."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        view = (
-            st.segmented_control("Show", list(VIEWS), default="Tables", required=True, key="view", bind="query-params")
-            or "Tables"
-        )
+        view = pick_one("Show", VIEWS, "Tables", key="view")
         folded = st.toggle("Seeds as one row", True, key="fold", bind="query-params")
         rows = fold(runs, seeds=folded)
         borders = pick_borders(Borders(**load_metrics(rows[0].runs[0])["borders"]))

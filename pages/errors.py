@@ -15,7 +15,7 @@ from pages.sections.errors.chosen import Chosen, Shown, predict_at
 from pages.sections.errors.thresholds import pick_part, pick_thresholds, show_scores
 from pages.shared.loaders import load_metrics, load_predictions
 from pages.shared.menu import link, show_header
-from pages.shared.pick import pick_borders
+from pages.shared.pick import pick_borders, pick_one
 from pages.shared.runs import select_readable, show_wrong_runs
 from pages.shared.text import plain
 
@@ -113,11 +113,7 @@ def show_views(run: Run, other: Run | None, part: str, borders: Borders) -> None
     if part != "test":
         st.caption("Everything below is of the validation part; test is hidden.")
     show_scores(shown)
-    view = (
-        st.segmented_control("Show", list(VIEWS), default="Labels", required=True, key="view", bind="query-params")
-        or "Labels"
-    )
-    VIEWS[view](shown)
+    VIEWS[pick_one("Show", VIEWS, "Labels", key="view")](shown)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
 
@@ -14,10 +14,48 @@ from core.system.errors import UserError, choose
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 LABELS_OFFERED = 2000
 """Labels in one list to choose from."""
+
+
+Option = TypeVar("Option", bound=str)
+
+
+def pick_one(
+    title: str,
+    options: Iterable[Option],
+    default: Option,
+    *,
+    key: str,
+    words: Mapping[Option, str] | None = None,
+    about: str | None = None,
+    on_change: Callable[[], None] | None = None,
+) -> Option:
+    """Draws a choice of one of a few, kept in the address; where the address leaves it empty it is the default.
+
+    Args:
+        title: what is chosen.
+        options: in order.
+        default: one of them.
+        key: of the widget, and in the address.
+        words: of each option; its name where there are none.
+        about: shown as help.
+        on_change: called when another one is chosen.
+    """
+    chosen = st.segmented_control(
+        title,
+        list(options),
+        format_func=words.__getitem__ if words else str,
+        default=default,
+        required=True,
+        key=key,
+        bind="query-params",
+        help=about,
+        on_change=on_change,
+    )
+    return chosen or default
 
 
 def pick_data() -> DataConfig:

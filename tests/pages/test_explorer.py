@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from pages import explorer
 from pages.sections import explorer as parts
 from tests.helpers.corpora import NASTY, corpus
-from tests.helpers.drawn import draw
+from tests.helpers.drawn import draw, open_page, words
 
 VIEWS = [
     *({"view": view} for view in explorer.SECTIONS),
@@ -136,3 +136,10 @@ def test_labels_are_offered_by_a_part_of_their_name(monkeypatch: pytest.MonkeyPa
     assert len(box.options) <= 2001
     page.text_input(key="label_part").set_value("n209").run()
     assert set(page.selectbox(key="label").options) == {*(f"n209{i}" for i in range(10)), "n209", "n2050"}
+
+
+@pytest.mark.parametrize(("view", "key"), [("Documents", "part"), ("Drift", "against"), ("Drift", "drift")])
+def test_a_choice_that_the_address_leaves_empty_is_the_default(view: str, key: str) -> None:
+    size = {"synthetic_documents": "400", "synthetic_labels": "30"}
+    usual, empty = (open_page("explorer", data="synthetic", view=view, **size, **more) for more in ({}, {key: ""}))
+    assert words(empty) == words(usual)

@@ -14,6 +14,7 @@ from core.runs import results
 from core.runs.predictions import read_predictions
 from core.system.errors import UserError
 from pages.shared.loaders import HASHES, find_version, load_metrics, load_predictions
+from pages.shared.pick import pick_one
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -50,18 +51,7 @@ HELP = (
 
 def pick_rule(rows: Sequence[Row]) -> str:
     """Draws how the rows decide and returns the rule, or `samples.RANKING`."""
-    words = (
-        st.segmented_control(
-            "Decide by",
-            list(DECIDE_BY),
-            default="as trained",
-            required=True,
-            key="decide",
-            bind="query-params",
-            help=HELP,
-        )
-        or "as trained"
-    )
+    words = pick_one("Decide by", DECIDE_BY, "as trained", key="decide", about=HELP)
     if words != ONE_RULE:
         return DECIDE_BY[words]
     fixed = (decisions.AS_TRAINED, decisions.SAME_COUNT)

@@ -10,6 +10,7 @@ from core.analysis import compare
 from core.figures.compare import training_chart
 from pages.sections.compare.rows import pick_rows
 from pages.shared.downloads import offer_csv
+from pages.shared.pick import pick_one
 
 if TYPE_CHECKING:
     from core.analysis.samples import Comparison
@@ -23,12 +24,7 @@ def show_curves(compared: Comparison, borders: Borders) -> None:  # noqa: ARG001
     if frame.empty:
         st.info("None of these runs was trained by epochs: there are no curves.")
         return
-    column = (
-        st.segmented_control(
-            "Curve", ["micro", "macro", "loss"], default="micro", required=True, key="curve", bind="query-params"
-        )
-        or "micro"
-    )
+    column = pick_one("Curve", ("micro", "macro", "loss"), "micro", key="curve")
     st.caption("A line per run. Losses have different scales: compare the shape of their curves, not the height.")
     st.altair_chart(training_chart(frame, rows, column=column), alt=f"Validation {column} by epoch")
 

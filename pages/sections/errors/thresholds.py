@@ -24,7 +24,7 @@ from pages.sections.errors.chosen import (
     load_top_k,
 )
 from pages.shared.loaders import load_predictions
-from pages.shared.pick import pick_label
+from pages.shared.pick import pick_label, pick_one
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -48,12 +48,7 @@ HELP_ON_PARTS = (
 
 def pick_part() -> str:
     """Draws the choice of the part that the page shows, and by which thresholds are moved."""
-    return (
-        st.segmented_control(
-            "Choose on", PARTS, default="test", required=True, key="chosen_on", bind="query-params", help=HELP_ON_PARTS
-        )
-        or "test"
-    )
+    return pick_one("Choose on", PARTS, "test", key="chosen_on", about=HELP_ON_PARTS)
 
 
 def pick_thresholds(run: Run, part: str, labels: list[str]) -> Chosen:

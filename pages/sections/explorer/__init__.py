@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.data import documents
 from core.labels import groups
-from pages.shared.pick import LABELS_OFFERED
+from pages.shared.pick import LABELS_OFFERED, pick_one
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -29,15 +29,8 @@ LONGEST = 50_000
 def pick_part(corpus: Corpus) -> str:
     """Draws the choice of the part, or of all parts, that a section is about."""
     parts = [part for part, rows in corpus.parts.items() if len(rows)]
-    return st.segmented_control(
-        "Part",
-        [*parts, documents.ALL],
-        default=parts[0] if parts else documents.ALL,
-        required=True,
-        key="part",
-        bind="query-params",
-        on_change=turn_to_first_page,
-    )
+    offered = [*parts, documents.ALL]
+    return pick_one("Part", offered, offered[0], key="part", on_change=turn_to_first_page)
 
 
 def pick_labels(title: str, key: str, names: Sequence[str], *, search: str = "", help: str | None = None) -> list[str]:

@@ -11,6 +11,7 @@ from core.figures import data
 from core.labels import groups, measures
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES
+from pages.shared.pick import pick_one
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -38,14 +39,7 @@ def show(corpus: Corpus) -> None:
     if not others:
         st.info("The set has one part alone: there is nothing to compare it with.")
         return
-    other = st.segmented_control(
-        f"Compare {one} with",
-        others,
-        default=others[-1],
-        required=True,
-        key="against",
-        bind="query-params",
-    )
+    other = pick_one(f"Compare {one} with", others, others[-1], key="against")
     table = load_drift(corpus, one, other)
     show_numbers(table, one, other)
     # Both frequencies of every label, as a chart and as a list.
@@ -61,17 +55,7 @@ def show(corpus: Corpus) -> None:
         offer_csv(f"{corpus.name}-drift-{one}-{other}", table)
     with right:
         st.subheader("Label by label")
-        which = (
-            st.segmented_control(
-                "Show",
-                list(SHOWS),
-                default="Differences",
-                required=True,
-                key="drift",
-                bind="query-params",
-            )
-            or "Differences"
-        )
+        which = pick_one("Show", SHOWS, "Differences", key="drift")
         st.caption(SHOWS[which])
         listed = dataset.most_drifted(table) if which == "Differences" else dataset.absent(table)
         if not len(listed):

@@ -19,7 +19,7 @@ from pages.sections.explorer import (
 )
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, find_documents, load_pairs
-from pages.shared.pick import LABELS_OFFERED, pick_label
+from pages.shared.pick import LABELS_OFFERED, pick_label, pick_one
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -85,10 +85,7 @@ def show(corpus: Corpus) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
         part = pick_part(corpus)
-        view = (
-            st.segmented_control("Show", list(VIEWS), default="Heatmap", required=True, key="show", bind="query-params")
-            or "Heatmap"
-        )
+        view = pick_one("Show", VIEWS, "Heatmap", key="show")
     VIEWS[view](corpus, part)
 
 

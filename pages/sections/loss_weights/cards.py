@@ -13,6 +13,7 @@ from core.runs import plan
 from core.system.errors import UserError
 from pages.shared.loaders import HASHES
 from pages.shared.menu import link
+from pages.shared.pick import pick_one
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -40,18 +41,12 @@ def pick_losses() -> tuple[tuple[str, ...], Any]:
         bind="query-params",
     )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
-        setting = (
-            st.segmented_control(
-                "Constants start from",
-                SETTINGS,
-                default="reuters",
-                required=True,
-                key="setting",
-                bind="query-params",
-                help="reuters and pubmed: the paper's scale and mu for these sets. "
-                "plain: scale 1, and mu from the data.",
-            )
-            or "reuters"
+        setting = pick_one(
+            "Constants start from",
+            SETTINGS,
+            "reuters",
+            key="setting",
+            about="reuters and pubmed: the paper's scale and mu for these sets. plain: scale 1, and mu from the data.",
         )
         st.toggle(
             "Beside a changed loss, show its preset",

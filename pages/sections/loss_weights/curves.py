@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.sections.loss_weights import View, describe_missing, show_legend
 from pages.shared.loaders import HASHES
-from pages.shared.pick import pick_label
+from pages.shared.pick import pick_label, pick_one
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,19 +30,15 @@ def show(view: View) -> None:
     from core.analysis import loss_effects
     from core.figures import losses as figures
 
-    beside = (
-        st.segmented_control(
-            "The label that is there stands",
-            ["beside", "alone"],
-            format_func={"beside": "beside the most frequent label", "alone": "alone in its document"}.__getitem__,
-            default="beside",
-            required=True,
-            key="company",
-            bind="query-params",
-            help="Rebalanced losses weigh a label by its company. Where it is not there, its document has the most "
-            "frequent label.",
-        )
-        or "beside"
+    company = {"beside": "beside the most frequent label", "alone": "alone in its document"}
+    beside = pick_one(
+        "The label that is there stands",
+        company,
+        "beside",
+        key="company",
+        words=company,
+        about="Rebalanced losses weigh a label by its company. Where it is not there, its document has the most "
+        "frequent label.",
     )
     # What can be drawn: groups with labels, losses with a curve for one label.
     groups = [

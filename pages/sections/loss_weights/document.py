@@ -12,7 +12,7 @@ from core.system.errors import UserError
 from pages.sections.loss_weights import View, describe_missing, show_legend
 from pages.sections.loss_weights.logits import UNTRAINED, pick_logits
 from pages.shared.loaders import find_documents, load_predictions
-from pages.shared.pick import LABELS_OFFERED, pick_label
+from pages.shared.pick import LABELS_OFFERED, pick_label, pick_one
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -76,18 +76,7 @@ def show(view: View) -> None:
         "shares." + (f" The other {others:,} labels get less than those shown." if others else "")
     )
     # The same in numbers.
-    quantity = (
-        st.segmented_control(
-            "In numbers",
-            list(QUANTITIES),
-            format_func=QUANTITIES.__getitem__,
-            default="push",
-            required=True,
-            key="quantity",
-            bind="query-params",
-        )
-        or "push"
-    )
+    quantity = pick_one("In numbers", QUANTITIES, "push", key="quantity", words=QUANTITIES)
     numbers = st.column_config.NumberColumn
     st.dataframe(
         loss_tables.document_table(frame, view.corpus.labels, shown, quantity=quantity),
@@ -119,10 +108,7 @@ def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | Non
     from_run = logits not in (*UNTRAINED, BY_HAND)
     source = "the data set"
     if not from_run:
-        source = st.segmented_control(
-            "Document from", ["the data set", "pasted text"], default="the data set", required=True, key="source",
-            bind="query-params",
-        ) or "the data set"  # fmt: skip
+        source = pick_one("Document from", ("the data set", "pasted text"), "the data set", key="source")
     if source == "pasted text":
         return pick_pasted(view)
     # Documents of a part, with a label and with words.

@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.sections.loss_weights import View, describe_missing, load_co_labels, show_legend
 from pages.shared.loaders import HASHES
+from pages.shared.pick import pick_one
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,18 +37,7 @@ def show(view: View) -> None:
     from core.figures import losses
 
     # The weights of one side, by rank.
-    side = (
-        st.segmented_control(
-            "Weight where the label",
-            list(SIDES),
-            format_func=SIDES.__getitem__,
-            default="positive",
-            required=True,
-            key="side",
-            bind="query-params",
-        )
-        or "positive"
-    )
+    side = pick_one("Weight where the label", SIDES, "positive", key="side", words=SIDES)
     frames, means = zip(*(load_weights(view.corpus, choice, side) for choice in view.choices), strict=True)
     frame, table = loss_effects.stack(frames), loss_effects.stack(means)
     bands = loss_tables.group_bands(view.counts, view.borders)
