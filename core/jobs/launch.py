@@ -34,6 +34,7 @@ from core.runs.folder import (
     get_folder,
     get_run,
     has_checkpoint,
+    is_worked_on,
     read_config,
     remove_leftovers,
     run_path,
@@ -100,7 +101,7 @@ def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None) -
             found = get_folder(path.name)
             if isinstance(found, Run) and found.state in (*LIVE, "finished"):
                 return found
-            if is_locked(alive_lock(path)):
+            if is_worked_on(found):
                 raise UserError(f"Run {path.name} is damaged and its worker still lives: stop it, then start it again.")
             anew = isinstance(found, Damaged) or found.state == "failed" or not has_checkpoint(path)
         else:
@@ -138,7 +139,7 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
             raise UserError(f"{error} It cannot be resumed: delete it.") from None
         check_trainable(config, f"Run {run_id}")
         over = () if anew else ("finished",)
-        if found.published or found.state in (*LIVE, *over) or is_locked(alive_lock(found.path)):
+        if found.published or found.state in over or is_worked_on(found):
             state = "published" if found.published else found.state
             raise UserError(f"Run {run_id} cannot be resumed: it is {state}.")
         slots(queue(config))

@@ -408,6 +408,14 @@ ENDING_SECONDS = 3.0
 """For which a process is waited for whose run has ended."""
 
 
+def is_worked_on(found: Run | Damaged) -> bool:
+    """Whether a process works on a run; one that has said how its run ended is waited for: it lives a moment longer."""
+    lock, until = alive_lock(found.path), time.monotonic() + ENDING_SECONDS
+    while found.state not in LIVE and is_locked(lock) and time.monotonic() < until:
+        time.sleep(0.05)
+    return found.state in LIVE or is_locked(lock)
+
+
 def delete_run(run_id: str) -> None:
     """Removes a run's folder, damaged or not.
 
@@ -417,10 +425,7 @@ def delete_run(run_id: str) -> None:
     run = get_folder(run_id)
     if run.published:
         raise UserError(f"Run {run_id} is published: it is there to be looked at, and is not deleted here.")
-    until = time.monotonic() + ENDING_SECONDS  # a worker that has said how it ended lives a moment longer
-    while run.state not in LIVE and is_locked(alive_lock(run.path)) and time.monotonic() < until:
-        time.sleep(0.05)
-    if run.state in LIVE or is_locked(alive_lock(run.path)):
+    if is_worked_on(run):
         raise UserError(f"Run {run_id} is {run.state}: stop it first (`python -m core stop {run_id}`), then delete it.")
     # The name goes first: whoever lists runs sees the whole folder or none.
     gone = run.path.with_name(f".{run_id}.gone")

@@ -1,5 +1,6 @@
 import json
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -244,3 +245,17 @@ def test_the_last_whole_line_is_read_of_a_file_of_any_length():
     assert journal.read_last(run.path, "history.jsonl")["epoch"] == 2999 == journal.read_history(run.path)[-1]["epoch"]
     (run.path / "history.jsonl").write_text("nonsense\n")
     assert journal.read_last(run.path, "history.jsonl") == {}
+
+
+def test_a_process_whose_run_has_just_ended_is_waited_for_and_one_that_stays_is_not(monkeypatch):
+    path = make()
+    lock = try_lock(layout.alive_lock(path))
+    monkeypatch.setattr(folder, "ENDING_SECONDS", 0.1)
+    with pytest.raises(UserError, match="stop it first"):
+        folder.delete_run(path.name)
+    monkeypatch.setattr(folder, "ENDING_SECONDS", 30.0)
+    ending = threading.Timer(0.2, os.close, [lock])
+    ending.start()
+    folder.delete_run(path.name)
+    ending.join()
+    assert not path.exists()
