@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 from array import array
@@ -21,6 +20,7 @@ from core.config.schema import FileConfig, SplitConfig
 from core.data.corpus import FORMAT, Report, write_corpus
 from core.data.draft import ZERO_WIDTH, Scanned
 from core.data.readers import INDICATOR, Record, propose_encoding, read_documents, sentences, unit
+from core.data.readers.encodings import BROKEN
 from core.data.readers.separators import find_separators
 from core.data.splits import usual_way
 from core.system.errors import UserError
@@ -28,8 +28,6 @@ from core.system.files import atomic_path, write_json
 from core.system.locks import is_locked, locked, try_lock
 from core.system.places import cache_dir
 
-BROKEN = re.compile("[\\ud800-\\udfff]")
-"""Bytes that are no text in the file's encoding, as the readers keep them: lone surrogates."""
 SCAN = 1
 """Version of what `scan` writes: a change raises it."""
 NAMES_WEIGHED = 20_000

@@ -14,6 +14,7 @@ from core.config.parse import parse
 from core.config.schema import FileConfig
 from core.data.readers.cells import cut
 from core.data.readers.columns import ROWS, documents_of
+from core.data.readers.encodings import BROKEN
 from core.data.readers.json_shape import begin_of, partial_value
 from core.data.readers.label_columns import value_at
 from core.data.readers.notation import NAMES_ASKED, name_list
@@ -27,7 +28,6 @@ CELLS = 400_000
 LETTERS = 4_000_000
 LEAST_ROWS = 20
 """Columns are guessed from `ROWS` rows, or fewer, but not than these, where they hold so many cells or letters."""
-BROKEN = re.compile("[\\ud800-\\udfff]")
 HEAD = 1 << 20
 """Characters of a file in which names of labels are looked for."""
 NAMES_KEY = re.compile(r"(?i)label|class|categor|topic|tag|name|target")

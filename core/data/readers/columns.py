@@ -192,6 +192,11 @@ class Documents:
             raise self.problem(row, column, f"found {shown(value)} where a text is expected.")
         return str(value)
 
+    def texts(self, row: Row) -> tuple[str, str]:
+        """The title and the body of a row; empty where it has none."""
+        body = "\n".join(filter(None, (self.text(row, column) for column in self.file.text)))
+        return self.text(row, self.file.title) if self.file.title else "", body
+
     def is_wanted(self, row: Row) -> bool:
         """Whether a row is of the years that are kept."""
         years = self.file.years
@@ -249,9 +254,7 @@ class Documents:
         if row.values.get("answer") in ("reject", "ignore") and "_task_hash" in row.values:  # of Prodigy
             self.tally["not accepted"] += 1
             labels, is_unknown = (), True
-        body = "\n".join(filter(None, (self.text(row, column) for column in self.file.text)))
-        title = self.text(row, self.file.title) if self.file.title else ""
-        return Record(identity or str(number), title, body, labels, part, is_unknown)
+        return Record(identity or str(number), *self.texts(row), labels, part, is_unknown)
 
     # One row for each document and label.
 
@@ -273,6 +276,4 @@ class Documents:
                 key = self.identity(row) or f"\0{number}"
                 if (joined := labels.pop(key, None)) is not None:
                     part = self.part(row)
-                    title = self.text(row, self.file.title) if self.file.title else ""
-                    body = "\n".join(filter(None, (self.text(row, column) for column in self.file.text)))
-                    yield row.place, Record(key.lstrip("\0"), title, body, tuple(joined), part)
+                    yield row.place, Record(key.lstrip("\0"), *self.texts(row), tuple(joined), part)

@@ -12,6 +12,8 @@ from typing import BinaryIO, NamedTuple
 from core.data.readers.signatures import no_text
 from core.system.errors import UserError
 
+BROKEN = re.compile("[\\ud800-\\udfff]")
+"""Bytes that are no text in the file's encoding, as `text_stream` keeps them: lone surrogates."""
 NO_TEXT = frozenset(("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "unicode-escape", "mbcs"))
 """Codecs of Python that are no encodings of a text file, beside those that it marks so itself."""
 PROPOSED = 1 << 14
