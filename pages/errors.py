@@ -13,6 +13,7 @@ from core.system.errors import UserError
 from pages.sections.errors import documents, doubts, labels, pairs, provenance, slices, trade_off
 from pages.sections.errors.chosen import Chosen, Shown, predict_at
 from pages.sections.errors.thresholds import pick_part, pick_thresholds, show_scores
+from pages.shared import current
 from pages.shared.loaders import load_metrics, load_predictions
 from pages.shared.menu import link, show_header
 from pages.shared.pick import pick_borders, pick_one
@@ -45,7 +46,10 @@ def show() -> None:
         st.info("There is no finished run to show. Launch one on the Launcher page: it appears here when it ends.")
         link("launcher")
         return
-    run, other = pick_run(finished)
+    chosen = pick_run(finished)
+    if chosen is None:
+        return
+    run, other = chosen
     left, right = st.columns([6, 4], vertical_alignment="center")
     with right.container(horizontal=True, vertical_alignment="bottom"):
         part = pick_part()
@@ -55,14 +59,42 @@ def show() -> None:
     show_body(run, other, part, borders)
 
 
-def pick_run(runs: list[Run]) -> tuple[Run, Run | None]:
-    """Draws the choice of a run and of one to compare it with."""
-    ids = [run.id for run in runs]
+def pick_run(runs: list[Run]) -> tuple[Run, Run | None] | None:
+    """Draws the choice of a run and of one to compare it with; first the current run, or one on the current data set.
+
+    Returns:
+        None where no run is chosen, because none is on the current data set.
+    """
+    title = current.data().title
+    runs = sorted(runs, key=lambda run: run.config.data.title != title)  # the order of each half stays
+    known = {run.id: run for run in runs}
+    # The run of the address, else the current one, else one on the current data set.
+    here = [run.id for run in runs if run.config.data.title == title]
+    first = next((run_id for run_id in here if known[run_id].config.loss), here[0] if here else None)
+    kept = current.run()
+    asked = (st.query_params.get("run"), kept.id if kept else None, first)
+    wanted = next((run_id for run_id in asked if run_id in known), None)
+    st.session_state["run"] = wanted
     left, right = st.columns(2)
-    default = next((place for place, run in enumerate(runs) if run.config.loss), 0)
-    run = runs[ids.index(left.selectbox("Run", ids, default, key="run", bind="query-params"))]
+    left.selectbox(
+        "Run",
+        list(known),
+        0 if wanted else None,
+        key="run",
+        on_change=lambda: current.ask_for_run(st.session_state["run"]),
+        placeholder="a run on another data set",
+    )
+    if wanted is None:
+        st.info(plain(f"There is no finished run on {title}. Launch one, or choose a run on another data set above."))
+        link("launcher")
+        return None
+    run = known[wanted]
+    if st.query_params.get("run") != run.id:
+        current.ask_for_run(run.id)
+    if kept is None or kept.id != run.id:
+        st.rerun()  # the sidebar names it
     why_not = {other.id: explain_difference(run, other) for other in runs if other.id != run.id}
-    others = [run_id for run_id, reason in why_not.items() if not reason]
+    others = [other for other, reason in why_not.items() if not reason]
     if reason := why_not.get(st.query_params.get("second", ""), ""):
         st.warning(plain(f"Not compared with {st.query_params['second']}: {reason}."))
     second = right.selectbox(
@@ -73,7 +105,7 @@ def pick_run(runs: list[Run]) -> tuple[Run, Run | None]:
         bind="query-params",
         placeholder="no other run on this data" if not others else "none",
     )
-    return run, next((other for other in runs if other.id == second), None)
+    return run, known.get(second) if second else None
 
 
 def explain_difference(one: Run, other: Run) -> str:

@@ -96,10 +96,8 @@ class Row:
 
 
 def data_title(run: Run) -> str:
-    """Data set and split of a run; for synthetic data also what differs from the default size and seed."""
-    config = run.config.data
-    made = config.synthetic_changes()
-    return " ".join([config.name, config.split, *(f"{key}={value}" for key, value in made.items())])
+    """The title of a run's data set."""
+    return run.config.data.title
 
 
 def method(run: Run) -> str:
