@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.system.errors import UserError
 from pages.shared import current, people
-from pages.shared.menu import PAGES, STARTED, build_menu, show, show_menu
+from pages.shared.menu import PAGES, STARTED, build_menu, show, show_menu, show_search
 from pages.shared.text import plain
 
 
@@ -40,6 +40,7 @@ def show_sidebar(page: str) -> None:
         except UserError as error:
             st.error(plain(str(error)))
         show_menu()
+        show_search()
     people.show_sign_in()
 
 

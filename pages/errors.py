@@ -17,7 +17,7 @@ from pages.shared import current
 from pages.shared.loaders import load_metrics, load_predictions
 from pages.shared.menu import link, show_header
 from pages.shared.pick import pick_borders, pick_one
-from pages.shared.runs import select_readable, show_wrong_runs
+from pages.shared.runs import pick_run, select_readable, show_wrong_runs
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def show() -> None:
         st.info("There is no finished run to show. Launch one on the Launcher page: it appears here when it ends.")
         link("launcher")
         return
-    chosen = pick_run(finished)
+    chosen = pick_two(finished)
     if chosen is None:
         return
     run, other = chosen
@@ -59,40 +59,21 @@ def show() -> None:
     show_body(run, other, part, borders)
 
 
-def pick_run(runs: list[Run]) -> tuple[Run, Run | None] | None:
+def pick_two(runs: list[Run]) -> tuple[Run, Run | None] | None:
     """Draws the choice of a run and of one to compare it with; first the current run, or one on the current data set.
 
     Returns:
         None where no run is chosen, because none is on the current data set.
     """
     title = current.data().title
-    runs = sorted(runs, key=lambda run: run.config.data.title != title)  # the order of each half stays
-    known = {run.id: run for run in runs}
-    # The run of the address, else the current one, else one on the current data set.
-    here = [run.id for run in runs if run.config.data.title == title]
-    first = next((run_id for run_id in here if known[run_id].config.loss), here[0] if here else None)
-    kept = current.run()
-    asked = (st.query_params.get("run"), kept.id if kept else None, first)
-    wanted = next((run_id for run_id in asked if run_id in known), None)
-    st.session_state["run"] = wanted
     left, right = st.columns(2)
-    left.selectbox(
-        "Run",
-        list(known),
-        0 if wanted else None,
-        key="run",
-        on_change=lambda: current.ask_for_run(st.session_state["run"]),
-        placeholder="a run on another data set",
-    )
-    if wanted is None:
+    with left:
+        # Those on the current data set come first; the order of each half stays.
+        run = pick_run(sorted(runs, key=lambda run: run.config.data.title != title), among="a run on another data set")
+    if run is None:
         st.info(plain(f"There is no finished run on {title}. Launch one, or choose a run on another data set above."))
         link("launcher")
         return None
-    run = known[wanted]
-    if st.query_params.get("run") != run.id:
-        current.ask_for_run(run.id)
-    if kept is None or kept.id != run.id:
-        st.rerun()  # the sidebar names it
     why_not = {other.id: explain_difference(run, other) for other in runs if other.id != run.id}
     others = [other for other, reason in why_not.items() if not reason]
     if reason := why_not.get(st.query_params.get("second", ""), ""):
@@ -105,7 +86,7 @@ def pick_run(runs: list[Run]) -> tuple[Run, Run | None] | None:
         bind="query-params",
         placeholder="no other run on this data" if not others else "none",
     )
-    return run, known.get(second) if second else None
+    return run, next((other for other in runs if other.id == second), None)
 
 
 def explain_difference(one: Run, other: Run) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PAGES = {
     "home": "Home",
     "explorer": "Explorer",
+    "label": "Label",
     "add_data": "Add data",
     "loss_weights": "Loss weights",
     "launcher": "Launcher",
@@ -34,6 +35,8 @@ PAGES = {
     "try_it": "Try it",
 }
 """Every page's file, address and folder of sections, which share one name, and its title; in the order of the menu."""
+RUN_PAGES = ("errors", "label")
+"""Pages that show one run, which their address names."""
 STARTED = Event()
 """Set from a server's first run on."""
 
@@ -95,6 +98,17 @@ def show_menu() -> None:
             st.page_link(build_page(name), label=title, query_params=complete_query(name, {}))
 
 
+def show_search() -> None:
+    """Draws the search for a label, which leads to its page; an unknown name leads to those that are like it."""
+    st.text_input("Find a label", key="find", placeholder="name or a part of it", max_chars=200, on_change=_ask)
+    if asked := st.session_state.pop("asked_label", ""):
+        st.switch_page(build_page("label"), query_params=complete_query("label", {"name": asked}))
+
+
+def _ask() -> None:
+    st.session_state["asked_label"], st.session_state["find"] = st.session_state["find"].strip(), ""
+
+
 def link(name: str, label: str = "", query: Mapping[str, str | list[str]] | None = None) -> None:
     """Draws a link to another page, by its name in `PAGES`.
 
@@ -110,10 +124,10 @@ def link(name: str, label: str = "", query: Mapping[str, str | list[str]] | None
 
 
 def complete_query(name: str, query: Mapping[str, str | list[str]]) -> dict[str, str | list[str]]:
-    """A query with the current data set and, for the page that shows one run, the current run."""
+    """A query with the current data set and, on pages that show one run, the current run."""
     if not query.keys().isdisjoint(("data", "run", "runs", "of")):
         return dict(query)
-    run = current.run() if name == "errors" else None
+    run = current.run() if name in RUN_PAGES else None
     return {**current.query(), **({"run": run.id} if run else {}), **query}
 
 
