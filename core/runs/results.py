@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, ValidationError
@@ -13,7 +15,7 @@ from core.runs.folder import Folder, Run
 from core.runs.stored import Scores, Stored, Thresholds, describe, is_valid
 from core.system.access import check_writable
 from core.system.errors import UserError
-from core.system.files import read_json, say_unwritable, write_json
+from core.system.files import Broken, describe_broken, parse_json, read_bytes, read_json, say_unwritable, write_json
 from core.system.locks import locked
 from core.system.places import cache_dir
 
@@ -49,7 +51,17 @@ def read_metrics(run: Folder) -> dict[str, Any]:
     """
     if run.state != "finished":
         raise UserError(f"Run {run.id} has no scores: it is {run.state}.")
-    metrics = read_json(run.path / "metrics.json")
+    path = run.path / "metrics.json"
+    content = read_bytes(path)
+    return dict((_parse_known if len(content) <= KNOWN_BYTES else _parse_metrics)(content, path, run.id))
+
+
+def _parse_metrics(content: bytes, path: Path, run_id: str) -> dict[str, Any]:
+    """The scores that the content of a `metrics.json` says."""
+    try:
+        metrics = parse_json(content)
+    except Broken as error:
+        raise UserError(describe_broken(path, error)) from None
     wrong = ""
     if not isinstance(metrics, dict) or "test" not in metrics:
         wrong = "it holds no test scores"
@@ -59,8 +71,13 @@ def read_metrics(run: Folder) -> dict[str, Any]:
         except ValidationError as error:
             wrong = describe(error.errors(include_url=False)[0])
     if wrong:
-        raise UserError(f"{run.id}: metrics.json is damaged ({wrong}). Delete the run and train it again.")
-    return dict(metrics)
+        raise UserError(f"{run_id}: metrics.json is damaged ({wrong}). Delete the run and train it again.")
+    return metrics
+
+
+KNOWN_BYTES = 1 << 17
+"""Up to which the content of a `metrics.json` is parsed once: a page that compares runs reads it many times."""
+_parse_known = lru_cache(maxsize=256)(_parse_metrics)
 
 
 def read_results(run: Run) -> dict[str, Any]:
