@@ -77,7 +77,8 @@ class Sampled:
 
 @lru_cache(maxsize=4)
 def _weights(documents: int) -> np.ndarray:
-    return uncertainty.resample(documents)
+    """The weights of resampled documents, each document's side by side in memory."""
+    return np.ascontiguousarray(uncertainty.resample(documents).T).T
 
 
 _resamples: dict[tuple[int, ...], Resamples] = {}
@@ -110,8 +111,10 @@ def sample(run: Run, borders: Borders, rule: str = AS_TRAINED, *, read: Read = r
     predictions, scored = read_once(run, "test"), results.read_results(run)
     counts, targets = np.asarray(scored["counts"], np.int64), predictions.targets
     if rule == RANKING:
-        weights = _weights(targets.shape[0])
-        scores, samples = resampled_ranking.resample_ranking(targets, predictions.scores, counts, borders, weights)
+        weights, drawn = _weights(targets.shape[0]), _resamples_of(targets).drawn
+        scores, samples = resampled_ranking.resample_ranking(
+            targets, predictions.scores, counts, borders, weights, drawn=drawn
+        )
         return _of_one(scores, samples)
     predicted = decisions.decide(run, rule, read=read_once).predicted
     scores, samples, hits, labels = _resamples_of(targets).score(predicted, counts, borders)

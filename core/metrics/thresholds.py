@@ -15,7 +15,17 @@ import scipy.sparse as sp
 from core.config.defaults import THRESHOLD_RULES
 from core.labels.groups import indicator
 from core.metrics import quiet
-from core.metrics.cuts import LabelCuts, best_cut, document_rows, make_folds, read_scores, sorted_scores
+from core.metrics.cuts import (
+    LabelCuts,
+    best_cut,
+    document_rows,
+    make_folds,
+    order_by_document,
+    read_scores,
+    sort_keys,
+    sorted_scores,
+)
+from core.metrics.ranking import rank_labels
 
 Limits = float | np.ndarray
 """Thresholds: one for all labels, or one each, (L,)."""
@@ -269,12 +279,9 @@ def _match_shares(cuts: LabelCuts, shares: np.ndarray) -> np.ndarray:
 
 def fit_top_k(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, most: int = 20) -> int:
     """RCut: the number of labels to give every document, of best micro-F1; the lowest of equally good ones."""
-    positives = indicator(targets).nnz
-    found = []
-    for k in range(1, min(most, max(targets.shape[1], 1)) + 1):
-        predicted = top_labels(scores, k)
-        found.append(2 * indicator(targets).multiply(predicted).nnz / max(positives + predicted.nnz, 1))
-    return int(np.argmax(found)) + 1
+    ranked = rank_labels(targets, scores, min(most, max(targets.shape[1], 1)))
+    hits, given = (np.cumsum(part.sum(axis=0)) for part in (ranked.hits, ranked.columns >= 0))
+    return int(np.argmax(2 * hits / np.maximum(indicator(targets).nnz + given, 1))) + 1
 
 
 def top_labels(scores: np.ndarray | sp.csr_array, k: int | np.ndarray) -> sp.csr_array:
@@ -286,12 +293,11 @@ def top_labels(scores: np.ndarray | sp.csr_array, k: int | np.ndarray) -> sp.csr
     """
     wanted = np.broadcast_to(np.asarray(k), (scores.shape[0],))
     if isinstance(scores, sp.csr_array):
-        rows = document_rows(scores)
-        order = np.lexsort((scores.indices, -scores.data.astype(np.float64), rows))
+        rows, order = document_rows(scores), order_by_document(scores)
         kept = order[np.arange(len(rows)) - scores.indptr[rows] < wanted[rows]]
         rows, columns = rows[kept], scores.indices[kept]
     else:
-        best = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")
+        best = np.argsort(sort_keys(scores, falling=True), axis=1, kind="stable")
         rows, places = np.nonzero(np.arange(scores.shape[1]) < wanted[:, None])
         columns = best[rows, places]
     return sp.csr_array((np.ones(len(rows), np.bool_), (rows, columns)), shape=scores.shape)

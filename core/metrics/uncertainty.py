@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,15 @@ class Resamples:
         self._support, self._chosen = self._count(true), self._choose(true, np.arange(self.labels))
         small = 3 * self.labels * self.folds <= NUMBERS
         self._true = [self._resample(self._chosen, one) for one in self._weights] if small else None
+
+    @cached_property
+    def drawn(self) -> np.ndarray:
+        """`resampled_ranking.find_drawn` of these documents, (L, folds) bool."""
+        found = np.zeros((self.labels, self.folds), np.bool_)
+        for number, (block, weights) in enumerate(zip(self._blocks, self._weights, strict=True)):
+            true = self._resample(self._chosen, weights) if self._true is None else self._true[number]
+            found[:, block] = true[0] > 0
+        return found
 
     def score(
         self, predicted: sp.csr_array, counts: np.ndarray, borders: Borders
@@ -163,9 +173,9 @@ class Resamples:
     def _resample(self, chosen: Chosen, weights: np.ndarray) -> np.ndarray:
         """`_count` of chosen entries in the drawn documents of a block of resamples, (3, some, folds) float32."""
         many, rows, matrix = chosen
-        counted = np.zeros((3 * many, weights.shape[1]), np.float32)
-        counted[rows] = matrix @ weights
-        counted = counted.reshape(3, many, weights.shape[1])
+        flat = np.zeros((3 * many, weights.shape[1]), np.float32)
+        flat[rows] = matrix @ weights
+        counted = flat.reshape(3, many, weights.shape[1])
         counted[0] += counted[1]
         counted[0] += counted[2]
         return counted
