@@ -46,6 +46,8 @@ class Results(Stored):
 def read_metrics(run: Folder) -> dict[str, Any]:
     """The scores of a finished run, as its `metrics.json` holds them: each entry of the type that `Results` says.
 
+    Its lists and dicts are shared by all who read the same content: they are read, never changed.
+
     Raises:
         UserError: the run has not finished, or the file is damaged.
     """
@@ -53,7 +55,7 @@ def read_metrics(run: Folder) -> dict[str, Any]:
         raise UserError(f"Run {run.id} has no scores: it is {run.state}.")
     path = run.path / "metrics.json"
     content = read_bytes(path)
-    return dict((_parse_known if len(content) <= KNOWN_BYTES else _parse_metrics)(content, path, run.id))
+    return dict((_parse_small if len(content) <= SMALL else _parse_large)(content, path, run.id))
 
 
 def _parse_metrics(content: bytes, path: Path, run_id: str) -> dict[str, Any]:
@@ -75,9 +77,9 @@ def _parse_metrics(content: bytes, path: Path, run_id: str) -> dict[str, Any]:
     return metrics
 
 
-KNOWN_BYTES = 1 << 17
-"""Up to which the content of a `metrics.json` is parsed once: a page that compares runs reads it many times."""
-_parse_known = lru_cache(maxsize=256)(_parse_metrics)
+SMALL = 1 << 17
+"""Bytes of a small `metrics.json`; what many of them say, and what few larger ones say, is parsed once."""
+_parse_small, _parse_large = (lru_cache(maxsize=many)(_parse_metrics) for many in (1024, 32))
 
 
 def read_results(run: Run) -> dict[str, Any]:
