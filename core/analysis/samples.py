@@ -332,12 +332,13 @@ def subtract(
         tested[row] = mine.seeds > 1 and other.seeds > 1
     # A column is one question, asked of every pair: one family of Holm's correction.
     flat = samples.reshape(folds, -1)
-    p = uncertainty.p_values(scores.ravel(), flat, known.ravel()).reshape(shape)
+    sides = uncertainty.find_sides(flat)
+    p = uncertainty.p_values(scores.ravel(), flat, known.ravel(), sides=sides).reshape(shape)
     tested &= np.isfinite(p)
     asked = np.where(tested, p, np.nan)
     level = np.stack([uncertainty.holm_levels(column) for column in asked.T], axis=1) if chosen else asked
     ends = uncertainty.interval(
-        scores.ravel(), flat, level=level.ravel(), freedom=known.ravel(), bounds=DIFFERENCE_BOUNDS
+        scores.ravel(), flat, level=level.ravel(), freedom=known.ravel(), bounds=DIFFERENCE_BOUNDS, sides=sides
     ).reshape(2, *shape)
     return Difference(scores, ends[0], ends[1], uncertainty.is_significant(ends) & tested, tested, level)
 

@@ -296,6 +296,7 @@ def interval(
     level: np.ndarray | float = LEVEL,
     freedom: np.ndarray | float = np.inf,
     bounds: tuple[float, float] | None = None,
+    sides: np.ndarray | None = None,
 ) -> np.ndarray:
     """A percentile interval, moved so that the mean of the resamples lies on the score.
 
@@ -309,17 +310,19 @@ def interval(
             those of a t distribution do, for a thousand resamples do not show the far ends themselves.
         freedom: degrees of freedom.
         bounds: of what is possible; ends beyond are moved there.
+        sides: `find_sides(samples)`, if they are there already.
 
     Returns:
         (2,) or (2, columns): the ends; NaN where a sample is NaN.
 
     Source: for the t distribution, Hesterberg, The American Statistician 2015.
     """
-    ends = np.asarray(score) + _sides(samples) * (_quantile(level, freedom) / _quantile(LEVEL, np.inf))
+    sides = find_sides(samples) if sides is None else sides
+    ends = np.asarray(score) + sides * (_quantile(level, freedom) / _quantile(LEVEL, np.inf))
     return ends if bounds is None else np.clip(ends, *bounds)
 
 
-def _sides(samples: np.ndarray) -> np.ndarray:
+def find_sides(samples: np.ndarray) -> np.ndarray:
     """The ends of the percentile interval of `LEVEL` around the mean of the resamples, (2, columns)."""
     tails = 50 * (1 - LEVEL)
     ends: np.ndarray = np.percentile(samples, [tails, 100 - tails], axis=0) - samples.mean(axis=0)
@@ -333,9 +336,15 @@ def _quantile(level: np.ndarray | float, freedom: np.ndarray | float) -> np.ndar
     return found
 
 
-def p_values(score: np.ndarray, samples: np.ndarray, freedom: np.ndarray | float = np.inf) -> np.ndarray:
-    """1 minus the level at which `interval` begins to hold 0, (columns,); NaN where a sample is NaN."""
-    low, high = _sides(samples)
+def p_values(
+    score: np.ndarray,
+    samples: np.ndarray,
+    freedom: np.ndarray | float = np.inf,
+    *,
+    sides: np.ndarray | None = None,
+) -> np.ndarray:
+    """1 minus the level at which `interval` begins to hold 0, (columns,); NaN where a sample is NaN; as `interval`."""
+    low, high = find_sides(samples) if sides is None else sides
     side = np.where(score > 0, -low, high)
     error = side / _quantile(LEVEL, np.inf)
     ratio = np.divide(np.abs(score), error, out=np.where(score == 0, 0.0, np.inf), where=error > 0)

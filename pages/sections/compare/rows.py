@@ -153,13 +153,9 @@ def load_notes(compared: Known, table: Table, baseline: str, published: bool) ->
 
 
 @st.cache_data(max_entries=128, show_spinner=False, hash_funcs=COMPARED)
-def load_forest(compared: Known, table: Table, baseline: str, column: str, title: str) -> dict[str, Any]:
+def load_forest(compared: Known, baseline: str, column: str, title: str, _frame: pd.DataFrame) -> dict[str, Any]:
     """The forest plot of a column of a table, a Vega-Lite specification; empty where no row has the score."""
-    if baseline:
-        frame = load_difference_table(compared, baseline, table)
-    else:
-        frame = load_paper_table(compared, table, published=False)
-    rows, dots = compare.forest_table(frame, compared.sampled, column)
+    rows, dots = compare.forest_table(_frame, compared.sampled, column)
     if rows.empty:
         return {}
     # Altair checks no schema here, which takes longer than all else, and its sizes of charts are left out.

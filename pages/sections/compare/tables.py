@@ -57,7 +57,7 @@ def show(compared: Known, borders: Borders) -> None:
         said |= dict.fromkeys(load_notes(compared, table, chosen, published and not (moved and table == 2)))
     with middle:
         column = pick_score(RANKING if rule == RANKING else 2)
-    show_forest(compared, next(iter(frames)), chosen, column)
+    show_forest(next(iter(frames.values())), compared, chosen, column)
     # The tables, each with its caption, notes and downloads.
     for table, frame in frames.items():
         name = "" if table == RANKING else f"Table {table}. "

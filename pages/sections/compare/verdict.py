@@ -15,6 +15,8 @@ from pages.shared.menu import link
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pages.sections.compare.rows import Known
 
 
@@ -52,11 +54,11 @@ def pick_score(table: tables.Table) -> str:
     )
 
 
-def show_forest(compared: Known, table: tables.Table, baseline: str, column: str) -> None:
+def show_forest(frame: pd.DataFrame, compared: Known, baseline: str, column: str) -> None:
     """Draws one column of a table: each row's mean, interval and seeds; or their differences from a baseline."""
     name = " ".join(tables.heading(column))
     title = f"{name} minus that of {baseline} (points)" if baseline else f"{name} (%)"
-    drawn = load_forest(compared, table, baseline, column, title)
+    drawn = load_forest(compared, baseline, column, title, frame)
     if not drawn:
         st.info("No row has this score.")
         return
