@@ -125,9 +125,8 @@ def main() -> None:
             if number == 40:
                 taken = run(PAGE)
                 for asked, seconds, processor in zip(ASKED, taken[::2], taken[1::2], strict=True):
-                    print(
-                        f"{number:>11} runs  {f'Compare, {asked}':28} {seconds:7.3f} s {processor:7.3f} s of the processor"
-                    )
+                    both = f"{seconds:7.3f} s {processor:7.3f} s of the processor"
+                    print(f"{number:>11} runs  {f'Compare, {asked}':28} {both}", flush=True)
                 moved = max(run("import time; " + SLIDER))
                 print(f"{number:>11} runs  {'a moved threshold':28} {moved:7.3f} s")
 
