@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis.samples import Comparison
 from core.analysis.tables import METHODS, data_title, fold, method, seeds_apart
 from core.labels.groups import Borders
 from core.runs import folder
 from pages.sections.compare import combine, labels, parts, tables, training
-from pages.sections.compare.rows import compare_rows, pick_rule
+from pages.sections.compare.rows import Known, compare_rows, pick_rule
 from pages.shared import current
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link, show_header
@@ -106,7 +105,7 @@ def show_views(runs: list[Run]) -> None:
         )
     if sentence := seeds_apart(rows) if folded else "":
         st.warning(plain(sentence))
-    compared = compare_rows(rows, borders, rule) if view in SAMPLED else Comparison(rows, {}, rule, [])
+    compared = compare_rows(rows, borders, rule) if view in SAMPLED else Known(rows, {}, rule, [])
     if compared.rows:
         VIEWS[view](compared, borders)
     else:
