@@ -14,9 +14,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from core.labels.measures import FALSE_SHARE
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MAX_MARKS
 from core.labels.groups import FREQUENCY_GROUPS, Borders
+from core.labels.measures import FALSE_SHARE
 
 NO_DOCUMENT = 0.5
 """Where a label without train documents stands on a logarithmic axis, whose tick there says 0."""

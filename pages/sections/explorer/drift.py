@@ -49,8 +49,8 @@ def show(corpus: Corpus) -> None:
         chart = data.drift(table, one, other)
         st.altair_chart(chart, alt=f"Share of {one} and of {other} documents of every label")
         st.caption(
-            f"On the dashed line a label is as frequent in {other} as in {one}; coloured are those for which luck is no "
-            "explanation (Fisher's exact test; of the coloured ones, 5 % are expected to be there by luck: Benjamini "
+            f"On the dashed line a label is as frequent in {other} as in {one}; coloured are those that luck does not "
+            "explain (Fisher's exact test; of the coloured ones, 5 % are expected to be there by luck: Benjamini "
             "and Hochberg)."
         )
         offer_csv(f"{corpus.name}-drift-{one}-{other}", table)
@@ -102,8 +102,8 @@ def show_numbers(table: pd.DataFrame, one: str, other: str) -> None:
         st.metric(
             "More than chance",
             f"{summary['drifted']:,}",
-            help="Labels whose shares differ by more than luck: Fisher's exact test, corrected for the number of labels "
-            "so that 5 % of those counted here are expected to be luck.",
+            help="Labels whose shares differ by more than luck: Fisher's exact test, corrected for their number so "
+            "that 5 % of those counted here are expected to be luck.",
             width="content",
         )
         st.metric(f"Not in {one}", f"{summary['absent']:,}", help="Labels that no model can learn.", width="content")
