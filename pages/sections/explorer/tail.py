@@ -14,6 +14,7 @@ from core.system.errors import UserError
 from pages.sections.explorer import find_borders
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES
+from pages.shared.menu import link_labels
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -119,8 +120,11 @@ def show_labels(corpus: Corpus, table: pd.DataFrame) -> None:
     )
     found = dataset.search(table, text)
     column = st.column_config
-    st.dataframe(
+    chosen = st.dataframe(
         found,
+        key="tail_labels",
+        on_select="rerun",
+        selection_mode="single-row",
         hide_index=True,
         height=331,
         lazy=len(found) > 1000,
@@ -146,5 +150,7 @@ def show_labels(corpus: Corpus, table: pd.DataFrame) -> None:
         },
         alt="Labels and their documents",
     )
-    st.caption(f"{len(found):,} of {len(table):,} labels.")
+    st.caption(f"{len(found):,} of {len(table):,} labels; tick one to go on.")
+    if (rows := chosen["selection"]["rows"]) and rows[0] < len(found):
+        link_labels(found["label"].iloc[rows[0]])
     offer_csv(f"{corpus.name}-labels", found)
