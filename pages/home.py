@@ -55,6 +55,7 @@ TOUR = (
 )
 """The tour: words of a step, its page and the query of its address."""
 RECENT = 5
+BEST = {"run": "Best of each model", "all/micro_f1": "Total micro-F1 (%)", "tail/macro_f1": "Tail macro-F1 (%)"}
 
 
 def show() -> None:
@@ -84,7 +85,7 @@ def show_set(corpus: Corpus) -> None:
     sizes = f"{sum(map(len, corpus.parts.values())):,} documents, {len(corpus.labels):,} labels."
     st.caption(plain(f"{sizes} {corpus.source}"))
     chart = rank_frequency(measures.rank_frequency(corpus.labels, corpus.counts, borders), borders)
-    st.altair_chart(chart.properties(height=200), alt="Train documents of every label by rank")
+    st.altair_chart(chart.properties(height=260), alt="Train documents of every label by rank")
     found = findings.load_quick(corpus)
     findings.list_shortly(found[:3])
     link("explorer", "All findings" if found else "Explore it")
@@ -178,17 +179,9 @@ def show_best(finished: list[Run]) -> None:
     except UserError as error:
         st.warning(plain(str(error)))
         return
-    column = st.column_config.TextColumn
-    st.dataframe(
-        table,
-        hide_index=True,
-        column_config={
-            "run": column("Best of each model", width=220),
-            "all/micro_f1": column("Total micro-F1 (%)", help="With its 95 % interval over test documents."),
-            "tail/macro_f1": column("Tail macro-F1 (%)", help="With its 95 % interval over test documents."),
-        },
-        alt="The best runs on this data set",
-    )
+    table["run"] = [plain(name) for name in table["run"]]
+    st.table(table.rename(columns=BEST), hide_index=True, border="horizontal", alt="The best run of each model")
+    st.caption("On the test part, with 95 % intervals over its documents.")
     link("compare", "All runs side by side")
 
 

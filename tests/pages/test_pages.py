@@ -92,9 +92,9 @@ def test_home_shows_the_best_run_of_each_model_and_the_last_ones(finished_runs: 
     shutil.copytree(finished_runs, cache)
     data = {"data": "synthetic", "synthetic_documents": "400", "synthetic_labels": "12"}
     page = open_page("home", **data)
-    (best,) = page.dataframe
-    assert sorted(name.split(" ")[0] for name in best.value["run"]) == ["svm", "textcnn", "tfidf"]
-    assert best.value["all/micro_f1"].str.fullmatch(r"\d+\.\d \(\d+\.\d to \d+\.\d\)").all()
+    (best,) = page.table
+    assert sorted(name.split(" ")[0] for name in best.value["Best of each model"]) == ["svm", "textcnn", "tfidf"]
+    assert best.value["Total micro-F1 (%)"].str.fullmatch(r"\d+\.\d \(\d+\.\d to \d+\.\d\)").all()
     labels = [link.proto.label for link in page.main.get("page_link")]
     assert sum("finished" in label for label in labels) == 3
     assert "Compare them" in labels
