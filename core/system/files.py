@@ -6,7 +6,6 @@ import errno
 import json
 import math
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -28,8 +27,10 @@ MOST_LINES_BYTES = 1 << 28
 SMALL_BYTES = 1 << 22
 """Of a file that says little, such as a status."""
 UNKNOWN_LETTERS = "letters that are no UTF-8"
-SUSPECT = re.compile(rb"[0-9]{19}|[eE]\+?[0-9]{3}|NaN|Infinity|\\u[dD][89abAB]")
-"""What text has in it if its JSON has a number out of bounds or half a letter; other text may have it as well."""
+ALIKE = bytes.maketrans(b"123456789ED", b"000000000ed")
+SUSPECT = (b"0" * 19, b"e000", b"NaN", b"Infinity", b"\\ud")
+"""What text has in it, with `ALIKE` letters alike and without a plus, if its JSON has a number out of bounds or half a
+letter; other text may have it as well. A tenth of the time of a pattern of digits."""
 
 
 @contextmanager
@@ -167,7 +168,8 @@ def _load_json(content: bytes) -> Any:
 
 def _is_suspect(content: bytes) -> bool:
     """Whether the value of JSON text may have anything that `parse_json` refuses; most text has nothing like it."""
-    return bool(SUSPECT.search(content)) or content.count(b"[") + content.count(b"{") > DEPTH
+    plain = content.translate(ALIKE, b"+")
+    return any(mark in plain for mark in SUSPECT) or content.count(b"[") + content.count(b"{") > DEPTH
 
 
 def _find_wrong(value: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -236,7 +238,15 @@ def read_fields(path: Path) -> tuple[dict[str, Any], list[str]]:
     Raises:
         UserError: as `read_json`, but for values alone; or it holds no object.
     """
-    content = read_bytes(path, most=SMALL_BYTES)
+    return parse_fields(read_bytes(path, most=SMALL_BYTES), path)
+
+
+def parse_fields(content: bytes, path: Path) -> tuple[dict[str, Any], list[str]]:
+    """What `read_fields` gives of the content of a file.
+
+    Raises:
+        UserError: as `read_fields`; it names `path`.
+    """
     try:
         value = _load_json(content)
     except Broken as error:
