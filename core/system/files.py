@@ -88,8 +88,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON atomically; NaN and infinity are refused, so that every JSON reader can read the file."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    """Writes JSON atomically; NaN and infinity are refused, so that every JSON reader can read the file.
+
+    Raises:
+        UserError: a text has half a letter, as a file's name has whose bytes are no UTF-8: `read_json` would refuse it.
+    """
+    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+    if "\\ud" in text:  # of a letter, most often, that JSON writes as two halves
+        try:
+            parse_json(text)
+        except Broken as error:
+            raise UserError(f"{path.name} cannot be written {error}. Are these bytes that are no UTF-8?") from None
+    write_text(path, text)
 
 
 class Broken(ValueError):
@@ -179,7 +189,7 @@ def _find_wrong(value: Any, place: str = "", depth: int = 0) -> Iterator[tuple[s
     elif isinstance(value, dict | list):
         for key, one in value.items() if isinstance(value, dict) else enumerate(value):
             inner = f"{place}.{key}" if place else f"{key}"
-            if not _is_text(inner):
+            if not is_text(inner):
                 yield place, "a key has half a letter"
             else:
                 yield from _find_wrong(one, inner, depth + 1)
@@ -193,10 +203,15 @@ def _what_is_wrong(value: Any) -> str:
         return f"input should be a finite number, not {value}"
     if type(value) is int and not -WHOLE < value < WHOLE:
         return "input should be a whole number of 64 bits"
-    return "a text has half a letter" if isinstance(value, str) and not _is_text(value) else ""
+    return "a text has half a letter" if isinstance(value, str) and not is_text(value) else ""
 
 
-def _is_text(value: str) -> bool:
+def show_path(path: Path) -> str:
+    """A path as it can be printed and drawn: bytes that are no UTF-8 are escapes."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def is_text(value: str) -> bool:
     """Whether a text can be written as UTF-8: half a letter, as `\\ud800` is, cannot."""
     try:
         value.encode("utf-8")
@@ -264,7 +279,7 @@ def _without_wrong(value: Any, depth: int = 0) -> Any:
     if depth > DEPTH:
         return None
     if isinstance(value, dict):
-        return {key: _without_wrong(one, depth + 1) for key, one in value.items() if _is_text(key)}
+        return {key: _without_wrong(one, depth + 1) for key, one in value.items() if is_text(key)}
     if isinstance(value, list):
         return [_without_wrong(one, depth + 1) for one in value]
     return None if _what_is_wrong(value) else value

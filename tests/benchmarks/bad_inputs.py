@@ -143,7 +143,7 @@ def list_files(folder: Path) -> set[str]:
 
 def list_half_written(folder: Path, before: set[str]) -> list[str]:
     new = list_files(folder) - before
-    return [one for one in new if Path(one).name.startswith(".") or one.endswith(LEFT)]
+    return [one for one in new if (Path(one).name[0] == "." and not one.endswith(".lock")) or one.endswith(LEFT)]
 
 
 def try_command(
