@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from core.system.places import ROOT
 
 
-def open_page(name: str, **query: str) -> AppTest:
+def open_page(name: str, /, **query: str) -> AppTest:
     """A page at an address, drawn once, without an error."""
     return draw(AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=60), query)
 
