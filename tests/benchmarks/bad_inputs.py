@@ -528,6 +528,7 @@ KEYS = {
     "compare": "of runs baseline published head tail show view decide rule fold",
     "errors": "run second at head tail view label fault least find page order limit moved part",
     "try_it": "run runs text label data",
+    "label": "name data split run view case by head tail synthetic_documents",
 }
 """Keys that the address of each page may have."""
 
