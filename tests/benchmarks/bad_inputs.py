@@ -2,8 +2,8 @@
 
 Files to add, arguments, plans, zips to import, damaged runs and caches, the environment, addresses of pages. Each case
 has to end in a sentence with exit 2, or to mark the one run that is damaged; it leaves nothing half-written, and ends
-within two minutes for each page. Prints every case that falls short, then `N of N` by group. `--match` takes the cases alone whose
-name has a pattern.
+within two minutes for each page. Prints every case that falls short, then `N of N` by group. `--match` takes the cases
+alone whose name has a pattern.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Cases:
 
 
 def forked(work: Callable[[], None], env: Mapping[str, str] | None = None, pages: int = 1) -> tuple[int, str]:
-    """Runs something in a child process: its exit code, and all that it printed; -9 where it takes too long for so many pages."""
+    """Runs something in a child process: its exit code (-9: it takes too long for so many pages), all that it printed."""
     with tempfile.TemporaryFile() as printed:
         sys.stdout.flush()
         pid = os.fork()
