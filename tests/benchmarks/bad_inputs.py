@@ -80,7 +80,7 @@ class Cases:
 
 
 def forked(work: Callable[[], None], env: Mapping[str, str] | None = None, pages: int = 1) -> tuple[int, str]:
-    """Runs something in a child process: its exit code (-9: it takes too long for so many pages), all that it printed."""
+    """Runs something in a child process: its exit code, -9 if it takes too long for so many pages, and its output."""
     with tempfile.TemporaryFile() as printed:
         sys.stdout.flush()
         pid = os.fork()
