@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.system.errors import UserError
-from core.system.files import describe_os_error
+from core.system.files import describe_os_error, is_text
+from core.system.places import cache_dir
 from pages.shared import current
 from pages.shared.text import plain, shorten
 
@@ -56,6 +57,7 @@ def build_page(name: str) -> StreamlitPage:
 def show(name: str) -> None:
     """Draws a page; a `UserError` is shown as one sentence."""
     try:
+        check_cache()
         refuse_infinite_numbers()
         module = import_module(f"pages.{name}")
         freeze_modules(name)
@@ -67,6 +69,12 @@ def show(name: str) -> None:
         if error.errno is None:
             raise
         st.error(plain(f"A file of this page cannot be read or written: {describe_os_error(error)}"))
+
+
+def check_cache() -> None:
+    """Raises `UserError` where pages cannot name the cache's folder, which commands can."""
+    if not is_text(str(cache_dir())):
+        raise UserError("TAILSCOPE_CACHE has bytes that are no UTF-8: name another folder, or rename that one.")
 
 
 @st.cache_resource(show_spinner=False)

@@ -280,3 +280,12 @@ def test_train_with_this_and_the_calls_carry_what_is_changed() -> None:
     assert "set.loss.mu=0.35" in query
     assert "set.loss.reweight_negatives=no" in query
     assert "synthetic_labels=30" in query
+
+
+def test_a_cache_whose_bytes_are_no_utf_8_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAILSCOPE_CACHE", os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    page = AppTest.from_file(str(ROOT / "pages" / "launcher.py"), default_timeout=60).run()
+    assert not page.exception
+    assert [error.value for error in page.error] == [
+        plain("TAILSCOPE_CACHE has bytes that are no UTF-8: name another folder, or rename that one.")
+    ]
