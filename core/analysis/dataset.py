@@ -94,8 +94,8 @@ PAIRS: dict[str, tuple[str, str, str]] = {
         "%.3f",
     ),
     "both": ("Both", "Documents with both labels.", "localized"),
-    "documents": ("Of j", "Documents with j.", "localized"),
-    "other_documents": ("Of i", "Documents with i.", "localized"),
+    "documents": ("Docs with j", "Documents with label j.", "localized"),
+    "other_documents": ("Docs with i", "Documents with label i.", "localized"),
 }
 """Columns of a table of label pairs: heading, what it means, how it is written."""
 

@@ -74,7 +74,7 @@ def intake() -> list[Path]:
 def test_a_file_is_checked_and_kept(folder: Path) -> None:
     page = opened(folder)
     assert [choice(page, label).value for label in ("text", "labels", "split")] == ["text", "labels", "split"]
-    assert choice(page, "Between labels").value == ";"
+    assert choice(page, "Separator").value == ";"
     assert badges(page) == [":blue-badge[gold] :blue-badge[metal]"] * 5
     assert data.added.find_registered() == {}
     page = check(page)

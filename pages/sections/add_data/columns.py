@@ -33,7 +33,7 @@ OFFERED = 500
 """Columns in one list to choose from."""
 CELLS, LETTERS = 3, 50
 """Cells of a column that are shown, and letters of each."""
-SEPARATORS = {"": "nothing: a list, or one label", ";": "semicolon", ",": "comma", "|": "bar", " ": "blank"}
+SEPARATORS = {"": "none (one label per cell)", ";": "semicolon", ",": "comma", "|": "bar", " ": "blank"}
 
 BLANK_PARTS = {
     "": "are in no part",
@@ -149,7 +149,7 @@ def pick_notation(reading: Reading, *, key: str) -> None:
         name = f"sep-{key}-{file.labels[0]}"
         st.session_state[name] = file.sep
         st.selectbox(
-            "Between labels",
+            "Separator",
             list(dict.fromkeys((file.sep, *SEPARATORS))),
             format_func=lambda sign: SEPARATORS.get(sign, "a line break" if sign == "\n" else sign),
             key=name,

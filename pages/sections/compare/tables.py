@@ -13,6 +13,7 @@ from core.analysis.samples import RANKING
 from core.labels.groups import Borders
 from pages.sections.compare.rows import load_difference_table, load_notes, load_paper_table
 from pages.sections.compare.verdict import pick_score, show_forest, show_verdict
+from pages.shared.glossary import explain
 from pages.shared.loaders import load_metrics
 from pages.shared.text import plain
 
@@ -79,6 +80,7 @@ def show(compared: Known, borders: Borders) -> None:
         + (f" {CITATION}" if shown_paper else "")
         + (" Table 2 of the paper has other borders and is left out." if moved and published else "")
     )
+    explain(*(("average precision", "P@k") if rule == RANKING else ("micro-F1", "macro-F1")), "head", "medium", "tail")
 
 
 def describe_columns(table: tables.Table) -> dict[Any, ColumnConfig]:

@@ -12,6 +12,7 @@ from core.figures.errors import confusion_map_chart
 from pages.sections.errors.chosen import Chosen, as_trained, predict_at
 from pages.sections.errors.documents import DOCUMENTS_SHOWN, list_documents
 from pages.shared.downloads import offer_csv
+from pages.shared.glossary import explain
 from pages.shared.loaders import HASHES, load_metrics, load_predictions
 from pages.shared.menu import link_labels
 from pages.shared.text import plain
@@ -43,6 +44,7 @@ def show(shown: Shown) -> None:
         "A label was missed, and another was wrongly given (swapped) or rightly there (absorbed). Together: "
         f"{shown.part} documents that truly have both, as a share of those of the missed label."
     )
+    explain("swapped", "absorbed")
     search = st.text_input("Find a label", key="label", bind="query-params", placeholder="part of its name")
     rows, found = errors.rows_of_label(pairs, search, ["missed", "gave"], limit=PAIRS_SHOWN)
     if not found:

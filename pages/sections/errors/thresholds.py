@@ -23,6 +23,7 @@ from pages.sections.errors.chosen import (
     load_quiet,
     load_top_k,
 )
+from pages.shared.glossary import explain
 from pages.shared.loaders import load_predictions
 from pages.shared.pick import pick_label, pick_one
 from pages.shared.text import plain
@@ -80,6 +81,7 @@ def pick_thresholds(run: Run, part: str, labels: list[str]) -> Chosen:
     notes = (notes if chosen.changes else []) + [what_if.CHOSEN_ON[chosen.chosen_on]]
     if note := " ".join(filter(None, notes)):
         st.caption(plain(note))
+    explain("threshold", "logit", "quiet", "SCut", "PCut")
     return chosen
 
 

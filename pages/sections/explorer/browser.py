@@ -27,7 +27,7 @@ def show(corpus: Corpus) -> None:
             key="text",
             bind="query-params",
             on_change=turn_to_first_page,
-            placeholder="as they stand there",
+            placeholder="exact words",
         )
         least = st.number_input(
             "Labels, from", 0, value=0, key="least", bind="query-params", width=120, on_change=turn_to_first_page

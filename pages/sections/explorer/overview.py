@@ -9,6 +9,7 @@ import streamlit as st
 from core.analysis import dataset
 from pages.sections.explorer import describe_columns, find_borders, findings
 from pages.shared.downloads import offer_csv
+from pages.shared.glossary import explain
 from pages.shared.loaders import load_measures
 from pages.shared.text import plain
 
@@ -30,6 +31,11 @@ SENTENCES = {
     "Label sets": "How often the same combination of labels comes again.",
 }
 
+EXPLAINED = {
+    "Imbalance": ("MeanIR", "IRLbl", "SCUMBLE", "Gini", "head", "tail"),
+    "Label sets": ("label set", "PMax", "PUniq"),
+}
+
 
 @st.fragment
 def show(corpus: Corpus) -> None:
@@ -42,6 +48,8 @@ def show(corpus: Corpus) -> None:
     for title, measures in dataset.MEASURES.items():
         st.subheader(title)
         st.caption(SENTENCES[title])
+        if title in EXPLAINED:
+            explain(*EXPLAINED[title])
         heading = {"part": ("Part", "Part of the data set; all: every part together.", "")}
         st.dataframe(
             dataset.measure_table(stats, title),

@@ -18,6 +18,7 @@ from pages.sections.explorer import (
     turn_to_first_page,
 )
 from pages.shared.downloads import offer_csv
+from pages.shared.glossary import explain
 from pages.shared.loaders import HASHES, find_documents, load_pairs
 from pages.shared.menu import link_labels
 from pages.shared.pick import LABELS_OFFERED, pick_label, pick_one
@@ -166,6 +167,7 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
             "Of the documents with label j (row), the share that has label i as well (column). A click on a cell opens "
             f"the documents with both.{' Where names do not fit, point at a cell.' if wide else ''}"
         )
+        explain("p(i given j)", "lift", "co-occurrence")
         offer_csv(f"{corpus.name}-{part}-together", lambda: dataset.pair_table(table, corpus.labels))
         if near is not None:
             st.subheader("Neighbours")
@@ -237,6 +239,7 @@ def show_pairs(corpus: Corpus, part: str) -> None:
             shown = f"The strongest {len(table):,} of" if number > len(table) else "All"
             st.caption(f"{shown} {number:,} pairs; tick one to read its documents.")
             list_pairs(corpus, table, f"pairs-{part}-{by}-{floor}-{text}")
+            explain("p(i given j)", "lift", "Jaccard")
         else:
             st.info("No two labels share so many documents. Lower the least number, or search for another name.")
     with right:

@@ -10,6 +10,7 @@ from core.analysis import one_label
 from pages.sections.errors.chosen import as_trained
 from pages.sections.label import show_no_run
 from pages.shared.downloads import offer_csv
+from pages.shared.glossary import explain
 from pages.shared.loaders import load_predictions
 from pages.shared.menu import link, link_labels
 
@@ -30,6 +31,7 @@ def show(label: Label) -> None:
     with left:
         st.subheader("Where it was missed")
         st.caption("Swapped: given wrongly in its place. Absorbed: given rightly beside it, while this one was missed.")
+        explain("swapped", "absorbed")
         list_labels(label, lost, "missed", {"missed": label.name, "gave": ""})
     with right:
         st.subheader("Where it was given wrongly")

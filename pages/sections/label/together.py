@@ -11,6 +11,7 @@ from core.labels import cooccurrence
 from pages.sections.explorer import describe_columns, pick_part
 from pages.sections.label import show_no_data
 from pages.shared.downloads import offer_csv
+from pages.shared.glossary import explain
 from pages.shared.loaders import load_pairs
 from pages.shared.menu import link, link_labels
 from pages.shared.pick import pick_one
@@ -37,6 +38,7 @@ def show(label: Label) -> None:
         return
     table = dataset.pair_table(near, label.names)
     st.caption(plain(f"j is {shorten(label.name, 60)}, i the label that comes with it. Tick a row to go on."))
+    explain("p(i given j)", "lift")
     chosen = st.dataframe(
         table,
         key=f"near-{label.column}-{part}-{order}",
