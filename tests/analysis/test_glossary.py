@@ -14,9 +14,11 @@ from core.analysis.glossary import GLOSSARY, find_terms
 from core.config.defaults import THRESHOLD_RULES
 from core.figures import GROUP_COLOURS
 from core.figures.glossary import PICTURES
-from core.losses.presets import CONSTANTS
+from core.losses.presets import CONSTANTS, LOSSES
 from core.system.places import ROOT
 from pages.sections.explorer.overview import EXPLAINED
+from pages.sections.launcher.form import SECTIONS
+from pages.sections.launcher.titles import MEANINGS, TITLES, list_losses
 
 PLAIN = {
     *("Documents", "Labels", "Labels per document", "Documents per label", "With one label", "With several labels"),
@@ -119,6 +121,22 @@ def test_terms_are_found_whole_the_longest_first() -> None:
     assert find_terms("SCutFBR and SCut") == ["SCutFBR", "SCut"]
     assert find_terms("uplift, thresholds and non-head") == []
     assert find_terms("") == []
+
+
+def test_every_setting_of_the_form_has_a_title_that_is_no_field_name_and_says_what_it_does() -> None:
+    fields = {
+        f"{section}.{name}": field
+        for section, kind in SECTIONS.items()
+        for name, field in kind.model_fields.items()
+        if name != "name"
+    }
+    assert set(TITLES) == set(fields)
+    for key, field in fields.items():
+        assert "_" not in re.sub(r"\$.*?\$", "", TITLES[key])
+        assert field.description or MEANINGS[key]
+    names = [title for title in TITLES.values() if "$" not in title]
+    assert len(set(names)) == len(names)
+    assert all(f"- {name}: {LOSSES[name].title}" in list_losses() for name in LOSSES)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from core.runs import folder, presets
 from core.runs.plan import Plan, loss_names, of_run, read
 from core.system.errors import UserError
 from pages.sections.launcher import URL
+from pages.sections.launcher.titles import MEANINGS, TITLES, list_losses
 from pages.shared import current
 from pages.shared.text import plain
 
@@ -89,7 +90,7 @@ def pick_plan() -> Plan:
         key="losses",
         bind=URL,
         disabled=not trained,
-        help="Each loss is a run of its own. The SVM has a loss of its own and takes none.",
+        help=f"Each loss is a run of its own. The SVM has a loss of its own and takes none.\n\n{list_losses()}",
     )
     text = st.columns([1, 3])[0].text_input(
         "Seeds", "0", key="seeds", bind=URL, help="0, 1, 2 or 0-4: each seed is a run of its own."
@@ -138,8 +139,8 @@ def pick_setting(key: str, models: Sequence[str]) -> Any:
     """Draws the widget of one setting, named like `train.epochs`, and returns its value; None keeps the default."""
     section, _, name = key.rpartition(".")
     field = SECTIONS[section].model_fields[name]
-    label = name.replace("_", " ").capitalize() if len(name) > 1 else name
-    about = ". ".join(text for text in (field.description, f"Setting `{key}`") if text)
+    label = TITLES[key]
+    about = ". ".join(text for text in (field.description or MEANINGS.get(key), f"Setting `{key}`") if text)
     default, widget = find_default(key, models), f"set.{key}"
     if known := describe_own_defaults(section, name, models):
         about = f"{about}. Left empty: {known}"
@@ -153,7 +154,7 @@ def pick_setting(key: str, models: Sequence[str]) -> Any:
         index = None if default is None else options.index(default)
         return st.selectbox(label, options, index, key=widget, bind=URL, help=about, placeholder=shown or None)
     if bool in get_args(field.annotation):
-        chosen = st.selectbox(label, ("preset", "yes", "no"), key=widget, bind=URL)
+        chosen = st.selectbox(label, ("preset", "yes", "no"), key=widget, bind=URL, help=about)
         return {"preset": None, "yes": True, "no": False}[chosen]
     if key == "loss.mu":
         about = f"A number or auto. {about}"
