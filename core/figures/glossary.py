@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.figures import GRID, GROUP_COLOURS
 
-WIDTH, LOW = 250, 110
+WIDTH, LOW = 250, 190
 """Pixels of a picture."""
 BLUE, GREEN, RED = (GROUP_COLOURS[group] for group in ("head", "medium", "tail"))
 Picture = alt.Chart | alt.LayerChart
@@ -20,7 +20,9 @@ def _bars(rows: dict[str, float], title: str, colours: tuple[str, ...], *, form:
     """A bar with its number for each name."""
     table = pd.DataFrame({"name": list(rows), "value": list(rows.values())})
     base = alt.Chart(table).encode(
-        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150, tickSize=0, domain=False)),
+        y=alt.Y(
+            "name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150, labelOverlap=False, tickSize=0, domain=False)
+        ),
         x=alt.X("value:Q", title=title, axis=alt.Axis(format=form, tickCount=4, gridColor=GRID)),
     )
     colour = alt.Color("name:N", scale=alt.Scale(domain=list(rows), range=list(colours)), legend=None)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.analysis import dataset
 from core.analysis.glossary import GLOSSARY, find_terms
@@ -137,6 +138,23 @@ def test_every_setting_of_the_form_has_a_title_that_is_no_field_name_and_says_wh
     names = [title for title in TITLES.values() if "$" not in title]
     assert len(set(names)) == len(names)
     assert all(f"- {name}: {LOSSES[name].title}" in list_losses() for name in LOSSES)
+
+
+def draw_terms() -> None:
+    from pages.shared.glossary import explain
+
+    explain("lift", "p(i given j)")
+
+
+def test_a_closed_term_draws_nothing_and_an_open_one_its_definition_formula_and_picture() -> None:
+    page = AppTest.from_function(draw_terms).run()
+    assert not page.exception
+    assert not page.markdown
+    page.session_state["explain-lift-p(i given j)-lift"] = True
+    page.run()
+    assert not page.exception
+    assert GLOSSARY["lift"].meaning.split(":")[0] in page.markdown[0].value
+    assert len(page.get("vega_lite_chart")) + len(page.get("arrow_vega_lite_chart")) == 1
 
 
 @pytest.mark.slow

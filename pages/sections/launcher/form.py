@@ -107,7 +107,8 @@ def pick_plan() -> Plan:
                 names = [name for name in names if name == "setting" or name in used]
             if section == "model":
                 names = [name for name in names if any(name in MODELS[model].settings for model in models)]
-            changes |= pick_settings([key for name in names if (key := f"{section}.{name}") not in basic], models)
+            keys = [key for name in names if (key := f"{section}.{name}") not in basic]
+            changes |= pick_settings(keys, models, columns=4)
     # What is still missing.
     if not models:
         raise UserError("Choose at least one model.")
@@ -148,7 +149,7 @@ def pick_setting(key: str, models: Sequence[str]) -> Any:
     if key == "train.device":
         return st.selectbox(label, ("auto", "cpu", "cuda"), key=widget, bind=URL, help=about, accept_new_options=True)
     if field.annotation is bool:
-        return st.toggle(label, default, key=widget, bind=URL, help=about)
+        return st.toggle(label, default, key=widget, bind=URL, help=about, wrap=True)
     if get_origin(field.annotation) is Literal:
         options = get_args(field.annotation)
         index = None if default is None else options.index(default)
