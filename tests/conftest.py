@@ -40,20 +40,34 @@ settings.register_profile("tailscope", law(100))
 settings.load_profile("tailscope")
 
 
-class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """The tests of a file run in one process, and so do all journeys: two browsers are too much for two cores.
+FIRST = ("browser", "trainer", "jobs", "cli", "losses", "pages", "runs", "metrics")
+"""Folders whose tests take longest: they begin first, so that all processes end together."""
+OWN_SERVERS = ("test_add_data", "test_combine", "test_group", "test_journeys", "test_runs")
+"""Journeys that look at no published run: they have a browser of their own beside that of the others."""
 
-    The trainer's tests come last and are long: each is on its own, so that both processes end together.
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """The tests of a file run in one process, and so does each half of the journeys, in one browser.
+
+    The trainer's tests are long: each is on its own.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith("tests/trainer/"):
             return nodeid
-        return "browser" if nodeid.startswith("tests/browser/") else nodeid.split("::", 1)[0]
+        file = nodeid.split("::", 1)[0]
+        return f"browser-{Path(file).stem in OWN_SERVERS}" if nodeid.startswith("tests/browser/") else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
     return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest folders first."""
+    place = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path.parent.name, len(FIRST)))
 
 
 @pytest.fixture(autouse=True)
