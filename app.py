@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shared import people
-from pages.shared.menu import PAGES, STARTED, build_menu, show
+from core.system.errors import UserError
+from pages.shared import current, people
+from pages.shared.menu import PAGES, STARTED, build_menu, show, show_menu, show_search
+from pages.shared.text import plain
 
 
 def main(name: str = "") -> None:
@@ -16,17 +18,30 @@ def main(name: str = "") -> None:
             server that has not run this file yet runs that file on a deep link.
     """
     st.set_page_config(layout="wide", initial_sidebar_state=220)
-    chosen = st.navigation(build_menu(), expanded=True)
+    chosen = st.navigation(build_menu(), position="hidden")  # the menu's own links hold what is current
     if not STARTED.is_set():
         # A server's first run finds the folder pages/, and widgets in it would have other identities than later on.
         STARTED.set()
         st.rerun()
-    people.show_sign_in()
     st.set_page_config(page_title=f"{PAGES[name] if name else chosen.title} · Tailscope")
+    show_sidebar(name or chosen.url_path or "home")
     if name:
         show(name)
     else:
         chosen.run()
+
+
+def show_sidebar(page: str) -> None:
+    """Draws the current data set and run, the menu, and who is signed in."""
+    with st.sidebar:
+        try:
+            current.settle(page)
+            current.show()
+        except UserError as error:
+            st.error(plain(str(error)))
+        show_menu()
+        show_search()
+    people.show_sign_in()
 
 
 if __name__ == "__main__":

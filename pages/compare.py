@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis.samples import Comparison
 from core.analysis.tables import METHODS, data_title, fold, method, seeds_apart
 from core.labels.groups import Borders
 from core.runs import folder
 from pages.sections.compare import combine, labels, parts, tables, training
-from pages.sections.compare.rows import compare_rows, pick_rule
+from pages.sections.compare.rows import Known, compare_rows, pick_rule
+from pages.shared import current
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link, show_header
 from pages.shared.pick import pick_borders, pick_one
@@ -48,16 +48,22 @@ def show() -> None:
             link("launcher")
         elif runs := pick_runs(finished):
             show_views(runs)
-        else:
-            st.info("No finished run matches these filters.")
 
 
 def pick_runs(runs: list[Run]) -> list[Run]:
     """Draws the filters and returns the runs to compare: those chosen by name, else all that match."""
     asked = [run for run in runs if run.id in st.query_params.get_all("runs")]
-    names = list(dict.fromkeys(data_title(run) for run in [*asked, *runs]))
+    names, title = list(dict.fromkeys(map(data_title, runs))), current.data().title
+    if st.session_state.get("of") not in names and st.query_params.get("of") not in names:
+        st.session_state["of"] = title if title in names else None
     columns = st.columns([3, 2, 3, 2], vertical_alignment="bottom")
-    name = columns[0].selectbox("Data set and split", names, key="of", bind="query-params")
+    name = columns[0].selectbox(
+        "Data set and split", names, None, key="of", bind="query-params", placeholder="runs on other data"
+    )
+    if name is None:
+        st.info(plain(f"There is no finished run on {title}. Launch one, or choose another data set above."))
+        link("launcher")
+        return []
     runs = [run for run in runs if data_title(run) == name]
 
     def narrow(title: str, key: str, place: int, value: Callable[[Run], str | int]) -> list[Run]:
@@ -73,6 +79,8 @@ def pick_runs(runs: list[Run]) -> list[Run]:
         wanted = st.multiselect(
             "Runs", ids, key="runs", bind="query-params", placeholder=f"all {len(ids)} finished runs that match"
         )
+    if not runs:
+        st.info("No finished run matches these filters.")
     return [run for run in runs if not wanted or run.id in wanted]
 
 
@@ -97,7 +105,7 @@ def show_views(runs: list[Run]) -> None:
         )
     if sentence := seeds_apart(rows) if folded else "":
         st.warning(plain(sentence))
-    compared = compare_rows(rows, borders, rule) if view in SAMPLED else Comparison(rows, {}, rule, [])
+    compared = compare_rows(rows, borders, rule) if view in SAMPLED else Known(rows, {}, rule, [])
     if compared.rows:
         VIEWS[view](compared, borders)
     else:

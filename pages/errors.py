@@ -13,10 +13,11 @@ from core.system.errors import UserError
 from pages.sections.errors import documents, doubts, labels, pairs, provenance, slices, trade_off
 from pages.sections.errors.chosen import Chosen, Shown, predict_at
 from pages.sections.errors.thresholds import pick_part, pick_thresholds, show_scores
+from pages.shared import current
 from pages.shared.loaders import load_metrics, load_predictions
 from pages.shared.menu import link, show_header
 from pages.shared.pick import pick_borders, pick_one
-from pages.shared.runs import select_readable, show_wrong_runs
+from pages.shared.runs import pick_run, select_readable, show_wrong_runs
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def show() -> None:
         st.info("There is no finished run to show. Launch one on the Launcher page: it appears here when it ends.")
         link("launcher")
         return
-    run, other = pick_run(finished)
+    chosen = pick_two(finished)
+    if chosen is None:
+        return
+    run, other = chosen
     left, right = st.columns([6, 4], vertical_alignment="center")
     with right.container(horizontal=True, vertical_alignment="bottom"):
         part = pick_part()
@@ -55,14 +59,23 @@ def show() -> None:
     show_body(run, other, part, borders)
 
 
-def pick_run(runs: list[Run]) -> tuple[Run, Run | None]:
-    """Draws the choice of a run and of one to compare it with."""
-    ids = [run.id for run in runs]
+def pick_two(runs: list[Run]) -> tuple[Run, Run | None] | None:
+    """Draws the choice of a run and of one to compare it with; first the current run, or one on the current data set.
+
+    Returns:
+        None where no run is chosen, because none is on the current data set.
+    """
+    title = current.data().title
     left, right = st.columns(2)
-    default = next((place for place, run in enumerate(runs) if run.config.loss), 0)
-    run = runs[ids.index(left.selectbox("Run", ids, default, key="run", bind="query-params"))]
+    with left:
+        # Those on the current data set come first; the order of each half stays.
+        run = pick_run(sorted(runs, key=lambda run: run.config.data.title != title), among="a run on another data set")
+    if run is None:
+        st.info(plain(f"There is no finished run on {title}. Launch one, or choose a run on another data set above."))
+        link("launcher")
+        return None
     why_not = {other.id: explain_difference(run, other) for other in runs if other.id != run.id}
-    others = [run_id for run_id, reason in why_not.items() if not reason]
+    others = [other for other, reason in why_not.items() if not reason]
     if reason := why_not.get(st.query_params.get("second", ""), ""):
         st.warning(plain(f"Not compared with {st.query_params['second']}: {reason}."))
     second = right.selectbox(

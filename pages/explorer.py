@@ -6,9 +6,10 @@ import streamlit as st
 
 from core.data import sources
 from pages.sections.explorer import browser, drift, lengths, lookalikes, overview, tail, together
+from pages.shared import current
 from pages.shared.loaders import load_corpus
 from pages.shared.menu import show_header
-from pages.shared.pick import describe_default, pick_data
+from pages.shared.pick import describe_default
 from pages.shared.text import plain
 
 SECTIONS = {
@@ -25,7 +26,7 @@ SECTIONS = {
 
 def show() -> None:
     show_header("Explorer", "How long the tail is, which labels come together, and what the documents say.")
-    corpus = load_corpus(pick_data())
+    corpus = load_corpus(current.data())
     why = describe_default() if corpus.name == "synthetic" == sources.default_name() else ""
     st.caption(plain(f"{corpus.source}. {why}"))
     for tab, section in zip(st.tabs(list(SECTIONS), key="view", bind="query-params"), SECTIONS.values(), strict=True):

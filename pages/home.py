@@ -12,6 +12,7 @@ from core.runs import folder
 from core.runs.folder import Damaged
 from core.system.access import read_only
 from core.system.errors import UserError
+from pages.shared import current
 from pages.shared.menu import link, show_header
 from pages.shared.pick import describe_default
 from pages.shared.text import plain
@@ -36,6 +37,10 @@ STEPS = (
 
 def show() -> None:
     show_header("Tailscope", "Long-tailed multi-label text classification, from the data to the errors.")
+    try:
+        current.data()
+    except UserError as error:
+        st.warning(plain(str(error)))
     st.markdown(
         "In most collections a few labels own nearly all documents, and most labels have hardly any. Tailscope shows "
         "this long tail, trains classifiers with losses that were made for it, and says for head, medium and tail "

@@ -37,7 +37,7 @@ def show_now(configs: list[RunConfig]) -> None:
     if may_act():
         before.show_button(configs, runs)
     if not runs:
-        st.info("No runs yet." + (" Choose a data set, a model and a loss above, then press Launch." * may_act()))
+        st.info("No runs yet." + (" Choose a model and a loss above, then press Launch." * may_act()))
         return
     live.show_queue([run for run in runs if run.state in LIVE])
     live.show_sweeps(runs)

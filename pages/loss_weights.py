@@ -9,9 +9,9 @@ import streamlit as st
 from core.config.schema import DataConfig
 from core.system.errors import UserError
 from pages.sections.loss_weights import View, cards, cautions, curves, document, gradient, shifts, weights
+from pages.shared import current
 from pages.shared.loaders import load_corpus
 from pages.shared.menu import show_header
-from pages.shared.pick import pick_data
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def show() -> None:
     show_header(
         "Loss weights", "What each loss does to your labels, before you train: which it lifts, which it lets fade."
     )
-    config = pick_data()
+    config = current.data()
     corpus = load_corpus(config)
     with st.spinner("Loading PyTorch"):
         from core.figures import losses as figures  # noqa: F401 - loads torch, once in a server's life

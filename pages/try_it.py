@@ -10,6 +10,7 @@ from core.analysis import answers, decisions, documents, what_if
 from core.analysis.what_if import AS_TRAINED
 from core.runs import folder, scorer
 from core.system.errors import UserError
+from pages.shared import current
 from pages.shared.loaders import HASHES, load_metrics, load_predictions, load_scorer
 from pages.shared.menu import link, show_header
 from pages.shared.runs import explain_label, name_run, select_readable, show_wrong_runs
@@ -38,7 +39,8 @@ def show() -> None:
         return
     # A combined run is offered in any case: chosen, it says which of its members is missing.
     able = {run_id: run for run_id, run in finished.items() if run_id in ready or run.config.combined}
-    chosen = st.multiselect("Runs", list(able), list(ready)[:1], key="runs", bind="query-params", max_selections=MOST)
+    first = next((run_id for run_id in ready if (run := current.run()) and run.id == run_id), next(iter(ready)))
+    chosen = st.multiselect("Runs", list(able), [first], key="runs", bind="query-params", max_selections=MOST)
     rules = {run_id: pick_rule(able[run_id]) for run_id in chosen}
     text = st.text_area("Text", key="text", height=220, max_chars=LETTERS, placeholder="Type or paste a text")
     if not text.strip() or not chosen:

@@ -111,6 +111,17 @@ def shift_frame(choices: Sequence[Choice], counts: np.ndarray, documents: int) -
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=names)
 
 
+def label_shifts(choices: Sequence[Choice], counts: np.ndarray, documents: int, column: int) -> pd.DataFrame:
+    """Shift of one label's logit: columns loss, shift, stretch (`neg_scale`); losses that do neither have no row."""
+    rows = []
+    for choice in choices:
+        loss = choice.build(counts, documents)
+        if isinstance(loss, losses.LongTailLoss) and (loss.kappa or loss.neg_scale != 1):
+            shift = float(losses.logit_shift(counts[[column]], documents, loss.kappa))
+            rows.append({"loss": choice.title, "shift": shift, "stretch": float(loss.neg_scale)})
+    return pd.DataFrame(rows, columns=["loss", "shift", "stretch"])
+
+
 def tolerance_frame(choices: Sequence[Choice], counts: np.ndarray, documents: int, column: int) -> pd.DataFrame:
     """How hard a negative of one label pushes, as a share of cross-entropy's push, from shift and neg_scale alone.
 

@@ -55,9 +55,7 @@ def measure_co_labels(targets: sp.csr_array, counts: np.ndarray, borders: Border
     """
     edges, groups = rank_bins(len(counts), COARSE_BINS), group_slices(counts, borders)
     targets = targets[:, : len(counts)]
-    inverse = 1 / counts
-    with np.errstate(divide="ignore"):  # a document without labels: r has no bound
-        steepness = 1 / losses.sum_inverse_by_document(targets, counts).numpy()
+    inverse, steepness = 1 / counts, _measure_steepness(targets, counts)
 
     # Labels that are there: every one of them, by bin and by group.
     row = np.repeat(np.arange(targets.shape[0]), np.diff(targets.indptr))
@@ -91,6 +89,46 @@ def measure_co_labels(targets: sp.csr_array, counts: np.ndarray, borders: Border
         {"positive": there_by_bin, "negative": absent_by_bin},
         {"positive": dict(zip(groups, there_by_group, strict=True)), "negative": absent_by_group},
     )
+
+
+def _measure_steepness(targets: sp.csr_array, counts: np.ndarray) -> np.ndarray:
+    """What r of a document's labels falls with, (N,): r = steepness / count; without bound where it has no label."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(1 / losses.sum_inverse_by_document(targets, counts).numpy())
+
+
+def measure_label(targets: sp.csr_array, counts: np.ndarray, column: int) -> dict[str, np.ndarray]:
+    """R of one label at `QUANTILES`, on each side (`SIDES`), (10,); NaN of a side without documents.
+
+    Args:
+        targets: of the train part, (N, L).
+        counts: (K,).
+        column: of the label, below K.
+    """
+    targets = targets[:, : len(counts)]
+    r = _measure_steepness(targets, counts) / counts[column]
+    there = np.zeros(len(r), bool)
+    there[np.searchsorted(targets.indptr, np.flatnonzero(targets.indices == column), side="right") - 1] = True
+    sides = {"positive": there, "negative": ~there}
+    return {side: _pick_quantiles(np.sort(r[rows]), QUANTILES) for side, rows in sides.items()}
+
+
+def label_weights(
+    choices: Sequence[Choice], counts: np.ndarray, documents: int, ratios: dict[str, np.ndarray], column: int
+) -> pd.DataFrame:
+    """What one label weighs under each loss: columns loss, and for each side weight, low, high; nine documents in ten.
+
+    A loss whose terms compare all labels has NaN.
+    """
+    rows = []
+    for choice in choices:
+        row: dict[str, str | float] = {"loss": choice.title}
+        for side, r in ratios.items():
+            weight = weigh_labels(choice, counts, documents, side, np.array([column]), r[None])
+            values = np.full(3, np.nan) if weight is None else weight[0]
+            row |= {side: float(values.mean()), f"{side}_low": float(values[0]), f"{side}_high": float(values[-1])}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def pick_evenly(size: int, most: int) -> np.ndarray:

@@ -77,7 +77,8 @@ class Sampled:
 
 @lru_cache(maxsize=4)
 def _weights(documents: int) -> np.ndarray:
-    return uncertainty.resample(documents)
+    """The weights of resampled documents, each document's side by side in memory."""
+    return np.ascontiguousarray(uncertainty.resample(documents).T).T
 
 
 _resamples: dict[tuple[int, ...], Resamples] = {}
@@ -110,8 +111,10 @@ def sample(run: Run, borders: Borders, rule: str = AS_TRAINED, *, read: Read = r
     predictions, scored = read_once(run, "test"), results.read_results(run)
     counts, targets = np.asarray(scored["counts"], np.int64), predictions.targets
     if rule == RANKING:
-        weights = _weights(targets.shape[0])
-        scores, samples = resampled_ranking.resample_ranking(targets, predictions.scores, counts, borders, weights)
+        weights, drawn = _weights(targets.shape[0]), _resamples_of(targets).drawn
+        scores, samples = resampled_ranking.resample_ranking(
+            targets, predictions.scores, counts, borders, weights, drawn=drawn
+        )
         return _of_one(scores, samples)
     predicted = decisions.decide(run, rule, read=read_once).predicted
     scores, samples, hits, labels = _resamples_of(targets).score(predicted, counts, borders)
@@ -329,12 +332,13 @@ def subtract(
         tested[row] = mine.seeds > 1 and other.seeds > 1
     # A column is one question, asked of every pair: one family of Holm's correction.
     flat = samples.reshape(folds, -1)
-    p = uncertainty.p_values(scores.ravel(), flat, known.ravel()).reshape(shape)
+    sides = uncertainty.find_sides(flat)
+    p = uncertainty.p_values(scores.ravel(), flat, known.ravel(), sides=sides).reshape(shape)
     tested &= np.isfinite(p)
     asked = np.where(tested, p, np.nan)
     level = np.stack([uncertainty.holm_levels(column) for column in asked.T], axis=1) if chosen else asked
     ends = uncertainty.interval(
-        scores.ravel(), flat, level=level.ravel(), freedom=known.ravel(), bounds=DIFFERENCE_BOUNDS
+        scores.ravel(), flat, level=level.ravel(), freedom=known.ravel(), bounds=DIFFERENCE_BOUNDS, sides=sides
     ).reshape(2, *shape)
     return Difference(scores, ends[0], ends[1], uncertainty.is_significant(ends) & tested, tested, level)
 

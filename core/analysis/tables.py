@@ -96,10 +96,8 @@ class Row:
 
 
 def data_title(run: Run) -> str:
-    """Data set and split of a run; for synthetic data also what differs from the default size and seed."""
-    config = run.config.data
-    made = config.synthetic_changes()
-    return " ".join([config.name, config.split, *(f"{key}={value}" for key, value in made.items())])
+    """The title of a run's data set."""
+    return run.config.data.title
 
 
 def method(run: Run) -> str:
@@ -305,10 +303,10 @@ def _best_cells(rows: Sequence[Row], sampled: Mapping[str, Sampled], places: Seq
     scores = np.stack([sampled[row.name].scores[list(places)] for row in rows])
     highest = np.where(np.isnan(scores), -1, scores).argmax(axis=0)
     for top in sorted(set(highest)):
-        others = [row for row in rows if row is not rows[top]]
-        gain = _subtract(others, rows[top], sampled, places)
+        others, mine = [row for row in rows if row is not rows[top]], np.flatnonzero(highest == top)
+        gain = _subtract(others, rows[top], sampled, [places[column] for column in mine])
         below = np.where(gain.tested, gain.significant, np.isnan(gain.scores) | (gain.scores < 0)).all(axis=0)
-        best[top] = below & gain.tested.any(axis=0) & (highest == top)
+        best[top, mine] = below & gain.tested.any(axis=0)
     return best
 
 

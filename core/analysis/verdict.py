@@ -76,7 +76,6 @@ def find(rows: Sequence[Row], sampled: Mapping[str, Sampled], *, rule: str) -> l
         rule: at which they were sampled.
     """
     columns = columns_of(RANKING if rule == RANKING else 2)
-    names = list(columns)
     found = []
     for column in questions_at(rule):
         place = columns[column]
@@ -90,21 +89,20 @@ def find(rows: Sequence[Row], sampled: Mapping[str, Sampled], *, rule: str) -> l
         gain = subtract(
             [(sampled[row.name], sampled[best.name]) for row in others],
             comparable=[True] * len(others),
-            places=[columns[name] for name in names],
+            places=[place],
         )
-        at = names.index(column)
         tested = [(row, number) for number, row in enumerate(others) if sampled[row.name].seeds > 1]
-        close = [(row, number) for row, number in tested if several and not gain.significant[number, at]]
+        close = [(row, number) for row, number in tested if several and not gain.significant[number, 0]]
         alone = [row for row in others if sampled[row.name].seeds < 2]
         top = sampled[best.name].scores[place]
         next_row, number = close[0] if close else (others[0], 0)
-        gap, seeds, hidden = _settle(sampled[best.name], sampled[next_row.name], gain, number, at, place)
+        gap, seeds, hidden = _settle(sampled[best.name], sampled[next_row.name], gain, number, place)
         found.append(
             Finding(
                 column,
                 best,
                 100 * float(top),
-                [row for row, number in tested if several and gain.significant[number, at]],
+                [row for row, number in tested if several and gain.significant[number, 0]],
                 [row for row, _ in close],
                 alone,
                 [row for row in alone if sampled[row.name].scores[place] > top],
@@ -117,17 +115,17 @@ def find(rows: Sequence[Row], sampled: Mapping[str, Sampled], *, rule: str) -> l
 
 
 def _settle(
-    best: Sampled, other: Sampled, gain: Difference, row: int, at: int, place: int
+    best: Sampled, other: Sampled, gain: Difference, row: int, place: int
 ) -> tuple[tuple[float, float, float], int | None, bool]:
     """The gap of two rows with its ends, the seeds of each that would settle it, and whether documents hide it."""
-    gap = (-100 * gain.scores[row, at], -100 * gain.high[row, at], -100 * gain.low[row, at])
-    if best.samples.shape != other.samples.shape or not gain.tested[row, at] or gain.significant[row, at]:
+    gap = (-100 * gain.scores[row, 0], -100 * gain.high[row, 0], -100 * gain.low[row, 0])
+    if best.samples.shape != other.samples.shape or not gain.tested[row, 0] or gain.significant[row, 0]:
         return gap, None, False
     # Noise of one seed of each, and that of the documents.
     seed_noise = float(best.deviation[place] ** 2 + other.deviation[place] ** 2)
     drawn = [one.samples if one.by_documents is None else one.by_documents for one in (best, other)]
     documents = float((drawn[0] - drawn[1])[:, place].var())
-    size, level = float(gain.scores[row, at]), float(gain.level[row, at])
+    size, level = float(gain.scores[row, 0]), float(gain.level[row, 0])
     seeds = uncertainty.seeds_needed(size, seed_noise, documents, level=level, most=MOST_SEEDS)
     hidden = seeds is None and uncertainty.seeds_needed(size, 0.0, documents, level=level, most=2) is None
     if seeds is not None:

@@ -57,6 +57,11 @@ class DataConfig(Frozen):
         """What differs from the usual size and seed of the synthetic set; empty of other data."""
         return self.synthetic.model_dump(exclude_defaults=True) if self.name == "synthetic" else {}
 
+    @property
+    def title(self) -> str:
+        """Name and split; of the synthetic set also what differs from its usual size and seed."""
+        return " ".join([self.name, self.split, *(f"{key}={value}" for key, value in self.synthetic_changes().items())])
+
 
 class FileConfig(Frozen):
     """How a file of documents is read and which of its columns is what; "" or () where there is none."""

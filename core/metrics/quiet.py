@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.labels.groups import indicator
-from core.metrics.cuts import FOLDS, best_cut, document_rows, label_columns, make_folds, read_scores
+from core.metrics.cuts import FOLDS, best_cut, document_rows, label_columns, make_folds, read_scores, sort_keys
 
 CLIP = 1e-4
 """Of `quiet`: a probability nearer to 0 or 1 has the logit of this distance."""
@@ -100,12 +100,12 @@ def _lower_quiet_labels(targets: sp.csr_array, scores: np.ndarray | sp.csr_array
     # Every stored score, from the lowest to the highest, with its label and the fold of its document.
     values, hits = read_scores(targets, scores)
     unit = _unit_of(values) if margins else None
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(sort_keys(values), kind="stable")
     values, hits, columns = values[order], hits[order], label_columns(scores)[order]
     fold = fold_of_row[document_rows(scores)[order]]
-    # The highest negative score of each label in each fold.
+    # The highest negative score of each label in each fold: scores rise, and the last one stays.
     highest = np.full(FOLDS * labels, -np.inf)
-    np.maximum.at(highest, (fold * labels + columns)[~hits], values[~hits])
+    highest[(fold * labels + columns)[~hits]] = values[~hits]
     highest = highest.reshape(FOLDS, labels)
     # Each margin on the fold that its thresholds have not seen.
     right, given = np.zeros((2, len(STEPS)), np.int64)

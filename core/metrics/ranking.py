@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.labels.groups import count_documents, indicator
+from core.metrics.cuts import order_by_document, sort_keys
 from core.metrics.label_sets import divide, mean_or_zero
 
 ENTRIES = 4_000_000
@@ -45,14 +46,14 @@ def rank_labels(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, k: int
     # The order within each document, by a stable sort: ties keep the order of columns.
     if isinstance(scores, sp.csr_array):
         rows = np.repeat(np.arange(documents), np.diff(scores.indptr))
-        order = np.lexsort((scores.indices, -scores.data.astype(np.float64), rows))
+        order = order_by_document(scores)
         place = np.arange(len(rows)) - scores.indptr[rows]
         first = place < k
         columns[rows[first], place[first]] = scores.indices[order][first]
     else:
         step = max(ENTRIES // max(labels, 1), 1)
         for start in range(0, documents, step):
-            block = -scores[start : start + step].astype(np.float32)
+            block = sort_keys(scores[start : start + step].astype(np.float32), falling=True)
             best = np.argsort(block, axis=1, kind="stable")[:, :k]
             columns[start : start + step, : best.shape[1]] = best
     # Which of these labels are true.

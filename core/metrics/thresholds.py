@@ -15,8 +15,17 @@ import scipy.sparse as sp
 from core.config.defaults import THRESHOLD_RULES
 from core.labels.groups import indicator
 from core.metrics import quiet
-from core.metrics.cuts import LabelCuts, best_cut, document_rows, make_folds, read_scores, sorted_scores
-from core.metrics.label_sets import count_errors
+from core.metrics.cuts import (
+    LabelCuts,
+    best_cut,
+    document_rows,
+    make_folds,
+    order_by_document,
+    read_scores,
+    sort_keys,
+    sorted_scores,
+)
+from core.metrics.ranking import rank_labels
 
 Limits = float | np.ndarray
 """Thresholds: one for all labels, or one each, (L,)."""
@@ -143,9 +152,7 @@ def fit_scut(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) 
 def fit_scut_fbr(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) -> np.ndarray:
     """SCutFBR.1: the mean over folds of each label's cut, or of its highest score where the best F1 is below `FBR`."""
     cuts = LabelCuts(targets, scores)
-    found = [
-        _best_of_labels(LabelCuts(targets[rest], scores[rest]), FBR)[0] for rest, _ in make_folds(targets.shape[0])
-    ]
+    found = [_best_of_labels(cuts.among(~is_held), FBR)[0] for is_held in _held_out(targets.shape[0])]
     if not found:
         return _best_of_labels(cuts, FBR)[0]
     return np.where(cuts.positives > 0, np.mean(found, axis=0), cuts.highest())
@@ -162,16 +169,25 @@ def fit_pcut(
 
 def fit_guarded(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) -> np.ndarray:
     """SCut with a guard: documents of an average label added to each label's own, as many as cross-validation says."""
-    folds = make_folds(targets.shape[0])
+    cuts = LabelCuts(targets, scores)
     errors = {strength: np.zeros((3, targets.shape[1]), np.int64) for strength in STRENGTHS}
-    for rest, held in folds:
-        cuts = LabelCuts(targets[rest], scores[rest])
+    for is_held in _held_out(targets.shape[0]):
+        rest, held = _Shrinking(cuts.among(~is_held)), cuts.among(is_held)
         for strength in STRENGTHS:
-            predicted = apply(scores[held], _shrunk(cuts, strength))
-            errors[strength] += np.array(count_errors(targets[held], predicted))
+            errors[strength] += np.array(held.errors(rest.limits(strength)))
     macro = {s: np.mean(2 * tp / np.maximum(2 * tp + fp + fn, 1)) for s, (tp, fp, fn) in errors.items()}
     best = max(STRENGTHS, key=lambda strength: (macro[strength], strength)) if targets.shape[1] else np.inf
-    return _shrunk(LabelCuts(targets, scores), best)
+    return _Shrinking(cuts).limits(best)
+
+
+def _held_out(documents: int) -> list[np.ndarray]:
+    """Which documents each of `make_folds` holds out, (n,) bool each."""
+    found = []
+    for _, held in make_folds(documents):
+        is_held = np.zeros(documents, np.bool_)
+        is_held[held] = True
+        found.append(is_held)
+    return found
 
 
 def cross_fitted_f1(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> float:
@@ -205,29 +221,48 @@ def _best_of_labels(cuts: LabelCuts, floor: float) -> tuple[np.ndarray, np.ndarr
     return found, np.maximum(best, 0.0)
 
 
-def _shrunk(cuts: LabelCuts, strength: float) -> np.ndarray:
-    """The threshold of best F1 of each label with `strength` documents of an average label added to its own."""
-    # The common threshold, and the pooled scores that stand for an average label.
-    values, hits = np.sort(cuts.values), np.sort(cuts.values[cuts.hits])
-    positives = int(cuts.positives.sum())
-    common = best_cut(values, hits, positives)
-    found = np.full(len(cuts.positives), common)
-    if np.isinf(strength) or not positives:
+class _Shrinking:
+    """Thresholds of best F1 with documents of an average label added to each label's own, of one set of cuts."""
+
+    def __init__(self, cuts: LabelCuts) -> None:
+        self._cuts, self._positives = cuts, int(cuts.positives.sum())
+        # The common threshold, and the pooled scores that stand for an average label.
+        self._values, self._hits = np.sort(cuts.values), np.sort(cuts.values[cuts.hits])
+        self._common = best_cut(self._values, self._hits, self._positives)
+        if not self._positives:
+            return
+        # Where a cut can be: what it predicts of the label's own documents, and of the pooled ones.
+        self._places = np.flatnonzero(cuts.last)
+        self._own = cuts.positives[cuts.labels[self._places]]
+        self._pooled = self._pool(cuts.middles[self._places])
+        # The same of the common threshold.
+        tp, fp, _ = cuts.errors(np.full(len(cuts.positives), self._common))
+        self._at_common = tp, tp + fp, cuts.positives, self._pool(np.array(self._common))
+
+    def _pool(self, limits: np.ndarray) -> list[np.ndarray]:
+        """Pooled hits and predictions at thresholds, for each true pair."""
+        return [
+            (len(part) - np.searchsorted(part, limits, side="right")) / self._positives
+            for part in (self._hits, self._values)
+        ]
+
+    def limits(self, strength: float) -> np.ndarray:
+        """Each label's best cut with `strength` documents added, where it beats the common threshold by F1; (L,)."""
+        cuts = self._cuts
+        found = np.full(len(cuts.positives), self._common)
+        if np.isinf(strength) or not self._positives:
+            return found
+
+        def quality(tp: np.ndarray, given: np.ndarray, own: np.ndarray, pooled: list[np.ndarray]) -> np.ndarray:
+            """F1 with the pooled hits and predictions per true pair added, `strength` times."""
+            return 2 * (tp + strength * pooled[0]) / np.maximum(given + own + strength * (pooled[1] + 1), 1e-12)
+
+        below = np.full(len(cuts.labels), -1.0)
+        below[self._places] = quality(cuts.tp[self._places], cuts.given[self._places], self._own, self._pooled)
+        entry, best = cuts.first_best(below)
+        use = (best > quality(*self._at_common)) & (cuts.positives > 0)
+        found[use] = cuts.middles[entry[use]]
         return found
-
-    def quality(tp: np.ndarray, given: np.ndarray, own: np.ndarray, limits: np.ndarray) -> np.ndarray:
-        """F1 with the pooled hits and predictions per true pair added, `strength` times."""
-        pooled = [(len(part) - np.searchsorted(part, limits, side="right")) / positives for part in (hits, values)]
-        return 2 * (tp + strength * pooled[0]) / np.maximum(given + own + strength * (pooled[1] + 1), 1e-12)
-
-    # Each label's best cut, where it beats the common threshold by the same measure.
-    below = quality(cuts.tp, cuts.given, cuts.positives[cuts.labels], cuts.middles)
-    entry, best = cuts.first_best(np.where(cuts.last, below, -1.0))
-    above = cuts.values > common
-    tp, given = (np.bincount(cuts.labels[above & part], minlength=len(found)) for part in (cuts.hits, True))
-    use = (best > quality(tp, given, cuts.positives, np.array(common))) & (cuts.positives > 0)
-    found[use] = cuts.middles[entry[use]]
-    return found
 
 
 def _match_shares(cuts: LabelCuts, shares: np.ndarray) -> np.ndarray:
@@ -244,12 +279,9 @@ def _match_shares(cuts: LabelCuts, shares: np.ndarray) -> np.ndarray:
 
 def fit_top_k(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *, most: int = 20) -> int:
     """RCut: the number of labels to give every document, of best micro-F1; the lowest of equally good ones."""
-    positives = indicator(targets).nnz
-    found = []
-    for k in range(1, min(most, max(targets.shape[1], 1)) + 1):
-        predicted = top_labels(scores, k)
-        found.append(2 * indicator(targets).multiply(predicted).nnz / max(positives + predicted.nnz, 1))
-    return int(np.argmax(found)) + 1
+    ranked = rank_labels(targets, scores, min(most, max(targets.shape[1], 1)))
+    hits, given = (np.cumsum(part.sum(axis=0)) for part in (ranked.hits, ranked.columns >= 0))
+    return int(np.argmax(2 * hits / np.maximum(indicator(targets).nnz + given, 1))) + 1
 
 
 def top_labels(scores: np.ndarray | sp.csr_array, k: int | np.ndarray) -> sp.csr_array:
@@ -261,12 +293,11 @@ def top_labels(scores: np.ndarray | sp.csr_array, k: int | np.ndarray) -> sp.csr
     """
     wanted = np.broadcast_to(np.asarray(k), (scores.shape[0],))
     if isinstance(scores, sp.csr_array):
-        rows = document_rows(scores)
-        order = np.lexsort((scores.indices, -scores.data.astype(np.float64), rows))
+        rows, order = document_rows(scores), order_by_document(scores)
         kept = order[np.arange(len(rows)) - scores.indptr[rows] < wanted[rows]]
         rows, columns = rows[kept], scores.indices[kept]
     else:
-        best = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")
+        best = np.argsort(sort_keys(scores, falling=True), axis=1, kind="stable")
         rows, places = np.nonzero(np.arange(scores.shape[1]) < wanted[:, None])
         columns = best[rows, places]
     return sp.csr_array((np.ones(len(rows), np.bool_), (rows, columns)), shape=scores.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ FOLDS = 1000
 LEVEL = 0.95
 NUMBERS = 4_000_000
 """Resampled counts that are held at a time."""
+BLOCK = 500
+"""Resamples that are counted at a time where labels are few."""
 POWER = 0.8
 """The chance with which a difference is to be found, in `seeds_needed`."""
 NORMAL = 1e6
@@ -41,6 +44,8 @@ def resample(documents: int, *, folds: int = FOLDS, seed: int = 0) -> np.ndarray
 
 Entries = tuple[np.ndarray, np.ndarray]
 """Documents and labels of the entries of an indicator."""
+Chosen = tuple[int, np.ndarray, sp.csr_array]
+"""Entries of some labels: how many labels, rows of (stratum, label) that hold any, and which documents each has."""
 
 
 class Resamples:
@@ -54,16 +59,28 @@ class Resamples:
     def __init__(self, targets: sp.csr_array, weights: np.ndarray) -> None:
         self.targets = indicator(targets)
         self.folds, self.labels = len(weights), targets.shape[1]
-        self._weights = np.ascontiguousarray(weights.T)
-        # Three strata by number of labels: one, several, none.
-        sizes = np.diff(self.targets.indptr)
-        self._stratum = np.select([sizes == 1, sizes > 1], [0, 1], 2)
+        # Blocks of resamples whose counts stay in the cache of the processor.
+        step = max(min(NUMBERS // max(9 * self.labels, 1), BLOCK), 1)
+        self._blocks = [slice(start, start + step) for start in range(0, self.folds, step)]
+        self._weights = [np.ascontiguousarray(weights[block].T) for block in self._blocks]
+        # Three strata by number of labels: none, one, several.
+        self._stratum = np.minimum(np.diff(self.targets.indptr), 2)
         self._documents = np.bincount(self._stratum, minlength=3)
         # True labels are counted once for all runs, on each resample only where these counts are small.
-        self._entries = _entries(self.targets)
-        self._support = self._count(self._entries)
+        true = _entries(self.targets)
+        self._keys = np.sort(true[0] * np.int64(self.labels) + true[1])
+        self._support, self._chosen = self._count(true), self._choose(true, np.arange(self.labels))
         small = 3 * self.labels * self.folds <= NUMBERS
-        self._true = self._resample(self._entries, np.arange(self.labels), slice(None)) if small else None
+        self._true = [self._resample(self._chosen, one) for one in self._weights] if small else None
+
+    @cached_property
+    def drawn(self) -> np.ndarray:
+        """`resampled_ranking.find_drawn` of these documents, (L, folds) bool."""
+        found = np.zeros((self.labels, self.folds), np.bool_)
+        for number, (block, weights) in enumerate(zip(self._blocks, self._weights, strict=True)):
+            true = self._resample(self._chosen, weights) if self._true is None else self._true[number]
+            found[:, block] = true[0] > 0
+        return found
 
     def score(
         self, predicted: sp.csr_array, counts: np.ndarray, borders: Borders
@@ -86,10 +103,11 @@ class Resamples:
         """
         check_predicted(self.targets, predicted)
         missed, added = self._errors(predicted)
-        masks = [np.ones(self.labels, np.bool_), *(group_of(counts, borders) == group for group in FREQUENCY_GROUPS)]
+        groups = group_of(counts, borders)
+        masks = [np.ones(self.labels, np.bool_), *(groups == group for group in FREQUENCY_GROUPS)]
         # Labels of each column; 0 where its group has no label or no document.
         sizes = [int(mask.sum()) if self.targets.shape[0] else 0 for mask in masks]
-        sizes += [self.labels if many else 0 for many in self._documents[:2]]
+        sizes += [self.labels if many else 0 for many in self._documents[1:]]
         # Scores on the documents as they are.
         parts = [self._support, self._count(missed), self._count(added)]
         there = (parts[0] + parts[2]).any(axis=0)
@@ -103,61 +121,86 @@ class Resamples:
                 scores[2 * place + 1] = f1(hit, false, lost).mean()
         # The same on a block of resamples at a time, of labels that are true or predicted somewhere: others have F1 0.
         some = np.flatnonzero(there)
+        belongs = np.stack(masks)[:, some].astype(np.float32)
+        wrong = [self._choose(errors, some) for errors in (missed, added)]
         samples = np.full((self.folds, len(COLUMNS)), np.nan)
-        step = max(NUMBERS // max(9 * len(some), 1), 1)
-        for start in range(0, self.folds, step):
-            block = slice(start, start + step)
-            true = self._resample(self._entries, some, block) if self._true is None else self._true[:, some, block]
-            parts = [true, self._resample(missed, some, block), self._resample(added, some, block)]
-            # Labels are counted and scored once for all groups of them, then in each stratum of documents.
-            counts_of, groups = _f1_counts(*(part.sum(axis=0) for part in parts)), [mask[some] for mask in masks]
-            found = [counts_of if group.all() else tuple(part[group] for part in counts_of) for group in groups]
-            found += [_f1_counts(*(part[stratum] for part in parts)) for stratum in (0, 1)]
-            for place, (counted, size) in enumerate(zip(found, sizes, strict=True)):
+        for number, (block, weights) in enumerate(zip(self._blocks, self._weights, strict=True)):
+            true = self._resample(self._chosen, weights) if self._true is None else self._true[number]
+            true = true if len(some) == self.labels else true[:, some]
+            lost, false = (self._resample(one, weights) for one in wrong)
+            # Of all documents by group of labels, then of those with one label and with several.
+            found = [
+                _sum_groups(true[view], lost[view], false[view], belongs if view == 0 else belongs[:1])
+                for view in range(3)
+            ]
+            for place, ((hit, mine, theirs, each), size) in enumerate(
+                zip(np.concatenate(found, axis=1).transpose(1, 0, 2), sizes, strict=True)
+            ):
                 if size:
-                    hit, false, lost, each = (part.sum(axis=0, dtype=np.float64) for part in counted)
-                    samples[block, 2 * place] = f1(hit, false, lost)
+                    samples[block, 2 * place] = f1(hit, theirs, mine - hit)
                     samples[block, 2 * place + 1] = each / size
         return scores, samples, np.repeat(hits, 2), np.repeat(support, 2)
 
     def _errors(self, predicted: sp.csr_array) -> tuple[Entries, Entries]:
         """True labels that are not predicted, and predicted ones that are not true."""
-        mine, theirs = self._entries, _entries(indicator(predicted))
-        keys = [np.sort(rows * np.int64(self.labels) + columns) for rows, columns in (mine, theirs)]
-        return tuple(  # type: ignore[return-value]
-            (left // max(self.labels, 1), left % max(self.labels, 1))
-            for one, other in (keys, keys[::-1])
-            for left in [np.setdiff1d(one, other, assume_unique=True)]
-        )
+        rows, columns = _entries(indicator(predicted))
+        keys = rows * np.int64(self.labels) + columns
+        place = np.searchsorted(self._keys, keys)
+        is_hit = np.append(self._keys, -1)[place] == keys
+        missed = np.delete(self._keys, place[is_hit])
+        width = max(self.labels, 1)
+        return (missed // width, missed % width), (rows[~is_hit], columns[~is_hit])
 
     def _count(self, entries: Entries) -> np.ndarray:
-        """Entries of each label in each stratum of documents, (strata, labels) int64."""
+        """Entries of each label in all documents, in those with one label and in those with several, (3, L) int64."""
         rows, columns = entries
         codes = self._stratum[rows] * self.labels + columns
-        return np.bincount(codes, minlength=3 * self.labels).reshape(3, self.labels).astype(np.int64)
+        counted = np.bincount(codes, minlength=3 * self.labels).reshape(3, self.labels).astype(np.int64)
+        counted[0] += counted[1] + counted[2]
+        return counted
 
-    def _resample(self, entries: Entries, some: np.ndarray, block: slice) -> np.ndarray:
-        """The same of some labels in the drawn documents: (strata, labels, folds of the block) float32."""
+    def _choose(self, entries: Entries, some: np.ndarray) -> Chosen:
+        """Entries of some labels as a matrix, a row for each label of each stratum that has any."""
         documents, columns = entries
         place = np.full(self.labels, -1)
         place[some] = np.arange(len(some))
         codes = self._stratum[documents] * len(some) + place[columns]
-        # A product with the weights, of the rows alone that hold anything.
         order = np.argsort(codes, kind="stable")
         rows, starts = np.unique(codes[order], return_index=True)
         arrays = np.ones(len(codes), np.float32), documents[order], np.append(starts, len(codes))
-        chosen = sp.csr_array(arrays, shape=(len(rows), self.targets.shape[0]))
-        weights = self._weights[:, block]
-        counted = np.zeros((3 * len(some), weights.shape[1]), np.float32)
-        counted[rows] = chosen @ weights
-        return counted.reshape(3, len(some), weights.shape[1])
+        return len(some), rows, sp.csr_array(arrays, shape=(len(rows), self.targets.shape[0]))
+
+    def _resample(self, chosen: Chosen, weights: np.ndarray) -> np.ndarray:
+        """`_count` of chosen entries in the drawn documents of a block of resamples, (3, some, folds) float32."""
+        many, rows, matrix = chosen
+        flat = np.zeros((3 * many, weights.shape[1]), np.float32)
+        flat[rows] = matrix @ weights
+        counted = flat.reshape(3, many, weights.shape[1])
+        counted[0] += counted[1]
+        counted[0] += counted[2]
+        return counted
+
+
+def _sum_groups(true: np.ndarray, lost: np.ndarray, false: np.ndarray, belongs: np.ndarray) -> np.ndarray:
+    """Hits, true ones, false ones and F1 of labels, (some, folds) each, summed over groups: (4, groups, folds)."""
+    found = np.empty((4, len(belongs), true.shape[1]))
+    hit = true - lost
+    for place, part in enumerate((hit, true, false)):
+        found[place] = belongs @ part  # whole numbers, exact below 2 ** 24
+    # F1 = 2 TP / (2 TP + FP + FN): hits and missed ones are the true ones.
+    reached = hit + true
+    reached += false
+    np.maximum(reached, 1, out=reached)
+    hit *= 2
+    hit /= reached
+    found[3] = belongs.astype(np.float64) @ hit.astype(np.float64)
+    return found
 
 
 def _columns(parts: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
-    """Counts, each (strata, labels, ...), of each group of labels, then of documents with one label and several."""
-    total = tuple(part.sum(axis=0) for part in parts)
-    groups = [total if mask.all() else tuple(part[mask] for part in total) for mask in masks]
-    return groups + [tuple(part[stratum] for part in parts) for stratum in (0, 1)]
+    """Counts, each (3, L) of `_count`, of each group of labels, then of documents with one label and several."""
+    groups = [tuple(part[0, mask] for part in parts) for mask in masks]
+    return groups + [tuple(part[view] for part in parts) for view in (1, 2)]
 
 
 def _entries(matrix: sp.csr_array) -> Entries:
@@ -197,12 +240,6 @@ def bootstrap(
     if weights is None:
         weights = resample(targets.shape[0], folds=folds, seed=seed)
     return Resamples(targets, weights).score(predicted, counts, borders)[1]
-
-
-def _f1_counts(true: np.ndarray, missed: np.ndarray, added: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Hits, false ones, missed ones and F1 of each label on each resample, (some, folds)."""
-    hit = true - missed
-    return hit, added, missed, f1(hit, added, missed)
 
 
 def resample_seeds(samples: Sequence[np.ndarray], *, seed: int) -> np.ndarray:
@@ -259,6 +296,7 @@ def interval(
     level: np.ndarray | float = LEVEL,
     freedom: np.ndarray | float = np.inf,
     bounds: tuple[float, float] | None = None,
+    sides: np.ndarray | None = None,
 ) -> np.ndarray:
     """A percentile interval, moved so that the mean of the resamples lies on the score.
 
@@ -272,17 +310,19 @@ def interval(
             those of a t distribution do, for a thousand resamples do not show the far ends themselves.
         freedom: degrees of freedom.
         bounds: of what is possible; ends beyond are moved there.
+        sides: `find_sides(samples)`, if they are there already.
 
     Returns:
         (2,) or (2, columns): the ends; NaN where a sample is NaN.
 
     Source: for the t distribution, Hesterberg, The American Statistician 2015.
     """
-    ends = np.asarray(score) + _sides(samples) * (_quantile(level, freedom) / _quantile(LEVEL, np.inf))
+    sides = find_sides(samples) if sides is None else sides
+    ends = np.asarray(score) + sides * (_quantile(level, freedom) / _quantile(LEVEL, np.inf))
     return ends if bounds is None else np.clip(ends, *bounds)
 
 
-def _sides(samples: np.ndarray) -> np.ndarray:
+def find_sides(samples: np.ndarray) -> np.ndarray:
     """The ends of the percentile interval of `LEVEL` around the mean of the resamples, (2, columns)."""
     tails = 50 * (1 - LEVEL)
     ends: np.ndarray = np.percentile(samples, [tails, 100 - tails], axis=0) - samples.mean(axis=0)
@@ -296,9 +336,15 @@ def _quantile(level: np.ndarray | float, freedom: np.ndarray | float) -> np.ndar
     return found
 
 
-def p_values(score: np.ndarray, samples: np.ndarray, freedom: np.ndarray | float = np.inf) -> np.ndarray:
-    """1 minus the level at which `interval` begins to hold 0, (columns,); NaN where a sample is NaN."""
-    low, high = _sides(samples)
+def p_values(
+    score: np.ndarray,
+    samples: np.ndarray,
+    freedom: np.ndarray | float = np.inf,
+    *,
+    sides: np.ndarray | None = None,
+) -> np.ndarray:
+    """1 minus the level at which `interval` begins to hold 0, (columns,); NaN where a sample is NaN; as `interval`."""
+    low, high = find_sides(samples) if sides is None else sides
     side = np.where(score > 0, -low, high)
     error = side / _quantile(LEVEL, np.inf)
     ratio = np.divide(np.abs(score), error, out=np.where(score == 0, 0.0, np.inf), where=error > 0)

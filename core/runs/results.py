@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, ValidationError
@@ -13,7 +15,7 @@ from core.runs.folder import Folder, Run
 from core.runs.stored import Scores, Stored, Thresholds, describe, is_valid
 from core.system.access import check_writable
 from core.system.errors import UserError
-from core.system.files import read_json, say_unwritable, write_json
+from core.system.files import Broken, describe_broken, parse_json, read_bytes, read_json, say_unwritable, write_json
 from core.system.locks import locked
 from core.system.places import cache_dir
 
@@ -44,12 +46,24 @@ class Results(Stored):
 def read_metrics(run: Folder) -> dict[str, Any]:
     """The scores of a finished run, as its `metrics.json` holds them: each entry of the type that `Results` says.
 
+    Its lists and dicts are shared by all who read the same content: they are read, never changed.
+
     Raises:
         UserError: the run has not finished, or the file is damaged.
     """
     if run.state != "finished":
         raise UserError(f"Run {run.id} has no scores: it is {run.state}.")
-    metrics = read_json(run.path / "metrics.json")
+    path = run.path / "metrics.json"
+    content = read_bytes(path)
+    return dict((_parse_small if len(content) <= SMALL else _parse_large)(content, path, run.id))
+
+
+def _parse_metrics(content: bytes, path: Path, run_id: str) -> dict[str, Any]:
+    """The scores that the content of a `metrics.json` says."""
+    try:
+        metrics = parse_json(content)
+    except Broken as error:
+        raise UserError(describe_broken(path, error)) from None
     wrong = ""
     if not isinstance(metrics, dict) or "test" not in metrics:
         wrong = "it holds no test scores"
@@ -59,8 +73,13 @@ def read_metrics(run: Folder) -> dict[str, Any]:
         except ValidationError as error:
             wrong = describe(error.errors(include_url=False)[0])
     if wrong:
-        raise UserError(f"{run.id}: metrics.json is damaged ({wrong}). Delete the run and train it again.")
-    return dict(metrics)
+        raise UserError(f"{run_id}: metrics.json is damaged ({wrong}). Delete the run and train it again.")
+    return metrics
+
+
+SMALL = 1 << 17
+"""Bytes of a small `metrics.json`; what many of them say, and what few larger ones say, is parsed once."""
+_parse_small, _parse_large = (lru_cache(maxsize=many)(_parse_metrics) for many in (1024, 32))
 
 
 def read_results(run: Run) -> dict[str, Any]:

@@ -84,9 +84,8 @@ find_documents = st.cache_data(max_entries=64, show_spinner="Searching the docum
 )
 
 
-@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=HASHES)
 def load_metrics(run: Run) -> Mapping[str, Any]:
-    """The results of a run, shared by all sessions: they are read, never changed."""
+    """The results of a run, which `read_results` parses once for all sessions: they are read, never changed."""
     return results.read_results(run)
 
 

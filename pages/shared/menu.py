@@ -15,6 +15,7 @@ import streamlit as st
 
 from core.system.errors import UserError
 from core.system.files import describe_os_error
+from pages.shared import current
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 PAGES = {
     "home": "Home",
     "explorer": "Explorer",
+    "label": "Label",
     "add_data": "Add data",
     "loss_weights": "Loss weights",
     "launcher": "Launcher",
@@ -33,6 +35,8 @@ PAGES = {
     "try_it": "Try it",
 }
 """Every page's file, address and folder of sections, which share one name, and its title; in the order of the menu."""
+RUN_PAGES = ("errors", "label")
+"""Pages that show one run, which their address names."""
 STARTED = Event()
 """Set from a server's first run on."""
 
@@ -87,11 +91,44 @@ def refuse_infinite_numbers() -> None:
                 raise UserError(f"The address says {key}={value}: leave that out, or open the page from the menu.")
 
 
+def show_menu() -> None:
+    """Draws a link to every page, with the current data set and run in its address."""
+    with st.container(gap="xxsmall"):
+        for name, title in PAGES.items():
+            st.page_link(build_page(name), label=title, query_params=complete_query(name, {}))
+
+
+def show_search() -> None:
+    """Draws the search for a label, which leads to its page; an unknown name leads to those that are like it."""
+    st.text_input("Find a label", key="find", placeholder="name or a part of it", max_chars=200, on_change=_ask)
+    if asked := st.session_state.pop("asked_label", ""):
+        st.switch_page(build_page("label"), query_params=complete_query("label", {"name": asked}))
+
+
+def _ask() -> None:
+    st.session_state["asked_label"], st.session_state["find"] = st.session_state["find"].strip(), ""
+
+
 def link(name: str, label: str = "", query: Mapping[str, str | list[str]] | None = None) -> None:
-    """Draws a link to another page, by its name in `PAGES`; a list in the query is a choice of several."""
+    """Draws a link to another page, by its name in `PAGES`.
+
+    Args:
+        name: of the page.
+        label: the page's title where there is none.
+        query: of the address; a list is a choice of several. It gets the current data set unless it names one, or runs.
+    """
+    query_params = complete_query(name, query or {})
     st.page_link(
-        build_page(name), label=label or PAGES[name], icon=":material/arrow_forward:", query_params=dict(query or {})
+        build_page(name), label=label or PAGES[name], icon=":material/arrow_forward:", query_params=query_params
     )
+
+
+def complete_query(name: str, query: Mapping[str, str | list[str]]) -> dict[str, str | list[str]]:
+    """A query with the current data set and, on pages that show one run, the current run."""
+    if not query.keys().isdisjoint(("data", "run", "runs", "of")):
+        return dict(query)
+    run = current.run() if name in RUN_PAGES else None
+    return {**current.query(), **({"run": run.id} if run else {}), **query}
 
 
 def show_header(title: str, sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""Choices that several pages offer, kept in the address: a data set, a label, the borders of head, medium and tail."""
+"""Choices that several pages offer, kept in the address: a label, the borders of head, medium and tail."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
 
-from core.config.parse import parse
-from core.config.schema import DataConfig, SyntheticConfig
-from core.data.sources import available, default_name, why_default
+from core.data.sources import why_default
 from core.labels.groups import Borders
-from core.system.errors import UserError, choose
+from core.system.errors import UserError
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -56,44 +54,6 @@ def pick_one(
         on_change=on_change,
     )
     return chosen or default
-
-
-def pick_data() -> DataConfig:
-    """Draws the choice of data set and split, kept in the address, and for `synthetic` that of its size.
-
-    Raises:
-        UserError: a data set or split that does not exist, a size that makes no sense.
-    """
-    sources = {source.name: source for source in available()}
-    names = [source.name for source in sources.values() if source.found]
-    asked = st.query_params.get("data")
-    if asked is not None and asked not in names:
-        choose("data set", asked, sources)
-        raise UserError(sources[asked].sentence)
-    left, right, rest = st.columns([2, 2, 3], vertical_alignment="bottom")
-    name = left.selectbox("Data set", names, names.index(default_name()), key="data", bind="query-params")
-    split = right.selectbox(
-        "Split",
-        sources[name].splits,
-        key="split",
-        bind="query-params",
-        help="paper: 1,000 train documents of Reuters are held out for validation, as the paper's authors did. "
-        "original: train and test alone. An added data set has the one that was made when it was added.",
-    )
-    if name != "synthetic":
-        return DataConfig(name=name, split=split)
-    with rest.popover("Size of the synthetic set"):
-        fields = SyntheticConfig.model_fields
-        chosen = {key: _number(key) for key in fields}
-    return DataConfig(name=name, split=split, synthetic=parse(SyntheticConfig, chosen, where="Synthetic set"))
-
-
-def _number(key: str) -> float:
-    field = SyntheticConfig.model_fields[key]
-    low, high = (next((getattr(m, side) for m in field.metadata if hasattr(m, side)), None) for side in ("ge", "le"))
-    return st.number_input(
-        key.capitalize(), low, high, field.default, key=f"synthetic_{key}", bind="query-params", help=field.description
-    )
 
 
 def describe_default() -> str:

@@ -13,12 +13,13 @@ from core.runs import folder, share
 from core.runs.plan import name_members
 from core.system.access import read_only
 from core.system.errors import UserError
+from pages.shared import current
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import load_metrics, load_scorer
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from core.config.schema import CombinedConfig
     from core.runs.folder import Damaged, Run
@@ -61,6 +62,41 @@ def name_run(run: Run) -> str:
         words = [tables.method(run), *([run.config.model.name] if run.config.loss else []), f"seed {run.config.seed}"]
     published = " (published)" if run.published else ""
     return f"{' · '.join(words)} · {tables.data_title(run)} · {run.id[-10:]}{published}"
+
+
+def pick_run(runs: Sequence[Run], *, among: str) -> Run | None:
+    """Draws the choice of the current run, kept in the address.
+
+    Args:
+        runs: to choose from. First is the one of the address, else the current one, else one on the current data set.
+        among: what there is to choose from, where none of these is there.
+
+    Returns:
+        None where no run is chosen.
+    """
+    known, title = {run.id: run for run in runs}, current.data().title
+    here = [run.id for run in runs if run.config.data.title == title]
+    first = next((run_id for run_id in here if known[run_id].config.loss), here[0] if here else None)
+    kept = current.run()
+    asked = (st.query_params.get("run"), kept.id if kept else None, first)
+    wanted = next((run_id for run_id in asked if run_id in known), None)
+    st.session_state["run"] = wanted
+    st.selectbox(
+        "Run",
+        list(known),
+        0 if wanted else None,
+        key="run",
+        on_change=lambda: current.ask_for_run(st.session_state["run"]),
+        placeholder=among,
+    )
+    if wanted is None:
+        return None
+    if st.query_params.get("run") != wanted:
+        current.ask_for_run(wanted)
+    if kept is None or kept.id != wanted:
+        current.choose_run(known[wanted])
+        st.rerun()  # the sidebar names it
+    return known[wanted]
 
 
 def show_members(combined: CombinedConfig) -> None:

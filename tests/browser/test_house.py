@@ -24,7 +24,8 @@ Ready = Callable[..., None]
 def hold_page(page: Page, name: str, ready: Ready) -> None:
     """Holds that a page is whole: heading, place in the menu, address, title, no error."""
     ready(page, HEADINGS[name], role="heading", ticks=name == "launcher")
-    expect(page.locator("[data-testid=stSidebarNavLink][aria-current=page]")).to_have_text(PAGES[name])
+    here = page.get_by_test_id("stSidebar").get_by_role("link", name=PAGES[name], exact=True)
+    expect(here).not_to_have_css("background-color", "rgba(0, 0, 0, 0)")
     expect(page).to_have_title(f"{PAGES[name]} · Tailscope")
     expect(page.get_by_text("Page not found")).to_have_count(0)
     expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
@@ -59,7 +60,9 @@ def test_every_page_is_whole_from_its_address_and_from_the_menu(
         where = f"^{published_address}/{'' if name == 'home' else name}" + r"(\?.*)?$"
         expect(page).to_have_url(re.compile(where))
     for name in PAGES:
-        page.get_by_test_id("stSidebarNavLink").filter(has_text=re.compile(f"^{PAGES[name]}$")).click()
+        page.get_by_test_id("stSidebar").get_by_test_id("stPageLink-NavLink").filter(
+            has_text=re.compile(f"^{PAGES[name]}$")
+        ).click()
         hold_page(page, name, ready)
         hold_in_themes_and_sizes(page, name)
     assert not problems

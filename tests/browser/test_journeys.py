@@ -19,14 +19,15 @@ Serve = Callable[..., AbstractContextManager[str]]
 
 
 def menu(page: Page) -> Locator:
-    return page.get_by_test_id("stSidebarNavLink")
+    return page.get_by_test_id("stSidebar").get_by_test_id("stPageLink-NavLink")
 
 
 def hold_first_page(page: Page, fresh: str, path: str, heading: str, ready: Ready) -> None:
     """Holds that a deep link shows its page in the whole menu, and that Home is one click away."""
     ready(page, heading, role="heading")
     expect(menu(page)).to_have_text(MENU)
-    expect(page.locator("[data-testid=stSidebarNavLink][aria-current=page]")).to_have_text(heading)
+    here = page.get_by_test_id("stSidebar").get_by_role("link", name=heading, exact=True)
+    expect(here).not_to_have_css("background-color", "rgba(0, 0, 0, 0)")
     assert page.url.partition("?")[0] == f"{fresh}/{path}"
     page.get_by_role("link", name="Home", exact=True).click()
     ready(page, "Tailscope", role="heading")

@@ -77,7 +77,7 @@ def test_from_the_tables_to_the_words_of_one_decision(results: tuple[Path, str],
     ready(page, re.compile("^Table 2. Difference from bce in points"))
     expect(cell(page, 0, 8, 8)).to_have_text(re.compile(r"^12\.19"))  # db on the tail
 
-    page.get_by_test_id("stSidebarNavLink").filter(has_text="Errors").click()
+    page.get_by_test_id("stSidebar").get_by_test_id("stPageLink-NavLink").filter(has_text="Errors").click()
     ready(page, "Errors", role="heading")
     choose(page, "Run", SVM)
     page.get_by_role("radio", name="Confused pairs").click()

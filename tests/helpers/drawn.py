@@ -16,7 +16,7 @@ from core.system.places import ROOT
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 
-def open_page(name: str, **query: str) -> AppTest:
+def open_page(name: str, /, **query: str) -> AppTest:
     """A page at an address, drawn once, without an error."""
     return draw(AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=60), query)
 

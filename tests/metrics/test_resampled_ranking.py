@@ -88,3 +88,25 @@ def test_a_part_without_documents_or_labels_has_no_scores() -> None:
         assert np.isnan(samples).all()
     with pytest.raises(ValueError, match="shapes must be equal"):
         resample_ranking(sp.csr_array((2, 3), dtype=bool), np.zeros((2, 4)), np.zeros(3), BORDERS, np.ones((1, 2)))
+
+
+@law(15)
+@given(st.integers(0, 10_000), st.booleans())
+def test_resamples_of_a_group_are_the_means_of_its_labels(seed: int, sparse: bool) -> None:
+    """Labels with few documents, which some resamples lack, beside labels that every resample draws."""
+    rng = np.random.default_rng(seed)
+    targets = sp.csr_array(rng.random((60, 5)) < np.array([0.6, 0.4, 0.05, 0.02, 0.0]))
+    scores = np.round(rng.random((60, 5)) * 9).astype(np.float32) / 8
+    counts, weights = np.array([90, 20, 20, 5, 5]), uncertainty.resample(60, folds=40)
+    kept = sp.csr_array(scores) if sparse else scores
+    _, samples = resample_ranking(targets, kept, counts, BORDERS, weights)
+    precisions, moves = average_precision_moves(targets, kept)
+    there = targets.T.astype(np.float64) @ weights.T.astype(np.float64) > 0
+    each = np.where(there, precisions[:, None] + moves.T.toarray() @ (weights.T - 1.0), 0.0)
+    for place, mask in enumerate(
+        [counts > 0, *(group_of(counts, BORDERS) == name for name in ("head", "medium", "tail"))]
+    ):
+        np.testing.assert_allclose(samples[:, place], each[mask].mean(axis=0), atol=1e-5)
+    drawn = uncertainty.Resamples(targets, weights).drawn
+    np.testing.assert_array_equal(drawn, there)
+    np.testing.assert_array_equal(resample_ranking(targets, kept, counts, BORDERS, weights, drawn=drawn)[1], samples)

@@ -516,3 +516,36 @@ def test_bad_arguments_of_label_rules_are_named() -> None:
             thresholds.fit_labels(targets, scores, rule=rule, counts=np.ones(2), documents=3)
         with pytest.raises(ValueError, match=r"\(1, 2\).*\(1, 1\)"):
             thresholds.fit_labels(targets, scores[:, :1], rule=rule, counts=np.ones(2), documents=3)
+
+
+@law(15)
+@given(problems(), st.booleans())
+def test_keys_sort_as_the_scores_do(problem: tuple[sp.csr_array, np.ndarray], below_zero: bool) -> None:
+    scores = problem[1]
+    scores = scores - scores.dtype.type(0.5) if below_zero else scores  # margins, 0 and -0 among them
+    scores = np.where(scores == 0, -np.abs(scores), scores)
+    labels, values = cuts.label_columns(scores), scores.astype(np.float64).ravel()
+    np.testing.assert_array_equal(cuts.order_by_label(labels, values), np.lexsort((-values, labels)))
+    stored = stored_best(scores, np.ones(scores.shape, np.bool_))
+    rows = cuts.document_rows(stored)
+    np.testing.assert_array_equal(
+        cuts.order_by_document(stored), np.lexsort((stored.indices, -stored.data.astype(np.float64), rows))
+    )
+    rising = np.argsort(cuts.sort_keys(values), kind="stable")
+    np.testing.assert_array_equal(rising, np.argsort(values, kind="stable"))
+
+
+@law(15)
+@given(problems(), st.integers(0, 63))
+def test_cuts_among_some_documents_are_those_of_these_documents(
+    problem: tuple[sp.csr_array, np.ndarray], chosen: int
+) -> None:
+    targets, scores = problem
+    some = np.array([bool(chosen >> row & 1) for row in range(len(scores))], np.bool_)
+    mine = cuts.LabelCuts(targets, scores).among(some)
+    other = cuts.LabelCuts(targets[np.flatnonzero(some)], scores[some])
+    for name in ("labels", "values", "hits", "tp", "given", "last", "middles", "positives", "starts"):
+        np.testing.assert_array_equal(getattr(mine, name), getattr(other, name))
+    limits = np.full(targets.shape[1], 0.5)
+    expected = label_sets.count_errors(targets[np.flatnonzero(some)], thresholds.apply(scores[some], limits))
+    np.testing.assert_array_equal(mine.errors(limits), expected)

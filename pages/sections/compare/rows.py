@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.analysis import decisions, samples, tables, verdict
+from core.analysis import compare, decisions, samples, tables, verdict
 from core.analysis.samples import Comparison
 from core.config.defaults import THRESHOLD_RULES
+from core.figures.compare import forest_chart
 from core.labels.groups import Borders
 from core.runs import results
 from core.runs.predictions import read_predictions
@@ -93,47 +95,72 @@ def load_scores(run: Run, part: str) -> Predictions:
     return _load_small_scores(run, part) if few else load_predictions(run, part)
 
 
-def compare_rows(rows: list[Row], borders: Borders, rule: str) -> Comparison:
+@dataclass(frozen=True)
+class Known(Comparison):
+    """A comparison by its version: what all that is computed from it depends on, and every cache knows it by."""
+
+    version: str = ""
+
+
+COMPARED: HashFuncsDict = {Known: lambda compared: compared.version}
+"""What the caches of this page know a comparison by."""
+
+
+def compare_rows(rows: list[Row], borders: Borders, rule: str) -> Known:
     """Scores and resamples of every row at a rule; a sentence says which runs are left out or have no interval."""
-
-    def load(run: Run, borders: Borders, rule: str) -> Sampled:
-        return load_sample(run, borders.head, borders.tail, rule)
-
+    version = f"{rule} {borders} {[(row.name, *map(find_version, row.runs)) for row in rows]}"
     many = sum(len(row.runs) for row in rows)
     with st.spinner(f"Resampling the test documents of {many} runs", show_time=True):
-        compared = samples.compare_rows(rows, borders, rule, load=load)
+        compared = _compare_rows(version, rows, borders, rule)
     for problem in compared.problems:
         st.warning(plain(problem))
     return compared
 
 
-def find_version_of(compared: Comparison) -> str:
-    """What everything computed from a comparison depends on: its rule, its runs, and their scores with the borders."""
-    rows = [
-        (row.name, *map(find_version, row.runs), compared.sampled[row.name].scores.tobytes()) for row in compared.rows
-    ]
-    return f"{compared.rule} {rows}"
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _compare_rows(version: str, _rows: list[Row], _borders: Borders, _rule: str) -> Known:
+    def load(run: Run, borders: Borders, rule: str) -> Sampled:
+        return load_sample(run, borders.head, borders.tail, rule)
 
-
-COMPARED: HashFuncsDict = {Comparison: find_version_of}
-"""What the caches of this page know a comparison by."""
+    found = samples.compare_rows(_rows, _borders, _rule, load=load)
+    return Known(found.rows, found.sampled, found.rule, found.problems, version)
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
-def load_paper_table(compared: Comparison, table: Table, published: bool) -> pd.DataFrame:
+def load_paper_table(compared: Known, table: Table, published: bool) -> pd.DataFrame:
     return tables.paper_table(
         compared.rows, compared.sampled, table=table, with_published=published, rule=compared.rule
     )
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
-def load_difference_table(compared: Comparison, baseline: str, table: Table) -> pd.DataFrame:
+def load_difference_table(compared: Known, baseline: str, table: Table) -> pd.DataFrame:
     return tables.difference_table(compared.rows, compared.sampled, baseline, table=table, rule=compared.rule)
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
-def load_findings(compared: Comparison) -> list[Finding]:
+def load_findings(compared: Known) -> list[Finding]:
     return verdict.find(compared.rows, compared.sampled, rule=compared.rule)
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
+def load_notes(compared: Known, table: Table, baseline: str, published: bool) -> list[str]:
+    """`tables.notes` of one of the two tables above."""
+    frame = (
+        load_difference_table(compared, baseline, table) if baseline else load_paper_table(compared, table, published)
+    )
+    return tables.notes(frame)
+
+
+@st.cache_data(max_entries=128, show_spinner=False, hash_funcs=COMPARED)
+def load_forest(compared: Known, baseline: str, column: str, title: str, _frame: pd.DataFrame) -> dict[str, Any]:
+    """The forest plot of a column of a table, a Vega-Lite specification; empty where no row has the score."""
+    rows, dots = compare.forest_table(_frame, compared.sampled, column)
+    if rows.empty:
+        return {}
+    # Altair checks no schema here, which takes longer than all else, and its sizes of charts are left out.
+    drawn = forest_chart(rows, dots, title=title, difference=bool(baseline)).to_dict(validate=False)
+    return {key: value for key, value in drawn.items() if key != "config"}
 
 
 def pick_rows(rows: list[Row]) -> list[Row]:

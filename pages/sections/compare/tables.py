@@ -11,7 +11,7 @@ from core.analysis import compare, export, tables
 from core.analysis.csv import MARK
 from core.analysis.samples import RANKING
 from core.labels.groups import Borders
-from pages.sections.compare.rows import load_difference_table, load_paper_table
+from pages.sections.compare.rows import load_difference_table, load_notes, load_paper_table
 from pages.sections.compare.verdict import pick_score, show_forest, show_verdict
 from pages.shared.loaders import load_metrics
 from pages.shared.text import plain
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from streamlit.elements.lib.column_types import ColumnConfig
 
-    from core.analysis.samples import Comparison
     from core.analysis.tables import Row
+    from pages.sections.compare.rows import Known
 
 
 WIDTH = 106
@@ -34,7 +34,7 @@ CITATION = (
 )
 
 
-def show(compared: Comparison, borders: Borders) -> None:
+def show(compared: Known, borders: Borders) -> None:
     """A verdict, a forest plot of one score, and the tables with intervals or as differences from one row."""
     rows, rule = compared.rows, compared.rule
     show_verdict(compared)
@@ -48,19 +48,20 @@ def show(compared: Comparison, borders: Borders) -> None:
     published = right.toggle(
         "With the rows of the paper", True, key="published", bind="query-params", disabled=rule == RANKING
     )
-    frames = {}
+    chosen, frames, said = baseline if baseline in names else "", {}, dict[str, None]()
     for table in (RANKING,) if rule == RANKING else tables.GROUPS:
-        if baseline in names:
-            frames[table] = load_difference_table(compared, baseline, table)
+        if chosen:
+            frames[table] = load_difference_table(compared, chosen, table)
         else:
             frames[table] = load_paper_table(compared, table, published and not (moved and table == 2))
+        said |= dict.fromkeys(load_notes(compared, table, chosen, published and not (moved and table == 2)))
     with middle:
         column = pick_score(RANKING if rule == RANKING else 2)
-    show_forest(next(iter(frames.values())), compared, column)
+    show_forest(next(iter(frames.values())), compared, chosen, column)
     # The tables, each with its caption, notes and downloads.
     for table, frame in frames.items():
         name = "" if table == RANKING else f"Table {table}. "
-        caption = name + tables.caption(table, rule, baseline if baseline in names else "")
+        caption = name + tables.caption(table, rule, chosen)
         st.markdown(plain(caption))
         st.dataframe(
             compare.score_table(frame, table=table),
@@ -72,7 +73,6 @@ def show(compared: Comparison, borders: Borders) -> None:
             alt=caption,
         )
         show_downloads(frame, rows, rule)
-    said = dict.fromkeys(line for frame in frames.values() for line in tables.notes(frame))
     shown_paper = any(frame["source"].eq("published").any() for frame in frames.values())
     st.caption(
         plain(" ".join([*said, "×3: the mean of three seeds."]))

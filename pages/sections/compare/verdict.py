@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis import compare, tables, verdict
+from core.analysis import tables, verdict
 from core.analysis.samples import RANKING, rule_in_words
-from core.figures.compare import forest_chart
 from core.runs.results import count_documents
-from pages.sections.compare.rows import load_findings
+from pages.sections.compare.rows import load_findings, load_forest
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link
 from pages.shared.text import plain
@@ -18,10 +17,10 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     import pandas as pd
 
-    from core.analysis.samples import Comparison
+    from pages.sections.compare.rows import Known
 
 
-def show_verdict(compared: Comparison) -> None:
+def show_verdict(compared: Known) -> None:
     """Draws what is best where, what cannot be told apart, and a link that trains what would settle it."""
     rows = compared.rows
     if len(rows) < 2 or len({row.fingerprint for row in rows}) > 1:
@@ -55,21 +54,18 @@ def pick_score(table: tables.Table) -> str:
     )
 
 
-def show_forest(frame: pd.DataFrame, compared: Comparison, column: str) -> None:
-    """Draws one column of a table: each row's mean, interval and seeds."""
-    rows, dots = compare.forest_table(frame, compared.sampled, column)
-    if rows.empty:
-        st.info("No row has this score.")
-        return
-    baseline = frame["baseline"].iloc[0] if "baseline" in frame else ""
+def show_forest(frame: pd.DataFrame, compared: Known, baseline: str, column: str) -> None:
+    """Draws one column of a table: each row's mean, interval and seeds; or their differences from a baseline."""
     name = " ".join(tables.heading(column))
     title = f"{name} minus that of {baseline} (points)" if baseline else f"{name} (%)"
+    drawn = load_forest(compared, baseline, column, title, frame)
+    if not drawn:
+        st.info("No row has this score.")
+        return
     st.caption(
         plain(
             f"{title}, {rule_in_words(compared.rule)}. Dot and bar: the mean of a row's seeds and its interval, as in "
             "the table below. Red rings: the seeds, one by one."
         )
     )
-    st.altair_chart(
-        forest_chart(rows, dots, title=title, difference=bool(baseline)), alt=f"{title}, a line for each row"
-    )
+    st.vega_lite_chart(spec=drawn, alt=f"{title}, a line for each row")

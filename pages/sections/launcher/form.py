@@ -9,12 +9,12 @@ import streamlit as st
 
 from core.analysis import progress
 from core.config.defaults import LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS
-from core.config.schema import Frozen, LossConfig, ModelConfig, SyntheticConfig, TrainConfig
+from core.config.schema import Frozen, LossConfig, ModelConfig, TrainConfig
 from core.runs import folder, presets
 from core.runs.plan import Plan, loss_names, of_run, read
 from core.system.errors import UserError
 from pages.sections.launcher import URL
-from pages.shared.pick import pick_data
+from pages.shared import current
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def pick_plan() -> Plan:
         UserError: one of them makes no sense, or too little is chosen.
     """
     # What is trained: data, models, losses, seeds.
-    chosen = pick_data()
+    chosen = current.data()
     models = st.pills(
         "Models",
         MODEL_NAMES,
@@ -259,9 +259,7 @@ def fill_form(values: dict[str, Any]) -> None:
     """Sets every entry of the form, by the fields of a `Plan`; what it leaves out is as in an empty form."""
     plan = Plan(**values)
     if "data" in values:
-        st.session_state["data"], st.session_state["split"] = plan.data.name, plan.data.split
-        for key in SyntheticConfig.model_fields:
-            st.session_state[f"synthetic_{key}"] = getattr(plan.data.synthetic, key)
+        current.choose_data(plan.data)
     st.session_state["models"], st.session_state["losses"] = list(plan.models), list(plan.losses)
     st.session_state["seeds"] = ", ".join(map(str, plan.seeds))
     for section, kind in SECTIONS.items():

@@ -1,0 +1,65 @@
+"""Whether a label is one of its own, and which of its documents may be labelled wrongly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.analysis import dataset
+from pages.sections.errors.doubts import load_doubts
+from pages.sections.explorer import describe_columns
+from pages.sections.explorer.lookalikes import load_lookalikes
+from pages.sections.label import show_no_data, show_no_run
+from pages.shared.loaders import load_texts
+
+if TYPE_CHECKING:
+    from pages.sections.label import Label
+
+
+def show(label: Label) -> None:
+    """Labels that are nearly this one, and its likely label errors in the current run."""
+    st.subheader("Nearly the same label")
+    if label.corpus is None:
+        show_no_data()
+    else:
+        table = load_lookalikes(label.corpus, "train")
+        table = table[table["label"].eq(label.name) | table["other"].eq(label.name)]
+        if len(table):
+            why = {"why": ("Why", "What the two have in common, or how little they differ in.", "")}
+            st.dataframe(
+                table,
+                hide_index=True,
+                column_order=["label", "other", "why", "documents", "other_documents", "both", "jaccard"],
+                column_config=describe_columns(why | dataset.PAIRS),
+                alt="Labels that may be the same as this one",
+            )
+        else:
+            st.caption("No other label has nearly its name, or nearly its documents.")
+    st.subheader("Likely label errors")
+    if label.run is None:
+        show_no_run()
+        return
+    corpus = load_texts(label.run)[0]
+    try:
+        doubted, _ = load_doubts(label.run, "test", label.borders.head, label.borders.tail, corpus is not None)
+    except ValueError:
+        st.info("An SVM's margins are no probabilities: choose a run with a loss to look for label errors.")
+        return
+    doubted = doubted[doubted["label"].eq(label.name)]
+    if not len(doubted):
+        st.caption("None is doubted in the test part; labels with fewer than 5 documents there are not judged.")
+        return
+    st.caption("Test documents whose label confident learning doubts: wrong, or missing. A doubt is no proof.")
+    st.dataframe(
+        doubted,
+        hide_index=True,
+        height=min(38 + 35 * len(doubted), 353),
+        column_order=["id", "title", "maybe", "score"],
+        column_config={
+            "title": st.column_config.TextColumn(width=420),
+            "maybe": st.column_config.TextColumn("the label may be"),
+            "score": st.column_config.NumberColumn(format="%.3f"),
+        },
+        alt="Documents whose label is doubted",
+    )
