@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything reads it: tests ask no hub
 
@@ -101,11 +102,19 @@ def real_worker(stub_worker: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """The test's own folder; where it is to be `opened` not in pytest's, which closes it whenever a session begins."""
+    if "opened" not in request.fixturenames:
+        yield tmp_path
+        return
+    with TemporaryDirectory(prefix="tailscope-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def opened(tmp_path: Path) -> Path:
     """The test's own folder, which anybody on the machine may enter."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if "pytest-" in str(folder):
-            folder.chmod(0o755)
+    tmp_path.chmod(0o755)
     return tmp_path
 
 
