@@ -22,7 +22,7 @@ which the usual 1e-8 would all but stop."""
 class _Uncompiled(torch.optim.Optimizer):
     """First of an optimizer's bases: its methods as torch wrote them, not as it wraps them for its compiler.
 
-    The wrapped ones load the compiler, which takes a third of the time in which a run starts, and 100 MB. No step of an
+    The wrapped ones load the compiler, which takes a third of the time in which a run starts, and 70 MB. No step of an
     optimizer is compiled here.
     """
 
