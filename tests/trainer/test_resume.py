@@ -96,7 +96,8 @@ def test_a_run_in_a_long_step_or_checkpoint_is_left_alone_when_it_is_stopped(mon
 
 @pytest.mark.slow
 def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_killed(monkeypatch, tmp_path):
-    path = prepare("textcnn", SIZES)
+    # So many steps that none of the kills comes after the last, however late it is.
+    path = prepare("textcnn", [*SIZES, "train.epochs=12", "train.patience=12"])
     worker.execute(path)
     expected, config = outcome(path), folder.get_run(path.name).config
     monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "again"))
