@@ -24,9 +24,9 @@ test: $(VENV)/.test
 quick: $(VENV)/.test
 	TAILSCOPE_QUICK=1 $(PYTEST) 2 -m "not slow and not browser"
 
-# Forty times as many cases of every law of the losses.
+# Ten minutes of inputs that nobody wrote: readers, loaders of run files, imports, settings, losses and their laws.
 fuzz: $(VENV)/.test
-	TAILSCOPE_FUZZ=40 $(PYTEST) 2 -m "not slow" tests/losses
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.fuzz --minutes 10
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check --config .ruff.toml .
