@@ -58,10 +58,9 @@ def test_every_page_opens_with_its_heading_on_an_empty_machine(name: str) -> Non
 def test_pages_that_do_not_weigh_losses_do_not_load_torch(cache: Path) -> None:
     script = """
 import sys
-from streamlit.testing.v1 import AppTest
+from tests.helpers.drawn import open_page
 for name in sys.argv[1:]:
-    page = AppTest.from_file(f"pages/{name}.py", default_timeout=60).run()
-    assert not page.exception, page.exception
+    open_page(name)
     assert "torch" not in sys.modules, name
 """
     names = [name for name in PAGES if name not in ("loss_weights", "launcher")]

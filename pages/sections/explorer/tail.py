@@ -121,7 +121,7 @@ def show_labels(corpus: Corpus, table: pd.DataFrame) -> None:
     found = dataset.search(table, text)
     column = st.column_config
     is_long = len(found) > 1000  # its rows come as they are scrolled to, and cannot be ticked
-    chosen = st.dataframe(
+    st.dataframe(
         found,
         key="tail_labels",
         on_select="ignore" if is_long else "rerun",
@@ -152,6 +152,6 @@ def show_labels(corpus: Corpus, table: pd.DataFrame) -> None:
         alt="Labels and their documents",
     )
     st.caption(f"{len(found):,} of {len(table):,} labels{'' if is_long else '; tick one to go on'}.")
-    if not is_long and (rows := chosen["selection"]["rows"]) and rows[0] < len(found):
+    if not is_long and (rows := st.session_state["tail_labels"]["selection"]["rows"]) and rows[0] < len(found):
         link_labels(found["label"].iloc[rows[0]])
     offer_csv(f"{corpus.name}-labels", found)
