@@ -11,6 +11,7 @@ from core.analysis.loss_effects import Choice
 from core.config.defaults import LOSS_NAMES
 from core.config.schema import DataConfig
 from core.losses.presets import CONSTANTS, LOSSES
+from core.runs.plan import choose_constants
 
 # In words and as a formula.
 
@@ -248,18 +249,38 @@ def python_call(choice: Choice, data: DataConfig) -> str:
     if choice.setting != "reuters":
         options.append(f'setting="{choice.setting}"')
     options += ['on_missing="mask"', *(f"{key}={value!r}" for key, value in choice.changes)]
+    functions = "build_loss"
+    if is_mu_by_rule(choice):
+        options += ['mu="auto"', 'positives=index_pairs(corpus.targets_of("train"))']
+        functions += ", index_pairs"
     return (
         f"from core.config.schema import {imported}\nfrom core.data.sources import load\n"
-        "from core.losses import build_loss\n\n"
+        f"from core.losses import {functions}\n\n"
         f"corpus = load(DataConfig({made}))\n"
         f"loss = build_loss({', '.join(options)})\n"
         "# loss(logits, targets).backward()"
     )
 
 
-def changes_of(choice: Choice) -> dict[str, str]:
-    """What differs from a run's defaults, by the setting's name: `loss.mu` and its value, as text."""
-    changed = {"loss.setting": choice.setting} if choice.setting != "reuters" else {}
+def is_mu_by_rule(choice: Choice) -> bool:
+    """Whether the loss reads mu and has it from the authors' rule."""
+    return choice.rule_mu is not None and "mu" in LOSSES[choice.name].constants and "mu" not in dict(choice.changes)
+
+
+def changes_of(choice: Choice, data: str) -> dict[str, str]:
+    """What differs from a run's defaults on a data set, by the setting's name: `loss.mu` and its value, as text.
+
+    Args:
+        choice: the loss.
+        data: name of the data set.
+    """
+    chosen = choose_constants(data, choice.name)
+    ruled = choice.rule_mu is not None
+    changed = {}
+    if choice.setting != chosen["setting"] or ruled != (choice.setting == "plain" and chosen["setting"] == "plain"):
+        changed["loss.setting"] = choice.setting
+        if is_mu_by_rule(choice):
+            changed["loss.mu"] = "auto"
     return changed | {f"loss.{key}": str(value).lower() for key, value in choice.changes}
 
 
