@@ -100,6 +100,8 @@ def _times(value: float) -> str:
 
 
 def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return r"\infty"
     text = f"{value:.4g}"
     if "e" in text:
         digits, power = text.split("e")
@@ -116,6 +118,13 @@ def _asymmetric(v: dict[str, float], first: str) -> list[str]:
     margin = _number(v["prob_margin"])
     where = rf"&p=\sigma(z_{{ki}}),\quad q=\max(p-{margin},\,0)"
     return [_case(1, [_times(v["scale"]), first]), _case(0, absent), where]
+
+
+def _propensity_factor(documents: int, v: Mapping[str, float]) -> float:
+    try:
+        return max(0.0, math.log(documents) - 1) * float((v["prop_b"] + 1) ** v["prop_a"])
+    except OverflowError:
+        return math.inf
 
 
 FORMULAS: dict[str, Callable[[dict[str, float], int], list[str]]] = {
@@ -160,7 +169,7 @@ FORMULAS: dict[str, Callable[[dict[str, float], int], list[str]]] = {
         _case(1, [_times(v["scale"]), r"(2/\pi_i-1)", r"\left(-\log p\right)"]),
         _case(0, [_times(v["scale"]), r"\left(-\log(1-p)\right)"]),
         r"&p=\sigma(z_{ki})",
-        rf"&1/\pi_i=1+{_number(max(0.0, math.log(n) - 1) * (v['prop_b'] + 1) ** v['prop_a'])}\,"
+        rf"&1/\pi_i=1+{_number(_propensity_factor(n, v))}\,"
         rf"(n_i+{_number(v['prop_b'])})^{{-{_number(v['prop_a'])}}}",
     ],
 }
@@ -182,8 +191,16 @@ def ratio_in_words(row: Mapping[str, float]) -> str:
     return f"a tail label that is there weighs {times(ratio)} a head label"
 
 
+MILLION = 1e6
+"""Beyond this factor, up or down, its size is not told: it says nothing more."""
+
+
 def times(ratio: float) -> str:
-    """A factor in words: `3.7 times`, `half`, `1/40 of`."""
+    """A factor in words: `3.7 times`, `0.50 times`, `1/40 of`; beyond a million only that."""
+    if ratio > MILLION:
+        return "more than a million times"
+    if ratio < 1 / MILLION:
+        return "less than a millionth of"
     if ratio >= 0.995:
         return f"{ratio:,.0f} times" if ratio >= 20 else f"{ratio:.2g} times"
     return f"{ratio:.2f} times" if ratio >= 0.1 else f"1/{1 / ratio:,.0f} of"
@@ -201,10 +218,17 @@ def shift_in_words(shift: pd.DataFrame, tolerance: pd.DataFrame) -> list[str]:
         rare = rows.iloc[-1]
         easy = tolerance[(tolerance["loss"] == title) & (tolerance["logit"] == -4)]["share"].iloc[0]
         said.append(
-            f"**{title}**: in training the rarest label counts as found from a score of {rare['score']:.2f} on, not "
-            f"0.50; where it is not there and the logit is -4, it pushes {times(easy)} what cross-entropy would."
+            f"**{title}**: in training the rarest label counts as found from a score of {name_score(rare['score'])} on, "
+            f"not 0.50; where it is not there and the logit is -4, it pushes {times(easy)} what cross-entropy would."
         )
     return said
+
+
+def name_score(score: float) -> str:
+    """A score with two digits, or more where it would read as 0 or 1: `0.93`, `0.9998`, `above 0.9999`."""
+    if score > 0.9999:
+        return "above 0.9999"
+    return f"{score:.2f}" if score < 0.995 else f"{score:.4f}"
 
 
 def mass_in_words(frame: pd.DataFrame) -> list[str]:
@@ -215,7 +239,10 @@ def mass_in_words(frame: pd.DataFrame) -> list[str]:
     """
     said = []
     for title, rows in frame.groupby("loss", sort=False):
-        whole = rows["mass"].sum()
+        whole = rows["mass"].sum(skipna=False)
+        if not math.isfinite(whole):
+            said.append(f"**{title}**: the gradient is beyond what a number can hold.")
+            continue
         if not whole > 0:
             said.append(f"**{title}**: no gradient at all.")
             continue
