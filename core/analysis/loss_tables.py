@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from core.analysis.loss_words import ratio_in_words
+from core.analysis.loss_words import MILLION, ratio_in_words
 from core.labels.groups import FREQUENCY_GROUPS, Borders, group_sizes
 
 
@@ -22,6 +22,38 @@ def group_table(means: pd.DataFrame, side: str) -> pd.DataFrame:
         return means
     words = [ratio_in_words(row) for row in means.to_dict("records")]
     return means.assign(**{"in words": [word[:1].upper() + word[1:] for word in words]})
+
+
+def push_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Push up against push down of each group: columns loss, head, medium, tail; `1.3 : 1`, None without a push.
+
+    Args:
+        frame: of `core.analysis.loss_effects.gradient_mass`, one loss after the other.
+    """
+    wide = frame.pivot_table(index=["loss", "group"], columns="side", values="mass", sort=False, dropna=False)
+    rows = []
+    for title in dict.fromkeys(frame["loss"]):
+        row: dict[str, str | None] = {"loss": title}
+        for group in FREQUENCY_GROUPS:
+            up, down = (float(wide["positive"].get((title, group), 0)), float(wide["negative"].get((title, group), 0)))
+            row[group] = _as_ratio(up, down)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["loss", *FREQUENCY_GROUPS])
+
+
+def _as_ratio(up: float, down: float) -> str | None:
+    """Two sizes as `3.2 : 1` or `1 : 3.2`; None where both are 0 or one is no number."""
+    if not (np.isfinite(up) and np.isfinite(down)) or up == down == 0:
+        return None
+    high, low = max(up, down), min(up, down)
+    words = (
+        "many"
+        if low == 0 or high / low > MILLION
+        else f"{high / low:.3g}"
+        if high < 1000 * low
+        else f"{high / low:,.0f}"
+    )
+    return f"{words} : 1" if up >= down else f"1 : {words}"
 
 
 # Charts.

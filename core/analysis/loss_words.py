@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from core.analysis.loss_effects import Choice
@@ -191,6 +193,8 @@ def ratio_in_words(row: Mapping[str, float]) -> str:
     return f"a tail label that is there weighs {times(ratio)} a head label"
 
 
+MOVED = 0.02
+"""Share of the gradient that has moved elsewhere from which it is told."""
 MILLION = 1e6
 """Beyond this factor, up or down, its size is not told: it says nothing more."""
 
@@ -216,10 +220,11 @@ def shift_in_words(shift: pd.DataFrame, tolerance: pd.DataFrame) -> list[str]:
     said = []
     for title, rows in shift.groupby("loss", sort=False):
         rare = rows.iloc[-1]
+        score = name_score(rare["score"])
         easy = tolerance[(tolerance["loss"] == title) & (tolerance["logit"] == -4)]["share"].iloc[0]
         said.append(
-            f"**{title}**: in training the rarest label counts as found from a score of {name_score(rare['score'])} on, "
-            f"not 0.50; where it is not there and the logit is -4, it pushes {times(easy)} what cross-entropy would."
+            f"**{title}**: in training the rarest label counts as found from a score of {score} on, not "
+            f"0.50; where it is not there and the logit is -4, it pushes {times(easy)} what cross-entropy would."
         )
     return said
 
@@ -255,6 +260,35 @@ def mass_in_words(frame: pd.DataFrame) -> list[str]:
             f"{_percent(tail)} to the tail, {_percent(found)} to tail labels that are there."
         )
     return said
+
+
+def decision_in_words(frame: pd.DataFrame) -> str:
+    """What decides, in a sentence: the largest part of the first loss's gradient, and which loss moves most elsewhere.
+
+    Args:
+        frame: of `core.analysis.loss_effects.gradient_mass`, one loss after the other; empty words without a gradient.
+    """
+    whole = frame.groupby("loss", sort=False)["mass"].transform("sum")
+    rows = frame.assign(share=frame["mass"] / whole.where(whole > 0))
+    rows = rows[np.isfinite(rows["share"])]
+    if not len(rows):
+        return ""
+    words = {"positive": "are there", "negative": "are not there"}
+
+    def name(row: Mapping[Hashable, Any]) -> str:
+        return f"{row['group']} labels that {words[str(row['side'])]}"
+
+    first = rows["loss"].iloc[0]
+    shares = rows.set_index(["loss", "side", "group"])["share"]
+    largest = max(rows[rows["loss"] == first].to_dict("records"), key=lambda row: row["share"])
+    said = f"Under {first} the gradient of {name(largest)} decides: {_percent(largest['share'])} of it"
+    others = rows[rows["loss"] != first].to_dict("records")
+    gains = [(row["share"] - shares.get((first, row["side"], row["group"]), 0.0), row) for row in others]
+    if not gains or max(gains, key=lambda gain: gain[0])[0] < MOVED:
+        return f"{said}." + (" The other losses share it out alike." if others else "")
+    gain, row = max(gains, key=lambda gain: gain[0])
+    before = _percent(row["share"] - gain)
+    return f"{said}. {row['loss']} moves most, to {name(row)}: from {before} to {_percent(row['share'])}."
 
 
 def _percent(share: float) -> str:

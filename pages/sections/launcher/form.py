@@ -149,7 +149,9 @@ def pick_setting(key: str, models: Sequence[str]) -> Any:
     if key == "loss.setting":
         setting = choose_setting(current.data().name)
         shown = setting if setting == "reuters" else "of this set"
-        about = f"Whose scale and mu. {about}. Left empty: reuters for Reuters, else scale 1 and mu by the authors' rule"
+        about = (
+            f"Whose scale and mu. {about}. Left empty: reuters for Reuters, else scale 1 and mu by the authors' rule"
+        )
     if key == "train.device":
         return st.selectbox(label, ("auto", "cpu", "cuda"), key=widget, bind=URL, help=about, accept_new_options=True)
     if field.annotation is bool:

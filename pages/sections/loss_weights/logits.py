@@ -25,14 +25,21 @@ UNTRAINED = {"prior": "untrained, log-odds of each label", "zero": "untrained, a
 LOWEST = "untrained, where each loss is lowest"
 
 
-def pick_logits(view: View, *more: str) -> str:
-    """Draws the choice of logits: of an untrained network, of a finished run on this data, or one of `more`."""
+def pick_logits(view: View, *more: str, run_first: bool = False) -> str:
+    """Draws the choice of logits: of an untrained network, of a finished run on this data, or one of `more`.
+
+    Args:
+        view: the data.
+        more: other choices.
+        run_first: where nothing is chosen, the newest run comes first.
+    """
     from core.analysis.progress import run_name
 
     runs = {
         run.id: f"run: {run_name(run)} ({run.id[-6:]})" for run in find_runs(str(runs_dir()), view.config, view.corpus)
     }
-    words = {**UNTRAINED, **{one: one for one in more}, **runs}
+    untrained = {**UNTRAINED, **{one: one for one in more}}
+    words = {**runs, **untrained} if run_first else {**untrained, **runs}
     chosen: str = st.selectbox(
         "Logits",
         list(words),
