@@ -30,6 +30,8 @@ STICKY = """<style>
   position: sticky; top: 3.5rem; align-self: flex-start; max-height: calc(100vh - 4.5rem); overflow-y: auto;
 }
 .st-key-loss-controls .katex { font-size: 0.85em; }
+.st-key-loss-views [role="tablist"] { flex-wrap: wrap; }
+@media (max-width: 1250px) { .st-key-loss-controls .katex { font-size: 0.72em; } }
 .st-key-loss-controls [data-testid="stMarkdownContainer"]:has(.katex-display) { overflow-x: auto; }
 </style>"""
 """The column of controls stays in sight while the page is scrolled; a long formula is scrolled by itself."""
@@ -56,13 +58,13 @@ def show_comparison(config: DataConfig, corpus: Corpus) -> None:
         advice.show(view)
         # Controls at the left, which stay in sight; what they draw at the right.
         st.html(STICKY)
-        left, right = st.columns([3, 7], gap="medium")
+        left, right = st.columns([4, 7], gap="medium")
         with left.container(key="loss-controls"):
             names, setting = cards.pick_losses(view)
             if not names:
                 raise UserError("Choose at least one loss to see what it does.")
             view = View(corpus, config, tuple(cards.show_cards(view, names, setting)))
-        with right:
+        with right.container(key="loss-views"):
             warnings = st.container()
             if view.choices:
                 for tab, draw in zip(
@@ -71,8 +73,9 @@ def show_comparison(config: DataConfig, corpus: Corpus) -> None:
                     if tab.open:
                         with tab:
                             draw(view)
+            notes = st.container()
             with warnings:  # last: the first gradients of a moved loss take longer than its chart
-                cautions.show(view)
+                cautions.show(view, notes)
     except UserError as error:
         st.error(plain(str(error)))
 

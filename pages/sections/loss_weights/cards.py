@@ -104,12 +104,9 @@ def show_card(view: View, name: str, setting: str) -> Choice:
     preset = make_choice(view, name, name, setting)
     defaults = preset.constants(view.counts, view.documents)
     st.markdown(f"**{loss_words.title_of(name)}**", help=f"{LOSSES[name].reading} {loss_words.origin(name)}")
-    place = st.container()
     chosen = pick_constants(view, preset, setting, defaults)
     choice = replace(preset, changes=tuple((key, value) for key, value in chosen.items() if value != defaults[key]))
-    with place.container(key=f"formula-{name}"):
-        values = choice.constants(view.counts, view.documents)
-        st.latex(loss_words.formula(name, values, view.documents))
+    st.latex(loss_words.formula(name, choice.constants(view.counts, view.documents), view.documents))
     show_calls(view, choice)
     return choice
 

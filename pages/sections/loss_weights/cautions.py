@@ -12,12 +12,19 @@ from pages.shared.loaders import HASHES
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from core.analysis.loss_effects import Choice
     from core.data.corpus import Corpus
 
 
-def show(view: View) -> None:
-    """Draws what can go wrong with the chosen losses on this data, which have nothing to beware of, and the rate."""
+def show(view: View, place: DeltaGenerator | None = None) -> None:
+    """Draws what can go wrong with the chosen losses on this data, which have nothing to beware of, and the rate.
+
+    Args:
+        view: the data and the losses.
+        place: of what is no warning; below the warnings where there is none.
+    """
     from core.analysis.loss_cautions import rate_caution, start_caution
 
     said, starts, fine = [], {}, []
@@ -41,7 +48,7 @@ def show(view: View) -> None:
     if rate := rate_caution(starts):
         notes.append(rate)
     if notes:
-        st.caption(plain(" ".join(notes)))
+        (place or st.container()).caption(plain(" ".join(notes)))
 
 
 @st.cache_data(max_entries=500, show_spinner=False, hash_funcs=HASHES)
