@@ -30,7 +30,7 @@ STICKY = """<style>
   position: sticky; top: 3.5rem; align-self: flex-start; max-height: calc(100vh - 4.5rem); overflow-y: auto;
 }
 .st-key-loss-controls .katex { font-size: 0.85em; }
-.st-key-loss-views [role="tablist"] { flex-wrap: wrap; }
+.st-key-loss-views [role="tablist"] { flex-wrap: wrap; row-gap: 0; }
 @media (max-width: 1250px) { .st-key-loss-controls .katex { font-size: 0.72em; } }
 .st-key-loss-controls [data-testid="stMarkdownContainer"]:has(.katex-display) { overflow-x: auto; }
 </style>"""

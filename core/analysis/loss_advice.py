@@ -25,7 +25,7 @@ TAILED = 0.2
 EVEN = 10.0
 """Most frequent by rarest label up to which counts are even."""
 MANY = 100.0
-"""Labels for each of a document's own from which negatives outweigh positives by far."""
+"""Labels that a document lacks, for each that it has, from which negatives drown positives."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,13 @@ def advise(traits: Traits) -> Advice:
     """Which loss to begin with on such a set, and two to hold beside it, one of them always plain cross-entropy."""
     several, tailed = traits.cardinality >= SEVERAL, traits.tail_labels >= TAILED
     # Labels per document.
-    labels = f"A document has {traits.cardinality:.2f} of {traits.labels:,} labels"
-    crowded = traits.labels / traits.cardinality >= MANY
+    lacks = traits.labels / traits.cardinality - 1
+    crowded = lacks >= MANY
     first = (
-        f"{labels}: "
-        + ("negatives outweigh positives by far, which negative-tolerant losses damp" if crowded else
-           "labels that are missing are no flood")
-        + "."
+        f"A document has {traits.cardinality:.2f} of {traits.labels:,} labels and lacks {lacks:,.0f} for each that it "
+        "has: "
+        + ("negatives drown positives, which losses that tolerate negatives damp." if crowded
+           else "negatives do not drown positives.")
     )  # fmt: skip
     # The tail.
     held = f"{traits.tail_labels:.0%} of the labels and {_percent(traits.tail_assignments)} of the assignments"

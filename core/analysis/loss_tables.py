@@ -11,21 +11,18 @@ from core.analysis.loss_words import MILLION, ratio_in_words
 from core.labels.groups import FREQUENCY_GROUPS, Borders, group_sizes
 
 
-def group_table(means: pd.DataFrame, side: str) -> pd.DataFrame:
-    """Mean weights with a column `in words`, for positives: what a tail label weighs in units of a head label.
+def ratios_in_words(means: pd.DataFrame) -> str:
+    """What a tail label that is there weighs in units of a head label, a line of Markdown for each loss.
 
     Args:
-        means: of `core.analysis.loss_weights.group_weights`.
-        side: of `core.analysis.loss_effects.SIDES`.
+        means: of `core.analysis.loss_weights.group_weights`, positives.
     """
-    if side == "negative":
-        return means
-    words = [ratio_in_words(row) for row in means.to_dict("records")]
-    return means.assign(**{"in words": [word[:1].upper() + word[1:] for word in words]})
+    words = [(row["loss"], ratio_in_words(row)) for row in means.to_dict("records")]
+    return "\n".join(f"- **{title}**: {word}." for title, word in words if word)
 
 
 def push_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Push up against push down of each group: columns loss, head, medium, tail; `1.3 : 1`, None without a push.
+    """Push up against push down of each group: columns loss, head, medium, tail, with `1.3 : 1`, `all up` or None.
 
     Args:
         frame: of `core.analysis.loss_effects.gradient_mass`, one loss after the other.
@@ -46,13 +43,10 @@ def _as_ratio(up: float, down: float) -> str | None:
     if not (np.isfinite(up) and np.isfinite(down)) or up == down == 0:
         return None
     high, low = max(up, down), min(up, down)
-    words = (
-        "many"
-        if low == 0 or high / low > MILLION
-        else f"{high / low:.3g}"
-        if high < 1000 * low
-        else f"{high / low:,.0f}"
-    )
+    if low == 0:
+        return "all up" if up > 0 else "all down"
+    ratio = high / low
+    words = "over a million" if ratio > MILLION else f"{ratio:.3g}" if ratio < 1000 else f"{ratio:,.0f}"
     return f"{words} : 1" if up >= down else f"1 : {words}"
 
 

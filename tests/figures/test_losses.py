@@ -134,7 +134,7 @@ def test_what_decides_is_the_largest_part_of_the_first_loss_and_where_another_mo
     )
     assert loss_words.decision_in_words(frame.assign(mass=0.0)) == ""
     table = loss_tables.push_table(frame)
-    assert table.to_dict("records")[1] == {"loss": "db", "head": "1 : many", "medium": None, "tail": "many : 1"}
+    assert table.to_dict("records")[1] == {"loss": "db", "head": "all down", "medium": None, "tail": "all up"}
 
 
 def test_the_shares_of_the_gradient_in_words() -> None:
@@ -259,7 +259,7 @@ def draw_everything(choice: Choice) -> list[str]:
         found = loss_weights.mark_label([choice], counts, n, ratios, SMALL_NAMES, 4, side)
         charts.append(losses.weight_by_rank(frame, [choice], bands, labels=5, side=side, found=found))
         means = loss_weights.group_weights([choice], counts, n, company, SMALL_BORDERS, side)
-        said += [str(row.get("in words", "")) for row in loss_tables.group_table(means, side).to_dict("records")]
+        said.append(loss_tables.ratios_in_words(means))
     loss_weights.label_table([choice], counts, n, ratios, SMALL_NAMES, SMALL_BORDERS)
     said += loss_cautions.cautions(choice, counts, n, company, SMALL_BORDERS)
     shift = loss_effects.shift_frame([choice], counts, n)

@@ -127,7 +127,8 @@ def pick_constants(view: View, preset: Choice, setting: str, defaults: dict[str,
     for constant, key in keys.items():
         with suppress(ValueError):
             asked[constant] = float(st.query_params.get(key, ""))
-    # A control for each constant, two in a row.
+    # A control for each constant, two in a row, below the buttons.
+    actions = st.container()
     places = iter([place for _ in range(-(-len(keys) // 2)) for place in st.columns(2, gap="small")])
     for constant, default in defaults.items():
         entry = CONSTANTS[constant]
@@ -154,29 +155,30 @@ def pick_constants(view: View, preset: Choice, setting: str, defaults: dict[str,
                     help=about,
                 )
                 values[constant] = default if typed is None else round(typed, 12)
-    # Buttons that move the controls.
-    rule = load_auto_mu(view.corpus) if "mu" in values else None
-    if rule is not None and (said := loss_cautions.mu_caution(values["mu"], rule)):
-        st.warning(plain(said))
-    with st.container(horizontal=True):
-        st.button(
-            "Reset",
-            key=f"reset-{name}",
-            on_click=set_controls,
-            args=({keys[one]: "yes" if default is True else default for one, default in defaults.items()},),
-            disabled=values == defaults,
-            help="All constants of this loss as in its preset.",
-        )
-        if rule is not None:
+    with actions:
+        # Buttons that move the controls.
+        rule = load_auto_mu(view.corpus) if "mu" in values else None
+        if rule is not None and (said := loss_cautions.mu_caution(values["mu"], rule)):
+            st.warning(plain(said))
+        with st.container(horizontal=True):
             st.button(
-                f"Use mu = {rule:.3f}",
-                key=f"auto-{name}",
-                type="primary" if loss_cautions.is_mu_far(values["mu"], rule) else "secondary",
+                "Reset",
+                key=f"reset-{name}",
                 on_click=set_controls,
-                args=({keys["mu"]: rule},),
-                disabled=abs(values["mu"] - rule) < 1e-9,
-                help="The authors' rule: halfway between the mean and the median of r in the train documents.",
+                args=({keys[one]: "yes" if default is True else default for one, default in defaults.items()},),
+                disabled=values == defaults,
+                help="All constants of this loss as in its preset.",
             )
+            if rule is not None:
+                st.button(
+                    f"Use mu = {rule:.3f}",
+                    key=f"auto-{name}",
+                    type="primary" if loss_cautions.is_mu_far(values["mu"], rule) else "secondary",
+                    on_click=set_controls,
+                    args=({keys["mu"]: rule},),
+                    disabled=abs(values["mu"] - rule) < 1e-9,
+                    help="The authors' rule: halfway between the mean and the median of r in the train documents.",
+                )
     # A slider clips its value: what the address says out of range is refused here.
     wrong = tuple((key, value) for key, value in asked.items() if key == "mu" and not 0 <= value <= 1)
     replace(preset, changes=wrong or tuple(values.items())).constants(view.counts, view.documents)

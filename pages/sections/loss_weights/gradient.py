@@ -18,7 +18,7 @@ def show(view: View) -> None:
     from core.analysis import loss_effects, loss_tables, loss_words
     from core.figures import losses
 
-    left, _ = st.columns([2, 3])
+    left, _ = st.columns([4, 1])
     with left:
         logits = pick_logits(view, LOWEST, run_first=True)
     frame = loss_effects.stack([load_mass(view.corpus, choice, logits) for choice in view.choices])

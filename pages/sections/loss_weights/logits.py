@@ -31,13 +31,18 @@ def pick_logits(view: View, *more: str, run_first: bool = False) -> str:
     Args:
         view: the data.
         more: other choices.
-        run_first: where nothing is chosen, the newest run comes first.
+        run_first: a run comes first, so that it is what is shown where nothing is chosen.
     """
     from core.analysis.progress import run_name
 
-    runs = {
-        run.id: f"run: {run_name(run)} ({run.id[-6:]})" for run in find_runs(str(runs_dir()), view.config, view.corpus)
-    }
+    known = find_runs(str(runs_dir()), view.config, view.corpus)
+    if run_first:  # of the loss that the others are held against, else of any loss, before combined ones
+        names = [choice.name for choice in view.choices]
+        known = sorted(
+            known,
+            key=lambda run: (run.config.loss is None, run.config.loss is None or run.config.loss.name != names[0]),
+        )
+    runs = {run.id: f"run: {run_name(run)} ({run.id[-6:]})" for run in known}
     untrained = {**UNTRAINED, **{one: one for one in more}}
     words = {**runs, **untrained} if run_first else {**untrained, **runs}
     chosen: str = st.selectbox(

@@ -78,18 +78,16 @@ def show(view: View) -> None:
         + describe_missing(view, set(table["loss"]))
     )
     # Means by group.
-    column_of = st.column_config
+    number = st.column_config.NumberColumn
     st.dataframe(
-        loss_tables.group_table(table, side),
+        table,
         hide_index=True,
         height="content",
-        column_config={
-            "loss": column_of.TextColumn(width="small"),
-            "in words": column_of.TextColumn(width="large"),
-            **{group: column_of.NumberColumn(format="%.4g", width="small") for group in ("head", "medium", "tail")},
-        },
+        column_config={group: number(format="%.4g") for group in ("head", "medium", "tail")},
         alt="Mean weight of head, medium and tail labels under every loss",
     )
+    if side == "positive" and (said := loss_tables.ratios_in_words(table)):
+        st.markdown(said)
     show_pushes(view)
     show_labels(view)
 
