@@ -43,7 +43,11 @@ def show(view: View) -> None:
 
     advice = load_advice(view.corpus)
     best, *others = advice.losses
-    with st.expander(f"**Which loss for my data?** Begin with {best}, beside {' and '.join(others)}", key="advice"):
+    title = f"**Which loss for my data?** Begin with {best}, beside {' and '.join(others)}"
+    place = st.expander(title, key="advice", on_change="rerun", bind="query-params")
+    if not place.open:
+        return
+    with place:
         left, right = st.columns([3, 2], gap="large")
         evidence = load_evidence()
         with left:

@@ -10,7 +10,7 @@ from pages.sections.loss_weights import View, describe_missing, load_co_labels, 
 from pages.sections.loss_weights.logits import load_mass
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES
-from pages.shared.pick import pick_label, pick_one
+from pages.shared.pick import LABELS_OFFERED, pick_label, pick_one
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,8 +113,10 @@ def show_pushes(view: View) -> None:
 
 def show_labels(view: View) -> None:
     """Every label's weights as a table, which a click on a heading sorts, and as a file."""
-    table = load_table(view.corpus, view.choices)
     st.markdown("**Every label**")
+    if view.labels > LABELS_OFFERED and not st.toggle("Show the table", key="every", bind="query-params"):
+        return
+    table = load_table(view.corpus, view.choices)
     number = st.column_config.NumberColumn
     shown = [name for name in table if not name.endswith((" low", " high"))]
     st.dataframe(
