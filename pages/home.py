@@ -1,80 +1,117 @@
-"""Home: what this is, which data is there, where to start."""
+"""Home: the current data set and its findings, the best runs, what runs now, one next step, a tour."""
 
 from __future__ import annotations
 
-from collections import Counter
+import time
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.analysis import best_runs, progress
+from core.analysis.samples import sample
 from core.data import download, sources
+from core.figures.data import rank_frequency
+from core.labels import measures
+from core.labels.groups import Borders
 from core.runs import folder
-from core.runs.folder import Damaged
+from core.runs.folder import LIVE, Damaged
 from core.system.access import read_only
 from core.system.errors import UserError
+from pages.sections.explorer import find_borders, findings
 from pages.shared import current
+from pages.shared.loaders import HASHES, load_corpus, load_metrics, load_predictions
 from pages.shared.menu import link, show_header
-from pages.shared.pick import describe_default
+from pages.shared.runs import select_readable
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    from core.analysis.samples import Sampled
+    from core.data.corpus import Corpus
     from core.data.sources import Source
+    from core.runs.folder import Run
 
 TITLES = {"reuters": "Reuters-21578", "reuters-nltk": "Reuters-21578, NLTK layout", "synthetic": "Synthetic"}
-STEPS = (
-    ("explorer", "Look at the data", "How long the tail is, which labels come together, what the documents say."),
-    ("loss_weights", "See what a loss would do", "The weight that each loss gives to every label, on the real counts."),
-    ("launcher", "Train", "Models and losses of your choice, in the background: you may close the browser."),
-    ("compare", "Compare", "The runs beside the published tables: which is better, where, and by more than chance."),
+TOUR = (
     (
-        "errors",
-        "Read the errors",
-        "What is confused with what, in which documents, why, and what a threshold would do.",
+        "Metals that come together",
+        "explorer",
+        {"data": "reuters", "view": "Together", "which": "around one label", "centre": "platinum"},
     ),
-    ("try_it", "Try it", "A text of your own: which labels each run gives it, and for which words."),
+    (
+        "What platinum's documents say, and what runs make of them",
+        "label",
+        {"data": "reuters", "name": "platinum", "view": "Documents"},
+    ),
+    (
+        "bce against db: which labels gain",
+        "compare",
+        {"of": "reuters paper", "view": "Label by label"},
+    ),
+    (
+        "What decides: the threshold",
+        "errors",
+        {"run": "reuters-tfidf-db-s0-966e74a879", "view": "Trade-off"},
+    ),
 )
+"""The tour: words of a step, its page and the query of its address."""
+RECENT = 5
+BEST = {"run": "Best of each model", "all/micro_f1": "Total micro-F1 (%)", "tail/macro_f1": "Tail macro-F1 (%)"}
 
 
 def show() -> None:
     show_header("Tailscope", "Long-tailed multi-label text classification, from the data to the errors.")
     try:
-        current.data()
+        corpus = load_corpus(current.data())
     except UserError as error:
         st.warning(plain(str(error)))
-    st.markdown(
-        "In most collections a few labels own nearly all documents, and most labels have hardly any. Tailscope shows "
-        "this long tail, trains classifiers with losses that were made for it, and says for head, medium and tail "
-        "labels what each of them brought. Everything runs on this machine; a run is a folder that you can keep."
-    )
-    left, right = st.columns([3, 2], gap="large")
-    with left:
-        st.subheader("Start here")
-        for number, (name, title, sentence) in enumerate(STEPS, 1):
-            with st.container(border=True, gap="xsmall"):
-                link(name, f"**{number}. {title}**")
-                st.caption(sentence)
+        corpus = None
+    left, right = st.columns(2, gap="large")
     with right:
-        st.subheader("Data")
+        show_runs(current.data().title if corpus else "")
+    with left:
+        if corpus:
+            show_set(corpus)
+        show_tour(corpus is not None and corpus.name == "reuters")
+        st.subheader("Data sets")
         for source in sources.available():
-            show_data_set(source)
-        st.caption(plain(describe_default()))
+            show_source(source)
         link("add_data", "Add your own data")
-        st.subheader("Runs")
-        show_runs()
 
 
-def show_data_set(source: Source) -> None:
-    """One data set: whether it is there, where, and a way to get it."""
-    with st.container(border=True, gap="xsmall"):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{TITLES.get(source.name, source.name)}**", width="content")
-            st.badge("found" if source.found else "not found", color="green" if source.found else "gray")
-            if source.prepared:
-                st.badge("prepared", color="blue", help="A copy in the cache opens at once.")
-        st.caption(plain(source.sentence))
+def show_set(corpus: Corpus) -> None:
+    """The current data set: its long tail, and the findings that matter most."""
+    borders = find_borders(corpus)
+    st.subheader(plain(f"{TITLES.get(corpus.name, corpus.name)}, split {corpus.split}"))
+    sizes = f"{sum(map(len, corpus.parts.values())):,} documents, {len(corpus.labels):,} labels."
+    st.caption(plain(f"{sizes} {corpus.source}"))
+    chart = rank_frequency(measures.rank_frequency(corpus.labels, corpus.counts, borders), borders)
+    st.altair_chart(chart.properties(height=260), alt="Train documents of every label by rank")
+    found = findings.load_quick(corpus)
+    findings.list_shortly(found[:3])
+    link("explorer", "All findings" if found else "Explore it")
+
+
+def show_tour(is_reuters: bool) -> None:
+    """The tour on Reuters; its results are published, its texts are there where Reuters was found."""
+    st.subheader("A tour in two minutes")
+    for number, (words, name, query) in enumerate(TOUR, 1):
+        if is_reuters or "data" not in query:
+            link(name, f"{number}. {words}", query)
+    if not is_reuters:
+        st.caption("The first two steps need Reuters-21578 as the current data set.")
+
+
+def show_source(source: Source) -> None:
+    """One data set in a line: its name, where it is, and a way to open or to get it."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        title = TITLES.get(source.name, source.name)
         if source.found:
-            link("explorer", "Open", {"data": source.name})
-        elif source.downloadable and not read_only() and st.button("Download (8 MB)", key=f"download_{source.name}"):
+            link("explorer", plain(title), {"data": source.name})
+        else:
+            st.markdown(plain(title), width="content")
+        st.caption(plain(source.sentence))
+        lacking = not source.found and source.downloadable and not read_only()
+        if lacking and st.button("Download (8 MB)", key=f"download_{source.name}"):
             fetch_data(source.name)
 
 
@@ -95,26 +132,73 @@ def fetch_data(name: str) -> None:
     st.rerun()
 
 
-def show_runs() -> None:
-    """How many runs there are, by state."""
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=HASHES)
+def load_sampled(run: Run, head: int, tail: int) -> Sampled:
+    return sample(run, Borders(head, tail), read=load_predictions)
+
+
+def show_runs(title: str) -> None:
+    """The best runs on the current set, what runs now, one next step, and the runs that ended last."""
     try:
         found = folder.list_folders()
     except UserError as error:
         st.error(plain(str(error)))
         return
-    states = Counter(run.state for run in found)
-    if not states:
-        st.caption("No runs yet. The first one, an SVM on any of these sets, takes less than a minute.")
-        link("launcher", "Train the first model")
-        return
-    with st.container(horizontal=True):
-        for state, number in states.most_common():
-            st.metric(state.capitalize(), f"{number:,}", width="content")
+    finished = [run for run in select_readable(found) if run.config.data.title == title]
+    st.subheader("Best runs")
+    show_best(finished)
+    live = [run for run in found if run.state in LIVE]
+    if live:
+        st.subheader("Running now")
+        for run in live[:RECENT]:
+            words = f"{progress.run_name(run)}: {progress.phase(run)}"
+            link("launcher", plain(words), {"run": run.id})
+    st.subheader("Next")
+    show_next(finished, [run for run in found if not run.published])
+    ended = [run for run in found if run.state not in LIVE and not run.published]
+    if ended:
+        st.subheader("Your last runs")
+        for run in ended[:RECENT]:
+            age = progress.run_age(run, now=time.time())
+            page = "errors" if run.state == "finished" else "launcher"
+            link(page, plain(f"{progress.run_name(run)}: {run.state}, {age}"), {"run": run.id})
     if damaged := sum(isinstance(run, Damaged) for run in found):
-        st.warning(
-            f"{damaged:,} of them {'is' if damaged == 1 else 'are'} damaged: the Launcher page says what is wrong."
-        )
-    link("compare" if states["finished"] else "launcher", "Compare" if states["finished"] else "Launcher")
+        are = "run is" if damaged == 1 else "runs are"
+        st.warning(f"{damaged:,} {are} damaged: the Launcher page says what is wrong.")
+
+
+def show_best(finished: list[Run]) -> None:
+    """The best run of each model, with intervals."""
+    if not finished:
+        st.caption("No run on this data set has finished yet.")
+        return
+    best = best_runs.choose_best(finished, {run.id: load_metrics(run)["test"] for run in finished})
+    borders = load_metrics(finished[0])["borders"]
+    try:
+        table = best_runs.best_table(best, lambda run: load_sampled(run, borders["head"], borders["tail"]))
+    except UserError as error:
+        st.warning(plain(str(error)))
+        return
+    table["run"] = [plain(name) for name in table["run"]]
+    st.table(table.rename(columns=BEST), hide_index=True, border="horizontal", alt="The best run of each model")
+    st.caption("On the test part, with 95 % intervals over its documents.")
+    link("compare", "All runs side by side")
+
+
+def show_next(finished: list[Run], own: list[Run | Damaged]) -> None:
+    """Draws the one step that helps most now."""
+    if not finished:
+        st.caption("A first run of tfidf with bce takes minutes on a CPU, an SVM less than one.")
+        link("launcher", "Train the first model", {**current.query(), "models": "svm"})
+    elif not own:
+        st.caption("These runs came with Tailscope. See what each loss would do, then train one of your own.")
+        link("loss_weights", "See what each loss would do")
+    elif len(finished) == 1:
+        st.caption("One run says little: train the same model with a loss for the tail.")
+        link("launcher", "Train with db", {**current.query(), "models": "tfidf", "losses": "db"})
+    else:
+        st.caption("Which is better, on which labels, and by more than chance?")
+        link("compare", "Compare them")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything reads it: tests ask no hub
 
@@ -40,20 +41,34 @@ settings.register_profile("tailscope", law(100))
 settings.load_profile("tailscope")
 
 
-class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """The tests of a file run in one process, and so do all journeys: two browsers are too much for two cores.
+FIRST = ("browser", "trainer", "jobs", "cli", "losses", "pages", "runs", "metrics")
+"""Folders whose tests take longest: they begin first, so that all processes end together."""
+OWN_SERVERS = ("test_add_data", "test_combine", "test_group", "test_journeys", "test_runs")
+"""Journeys that look at no published run: they have a browser of their own beside that of the others."""
 
-    The trainer's tests come last and are long: each is on its own, so that both processes end together.
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """The tests of a file run in one process, and so does each half of the journeys, in one browser.
+
+    The trainer's tests are long: each is on its own.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith("tests/trainer/"):
             return nodeid
-        return "browser" if nodeid.startswith("tests/browser/") else nodeid.split("::", 1)[0]
+        file = nodeid.split("::", 1)[0]
+        return f"browser-{Path(file).stem in OWN_SERVERS}" if nodeid.startswith("tests/browser/") else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
     return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest folders first."""
+    place = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path.parent.name, len(FIRST)))
 
 
 @pytest.fixture(autouse=True)
@@ -87,11 +102,19 @@ def real_worker(stub_worker: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """The test's own folder; where it is to be `opened` not in pytest's, which closes it whenever a session begins."""
+    if "opened" not in request.fixturenames:
+        yield tmp_path
+        return
+    with TemporaryDirectory(prefix="tailscope-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def opened(tmp_path: Path) -> Path:
     """The test's own folder, which anybody on the machine may enter."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if "pytest-" in str(folder):
-            folder.chmod(0o755)
+    tmp_path.chmod(0o755)
     return tmp_path
 
 

@@ -26,6 +26,10 @@ PUBLISHED_TEXT = "#8a8a8a"
 BETTER, WORSE = "#1b9e77", "#d95f02"
 
 
+PLACES = {"total": 0, "tail": 1}
+"""Groups whose columns come first on a page, in this order."""
+
+
 def score_table(frame: pd.DataFrame, *, table: tables.Table) -> Styler:
     """A table of scores or of differences as shown: each cell with its interval, bold or coloured, published rows grey.
 
@@ -33,7 +37,9 @@ def score_table(frame: pd.DataFrame, *, table: tables.Table) -> Styler:
         frame: of `tables.paper_table` or `tables.difference_table`.
         table: which one it is.
     """
-    rows, keys = frame.to_dict("records"), tables.SCORE_COLUMNS[table]
+    rows = frame.to_dict("records")
+    # The tail stands beside the total, before what a narrow window cuts off.
+    keys = sorted(tables.SCORE_COLUMNS[table], key=lambda key: PLACES.get(key.partition("_")[0], len(PLACES)))
     names = [row["name"] + (" (paper)" if row["source"] == "published" else _seeds(row["seeds"])) for row in rows]
     columns: dict[tuple[str, str], Any] = {("", "method"): names}
     columns |= {tables.heading(key): frame[key].to_numpy(float) for key in keys}

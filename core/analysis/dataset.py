@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,8 +13,6 @@ from core.labels import groups, measures
 from core.labels.cooccurrence import Cooccurrence, count_strong, measure_pairs, strongest
 from core.labels.groups import Borders
 
-CHANCE = 3.0
-"""A difference between two parts of more than so many standard errors is hardly chance."""
 LENGTHS = (128, 256, 512)
 """Tokens that encoders commonly read of a text."""
 MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
@@ -228,9 +225,19 @@ def pair_facts(pairs: Cooccurrence, label: int, other: int) -> dict[str, Any]:
 
 
 def most_drifted(frame: pd.DataFrame, *, limit: int = 1000) -> pd.DataFrame:
-    """Of `core.labels.measures.drift`: labels whose shares differ most, in standard errors; none in neither part."""
-    found = frame[frame["z"].notna()]
-    return found.iloc[np.argsort(-found["z"].abs().to_numpy(), kind="stable")[:limit]].reset_index(drop=True)
+    """Of `core.labels.measures.drift`: labels whose shares differ least by luck; none in neither part.
+
+    Returns:
+        Its columns, and times: the ratio in words, `new` for a label in the second part alone, `gone` in the first.
+    """
+    found = frame[frame["p"].notna()]
+    order = np.lexsort((-found["z"].abs().to_numpy(), found["p"].to_numpy()))[:limit]
+    found = found.iloc[order].reset_index(drop=True)
+    words = [
+        "new" if not count else "gone" if not other else f"{ratio:,.2f}"
+        for count, other, ratio in zip(found["count"], found["other_count"], found["ratio"], strict=True)
+    ]
+    return found.assign(times=words)
 
 
 def absent(frame: pd.DataFrame) -> pd.DataFrame:
@@ -240,11 +247,10 @@ def absent(frame: pd.DataFrame) -> pd.DataFrame:
     return found.iloc[order].reset_index(drop=True)
 
 
-def drift_summary(frame: pd.DataFrame) -> dict[str, float]:
-    """Of `core.labels.measures.drift`: labels drifted beyond `CHANCE`, expected by chance, absent from each part."""
+def drift_summary(frame: pd.DataFrame) -> dict[str, int]:
+    """Of `core.labels.measures.drift`: labels that drift by more than luck, absent from each part."""
     return {
-        "drifted": int((frame["z"].abs() > CHANCE).sum()),
-        "expected": float(frame["z"].notna().sum() * math.erfc(CHANCE / math.sqrt(2))),
+        "drifted": int((frame["q"] <= measures.FALSE_SHARE).sum()),
         "absent": int((frame["count"] == 0).sum()),
         "other_absent": int((frame["other_count"] == 0).sum()),
     }

@@ -302,8 +302,8 @@ def _best_cells(rows: Sequence[Row], sampled: Mapping[str, Sampled], places: Seq
         return best
     scores = np.stack([sampled[row.name].scores[list(places)] for row in rows])
     highest = np.where(np.isnan(scores), -1, scores).argmax(axis=0)
-    for top in sorted(set(highest)):
-        others, mine = [row for row in rows if row is not rows[top]], np.flatnonzero(highest == top)
+    for top in sorted(set(highest.tolist())):
+        others, mine = [row for row in rows if row is not rows[top]], np.flatnonzero(highest == top).tolist()
         gain = _subtract(others, rows[top], sampled, [places[column] for column in mine])
         below = np.where(gain.tested, gain.significant, np.isnan(gain.scores) | (gain.scores < 0)).all(axis=0)
         best[top, mine] = below & gain.tested.any(axis=0)

@@ -33,7 +33,7 @@ from core.data.readers import SAVED, Record, format_of, is_data_name
 from core.data.scanning import paths_of, scan, source_files
 from core.system.access import check_writable
 from core.system.errors import UserError
-from core.system.files import atomic_path, read_json, write_json
+from core.system.files import atomic_path, is_text, read_json, write_json
 from core.system.locks import locked
 from core.system.places import cache_dir
 
@@ -412,7 +412,10 @@ def unregister(name: str) -> None:
 
 
 def find_files(folders: Iterable[Path], *, limit: int = 200) -> list[Path]:
-    """Files and saved `datasets` folders that can be read, up to two folders deep; no link that leads out."""
+    """Files and saved `datasets` folders that can be read, up to two folders deep.
+
+    Left out are links that lead out, and paths that are no UTF-8.
+    """
     files: list[Path] = []
     for folder in folders:
         root = os.path.realpath(folder)
@@ -421,7 +424,7 @@ def find_files(folders: Iterable[Path], *, limit: int = 200) -> list[Path]:
                 # Whatever cannot be looked at is none: a link to itself, a folder without rights.
                 inside = Path(os.path.realpath(path)).is_relative_to(root)
                 saved = os.path.isdir(path) and any(os.path.isfile(path / name) for name in SAVED)
-                if inside and (saved or (os.path.isfile(path) and is_data_name(path.name))):
+                if inside and is_text(str(path)) and (saved or (os.path.isfile(path) and is_data_name(path.name))):
                     files.append(path)
     unique = {os.path.realpath(f): f for f in reversed(files) if not any(parent in files for parent in f.parents)}
     return sorted(unique.values(), key=files.index)[:limit]

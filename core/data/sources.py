@@ -20,7 +20,7 @@ from core.data.download import downloads
 from core.data.readers import SGML_FILE, label_names, make_synthetic
 from core.data.reuters import NAMES, SPLITS, reuters_records, split_rows
 from core.system.errors import UserError, choose
-from core.system.files import atomic_path, write_text
+from core.system.files import atomic_path, is_text, show_path, write_text
 from core.system.locks import locked
 from core.system.places import cache_dir
 
@@ -128,6 +128,9 @@ def _find_place(name: str) -> tuple[Path | None, list[str]]:
     problems: list[str] = []
     fetched = os.path.abspath(downloads())
     for folder in folders():
+        if not is_text(str(folder)):
+            problems.append(f"{show_path(folder)} has bytes that are no UTF-8: rename that folder.")
+            continue
         try:
             if folder.is_dir():
                 found = next((place for place in _candidates(name, folder) if _holds(name, place)), None)
@@ -165,7 +168,7 @@ def _find(name: str) -> Path:
 
 
 def _how_to_get(name: str, problems: list[str]) -> str:
-    named = ", ".join(map(str, _named_folders()))
+    named = ", ".join(map(show_path, _named_folders()))
     where = f"Searched: {named}." if named else "TAILSCOPE_DATA names no folder to search."
     what = "reuters21578.tar.gz" if name == "reuters" else "NLTK's reuters.zip"
     fetch = ", or fetch it with `python -m core data download reuters`" if name == "reuters" else ""

@@ -14,9 +14,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from core.analysis.dataset import CHANCE
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MAX_MARKS
 from core.labels.groups import FREQUENCY_GROUPS, Borders
+from core.labels.measures import FALSE_SHARE
 
 NO_DOCUMENT = 0.5
 """Where a label without train documents stands on a logarithmic axis, whose tick there says 0."""
@@ -462,7 +462,7 @@ def drift(frame: pd.DataFrame, one: str, other: str) -> alt.LayerChart:
     half = MAX_MARKS // 2
     rest = order[half:]
     shown = both.iloc[[*order[:half], *rest[:: max(1, -(-len(rest) // half))]]].copy()
-    shown["what"] = np.where(shown["z"].abs() > CHANCE, "more than chance", "within chance")
+    shown["what"] = np.where(shown["q"] <= FALSE_SHARE, "more than chance", "within chance")
     # One logarithmic scale for both axes.
     low = min(1.0, float(shown[["share", "other_share"]].min().min()) if len(shown) else 1e-4)
     domain = [low / 1.5, 1.0]
@@ -491,6 +491,7 @@ def drift(frame: pd.DataFrame, one: str, other: str) -> alt.LayerChart:
                 alt.Tooltip("other_count:Q", title=f"{other} documents", format=",d"),
                 alt.Tooltip("ratio:Q", title="times as frequent", format=",.2f"),
                 alt.Tooltip("z:Q", title="standard errors", format="+.1f"),
+                alt.Tooltip("q:Q", title="by luck (corrected)", format=".2g"),
             ],
         )
     )

@@ -22,6 +22,9 @@ from core.labels.groups import (
     rank_by_frequency,
 )
 
+FALSE_SHARE = 0.05
+"""Of the labels that are said to drift, those that may do so by luck alone."""
+
 
 def rank_frequency(labels: Sequence[str], counts: np.ndarray, borders: Borders) -> pd.DataFrame:
     """Columns label, rank, count (training documents), group; the most frequent label first."""
@@ -102,14 +105,31 @@ def drift(labels: Sequence[str], one: np.ndarray, other: np.ndarray, *, document
 
     Returns:
         Columns label, count, other_count, share, other_share (of the part's documents), ratio (of the shares; NaN for a
-        label in neither, infinite for one in the second alone), z (of the two-proportion test: beyond 3 or so the
-        difference is more than chance); labels in column order. Shares of a part without documents are NaN.
+        label in neither, infinite for one in the second alone), z (of the two-proportion test), p (of Fisher's exact
+        test, twice the smaller tail), q (p after Benjamini and Hochberg's correction: of the labels with q up to
+        `FALSE_SHARE`, that share is expected to differ by luck alone); labels in column order. Shares of a part
+        without documents are NaN, p and q of a label in neither part as well.
+
+    Source: Fisher 1922; Benjamini & Hochberg, JRSS B 1995; as implemented by SciPy.
     """
+    from scipy.stats import false_discovery_control, hypergeom  # takes half a second, and no other measure needs it
+
     shares = [np.asarray(counts) / (total or np.nan) for counts, total in zip((one, other), documents, strict=True)]
     pooled = (np.asarray(one) + other) / (sum(documents) or np.nan)
     spread = np.sqrt(pooled * (1 - pooled) * sum(1 / total if total else np.nan for total in documents))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = shares[1] / shares[0]
+    # How likely so uneven a spread of a label's documents over the parts is, were it drawn.
+    seen = np.asarray(one) + other
+    p = np.full(len(seen), np.nan)
+    if all(documents):
+        place = np.flatnonzero(seen)
+        drawn = (sum(documents), seen[place], documents[0])
+        low, high = hypergeom.cdf(np.asarray(one)[place], *drawn), hypergeom.sf(np.asarray(one)[place] - 1, *drawn)
+        p[place] = np.clip(2 * np.minimum(low, high), 0, 1)
+    q = np.full(len(seen), np.nan)
+    known = ~np.isnan(p)
+    q[known] = false_discovery_control(p[known]) if known.any() else p[known]
     return pd.DataFrame(
         {
             "label": list(labels),
@@ -119,6 +139,8 @@ def drift(labels: Sequence[str], one: np.ndarray, other: np.ndarray, *, document
             "other_share": shares[1],
             "ratio": ratio,
             "z": (shares[1] - shares[0]) / np.where(spread > 0, spread, np.nan),
+            "p": p,
+            "q": q,
         }
     )
 

@@ -74,7 +74,7 @@ def _drop_loss(_: nn.Module, state: dict[str, Any], prefix: str, __: Any) -> Non
     state.pop(f"{prefix}loss._extra_state", None)
 
 
-@torch.compiler.disable
+@torch._disable_dynamo  # torch.compiler.disable, which loads the compiler here and not at the first call: 3 s
 def linear_loss(
     loss: LongTailLoss,
     features: Tensor,

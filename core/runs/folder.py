@@ -204,13 +204,23 @@ def list_folders(*, published: bool = True) -> list[Run | Damaged]:
     paths: dict[str, Path] = {}
     for parent in (published_dir(), runs_dir()) if published else (runs_dir(),):
         try:
-            paths |= {path.name: path for path in parent.iterdir() if RUN_ID.fullmatch(path.name) and path.is_dir()}
+            paths |= {path.name: path for path in _find_folders(parent)}
         except FileNotFoundError:
             continue
         except OSError as error:
             raise UserError(f"The folder of runs, {parent}, cannot be read: {error.strerror}.") from None
-    found = [one for path in paths.values() if (one := read_folder(path)).path.is_dir()]  # not deleted meanwhile
+    read = map(read_folder, paths.values())
+    found = [one for one in read if isinstance(one, Run) or one.path.is_dir()]  # not deleted meanwhile
     return sorted(found, key=lambda one: (-(one.submitted or 0), one.id))
+
+
+def _find_folders(parent: Path) -> Iterator[Path]:
+    """The folders in a folder, and links to some, that are named like runs."""
+    with os.scandir(parent) as entries:
+        for entry in entries:
+            path = parent / entry.name
+            if RUN_ID.fullmatch(entry.name) and (entry.is_dir(follow_symlinks=False) or path.is_dir()):
+                yield path
 
 
 def list_runs(*, published: bool = True) -> list[Run]:

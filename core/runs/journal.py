@@ -6,12 +6,22 @@ import json
 import os
 import time
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from core.runs.stored import Epoch, Event, Heartbeat, Identity, Status, Step, Stored, keep_valid, select_valid
 from core.system.errors import UserError
-from core.system.files import open_regular, read_fields, read_lines, write_json, write_text
+from core.system.files import (
+    SMALL_BYTES,
+    open_regular,
+    parse_fields,
+    read_bytes,
+    read_fields,
+    read_lines,
+    write_json,
+    write_text,
+)
 
 LINES: dict[str, type[Stored]] = {"history.jsonl": Epoch, "steps.jsonl": Step, "events.jsonl": Event}
 """Files with an object on each line, and its type."""
@@ -34,10 +44,17 @@ def read_known_status(path: Path) -> tuple[dict[str, Any], list[str]]:
     Raises:
         UserError: it is missing or damaged, or holds no state.
     """
-    values, wrong = read_fields(path / "status.json")
+    status, wrong = _parse_status(read_bytes(path / "status.json", most=SMALL_BYTES), path.name)
+    return dict(status), list(wrong)
+
+
+@lru_cache(maxsize=4096)
+def _parse_status(content: bytes, run_id: str) -> tuple[dict[str, Any], list[str]]:
+    """What the content of a `status.json` says; most runs have ended, and say the same every time."""
+    values, wrong = parse_fields(content, Path(run_id, "status.json"))
     status, dropped = keep_valid(Status, values)
     if "state" not in status:
-        raise UserError(f"{path.name}: status.json holds no state of a run.")
+        raise UserError(f"{run_id}: status.json holds no state of a run.")
     named = tuple(words.partition(":")[0] for words in wrong)
     return status, wrong + [words for words in dropped if not words.startswith(named)]
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.system.errors import UserError
-from core.system.files import describe_os_error
+from core.system.files import describe_os_error, is_text
+from core.system.places import cache_dir
 from pages.shared import current
-from pages.shared.text import plain
+from pages.shared.text import plain, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +57,7 @@ def build_page(name: str) -> StreamlitPage:
 def show(name: str) -> None:
     """Draws a page; a `UserError` is shown as one sentence."""
     try:
+        check_cache()
         refuse_infinite_numbers()
         module = import_module(f"pages.{name}")
         freeze_modules(name)
@@ -67,6 +69,12 @@ def show(name: str) -> None:
         if error.errno is None:
             raise
         st.error(plain(f"A file of this page cannot be read or written: {describe_os_error(error)}"))
+
+
+def check_cache() -> None:
+    """Raises `UserError` where pages cannot name the cache's folder, which commands can."""
+    if not is_text(str(cache_dir())):
+        raise UserError("TAILSCOPE_CACHE has bytes that are no UTF-8: name another folder, or rename that one.")
 
 
 @st.cache_resource(show_spinner=False)
@@ -100,13 +108,13 @@ def show_menu() -> None:
 
 def show_search() -> None:
     """Draws the search for a label, which leads to its page; an unknown name leads to those that are like it."""
-    st.text_input("Find a label", key="find", placeholder="name or a part of it", max_chars=200, on_change=_ask)
+    st.text_input("Find a label", key="find_label", placeholder="name or a part of it", max_chars=200, on_change=_ask)
     if asked := st.session_state.pop("asked_label", ""):
         st.switch_page(build_page("label"), query_params=complete_query("label", {"name": asked}))
 
 
 def _ask() -> None:
-    st.session_state["asked_label"], st.session_state["find"] = st.session_state["find"].strip(), ""
+    st.session_state["asked_label"], st.session_state["find_label"] = st.session_state["find_label"].strip(), ""
 
 
 def link(name: str, label: str = "", query: Mapping[str, str | list[str]] | None = None) -> None:
@@ -121,6 +129,13 @@ def link(name: str, label: str = "", query: Mapping[str, str | list[str]] | None
     st.page_link(
         build_page(name), label=label or PAGES[name], icon=":material/arrow_forward:", query_params=query_params
     )
+
+
+def link_labels(*names: str) -> None:
+    """Draws links to the pages of labels."""
+    with st.container(horizontal=True):
+        for name in names:
+            link("label", f"Everything about {plain(shorten(name, 60))}", {"name": name})
 
 
 def complete_query(name: str, query: Mapping[str, str | list[str]]) -> dict[str, str | list[str]]:

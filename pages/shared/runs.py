@@ -77,8 +77,8 @@ def pick_run(runs: Sequence[Run], *, among: str) -> Run | None:
     known, title = {run.id: run for run in runs}, current.data().title
     here = [run.id for run in runs if run.config.data.title == title]
     first = next((run_id for run_id in here if known[run_id].config.loss), here[0] if here else None)
-    kept = current.run()
-    asked = (st.query_params.get("run"), kept.id if kept else None, first)
+    kept, named = current.run(), st.query_params.get("run")
+    asked = (named, kept.id if kept else None, first)
     wanted = next((run_id for run_id in asked if run_id in known), None)
     st.session_state["run"] = wanted
     st.selectbox(
@@ -91,11 +91,13 @@ def pick_run(runs: Sequence[Run], *, among: str) -> Run | None:
     )
     if wanted is None:
         return None
-    if st.query_params.get("run") != wanted:
+    # An address that names a wrong run stays as it is: what is wrong with it stands above.
+    if named is None:
         current.ask_for_run(wanted)
     if kept is None or kept.id != wanted:
         current.choose_run(known[wanted])
-        st.rerun()  # the sidebar names it
+        if named is None:
+            st.rerun()  # the sidebar names it
     return known[wanted]
 
 

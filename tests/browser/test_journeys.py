@@ -83,12 +83,46 @@ def ours(url: str, address: str) -> bool:
     return url.startswith((address, "data:", "blob:"))
 
 
-def test_home_leads_to_every_step(address: str, page: Page, ready: Ready) -> None:
-    for link, heading in (("1. Look at the data", "Explorer"), ("2. See what a loss would do", "Loss weights")):
-        page.goto(address)
-        ready(page, "Start here", role="heading")
+def test_home_leads_to_findings_to_results_and_to_a_first_run(address: str, page: Page, ready: Ready) -> None:
+    for link, heading in (
+        ("What each loss does to them", "Loss weights"),
+        ("All findings", "Explorer"),
+        ("Train the first model", "Launcher"),
+    ):
+        page.goto(f"{address}/?{SMALL}")
+        ready(page, "Best runs", role="heading")
         page.get_by_role("link", name=link).click()
-        ready(page, heading, role="heading")
+        ready(page, heading, role="heading", ticks=heading == "Launcher")
+        expect(page).to_have_url(re.compile("synthetic_documents=400"))
+
+
+@pytest.mark.reuters
+def test_the_tour_leads_from_metals_to_the_threshold(published_address: str, page: Page, ready: Ready) -> None:
+    for link, seen, role in (
+        ("1. Metals that come together", "Documents with both", "heading"),
+        ("2. What platinum's documents say", "platinum", "heading"),
+        ("3. bce against db", "Compare", "heading"),
+        ("4. What decides: the threshold", "Errors", "heading"),
+    ):
+        page.goto(published_address)
+        ready(page, "A tour in two minutes", role="heading")
+        page.get_by_role("link", name=link).click()
+        ready(page, seen, role=role)
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
+
+
+@pytest.mark.reuters
+def test_a_label_typed_on_home_leads_to_everything_about_it(published_address: str, page: Page, ready: Ready) -> None:
+    page.goto(published_address)
+    ready(page, "Best runs", role="heading")
+    search = page.get_by_label("Find a label")
+    search.fill("platinum")
+    search.press("Enter")
+    ready(page, "platinum", role="heading")
+    ready(page, "In every run", role="heading")
+    expect(page).to_have_url(re.compile("label.*name=platinum"))
+    page.go_back()
+    ready(page, "Best runs", role="heading")
 
 
 def test_losses_are_chosen_by_a_click_and_kept_in_the_address(address: str, page: Page, ready: Ready) -> None:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import stat
 import zipfile
 from pathlib import Path
@@ -273,6 +274,17 @@ def test_a_list_is_read_alike_in_pieces_of_any_size(
         patch.setattr(bounds, "CHUNK", size)
         found = list(value_rows("a.json", stream, FileConfig(format="json"), print))
     assert [row.values for row in found] == documents
+
+
+@pytest.mark.parametrize("name", [b"\xff.csv", b"of \xe9t\xe9/train.csv"])
+def test_a_path_that_is_no_utf_8_is_a_sentence(name: bytes, tmp_path: Path) -> None:
+    file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("text,labels\nsome words,a\n")
+    for path in {file, file.parent} - {tmp_path}:
+        with pytest.raises(UserError, match=r"has bytes that are no UTF-8: rename the file or folder\.$") as refused:
+            sniff(path)
+        str(refused.value).encode()  # it can be printed
 
 
 @given(table=st.lists(st.tuples(*[st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))] * 2)))

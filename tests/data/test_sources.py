@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from core.config.schema import DataConfig, SyntheticConfig
 from core.data import download
+from core.data.added import find_files
 from core.data.corpus import PARTS, Corpus
 from core.data.readers import Record, read_reuters_sgml
 from core.data.reuters import NAMES, SPLITS
@@ -390,6 +391,19 @@ def test_a_data_set_is_found_wherever_it_lies(
     assert load(DataConfig(name=name, split="original")).ids.tolist() == ["3", "7", "10", "12"]
     assert {source.name: source.prepared for source in available()}[name]
     assert default_name() == ("reuters" if name == "reuters" else "synthetic")
+
+
+def test_folders_and_files_whose_names_are_no_utf_8_are_said_or_left_out(tmp_path: Path, monkeypatch: Any) -> None:
+    named = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    write_sgml_folder(named / "reuters21578", EXAMPLES)
+    monkeypatch.setenv("TAILSCOPE_DATA", str(named))
+    found = available()[0]
+    assert not found.found
+    assert (found.sentence + why_default()).encode()  # both can be printed and drawn
+    assert "\\udcff has bytes that are no UTF-8: rename that folder." in found.sentence
+    for name in (b"/\xff.csv", b"/fine.csv"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + name)).write_text("text,labels\n")
+    assert [path.name for path in find_files([tmp_path])] == ["fine.csv"]
 
 
 def test_nothing_found_says_why_and_what_to_do(tmp_path: Path, monkeypatch: Any) -> None:

@@ -6,10 +6,8 @@ from hypothesis import settings
 
 FEWER = 5 if os.environ.get("TAILSCOPE_QUICK") else 1
 """`make quick` tries one case in so many."""
-TIMES = int(os.environ.get("TAILSCOPE_FUZZ") or 1)
-"""`make fuzz` tries so many times as many."""
 
 
 def law(cases: int) -> settings:
     """Settings of a property: so many cases, without a time limit, as a busy machine is no failure."""
-    return settings(deadline=None, max_examples=max(5, cases // FEWER) * TIMES)
+    return settings(deadline=None, max_examples=max(5, cases // FEWER))

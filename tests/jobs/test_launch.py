@@ -37,7 +37,6 @@ def config(loss="bce", seed=0, changes=SMALL):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("real_worker")
 def test_a_run_outlives_the_process_that_submitted_it_and_is_never_trained_twice():
     script = (
         "from core.jobs import launch; from core.runs.plan import make_config\n"

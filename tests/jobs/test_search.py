@@ -17,6 +17,7 @@ from core.system.errors import UserError
 from core.system.files import read_json
 
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "train.epochs=4"]
+NETWORK = [*SMALL, "model.embedding=12", "model.filters=6", "model.max_length=24"]
 
 
 def base(model="tfidf", loss="fl", changes=SMALL):
@@ -25,10 +26,10 @@ def base(model="tfidf", loss="fl", changes=SMALL):
 
 @pytest.mark.slow
 def test_a_search_goes_on_where_it_was_and_finds_what_its_runs_reached():
-    heard = []
-    first = search.search(base(), trials=1, metric="macro_f1", report=heard.append)
+    heard, settings = [], base("textcnn", changes=NETWORK)
+    first = search.search(settings, trials=1, metric="macro_f1", report=heard.append)
     assert [trial.number for trial in heard] == [0]
-    found = search.search(base(), trials=2, metric="macro_f1", report=heard.append)
+    found = search.search(settings, trials=2, metric="macro_f1", report=heard.append)
     assert len(heard) == len(found) == 2
     assert {trial.run for trial in first} < {trial.run for trial in found}
     scores = [trial.score for trial in found]

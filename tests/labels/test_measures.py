@@ -15,12 +15,14 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import false_discovery_control, fisher_exact
 
 from core.config.schema import DataConfig
 from core.data import sources
 from core.labels import groups
 from core.labels.groups import Borders
 from core.labels.measures import (
+    FALSE_SHARE,
     corpus_stats,
     drift,
     gini,
@@ -305,3 +307,29 @@ def test_reuters_split_of_the_paper_has_its_groups(reuters: Any) -> None:
     assert [part["documents"] for part in stats["parts"].values()] == [6769, 1000, 3019]
     assert (stats["parts"]["test"]["single_label"], stats["parts"]["test"]["multi_label"]) == (2583, 436)
     assert json.loads(json.dumps(stats, allow_nan=False)) == stats
+
+
+@quick
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 25)), min_size=1, max_size=30))
+def test_drift_is_fisher_s_test_and_its_correction(pairs: list[tuple[int, int]]) -> None:
+    one, other = np.array(pairs).T
+    table = drift([str(place) for place in range(len(pairs))], one, other, documents=(60, 25))
+    for (a, b), p in zip(pairs, table["p"], strict=True):
+        if a + b == 0:
+            assert math.isnan(p)
+            continue
+        square = [[a, 60 - a], [b, 25 - b]]
+        tails = [fisher_exact(square, alternative=side).pvalue for side in ("less", "greater")]
+        assert p == pytest.approx(min(1, 2 * min(tails)))
+    known = table["p"].notna()
+    if known.any():
+        assert table.loc[known, "q"].tolist() == pytest.approx(list(false_discovery_control(table.loc[known, "p"])))
+
+
+def test_a_split_by_chance_drifts_in_hardly_a_label_of_thousands() -> None:
+    rng = np.random.default_rng(0)
+    counts = rng.zipf(1.5, 13_572).clip(max=2000)
+    other = rng.binomial(counts, 0.2)
+    table = drift([str(place) for place in range(len(counts))], counts - other, other, documents=(8000, 2000))
+    assert (table["z"].abs() > 3).sum() > 10
+    assert (table["q"] <= FALSE_SHARE).sum() == 0

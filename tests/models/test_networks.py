@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -17,6 +19,7 @@ from core.system.errors import UserError
 from core.trainer.blocks import blocked
 from core.trainer.loop import class_aware, train
 from core.trainer.memory import CACHED, tokens_at_once
+from core.trainer.optimizer import ADAM_EPSILON, make_optimizer
 from core.trainer.precision import resolve_precision
 from core.trainer.scoring import predict
 from core.trainer.state import State
@@ -260,6 +263,30 @@ def test_the_learning_rate_rises_and_follows_its_schedule():
         assert (np.diff(rates[schedule])[6:] < 0).all()
         assert rates[schedule][-1] < 0.02
     np.testing.assert_allclose(rates["cosine"][6:], (1 - np.cos(np.pi * rates["linear"][6:])) / 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "torchs"),
+    [
+        ("sgd", partial(torch.optim.SGD, momentum=0.9, nesterov=True)),
+        ("adamw", partial(torch.optim.AdamW, eps=ADAM_EPSILON, fused=True)),
+    ],
+)
+def test_an_optimizer_steps_as_that_of_torch_does(name, torchs):
+    found = []
+    for make in (None, torchs):
+        torch.manual_seed(0)
+        network, config = torch.nn.Linear(4, 3, bias=False), TrainConfig(optimizer=name, learning_rate=0.1)
+        optimizer = make(network.parameters(), lr=0.1, weight_decay=config.weight_decay) if make else None
+        optimizer = optimizer or make_optimizer(network, config)
+        for _ in range(4):
+            optimizer.zero_grad()
+            network(torch.randn(5, 4)).square().sum().backward()
+            optimizer.step()
+        state = optimizer.state_dict()["state"][0]
+        found.append([network.weight.detach(), *(state[key] for key in sorted(state))])
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.equal(ours, theirs)
 
 
 @pytest.mark.slow

@@ -93,6 +93,6 @@ def test_without_a_run_the_data_says_what_it_can(cache: Path) -> None:
 def test_a_label_typed_in_the_sidebar_leads_to_its_page(run: Run) -> None:
     page = open_page("label", run=run.id)
     name = sources.load(run.config.data).labels[2]
-    page.get_by_key("find").set_value(name).run()
+    page.get_by_key("find_label").set_value(name).run()
     assert not page.exception
-    assert page.get_by_key("find").value == ""
+    assert page.get_by_key("find_label").value == ""

@@ -58,10 +58,9 @@ def test_every_page_opens_with_its_heading_on_an_empty_machine(name: str) -> Non
 def test_pages_that_do_not_weigh_losses_do_not_load_torch(cache: Path) -> None:
     script = """
 import sys
-from streamlit.testing.v1 import AppTest
+from tests.helpers.drawn import open_page
 for name in sys.argv[1:]:
-    page = AppTest.from_file(f"pages/{name}.py", default_timeout=60).run()
-    assert not page.exception, page.exception
+    open_page(name)
     assert "torch" not in sys.modules, name
 """
     names = [name for name in PAGES if name not in ("loss_weights", "launcher")]
@@ -82,14 +81,24 @@ for name in sys.argv[1:]:
 def test_home_says_what_is_there_and_what_to_do_without_data_or_runs() -> None:
     page = open_page("home")
     said = words(page)
-    assert "No runs yet" in said
+    assert "No run on this data set has finished yet" in said
+    assert "A first run of tfidf" in said
     assert "TAILSCOPE_DATA" in said
     assert [button.key for button in page.button] == ["download_reuters"]
 
 
-def test_home_counts_runs_by_state(finished_runs: Path, cache: Path) -> None:
-    shutil.copytree(finished_runs, cache, ignore=shutil.ignore_patterns("synthetic-t*"))
-    assert figures(open_page("home")) == {"Finished": "1"}
+def test_home_shows_the_best_run_of_each_model_and_the_last_ones(finished_runs: Path, cache: Path) -> None:
+    shutil.copytree(finished_runs, cache)
+    data = {"data": "synthetic", "synthetic_documents": "400", "synthetic_labels": "12"}
+    page = open_page("home", **data)
+    (best,) = page.table
+    assert sorted(name.split(" ")[0] for name in best.value["Best of each model"]) == ["svm", "textcnn", "tfidf"]
+    assert best.value["Total micro-F1 (%)"].str.fullmatch(r"\d+\.\d \(\d+\.\d to \d+\.\d\)").all()
+    labels = [link.proto.label for link in page.main.get("page_link")]
+    assert sum("finished" in label for label in labels) == 3
+    assert "Compare them" in labels
+    assert "29 of 90" not in words(page)
+    assert "are in the tail and own" in words(page)
 
 
 def test_a_failed_download_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,3 +317,12 @@ def test_train_with_this_and_the_calls_carry_what_is_changed() -> None:
     assert "set.loss.mu=0.35" in query
     assert "set.loss.reweight_negatives=no" in query
     assert "synthetic_labels=30" in query
+
+
+def test_a_cache_whose_bytes_are_no_utf_8_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAILSCOPE_CACHE", os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    page = AppTest.from_file(str(ROOT / "pages" / "launcher.py"), default_timeout=60).run()
+    assert not page.exception
+    assert [error.value for error in page.error] == [
+        plain("TAILSCOPE_CACHE has bytes that are no UTF-8: name another folder, or rename that one.")
+    ]

@@ -97,3 +97,14 @@ def test_who_looks_at_a_lock_keeps_nobody_from_taking_it(tmp_path):
     for looker in lookers:
         looker.join()
     assert None not in taken
+
+
+@pytest.mark.parametrize("value", ["\udcff", "a\ud800b", {"a": ["x", {"b": "\udfff"}]}, {"\udcff": 1}])
+def test_what_would_not_be_read_is_not_written(value, tmp_path):
+    file = tmp_path / "x.json"
+    write_json(file, "as before")
+    with pytest.raises(UserError, match=r"^x\.json cannot be written .*half a letter"):
+        write_json(file, {"kept": value})
+    assert read_json(file) == "as before"
+    write_json(file, {"kept": "\U0001f600 \\ud800"})
+    assert read_json(file) == {"kept": "\U0001f600 \\ud800"}

@@ -30,13 +30,16 @@ from tests.helpers.training import (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", MODELS)
-def test_stopped_at_several_steps_and_resumed_it_is_the_run_that_was_never_stopped(model, monkeypatch, tmp_path):
-    path = prepare(model, MODELS[model])
+@pytest.mark.parametrize("model", [*MODELS, "transformer"])
+def test_stopped_at_several_steps_and_resumed_it_is_the_run_that_was_never_stopped(
+    model, tiny_encoder, monkeypatch, tmp_path
+):
+    changes = MODELS.get(model) or [f"model.encoder={tiny_encoder}", "model.max_length=24", "train.precision=fp32"]
+    path = prepare(model, changes)
     worker.execute(path)
     undisturbed = outcome(path)
     monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "again"))
-    path = prepare(model, MODELS[model], checkpoint_minutes=5.0)
+    path = prepare(model, changes, checkpoint_minutes=5.0)
     for step in (1, 7, 11, 4):
         execute_until(path, step)
     worker.execute(path)
@@ -92,9 +95,9 @@ def test_a_run_in_a_long_step_or_checkpoint_is_left_alone_when_it_is_stopped(mon
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_killed(tiny_encoder, monkeypatch, tmp_path):
-    changes = [f"model.encoder={tiny_encoder}", "model.max_length=24", "train.precision=fp32"]
-    path = prepare("transformer", changes)
+def test_killed_at_random_moments_and_resumed_it_is_the_run_that_was_never_killed(monkeypatch, tmp_path):
+    # So many steps that none of the kills comes after the last, however late it is.
+    path = prepare("textcnn", [*SIZES, "train.epochs=12", "train.patience=12"])
     worker.execute(path)
     expected, config = outcome(path), folder.get_run(path.name).config
     monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "again"))

@@ -28,6 +28,7 @@ from core.data.readers.row import Progress, Row, Say
 from core.data.readers.signatures import check_office
 from core.data.readers.workbook import workbook_rows
 from core.system.errors import UserError
+from core.system.files import is_text, show_path
 
 IN_COLUMNS = ("csv", "parquet", "arrow", "workbook")
 """Formats whose rows all have the same columns."""
@@ -97,8 +98,11 @@ def sniff(path: Path, **given: Any) -> FileConfig:
         given: settings of `FileConfig` that are not guessed; None is none.
 
     Raises:
-        UserError: not there, empty, a kind of file that is not read, several files whose names tell no parts.
+        UserError: not there, empty, a kind of file that is not read, several files whose names tell no parts, a path
+            that is no UTF-8.
     """
+    if not is_text(str(path.absolute())):  # it is kept with the data set, and shown
+        raise UserError(f"The path {show_path(path)} has bytes that are no UTF-8: rename the file or folder.")
     given = {key: value for key, value in given.items() if value is not None}
     others = given.pop("others", ())
     if _is_folder(path) and is_saved(path):

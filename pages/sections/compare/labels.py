@@ -14,6 +14,7 @@ from core.system.errors import UserError
 from pages.sections.compare.rows import load_scores, pick_rows
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, load_metrics
+from pages.shared.menu import link_labels
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -120,8 +121,12 @@ def show_two_rows(compared: Comparison, borders: Borders) -> None:
             alt="Labels that gained and lost, by group",
         )
         offer_csv("changes-by-group", partial(compare.change_summary, table))
-        st.dataframe(
-            table.head(2000),
+        shown = table.head(2000)
+        chosen = st.dataframe(
+            shown,
+            key=f"changes-{first}-{second}",
+            on_select="rerun",
+            selection_mode="single-row",
             hide_index=True,
             height=420,
             column_config={
@@ -133,4 +138,6 @@ def show_two_rows(compared: Comparison, borders: Borders) -> None:
             },
             alt=f"Every label's {measure} in both",
         )
+        if (ticked := chosen["selection"]["rows"]) and ticked[0] < len(shown):
+            link_labels(shown["label"].iloc[ticked[0]])
         offer_csv("changes", table.rename(columns={"first": first, "second": second}))

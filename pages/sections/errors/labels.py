@@ -12,8 +12,8 @@ from pages.sections.errors.chosen import as_trained
 from pages.sections.errors.thresholds import change_label
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import load_predictions
-from pages.shared.menu import link
-from pages.shared.text import plain
+from pages.shared.menu import link, link_labels
+from pages.shared.text import plain, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,4 +125,9 @@ def show_curve(shown: Shown, row: pd.Series) -> None:
         on_select=take if shown.limits is not None else "ignore",
         alt=f"Precision and recall of {name}",
     )
-    link("errors", f"Documents of {name}", {"run": shown.run.id, "view": "Documents", "of_label": name})
+    link(
+        "errors",
+        f"Documents of {plain(shorten(name, 60))}",
+        {"run": shown.run.id, "view": "Documents", "of_label": name},
+    )
+    link_labels(name)

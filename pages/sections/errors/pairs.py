@@ -13,6 +13,7 @@ from pages.sections.errors.chosen import Chosen, as_trained, predict_at
 from pages.sections.errors.documents import DOCUMENTS_SHOWN, list_documents
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, load_metrics, load_predictions
+from pages.shared.menu import link_labels
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def show_pair(shown: Shown, missed: str | None, gave: str | None) -> None:
     found = find(limit=DOCUMENTS_SHOWN)[1]
     many = "document" if found == 1 else "documents"
     st.text(f"{found} {many} where {missed} was missed and {gave} given or kept")
+    link_labels(missed, gave)
     list_documents(shown, find, f"{missed}-{gave}")
 
 

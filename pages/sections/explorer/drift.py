@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 SHOWS = {
-    "Differences": "Labels whose share differs most, in standard errors",
+    "Differences": "Labels whose share differs least by luck",
     "Absent": "Labels without a document in a part",
 }
 
@@ -49,8 +49,9 @@ def show(corpus: Corpus) -> None:
         chart = data.drift(table, one, other)
         st.altair_chart(chart, alt=f"Share of {one} and of {other} documents of every label")
         st.caption(
-            f"On the dashed line a label is as frequent in {other} as in {one}; coloured are those further away than "
-            f"{dataset.CHANCE:.0f} standard errors."
+            f"On the dashed line a label is as frequent in {other} as in {one}; coloured are those that luck does not "
+            "explain (Fisher's exact test; of the coloured ones, 5 % are expected to be there by luck: Benjamini "
+            "and Hochberg)."
         )
         offer_csv(f"{corpus.name}-drift-{one}-{other}", table)
     with right:
@@ -68,20 +69,25 @@ def show(corpus: Corpus) -> None:
             height=388,
             lazy=len(listed) > 1000,
             placeholder="–",
-            column_order=["label", "count", "other_count", *(["ratio", "z"] if which == "Differences" else [])],
+            column_order=["label", "count", "other_count", *(["times", "z", "q"] if which == "Differences" else [])],
             column_config={
                 "label": column.TextColumn("Label"),
                 "count": column.NumberColumn(one.capitalize(), format="localized", help=f"Documents in {one}."),
                 "other_count": column.NumberColumn(
                     other.capitalize(), format="localized", help=f"Documents in {other}."
                 ),
-                "ratio": column.NumberColumn(
-                    "Times", format="%.2f", help=f"Share of {other} documents divided by share of {one} documents."
+                "times": column.TextColumn(
+                    "Times", help=f"Share of {other} documents divided by share of {one} documents; new: not in {one}."
                 ),
                 "z": column.NumberColumn(
                     "Std. errors",
                     format="%+.1f",
                     help="Difference of the shares in standard errors (two-proportion test).",
+                ),
+                "q": column.NumberColumn(
+                    "By luck",
+                    format="%.2g",
+                    help="Fisher's exact test after Benjamini and Hochberg's correction for the number of labels.",
                 ),
             },
             alt=SHOWS[which],
@@ -96,8 +102,8 @@ def show_numbers(table: pd.DataFrame, one: str, other: str) -> None:
         st.metric(
             "More than chance",
             f"{summary['drifted']:,}",
-            help=f"Labels whose shares differ by more than {dataset.CHANCE:.0f} standard errors; "
-            f"about {summary['expected']:,.0f} of this many labels would by chance alone.",
+            help="Labels whose shares differ by more than luck: Fisher's exact test, corrected for their number so "
+            "that 5 % of those counted here are expected to be luck.",
             width="content",
         )
         st.metric(f"Not in {one}", f"{summary['absent']:,}", help="Labels that no model can learn.", width="content")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core.analysis import dataset
-from pages.sections.explorer import describe_columns, find_borders
+from pages.sections.explorer import describe_columns, find_borders, findings
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import load_measures
 from pages.shared.text import plain
@@ -36,6 +36,7 @@ def show(corpus: Corpus) -> None:
     borders = find_borders(corpus)
     stats = load_measures(corpus, borders.head, borders.tail)
     show_sizes(corpus, stats)
+    findings.show(corpus)
     for note in corpus.notes:
         st.info(plain(note))
     for title, measures in dataset.MEASURES.items():

@@ -14,6 +14,7 @@ from core.system.errors import UserError
 from pages.sections.explorer import find_borders
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES
+from pages.shared.menu import link_labels
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -119,11 +120,15 @@ def show_labels(corpus: Corpus, table: pd.DataFrame) -> None:
     )
     found = dataset.search(table, text)
     column = st.column_config
+    is_long = len(found) > 1000  # its rows come as they are scrolled to, and cannot be ticked
     st.dataframe(
         found,
+        key="tail_labels",
+        on_select="ignore" if is_long else "rerun",
+        selection_mode="single-row",
         hide_index=True,
         height=331,
-        lazy=len(found) > 1000,
+        lazy=is_long,
         placeholder="–",
         column_config={
             "label": column.TextColumn("Label"),
@@ -146,5 +151,7 @@ def show_labels(corpus: Corpus, table: pd.DataFrame) -> None:
         },
         alt="Labels and their documents",
     )
-    st.caption(f"{len(found):,} of {len(table):,} labels.")
+    st.caption(f"{len(found):,} of {len(table):,} labels{'' if is_long else '; tick one to go on'}.")
+    if not is_long and (rows := st.session_state["tail_labels"]["selection"]["rows"]) and rows[0] < len(found):
+        link_labels(found["label"].iloc[rows[0]])
     offer_csv(f"{corpus.name}-labels", found)

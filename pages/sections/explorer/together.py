@@ -19,6 +19,7 @@ from pages.sections.explorer import (
 )
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, find_documents, load_pairs
+from pages.shared.menu import link_labels
 from pages.shared.pick import LABELS_OFFERED, pick_label, pick_one
 from pages.shared.text import plain
 
@@ -37,6 +38,8 @@ LONG = 24
 """Letters of a name from which on it has that width as well."""
 COLOURS = {"p(i given j)": "p", "lift": "lift"}
 ORDERS = ("by frequency", "in clusters")
+CLUSTERED = 300
+"""Labels of a set up to which those that share documents stand side by side unless another order is chosen."""
 RANKINGS = {"lift": "lift", "Jaccard index": "jaccard", "p(i given j)": "p", "shared documents": "both"}
 MEANS = {"p(i given j)": "p", "pairs that occur": "density"}
 BINS = 60
@@ -113,7 +116,8 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
     """p(i given j) of some labels; a click chooses the pair whose documents stand beside it."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         which = pick_option("which", LABELS_OF, "Labels")
-        order = pick_option("order", ORDERS, "Order", "In clusters: labels that share documents side by side.")
+        orders = ORDERS if len(corpus.labels) > CLUSTERED else ORDERS[::-1]
+        order = pick_option("order", orders, "Order", "In clusters: labels that share documents side by side.")
         colour = COLOURS[pick_option("colour", COLOURS, "Colour", "Lift: p(i given j) divided by p(i).")]
         floor = pick_floor("floor", 1)
         most = min(MOST, len(corpus.labels))
@@ -315,6 +319,7 @@ def show_pair(corpus: Corpus, part: str) -> None:
         st.info(plain(sentence))
     else:
         show_documents_singly(corpus, rows, sentence)
+        link_labels(label, beside)
         if st.button("List them", on_click=open_documents, args=(label, beside), type="tertiary"):
             st.rerun()
 

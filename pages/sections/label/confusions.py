@@ -11,8 +11,7 @@ from pages.sections.errors.chosen import as_trained
 from pages.sections.label import show_no_run
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import load_predictions
-from pages.shared.menu import link
-from pages.shared.text import plain, shorten
+from pages.shared.menu import link, link_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +55,6 @@ def list_labels(label: Label, table: pd.DataFrame, key: str, pair: dict[str, str
     offer_csv(f"label-{label.column + 1}-{key}", table)
     if rows := chosen["selection"]["rows"]:
         other = table["label"].iloc[rows[0]]
-        link("label", f"Everything about {plain(shorten(other, 60))}", {"name": other})
+        link_labels(other)
         query = {name: value or other for name, value in pair.items()}
         link("errors", "Documents of the pair", {"run": label.run.id, "view": "Confused pairs", **query})

@@ -38,8 +38,7 @@ def show(label: Label) -> None:
             problems[str(error)] = name
             continue
         rows.append(row)
-    left, right = st.columns([3, 2], gap="large")
-    with left:
+    with st.container():
         st.caption("Every rule is fitted on validation alone; test is what it gives.")
         config = st.column_config
         st.dataframe(
@@ -58,7 +57,7 @@ def show(label: Label) -> None:
         )
         for problem in problems:
             st.caption(plain(problem))
-    with right:
+    with st.container(width=560):
         predictions = load_predictions(label.run)
         curve = errors.precision_recall(predictions, label.column)
         if curve.empty:

@@ -12,7 +12,7 @@ from pages.sections.explorer import describe_columns, pick_part
 from pages.sections.label import show_no_data
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import load_pairs
-from pages.shared.menu import link
+from pages.shared.menu import link, link_labels
 from pages.shared.pick import pick_one
 from pages.shared.text import plain, shorten
 
@@ -52,7 +52,7 @@ def show(label: Label) -> None:
     offer_csv(f"label-{label.column + 1}-together", table)
     if rows := chosen["selection"]["rows"]:
         other = table["other"].iloc[rows[0]]
+        link_labels(other)
         with st.container(horizontal=True):
-            link("label", f"Everything about {plain(shorten(other, 60))}", {"name": other})
             pair = {"view": "Together", "label": label.name, "beside": other}
             link("explorer", "Documents with both", pair)
