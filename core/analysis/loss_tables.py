@@ -27,12 +27,12 @@ def push_table(frame: pd.DataFrame) -> pd.DataFrame:
     Args:
         frame: of `core.analysis.loss_effects.gradient_mass`, one loss after the other.
     """
-    wide = frame.pivot_table(index=["loss", "group"], columns="side", values="mass", sort=False, dropna=False)
+    sizes = {(row["loss"], row["group"], row["side"]): float(row["mass"]) for row in frame.to_dict("records")}
     rows = []
     for title in dict.fromkeys(frame["loss"]):
         row: dict[str, str | None] = {"loss": title}
         for group in FREQUENCY_GROUPS:
-            up, down = (float(wide["positive"].get((title, group), 0)), float(wide["negative"].get((title, group), 0)))
+            up, down = (sizes.get((title, group, side), 0.0) for side in ("positive", "negative"))
             row[group] = _as_ratio(up, down)
         rows.append(row)
     return pd.DataFrame(rows, columns=["loss", *FREQUENCY_GROUPS])

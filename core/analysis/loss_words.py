@@ -337,7 +337,7 @@ def changes_of(choice: Choice, data: str) -> dict[str, str]:
     """
     chosen = choose_constants(data, choice.name)
     ruled = choice.rule_mu is not None
-    changed = {}
+    changed: dict[str, str] = {}
     if choice.setting != chosen["setting"] or ruled != (choice.setting == "plain" and chosen["setting"] == "plain"):
         changed["loss.setting"] = choice.setting
         if is_mu_by_rule(choice):

@@ -44,9 +44,7 @@ def test_traits_are_counted() -> None:
 
 
 def test_published_runs_are_the_evidence() -> None:
-    table = loss_advice.evidence_table(
-        run for run in list_runs() if run.published and run.config.data.name == "reuters"
-    )
+    table = loss_advice.evidence_table(PUBLISHED)
     assert set(table["model"]) == {"tfidf"}
     assert set(table["seeds"]) == {3}
     assert table["tail"].is_monotonic_decreasing
