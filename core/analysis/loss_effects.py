@@ -41,12 +41,14 @@ class Choice:
         name: a key of `LOSSES`.
         setting: see `core.losses.constants`.
         changes: constants that differ from the preset, in the order of the preset.
+        rule_mu: the preset's mu where it is the authors' rule (`core.losses.auto_mu`), not that of the setting.
     """
 
     title: str
     name: str
     setting: losses.Setting = "reuters"
     changes: tuple[tuple[str, float], ...] = ()
+    rule_mu: float | None = None
 
     def constants(self, counts: np.ndarray, documents: int) -> dict[str, float]:
         """All constants, by their names in `build_loss`.
@@ -55,7 +57,8 @@ class Choice:
             UserError: one is out of range.
         """
         try:
-            return losses.constants(self.name, counts, documents, self.setting, **dict(self.changes))
+            ruled = {} if self.rule_mu is None or "mu" not in LOSSES[self.name].constants else {"mu": self.rule_mu}
+            return losses.constants(self.name, counts, documents, self.setting, **ruled | dict(self.changes))
         except ValueError as error:
             raise UserError(f"Loss '{self.name}': {error}") from None
 

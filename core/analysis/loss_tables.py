@@ -7,21 +7,47 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from core.analysis.loss_words import ratio_in_words
+from core.analysis.loss_words import MILLION, ratio_in_words
 from core.labels.groups import FREQUENCY_GROUPS, Borders, group_sizes
 
 
-def group_table(means: pd.DataFrame, side: str) -> pd.DataFrame:
-    """Mean weights with a column `in words`, for positives: what a tail label weighs in units of a head label.
+def ratios_in_words(means: pd.DataFrame) -> str:
+    """What a tail label that is there weighs in units of a head label, a line of Markdown for each loss.
 
     Args:
-        means: of `core.analysis.loss_weights.group_weights`.
-        side: of `core.analysis.loss_effects.SIDES`.
+        means: of `core.analysis.loss_weights.group_weights`, positives.
     """
-    if side == "negative":
-        return means
-    words = [ratio_in_words(row) for row in means.to_dict("records")]
-    return means.assign(**{"in words": [word[:1].upper() + word[1:] for word in words]})
+    words = [(row["loss"], ratio_in_words(row)) for row in means.to_dict("records")]
+    return "\n".join(f"- **{title}**: {word}." for title, word in words if word)
+
+
+def push_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Push up against push down of each group: columns loss, head, medium, tail, with `1.3 : 1`, `all up` or None.
+
+    Args:
+        frame: of `core.analysis.loss_effects.gradient_mass`, one loss after the other.
+    """
+    sizes = {(row["loss"], row["group"], row["side"]): float(row["mass"]) for row in frame.to_dict("records")}
+    rows = []
+    for title in dict.fromkeys(frame["loss"]):
+        row: dict[str, str | None] = {"loss": title}
+        for group in FREQUENCY_GROUPS:
+            up, down = (sizes.get((title, group, side), 0.0) for side in ("positive", "negative"))
+            row[group] = _as_ratio(up, down)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["loss", *FREQUENCY_GROUPS])
+
+
+def _as_ratio(up: float, down: float) -> str | None:
+    """Two sizes as `3.2 : 1` or `1 : 3.2`; None where both are 0 or one is no number."""
+    if not (np.isfinite(up) and np.isfinite(down)) or up == down == 0:
+        return None
+    high, low = max(up, down), min(up, down)
+    if low == 0:
+        return "all up" if up > 0 else "all down"
+    ratio = high / low
+    words = "over a million" if ratio > MILLION else f"{ratio:.3g}" if ratio < 1000 else f"{ratio:,.0f}"
+    return f"{words} : 1" if up >= down else f"1 : {words}"
 
 
 # Charts.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,15 @@ import scipy.sparse as sp
 
 from core import losses
 from core.analysis.loss_effects import Choice, group_slices, is_elementwise, middle_columns, rank_bins, stack
-from core.labels.groups import FREQUENCY_GROUPS, Borders
+from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of
+from core.losses.presets import LOSSES
 
 QUANTILES = (np.arange(10) + 0.5) / 10
 """Their mean is that of the whole, and between the first and the last are nine in ten."""
 FINE_QUANTILES = (np.arange(200) + 0.5) / 200
 """Quantiles that stand for a whole distribution."""
-COARSE_BINS = 24
-"""Bins where a weight differs from document to document, so that each holds enough of them."""
+LABELS_DRAWN = 300
+"""Up to so many labels each has a mark of its own; more are drawn in bins of neighbours in rank (`RANK_BINS`)."""
 NEGATIVE_DOCUMENTS = 4000
 """Documents that stand for all where negatives are looked at."""
 NEGATIVE_LABELS = 100
@@ -45,6 +47,11 @@ class CoLabels:
     by_group: dict[str, dict[str, np.ndarray]]
 
 
+def drawn_bins(labels: int) -> np.ndarray:
+    """Edges of the bins of columns that have a mark each: single labels as long as there are at most `LABELS_DRAWN`."""
+    return rank_bins(labels, labels) if labels <= LABELS_DRAWN else rank_bins(labels)
+
+
 def measure_co_labels(targets: sp.csr_array, counts: np.ndarray, borders: Borders) -> CoLabels:
     """Measures r of all positives of the train part, and of the negatives of documents that are spread evenly over it.
 
@@ -53,7 +60,7 @@ def measure_co_labels(targets: sp.csr_array, counts: np.ndarray, borders: Border
         counts: (K,).
         borders: of the frequency groups.
     """
-    edges, groups = rank_bins(len(counts), COARSE_BINS), group_slices(counts, borders)
+    edges, groups = drawn_bins(len(counts)), group_slices(counts, borders)
     targets = targets[:, : len(counts)]
     inverse, steepness = 1 / counts, _measure_steepness(targets, counts)
 
@@ -111,6 +118,105 @@ def measure_label(targets: sp.csr_array, counts: np.ndarray, column: int) -> dic
     there[np.searchsorted(targets.indptr, np.flatnonzero(targets.indices == column), side="right") - 1] = True
     sides = {"positive": there, "negative": ~there}
     return {side: _pick_quantiles(np.sort(r[rows]), QUANTILES) for side, rows in sides.items()}
+
+
+def measure_labels(targets: sp.csr_array, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """R of every label at `QUANTILES`, on each side (`SIDES`), (K, 10); NaN of a side without documents.
+
+    Labels that are there: over all documents; those that are not: over documents that are spread evenly.
+
+    Args:
+        targets: of the train part, (N, L).
+        counts: (K,).
+    """
+    targets = targets[:, : len(counts)]
+    inverse, steepness = 1 / counts, _measure_steepness(targets, counts)
+    row = np.repeat(np.arange(targets.shape[0]), np.diff(targets.indptr))
+    there = _quantiles_by_owner(inverse[targets.indices] * steepness[row], targets.indices, len(counts), QUANTILES)
+
+    # Without the label: the documents by their steepness, those that have the label passed over.
+    chosen = pick_evenly(targets.shape[0], NEGATIVE_DOCUMENTS)
+    order = np.argsort(steepness[chosen], kind="stable")
+    sample, rising = sp.csc_array(targets[chosen[order]]), steepness[chosen[order]]
+    sample.sort_indices()
+    absent = np.full((len(counts), len(QUANTILES)), np.nan)
+    for column in range(len(counts)):
+        own = sample.indices[sample.indptr[column] : sample.indptr[column + 1]]
+        if left := len(rising) - len(own):
+            place = np.round(QUANTILES * (left - 1)).astype(np.int64)
+            passed = np.searchsorted(own - np.arange(len(own)), place, side="right")
+            absent[column] = inverse[column] * rising[place + passed]
+    return {"positive": there, "negative": absent}
+
+
+def label_table(
+    choices: Sequence[Choice],
+    counts: np.ndarray,
+    documents: int,
+    ratios: dict[str, np.ndarray],
+    labels: Sequence[str],
+    borders: Borders,
+) -> pd.DataFrame:
+    """What every label weighs under each loss, the most frequent first.
+
+    Args:
+        choices: the losses; those whose terms compare all labels have no columns.
+        counts: (K,).
+        documents: N.
+        ratios: of `measure_labels`.
+        labels: their names.
+        borders: of the frequency groups.
+
+    Returns:
+        Columns label, rank, group, documents, and for each loss `db there`, its mean over documents, and `db absent`;
+        where these differ from document to document also `... low` and `... high`, between which nine in ten lie.
+    """
+    columns = np.arange(len(counts))
+    table: dict[str, Any] = {
+        "label": list(labels[: len(counts)]),
+        "rank": columns + 1,
+        "group": group_of(counts, borders),
+        "documents": counts,
+    }
+    for choice in choices:
+        differs = "mu" in LOSSES[choice.name].constants
+        for side, word in (("positive", "there"), ("negative", "absent")):
+            r = ratios[side] if differs else np.ones((len(counts), 1))
+            weight = weigh_labels(choice, counts, documents, side, columns, r)
+            if weight is None:
+                continue
+            table[f"{choice.title} {word}"] = weight.mean(1)
+            if differs:
+                table |= {f"{choice.title} {word} low": weight[:, 0], f"{choice.title} {word} high": weight[:, -1]}
+    return pd.DataFrame(table)
+
+
+def mark_label(
+    choices: Sequence[Choice],
+    counts: np.ndarray,
+    documents: int,
+    ratios: dict[str, np.ndarray],
+    labels: Sequence[str],
+    column: int,
+    side: str,
+) -> pd.DataFrame:
+    """One label as rows of `weight_frame`, exact where that has bins; losses without a weight have none."""
+    rows = []
+    for choice in choices:
+        weight = weigh_labels(choice, counts, documents, side, np.array([column]), ratios[side][[column]])
+        if weight is not None and np.isfinite(weight).all():
+            rows.append(
+                {
+                    "loss": choice.title,
+                    "rank": column + 1.0,
+                    "labels": labels[column],
+                    "count": counts[column],
+                    "low": float(weight[0, 0]),
+                    "weight": float(weight.mean()),
+                    "high": float(weight[0, -1]),
+                }
+            )
+    return pd.DataFrame(rows, columns=["loss", "rank", "labels", "count", "low", "weight", "high"])
 
 
 def label_weights(
@@ -178,28 +284,27 @@ def weigh_labels(
 def weight_frame(
     choices: Sequence[Choice], counts: np.ndarray, documents: int, co_labels: CoLabels, labels: Sequence[str], side: str
 ) -> pd.DataFrame:
-    """Weight by label rank: columns loss, rank, labels, count, low, weight, high.
+    """Weight by label rank: columns loss, rank, start, end, labels, count, low, weight, high.
 
-    A row is a label, or a bin of neighbours in rank; `weight` is the mean over documents, low to high nine in ten.
+    A row is a label, or a bin of neighbours in rank that reaches from `start` to `end`, halves between labels (see
+    `drawn_bins`); `weight` is the mean over documents, low to high nine in ten.
     """
-    names = ["loss", "rank", "labels", "count", "low", "weight", "high"]
-    fine, rows = rank_bins(len(counts)), [pd.DataFrame(columns=names)]
+    names = ["loss", "rank", "start", "end", "labels", "count", "low", "weight", "high"]
+    edges, rows = drawn_bins(len(counts)), [pd.DataFrame(columns=names)]
+    columns = middle_columns(edges)
+    first, last = edges[:-1] + 1, edges[1:]
     for choice in choices:
-        # Only weights with mu differ from document to document: they are drawn by bins and by quantiles of r.
-        differs = "mu" in choice.constants(counts, documents)
-        edges = co_labels.edges if differs else fine
-        columns = middle_columns(edges)
-        r = co_labels.by_bin[side] if differs else np.ones((len(columns), 1))
+        # Only weights with mu differ from document to document: they follow the quantiles of r.
+        differs = "mu" in LOSSES[choice.name].constants
+        r = co_labels.by_bin[side] if differs and is_elementwise(choice.name) else np.ones((len(columns), 1))
         weight = weigh_labels(choice, counts, documents, side, columns, r)
         if weight is None:
             continue
-        # A bin stands at its middle on a logarithmic axis, the last one at its end.
-        first, last = edges[:-1] + 1, edges[1:]
-        ranks = np.sqrt(first * last)
-        ranks[-1] = last[-1]
         frame = {
             "loss": choice.title,
-            "rank": ranks,
+            "rank": np.sqrt(first * last),  # the middle of a bin on a logarithmic axis
+            "start": first - 0.5,
+            "end": last + 0.5,
             "labels": [labels[a - 1] if a == b else f"ranks {a:,} to {b:,}" for a, b in zip(first, last, strict=True)],
             "count": counts[columns],
             "low": weight[:, 0],

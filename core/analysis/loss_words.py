@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from core.analysis.loss_effects import Choice
 from core.config.defaults import LOSS_NAMES
 from core.config.schema import DataConfig
 from core.losses.presets import CONSTANTS, LOSSES
+from core.runs.plan import choose_constants
 
 # In words and as a formula.
 
@@ -99,6 +102,8 @@ def _times(value: float) -> str:
 
 
 def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return r"\infty"
     text = f"{value:.4g}"
     if "e" in text:
         digits, power = text.split("e")
@@ -115,6 +120,13 @@ def _asymmetric(v: dict[str, float], first: str) -> list[str]:
     margin = _number(v["prob_margin"])
     where = rf"&p=\sigma(z_{{ki}}),\quad q=\max(p-{margin},\,0)"
     return [_case(1, [_times(v["scale"]), first]), _case(0, absent), where]
+
+
+def _propensity_factor(documents: int, v: Mapping[str, float]) -> float:
+    try:
+        return max(0.0, math.log(documents) - 1) * float((v["prop_b"] + 1) ** v["prop_a"])
+    except OverflowError:
+        return math.inf
 
 
 FORMULAS: dict[str, Callable[[dict[str, float], int], list[str]]] = {
@@ -159,7 +171,7 @@ FORMULAS: dict[str, Callable[[dict[str, float], int], list[str]]] = {
         _case(1, [_times(v["scale"]), r"(2/\pi_i-1)", r"\left(-\log p\right)"]),
         _case(0, [_times(v["scale"]), r"\left(-\log(1-p)\right)"]),
         r"&p=\sigma(z_{ki})",
-        rf"&1/\pi_i=1+{_number(max(0.0, math.log(n) - 1) * (v['prop_b'] + 1) ** v['prop_a'])}\,"
+        rf"&1/\pi_i=1+{_number(_propensity_factor(n, v))}\,"
         rf"(n_i+{_number(v['prop_b'])})^{{-{_number(v['prop_a'])}}}",
     ],
 }
@@ -181,8 +193,18 @@ def ratio_in_words(row: Mapping[str, float]) -> str:
     return f"a tail label that is there weighs {times(ratio)} a head label"
 
 
+MOVED = 0.02
+"""Share of the gradient that has moved elsewhere from which it is told."""
+MILLION = 1e6
+"""Beyond this factor, up or down, its size is not told: it says nothing more."""
+
+
 def times(ratio: float) -> str:
-    """A factor in words: `3.7 times`, `half`, `1/40 of`."""
+    """A factor in words: `3.7 times`, `0.50 times`, `1/40 of`; beyond a million only that."""
+    if ratio > MILLION:
+        return "more than a million times"
+    if ratio < 1 / MILLION:
+        return "less than a millionth of"
     if ratio >= 0.995:
         return f"{ratio:,.0f} times" if ratio >= 20 else f"{ratio:.2g} times"
     return f"{ratio:.2f} times" if ratio >= 0.1 else f"1/{1 / ratio:,.0f} of"
@@ -198,12 +220,20 @@ def shift_in_words(shift: pd.DataFrame, tolerance: pd.DataFrame) -> list[str]:
     said = []
     for title, rows in shift.groupby("loss", sort=False):
         rare = rows.iloc[-1]
+        score = name_score(rare["score"])
         easy = tolerance[(tolerance["loss"] == title) & (tolerance["logit"] == -4)]["share"].iloc[0]
         said.append(
-            f"**{title}**: in training the rarest label counts as found from a score of {rare['score']:.2f} on, not "
+            f"**{title}**: in training the rarest label counts as found from a score of {score} on, not "
             f"0.50; where it is not there and the logit is -4, it pushes {times(easy)} what cross-entropy would."
         )
     return said
+
+
+def name_score(score: float) -> str:
+    """A score with two digits, or more where it would read as 0 or 1: `0.93`, `0.9998`, `above 0.9999`."""
+    if score > 0.9999:
+        return "above 0.9999"
+    return f"{score:.2f}" if score < 0.995 else f"{score:.4f}"
 
 
 def mass_in_words(frame: pd.DataFrame) -> list[str]:
@@ -214,7 +244,10 @@ def mass_in_words(frame: pd.DataFrame) -> list[str]:
     """
     said = []
     for title, rows in frame.groupby("loss", sort=False):
-        whole = rows["mass"].sum()
+        whole = rows["mass"].sum(skipna=False)
+        if not math.isfinite(whole):
+            said.append(f"**{title}**: the gradient is beyond what a number can hold.")
+            continue
         if not whole > 0:
             said.append(f"**{title}**: no gradient at all.")
             continue
@@ -227,6 +260,35 @@ def mass_in_words(frame: pd.DataFrame) -> list[str]:
             f"{_percent(tail)} to the tail, {_percent(found)} to tail labels that are there."
         )
     return said
+
+
+def decision_in_words(frame: pd.DataFrame) -> str:
+    """What decides, in a sentence: the largest part of the first loss's gradient, and which loss moves most elsewhere.
+
+    Args:
+        frame: of `core.analysis.loss_effects.gradient_mass`, one loss after the other; empty words without a gradient.
+    """
+    whole = frame.groupby("loss", sort=False)["mass"].transform("sum")
+    rows = frame.assign(share=frame["mass"] / whole.where(whole > 0))
+    rows = rows[np.isfinite(rows["share"])]
+    if not len(rows):
+        return ""
+    words = {"positive": "are there", "negative": "are not there"}
+
+    def name(row: Mapping[Hashable, Any]) -> str:
+        return f"{row['group']} labels that {words[str(row['side'])]}"
+
+    first = rows["loss"].iloc[0]
+    shares = rows.set_index(["loss", "side", "group"])["share"]
+    largest = max(rows[rows["loss"] == first].to_dict("records"), key=lambda row: row["share"])
+    said = f"Under {first} the gradient of {name(largest)} decides: {_percent(largest['share'])} of it"
+    others = rows[rows["loss"] != first].to_dict("records")
+    gains = [(row["share"] - shares.get((first, row["side"], row["group"]), 0.0), row) for row in others]
+    if not gains or max(gains, key=lambda gain: gain[0])[0] < MOVED:
+        return f"{said}." + (" The other losses share it out alike." if others else "")
+    gain, row = max(gains, key=lambda gain: gain[0])
+    before = _percent(row["share"] - gain)
+    return f"{said}. {row['loss']} moves most, to {name(row)}: from {before} to {_percent(row['share'])}."
 
 
 def _percent(share: float) -> str:
@@ -248,18 +310,38 @@ def python_call(choice: Choice, data: DataConfig) -> str:
     if choice.setting != "reuters":
         options.append(f'setting="{choice.setting}"')
     options += ['on_missing="mask"', *(f"{key}={value!r}" for key, value in choice.changes)]
+    functions = "build_loss"
+    if is_mu_by_rule(choice):
+        options += ['mu="auto"', 'positives=index_pairs(corpus.targets_of("train"))']
+        functions += ", index_pairs"
     return (
         f"from core.config.schema import {imported}\nfrom core.data.sources import load\n"
-        "from core.losses import build_loss\n\n"
+        f"from core.losses import {functions}\n\n"
         f"corpus = load(DataConfig({made}))\n"
         f"loss = build_loss({', '.join(options)})\n"
         "# loss(logits, targets).backward()"
     )
 
 
-def changes_of(choice: Choice) -> dict[str, str]:
-    """What differs from a run's defaults, by the setting's name: `loss.mu` and its value, as text."""
-    changed = {"loss.setting": choice.setting} if choice.setting != "reuters" else {}
+def is_mu_by_rule(choice: Choice) -> bool:
+    """Whether the loss reads mu and has it from the authors' rule."""
+    return choice.rule_mu is not None and "mu" in LOSSES[choice.name].constants and "mu" not in dict(choice.changes)
+
+
+def changes_of(choice: Choice, data: str) -> dict[str, str]:
+    """What differs from a run's defaults on a data set, by the setting's name: `loss.mu` and its value, as text.
+
+    Args:
+        choice: the loss.
+        data: name of the data set.
+    """
+    chosen = choose_constants(data, choice.name)
+    ruled = choice.rule_mu is not None
+    changed: dict[str, str] = {}
+    if choice.setting != chosen["setting"] or ruled != (choice.setting == "plain" and chosen["setting"] == "plain"):
+        changed["loss.setting"] = choice.setting
+        if is_mu_by_rule(choice):
+            changed["loss.mu"] = "auto"
     return changed | {f"loss.{key}": str(value).lower() for key, value in choice.changes}
 
 

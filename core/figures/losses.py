@@ -45,19 +45,26 @@ DASHES = {"fl": [2, 3], "ntr-fl": [6, 3], "cb-ntr": [6, 3], "db": [5, 4], "ntr-f
 """Lines that may lie on those of other losses, which then show through."""
 BAR = 7
 """Height of a label's bar, in pixels."""
-ACROSS = 6
+ACROSS = 4
 """Losses in a row of the legend."""
 LEAST = 1e-3
 """Below this neither loss nor gradient is drawn."""
+DECADES = 6.0
+"""Powers of ten that a logarithmic axis shows: what is smaller lies at its lower end."""
+LIMITS = 1e-300, 1e300
+"""Between these a number, and what an axis leaves around it, is finite and above 0."""
+TICKS = 12
+"""Powers of ten with a tick at most."""
 MASS = {f"{group}, {words}": (group, side) for side, words in (("positive", "there"), ("negative", "not there"))
         for group in FREQUENCY_GROUPS}  # fmt: skip
 """Parts of a gradient: labels of a group on one side."""
 
 
 def ticks_of_ten(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten from `low` to `high`; the powers alone where these are many."""
+    """1, 2 and 5 times powers of ten from `low` to `high`, both above 0; the powers alone where these are many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(powers) <= 4 else (1,)
+    powers = powers[:: -(-len(powers) // TICKS)]
     ticks = [float(f"{step}e{power}") for power in powers for step in steps]
     return [tick for tick in ticks if low <= tick <= high]
 
@@ -115,55 +122,109 @@ def _ranks(bands: pd.DataFrame, labels: int) -> tuple[alt.X, list[alt.Chart]]:
     return x, [areas, words]
 
 
+def _log_domain(values: pd.Series | np.ndarray, *, decades: float = DECADES) -> tuple[float, float]:
+    """The least and the largest finite value above 0, at most `decades` powers of ten apart; 1 and 1 of none.
+
+    What is smaller, or 0, has no place on a logarithmic axis: it is drawn at its lower end (`_on_scale`).
+    """
+    numbers = np.asarray(values, np.float64)
+    known = numbers[np.isfinite(numbers) & (numbers > LIMITS[0]) & (numbers < LIMITS[1])]
+    if not len(known):
+        return 1.0, 1.0
+    most = float(known.max())
+    return max(float(known.min()), most * 10**-decades), most
+
+
 def _log_axis(values: pd.Series | np.ndarray, title: str, *, above: float = 2.0) -> dict[str, Any]:
-    least, most = (float(np.min(values)), float(np.max(values))) if len(values) else (1.0, 1.0)
+    least, most = _log_domain(values)
     domain = [least / 1.4, most * above]
     return {
         "title": title,
-        "scale": alt.Scale(type="log", domain=domain, nice=False),
+        "scale": alt.Scale(type="log", domain=domain, nice=False, clamp=True),
         "axis": alt.Axis(format="~g", gridColor=GRID, values=ticks_of_ten(*domain)),
     }
 
 
 def weight_by_rank(
-    frame: pd.DataFrame, choices: Sequence[Choice], bands: pd.DataFrame, *, labels: int, side: str
+    frame: pd.DataFrame,
+    choices: Sequence[Choice],
+    bands: pd.DataFrame,
+    *,
+    labels: int,
+    side: str,
+    found: pd.DataFrame | None = None,
 ) -> alt.LayerChart:
-    """Weight against label rank, both logarithmic: a line for each loss, and where it depends on the document, a band.
+    """Weight against label rank, both logarithmic: a mark for each label, or a step for each bin of them, as they are.
+
+    Where a weight depends on the document the mark is the mean and stands in a band that holds nine in ten documents.
 
     Args:
         frame: of `core.analysis.loss_weights.weight_frame`.
         choices: for colours.
         bands: of `group_bands`.
-        labels: L.
+        labels: K.
         side: of `core.analysis.loss_effects.SIDES`.
+        found: of `core.analysis.loss_weights.mark_label`, a label that is pointed out.
     """
     x, behind = _ranks(bands, labels)
-    both = np.r_[frame["low"], frame["high"]]
-    y = _log_axis(both, f"weight where the {SIDES[side]}")
-    areas = (
-        alt.Chart(frame[frame["loss"].isin(_spread_out(frame, choices))])
-        .mark_area(opacity=0.16, interpolate="monotone")
-        .encode(x=x, y=alt.Y("low:Q", **y), y2="high:Q", color=_loss_colour(choices, frame))
-    )
-    lines = (
-        alt.Chart(frame)
-        .mark_line(strokeWidth=2.4, interpolate="monotone")
-        .encode(
-            x=x,
-            y=alt.Y("weight:Q", **y),
-            color=_loss_colour(choices, frame),
-            strokeDash=_loss_dash(choices, frame),
-            tooltip=[
-                alt.Tooltip("loss:N"),
-                alt.Tooltip("labels:N", title="label"),
-                alt.Tooltip("count:Q", title="train documents", format=",d"),
-                alt.Tooltip("weight:Q", title="mean weight", format=".4g"),
-                alt.Tooltip("low:Q", title="in 5 % below", format=".4g"),
-                alt.Tooltip("high:Q", title="in 5 % above", format=".4g"),
-            ],
+    marked = frame.iloc[:0] if found is None else found
+    y = _log_axis(np.r_[frame[["low", "weight", "high"]].to_numpy(np.float64).ravel(), marked["weight"]], "weight")
+    y["title"] = f"weight where the {SIDES[side]}"
+    domain = tuple(y["scale"]["domain"])
+    shown = _on_scale(frame, domain)
+    colour = _loss_colour(choices, frame)
+    spread = shown[shown["loss"].isin(_spread_out(frame, choices))]
+    if len(frame) and (frame["end"] - frame["start"] > 1).any():
+        areas = (
+            alt.Chart(spread)
+            .mark_rect(opacity=0.16)
+            .encode(x=alt.X("start:Q", scale=x["scale"]), x2="end:Q", y=alt.Y("shown_low:Q", **y), y2="shown_high:Q",
+                    color=colour)
+        )  # fmt: skip
+        marks = alt.Chart(shown).mark_rule(strokeWidth=2.6).encode(x=x.copy(), x2="end:Q")
+        marks.encoding.x.shorthand = "start:Q"
+    else:
+        areas = (
+            alt.Chart(spread)
+            .mark_rule(opacity=0.35, strokeWidth=3)
+            .encode(x=x, y=alt.Y("shown_low:Q", **y), y2="shown_high:Q", color=colour)
         )
+        marks = alt.Chart(shown).mark_circle(size=34, opacity=1).encode(x=x, opacity=_paler(_presets(choices)))
+    marks = marks.encode(
+        y=alt.Y("shown:Q", **y),
+        color=colour,
+        tooltip=[
+            alt.Tooltip("labels:N", title="label"),
+            alt.Tooltip("loss:N"),
+            alt.Tooltip("rank:Q", format=",.0f"),
+            alt.Tooltip("count:Q", title="train documents", format=",d"),
+            alt.Tooltip("weight:Q", title="mean weight", format=".4g"),
+            alt.Tooltip("low:Q", title="in 5 % below", format=".4g"),
+            alt.Tooltip("high:Q", title="in 5 % above", format=".4g"),
+        ],
     )
-    return alt.LayerChart(layer=[*behind, areas, lines], height=HEIGHT + 60)
+    layers = [*behind, areas, marks]
+    if len(marked):
+        layers += _pointed_out(_on_scale(marked, domain), x, y, colour)
+    return alt.LayerChart(layer=layers, height=HEIGHT + 60)
+
+
+def _on_scale(frame: pd.DataFrame, domain: tuple[float, float]) -> pd.DataFrame:
+    """Weights with where a logarithmic axis draws them: what lies below it, as a 0, at its lower end."""
+    places = {"shown": "weight", "shown_low": "low", "shown_high": "high"}
+    return frame.assign(**{new: frame[old].astype(np.float64).clip(*domain) for new, old in places.items()})
+
+
+def _pointed_out(found: pd.DataFrame, x: alt.X, y: dict[str, Any], colour: alt.Color) -> list[alt.Chart]:
+    """A line at a label's rank, its marks in large and its weights in numbers."""
+    base = alt.Chart(found).encode(x=x, y=alt.Y("shown:Q", **y))
+    rule = alt.Chart(found.iloc[:1]).mark_rule(color="gray", strokeDash=[4, 3]).encode(x=x)
+    rings = base.mark_point(size=150, strokeWidth=2.5, filled=False).encode(color=colour)
+    late = bool(found["rank"].iloc[0] > np.sqrt(x["scale"]["domain"][1]))
+    words = base.mark_text(align="right" if late else "left", dx=-12 if late else 12, fontSize=12, color="gray").encode(
+        text=alt.Text("weight:Q", format=".3g")
+    )
+    return [rule, rings, words]
 
 
 def _spread_out(frame: pd.DataFrame, choices: Sequence[Choice]) -> list[str]:
@@ -218,7 +279,7 @@ def tolerance(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.LayerChart:
         frame: of `core.analysis.loss_effects.tolerance_frame`.
         choices: for colours.
     """
-    shown = frame[frame["share"] >= LEAST]
+    shown = frame[(frame["share"] >= LEAST) & (frame["share"] < LIMITS[1])]
     lines = (
         alt.Chart(shown)
         .mark_line(strokeWidth=2.4)
@@ -295,7 +356,7 @@ def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str) -
     # Sizes on a logarithmic axis, which has no place for 0.
     title = {"value": "loss", "gradient": "push"}[quantity]
     shown = frame.assign(size=frame[quantity].abs())
-    shown = shown[shown["size"] >= LEAST]
+    shown = shown[(shown["size"] >= LEAST) & (shown["size"] < LIMITS[1])]
     top = max(1.0, float(shown["size"].max()) if len(shown) else 1.0) * 1.3
     return (
         alt.Chart(shown)

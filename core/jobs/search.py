@@ -19,6 +19,7 @@ from core.jobs import launch
 from core.losses.presets import CONSTANTS
 from core.runs import journal
 from core.runs.folder import LIVE
+from core.runs.plan import choose_constants
 from core.system.errors import UserError
 from core.system.files import say_unwritable
 from core.system.locks import is_locked, locked, try_lock
@@ -205,7 +206,9 @@ def suggest(trial: Any, base: RunConfig) -> RunConfig:
     values["train"]["learning_rate"] = trial.suggest_float(
         "train.learning_rate", rate / RATE_SPAN, rate * RATE_SPAN, log=True
     )
-    fixed = base.loss.overrides()
+    # What the data set has chosen for the loss is free as well.
+    chosen = choose_constants(base.data.name, base.loss.name)
+    fixed = {name for name, value in base.loss.overrides().items() if value != chosen.get(name)}
     for constant in LOSS_CONSTANTS[base.loss.name]:
         span = CONSTANTS[constant].search
         if span is not None and constant not in fixed:

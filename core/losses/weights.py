@@ -135,8 +135,11 @@ def inverse_propensity(counts: Numbers, documents: int, prop_a: float = 0.55, pr
         prop_a: 0 or more.
         prop_b: above 0.
     """
-    c = max(0.0, math.log(documents) - 1) * (prop_b + 1) ** prop_a
-    return 1 + c * (to_float64(counts) + prop_b) ** -prop_a
+    n, c = to_float64(counts), max(0.0, math.log(documents) - 1)
+    try:
+        return 1 + c * (prop_b + 1) ** prop_a * (n + prop_b) ** -prop_a
+    except OverflowError:  # the two powers as one, which no number is too large for
+        return 1 + c * ((n + prop_b) / (prop_b + 1)) ** -prop_a
 
 
 def modulating_factor(s: Tensor, gamma: float = 2.0) -> Tensor:

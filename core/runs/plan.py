@@ -12,8 +12,10 @@ from pydantic import Field
 
 from core.config.defaults import COMBINED, LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS, PAPER_LOSSES
 from core.config.parse import change, differences, parse, parse_text, setting_names, with_changes
-from core.config.schema import DataConfig, Frozen, RunConfig
+from core.config.schema import DataConfig, Frozen, LossConfig, RunConfig
+from core.data.reuters import REUTERS_SIZES
 from core.data.sources import default_config
+from core.losses.presets import Setting
 from core.system.errors import UserError, choose
 
 Value = bool | int | float | str
@@ -108,6 +110,8 @@ def make_config(
 ) -> RunConfig:
     """One run's settings from the names people use; `changes` are `key=value` strings.
 
+    The loss starts from the constants that suit the data set (`choose_constants`), unless a change names its setting.
+
     Raises:
         UserError: an unknown name or setting, or a loss for a model that has its own.
     """
@@ -116,9 +120,26 @@ def make_config(
         choose("loss", loss, LOSS_NAMES)
     data_set = default_config(data, split).model_dump()
     values: dict[str, Any] = {"data": data_set, "model": {"name": model}, "seed": seed}
+    changes = list(changes)
     if loss is not None:
-        values["loss"] = {"name": loss}
+        named = any(one.partition("=")[0].strip() == "loss.setting" for one in changes)
+        values["loss"] = {"name": loss} | ({} if named else choose_constants(data, loss))
     return with_changes(parse(RunConfig, values), changes)
+
+
+def choose_setting(data: str) -> Setting:
+    """Whose `scale` and `mu` suit a data set, by its name: those of Reuters for Reuters, else those of the set itself.
+
+    `pubmed` is for whoever names it: no name and no size says that a set is the paper's.
+    """
+    return "reuters" if data in REUTERS_SIZES else "plain"
+
+
+def choose_constants(data: str, loss: str) -> dict[str, str]:
+    """What of a loss's settings the data set decides: its `setting`, and outside Reuters `mu` by the authors' rule."""
+    setting = choose_setting(data)
+    by_rule = setting == "plain" and "mu" in LOSS_CONSTANTS[loss]
+    return {"setting": setting} | ({"mu": "auto"} if by_rule else {})
 
 
 def grid(
@@ -217,10 +238,19 @@ def changes_of(config: RunConfig) -> list[tuple[str, Any]]:
     """What differs from the defaults of its data set, model and loss: dotted names and values; none if combined."""
     if config.combined:
         return []
+    named = [] if config.loss is None or _is_as_chosen(config.data.name, config.loss) else [config.loss.setting]
     default = make_config(
         data=config.data.name,
         model=config.model.name,
         loss=config.loss.name if config.loss else None,
         seed=config.seed,
+        changes=[change("loss.setting", setting) for setting in named],
     )
-    return [(name, value) for name, _, value in differences(default, config)]
+    changed = [("loss.setting", setting) for setting in named]
+    return changed + [(name, value) for name, _, value in differences(default, config)]
+
+
+def _is_as_chosen(data: str, loss: LossConfig) -> bool:
+    """Whether a loss starts from what `choose_constants` says, so that its setting need not be named."""
+    chosen = choose_constants(data, loss.name)
+    return loss.setting == chosen["setting"] and ("mu" not in chosen or loss.mu is not None)

@@ -140,7 +140,7 @@ CHARTS = dict(zip(VIEWS, (2, 3, 7, 3, 1), strict=True))
 @pytest.mark.slow
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_draws_the_losses_of_the_address(view: str) -> None:
-    page = open_page("loss_weights", **SMALL, view=view, loss="db")
+    page = open_page("loss_weights", **SMALL, view=view, loss="db", setting="reuters")
     assert not page.error
     assert len(page.get("vega_lite_chart")) == CHARTS[view]
     assert len(page.latex) == 3
@@ -171,7 +171,7 @@ def test_losses_beyond_the_paper_break_no_view(view: str) -> None:
 
 @pytest.mark.slow
 def test_reset_and_the_rule_move_the_controls() -> None:
-    page = open_page("loss_weights", **SMALL, loss="db")
+    page = open_page("loss_weights", **SMALL, loss="db", setting="reuters")
     page.slider(key="db.mu").set_value(0.3).run()
     page.number_input(key="db.gamma").set_value(1).run()
     page.button(key="reset-db").click().run()
@@ -187,6 +187,44 @@ def test_setting_plain_takes_mu_from_the_data() -> None:
     (mu,) = [slider for slider in page.slider if slider.key.startswith("db.mu")]
     assert mu.value not in (0.9, 0.05)
     assert not page.error
+
+
+def test_a_set_that_is_not_reuters_starts_from_the_rule_and_another_mu_is_warned_of() -> None:
+    page = open_page("loss_weights", **SMALL, loss="db")
+    mu = page.slider(key="db.mu.own.synthetic").value
+    assert page.get_by_key("setting").value == "this set"
+    assert not page.warning
+    page.get_by_key("setting").set_value("reuters").run()
+    assert [f"by the authors' rule this set has {mu:.3f}" in warning.value for warning in page.warning] == [True]
+    page.button(key="auto-db").click().run()
+    assert page.slider(key="db.mu").value == mu
+    assert not page.warning
+
+
+def test_an_old_address_with_a_mu_still_sets_it() -> None:
+    page = open_page("loss_weights", **SMALL, **{"db.mu": "0.5", "loss": "db", "compared": "db"})
+    assert page.slider(key="db.mu.own.synthetic").value == 0.5
+    assert not page.error
+
+
+@pytest.mark.parametrize("side", ["positive", "negative"])
+def test_a_steep_weight_without_a_floor_is_a_warning_and_no_crash(side: str) -> None:
+    page = open_page("loss_weights", **SMALL, **{"compared": "db", "db.alpha": "0", "db.beta": "50", "side": side})
+    assert not page.exception
+    assert not page.error
+    assert ["more than a million" in warning.value for warning in page.warning] == [True]
+
+
+def test_a_label_is_pointed_out_and_every_label_stands_in_a_table() -> None:
+    page = open_page("loss_weights", **SMALL, compared="db", mark="?")
+    assert page.get_by_key("mark").value is None
+    page.get_by_key("mark").set_value(page.get_by_key("mark").options[20]).run()
+    assert not page.exception
+    table = page.dataframe[-1].value
+    assert table["label"].is_unique
+    assert len(table) >= 29
+    assert {"rank", "group", "documents", "db there", "db absent"} <= set(table)
+    assert open_page("loss_weights", **SMALL, mark=table["label"][3]).get_by_key("mark").value == table["label"][3]
 
 
 @pytest.mark.parametrize(

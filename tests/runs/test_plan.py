@@ -1,10 +1,11 @@
 """Plans: grids as files."""
 
 import json
+import shlex
 
 import pytest
 
-from core.config.schema import DataConfig
+from core.config.schema import DataConfig, RunConfig
 from core.runs import journal, plan, results
 from core.runs.folder import Run, list_runs, run_id
 from core.runs.plan import Plan, of_run, read
@@ -90,3 +91,57 @@ def test_the_settings_of_a_published_run_have_its_id(run: Run) -> None:
     made = plan.command_line(run.config)
     assert results.read_results(run)["command"] == made
     assert journal.read_status(run.path)["command"] == made
+
+
+@pytest.mark.parametrize(
+    ("data", "loss", "expected"),
+    [
+        ("reuters", "db", ("reuters", None)),
+        ("reuters-nltk", "r-fl", ("reuters", None)),
+        ("reuters", "bce", ("reuters", None)),
+        ("reuters-of-mine", "db", ("plain", "auto")),
+        ("synthetic", "db-0fl", ("plain", "auto")),
+        ("synthetic", "cb", ("plain", None)),
+        ("pubmed", "db", ("plain", "auto")),
+    ],
+)
+def test_a_loss_starts_from_the_constants_that_suit_its_data_set(data, loss, expected):
+    chosen = plan.choose_constants(data, loss)
+    assert (chosen["setting"], chosen.get("mu")) == expected
+    if data in ("reuters", "synthetic"):
+        config = plan.make_config(data=data, model="tfidf", loss=loss, seed=0)
+        assert (config.loss.setting, config.loss.mu) == expected
+
+
+@pytest.mark.parametrize("data", ["synthetic", "reuters"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [],
+        ["loss.setting=reuters"],
+        ["loss.setting=pubmed"],
+        ["loss.setting=plain"],
+        ["loss.setting=plain", "loss.mu=auto"],
+        ["loss.mu=0.5"],
+        ["loss.mu=auto"],
+        ["loss.setting=reuters", "loss.mu=auto"],
+        ["loss.gamma=1"],
+    ],
+)
+def test_a_command_and_a_plan_make_the_config_again_whatever_its_setting(data, changes):
+    config = plan.make_config(data=data, model="tfidf", loss="db", seed=0, changes=changes)
+    words = shlex.split(plan.command_line(config))
+    said = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
+    assert plan.make_config(data=data, model="tfidf", loss="db", seed=0, changes=said) == config
+    assert read(of_run(config).to_json(), where="plan.json").configs() == [config]
+    if any(change.startswith("loss.setting") for change in changes):
+        assert f"loss.setting={config.loss.setting}" in changes, "a setting that is named is kept"
+
+
+def test_a_config_of_an_earlier_version_keeps_its_setting():
+    old = RunConfig.model_validate(
+        {"data": {"name": "synthetic"}, "model": {"name": "tfidf"}, "loss": {"name": "db"}, "train": {}}
+    )
+    assert (old.loss.setting, old.loss.mu) == ("reuters", None)
+    assert ("loss.setting", "reuters") in plan.changes_of(old)
+    assert [one.loss for one in of_run(old).configs()] == [old.loss]

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.config.defaults import LOSS_NAMES, PAPER_LOSSES
+from core.runs.plan import choose_setting
 from pages.sections.label import show_no_data
+from pages.sections.loss_weights.cards import load_auto_mu
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES
 from pages.shared.menu import link
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from core.data.corpus import Corpus
-    from core.losses.presets import Setting
     from pages.sections.label import Label
 
 
@@ -27,17 +28,13 @@ def load_weights(corpus: Corpus, column: int) -> pd.DataFrame:
     from core.analysis.loss_effects import Choice
 
     counts, documents = corpus.counts[corpus.counts > 0], len(corpus.parts["train"])
-    setting = setting_of(corpus)
-    choices = [Choice(name, name, setting) for name in LOSS_NAMES]
+    setting = choose_setting(corpus.name)
+    rule = load_auto_mu(corpus) if setting == "plain" else None
+    choices = [Choice(name, name, setting, rule_mu=rule) for name in LOSS_NAMES]
     ratios = loss_weights.measure_label(corpus.targets_of("train"), counts, column)
     table = loss_weights.label_weights(choices, counts, documents, ratios, column)
     bars = loss_effects.label_shifts(choices, counts, documents, column)
     return table.merge(bars, on="loss", how="left")
-
-
-def setting_of(corpus: Corpus) -> Setting:
-    """Whose constants the losses have: the authors' for Reuters, elsewhere those that follow from the set's counts."""
-    return "reuters" if corpus.name.startswith("reuters") else "plain"
 
 
 def show(label: Label) -> None:
@@ -58,10 +55,11 @@ def show(label: Label) -> None:
             "" if one else f"{a:.3g} to {b:.3g}" for one, a, b in zip(same, low, high, strict=True)
         ]
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    setting = choose_setting(label.corpus.name)
     st.caption(
         "What the log-loss of this label counts before it is modulated, over the train documents that have it and over "
         "those that lack it; where that differs from document to document, nine in ten lie in the range. Constants: "
-        f"setting {setting_of(label.corpus)}."
+        + ("the paper's for Reuters." if setting == "reuters" else "scale 1, and mu by the authors' rule on this set.")
     )
     st.dataframe(
         table,

@@ -17,6 +17,7 @@ from core.system import machine
 from core.system.errors import UserError
 from pages.sections.launcher import add_toast
 from pages.sections.loss_weights import View, cautions
+from pages.sections.loss_weights.cards import load_auto_mu
 from pages.shared.loaders import HASHES, load_corpus
 from pages.shared.text import plain
 
@@ -151,7 +152,11 @@ def show_cautions(plan: Plan, corpus: Corpus, configs: list[RunConfig]) -> None:
             return
         from core.analysis.loss_effects import Choice
 
-        choices = [Choice(one.name, one.name, one.setting, select_numbers(one.overrides())) for one in losses]
+        rule = load_auto_mu(corpus) if any(one.mu == "auto" for one in losses) else None
+        choices = [
+            Choice(one.name, one.name, one.setting, select_numbers(one.overrides()), rule if one.mu == "auto" else None)
+            for one in losses
+        ]
         cautions.show(View(corpus, plan.data, tuple(choices)))
 
 

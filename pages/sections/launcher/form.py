@@ -11,7 +11,7 @@ from core.analysis import progress
 from core.config.defaults import LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS
 from core.config.schema import Frozen, LossConfig, ModelConfig, TrainConfig
 from core.runs import folder, presets
-from core.runs.plan import Plan, loss_names, of_run, read
+from core.runs.plan import Plan, choose_setting, loss_names, of_run, read
 from core.system.errors import UserError
 from pages.sections.launcher import URL
 from pages.sections.launcher.titles import MEANINGS, TITLES, list_losses
@@ -131,9 +131,11 @@ def pick_settings(keys: Iterable[str], models: Sequence[str], columns: int = 6) 
 
 
 def find_default(key: str, models: Sequence[str]) -> Any:
-    """The first value of a setting's widget; None where the models' own defaults, or a loss's preset, hold."""
+    """The first value of a setting's widget; None where the data set, the models or a loss's preset decide."""
     section, _, name = key.rpartition(".")
-    return None if describe_own_defaults(section, name, models) else SECTIONS[section].model_fields[name].default
+    if key == "loss.setting" or describe_own_defaults(section, name, models):
+        return None
+    return SECTIONS[section].model_fields[name].default
 
 
 def pick_setting(key: str, models: Sequence[str]) -> Any:
@@ -146,6 +148,12 @@ def pick_setting(key: str, models: Sequence[str]) -> Any:
     if known := describe_own_defaults(section, name, models):
         about = f"{about}. Left empty: {known}"
     shown = "by model" if ", " in known else known
+    if key == "loss.setting":
+        setting = choose_setting(current.data().name)
+        shown = setting if setting == "reuters" else "of this set"
+        about = (
+            f"Whose scale and mu. {about}. Left empty: reuters for Reuters, else scale 1 and mu by the authors' rule"
+        )
     if key == "train.device":
         return st.selectbox(label, ("auto", "cpu", "cuda"), key=widget, bind=URL, help=about, accept_new_options=True)
     if field.annotation is bool:

@@ -60,6 +60,14 @@ def load_co_labels(corpus: Corpus) -> CoLabels:
     return measure_co_labels(corpus.targets_of("train"), view.counts, view.borders)
 
 
+@st.cache_resource(max_entries=8, show_spinner="Measuring every label", hash_funcs=HASHES)
+def load_ratios(corpus: Corpus) -> dict[str, np.ndarray]:
+    """The quantiles of r of every label, on both sides."""
+    from core.analysis.loss_weights import measure_labels
+
+    return measure_labels(corpus.targets_of("train"), View(corpus).counts)
+
+
 def describe_missing(view: View, drawn: Collection[str]) -> str:
     """A sentence on the losses that are not drawn because they have no value of their own for each label."""
     lacking = [choice.title for choice in view.choices if choice.title not in drawn]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -19,49 +20,57 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streamlit.delta_generator import DeltaGenerator
-
     from core.analysis.loss_effects import Choice
     from core.data.corpus import Corpus
     from pages.sections.loss_weights import View
 
 SHOWN_FIRST = ("bce", "cb", "db")
 ANSWERS = {"yes": True, "no": False}
+OWN = "this set"
+"""Of the settings: scale 1 and mu by the authors' rule from the set's own counts, as a run has them outside Reuters."""
 
 
-def pick_losses() -> tuple[tuple[str, ...], Any]:
-    """Draws the choice of losses and of whose constants they start from."""
-    chosen = st.pills(
+def pick_losses(view: View) -> tuple[tuple[str, ...], str]:
+    """Draws the choice of losses and of whose constants they start from: those that a run on this set would have."""
+    chosen = st.multiselect(
         "Losses to compare",
         LOSS_NAMES,
-        selection_mode="multi",
         default=SHOWN_FIRST,
         key="compared",
-        wrap=True,
         bind="query-params",
+        placeholder="Choose losses",
     )
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
-        setting = pick_one(
-            "Constants start from",
-            SETTINGS,
-            "reuters",
-            key="setting",
-            about="reuters and pubmed: the paper's scale and mu for these sets. plain: scale 1, and mu from the data.",
-        )
-        st.toggle(
-            "Beside a changed loss, show its preset",
-            True,
-            key="presets",
-            bind="query-params",
-            help="As a dotted line, and as a bar of its own.",
-        )
+    usual = usual_setting(view)
+    if st.session_state.get("setting_of", usual) != usual and "setting" not in st.query_params:
+        st.session_state["setting"] = usual  # what was usual on another set is not kept
+    st.session_state["setting_of"] = usual
+    setting = pick_one(
+        "Constants start from",
+        (OWN, *SETTINGS),
+        usual,
+        key="setting",
+        about="this set: scale 1, and mu by the authors' rule from the set's own counts. reuters and pubmed: the "
+        "paper's scale and mu for these sets. plain: scale 1, and the mean r of the set as mu.",
+    )
     return tuple(name for name in LOSS_NAMES if name in chosen), setting
 
 
-def show_cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
-    """Draws a card for each loss and returns what is to be compared, without those whose constants make no sense."""
+def usual_setting(view: View) -> str:
+    """The setting that a run on this data set has where none is named."""
+    setting = plan.choose_setting(view.config.name)
+    return OWN if setting == "plain" else setting
+
+
+def make_choice(view: View, title: str, name: str, setting: str, changes: tuple[tuple[str, float], ...] = ()) -> Choice:
+    """A loss with the constants that a setting starts from."""
     from core.analysis.loss_effects import Choice
 
+    rule = load_auto_mu(view.corpus) if setting == OWN else None
+    return Choice(title, name, "plain" if setting == OWN else setting, changes, rule)  # type: ignore[arg-type]
+
+
+def show_cards(view: View, names: Sequence[str], setting: str) -> list[Choice]:
+    """Draws a card for each loss and returns what is to be compared, without those whose constants make no sense."""
     choices: list[Choice] = []
     problems = []
     with st.container(border=True):
@@ -74,53 +83,53 @@ def show_cards(view: View, names: Sequence[str], setting: Any) -> list[Choice]:
                     st.caption("Put the constant right, or reset all, to see this loss.")
                     continue
             choices.append(choice)
-            if choice.changes and st.session_state["presets"]:
-                choices.append(Choice(f"{name} (preset)", name, setting))
+            if choice.changes and st.session_state.get("presets", st.query_params.get("presets") != "false"):
+                choices.append(make_choice(view, f"{name} (preset)", name, setting))
+    st.toggle(
+        "Beside a changed loss, show its preset",
+        True,
+        key="presets",
+        bind="query-params",
+        help="In pale, and as a bar of its own.",
+    )
     for problem in problems:
         st.error(plain(problem))
     return choices
 
 
-def show_card(view: View, name: str, setting: Any) -> Choice:
+def show_card(view: View, name: str, setting: str) -> Choice:
     """One loss: its controls, its formula with their numbers, and the calls that make it."""
     from core.analysis import loss_words
-    from core.analysis.loss_effects import Choice
 
-    defaults = Choice(name, name, setting).constants(view.counts, view.documents)
-    left, right = st.columns([6, 5], gap="large")
-    about, actions = right.container(), st.container(horizontal=True, vertical_alignment="center")
-    with left:
-        chosen = pick_constants(view, name, setting, defaults, actions)
-    choice = Choice(name, name, setting, tuple((key, value) for key, value in chosen.items() if value != defaults[key]))
-    with about:
-        st.markdown(f"**{loss_words.title_of(name)}** · {LOSSES[name].reading}")
-        values = choice.constants(view.counts, view.documents)
-        st.latex(loss_words.formula(name, values, view.documents))
-        st.caption(loss_words.origin(name))
-    with actions:
-        show_calls(view, choice)
+    preset = make_choice(view, name, name, setting)
+    defaults = preset.constants(view.counts, view.documents)
+    st.markdown(f"**{loss_words.title_of(name)}**", help=f"{LOSSES[name].reading} {loss_words.origin(name)}")
+    chosen = pick_constants(view, preset, setting, defaults)
+    choice = replace(preset, changes=tuple((key, value) for key, value in chosen.items() if value != defaults[key]))
+    st.latex(loss_words.formula(name, choice.constants(view.counts, view.documents), view.documents))
+    show_calls(view, choice)
     return choice
 
 
-def pick_constants(
-    view: View, name: str, setting: Any, defaults: dict[str, float], actions: DeltaGenerator
-) -> dict[str, float]:
-    """Draws a control for every constant of a loss, and among the `actions` a reset for all; returns their values.
+def pick_constants(view: View, preset: Choice, setting: str, defaults: dict[str, float]) -> dict[str, float]:
+    """Draws a control for every constant of a loss, and a reset for all; returns their values.
 
     Raises:
         UserError: the address holds a value out of range.
     """
-    from core.analysis.loss_effects import Choice
+    from core.analysis import loss_cautions
 
     # Values that the address holds.
+    name = preset.name
     keys = {constant: find_key(view, name, setting, constant) for constant in defaults}
     values: dict[str, float] = {}
     asked: dict[str, float] = {}
     for constant, key in keys.items():
         with suppress(ValueError):
             asked[constant] = float(st.query_params.get(key, ""))
-    # A control for each constant, three in a row.
-    places = iter([place for _ in range(-(-len(keys) // 3)) for place in st.columns(3)])
+    # A control for each constant, two in a row, below the buttons.
+    actions = st.container()
+    places = iter([place for _ in range(-(-len(keys) // 2)) for place in st.columns(2, gap="small")])
     for constant, default in defaults.items():
         entry = CONSTANTS[constant]
         label = f"${entry.symbol}$ {entry.word}"
@@ -146,36 +155,53 @@ def pick_constants(
                     help=about,
                 )
                 values[constant] = default if typed is None else round(typed, 12)
-    # Buttons that move the controls.
     with actions:
-        st.button(
-            "Reset",
-            key=f"reset-{name}",
-            on_click=set_controls,
-            args=({keys[one]: "yes" if default is True else default for one, default in defaults.items()},),
-            disabled=values == defaults,
-            help="All constants of this loss as in its preset.",
-        )
-        if "mu" in values:
-            rule = load_auto_mu(view.corpus)
+        # Buttons that move the controls.
+        rule = load_auto_mu(view.corpus) if "mu" in values else None
+        if rule is not None and (said := loss_cautions.mu_caution(values["mu"], rule)):
+            st.warning(plain(said))
+        with st.container(horizontal=True):
             st.button(
-                f"mu by the rule: {rule:.3f}",
-                key=f"auto-{name}",
+                "Reset",
+                key=f"reset-{name}",
                 on_click=set_controls,
-                args=({keys["mu"]: rule},),
-                help="The authors' rule: halfway between the mean and the median of r in the train documents.",
+                args=({keys[one]: "yes" if default is True else default for one, default in defaults.items()},),
+                disabled=values == defaults,
+                help="All constants of this loss as in its preset.",
             )
+            if rule is not None:
+                st.button(
+                    f"Use mu = {rule:.3f}",
+                    key=f"auto-{name}",
+                    type="primary" if loss_cautions.is_mu_far(values["mu"], rule) else "secondary",
+                    on_click=set_controls,
+                    args=({keys["mu"]: rule},),
+                    disabled=abs(values["mu"] - rule) < 1e-9,
+                    help="The authors' rule: halfway between the mean and the median of r in the train documents.",
+                )
     # A slider clips its value: what the address says out of range is refused here.
     wrong = tuple((key, value) for key, value in asked.items() if key == "mu" and not 0 <= value <= 1)
-    Choice(name, name, setting, wrong or tuple(values.items())).constants(view.counts, view.documents)
+    replace(preset, changes=wrong or tuple(values.items())).constants(view.counts, view.documents)
     return values
 
 
 def find_key(view: View, name: str, setting: str, constant: str) -> str:
-    """The key of a control, in the address as well; one for each setting where that decides the preset's value."""
+    """The key of a control, in the address as well; one for each setting where that decides the preset's value.
+
+    An address without a setting that names the constant alone, as all did once, is of the usual setting.
+    """
+    short = f"{name}.{constant}"
     if constant not in ("scale", "mu") or setting == "reuters":
-        return f"{name}.{constant}"
-    return f"{name}.{constant}.{setting}" + (f".{view.corpus.name}" if setting == "plain" else "")
+        return short
+    word = "own" if setting == OWN else setting
+    key = f"{short}.{word}" + (f".{view.corpus.name}" if setting in (OWN, "plain") else "")
+    if setting == usual_setting(view) and short in st.query_params:
+        asked = st.query_params.pop(short)
+        with suppress(ValueError):
+            st.session_state[key] = min(float(asked), 1.0) if constant == "mu" else float(asked)
+            st.session_state[key] = max(st.session_state[key], 0.0)
+            st.query_params[key] = asked
+    return key
 
 
 def set_controls(values: dict[str, Any]) -> None:
@@ -195,7 +221,7 @@ def show_calls(view: View, choice: Choice) -> None:
     from core.analysis import loss_words
 
     size = view.config.synthetic_changes()
-    changes = loss_words.changes_of(choice)
+    changes = loss_words.changes_of(choice, view.config.name)
     trained = loss_words.can_be_trained(choice.name)
     if trained:
         query = {"data": view.config.name, "split": view.config.split, "losses": choice.name}

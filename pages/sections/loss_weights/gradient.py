@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 def show(view: View) -> None:
     """Which labels the gradient goes to, over a sample of the data."""
-    from core.analysis import loss_effects, loss_words
+    from core.analysis import loss_effects, loss_tables, loss_words
     from core.figures import losses
 
-    left, _ = st.columns([2, 3])
+    left, _ = st.columns([4, 1])
     with left:
-        logits = pick_logits(view, LOWEST)
+        logits = pick_logits(view, LOWEST, run_first=True)
     frame = loss_effects.stack([load_mass(view.corpus, choice, logits) for choice in view.choices])
+    if said := loss_words.decision_in_words(frame):
+        st.markdown(f"**{said}**")
     st.altair_chart(
         losses.gradient_shares(frame, view.choices),
         alt="Share of the gradient that goes to head, medium and tail labels that are there and not there",
@@ -36,6 +38,14 @@ def show(view: View) -> None:
     )
     for sentence in loss_words.mass_in_words(frame):
         st.markdown(f"- {sentence}")
+    st.markdown("**Push up : push down**")
+    st.dataframe(
+        loss_tables.push_table(frame),
+        hide_index=True,
+        height="content",
+        placeholder="–",
+        alt="Push up against push down of head, medium and tail labels under every loss",
+    )
     if logits == LOWEST:
         st.caption(
             "All documents get the same logits, those at which the loss is lowest, where documents that have a label "

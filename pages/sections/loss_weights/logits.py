@@ -25,14 +25,26 @@ UNTRAINED = {"prior": "untrained, log-odds of each label", "zero": "untrained, a
 LOWEST = "untrained, where each loss is lowest"
 
 
-def pick_logits(view: View, *more: str) -> str:
-    """Draws the choice of logits: of an untrained network, of a finished run on this data, or one of `more`."""
+def pick_logits(view: View, *more: str, run_first: bool = False) -> str:
+    """Draws the choice of logits: of an untrained network, of a finished run on this data, or one of `more`.
+
+    Args:
+        view: the data.
+        more: other choices.
+        run_first: a run comes first, so that it is what is shown where nothing is chosen.
+    """
     from core.analysis.progress import run_name
 
-    runs = {
-        run.id: f"run: {run_name(run)} ({run.id[-6:]})" for run in find_runs(str(runs_dir()), view.config, view.corpus)
-    }
-    words = {**UNTRAINED, **{one: one for one in more}, **runs}
+    known = find_runs(str(runs_dir()), view.config, view.corpus)
+    if run_first:  # of the loss that the others are held against, else of any loss, before combined ones
+        names = [choice.name for choice in view.choices]
+        known = sorted(
+            known,
+            key=lambda run: (run.config.loss is None, run.config.loss is None or run.config.loss.name != names[0]),
+        )
+    runs = {run.id: f"run: {run_name(run)} ({run.id[-6:]})" for run in known}
+    untrained = {**UNTRAINED, **{one: one for one in more}}
+    words = {**runs, **untrained} if run_first else {**untrained, **runs}
     chosen: str = st.selectbox(
         "Logits",
         list(words),
