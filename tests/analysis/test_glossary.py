@@ -157,7 +157,6 @@ def test_a_closed_term_draws_nothing_and_an_open_one_its_definition_formula_and_
     assert len(page.get("vega_lite_chart")) + len(page.get("arrow_vega_lite_chart")) == 1
 
 
-@pytest.mark.slow
 def test_the_glossary_loads_neither_torch_nor_altair() -> None:
     code = "import sys, core.analysis.glossary; sys.exit(bool({'torch', 'altair', 'pandas'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
