@@ -55,8 +55,8 @@ LIMITS = 1e-300, 1e300
 """Between these a number, and what an axis leaves around it, is finite and above 0."""
 TICKS = 12
 """Powers of ten with a tick at most."""
-MASS = {f"{group}, {words}": (group, side) for side, words in (("positive", "there"), ("negative", "not there"))
-        for group in FREQUENCY_GROUPS}  # fmt: skip
+MASS = {f"{group} label, where {word}": (group, side)
+        for side, word in (("positive", "present"), ("negative", "absent")) for group in FREQUENCY_GROUPS}  # fmt: skip
 """Parts of a gradient: labels of a group on one side."""
 
 
