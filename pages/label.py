@@ -87,7 +87,7 @@ def offer_names(names: tuple[str, ...]) -> None:
             plain(f"No label of this data set has {shorten(asked, 60)} in its name. The most frequent ones are:")
         )
     else:
-        st.caption("Type a label, or a part of its name, under Find a label. The most frequent ones are:")
+        st.caption("Type a label, or a part of its name, under Go to a label. The most frequent ones are:")
     for name in found or names[:20]:
         link("label", plain(shorten(name, 120)), {"name": name})
 

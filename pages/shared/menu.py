@@ -108,7 +108,7 @@ def show_menu() -> None:
 
 def show_search() -> None:
     """Draws the search for a label, which leads to its page; an unknown name leads to those that are like it."""
-    st.text_input("Find a label", key="find_label", placeholder="name or a part of it", max_chars=200, on_change=_ask)
+    st.text_input("Go to a label", key="find_label", placeholder="name or a part of it", max_chars=200, on_change=_ask)
     if asked := st.session_state.pop("asked_label", ""):
         st.switch_page(build_page("label"), query_params=complete_query("label", {"name": asked}))
 

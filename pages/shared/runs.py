@@ -92,8 +92,6 @@ def pick_run(runs: Sequence[Run], *, among: str) -> Run | None:
     if wanted is None:
         return None
     # An address that names a wrong run stays as it is: what is wrong with it stands above.
-    if named is None:
-        current.ask_for_run(wanted)
     if kept is None or kept.id != wanted:
         current.choose_run(known[wanted])
         if named is None:

@@ -205,7 +205,10 @@ def test_every_cell_shows_its_own_score_however_often_it_is_drawn(runs: list[Run
         drawn = ET.fromstring(f"<x>{shown.to_html().partition('</style>')[2]}</x>".replace("&nbsp;", " "))
         texts = [[cell.text or "" for cell in row.iter("td")][1:] for row in drawn.iter("tr")]
         for values, row in zip([line for line in texts if line], frame.to_dict("records"), strict=True):
-            parts = [export.cell(row, column, short=True) for column in tables.SCORE_COLUMNS[2]]
+            columns = [
+                f"{group}_{score}" for group in ("total", "tail", "head", "medium") for score in ("micro", "macro")
+            ]
+            parts = [export.cell(row, column, short=True) for column in columns]
             assert values == [" ".join(part).rstrip() or "–" for part in parts]
 
 

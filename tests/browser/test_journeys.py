@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 HEADINGS = {"": "Tailscope", "explorer": "Explorer", "loss_weights": "Loss weights"}
-MENU = ["Home", "Explorer", "Add data", "Loss weights", "Launcher", "Compare", "Errors", "Try it"]
+MENU = ["Home", "Explorer", "Label", "Add data", "Loss weights", "Launcher", "Compare", "Errors", "Try it"]
 SMALL = "data=synthetic&synthetic_documents=400&synthetic_labels=30"
 
 Ready = Callable[..., None]
@@ -115,7 +115,7 @@ def test_the_tour_leads_from_metals_to_the_threshold(published_address: str, pag
 def test_a_label_typed_on_home_leads_to_everything_about_it(published_address: str, page: Page, ready: Ready) -> None:
     page.goto(published_address)
     ready(page, "Best runs", role="heading")
-    search = page.get_by_label("Find a label")
+    search = page.get_by_label("Go to a label")
     search.fill("platinum")
     search.press("Enter")
     ready(page, "platinum", role="heading")
@@ -130,7 +130,9 @@ def test_losses_are_chosen_by_a_click_and_kept_in_the_address(address: str, page
     ready(page, "Weight by label", role="tab")
     chosen = page.get_by_role("tab", name="cb-ntr", exact=True)
     expect(chosen).to_have_count(0)
-    page.get_by_role("button", name="cb-ntr", exact=True).click()
+    page.get_by_role("combobox", name="Losses to compare").click()
+    page.get_by_role("option", name="cb-ntr", exact=True).click()
+    page.keyboard.press("Escape")  # while the list is open, all else is hidden from who cannot see
     expect(chosen).to_have_count(1)
     expect(page).to_have_url(re.compile("compared=cb-ntr"))
     page.goto(page.url)

@@ -139,10 +139,15 @@ for name, query in (
     page.run()
     found[name] = {
         "wrong": [one.value for one in [*page.error, *page.exception]],
-        "offered": [getattr(one, "content", one) for group in page.get("button_group") for one in group.options],
+        "offered": [
+            getattr(one, "content", one)
+            for kind in ("button_group", "multiselect")
+            for group in page.get(kind)
+            for one in group.options
+        ],
         "choices": [option for box in page.selectbox for option in box.options],
         "numbers": [one.label for one in page.number_input],
-        "said": " ".join(one.value for one in [*page.markdown, *page.caption]),
+        "said": " ".join(text for one in [*page.markdown, *page.caption] for text in (one.value, one.proto.help)),
     }
 print(json.dumps(found))
 """
@@ -226,7 +231,7 @@ def test_a_new_loss_and_a_new_model_stand_in_the_forms(found: dict[str, Any]) ->
     form, page = found["launcher"], found["loss_weights"]
     assert form["wrong"] == page["wrong"] == []
     assert {"square", "tiny"} <= set(form["offered"])
-    assert "Steep" in form["numbers"]
+    assert r"$\sigma$ slope" in form["numbers"]
     assert "half-best" in form["choices"]
     assert "square" in page["offered"]
     assert r"$\sigma$ slope" in page["numbers"]

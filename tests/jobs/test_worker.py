@@ -44,7 +44,7 @@ def test_a_seed_gives_the_same_scores_and_the_best_epoch_is_kept(monkeypatch, tm
     runs = []
     for name in ("a", "b"):
         monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / name))
-        run = train_here()
+        run = train_here(changes=[*LARGER, "train.threshold=auto"])  # the rule that judges epochs
         runs.append(
             (run, predictions.read_predictions(run).scores, results.read_metrics(run), journal.read_history(run.path))
         )

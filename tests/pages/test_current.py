@@ -114,4 +114,4 @@ def test_another_data_set_leaves_the_run(filled: Path) -> None:
 
 def test_where_nobody_has_chosen_a_set_the_runs_say_which(filled: Path) -> None:
     assert address(open_page("compare"))["synthetic_documents"] == f"{list_runs()[0].config.data.synthetic.documents}"
-    assert "run" in address(open_page("errors"))
+    assert "run" in links(open_page("errors"))["errors"]
