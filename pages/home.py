@@ -181,7 +181,10 @@ def show_best(finished: list[Run]) -> None:
         return
     table["run"] = [plain(name) for name in table["run"]]
     st.table(table.rename(columns=BEST), hide_index=True, border="horizontal", alt="The best run of each model")
-    st.caption("On the test part, with 95 % intervals over its documents.")
+    st.caption(
+        "By macro-F1 of all labels on the test part, with 95 % intervals over its documents. The best of many runs is "
+        "flattered by the choice: Compare says what is more than chance."
+    )
     link("compare", "All runs side by side")
 
 
