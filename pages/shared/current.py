@@ -158,7 +158,7 @@ def ask_for_run(run_id: str) -> None:
 def query() -> dict[str, str]:
     """What an address says of the current data set: its name and split, and a size that is not the usual one."""
     config = _kept()
-    sizes = {f"synthetic_{name}": f"{value:g}" for name, value in config.synthetic_changes().items()}
+    sizes = {f"synthetic_{name}": f"{value}" for name, value in config.synthetic_changes().items()}
     return {"data": config.name, "split": config.split, **sizes}
 
 

@@ -53,6 +53,13 @@ def test_a_choice_in_the_sidebar_is_in_the_address_and_on_the_page(cache: Path) 
     assert links(page)["loss_weights"]["synthetic_documents"] == "500"
 
 
+def test_a_size_of_many_digits_is_carried_whole(cache: Path) -> None:
+    sizes = {**SMALL, "synthetic_seed": "12345678", "synthetic_cardinality": "1.6123456"}
+    page = open_page("home", **sizes)
+    assert address(page) == sizes
+    assert links(page)["explorer"] == sizes
+
+
 def test_a_page_without_an_address_shows_the_session_s_data_set(cache: Path) -> None:
     page = open_page("explorer", **SMALL)
     page.query_params.clear()
