@@ -8,24 +8,23 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import best_runs, progress
-from core.analysis.samples import sample
+from core.analysis.decisions import AS_TRAINED
 from core.data import download, sources
 from core.figures.data import rank_frequency
 from core.labels import measures
-from core.labels.groups import Borders
 from core.runs import folder
 from core.runs.folder import LIVE, Damaged
 from core.system.access import read_only
 from core.system.errors import UserError
+from pages.sections.compare.rows import load_sample
 from pages.sections.explorer import find_borders, findings
 from pages.shared import current
-from pages.shared.loaders import HASHES, load_corpus, load_metrics, load_predictions
+from pages.shared.loaders import load_corpus, load_metrics
 from pages.shared.menu import link, show_header
 from pages.shared.runs import select_readable
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from core.analysis.samples import Sampled
     from core.data.corpus import Corpus
     from core.data.sources import Source
     from core.runs.folder import Run
@@ -132,11 +131,6 @@ def fetch_data(name: str) -> None:
     st.rerun()
 
 
-@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=HASHES)
-def load_sampled(run: Run, head: int, tail: int) -> Sampled:
-    return sample(run, Borders(head, tail), read=load_predictions)
-
-
 def show_runs(title: str) -> None:
     """The best runs on the current set, what runs now, one next step, and the runs that ended last."""
     try:
@@ -175,7 +169,7 @@ def show_best(finished: list[Run]) -> None:
     best = best_runs.choose_best(finished, {run.id: load_metrics(run)["test"] for run in finished})
     borders = load_metrics(finished[0])["borders"]
     try:
-        table = best_runs.best_table(best, lambda run: load_sampled(run, borders["head"], borders["tail"]))
+        table = best_runs.best_table(best, lambda run: load_sample(run, borders["head"], borders["tail"], AS_TRAINED))
     except UserError as error:
         st.warning(plain(str(error)))
         return

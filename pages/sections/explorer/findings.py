@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import findings
+from core.analysis.dataset import PAIRS
 from core.data import documents
 from core.figures import data
 from pages.sections.explorer import describe_columns, find_borders
@@ -72,8 +73,6 @@ def show_table(finding: Finding) -> None:
     else:
         columns = None
         if finding.kind == "together":
-            from core.analysis.dataset import PAIRS
-
             columns = describe_columns(PAIRS)
         st.dataframe(
             finding.table,

@@ -43,19 +43,7 @@ def show(corpus: Corpus) -> None:
     table = load_lookalikes(corpus, part)
     if len(table):
         st.caption("Names that differ in little, and labels on nearly the same documents: merge them, or know why not.")
-        why = {"why": ("Why", "What the two have in common, or how little they differ in.", "")}
-        kept = {
-            key: dataset.PAIRS[key] for key in ("label", "other", "documents", "other_documents", "both", "jaccard")
-        }
-        st.dataframe(
-            table,
-            hide_index=True,
-            height=min(38 + 35 * len(table), 353),
-            placeholder="–",
-            column_order=["label", "other", "why", *list(kept)[2:]],
-            column_config=describe_columns(why | kept),
-            alt="Labels that may be the same",
-        )
+        list_lookalikes(table)
         offer_csv(f"{corpus.name}-{part}-look-alikes", table)
     else:
         st.info("No two labels have names that differ in little, or stand on nearly the same documents.")
@@ -87,3 +75,18 @@ def show(corpus: Corpus) -> None:
         alt="Labels that never come alone",
     )
     offer_csv(f"{corpus.name}-{part}-never-without", table)
+
+
+def list_lookalikes(table: pd.DataFrame) -> None:
+    """Draws pairs of labels that may be one, of `load_lookalikes`."""
+    why = {"why": ("Why", "What the two have in common, or how little they differ in.", "")}
+    kept = {key: dataset.PAIRS[key] for key in ("label", "other", "documents", "other_documents", "both", "jaccard")}
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=min(38 + 35 * len(table), 353),
+        placeholder="–",
+        column_order=["label", "other", "why", *list(kept)[2:]],
+        column_config=describe_columns(why | kept),
+        alt="Labels that may be the same",
+    )

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis import dataset
 from pages.sections.errors.doubts import load_doubts
-from pages.sections.explorer import describe_columns
-from pages.sections.explorer.lookalikes import load_lookalikes
+from pages.sections.explorer.lookalikes import list_lookalikes, load_lookalikes
 from pages.sections.label import show_no_data, show_no_run
 from pages.shared.loaders import load_texts
 
@@ -26,14 +24,7 @@ def show(label: Label) -> None:
         table = load_lookalikes(label.corpus, "train")
         table = table[table["label"].eq(label.name) | table["other"].eq(label.name)]
         if len(table):
-            why = {"why": ("Why", "What the two have in common, or how little they differ in.", "")}
-            st.dataframe(
-                table,
-                hide_index=True,
-                column_order=["label", "other", "why", "documents", "other_documents", "both", "jaccard"],
-                column_config=describe_columns(why | dataset.PAIRS),
-                alt="Labels that may be the same as this one",
-            )
+            list_lookalikes(table)
         else:
             st.caption("No other label has nearly its name, or nearly its documents.")
     st.subheader("Likely label errors")

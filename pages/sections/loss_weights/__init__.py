@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     import numpy as np
+    import pandas as pd
 
     from core.analysis.loss_effects import Choice
     from core.analysis.loss_weights import CoLabels
@@ -80,3 +81,17 @@ def show_legend(view: View, drawn: Collection[str], *, lines: bool = False) -> N
 
     choices = [choice for choice in view.choices if choice.title in drawn]
     st.altair_chart(figures.legend(choices, lines=lines), alt="Colours of the losses")
+
+
+def show_push_table(frame: pd.DataFrame) -> None:
+    """Draws how hard each loss pushes the labels of each group up, against down; `frame` is of `gradient_mass`."""
+    from core.analysis import loss_tables
+
+    st.markdown("**Push up : push down**")
+    st.dataframe(
+        loss_tables.push_table(frame),
+        hide_index=True,
+        height="content",
+        placeholder="–",
+        alt="Push up against push down of head, medium and tail labels under every loss",
+    )

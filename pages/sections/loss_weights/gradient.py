@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.metrics import kept_scores
+from pages.sections.loss_weights import show_push_table
 from pages.sections.loss_weights.logits import LOWEST, UNTRAINED, load_mass, load_sample, pick_logits
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def show(view: View) -> None:
     """Which labels the gradient goes to, over a sample of the data."""
-    from core.analysis import loss_effects, loss_tables, loss_words
+    from core.analysis import loss_effects, loss_words
     from core.figures import losses
 
     left, _ = st.columns([4, 1])
@@ -38,14 +39,7 @@ def show(view: View) -> None:
     )
     for sentence in loss_words.mass_in_words(frame):
         st.markdown(f"- {sentence}")
-    st.markdown("**Push up : push down**")
-    st.dataframe(
-        loss_tables.push_table(frame),
-        hide_index=True,
-        height="content",
-        placeholder="–",
-        alt="Push up against push down of head, medium and tail labels under every loss",
-    )
+    show_push_table(frame)
     if logits == LOWEST:
         st.caption(
             "All documents get the same logits, those at which the loss is lowest, where documents that have a label "

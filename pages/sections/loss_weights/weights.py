@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.sections.loss_weights import View, describe_missing, load_co_labels, load_ratios, show_legend
+from pages.sections.loss_weights import (
+    View,
+    describe_missing,
+    load_co_labels,
+    load_ratios,
+    show_legend,
+    show_push_table,
+)
 from pages.sections.loss_weights.logits import load_mass
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES
@@ -94,17 +101,10 @@ def show(view: View) -> None:
 
 def show_pushes(view: View) -> None:
     """For each group, how hard labels are pushed up where they are there, against down where they are not."""
-    from core.analysis import loss_effects, loss_tables
+    from core.analysis import loss_effects
 
     frame = loss_effects.stack([load_mass(view.corpus, choice, "prior") for choice in view.choices])
-    st.markdown("**Push up : push down**")
-    st.dataframe(
-        loss_tables.push_table(frame),
-        hide_index=True,
-        height="content",
-        placeholder="–",
-        alt="Push up against push down of head, medium and tail labels under every loss",
-    )
+    show_push_table(frame)
     st.caption(
         "In an untrained network, at the log-odds of each label, over some train documents: all pushes on labels "
         "that are there against all on labels that are not. Under cross-entropy both are alike there."
