@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core.labels.groups import Borders, group_of, indicator
+from core.labels.groups import Borders, group_of, indicator, rows_with
 from core.metrics import label_sets, uncertainty
 
 if TYPE_CHECKING:
@@ -86,19 +86,10 @@ def outcomes_of(errors: np.ndarray, documents: int, column: int) -> Outcomes:
 
 def count_outcomes(targets: sp.csr_array, predicted: sp.csr_array, column: int) -> Outcomes:
     """The four numbers of one label over the documents of a part."""
-    true, given = (_column(matrix, column) for matrix in (targets, predicted))
+    true, given = (rows_with(matrix, column) for matrix in (targets, predicted))
     tp = int((true & given).sum())
     fp, fn = int(given.sum()) - tp, int(true.sum()) - tp
     return Outcomes(tp, fp, fn, targets.shape[0] - tp - fp - fn)
-
-
-def _column(matrix: sp.csr_array, column: int) -> np.ndarray:
-    """One column as bool, (n,), without a copy of the others."""
-    clean = indicator(matrix)
-    rows = np.searchsorted(clean.indptr, np.flatnonzero(clean.indices == column), side="right") - 1
-    held = np.zeros(clean.shape[0], np.bool_)
-    held[rows] = True
-    return held
 
 
 def run_table(outcomes: Mapping[str, Outcomes]) -> pd.DataFrame:
@@ -197,7 +188,7 @@ def _most(table: pd.DataFrame, by: str) -> pd.DataFrame:
 
 def find_cases(targets: sp.csr_array, predicted: sp.csr_array, column: int) -> dict[str, np.ndarray]:
     """Places of a part's documents by what happened to a label: hit, missed, wrongly given; rising."""
-    true, given = (_column(matrix, column) for matrix in (targets, predicted))
+    true, given = (rows_with(matrix, column) for matrix in (targets, predicted))
     cases = {"hit": true & given, "missed": true & ~given, "wrongly given": given & ~true}
     return {name: np.flatnonzero(found) for name, found in cases.items()}
 

@@ -51,6 +51,14 @@ def count_documents(targets: sp.csr_array) -> np.ndarray:
     return np.bincount(indicator(targets).indices, minlength=targets.shape[1]).astype(np.int64)
 
 
+def rows_with(matrix: sp.csr_array, column: int) -> np.ndarray:
+    """Whether each row has a label, (n,) bool; no other column is copied."""
+    clean = indicator(matrix)
+    held = np.zeros(clean.shape[0], np.bool_)
+    held[np.searchsorted(clean.indptr, np.flatnonzero(clean.indices == column), side="right") - 1] = True
+    return held
+
+
 def group_of(counts: np.ndarray, borders: Borders) -> np.ndarray:
     """Frequency group of each label, (L,) str; a label without training documents is in the tail."""
     counts = np.asarray(counts)
