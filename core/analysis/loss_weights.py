@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from core import losses
 from core.analysis.loss_effects import Choice, group_slices, is_elementwise, middle_columns, rank_bins, stack
-from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of
+from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of, rows_with
 from core.losses.presets import LOSSES
 
 QUANTILES = (np.arange(10) + 0.5) / 10
@@ -114,8 +114,7 @@ def measure_label(targets: sp.csr_array, counts: np.ndarray, column: int) -> dic
     """
     targets = targets[:, : len(counts)]
     r = _measure_steepness(targets, counts) / counts[column]
-    there = np.zeros(len(r), bool)
-    there[np.searchsorted(targets.indptr, np.flatnonzero(targets.indices == column), side="right") - 1] = True
+    there = rows_with(targets, column)
     sides = {"positive": there, "negative": ~there}
     return {side: _pick_quantiles(np.sort(r[rows]), QUANTILES) for side, rows in sides.items()}
 
