@@ -24,6 +24,7 @@ from core.analysis.progress import (
 from core.config.schema import RunConfig
 from core.figures import training
 from core.figures.errors import f1_by_frequency, f1_points
+from core.figures.looks import Look
 from core.labels.groups import Borders, indicator
 from core.metrics import uncertainty
 from core.runs.folder import About, Damaged, Folder, Run
@@ -309,12 +310,16 @@ def test_the_figures_of_a_run_have_units_and_leave_out_what_is_not_known() -> No
 
 
 def test_several_runs_stand_in_one_chart_with_a_line_each() -> None:
-    chart = training.together({"a": HISTORY, "b": HISTORY[:1], "c": []}, quantity="micro_f1", title="F1").to_dict()
+    histories = {"a": HISTORY, "b": HISTORY[:1], "c": []}
+    looks = {name: Look(f"#00000{number}", (1, 0), "circle") for number, name in enumerate(histories, 1)}
+    chart = training.together(histories, looks, quantity="micro_f1", title="F1").to_dict()
     (rows,) = chart["datasets"].values()
+    colours = ["#000001", "#000002", "#000003"]
+    assert chart["encoding"]["color"]["scale"] == {"domain": ["a", "b", "c"], "range": colours}
     assert (rows[0]["run"], rows[0]["value"]) == ("a", pytest.approx(20))
     assert {row["run"] for row in rows} == {"a", "b"}
     assert len(rows) == len(HISTORY) + 1
-    nothing = training.together({}, quantity="train_loss", title="loss").to_dict()
+    nothing = training.together({}, {}, quantity="train_loss", title="loss").to_dict()
     assert (list(nothing["datasets"].values()), nothing["encoding"]["y"]["title"]) == ([[]], "loss")
     (hits,) = training.hits_curve([{"epoch": 1, "labels_hit": 3}, {"epoch": 2}]).to_dict()["datasets"].values()
     assert hits == [{"epoch": 1, "labels": 3}]

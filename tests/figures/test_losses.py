@@ -19,7 +19,7 @@ from core.analysis.loss_effects import Choice
 from core.config.defaults import LOSS_NAMES
 from core.config.schema import DataConfig, SyntheticConfig
 from core.data.sources import load
-from core.figures import losses
+from core.figures import looks, losses
 from core.labels.groups import Borders
 from core.losses import CONSTANTS, LOSSES, build_loss
 
@@ -56,8 +56,8 @@ def test_the_formula_follows_its_constants() -> None:
 
 
 def test_every_loss_has_a_colour_of_its_own() -> None:
-    assert set(losses.COLOURS) == set(NAMES)
-    assert len(set(losses.COLOURS.values())) == len(NAMES)
+    assert set(looks.COLOURS) == set(NAMES)
+    assert len(set(looks.COLOURS.values())) == len(NAMES)
 
 
 @pytest.mark.parametrize(
