@@ -107,11 +107,15 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
         table: of `core.analysis.tables.ablation`.
         score: micro or macro, or ap of rankings.
     """
-    # A chart for each frequency group, with a line for each pair of methods.
+    # A chart for each frequency group, with a line for each pair of methods; all have one scale.
     part = table[table["score"].eq(score)].copy()
     part["pair"] = part["without"] + " → " + part["with"]
     part["sure"] = part["significant"].map({True: "more than chance", False: "may be chance"})
     order = list(dict.fromkeys(zip(part["part"], part["pair"], strict=True)))
+    ends = part[["low", "high", "published"]].to_numpy(float).ravel()
+    ends = np.append(ends[np.isfinite(ends)], 0.0)
+    margin = 0.04 * (ends.max() - ends.min() or 1)
+    domain = [float(ends.min() - margin), float(ends.max() + margin)]
     charts = []
     for place, group in enumerate(("total", *FREQUENCY_GROUPS)):
         rows = part[part["group"].eq(group)]
@@ -133,6 +137,7 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
         x = alt.X(
             "difference:Q",
             title="points",
+            scale=alt.Scale(domain=domain, nice=False),
             axis=alt.Axis(gridColor=GRID, tickCount=4, labelFlush=False, labelOverlap=False),
         )
         colour = alt.Color(
@@ -159,7 +164,7 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
             ),
             base.mark_point(shape="diamond", size=60, color="gray").encode(x="published:Q", y=y, tooltip=tooltip),
         ]
-        charts.append(alt.LayerChart(layer=layers, title=group.capitalize(), width=165, height=26 * len(order) + 10))
+        charts.append(alt.LayerChart(layer=layers, title=group.capitalize(), width=132, height=26 * len(order) + 10))
     return alt.HConcatChart(hconcat=charts, spacing=14).configure_view(strokeOpacity=0.3)
 
 

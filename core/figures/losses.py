@@ -315,19 +315,26 @@ def _paler(titles: list[str]) -> Any:
     return alt.condition(alt.FieldOneOfPredicate("loss", titles), alt.value(0.4), alt.value(1))
 
 
-def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str) -> alt.Chart:
+def highest_of(frames: Sequence[pd.DataFrame], quantity: str) -> float:
+    """The end of the axis that all charts of `by_logit` beside each other share; at least 1.3."""
+    sizes = pd.concat([frame[quantity].abs() for frame in frames], ignore_index=True)
+    sizes = sizes[(sizes >= LEAST) & (sizes < LIMITS[1])]
+    return max(1.0, float(sizes.max()) if len(sizes) else 1.0) * 1.3
+
+
+def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str, top: float) -> alt.Chart:
     """Loss (`value`) or size of the gradient (`gradient`) by logit, logarithmic; positives full lines, others dashed.
 
     Args:
         frame: of `core.analysis.loss_effects.curve_frame`; what is below `LEAST` is not drawn.
         choices: for colours.
         quantity: a column of it.
+        top: of `highest_of` over the charts that stand beside each other.
     """
     # Sizes on a logarithmic axis, which has no place for 0.
     title = {"value": "loss", "gradient": "push"}[quantity]
     shown = frame.assign(size=frame[quantity].abs())
     shown = shown[(shown["size"] >= LEAST) & (shown["size"] < LIMITS[1])]
-    top = max(1.0, float(shown["size"].max()) if len(shown) else 1.0) * 1.3
     return (
         alt.Chart(shown)
         .mark_line(strokeWidth=2.2)
