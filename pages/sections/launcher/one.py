@@ -10,6 +10,7 @@ import streamlit as st
 from core.analysis import progress
 from core.config.defaults import MODELS
 from core.figures import training
+from core.figures.looks import assign_looks
 from core.runs import folder, journal, plan
 from core.runs.folder import LIVE, Damaged, Run
 from core.system.errors import UserError
@@ -210,12 +211,14 @@ def show_settings(run: Folder) -> None:
 def show_side_by_side(runs: Sequence[Folder]) -> None:
     """Validation scores and losses of several runs in one chart each, as far as they have come."""
     chosen = runs[:TOGETHER]
-    histories = {f"{progress.run_name(run)} · {run.id[-4:]}": journal.read_history(run.path) for run in chosen}
+    names = {f"{progress.run_name(run)} · {run.id[-4:]}": run for run in chosen if isinstance(run, Run)}
+    histories = {name: journal.read_history(run.path) for name, run in names.items()}
+    looks = assign_looks(names)
     if not any(histories.values()):
         st.caption("None of these has ended an epoch yet: there is nothing to compare.")
         return
     if len(runs) > TOGETHER:
         st.caption(f"The first {TOGETHER} of {len(runs)}.")
     for place, (title, quantity) in zip(st.columns(3), training.TOGETHER.items(), strict=True):
-        spec = training.light(training.together(histories, quantity=quantity, title=title))
+        spec = training.light(training.together(histories, looks, quantity=quantity, title=title))
         place.vega_lite_chart(spec, key=f"together-{quantity}", alt=f"{title} of several runs by epoch")
