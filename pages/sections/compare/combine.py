@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from core.analysis.run_names import name_run
 from core.config.schema import MOST_MEMBERS
 from core.runs.combine import combine
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link
-from pages.shared.runs import name_run
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
