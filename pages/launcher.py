@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.analysis.run_names import name_runs
 from core.config.schema import RunConfig
+from core.jobs import clusters
 from core.runs import folder
 from core.runs.folder import LIVE
 from core.system.errors import UserError
@@ -28,6 +29,7 @@ def show_now(configs: list[RunConfig]) -> None:
     """The launch button, the queue, all runs and the chosen run, read from their folders every `TICK`."""
     if before.can_weigh_now():
         st.rerun()
+    clusters.ask_in_background()
     try:
         runs = folder.list_folders(published=False)
     except UserError as error:

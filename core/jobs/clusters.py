@@ -123,6 +123,12 @@ def ask_clusters(*, at_once: bool = False) -> None:
         _asking.release()
 
 
+def ask_in_background() -> None:
+    """`ask_clusters` beside who draws a page, which shows what is known and waits for no cluster."""
+    if not _asking.locked() and time.monotonic() >= _next.get(cache_dir(), 0.0) and _noted_dir().is_dir():
+        threading.Thread(target=ask_clusters, daemon=True).start()
+
+
 def _ask(noted: Iterable[str]) -> bool:
     """Asks of runs by their ids; whether all clusters answered."""
     live: dict[str, dict[str, Job]] = defaultdict(dict)

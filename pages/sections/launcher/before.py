@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.analysis import progress
 from core.config.schema import RunConfig
-from core.jobs import estimates, queue, sweeps
+from core.jobs import clusters, engines, estimates, queue, sweeps
 from core.runs import folder
 from core.runs.folder import LIVE, Folder, Run
 from core.runs.plan import command_line
@@ -39,7 +39,7 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
     """Submits the runs; an error is kept and shown under the button."""
     st.session_state.pop("launch_problem", None)
     try:
-        runs = sweeps.submit(configs, anew=anew)
+        runs = sweeps.submit(configs, anew=anew, engine=st.session_state.get("engine", ""))
     except UserError as error:
         st.session_state["launch_problem"] = str(error)
         return
@@ -48,11 +48,40 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
     add_toast(f"{len(runs)} of {len(configs)} runs submitted.")
 
 
+@st.cache_data(ttl=15.0, max_entries=4, show_spinner=False)
+def describe_engine(engine: str) -> str:
+    return clusters.describe_engine(engine)
+
+
+def pick_engine() -> None:
+    """Draws where the runs will train, if a cluster is named, and what that says it has."""
+    try:
+        named = engines.choose_engine()
+    except UserError as error:
+        st.error(plain(str(error)))
+        return
+    if named == engines.LOCAL:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        engine = st.segmented_control(
+            "Train on",
+            [named, engines.LOCAL],
+            key="engine",
+            default=named,
+            required=True,
+            format_func=lambda one: engines.TITLES[one].capitalize(),
+            label_visibility="collapsed",
+        )
+        if engine == named:
+            st.caption(plain(describe_engine(named)))
+
+
 def show_button(configs: list[RunConfig], runs: Sequence[Folder]) -> None:
     """Draws the button, and which of the runs exist already."""
     states = {run.config: run.state for run in runs if isinstance(run, Run) and run.state in (*LIVE, "finished")}
     there = [states[config] for config in configs if config in states]
     finished = there.count("finished")
+    pick_engine()
     with st.container(horizontal=True, vertical_alignment="center"):
         place = st.empty()
         anew = False
