@@ -142,7 +142,8 @@ def _ask(noted: Iterable[str]) -> bool:
     for engine, jobs in live.items():
         try:
             cluster = load_cluster(engine)
-            answers = cluster.find_states({job.job for job in jobs.values() if job.where == cluster.where()})
+            asked = {job.job for job in jobs.values() if job.where == cluster.where()}
+            answers = cluster.find_states(asked) if asked else {}
             silence = ""
         except UserError as error:
             cluster, answers, silence, reached = None, {}, str(error), False

@@ -22,6 +22,7 @@ def main() -> None:
     asked = parser.parse_args()
     token = os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_USAGE_STATS_ENABLED": "0"}
+    os.environ |= {"RAY_raylet_start_wait_time_s": "180"}  # a busy machine is no failure
     from ray.cluster_utils import Cluster  # reads the environment when it is imported
 
     # A node that is dead is known as dead after three seconds.

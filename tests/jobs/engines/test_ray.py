@@ -122,19 +122,22 @@ def test_stop_ends_the_job_of_a_worker_that_hears_nothing_and_resume_submits_aga
     # Where it goes on is not asked again.
     resumed = launch.resume(run.id)
     first, second = "submitted", "resumed"
-    assert [event["what"] for event in journal.read_events(run.path) if event["what"] in (first, second)] == [first, second]
+    assert [event["what"] for event in journal.read_events(run.path) if event["what"] in (first, second)] == [
+        first,
+        second,
+    ]
     assert resumed.device == "ray"
     # One that waits is stopped at once.
     assert launch.stop(run.id, grace=60.0).state == "stopped"
 
 
 @pytest.mark.usefixtures("stub_worker")
-def test_what_the_cluster_never_has_is_refused_and_leaves_nothing(ray, cache):
+def test_what_the_cluster_never_has_is_refused_and_leaves_nothing(ray, cache, monkeypatch):
     with pytest.raises(UserError, match=r"cannot give the 1 GPU\(s\) of train\.device=cuda: it has none\."):
         launch.submit(make_configs([4], "train.device=cuda")[0], engine="ray")
     with pytest.raises(UserError, match="No node of the cluster has 8 cores: the largest has 1"):
         launch.submit(make_configs([4], "train.processes=8")[0], engine="ray")
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match="refuses the token"):
-        patch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    with pytest.raises(UserError, match="refuses the token"):
         launch.submit(make_configs([4], "train.epochs=2")[0], engine="ray")
     assert not list((cache / "runs").glob("*"))
