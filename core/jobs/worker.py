@@ -18,7 +18,7 @@ from core.jobs.reporter import SilentReporter, StatusReporter
 from core.jobs.webhook import post_outcome
 from core.labels import groups
 from core.runs import failures, folder, journal
-from core.runs.layout import ALIVE_VARIABLE, NODE_VARIABLE, STOPPED, alive_lock, is_gone, runs_dir
+from core.runs.layout import ALIVE_VARIABLE, JOB_VARIABLE, NODE_VARIABLE, STOPPED, alive_lock, is_gone, runs_dir
 from core.runs.outcome import About, Part, peak_memory, write_outcome
 from core.runs.plan import check_trainable
 from core.system.errors import Gone, Stopped, UserError
@@ -60,8 +60,9 @@ def execute(path: Path, reporter: StatusReporter | None = None) -> None:
         return
     # The lock comes first: from here on the run is alive for all who look, and its outcome is written.
     alive, held = _hold_run(path), None
-    if _on_node() and journal.read_status(path)["state"] not in folder.LIVE:
-        log.info("the run has ended already: nothing is left to do")  # its cluster lost sight of the worker before
+    # A cluster may start a worker again whose run has ended meanwhile, or was resumed elsewhere.
+    if _on_node() and not _is_wanted(path):
+        log.info("this job has nothing left to do for the run")
         os.close(alive)
         return
     reserve = path / "reserve"
@@ -141,6 +142,13 @@ def _hold_run(path: Path) -> int:
 def _on_node() -> bool:
     """Whether this is a worker on a node of a cluster."""
     return NODE_VARIABLE in os.environ
+
+
+def _is_wanted(path: Path) -> bool:
+    """Whether a run still waits for what this worker's job does."""
+    job, _ = journal.read_job(path)
+    mine = job is not None and job.job == os.environ.get(JOB_VARIABLE)
+    return mine and journal.read_status(path)["state"] in folder.LIVE
 
 
 def _take_device(path: Path) -> str:

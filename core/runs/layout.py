@@ -13,6 +13,8 @@ WORKER_VARIABLE = "TAILSCOPE_WORKER"
 """Environment variable with the module that is started as `python -m <module> train <run_dir>`; `core` unless set."""
 NODE_VARIABLE = "TAILSCOPE_NODE"
 """Environment variable of a worker on a node of a cluster: how many GPUs the cluster has given it."""
+JOB_VARIABLE = "TAILSCOPE_JOB"
+"""Environment variable of such a worker: the job that it belongs to."""
 
 
 def runs_dir() -> Path:

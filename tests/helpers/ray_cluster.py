@@ -7,10 +7,12 @@ when its standard input ends. It is bound to this machine and asks for a token.
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import secrets
 import signal
 import sys
+from pathlib import Path
 
 
 def main() -> None:
@@ -23,7 +25,14 @@ def main() -> None:
     token = os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_USAGE_STATS_ENABLED": "0"}
     os.environ |= {"RAY_raylet_start_wait_time_s": "180"}  # a busy machine is no failure
-    from ray.cluster_utils import Cluster  # reads the environment when it is imported
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    import ray  # reads the environment when it is imported
+    from ray.cluster_utils import Cluster
+
+    # A node gives up when its helpers take 15 s to start, as where each of them compiles Ray anew.
+    modules = Path(ray.__file__).parent
+    if not modules.joinpath("dashboard", "__pycache__").is_dir():
+        compileall.compile_dir(modules, quiet=2)
 
     # A node that is dead is known as dead after three seconds.
     quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 3}

@@ -20,6 +20,7 @@ from urllib.error import HTTPError
 
 from core.jobs.engines import Answer, Need, Offer, Unreachable, make_environment
 from core.runs.folder import run_path
+from core.runs.layout import JOB_VARIABLE
 from core.runs.stored import JOB
 from core.system.errors import UserError
 from core.system.files import Broken, parse_json
@@ -93,7 +94,7 @@ class Ray:
         asked = {
             "entrypoint": shlex.join([*words, str(need.cpus), str(need.gpus)]),
             "submission_id": job,
-            "runtime_env": {"env_vars": make_environment(need)},
+            "runtime_env": {"env_vars": make_environment(need) | {JOB_VARIABLE: job}},
             "metadata": {"run": run_id},
         }
         _ask("/api/jobs/", asked)

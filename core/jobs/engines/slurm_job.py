@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
 from core.jobs.engines.node import run_worker
+from core.runs.layout import JOB_VARIABLE
 
 RETRIES = 20
 """How often a worker is started again that a signal has ended, as when memory runs out."""
@@ -25,8 +27,9 @@ class Work:
 
     def __call__(self) -> int:
         """Runs the worker; its exit status."""
+        environment = self.environment | {JOB_VARIABLE: os.environ["SLURM_JOB_ID"]}
         for _ in range(RETRIES):
-            if (status := run_worker(self.path, self.environment)) >= 0:
+            if (status := run_worker(self.path, environment)) >= 0:
                 break
         return status
 

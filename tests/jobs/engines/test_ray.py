@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: tests/requirements.txt has it"),
 ]
-SMALL = ["model.hidden=0", "train.patience=0"]
+SMALL = ["model.hidden=0"]
 
 
 def make_configs(seeds, epochs):
@@ -113,7 +113,7 @@ def test_a_sweep_survives_a_worker_and_a_node_that_are_killed(ray):
 
 @pytest.mark.usefixtures("stub_worker")
 def test_stop_ends_the_job_of_a_worker_that_hears_nothing_and_resume_submits_again(ray):
-    (config,) = make_configs([3], "train.epochs=100000")
+    (config,) = make_configs([3], "train.epochs=10000")
     run = launch.submit(config, engine="ray")
     worker = worker_of(trains(run))
     os.kill(worker.pid, signal.SIGSTOP)
