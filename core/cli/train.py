@@ -28,7 +28,9 @@ def train(
     arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     data: DataName = "",
     model: Annotated[str, typer.Option(help=f"One of {' '.join(MODEL_NAMES)}.")] = "tfidf",
-    loss: Annotated[str | None, typer.Option(help=f"None for svm; else one of {' '.join(LOSS_NAMES)}.")] = None,
+    loss: Annotated[
+        str | None, typer.Option(help=f"None for svm and tree; else one of {' '.join(LOSS_NAMES)}.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same config, data and seed: same run.")] = 0,
     split: Split = None,
     changes: Set = None,

@@ -130,6 +130,20 @@ class ModelConfig(Frozen):
     min_df: int = Field(2, ge=1, description="documents a word must occur in; of subwords, how often a pair must")
     bigrams: bool = False
     C: float = Field(1.0, gt=0, description="inverse strength of the SVM's regularisation")
+    prune: float = Field(
+        0.03,
+        ge=0,
+        le=100,
+        description="weights of an SVM nearer to 0 are left out, with more than 500 labels or in a tree; higher: "
+        "less memory",
+    )
+    clusters: int = Field(
+        100, ge=2, le=100_000, description="labels of a tree's node that are told apart at once; more are clustered"
+    )
+    depth: int = Field(10, ge=0, le=100, description="levels of clusters that a tree of labels has at most; 0: none")
+    beam: int = Field(
+        10, ge=1, le=100_000, description="nodes of each level of the tree that are looked into for a document"
+    )
     hidden: int = Field(
         0,
         ge=0,

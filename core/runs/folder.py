@@ -341,7 +341,10 @@ def _read_status(path: Path) -> tuple[dict[str, Any], str]:
 
 def _find_death(path: Path) -> failures.Failure:
     """What is known of how the worker of a lost run ended."""
-    return failures.of_death(read_process(path), read_heartbeat(path))
+    config = None
+    with suppress(UserError):
+        config = read_config(path)
+    return failures.of_death(read_process(path), read_heartbeat(path), config)
 
 
 def _read_about(path: Path) -> tuple[About, str]:

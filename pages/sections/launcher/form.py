@@ -90,7 +90,7 @@ def pick_plan() -> Plan:
         key="losses",
         bind=URL,
         disabled=not trained,
-        help=f"Each loss is a run of its own. The SVM has a loss of its own and takes none.\n\n{list_losses()}",
+        help=f"Each loss is a run of its own. svm and tree have a loss of their own and take none.\n\n{list_losses()}",
     )
     text = st.columns([1, 3])[0].text_input(
         "Seeds", "0", key="seeds", bind=URL, help="0, 1, 2 or 0-4: each seed is a run of its own."
@@ -113,7 +113,7 @@ def pick_plan() -> Plan:
     if not models:
         raise UserError("Choose at least one model.")
     if trained and not losses:
-        raise UserError("Choose at least one loss: every model but the SVM needs one.")
+        raise UserError("Choose at least one loss: every model but svm and tree needs one.")
     return Plan(data=chosen, models=models, losses=losses, seeds=read_seeds(text), settings=changes)
 
 
