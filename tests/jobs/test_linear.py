@@ -130,7 +130,8 @@ def test_a_killed_tree_leaves_nothing_behind_and_is_the_same_when_it_is_resumed(
     size = ["data.synthetic.documents=1000", "data.synthetic.labels=600"]
     question = config("tree", ("model.clusters=1000",), size)
     run = launch.submit(question)
-    until(lambda: "fitting" in folder.get_run(run.id).progress.get("phase", ""))
+    phases = ("foretelling memory", "fitting labels")
+    until(lambda: folder.get_run(run.id).progress.get("phase") in phases)
     os.killpg(read_json(run.path / "process.json")["pid"], signal.SIGKILL)
     lost = until(lambda: (now := folder.get_run(run.id)).state == "lost" and now)
     assert "starts anew, for model 'tree' keeps no checkpoint" in lost.advice
