@@ -155,7 +155,7 @@ def show_charts(run: Folder) -> None:
             place.vega_lite_chart(spec, key=title, alt=f"{title} by epoch")
     elif isinstance(run, Run) and run.config.combined:
         st.caption("A combined run is not trained: it has no curves.")
-    elif isinstance(run, Run) and MODELS[run.config.model.name].own_loss:
+    elif isinstance(run, Run) and MODELS[run.config.model.name].at_once:
         st.caption("The SVM is not trained by epochs: it has no curves.")
     elif run.state in LIVE:
         st.caption("No epoch has ended yet: these curves appear after the first.")
