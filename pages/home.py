@@ -19,6 +19,7 @@ from core.system.errors import UserError
 from pages.sections.compare.rows import load_sample
 from pages.sections.explorer import find_borders, findings
 from pages.shared import current
+from pages.shared.labels import show_marks
 from pages.shared.loaders import load_corpus, load_metrics
 from pages.shared.menu import link, show_header
 from pages.shared.runs import select_readable
@@ -84,7 +85,12 @@ def show_set(corpus: Corpus) -> None:
     sizes = f"{sum(map(len, corpus.parts.values())):,} documents, {len(corpus.labels):,} labels."
     st.caption(plain(f"{sizes} {corpus.source}"))
     chart = rank_frequency(measures.rank_frequency(corpus.labels, corpus.counts, borders), borders)
-    st.altair_chart(chart.properties(height=260), alt="Train documents of every label by rank")
+    show_marks(
+        chart.properties(height=260),
+        lambda mark: [mark["label"]],
+        key="home-tail",
+        alt="Train documents of every label by rank",
+    )
     found = findings.load_quick(corpus)
     findings.list_shortly(found[:3])
     link("explorer", "All findings" if found else "Explore it")
