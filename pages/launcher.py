@@ -41,7 +41,7 @@ def show_now(configs: list[RunConfig]) -> None:
         return
     live.show_queue([run for run in runs if run.state in LIVE])
     live.show_sweeps(runs)
-    st.subheader("All runs")
+    st.header("All runs")
     shown = live.filter_runs(runs)
     one.show(runs, live.show_table(shown))
 

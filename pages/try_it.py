@@ -104,7 +104,7 @@ def show_answers(rules: list[tuple[Run, str]], text: str) -> None:
         placeholder="–",
         alt="Labels with the score of each run and whether it gives them",
     )
-    st.subheader("Why")
+    st.header("Why")
     name = next(iter(known))
     if len(known) > 1:
         name = st.radio("Run", list(known), format_func=plain, key="why_run", horizontal=True)

@@ -46,7 +46,7 @@ def show(corpus: Corpus) -> None:
     # Both frequencies of every label, as a chart and as a list.
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Frequency in both parts")
+        st.header("Frequency in both parts")
         chart = data.drift(table, one, other)
         words = f"Share of {one} and of {other} documents of every label"
         show_marks(chart, lambda mark: [mark["label"]], key=f"drift-{one}-{other}", alt=words)
@@ -57,7 +57,7 @@ def show(corpus: Corpus) -> None:
         )
         offer_csv(f"{corpus.name}-drift-{one}-{other}", table)
     with right:
-        st.subheader("Label by label")
+        st.header("Label by label")
         which = pick_one("Show", SHOWS, "Differences", key="drift")
         st.caption(SHOWS[which])
         listed = dataset.most_drifted(table) if which == "Differences" else dataset.absent(table)

@@ -49,7 +49,7 @@ def load_all(corpus: Corpus) -> list[Finding]:
 def show(corpus: Corpus) -> None:
     """Draws all findings, the weightiest first; each opens on its chart, its meaning and a way to act."""
     found = load_all(corpus)
-    st.subheader("Findings")
+    st.header("Findings")
     if not found:
         st.caption("Nothing stands out: every label can be learnt and tested, and no text comes twice.")
         return

@@ -40,7 +40,7 @@ def load_inseparable(corpus: Corpus, part: str, floor: int) -> pd.DataFrame:
 def show(corpus: Corpus) -> None:
     part = pick_part(corpus)
     # Labels that may be one.
-    st.subheader("Nearly the same label")
+    st.header("Nearly the same label")
     table = load_lookalikes(corpus, part)
     if len(table):
         st.caption(
@@ -51,7 +51,7 @@ def show(corpus: Corpus) -> None:
     else:
         st.info("No two labels have names that differ in little, or stand on nearly the same documents.")
     # Labels that never come alone.
-    st.subheader("Never without the other")
+    st.header("Never without the other")
     floor = st.number_input(
         "Documents of the label at least",
         1,

@@ -46,12 +46,12 @@ def show(corpus: Corpus) -> None:
     ranks, shares, table = load_frequencies(corpus, borders.head, borders.tail)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.subheader("Frequency against rank")
+        st.header("Frequency against rank")
         chart = data.rank_frequency(ranks, borders)
         show_marks(chart, lambda mark: [mark["label"]], key="tail_chart", alt="Train documents of every label by rank")
         offer_csv(f"{corpus.name}-rank-frequency", ranks)
     with right:
-        st.subheader("What the groups hold")
+        st.header("What the groups hold")
         show_groups(shares.to_dict("records"))
         chart = data.group_shares(shares)
         st.altair_chart(chart, alt="Head, medium and tail: shares of labels and of assignments")
@@ -99,7 +99,7 @@ def show_groups(rows: list[dict[str, Any]]) -> None:
 
 def show_lorenz(corpus: Corpus) -> None:
     """The Lorenz curve of the label counts."""
-    st.subheader("Lorenz curve")
+    st.header("Lorenz curve")
     rows, gini = load_lorenz(corpus)
     if gini is None:
         st.caption("No label has a train document.")
@@ -114,7 +114,7 @@ def show_lorenz(corpus: Corpus) -> None:
 
 def show_labels(corpus: Corpus, table: pd.DataFrame) -> None:
     """All labels with their counts in every part."""
-    st.subheader("Every label")
+    st.header("Every label")
     text = st.text_input(
         "Search", type="search", live=True, key="find", bind="query-params", placeholder="part of a name"
     )

@@ -172,7 +172,7 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
         explain("p(i given j)", "lift", "co-occurrence")
         offer_csv(f"{corpus.name}-{part}-together", lambda: dataset.pair_table(table, corpus.labels))
         if near is not None:
-            st.subheader("Neighbours")
+            st.header("Neighbours")
             list_pairs(
                 corpus, dataset.pair_table(near, corpus.labels), f"near-{part}-{chosen[0]}-{colour}-{floor}", NEAR
             )
@@ -293,7 +293,7 @@ def choose_bin() -> None:
 
 def show_pair(corpus: Corpus, part: str) -> None:
     """Draws the choice of two labels, what ties them, and the documents that hold both."""
-    st.subheader("Documents with both")
+    st.header("Documents with both")
     label = pick_label("Label j", "label", corpus.labels, None)
     beside = pick_label("Label i", "beside", corpus.labels, None)
     if label is None or beside is None or label == beside:

@@ -30,12 +30,12 @@ def show(label: Label) -> None:
     lost, gained = one_label.confused_labels(targets, as_trained(label.run, "test"), label.names, label.column)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Where it was missed")
+        st.header("Where it was missed")
         st.caption("Swapped: given wrongly in its place. Absorbed: given rightly beside it, while this one was missed.")
         explain("swapped", "absorbed")
         list_labels(label, lost, "missed", {"missed": label.name, "gave": ""})
     with right:
-        st.subheader("Where it was given wrongly")
+        st.header("Where it was given wrongly")
         st.caption("The labels that those documents have and that were missed there.")
         list_labels(label, gained, "gave", {"missed": "", "gave": label.name})
 

@@ -32,7 +32,7 @@ LOG_LINES = 300
 def show(runs: Sequence[Folder], marked: Sequence[Folder]) -> None:
     """The one run that is marked, or the one of the address or the box; several that are marked side by side."""
     if len(marked) > 1:
-        st.subheader(f"{len(marked)} runs")
+        st.header(f"{len(marked)} runs")
         with st.container(horizontal=True):
             live.show_actions(marked, "marked")
         show_side_by_side(marked)
@@ -44,7 +44,7 @@ def show(runs: Sequence[Folder], marked: Sequence[Folder]) -> None:
     if st.session_state.get("run") not in ids and "run" not in st.query_params:
         running = [run.id for run in runs if run.state == "running"]
         st.session_state["run"] = [*running, *ids][0]
-    st.subheader("One run")
+    st.header("One run")
     run_id = st.selectbox("Run", ids, None, key="run", bind="query-params", label_visibility="collapsed")
     run = next((run for run in runs if run.id == run_id), None)
     if run is not None:
