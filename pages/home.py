@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.analysis import best_runs, progress
 from core.analysis.decisions import AS_TRAINED
+from core.analysis.run_names import name_runs
 from core.data import download, sources
 from core.figures.data import rank_frequency
 from core.labels import measures
@@ -145,13 +146,14 @@ def show_runs(title: str) -> None:
         st.error(plain(str(error)))
         return
     finished = [run for run in select_readable(found) if run.config.data.title == title]
+    names = name_runs([run for run in found if not run.published], with_data=True)
     st.header("Best runs")
     show_best(finished)
-    live = [run for run in found if run.state in LIVE]
+    live = [run for run in found if run.state in LIVE and not run.published]
     if live:
         st.header("Running now")
         for run in live[:RECENT]:
-            words = f"{progress.run_name(run)}: {progress.phase(run)}"
+            words = f"{names[run.id]}: {progress.phase(run)}"
             link("launcher", plain(words), {"run": run.id})
     st.header("Next")
     show_next(finished, [run for run in found if not run.published])
@@ -161,7 +163,7 @@ def show_runs(title: str) -> None:
         for run in ended[:RECENT]:
             age = progress.run_age(run, now=time.time())
             page = "errors" if run.state == "finished" else "launcher"
-            link(page, plain(f"{progress.run_name(run)}: {run.state}, {age}"), {"run": run.id})
+            link(page, plain(f"{names[run.id]}: {run.state}, {age}"), {"run": run.id})
     if damaged := sum(isinstance(run, Damaged) for run in found):
         are = "run is" if damaged == 1 else "runs are"
         st.warning(f"{damaged:,} {are} damaged: the Launcher page says what is wrong.")
@@ -175,7 +177,9 @@ def show_best(finished: list[Run]) -> None:
     best = best_runs.choose_best(finished, {run.id: load_metrics(run)["test"] for run in finished})
     borders = load_metrics(finished[0])["borders"]
     try:
-        table = best_runs.best_table(best, lambda run: load_sample(run, borders["head"], borders["tail"], AS_TRAINED))
+        table = best_runs.best_table(
+            best, name_runs(finished), lambda run: load_sample(run, borders["head"], borders["tail"], AS_TRAINED)
+        )
     except UserError as error:
         st.warning(plain(str(error)))
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from core.analysis.run_names import name_run
 from core.config.schema import MOST_MEMBERS
 from core.runs.combine import combine
 from core.system.access import read_only
@@ -14,7 +15,6 @@ from core.system.errors import UserError
 from pages.sections.compare.rows import fit_names
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link
-from pages.shared.runs import name_run
 from pages.shared.text import plain
 
 if TYPE_CHECKING:

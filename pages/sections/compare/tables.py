@@ -43,6 +43,8 @@ def show(compared: Known, borders: Borders) -> None:
     moved = any(Borders(**load_metrics(row.runs[0])["borders"]) != borders for row in rows)
     left, middle, right = st.columns([4, 3, 4], vertical_alignment="bottom")
     names = [row.name for row in rows]
+    if found := tables.find_row(rows, st.query_params.get("baseline", "")):
+        st.session_state.setdefault("baseline", found)
     baseline = left.selectbox(
         "Difference from", names, None, key="baseline", bind="query-params", placeholder="none: show the scores"
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import errors
+from core.analysis.run_names import name_runs
 from core.figures.errors import f1_by_frequency, precision_recall_chart
 from pages.sections.errors.chosen import as_trained
 from pages.sections.errors.thresholds import change_label
@@ -82,7 +83,10 @@ def show(shown: Shown) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         st.caption("F1 of every label against its number of training documents.")
-        named = {shown.run.id: table} | ({shown.other.id: other} if shown.other and other is not None else {})
+        names = name_runs([shown.run, *([shown.other] if shown.other else [])])
+        named = {names[shown.run.id]: table}
+        if shown.other and other is not None:
+            named[names[shown.other.id]] = other
         show_marks(
             f1_by_frequency(named, shown.borders, part=shown.part),
             lambda mark: [shown.labels[int(place)] for place in mark["places"].split()],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import streamlit as st
 
-from core.analysis import progress
+from core.analysis.run_names import name_runs
 from core.config.defaults import LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS
 from core.config.schema import Frozen, LossConfig, ModelConfig, TrainConfig
 from core.runs import folder, presets
@@ -236,11 +236,12 @@ def show_start() -> None:
                 name.capitalize(), key=f"preset-{name}", help=about, width="stretch", on_click=fill_form, args=(values,)
             )
         known = {run.id: run for run in folder.list_runs() if not run.config.combined}
+        names = name_runs(known.values(), with_data=True)
         run_id = st.selectbox(
             "The settings of a run",
             list(known)[:RUNS_OFFERED],
             None,
-            format_func=lambda one: f"{progress.run_name(known[one])} · {one[-10:]}",
+            format_func=lambda one: names.get(one, one),
             placeholder="any run",
             key="from_run",
         )
