@@ -43,7 +43,7 @@ def show_now(configs: list[RunConfig]) -> None:
     names = name_runs(runs)
     live.show_queue([run for run in runs if run.state in LIVE], names)
     live.show_sweeps(runs)
-    st.subheader("All runs")
+    st.header("All runs")
     shown = live.filter_runs(runs, names)
     one.show(runs, names, live.show_table(shown, names))
 

@@ -33,7 +33,7 @@ LOG_LINES = 300
 def show(runs: Sequence[Folder], names: Mapping[str, str], marked: Sequence[Folder]) -> None:
     """The one run that is marked, or the one of the address or the box; several that are marked side by side."""
     if len(marked) > 1:
-        st.subheader(f"{len(marked)} runs")
+        st.header(f"{len(marked)} runs")
         with st.container(horizontal=True):
             live.show_actions(marked, "marked")
         show_side_by_side(marked, names)
@@ -45,7 +45,7 @@ def show(runs: Sequence[Folder], names: Mapping[str, str], marked: Sequence[Fold
     if "run" not in st.query_params:
         running = [run.id for run in runs if run.state == "running"]
         current.ask_for_run([*running, *ids][0])
-    st.subheader("One run")
+    st.header("One run")
     run_id = pick_id("Run", names, key="run", placeholder="a run", label_visibility="collapsed")
     run = next((run for run in runs if run.id == run_id), None)
     if run is not None:
