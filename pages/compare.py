@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.analysis.run_names import name_runs
 from core.analysis.tables import METHODS, data_title, fold, method, seeds_apart
 from core.labels.groups import Borders
 from core.runs import folder
@@ -15,7 +16,7 @@ from pages.shared import current
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link, show_header
 from pages.shared.pick import pick_borders, pick_one
-from pages.shared.runs import select_readable, show_import, show_wrong_runs
+from pages.shared.runs import pick_ids, select_readable, show_import, show_wrong_runs
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -74,11 +75,8 @@ def pick_runs(runs: list[Run]) -> list[Run]:
     runs = narrow("Models", "models_shown", 1, lambda run: run.config.model.name)
     runs = narrow("Methods", "losses_shown", 2, method)
     runs = narrow("Seeds", "seeds_shown", 3, lambda run: run.config.seed)
-    ids = [run.id for run in runs]
     with st.expander("Choose single runs", expanded=bool(asked)):
-        wanted = st.multiselect(
-            "Runs", ids, key="runs", bind="query-params", placeholder=f"all {len(ids)} finished runs that match"
-        )
+        wanted = pick_ids("Runs", name_runs(runs), key="runs", placeholder=f"all {len(runs)} finished runs that match")
     if not runs:
         st.info("No finished run matches these filters.")
     return [run for run in runs if not wanted or run.id in wanted]

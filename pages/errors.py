@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.analysis.run_names import name_runs
 from core.analysis.what_if import AS_TRAINED
 from core.labels.groups import Borders
 from core.runs import folder
@@ -17,7 +18,7 @@ from pages.shared import current
 from pages.shared.loaders import load_metrics, load_predictions
 from pages.shared.menu import link, show_header
 from pages.shared.pick import pick_borders, pick_one
-from pages.shared.runs import pick_run, select_readable, show_wrong_runs
+from pages.shared.runs import pick_id, pick_run, select_readable, show_wrong_runs
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -77,15 +78,15 @@ def pick_two(runs: list[Run]) -> tuple[Run, Run | None] | None:
     why_not = {other.id: explain_difference(run, other) for other in runs if other.id != run.id}
     others = [other for other, reason in why_not.items() if not reason]
     if reason := why_not.get(st.query_params.get("second", ""), ""):
-        st.warning(plain(f"Not compared with {st.query_params['second']}: {reason}."))
-    second = right.selectbox(
-        "Compare with",
-        others,
-        None,
-        key="second",
-        bind="query-params",
-        placeholder="no other run on this data" if not others else "none",
-    )
+        st.warning(plain(f"Not compared with {name_runs(runs)[st.query_params['second']]}: {reason}."))
+    names = name_runs(runs)
+    with right:
+        second = pick_id(
+            "Compare with",
+            {other: names[other] for other in others},
+            key="second",
+            placeholder="no other run on this data" if not others else "none",
+        )
     return run, next((other for other in runs if other.id == second), None)
 
 

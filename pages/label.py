@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.analysis import one_label
-from core.analysis.progress import run_name
+from core.analysis.run_names import name_runs
 from core.labels.groups import default_borders
 from core.runs import folder
 from core.system.errors import UserError
@@ -16,7 +15,7 @@ from pages.sections.label import Label, confusions, documents, doubts, losses, s
 from pages.shared import current
 from pages.shared.loaders import load_corpus, load_metrics
 from pages.shared.menu import link, show_header
-from pages.shared.runs import name_run, pick_run, select_readable
+from pages.shared.runs import pick_run, select_readable
 from pages.shared.text import plain, shorten
 
 if TYPE_CHECKING:
@@ -95,9 +94,7 @@ def offer_names(names: tuple[str, ...]) -> None:
 def show_views(corpus: Corpus | None, names: tuple[str, ...], name: str, run: Run | None, runs: list[Run]) -> None:
     """The open tab of a label."""
     counts = corpus.counts if corpus else load_metrics(runs[0])["counts"]
-    names_of_runs = Counter(map(run_name, runs))
-    titles = {other.id: run_name(other) if names_of_runs[run_name(other)] == 1 else name_run(other) for other in runs}
-    label = Label(corpus, names, names.index(name), counts, default_borders(len(names)), run, runs, titles)
+    label = Label(corpus, names, names.index(name), counts, default_borders(len(names)), run, runs, name_runs(runs))
     facts = one_label.describe(names, label.counts, label.column, label.borders)
     with st.container(horizontal=True, gap="large"):
         st.metric("Group", facts["group"], help="By train documents, with the paper's borders.", width="content")

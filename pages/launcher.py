@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.analysis.run_names import name_runs
 from core.config.schema import RunConfig
 from core.runs import folder
 from core.runs.folder import LIVE
@@ -39,11 +40,12 @@ def show_now(configs: list[RunConfig]) -> None:
     if not runs:
         st.info("No runs yet." + (" Choose a model and a loss above, then press Launch." * may_act()))
         return
-    live.show_queue([run for run in runs if run.state in LIVE])
+    names = name_runs(runs)
+    live.show_queue([run for run in runs if run.state in LIVE], names)
     live.show_sweeps(runs)
-    st.subheader("All runs")
-    shown = live.filter_runs(runs)
-    one.show(runs, live.show_table(shown))
+    st.header("All runs")
+    shown = live.filter_runs(runs, names)
+    one.show(runs, names, live.show_table(shown, names))
 
 
 def show_wrong_run() -> None:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import answers, decisions, documents, what_if
+from core.analysis.run_names import name_runs
 from core.analysis.what_if import AS_TRAINED
 from core.runs import folder, scorer
 from core.system.errors import UserError
 from pages.shared import current
+from pages.shared.labels import show_table
 from pages.shared.loaders import HASHES, load_metrics, load_predictions, load_scorer
 from pages.shared.menu import link, show_header
-from pages.shared.runs import explain_label, name_run, select_readable, show_wrong_runs
+from pages.shared.runs import explain_label, pick_ids, select_readable, show_wrong_runs
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -40,26 +42,27 @@ def show() -> None:
     # A combined run is offered in any case: chosen, it says which of its members is missing.
     able = {run_id: run for run_id, run in finished.items() if run_id in ready or run.config.combined}
     first = next((run_id for run_id in ready if (run := current.run()) and run.id == run_id), next(iter(ready)))
-    chosen = st.multiselect("Runs", list(able), [first], key="runs", bind="query-params", max_selections=MOST)
-    rules = {run_id: pick_rule(able[run_id]) for run_id in chosen}
+    names = name_runs(able.values(), with_data=True)
+    chosen = pick_ids("Runs", names, key="runs", first=[first], max_selections=MOST)
+    rules = {run_id: pick_rule(able[run_id], names[run_id]) for run_id in chosen}
     text = st.text_area("Text", key="text", height=220, max_chars=LETTERS, placeholder="Type or paste a text")
     if not text.strip() or not chosen:
         st.caption("Nothing is kept: the text is read here and forgotten.")
         return
-    show_answers([(able[run_id], rule) for run_id, rule in rules.items()], text)
+    show_answers([(able[run_id], names[run_id], rule) for run_id, rule in rules.items()], text)
 
 
-def pick_rule(run: Run) -> str:
+def pick_rule(run: Run, name: str) -> str:
     """Draws the choice of a run's thresholds: those of its training, a rule's, or kept ones; the rule's name."""
     try:
         readings = what_if.name_readings(run)
     except UserError as error:
         st.warning(plain(str(error)))
         readings = {AS_TRAINED: decisions.AS_TRAINED}
-    name = st.selectbox(
-        plain(f"Thresholds of {name_run(run)}"), list(readings), key=f"by.{run.id}", bind="query-params", width=420
+    rule = st.selectbox(
+        plain(f"Thresholds of {name}"), list(readings), key=f"by.{run.id}", bind="query-params", width=420
     )
-    return readings[name]
+    return readings[rule]
 
 
 @st.cache_resource(max_entries=64, show_spinner="Fitting thresholds on validation", hash_funcs=HASHES)
@@ -68,16 +71,15 @@ def load_cut(run: Run, rule: str) -> Cut:
     return answers.find_cut(run, rule, read=load_predictions)
 
 
-def show_answers(rules: list[tuple[Run, str]], text: str) -> None:
+def show_answers(rules: list[tuple[Run, str, str]], text: str) -> None:
     """Draws the labels that each run gives a text by its rule, side by side."""
     tried, known, cuts = {}, {}, {}
-    for run, rule in rules:
+    for run, name, rule in rules:
         try:
             scores, cut = load_scorer(run).scores([text]), load_cut(run, rule)
         except UserError as error:
             st.warning(plain(str(error)))
             continue
-        name = name_run(run)
         tried[name] = (scores[0], cut.give(scores)[0], load_metrics(run)["labels"])
         known[name], cuts[name] = run, cut
     if not tried:
@@ -94,15 +96,16 @@ def show_answers(rules: list[tuple[Run, str]], text: str) -> None:
         words = f"The {cut.k} highest scores." if cut.limits is None else what_if.limits_in_words(cut.limits)
         numbers[f"given {number}"] = column.CheckboxColumn("given", help=plain(f"By {name}: {words}"))
         numbers[name] = column.NumberColumn(name, format="%.3f", help=words)
-    st.dataframe(
+    show_table(
         table,
-        hide_index=True,
+        ["label"],
+        key="tried",
         height=min(38 + 35 * len(table), 420),
         column_config=numbers,
         placeholder="–",
         alt="Labels with the score of each run and whether it gives them",
     )
-    st.subheader("Why")
+    st.header("Why")
     name = next(iter(known))
     if len(known) > 1:
         name = st.radio("Run", list(known), format_func=plain, key="why_run", horizontal=True)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from core.analysis.progress import run_name
 from core.analysis.samples import Sampled
 from core.metrics.uncertainty import COLUMNS
 from core.runs.folder import Run
@@ -31,13 +30,13 @@ def choose_best(runs: Sequence[Run], scores: Mapping[str, Mapping[str, Any]], *,
     return list(best.values())[:limit]
 
 
-def best_table(runs: Sequence[Run], sample: Callable[[Run], Sampled]) -> pd.DataFrame:
+def best_table(runs: Sequence[Run], names: Mapping[str, str], sample: Callable[[Run], Sampled]) -> pd.DataFrame:
     """Columns run and `SHOWN`: each score with its interval, in percent; a dash for a group without labels."""
     rows = []
     for run in runs:
         sampled = sample(run)
         low, high = sampled.interval
-        row = {"run": run_name(run)}
+        row = {"run": names[run.id]}
         for column in SHOWN:
             place = COLUMNS.index(column)
             score = sampled.scores[place]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from core.analysis.run_names import name_runs
 from core.runs.folder import LIVE, Damaged, Folder, Run
-from core.runs.plan import name_members
 
 SERIES = ("all", "head", "medium", "tail")
 AVERAGES = ("micro", "macro")
@@ -28,16 +28,6 @@ def words_of_seconds(seconds: float) -> str:
         if seconds < limit:
             return f"{int(seconds // unit)} {word}"
     return f"{int(seconds // 86_400)} days"
-
-
-def run_name(run: Folder) -> str:
-    """What people call a run; else its model, loss and seed, or its id if its settings cannot be read."""
-    if run.about.name or not isinstance(run, Run):
-        return run.about.name or run.id
-    if run.config.combined:
-        return f"{run.config.model.name} · {name_members(run.config)}"
-    loss = [run.config.loss.name] if run.config.loss else []
-    return " · ".join([run.config.model.name, *loss, f"seed {run.config.seed}"])
 
 
 def run_age(run: Folder, *, now: float) -> str:
@@ -84,7 +74,12 @@ def scores_in(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_table(
-    runs: Iterable[Folder], scores: Mapping[str, Mapping[str, Any]], sizes: Mapping[str, int], *, now: float
+    runs: Iterable[Folder],
+    scores: Mapping[str, Mapping[str, Any]],
+    sizes: Mapping[str, int],
+    *,
+    now: float,
+    names: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """One row per run, in the given order.
 
@@ -93,11 +88,13 @@ def run_table(
         scores: by run id, the last validation scores as in `core.metrics.label_sets.score_groups`; runs may be missing.
         sizes: by run id, bytes on disk; runs may be missing.
         now: unix seconds.
+        names: by run id; without them the runs are named among themselves.
 
     Returns:
         A frame with `RUN_COLUMNS`: state in a list (a badge), progress 0..1, micro and macro F1 in percent, size in MB.
     """
-    rows = []
+    rows, runs = [], list(runs)
+    names = names or name_runs(runs)
     for run in runs:
         every = scores.get(run.id, {}).get("all") or {}
         took = run.ended - run.started if run.ended is not None and run.started is not None else None
@@ -105,7 +102,7 @@ def run_table(
         rows.append(
             {
                 "state": [run.state],
-                "name": ("★ " if run.about.pinned else "") + ("⚠ " if isinstance(run, Damaged) else "") + run_name(run),
+                "name": ("★ " if run.about.pinned else "") + ("⚠ " if isinstance(run, Damaged) else "") + names[run.id],
                 "data": f"{run.config.data.name} {run.config.data.split}" if isinstance(run, Run) else "",
                 "progress": fraction(run),
                 "epoch": epoch_words(run),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.analysis.decisions import AS_TRAINED, decide
+from core.analysis.run_names import given_name
 from core.labels.groups import Borders
 from core.metrics import label_sets, resampled_ranking, thresholds
 from core.runs import results
@@ -36,6 +37,7 @@ def run_row(run: Run, rule: str = AS_TRAINED) -> dict[str, Any]:
         test = label_sets.score_groups(targets, decided.predicted, counts, Borders(**scored["borders"]))
     return {
         "run": run.id,
+        "name": given_name(run),
         "data": run.config.data.name,
         "model": run.config.model.name,
         "loss": run.config.loss.name if run.config.loss else None,

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.decisions import AS_TRAINED
+from core.analysis.run_names import choose_names, given_name
 from core.analysis.samples import RANKING, Difference, Sampled, rule_in_words, subtract
 from core.config.defaults import PAPER_LOSSES
 from core.config.parse import walk
@@ -83,16 +84,19 @@ class Row:
     """One row of a table: a run, or runs that differ by their seed alone.
 
     Attributes:
-        name: what the row is called beside the others: the method, and what it takes to tell it from them.
+        name: what the row is called beside the others: the name that people gave all its runs, else `by_settings`.
         method: the name in the paper's tables: the loss, or the model if that has its own.
         runs: the lowest seed first.
         fingerprint: of the data, which all runs share.
+        by_settings: the method, and what it takes to tell it from the other rows; addresses and commands may say it
+            whatever people call the runs.
     """
 
     name: str
     method: str
     runs: tuple[Run, ...]
     fingerprint: str
+    by_settings: str = ""
 
 
 def data_title(run: Run) -> str:
@@ -118,10 +122,12 @@ def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
         key = (alike, results.read_results(run)["fingerprint"], "" if seeds else run.id)
         groups.setdefault(key, []).append(run)
     folded = [sorted(group, key=lambda run: (run.config.seed, run.id)) for group in groups.values()]
-    names = _names([group[0] for group in folded], with_seed=not seeds)
+    settings = _names([group[0] for group in folded], with_seed=not seeds)
+    given = [next(iter(found)) if len(found := set(map(given_name, group))) == 1 else "" for group in folded]
+    names = choose_names(given, settings, [group[0].id for group in folded])
     rows = [
-        Row(name, method(group[0]), tuple(group), key[1])
-        for name, group, key in zip(names, folded, groups, strict=True)
+        Row(name, method(group[0]), tuple(group), key[1], words)
+        for name, group, key, words in zip(names, folded, groups, settings, strict=True)
     ]
     order = {name: place for place, name in enumerate(METHODS)}
     return sorted(rows, key=lambda row: (order.get(row.method, len(order)), row.method, row.name))
@@ -169,6 +175,13 @@ def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
     # Names that are still the same get the end of the run's id.
     alike = {name for name in names if names.count(name) > 1}
     return [f"{name} · {run.id[-10:]}" if name in alike else name for name, run in zip(names, runs, strict=True)]
+
+
+def find_row(rows: Sequence[Row], words: str) -> str:
+    """The name of the row that is called so, by its name or by its settings; empty where none is."""
+    return next((row.name for row in rows if words == row.name), "") or next(
+        (row.name for row in rows if words == row.by_settings), ""
+    )
 
 
 def _usual(run: Run) -> dict[str, Any]:

@@ -143,6 +143,7 @@ def _table_of(compared: Comparison, table: int, baseline: str) -> tuple[pd.DataF
     rows, rule = compared.rows, compared.rule
     which: tables.Table = RANKING if rule == RANKING else table
     if baseline and rows:
+        baseline = tables.find_row(rows, baseline) or baseline
         choose("row", baseline, [row.name for row in rows])
         frame = tables.difference_table(rows, compared.sampled, baseline, table=which, rule=rule)
     else:

@@ -141,9 +141,6 @@ class ModelConfig(Frozen):
         100, ge=2, le=100_000, description="labels of a tree's node that are told apart at once; more are clustered"
     )
     depth: int = Field(10, ge=0, le=100, description="levels of clusters that a tree of labels has at most; 0: none")
-    beam: int = Field(
-        10, ge=1, le=100_000, description="nodes of each level of the tree that are looked into for a document"
-    )
     hidden: int = Field(
         0,
         ge=0,
@@ -184,6 +181,14 @@ class ModelConfig(Frozen):
     )
     embedding: int = Field(300, ge=1, le=4096, description="length of a word's vector")
     filters: int = Field(128, ge=1, le=4096, description="convolutions of each width")
+    beam: int = Field(
+        5,
+        ge=1,
+        le=50,
+        description="sequences of labels that a decoder follows at once when it scores; nodes of each level of a tree "
+        "that are looked into for a document",
+    )
+    max_labels: int = Field(50, ge=1, le=200, description="labels that a decoder writes for a document at most")
 
     @model_validator(mode="after")
     def _known(self) -> ModelConfig:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
+from collections.abc import Sequence
+
+import altair as alt
+
 GROUP_COLOURS = {"all": "#7f7f7f", "head": "#4a72c4", "medium": "#1b9e77", "tail": "#d95f02"}
 """One colour each, on every page: told apart by colour-blind people, and legible on white and on near-black."""
 GRID = "#8888884d"
@@ -12,3 +18,28 @@ HEIGHT = 320
 """Pixels of an ordinary chart."""
 MARGIN = 120
 """Pixels of a chart's height that its axis, titles and legend take."""
+LABEL = "label"
+"""Name of the selection of a chart whose marks are labels."""
+LETTER = 6.6
+"""Pixels of a letter of an axis or a legend, on average."""
+LEGEND_WIDTH = 720
+"""Pixels that a legend below a chart has, also on a narrow page."""
+
+
+def label_click(*fields: str) -> alt.Parameter:
+    """The selection, called `LABEL`, of a chart whose marks are labels: a click answers with these fields of a mark."""
+    return alt.selection_point(name=LABEL, fields=list(fields), empty=False)
+
+
+def wrap_names(names: Sequence[str], letters: int) -> tuple[str, int]:
+    """An axis's names on lines of some letters at most, none cut: a Vega expression, and the lines of the longest."""
+    lines = {name: textwrap.wrap(name, letters, break_long_words=True) or [name] for name in names}
+    wrapped = {name: parts for name, parts in lines.items() if len(parts) > 1}
+    most = max(map(len, lines.values()), default=1)
+    return f"({json.dumps(wrapped)})[datum.label] || datum.label", most
+
+
+def count_columns(names: Sequence[str]) -> int:
+    """How many names stand side by side in a legend below a chart without being cut."""
+    longest = max(map(len, names), default=1)
+    return max(1, min(len(names), int(LEGEND_WIDTH // (longest * LETTER + 40))))

@@ -11,10 +11,13 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.trade_off import GLOBAL, QUIET
-from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS
+from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS, label_click
+from core.figures.together import write_in_cells
 from core.labels.groups import FREQUENCY_GROUPS, Borders
 
 NAMES_SHOWN = 6
+NUMBERED, NUMBERED_CELL = 12, 44
+"""Labels up to which the cells of a map have room for numbers, and pixels of a cell then."""
 NO_TRAINING = 0.5
 """Where a label without training documents stands on the logarithmic axis, whose tick there says 0."""
 MAP_COLOURS = ["rgba(230, 85, 13, 0.08)", "rgba(230, 85, 13, 1)"]
@@ -32,10 +35,12 @@ def f1_points(table: pd.DataFrame, *, limit: int = MAX_MARKS) -> pd.DataFrame:
     """Labels as points: those with the same training count and F1 are one point; many points are binned.
 
     Returns:
-        Columns train, f1 (percent), group, labels (how many the point stands for), names; at most `limit` rows as
-        long as that leaves room for the bins (100 or more).
+        Columns train, f1 (percent), group, labels (how many the point stands for), names, places (its first rows of the
+        table, `NAMES_SHOWN` at most, in a text); at most `limit` rows as long as that leaves room for the bins (100 or
+        more).
     """
     points = table[["label", "group", "train", "f1"]].assign(f1=100 * table["f1"], x=table["train"], y=0.0)
+    points["place"] = range(len(table))
     points["y"] = points["f1"].round(2)
     if len(points.drop_duplicates(["x", "y"])) > limit:
         levels = 21
@@ -44,8 +49,12 @@ def f1_points(table: pd.DataFrame, *, limit: int = MAX_MARKS) -> pd.DataFrame:
         points["y"] = (points["f1"] / 5).round()
     grouped = points.groupby(["group", "x", "y"], sort=False)
     return grouped.agg(
-        train=("train", "mean"), f1=("f1", "mean"), labels=("label", "size"), names=("label", _few)
-    ).reset_index()[["train", "f1", "group", "labels", "names"]]
+        train=("train", "mean"),
+        f1=("f1", "mean"),
+        labels=("label", "size"),
+        names=("label", _few),
+        places=("place", lambda places: " ".join(map(str, places.head(NAMES_SHOWN)))),
+    ).reset_index()[["train", "f1", "group", "labels", "names", "places"]]
 
 
 def _few(names: pd.Series) -> str:
@@ -66,6 +75,8 @@ def _groups(**more: Any) -> alt.Color:
 
 def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders, *, part: str = "test") -> alt.LayerChart:
     """F1 of every label against its number of training documents (logarithmic), coloured by frequency group.
+
+    A click on a point answers with its places, of `f1_points`.
 
     Args:
         tables: by a run's name, its `label_table`; the second run has other marks.
@@ -95,7 +106,7 @@ def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders, *, par
     )
     marks = (
         alt.Chart(points)
-        .mark_point(filled=True, opacity=0.75, strokeWidth=1)
+        .mark_point(filled=True, opacity=0.75, strokeWidth=1, cursor="pointer")
         .encode(
             x=alt.X("x:Q", title="documents of the train part", scale=scale, axis=axis),
             y=alt.Y("f1:Q", title=f"F1 on the {part} part (%)", scale=alt.Scale(domain=[0, 100])),
@@ -111,6 +122,7 @@ def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders, *, par
                 alt.Tooltip("run:N"),
             ],
         )
+        .add_params(label_click("places"))
     )
     # Borders in reach of the axis.
     edges = pd.DataFrame({"x": [borders.tail + 0.5, borders.head - 0.5]})
@@ -239,8 +251,11 @@ def _beside(points: pd.DataFrame, ranges: tuple[tuple[float, float], tuple[float
     return pd.DataFrame(found, columns=[*points.columns, "align", "at"])
 
 
-def confusion_map_chart(table: pd.DataFrame, *, view: str) -> alt.Chart:
-    """`confusion_map` as a heatmap; a click on a cell answers with its true and predicted label."""
+def confusion_map_chart(table: pd.DataFrame, *, view: str, found: str = "", dark: bool = False) -> alt.LayerChart:
+    """`confusion_map` as a heatmap; a click on a cell answers with its true and predicted label.
+
+    Up to `NUMBERED` labels a cell says its share and its documents. The row and the column of `found` are marked.
+    """
     # Labels in the order of the map.
     rows = list(dict.fromkeys(table.sort_values("place_true")["true"]))
     columns = list(dict.fromkeys(table.sort_values("place_predicted")["predicted"]))
@@ -260,7 +275,8 @@ def confusion_map_chart(table: pd.DataFrame, *, view: str) -> alt.Chart:
         alt.Tooltip("documents:Q", format=".2f"),
     ]
     # Size by labels; the diagonal is grey, for it is no confusion.
-    side = max(18 * len(names), 200)
+    numbered = len(names) <= NUMBERED
+    side = max((NUMBERED_CELL if numbered else 18) * len(names), 200)
     shown = table.assign(right=table["true"] == table["predicted"])
     colour = alt.condition(
         "datum.right",
@@ -272,7 +288,7 @@ def confusion_map_chart(table: pd.DataFrame, *, view: str) -> alt.Chart:
             legend=alt.Legend(orient="top", gradientLength=220, titleLimit=400),
         ),
     )
-    return (
+    cells = (
         alt.Chart(shown)
         .mark_rect(cursor="pointer")
         .encode(
@@ -283,8 +299,25 @@ def confusion_map_chart(table: pd.DataFrame, *, view: str) -> alt.Chart:
             stroke=alt.condition(click, alt.value("#333333"), alt.value(None), empty=False),
         )
         .add_params(click)
-        .properties(width=side, height=side)
     )
+    layers = [cells]
+    if numbered:
+        most = max(shown["share"][~shown["right"]].max(), 1)
+        named = shown.assign(
+            words=[f"{share:.0f} %" for share in shown["share"]],
+            small=[f"{number:.2g}" if number < 10 else f"{number:,.0f}" for number in shown["documents"]],
+            strong=~shown["right"] & (shown["share"] > most / 2),
+        )
+        layers += write_in_cells(named, x, y, dark)
+    if found in names:
+        layers += [
+            alt.Chart(pd.DataFrame({field: [found]})).mark_rect(
+                fillOpacity=0, stroke=NOW_COLOUR, strokeWidth=2, strokeDash=[4, 2], tooltip=None
+            ).encode(**{axis: alt.Y(f"{field}:N", sort=names) if axis == "y" else alt.X(f"{field}:N", sort=names)})
+            for axis, field, kept in (("x", "predicted", columns), ("y", "true", rows))
+            if found in kept
+        ]  # fmt: skip
+    return alt.LayerChart(layer=layers, width=side, height=side)
 
 
 def word_chart(table: pd.DataFrame, *, limit: int = 16) -> alt.Chart:
@@ -319,7 +352,11 @@ def word_chart(table: pd.DataFrame, *, limit: int = 16) -> alt.Chart:
 
 
 def calibration_chart(curve: pd.DataFrame) -> alt.LayerChart:
-    """How often a label is true where its score is s, by frequency group; the diagonal is perfect."""
+    """How often a label is true where its score is s, by frequency group; the diagonal is perfect.
+
+    Args:
+        curve: of `core.analysis.errors.calibration`; may be empty.
+    """
     perfect = alt.Chart(pd.DataFrame({"s": [0.0, 1.0]})).mark_line(color="gray", strokeDash=[4, 4])
     groups = ["all", *FREQUENCY_GROUPS]
     lines = (
@@ -339,7 +376,7 @@ def calibration_chart(curve: pd.DataFrame) -> alt.LayerChart:
                 "group:N",
                 alt.Tooltip("score:Q", format=".3f"),
                 alt.Tooltip("true:Q", format=".3f"),
-                alt.Tooltip("pairs:Q", format=","),
+                alt.Tooltip("pairs:Q", title="scores", format=","),
             ],
         )
     )

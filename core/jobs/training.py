@@ -68,7 +68,7 @@ def fit(config: RunConfig, corpus: Corpus, path: Path, slot: str, reporter: Repo
         UserError: the encoder cannot be loaded, training diverges, memory runs out.
         Stopped: a stop was requested; a checkpoint is written.
     """
-    if MODELS[config.model.name].own_loss:
+    if MODELS[config.model.name].at_once:
         if sum(event["what"] == "started" for event in journal.read_events(path)) > 1:
             log.info("model %s keeps no checkpoint: the run starts anew", config.model.name)
         return fit_linear(config, corpus, reporter)

@@ -78,7 +78,7 @@ def _describe_checkpoint(path: Path) -> str:
 
 def smaller(config: RunConfig) -> str:
     """Settings of about half the memory, in words."""
-    if MODELS[config.model.name].own_loss:
+    if MODELS[config.model.name].at_once:
         words = f"Start a new run with model.max_features={max(1, config.model.max_features // 2)}"
         return f"{words}, or for thousands of labels with a model.prune above {config.model.prune:g}."
     half = max(1, config.train.batch_size // 2)
@@ -100,7 +100,7 @@ def of_death(process: Any, beat: dict[str, float], config: RunConfig | None = No
     """
     advice = "Resume the run: it goes on from its last checkpoint, or starts anew if it has none."
     less = "A smaller train.batch_size takes less."
-    if config and MODELS[config.model.name].own_loss:
+    if config and MODELS[config.model.name].at_once:
         advice = f"Resume the run: it starts anew, for model '{config.model.name}' keeps no checkpoint."
         less = "A higher model.prune or a smaller model.max_features takes less."
     if isinstance(process, dict) and process.get("boot") not in (None, boot_id()):

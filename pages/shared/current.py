@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.analysis.progress import run_name
+from core.analysis.run_names import name_runs
 from core.config.parse import parse
 from core.config.schema import DataConfig, SyntheticConfig
 from core.data.sources import available, default_name
@@ -192,7 +192,14 @@ def show() -> None:
             for key, name in SIZES.items():
                 _pick_size(key, name, getattr(config.synthetic, name))
     if (kept := run()) is not None:
-        st.caption(plain(f"Run: {run_name(kept)}"))
+        st.caption(plain(f"Run: {name_current(kept)}"), help=plain(f"Its id is {kept.id}."))
+
+
+def name_current(kept: Run) -> str:
+    """The name of the current run among the finished runs on its data set."""
+    title = kept.config.data.title
+    beside = [run for run in folder.list_runs() if run.state == "finished" and run.config.data.title == title]
+    return {**name_runs([kept]), **name_runs(beside)}[kept.id]
 
 
 def _pick_size(key: str, name: str, value: float) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
-from core.analysis import tables
+from core.analysis.run_names import name_runs
 from core.figures import errors
 from core.runs import folder, share
-from core.runs.plan import name_members
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.shared import current
@@ -19,7 +18,7 @@ from pages.shared.loaders import load_metrics, load_scorer
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from core.config.schema import CombinedConfig
     from core.runs.folder import Damaged, Run
@@ -52,16 +51,80 @@ def show_wrong_runs(*keys: str) -> None:
                 st.error(plain(str(error)))
 
 
-def name_run(run: Run) -> str:
-    """A run as people call it: its name or method and seed, data, whether it is published, the end of its id."""
-    if run.about.name:
-        words = [run.about.name]
-    elif run.config.combined:
-        words = [tables.method(run), name_members(run.config)]
+ID_HELP = "A run's id stands in the address, in exports and on the Launcher page."
+
+
+def pick_id(
+    title: str,
+    names: Mapping[str, str],
+    *,
+    key: str,
+    placeholder: str = "none",
+    label_visibility: Literal["visible", "hidden", "collapsed"] = "visible",
+) -> str | None:
+    """Draws the choice of a run by its name; the address keeps its id.
+
+    Args:
+        title: of the box.
+        names: of the runs to choose from, by id.
+        key: of the box, and in the address.
+        placeholder: shown where none is chosen.
+        label_visibility: of the title.
+
+    Returns:
+        The id; None where none is chosen, or the address names another one.
+    """
+    asked = st.query_params.get(key)
+    st.session_state[key] = asked if asked in names else None
+    chosen: str | None = st.selectbox(
+        title,
+        list(names),
+        None,
+        format_func=lambda one: names.get(one, one),
+        key=key,
+        on_change=_keep_in_address,
+        args=(key,),
+        placeholder=placeholder,
+        label_visibility=label_visibility,
+        help=plain(f"Its id is {asked}.") if asked in names else None,
+    )
+    return chosen
+
+
+def pick_ids(title: str, names: Mapping[str, str], *, key: str, first: Sequence[str] = (), **more: Any) -> list[str]:
+    """Draws the choice of several runs by their names; the address keeps their ids.
+
+    Args:
+        title: of the box.
+        names: of the runs to choose from, by id.
+        key: of the box, and in the address.
+        first: chosen where the address names none.
+        more: for `st.multiselect`.
+    """
+    asked = [one for one in dict.fromkeys(st.query_params.get_all(key)) if one in names]
+    emptied = st.session_state.get(f"{key} emptied", False) and not asked
+    st.session_state[key] = (asked or ([] if emptied else list(first)))[: more.get("max_selections")]
+    chosen: list[str] = st.multiselect(
+        title,
+        list(names),
+        format_func=lambda one: names.get(one, one),
+        key=key,
+        on_change=_keep_in_address,
+        args=(key,),
+        help=ID_HELP,
+        **more,
+    )
+    return chosen
+
+
+def _keep_in_address(key: str) -> None:
+    """Puts what a box holds into the address."""
+    held = st.session_state[key]
+    st.session_state[f"{key} emptied"] = not held
+    if held:
+        st.query_params[key] = held
     else:
-        words = [tables.method(run), *([run.config.model.name] if run.config.loss else []), f"seed {run.config.seed}"]
-    published = " (published)" if run.published else ""
-    return f"{' · '.join(words)} · {tables.data_title(run)} · {run.id[-10:]}{published}"
+        st.query_params.pop(key, None)
 
 
 def pick_run(runs: Sequence[Run], *, among: str) -> Run | None:
@@ -75,6 +138,7 @@ def pick_run(runs: Sequence[Run], *, among: str) -> Run | None:
         None where no run is chosen.
     """
     known, title = {run.id: run for run in runs}, current.data().title
+    names = name_runs(runs, with_data=True)
     here = [run.id for run in runs if run.config.data.title == title]
     first = next((run_id for run_id in here if known[run_id].config.loss), here[0] if here else None)
     kept, named = current.run(), st.query_params.get("run")
@@ -85,7 +149,9 @@ def pick_run(runs: Sequence[Run], *, among: str) -> Run | None:
         "Run",
         list(known),
         0 if wanted else None,
+        format_func=lambda one: names.get(one, one),
         key="run",
+        help=plain(f"Its id is {wanted}.") if wanted else None,
         on_change=lambda: current.ask_for_run(st.session_state["run"]),
         placeholder=among,
     )

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from core.analysis import progress, run_rows, samples, tables
+from core.analysis import run_rows, samples, tables
 from core.analysis.decisions import decide
+from core.analysis.run_names import name_run
 from core.config.parse import parse
 from core.config.schema import RunConfig
 from core.jobs import estimates, launch
@@ -352,7 +353,7 @@ def test_it_is_named_by_its_members_and_stands_on_its_own_when_they_go(members: 
     assert plan.name_members(run.config) == "tfidf-bce-s1 + tfidf-db-s0"
     assert plan.name_members(weighed.config) == "0.3 tfidf-bce-s1 + 0.7 tfidf-db-s0"
     assert plan.name_members(many.config) == "2 tfidf-bce + tfidf-db-s0"
-    assert progress.run_name(run) == "combined · tfidf-bce-s1 + tfidf-db-s0"
+    assert name_run(run) == "combined: tfidf-bce-s1 + tfidf-db-s0"
     rows = tables.fold([run, weighed, many, *members])
     assert {row.name for row in rows if row.method == "combined"} == {
         plan.name_members(one.config) for one in (run, weighed, many)

@@ -10,6 +10,7 @@ import streamlit as st
 from core.analysis import documents, what_if
 from core.data.documents import Headings
 from pages.shared.downloads import SAVED, offer_csv
+from pages.shared.labels import show_table
 from pages.shared.loaders import load_texts
 from pages.shared.pick import pick_label
 from pages.shared.runs import explain_label
@@ -110,9 +111,10 @@ def show_document(shown: Shown, corpus: Corpus | None, place: int) -> None:
                 st.text(corpus.bodies[row])
     with right:
         number = st.column_config.NumberColumn
-        st.dataframe(
+        show_table(
             table,
-            hide_index=True,
+            ["label"],
+            key=f"decisions-{shown.run.id}-{place}",
             placeholder="–",
             column_config={"score": number(format="%.3f"), "threshold": number(format="%.3f")},
             alt="How each label of the document was decided",

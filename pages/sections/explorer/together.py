@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import dataset
-from core.figures import data
+from core.figures import together
 from core.labels import cooccurrence
 from pages.sections.explorer import (
     describe_columns,
@@ -19,10 +19,11 @@ from pages.sections.explorer import (
 )
 from pages.shared.downloads import offer_csv
 from pages.shared.glossary import explain
+from pages.shared.labels import show_table
 from pages.shared.loaders import HASHES, find_documents, load_pairs
 from pages.shared.menu import link_labels
 from pages.shared.pick import LABELS_OFFERED, pick_label, pick_one
-from pages.shared.text import plain
+from pages.shared.text import is_dark, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -156,7 +157,7 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
     left, right = (st.container(), st.container()) if wide else st.columns([3, 2], gap="large")
     with left:
         table = load_block(corpus, part, tuple(chosen), floor)
-        chart = data.cooccurrence(table, corpus.labels, colour=colour)
+        chart = together.cooccurrence(table, corpus.labels, colour=colour, dark=is_dark())
         st.altair_chart(
             chart,
             key="together",
@@ -166,11 +167,12 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
         st.caption(
             "Of the documents with label j (row), the share that has label i as well (column). A click on a cell opens "
             f"the documents with both.{' Where names do not fit, point at a cell.' if wide else ''}"
+            + (" The small number counts them." if len(chosen) <= together.NUMBERED else "")
         )
         explain("p(i given j)", "lift", "co-occurrence")
         offer_csv(f"{corpus.name}-{part}-together", lambda: dataset.pair_table(table, corpus.labels))
         if near is not None:
-            st.subheader("Neighbours")
+            st.header("Neighbours")
             list_pairs(
                 corpus, dataset.pair_table(near, corpus.labels), f"near-{part}-{chosen[0]}-{colour}-{floor}", NEAR
             )
@@ -191,7 +193,7 @@ def pick_some(corpus: Corpus) -> list[int]:
 
 def choose_cell(names: Sequence[str]) -> None:
     """Makes the labels of the clicked cell the chosen pair."""
-    if cells := st.session_state["together"]["selection"].get(data.CELL):
+    if cells := st.session_state["together"]["selection"].get(together.CELL):
         choose_pair(names[int(cells[0]["j"])], names[int(cells[0]["i"])])
 
 
@@ -209,13 +211,13 @@ def list_pairs(corpus: Corpus, table: pd.DataFrame, key: str, shown: Sequence[st
             row = table.iloc[rows[0]]
             choose_pair(row["label"], row["other"])
 
-    st.dataframe(
+    show_table(
         table,
+        ["label", "other"],
         key=key,
-        hide_index=True,
+        rows=True,
+        on_change=chosen,
         height=min(38 + 35 * len(table), 458),
-        on_select=chosen,
-        selection_mode="single-row",
         column_order=shown,
         column_config=describe_columns(dataset.PAIRS),
         placeholder="–",
@@ -258,7 +260,7 @@ def show_matrix(corpus: Corpus, part: str) -> None:
         if not len(table):
             st.info("No document carries two labels.")
             return
-        chart = data.density(table, len(corpus.labels), colour=colour)
+        chart = together.density(table, len(corpus.labels), colour=colour)
         st.altair_chart(chart, key="matrix", on_select=choose_bin, alt="All labels against all labels, by rank")
         st.caption(
             f"All {len(corpus.labels):,} labels by rank, the most frequent first, in bins of neighbouring ranks. A "
@@ -285,13 +287,13 @@ def show_matrix(corpus: Corpus, part: str) -> None:
 
 def choose_bin() -> None:
     """Keeps the clicked bin in the address."""
-    if cells := st.session_state["matrix"]["selection"].get(data.CELL):
+    if cells := st.session_state["matrix"]["selection"].get(together.CELL):
         st.query_params["bin"] = f"{cells[0]['row']}-{cells[0]['column']}"
 
 
 def show_pair(corpus: Corpus, part: str) -> None:
     """Draws the choice of two labels, what ties them, and the documents that hold both."""
-    st.subheader("Documents with both")
+    st.header("Documents with both")
     label = pick_label("Label j", "label", corpus.labels, None)
     beside = pick_label("Label i", "beside", corpus.labels, None)
     if label is None or beside is None or label == beside:
@@ -330,7 +332,7 @@ def show_pair(corpus: Corpus, part: str) -> None:
 def open_documents(label: str, beside: str) -> None:
     """Opens the section on documents with two labels chosen."""
     st.session_state["view"] = "Documents"
-    st.session_state["all_of"] = [label, beside]
+    st.session_state["all_of"] = st.query_params["all_of"] = [label, beside]
     turn_to_first_page()
 
 

@@ -18,6 +18,7 @@ from core.system.errors import UserError
 from pages.sections.launcher import add_toast
 from pages.sections.loss_weights import View, cautions
 from pages.sections.loss_weights.cards import load_auto_mu
+from pages.shared import current
 from pages.shared.loaders import HASHES, load_corpus
 from pages.shared.text import plain
 
@@ -42,7 +43,7 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
     except UserError as error:
         st.session_state["launch_problem"] = str(error)
         return
-    st.session_state["run"] = runs[0].id
+    current.ask_for_run(runs[0].id)
     st.session_state["train_again"] = False
     add_toast(f"{len(runs)} of {len(configs)} runs submitted.")
 

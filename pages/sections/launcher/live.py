@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.analysis.progress import fraction, pace, phase, run_name, run_table, words_of_seconds
+from core.analysis.progress import fraction, pace, phase, run_table, words_of_seconds
+from core.analysis.run_names import name_runs
 from core.figures import training
 from core.jobs import launch, sweeps
 from core.runs import folder, layout
@@ -27,7 +28,7 @@ from pages.sections.launcher import (
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from core.jobs.sweeps import Sweep
 
@@ -39,18 +40,18 @@ OVER = ("stopped", "failed", "lost")
 
 def announce_ends(runs: Sequence[Folder]) -> None:
     """A toast for every run that has ended since the last look."""
-    before = st.session_state.get("seen_states", {})
+    before, names = st.session_state.get("seen_states", {}), name_runs(runs)
     for run in runs:
         if before.get(run.id) in LIVE and run.state not in LIVE:
             icon = ":material/check:" if run.state == "finished" else ":material/error:"
-            add_toast(f"{run_name(run)}: {run.state}", icon=icon)
+            add_toast(f"{names[run.id]}: {run.state}", icon=icon)
     st.session_state["seen_states"] = {run.id: run.state for run in runs}
 
 
-def show_queue(runs: Sequence[Folder]) -> None:
-    """Runs that train or wait, each with its progress and a Stop button."""
+def show_queue(runs: Sequence[Folder], names: Mapping[str, str]) -> None:
+    """Runs that train or wait, each by its name, with its progress and a Stop button."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.subheader("Queue", width="stretch")
+        st.header("Queue", width="stretch")
         if len(runs) > 1 and may_act():
             ids = tuple(run.id for run in runs)
             st.button("Stop all", key="stop-all", on_click=stop_runs, args=(ids,), width="content")
@@ -61,7 +62,7 @@ def show_queue(runs: Sequence[Folder]) -> None:
         with st.container(border=True):
             state, name, progress, age, action = st.columns([1.2, 3, 4, 2.4, 1], vertical_alignment="center")
         state.badge(run.state, color=training.STATE_COLOURS[run.state])
-        name.text(f"{run_name(run)}\n{run.config.data.name if isinstance(run, Run) else ''}")
+        name.text(f"{names[run.id]}\n{run.config.data.name if isinstance(run, Run) else ''}")
         progress.progress(fraction(run), text=plain(phase(run)))
         age.text("\n".join(part for part in (pace(run, now=time.time()), describe_place(run)) if part))
         if may_act():
@@ -78,8 +79,9 @@ def describe_place(run: Folder) -> str:
 def stop_runs(run_ids: Sequence[str]) -> None:
     """Stops runs and adds a toast with the state of each."""
     try:
+        names = name_runs(folder.list_folders(published=False))
         for run in launch.stop_all(run_ids):
-            add_toast(f"{run_name(run)}: {run.state}")
+            add_toast(f"{names.get(run.id, run.id)}: {run.state}")
     except UserError as error:
         add_toast(str(error))
 
@@ -102,7 +104,7 @@ def show_sweeps(runs: Sequence[Folder]) -> None:
         st.warning(plain(problem))
     if not found:
         return
-    st.subheader("Sweeps")
+    st.header("Sweeps")
     for sweep in found[:SWEEPS_SHOWN]:
         show_sweep(sweep, known)
     if len(found) > SWEEPS_SHOWN:
@@ -135,7 +137,7 @@ def filter_by_sweep(sweep_id: str) -> None:
     st.session_state["of_sweep"] = sweep_id
 
 
-def filter_runs(runs: Sequence[Folder]) -> list[Folder]:
+def filter_runs(runs: Sequence[Folder], names: Mapping[str, str]) -> list[Folder]:
     """Draws the filters of the table and returns the runs they let through, pinned ones first."""
     found = {sweep.id: sweep for sweep in sweeps.list_sweeps()}
     if st.session_state.get("of_sweep") not in (None, *found):
@@ -159,18 +161,18 @@ def filter_runs(runs: Sequence[Folder]) -> list[Folder]:
         if run.about.archived == put_away
         and (not wanted or run.state in wanted)
         and (sweep is None or run.id in found[sweep].runs)
-        and (not part or part in list_words(run))
+        and (not part or part in list_words(run, names[run.id]))
     ]
     return sorted(kept, key=lambda run: not run.about.pinned)
 
 
-def list_words(run: Folder) -> str:
+def list_words(run: Folder, name: str) -> str:
     """The words of a run that a search looks in."""
-    about = run.about
-    return " ".join([run.id, run_name(run), about.notes, *about.tags, run.user, run.device]).lower()
+    about, seed = run.about, f"seed {run.config.seed}" if isinstance(run, Run) else ""
+    return " ".join([run.id, name, seed, about.notes, *about.tags, run.user, run.device]).lower()
 
 
-def show_table(runs: Sequence[Folder]) -> list[Folder]:
+def show_table(runs: Sequence[Folder], names: Mapping[str, str]) -> list[Folder]:
     """All runs that were let through; returns those whose rows are marked."""
     if len(runs) > RUNS_SHOWN:
         st.caption(f"The first {RUNS_SHOWN} of {len(runs):,}; the filters find the others.")
@@ -184,7 +186,7 @@ def show_table(runs: Sequence[Folder]) -> list[Folder]:
     # Marks are kept by row number: another order of rows is another table, and nothing is marked in it.
     key = f"runs-{hashlib.sha256(' '.join(run.id for run in runs).encode()).hexdigest()[:12]}"
     marked: Any = st.dataframe(
-        run_table(runs, scores, sizes, now=time.time()),
+        run_table(runs, scores, sizes, now=time.time(), names=names),
         key=key,
         hide_index=True,
         height=min(38 + 35 * len(runs), 400),

@@ -10,16 +10,18 @@ import streamlit as st
 from core.analysis import progress
 from core.config.defaults import MODELS
 from core.figures import training
+from core.figures.looks import assign_looks
 from core.runs import folder, journal, plan
 from core.runs.folder import LIVE, Damaged, Run
 from core.system.errors import UserError
 from pages.sections.launcher import FileVersion, find_file_version, live, may_act
+from pages.shared import current
 from pages.shared.menu import link
-from pages.shared.runs import show_members
+from pages.shared.runs import pick_id, show_members
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from core.runs.folder import Folder
 
@@ -28,33 +30,33 @@ TOGETHER = 8
 LOG_LINES = 300
 
 
-def show(runs: Sequence[Folder], marked: Sequence[Folder]) -> None:
+def show(runs: Sequence[Folder], names: Mapping[str, str], marked: Sequence[Folder]) -> None:
     """The one run that is marked, or the one of the address or the box; several that are marked side by side."""
     if len(marked) > 1:
-        st.subheader(f"{len(marked)} runs")
+        st.header(f"{len(marked)} runs")
         with st.container(horizontal=True):
             live.show_actions(marked, "marked")
-        show_side_by_side(marked)
+        show_side_by_side(marked, names)
         return
     ids = [run.id for run in runs]
     if marked and st.session_state.get("marked_run") != marked[0].id:
-        st.session_state["run"] = marked[0].id
+        current.ask_for_run(marked[0].id)
     st.session_state["marked_run"] = marked[0].id if marked else None
-    if st.session_state.get("run") not in ids and "run" not in st.query_params:
+    if "run" not in st.query_params:
         running = [run.id for run in runs if run.state == "running"]
-        st.session_state["run"] = [*running, *ids][0]
-    st.subheader("One run")
-    run_id = st.selectbox("Run", ids, None, key="run", bind="query-params", label_visibility="collapsed")
+        current.ask_for_run([*running, *ids][0])
+    st.header("One run")
+    run_id = pick_id("Run", names, key="run", placeholder="a run", label_visibility="collapsed")
     run = next((run for run in runs if run.id == run_id), None)
     if run is not None:
-        show_run(run)
+        show_run(run, names[run.id])
 
 
-def show_run(run: Folder) -> None:
+def show_run(run: Folder, name: str) -> None:
     """Everything of one run."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(run.state, color=training.STATE_COLOURS[run.state])
-        st.text(progress.run_name(run))
+        st.text(name, help=plain(f"Its id is {run.id}."))
         for tag in run.about.tags:
             st.badge(plain(tag), color="gray")
         if run.state == "finished" and isinstance(run, Run):
@@ -153,7 +155,7 @@ def show_charts(run: Folder) -> None:
             place.vega_lite_chart(spec, key=title, alt=f"{title} by epoch")
     elif isinstance(run, Run) and run.config.combined:
         st.caption("A combined run is not trained: it has no curves.")
-    elif isinstance(run, Run) and MODELS[run.config.model.name].own_loss:
+    elif isinstance(run, Run) and MODELS[run.config.model.name].at_once:
         st.caption("The SVM is not trained by epochs: it has no curves.")
     elif run.state in LIVE:
         st.caption("No epoch has ended yet: these curves appear after the first.")
@@ -207,15 +209,17 @@ def show_settings(run: Folder) -> None:
     st.json(config.model_dump(), expanded=False)
 
 
-def show_side_by_side(runs: Sequence[Folder]) -> None:
+def show_side_by_side(runs: Sequence[Folder], names: Mapping[str, str]) -> None:
     """Validation scores and losses of several runs in one chart each, as far as they have come."""
     chosen = runs[:TOGETHER]
-    histories = {f"{progress.run_name(run)} · {run.id[-4:]}": journal.read_history(run.path) for run in chosen}
+    named = {names[run.id]: run for run in chosen if isinstance(run, Run)}
+    histories = {name: journal.read_history(run.path) for name, run in named.items()}
+    looks = assign_looks(named)
     if not any(histories.values()):
         st.caption("None of these has ended an epoch yet: there is nothing to compare.")
         return
     if len(runs) > TOGETHER:
         st.caption(f"The first {TOGETHER} of {len(runs)}.")
     for place, (title, quantity) in zip(st.columns(3), training.TOGETHER.items(), strict=True):
-        spec = training.light(training.together(histories, quantity=quantity, title=title))
+        spec = training.light(training.together(histories, looks, quantity=quantity, title=title))
         place.vega_lite_chart(spec, key=f"together-{quantity}", alt=f"{title} of several runs by epoch")

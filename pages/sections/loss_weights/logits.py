@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -33,16 +34,21 @@ def pick_logits(view: View, *more: str, run_first: bool = False) -> str:
         more: other choices.
         run_first: a run comes first, so that it is what is shown where nothing is chosen.
     """
-    from core.analysis.progress import run_name
+    from core.analysis.run_names import name_runs
 
     known = find_runs(str(runs_dir()), view.config, view.corpus)
     if run_first:  # of the loss that the others are held against, else of any loss, before combined ones
-        names = [choice.name for choice in view.choices]
+        first = view.choices[0].name
         known = sorted(
             known,
-            key=lambda run: (run.config.loss is None, run.config.loss is None or run.config.loss.name != names[0]),
+            key=lambda run: (run.config.loss is None, run.config.loss is None or run.config.loss.name != first),
         )
-    runs = {run.id: f"run: {run_name(run)} ({run.id[-6:]})" for run in known}
+    names = name_runs(known)
+    runs = {run.id: f"run: {names[run.id]}" for run in known}
+    # An address may name a run by the end of its id, in brackets.
+    ends = re.search(r"\(([0-9a-f]{6})\)$", st.query_params.get("logits", ""))
+    if ends and (run_id := next((one for one in runs if one.endswith(ends[1])), "")):
+        st.query_params["logits"] = runs[run_id]
     untrained = {**UNTRAINED, **{one: one for one in more}}
     words = {**runs, **untrained} if run_first else {**untrained, **runs}
     chosen: str = st.selectbox(
