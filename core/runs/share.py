@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import stat
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 from typing import BinaryIO
@@ -159,6 +160,7 @@ def import_run(source: Path | BinaryIO, name: str = "") -> Run:
                 for part in PREDICTIONS.values():
                     _check_arrays(folder / part, name)
                 _check_run(read_folder(folder))
+                journal.update_status(folder, imported=time.time())
             return get_run(run_id)
     except FileNotFoundError:
         raise UserError(f"There is no file {source}.") from None

@@ -15,7 +15,7 @@ from core.runs.folder import LIVE, Folder, Run
 from core.runs.plan import command_line
 from core.system import machine
 from core.system.errors import UserError
-from pages.sections.launcher import add_toast
+from pages.sections.launcher import add_toast, redraw
 from pages.sections.loss_weights import View, cautions
 from pages.sections.loss_weights.cards import load_auto_mu
 from pages.shared import current
@@ -45,6 +45,7 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
         return
     current.ask_for_run(runs[0].id)
     st.session_state["train_again"] = False
+    redraw()
     add_toast(f"{len(runs)} of {len(configs)} runs submitted.")
 
 
