@@ -124,7 +124,7 @@ def filter_runs(runs: Sequence[Folder], names: Mapping[str, str]) -> list[Folder
     found = {sweep.id: sweep for sweep in sweeps.list_sweeps()}
     if st.session_state.get("of_sweep") not in (None, *found):
         st.session_state["of_sweep"] = None
-    text, of_sweep, states, archived = st.columns([2.2, 2.2, 4.4, 1.4], vertical_alignment="bottom")
+    text, of_sweep, states, archived = st.columns([2.2, 2.2, 3.4, 1.9], vertical_alignment="bottom")
     wanted = states.multiselect("State", list(training.STATE_COLOURS), key="of_state", bind=URL, placeholder="any")
     part = text.text_input("Name, tag, note, user", key="part", bind=URL).strip().lower()
     sweep = of_sweep.selectbox(

@@ -59,26 +59,28 @@ def show_sweep(sweep: Sweep, known: dict[str, Folder], *, is_newest: bool) -> No
     done = sum(1.0 if run.state == "finished" else fraction(run) for run in there) / len(sweep.runs)
     card = st.container(border=True)
     with card:
-        name, progress, *actions = st.columns([3.2, 3.6, 0.9, 1.4, 1.7], vertical_alignment="center")
+        name, progress = st.columns([4, 5], vertical_alignment="center")
+        actions = st.container(horizontal=True, vertical_alignment="center")
     name.text(f"{sweep.title}\n{words_of_seconds(time.time() - sweep.created)} ago")
     said = [", ".join(f"{number} {state}" for state, number in counts.items())]
     if (left := sweep_left(there, now=time.time())) is not None:
         said.append(f"about {words_of_seconds(left)} left")
     progress.progress(done, text="; ".join(said))
-    actions[0].button(
+    actions.button(
         "Show", key=f"show-{sweep.id}", on_click=filter_by_sweep, args=(sweep.id,), help="In the table below."
     )
     if may_act():
         live = tuple(run.id for run in there if run.state in LIVE)
-        actions[1].button("Stop sweep", key=f"stop-{sweep.id}", on_click=stop_runs, args=(live,), disabled=not live)
+        actions.button("Stop sweep", key=f"stop-{sweep.id}", on_click=stop_runs, args=(live,), disabled=not live)
         open_ends = any(state in counts for state in (*OVER, "missing"))
-        actions[2].button(
+        actions.button(
             "Resume sweep", key=f"resume-{sweep.id}", on_click=resume_sweep, args=(sweep.id,), disabled=not open_ends
         )
     finished = [run.id for run in there if run.state == "finished"]
     with card:
         if is_newest or any(run.state in LIVE for run in there):
             show_leaders(there)
+    with actions:
         if len(finished) > 1:
             link("compare", f"Compare its {len(finished)} finished runs", {"runs": finished})
 
