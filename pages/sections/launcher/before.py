@@ -10,6 +10,7 @@ import streamlit as st
 from core.analysis import progress
 from core.config.schema import RunConfig
 from core.jobs import estimates, queue, sweeps
+from core.jobs.obstacles import describe_shortage, find_obstacles
 from core.runs import folder
 from core.runs.folder import LIVE, Folder, Run
 from core.runs.plan import command_line
@@ -49,8 +50,23 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
     add_toast(f"{len(runs)} of {len(configs)} runs submitted.")
 
 
+def launch_instead(config: RunConfig) -> None:
+    """Submits one run in the place of another and shows it."""
+    try:
+        (run,) = sweeps.submit([config])
+    except UserError as error:
+        add_toast(str(error), icon=":material/error:", duration="long")
+        return
+    current.ask_for_run(run.id)
+    add_toast("1 run submitted.")
+    redraw()
+
+
 def show_button(configs: list[RunConfig], runs: Sequence[Folder]) -> None:
-    """Draws the button, and which of the runs exist already."""
+    """Draws the button, what stands in its way, and which of the runs exist already."""
+    obstacles = find_obstacles(configs)
+    for sentence in obstacles:
+        st.error(plain(sentence))
     states = {run.config: run.state for run in runs if isinstance(run, Run) and run.state in (*LIVE, "finished")}
     there = [states[config] for config in configs if config in states]
     finished = there.count("finished")
@@ -70,7 +86,7 @@ def show_button(configs: list[RunConfig], runs: Sequence[Folder]) -> None:
             f"Launch {new} {'run' if new == 1 else 'runs'}",
             type="primary",
             key="launch",
-            disabled=not new,
+            disabled=not new or bool(obstacles),
             on_click=launch,
             args=(configs, anew),
         )
@@ -122,6 +138,8 @@ def show_forecast(plan: Plan, configs: list[RunConfig]) -> None:
     slots = len(queue.slots(queue.queue(configs[0])))
     whole = estimates.together(configs, len(corpus.parts["train"]), known, slots)
     st.caption(plain(describe_forecast(configs, whole)))
+    if shortage := describe_shortage(float(str(whole["memory"]))):
+        st.warning(plain(shortage))
     show_cautions(plan, corpus, configs)
 
 

@@ -19,6 +19,7 @@ from core.jobs import launch, sweeps
 from core.runs import folder, layout
 from core.runs.combine import combine
 from core.runs.folder import LIVE, Folder, Run
+from core.runs.mends import can_resume
 from core.system.errors import UserError
 from pages.sections.launcher import (
     URL,
@@ -230,7 +231,7 @@ def show_actions(runs: Sequence[Folder], where: str) -> None:
             link("compare", f"Compare {len(finished)}", {"runs": finished})
         return
     live = tuple(run.id for run in runs if run.state in LIVE)
-    over = tuple(run.id for run in runs if run.state in OVER and isinstance(run, Run))
+    over = tuple(run.id for run in runs if isinstance(run, Run) and can_resume(run))
     ended = tuple(run.id for run in runs if run.state not in LIVE)
     every = tuple(run.id for run in runs)
     kept = {run.id for run in runs if folder.has_checkpoint(run.path)}

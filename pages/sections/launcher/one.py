@@ -13,11 +13,11 @@ from core.analysis.run_scores import score_table
 from core.config.defaults import MODELS
 from core.config.parse import differences
 from core.figures import training
-from core.runs import folder, journal, plan
+from core.runs import folder, journal, mends, plan
 from core.runs.folder import LIVE, Damaged, Run
 from core.system.errors import UserError
 from pages.sections.compare.rows import load_sample
-from pages.sections.launcher import FileVersion, find_file_version, live, may_act
+from pages.sections.launcher import FileVersion, before, find_file_version, live, may_act
 from pages.shared import current
 from pages.shared.loaders import HASHES, load_metrics
 from pages.shared.menu import link
@@ -70,9 +70,7 @@ def show_run(run: Folder, name: str) -> None:
             st.badge(plain(tag), color="gray")
         if run.state == "finished" and isinstance(run, Run):
             link("errors", query={"run": run.id})
-    with st.container(horizontal=True):
-        live.show_actions([run], "one")
-        show_notes(run)
+    # What is wrong, and what mends it; then what else can be done.
     if isinstance(run, Damaged):
         st.error(plain(run.problem))
     versions = tuple(find_file_version(run, name) for name in journal.LINES)
@@ -81,6 +79,11 @@ def show_run(run: Folder, name: str) -> None:
             st.warning(plain(sentence))
     if run.why:
         (st.error if run.state in ("failed", "lost") else st.warning)(plain(run.why))
+    if isinstance(run, Run) and may_act():
+        show_mends(run)
+    with st.container(horizontal=True):
+        live.show_actions([run], "one")
+        show_notes(run)
     if run.kind == "python" and (trace := find_traceback(run)):
         with st.expander("Traceback"):
             st.code(trace, language=None, height=300)
@@ -220,6 +223,22 @@ def show_log(run: Folder) -> None:
     found = [line for line in lines if word in line.lower()][-LOG_LINES:]
     nothing = "No line has this word." if word else "The log is empty."
     st.code("\n".join(found) or nothing, language=None, height=260)
+
+
+def show_mends(run: Run) -> None:
+    """The changes with which a failed run is launched again, the first in the first place."""
+    offered = mends.find_mends(run)
+    if not offered:
+        return
+    with st.container(horizontal=True):
+        for number, mend in enumerate(offered):
+            st.button(
+                plain(f"Launch with {mend.words}"),
+                type="secondary" if number else "primary",
+                key=f"mend-{run.id}-{number}",
+                on_click=before.launch_instead,
+                args=(mend.config,),
+            )
 
 
 def find_traceback(run: Folder) -> str:
