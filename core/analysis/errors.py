@@ -26,6 +26,10 @@ from core.runs.predictions import Predictions
 
 MAP_LABELS = 36
 CURVE_POINTS = 300
+ENOUGH_SCORES = 10
+"""Scores behind a point of a calibration curve: what fewer say is luck."""
+ENOUGH_PREDICTIONS = 30
+"""Scores of a half or more without which a group has no calibration curve."""
 
 
 def headline(
@@ -168,7 +172,13 @@ def percents(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def confusion_map(
-    predictions: Predictions, predicted: sp.csr_array, labels: Sequence[str], *, view: str, limit: int = MAP_LABELS
+    predictions: Predictions,
+    predicted: sp.csr_array,
+    labels: Sequence[str],
+    *,
+    view: str,
+    limit: int = MAP_LABELS,
+    around: int | None = None,
 ) -> pd.DataFrame:
     """The part of an MLCT matrix with the labels that are confused most, in an order that puts them side by side.
 
@@ -180,6 +190,7 @@ def confusion_map(
             `precision`, where the predicted labels came from: columns of C_P over their sums, whose diagonal is
             precision.
         limit: labels shown.
+        around: column of a label that is looked for: it and those that it is confused with most are shown alone.
 
     Returns:
         Columns true, predicted, share (percent), documents (of the matrix, fractions possible), place_true,
@@ -195,7 +206,11 @@ def confusion_map(
     matrix = by_row if view == "recall" else by_column
     names = [*labels, "(none)"]
     off = sp.csr_array(matrix - sp.diags_array(matrix.diagonal(), format="csr"))
-    mass = off.sum(axis=0) + off.sum(axis=1)
+    if around is None:
+        mass = off.sum(axis=0) + off.sum(axis=1)
+    else:
+        mass = (off[[around]] + sp.csr_array(off[:, [around]].T)).toarray().ravel()
+        mass[around] = 2 * mass.sum()  # the label itself comes first; of one that is never confused nothing is left
     chosen = np.sort(np.argsort(-mass, kind="stable")[: min(limit, int(np.sum(mass > 1e-9)))])
     if not len(chosen):
         columns = ["true", "predicted", "share", "documents", "place_true", "place_predicted"]
@@ -285,12 +300,46 @@ def _slices(
     return percents(table[["slice", "documents", *kept]], kept).rename(columns={"slice": name})
 
 
-def calibration(
-    predictions: Predictions, counts: Sequence[int], borders: Borders
-) -> tuple[pd.DataFrame, dict[str, float]]:
-    """`core.metrics.calibration.calibration` of a run and its calibration errors by group; `ValueError` for margins."""
+def calibration(predictions: Predictions, counts: Sequence[int], borders: Borders) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`core.metrics.calibration.calibration` of a run, and what the curve of each group rests on.
+
+    Returns:
+        The points that enough scores stand behind (`ENOUGH_SCORES`), of groups that are predicted often enough to have
+        a curve; and a row a group: group, positives (pairs of a document and a label of it), predictions (scores from
+        a half up), right (those that are true), error (expected calibration error), curve (whether it has one).
+
+    Raises:
+        ValueError: the scores are margins.
+    """
     curve = metrics_calibration.calibration(predictions.targets, predictions.scores, np.asarray(counts), borders)
-    return curve, expected_calibration_error(curve)
+    gaps, groups = expected_calibration_error(curve), group_of(np.asarray(counts), borders)
+    support = count_documents(predictions.targets)
+    high, rows = curve[curve["score"] >= 0.5], []
+    for group in [name for name in ("all", *FREQUENCY_GROUPS) if name in gaps]:
+        mine = high[high["group"].eq(group)]
+        predicted = int(mine["pairs"].sum())
+        rows.append(
+            {
+                "group": group,
+                "positives": int(support.sum() if group == "all" else support[groups == group].sum()),
+                "predictions": predicted,
+                "right": round(float((mine["pairs"] * mine["true"]).sum())),
+                "error": gaps[group],
+                "curve": predicted >= ENOUGH_PREDICTIONS,
+            }
+        )
+    table = pd.DataFrame(rows, columns=["group", "positives", "predictions", "right", "error", "curve"])
+    drawn = curve["group"].isin(table["group"][table["curve"].astype(bool)]) & (curve["pairs"] >= ENOUGH_SCORES)
+    return curve[drawn].reset_index(drop=True), table
+
+
+def name_uncurved(table: pd.DataFrame) -> str:
+    """The groups of a `calibration` that are predicted too seldom for a curve, with their counts; empty: none."""
+    return " ".join(
+        f"{row.group.capitalize()} has no curve: {row.predictions:,} scores of a half or more, {row.right:,} of them "
+        f"true, for {row.positives:,} positives."
+        for row in table[~table["curve"].astype(bool)].itertuples()
+    )
 
 
 RANKED = {

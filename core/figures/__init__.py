@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
+from collections.abc import Sequence
+
 GROUP_COLOURS = {"all": "#7f7f7f", "head": "#4a72c4", "medium": "#1b9e77", "tail": "#d95f02"}
 """One colour each, on every page: told apart by colour-blind people, and legible on white and on near-black."""
 GRID = "#8888884d"
@@ -12,3 +16,21 @@ HEIGHT = 320
 """Pixels of an ordinary chart."""
 MARGIN = 120
 """Pixels of a chart's height that its axis, titles and legend take."""
+LETTER = 6.6
+"""Pixels of a letter of an axis or a legend, on average."""
+LEGEND_WIDTH = 720
+"""Pixels that a legend below a chart has, also on a narrow page."""
+
+
+def wrap_names(names: Sequence[str], letters: int) -> tuple[str, int]:
+    """An axis's names on lines of some letters at most, none cut: a Vega expression, and the lines of the longest."""
+    lines = {name: textwrap.wrap(name, letters, break_long_words=True) or [name] for name in names}
+    wrapped = {name: parts for name, parts in lines.items() if len(parts) > 1}
+    most = max(map(len, lines.values()), default=1)
+    return f"({json.dumps(wrapped)})[datum.label] || datum.label", most
+
+
+def count_columns(names: Sequence[str]) -> int:
+    """How many names stand side by side in a legend below a chart without being cut."""
+    longest = max(map(len, names), default=1)
+    return max(1, min(len(names), int(LEGEND_WIDTH // (longest * LETTER + 40))))

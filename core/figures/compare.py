@@ -3,64 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
 from core.analysis import tables
-from core.analysis.tables import Row
-from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN
+from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, count_columns, wrap_names
+from core.figures.looks import Look
 from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of, rank_by_frequency
 
-METHOD_COLOURS = {
-    "svm": "#8c8c8c",
-    "bce": "#b07aa1",
-    "fl": "#76b7b2",
-    "cb": "#edc948",
-    "r-fl": "#9c755f",
-    "ntr-fl": "#59a14f",
-    "db-0fl": "#f28e2b",
-    "cb-ntr": "#4e79a7",
-    "db": "#e15759",
-}
-"""One colour for each method of the paper, on every chart."""
-SPARE_COLOURS = ("#bab0ac", "#ff9da7", "#86bcb6", "#d37295", "#a0cbe8", "#8cd17d", "#b6992d", "#499894")
 POINTS = 240
 """Points of a smoothed line."""
 CHANGES_SHOWN = 15
 """Labels that gained, and as many that lost, in the chart of two rows."""
 
 
-def colours(rows: Sequence[Row]) -> alt.Scale:
-    """A colour for each row: its method's, and another one where that is taken."""
-    taken: list[str] = []
-    for place, row in enumerate(rows):
-        wanted = METHOD_COLOURS.get(row.method, "")
-        taken.append(wanted if wanted and wanted not in taken else SPARE_COLOURS[place % len(SPARE_COLOURS)])
-    return alt.Scale(domain=[row.name for row in rows], range=taken)
+def row_colour(looks: Mapping[str, Look], **more: Any) -> alt.Color:
+    """The colour of the column `row`."""
+    scale = alt.Scale(domain=list(looks), range=[look.colour for look in looks.values()])
+    return alt.Color("row:N", title=None, sort=list(looks), scale=scale, **more)
 
 
-def forest_chart(rows: pd.DataFrame, dots: pd.DataFrame, *, title: str, difference: bool) -> alt.LayerChart:
+def row_line(looks: Mapping[str, Look], shown: Sequence[str]) -> dict[str, alt.Color | alt.StrokeDash]:
+    """Colour and dash of a line for each row, which one legend below the chart explains.
+
+    Args:
+        looks: of all rows, by name.
+        shown: names of the rows that have a line.
+    """
+    kept = {name: looks[name] for name in looks if name in set(shown)}
+    legend = alt.Legend(
+        orient="bottom", columns=count_columns(list(kept)), labelLimit=0, symbolSize=500, symbolStrokeWidth=2.5
+    )
+    scale = alt.Scale(domain=list(kept), range=[list(look.dash) for look in kept.values()])
+    dash = alt.StrokeDash("row:N", title=None, sort=list(kept), scale=scale, legend=legend)
+    return {"color": row_colour(kept, legend=legend), "strokeDash": dash}
+
+
+def forest_chart(
+    rows: pd.DataFrame, dots: pd.DataFrame, looks: Mapping[str, Look], *, title: str, difference: bool
+) -> alt.LayerChart:
     """A line for each row of a table: its mean, its interval, and a ring for each seed.
 
     Args:
         rows: of `core.analysis.compare.forest_table`.
         dots: of the same.
+        looks: of the rows, by name.
         title: of the axis.
         difference: from another row: 0 is marked.
     """
-    # A bar is pale and dashed where it holds no seed noise, a mean is hollow where it may be chance.
+    # A bar is dashed where it holds no seed noise.
+    words, lines = wrap_names(list(rows["row"]), 36)
     y = alt.Y(
-        "row:N", sort=list(rows["row"]), title=None, axis=alt.Axis(labelLimit=260, labelOverlap=False, ticks=False)
+        "row:N",
+        sort=list(rows["row"]),
+        title=None,
+        axis=alt.Axis(labelLimit=0, labelOverlap=False, ticks=False, labelExpr=words),
     )
     x = alt.X("value:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(gridColor=GRID))
     kinds = list(dict.fromkeys(["seeds and documents", *rows["noise"]]))
-    noise = alt.Color(
+    colour = row_colour({name: looks[name] for name in rows["row"]}, legend=None)
+    noise = alt.StrokeDash(
         "noise:N",
         title="interval over",
-        scale=alt.Scale(domain=kinds, range=["#4e79a7", "#a5a5a5"][: len(kinds)]),
-        legend=alt.Legend(orient="top") if len(kinds) > 1 else None,
+        scale=alt.Scale(domain=kinds, range=[[1, 0], [4, 3]][: len(kinds)]),
+        legend=alt.Legend(orient="top", symbolStrokeColor="gray", symbolSize=400, labelLimit=0)
+        if len(kinds) > 1
+        else None,
+    )
+    mark = alt.Shape(
+        "row:N",
+        scale=alt.Scale(domain=list(rows["row"]), range=[looks[name].mark for name in rows["row"]]),
+        legend=None,
     )
     tooltip = [
         alt.Tooltip("row:N"),
@@ -70,16 +86,18 @@ def forest_chart(rows: pd.DataFrame, dots: pd.DataFrame, *, title: str, differen
     ]
     base = alt.Chart(rows)
     layers: list[alt.Chart] = [
-        base.mark_rule(strokeWidth=3).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=noise, tooltip=tooltip),
-        base.mark_point(size=90, opacity=1, filled=True).encode(x=x, y=y, color=noise, tooltip=tooltip),
+        base.mark_rule(strokeWidth=3).encode(
+            x=alt.X("low:Q"), x2="high:Q", y=y, color=colour, strokeDash=noise, tooltip=tooltip
+        ),
+        base.mark_point(size=100, opacity=1, filled=True).encode(x=x, y=y, color=colour, shape=mark, tooltip=tooltip),
         alt.Chart(dots)
-        .mark_point(size=45, color="#e15759", strokeWidth=1.6, opacity=0.9)
+        .mark_point(size=130, color="gray", strokeWidth=1.4, opacity=0.9)
         .encode(x=x, y=y, tooltip=["row:N", "run:N", alt.Tooltip("value:Q", format="+.2f" if difference else ".2f")]),
     ]
     if difference:
         layers.insert(0, alt.Chart(pd.DataFrame({"value": [0.0]})).mark_rule(color="gray").encode(x=x))
     legend = 45 if len(kinds) > 1 else 0
-    return alt.LayerChart(layer=layers, height=28 * max(len(rows), 1) + MARGIN + legend)
+    return alt.LayerChart(layer=layers, height=max(28, 14 * lines) * max(len(rows), 1) + MARGIN + legend)
 
 
 def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
@@ -89,11 +107,15 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
         table: of `core.analysis.tables.ablation`.
         score: micro or macro, or ap of rankings.
     """
-    # A chart for each frequency group, with a line for each pair of methods.
+    # A chart for each frequency group, with a line for each pair of methods; all have one scale.
     part = table[table["score"].eq(score)].copy()
     part["pair"] = part["without"] + " → " + part["with"]
     part["sure"] = part["significant"].map({True: "more than chance", False: "may be chance"})
     order = list(dict.fromkeys(zip(part["part"], part["pair"], strict=True)))
+    ends = part[["low", "high", "published"]].to_numpy(float).ravel()
+    ends = np.append(ends[np.isfinite(ends)], 0.0)
+    margin = 0.04 * (ends.max() - ends.min() or 1)
+    domain = [float(ends.min() - margin), float(ends.max() + margin)]
     charts = []
     for place, group in enumerate(("total", *FREQUENCY_GROUPS)):
         rows = part[part["group"].eq(group)]
@@ -115,6 +137,7 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
         x = alt.X(
             "difference:Q",
             title="points",
+            scale=alt.Scale(domain=domain, nice=False),
             axis=alt.Axis(gridColor=GRID, tickCount=4, labelFlush=False, labelOverlap=False),
         )
         colour = alt.Color(
@@ -141,7 +164,7 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
             ),
             base.mark_point(shape="diamond", size=60, color="gray").encode(x="published:Q", y=y, tooltip=tooltip),
         ]
-        charts.append(alt.LayerChart(layer=layers, title=group.capitalize(), width=165, height=26 * len(order) + 10))
+        charts.append(alt.LayerChart(layer=layers, title=group.capitalize(), width=132, height=26 * len(order) + 10))
     return alt.HConcatChart(hconcat=charts, spacing=14).configure_view(strokeOpacity=0.3)
 
 
@@ -154,8 +177,8 @@ def smooth(values: np.ndarray, *, width: float) -> np.ndarray:
 
 
 def f1_by_rank(
-    rows: Sequence[Row],
     scores: Mapping[str, np.ndarray],
+    looks: Mapping[str, Look],
     counts: Sequence[int],
     borders: Borders,
     *,
@@ -164,8 +187,8 @@ def f1_by_rank(
     """F1 by label rank, one smoothed line per row.
 
     Args:
-        rows: to draw.
-        scores: by a row's name, F1 of each label (the mean of its seeds), (L,).
+        scores: F1 of each label (the mean of a row's seeds), (L,), by the names of the rows to draw.
+        looks: of these rows and any others, by name.
         counts: training documents of each label, (L,).
         borders: drawn as rules between the groups.
         measure: what the scores are, in words.
@@ -174,9 +197,9 @@ def f1_by_rank(
     ranks = rank_by_frequency(np.asarray(counts))
     width = max(len(ranks) / 18, 1.0)
     parts = []
-    for row in rows:
-        place, values = smooth(100 * scores[row.name][np.argsort(ranks)], width=width)
-        parts.append(pd.DataFrame({"rank": place, "f1": values, "row": row.name}))
+    for row, values in scores.items():
+        place, smoothed = smooth(100 * values[np.argsort(ranks)], width=width)
+        parts.append(pd.DataFrame({"rank": place, "f1": smoothed, "row": row}))
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["rank", "f1", "row"])
     # Where the groups begin, with their names and sizes.
     groups = group_of(np.asarray(counts), borders)
@@ -198,7 +221,7 @@ def f1_by_rank(
         .encode(
             x=x,
             y=alt.Y("f1:Q", title=f"{measure} on the test part (%), smoothed", scale=alt.Scale(domain=[0, 100])),
-            color=alt.Color("row:N", title=None, scale=colours(rows), legend=alt.Legend(orient="right")),
+            **row_line(looks, list(scores)),
             opacity=alt.condition(hover, alt.value(1.0), alt.value(0.15)),
             tooltip=[
                 alt.Tooltip("row:N", title="method"),
@@ -214,7 +237,7 @@ def f1_by_rank(
         .mark_text(align="left", dx=4, dy=8, color="gray", baseline="top")
         .encode(x=alt.X("edge:Q", scale=scale), y=alt.value(0), text="text:N")
     )
-    return alt.LayerChart(layer=[rules, words, lines], height=400)
+    return alt.LayerChart(layer=[rules, words, lines], height=380 + 22 * -(-len(scores) // count_columns(list(scores))))
 
 
 def change_chart(table: pd.DataFrame, *, measure: str = "F1") -> alt.Chart:
@@ -254,22 +277,30 @@ def change_chart(table: pd.DataFrame, *, measure: str = "F1") -> alt.Chart:
     )
 
 
-def training_chart(frame: pd.DataFrame, rows: Sequence[Row], *, column: str) -> alt.Chart:
-    """Validation F1 (micro, macro) or the training loss by epoch, one line per run in its row's colour."""
+def training_chart(frame: pd.DataFrame, looks: Mapping[str, Look], *, column: str) -> alt.Chart:
+    """Validation F1 (micro, macro) or the training loss by epoch, one line per run with the look of its row.
+
+    Args:
+        frame: of `core.analysis.compare.training_frame`.
+        looks: of its rows and any others, by name.
+        column: micro, macro or loss.
+    """
     titles = {"micro": "validation micro-F1 (%)", "macro": "validation macro-F1 (%)", "loss": "training loss"}
     hover = alt.selection_point(fields=["row"], on="pointerover", empty=True, name="row")
     scale = alt.Scale(type="log") if column == "loss" else alt.Scale(zero=False)
+    shown = frame[["row", "run", "epoch", column]].dropna()
+    names = list(dict.fromkeys(shown["row"]))
     return (
-        alt.Chart(frame[["row", "run", "epoch", column]].dropna())
+        alt.Chart(shown)
         .mark_line(strokeWidth=1.8)
         .encode(
             x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d")),
             y=alt.Y(f"{column}:Q", title=titles[column], scale=scale),
-            color=alt.Color("row:N", title=None, scale=colours(rows), legend=alt.Legend(orient="right")),
+            **row_line(looks, names),
             detail="run:N",
             opacity=alt.condition(hover, alt.value(0.95), alt.value(0.12)),
             tooltip=["row:N", "run:N", "epoch:Q", alt.Tooltip(f"{column}:Q", format=".4g")],
         )
         .add_params(hover)
-        .properties(height=HEIGHT)
+        .properties(height=HEIGHT + 22 * -(-len(names) // count_columns(names)))
     )

@@ -12,9 +12,12 @@ import pandas as pd
 
 from core.analysis.trade_off import GLOBAL, QUIET
 from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS
+from core.figures.together import write_in_cells
 from core.labels.groups import FREQUENCY_GROUPS, Borders
 
 NAMES_SHOWN = 6
+NUMBERED, NUMBERED_CELL = 12, 44
+"""Labels up to which the cells of a map have room for numbers, and pixels of a cell then."""
 NO_TRAINING = 0.5
 """Where a label without training documents stands on the logarithmic axis, whose tick there says 0."""
 MAP_COLOURS = ["rgba(230, 85, 13, 0.08)", "rgba(230, 85, 13, 1)"]
@@ -239,8 +242,11 @@ def _beside(points: pd.DataFrame, ranges: tuple[tuple[float, float], tuple[float
     return pd.DataFrame(found, columns=[*points.columns, "align", "at"])
 
 
-def confusion_map_chart(table: pd.DataFrame, *, view: str) -> alt.Chart:
-    """`confusion_map` as a heatmap; a click on a cell answers with its true and predicted label."""
+def confusion_map_chart(table: pd.DataFrame, *, view: str, found: str = "") -> alt.LayerChart:
+    """`confusion_map` as a heatmap; a click on a cell answers with its true and predicted label.
+
+    Up to `NUMBERED` labels a cell says its share and its documents. The row and the column of `found` are marked.
+    """
     # Labels in the order of the map.
     rows = list(dict.fromkeys(table.sort_values("place_true")["true"]))
     columns = list(dict.fromkeys(table.sort_values("place_predicted")["predicted"]))
@@ -260,7 +266,8 @@ def confusion_map_chart(table: pd.DataFrame, *, view: str) -> alt.Chart:
         alt.Tooltip("documents:Q", format=".2f"),
     ]
     # Size by labels; the diagonal is grey, for it is no confusion.
-    side = max(18 * len(names), 200)
+    numbered = len(names) <= NUMBERED
+    side = max((NUMBERED_CELL if numbered else 18) * len(names), 200)
     shown = table.assign(right=table["true"] == table["predicted"])
     colour = alt.condition(
         "datum.right",
@@ -272,7 +279,7 @@ def confusion_map_chart(table: pd.DataFrame, *, view: str) -> alt.Chart:
             legend=alt.Legend(orient="top", gradientLength=220, titleLimit=400),
         ),
     )
-    return (
+    cells = (
         alt.Chart(shown)
         .mark_rect(cursor="pointer")
         .encode(
@@ -283,8 +290,25 @@ def confusion_map_chart(table: pd.DataFrame, *, view: str) -> alt.Chart:
             stroke=alt.condition(click, alt.value("#333333"), alt.value(None), empty=False),
         )
         .add_params(click)
-        .properties(width=side, height=side)
     )
+    layers = [cells]
+    if numbered:
+        most = max(shown["share"][~shown["right"]].max(), 1)
+        named = shown.assign(
+            words=[f"{share:.0f} %" for share in shown["share"]],
+            small=[f"{number:.2g}" if number < 10 else f"{number:,.0f}" for number in shown["documents"]],
+            strong=~shown["right"] & (shown["share"] > most / 2),
+        )
+        layers += write_in_cells(named, x, y)
+    if found in names:
+        layers += [
+            alt.Chart(pd.DataFrame({field: [found]})).mark_rect(
+                fillOpacity=0, stroke=NOW_COLOUR, strokeWidth=2, strokeDash=[4, 2], tooltip=None
+            ).encode(**{axis: alt.Y(f"{field}:N", sort=names) if axis == "y" else alt.X(f"{field}:N", sort=names)})
+            for axis, field, kept in (("x", "predicted", columns), ("y", "true", rows))
+            if found in kept
+        ]  # fmt: skip
+    return alt.LayerChart(layer=layers, width=side, height=side)
 
 
 def word_chart(table: pd.DataFrame, *, limit: int = 16) -> alt.Chart:
@@ -319,7 +343,11 @@ def word_chart(table: pd.DataFrame, *, limit: int = 16) -> alt.Chart:
 
 
 def calibration_chart(curve: pd.DataFrame) -> alt.LayerChart:
-    """How often a label is true where its score is s, by frequency group; the diagonal is perfect."""
+    """How often a label is true where its score is s, by frequency group; the diagonal is perfect.
+
+    Args:
+        curve: of `core.analysis.errors.calibration`; may be empty.
+    """
     perfect = alt.Chart(pd.DataFrame({"s": [0.0, 1.0]})).mark_line(color="gray", strokeDash=[4, 4])
     groups = ["all", *FREQUENCY_GROUPS]
     lines = (
@@ -339,7 +367,7 @@ def calibration_chart(curve: pd.DataFrame) -> alt.LayerChart:
                 "group:N",
                 alt.Tooltip("score:Q", format=".3f"),
                 alt.Tooltip("true:Q", format=".3f"),
-                alt.Tooltip("pairs:Q", format=","),
+                alt.Tooltip("pairs:Q", title="scores", format=","),
             ],
         )
     )

@@ -1,7 +1,7 @@
 """Charts of the page Loss weights: weights and shifts by label rank, curves by logit, shares of the gradient.
 
 `weight_by_rank`, `shift_by_rank` and `tolerance` are about labels, `by_logit` about the curve of one label,
-`gradient_shares` and `document_pushes` about the gradient; `legend` and `colour_of` serve them all.
+`gradient_shares` and `document_pushes` about the gradient; `legend` serves them all.
 """
 
 from __future__ import annotations
@@ -16,33 +16,11 @@ import pandas as pd
 
 from core.analysis.loss_effects import SIDES, Choice
 from core.figures import GRID, GROUP_COLOURS, HEIGHT
+from core.figures.looks import colour_of, dash_of
 from core.labels.groups import FREQUENCY_GROUPS
-from core.losses.presets import LOSSES
 
-COLOURS = {
-    "bce": "#7f7f7f",
-    "fl": "#1f83b4",
-    "cb": "#b8860b",
-    "r-fl": "#2f9e5f",
-    "ntr-fl": "#8c5fc7",
-    "db-0fl": "#d6568c",
-    "cb-ntr": "#c0621c",
-    "db": "#cf3a3a",
-    "ntr-fl-released": "#8a7f63",
-    "asl": "#3f8f9b",
-    "zlpr": "#5b6fd6",
-    "logit-adjusted": "#6f9a2f",
-    "hill": "#a8563f",
-    "apl": "#2b6f8f",
-    "dice": "#b05fb0",
-    "two-way": "#4f7f5a",
-    "soft-f1": "#c78a2a",
-    "propensity": "#9a6f8f",
-}
-"""One colour for each loss, in every chart of losses; one that is not named here gets one of `SPARE_COLOURS`."""
-SPARE_COLOURS = ("#6a51a3", "#a6611a", "#018571", "#7b3294", "#5e4fa2", "#bf5b17")
-DASHES = {"fl": [2, 3], "ntr-fl": [6, 3], "cb-ntr": [6, 3], "db": [5, 4], "ntr-fl-released": [2, 3]}
-"""Lines that may lie on those of other losses, which then show through."""
+PRESET = (1, 3)
+"""Dash of the preset of a loss that was changed."""
 BAR = 7
 """Height of a label's bar, in pixels."""
 ACROSS = 4
@@ -69,14 +47,6 @@ def ticks_of_ten(low: float, high: float) -> list[float]:
     return [tick for tick in ticks if low <= tick <= high]
 
 
-def colour_of(name: str) -> str:
-    """A loss's colour in every chart."""
-    if name in COLOURS:
-        return COLOURS[name]
-    spare = [loss for loss in LOSSES if loss not in COLOURS]
-    return SPARE_COLOURS[spare.index(name) % len(SPARE_COLOURS)]
-
-
 def _loss_colour(choices: Sequence[Choice], frame: pd.DataFrame) -> alt.Color:
     """The colours of the losses, which `legend` explains."""
     shown = _shown(choices, frame)
@@ -89,7 +59,7 @@ def _loss_dash(choices: Sequence[Choice], frame: pd.DataFrame) -> alt.StrokeDash
     """Dotted: the preset of a loss that was changed."""
     shown = _shown(choices, frame)
     order = [one.title for one in shown]
-    dashes = [DASHES.get(one.name, [1, 0]) if one.title == one.name else [1, 3] for one in shown]
+    dashes = [dash_of(one.name) if one.title == one.name else PRESET for one in shown]
     return alt.StrokeDash("loss:N", sort=order, scale=alt.Scale(domain=order, range=dashes), legend=None)
 
 
@@ -345,19 +315,26 @@ def _paler(titles: list[str]) -> Any:
     return alt.condition(alt.FieldOneOfPredicate("loss", titles), alt.value(0.4), alt.value(1))
 
 
-def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str) -> alt.Chart:
+def highest_of(frames: Sequence[pd.DataFrame], quantity: str) -> float:
+    """The end of the axis that all charts of `by_logit` beside each other share; at least 1.3."""
+    sizes = pd.concat([frame[quantity].abs() for frame in frames], ignore_index=True)
+    sizes = sizes[(sizes >= LEAST) & (sizes < LIMITS[1])]
+    return max(1.0, float(sizes.max()) if len(sizes) else 1.0) * 1.3
+
+
+def by_logit(frame: pd.DataFrame, choices: Sequence[Choice], *, quantity: str, top: float) -> alt.Chart:
     """Loss (`value`) or size of the gradient (`gradient`) by logit, logarithmic; positives full lines, others dashed.
 
     Args:
         frame: of `core.analysis.loss_effects.curve_frame`; what is below `LEAST` is not drawn.
         choices: for colours.
         quantity: a column of it.
+        top: of `highest_of` over the charts that stand beside each other.
     """
     # Sizes on a logarithmic axis, which has no place for 0.
     title = {"value": "loss", "gradient": "push"}[quantity]
     shown = frame.assign(size=frame[quantity].abs())
     shown = shown[(shown["size"] >= LEAST) & (shown["size"] < LIMITS[1])]
-    top = max(1.0, float(shown["size"].max()) if len(shown) else 1.0) * 1.3
     return (
         alt.Chart(shown)
         .mark_line(strokeWidth=2.2)

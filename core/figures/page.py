@@ -16,7 +16,8 @@ from core.analysis.decisions import decide
 from core.analysis.samples import RANKING, Comparison, Sampled
 from core.analysis.tables import Row
 from core.figures import GROUP_COLOURS
-from core.figures.compare import METHOD_COLOURS, smooth
+from core.figures.compare import smooth
+from core.figures.looks import assign_looks
 from core.labels.groups import Borders, group_sizes, rank_by_frequency
 from core.metrics import confusion
 from core.runs import results
@@ -116,10 +117,6 @@ def _difference_table(frame: pd.DataFrame) -> str:
     return _table(["part", "without", "with", "labels", "change", "95 %", "in the paper"], body)
 
 
-def _colour(row: Row) -> str | None:
-    return METHOD_COLOURS.get(row.method)
-
-
 def _groups(rows: Sequence[Row], sampled: Mapping[str, Sampled], rule: str) -> go.Figure:
     figure = go.Figure()
     columns = tables.columns_of(RANKING if rule == RANKING else 2)
@@ -133,6 +130,7 @@ def _groups(rows: Sequence[Row], sampled: Mapping[str, Sampled], rule: str) -> g
 def _by_rank(rows: Sequence[Row], rule: str) -> go.Figure:
     """F1, or average precision, along the tail of the rows that have the first one's labels."""
     figure, alike = go.Figure(), list[Row]()
+    looks = assign_looks({row.name: row.runs[0] for row in rows})
     # Ranks can be laid over each other where the labels are the same.
     for row in rows:
         metrics = results.read_results(row.runs[0])
@@ -146,7 +144,9 @@ def _by_rank(rows: Sequence[Row], rule: str) -> go.Figure:
             continue  # its predictions are damaged: it keeps its row in the tables
         ranks = rank_by_frequency(np.asarray(metrics["counts"]))
         place, values = smooth(100 * scores[np.argsort(ranks)], width=max(len(ranks) / 18, 1.0))
-        figure.add_scatter(x=place, y=values, name=row.name, line_color=_colour(row))
+        look = looks[row.name]
+        dash = ",".join(f"{length}px" for length in look.dash) if look.dash[1] else "solid"
+        figure.add_scatter(x=place, y=values, name=row.name, line={"color": look.colour, "dash": dash})
     # Borders of the groups.
     if alike:
         metrics = results.read_results(alike[0].runs[0])

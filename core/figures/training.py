@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.analysis.progress import AVERAGES, SERIES, in_percent, score_frame, scores_in, thinned
 from core.figures import GROUP_COLOURS
+from core.figures.looks import Look
 
 STATE_COLOURS: dict[str, Literal["gray", "blue", "green", "red", "orange", "violet"]] = {
     "queued": "gray",
@@ -96,11 +97,14 @@ TOGETHER = {
 """What several runs are compared by while they train: titles, and the key in a history entry."""
 
 
-def together(histories: Mapping[str, Sequence[Mapping[str, Any]]], *, quantity: str, title: str) -> alt.Chart:
+def together(
+    histories: Mapping[str, Sequence[Mapping[str, Any]]], looks: Mapping[str, Look], *, quantity: str, title: str
+) -> alt.Chart:
     """One line for each run by epoch.
 
     Args:
         histories: by the run's name, as `core.runs.journal.read_history` gives them; some may be empty.
+        looks: of the runs, by name.
         quantity: a value of `TOGETHER`.
         title: of the axis.
     """
@@ -115,6 +119,9 @@ def together(histories: Mapping[str, Sequence[Mapping[str, Any]]], *, quantity: 
     percent = quantity != "train_loss"
     scale = alt.Scale(domain=[0, 100]) if percent else alt.Scale(zero=False)
     frame = pd.DataFrame(rows, columns=["epoch", "run", "value"])
+    names = list(histories)
+    legend = alt.Legend(orient="bottom", columns=1, labelLimit=300, labelFontSize=11, symbolSize=300)
+    shared: dict[str, Any] = {"title": None, "sort": names, "legend": legend}
     return (
         alt.Chart(frame, height=300 + 20 * len(histories))
         .mark_line(point=alt.OverlayMarkDef(size=20))
@@ -123,9 +130,11 @@ def together(histories: Mapping[str, Sequence[Mapping[str, Any]]], *, quantity: 
             y=alt.Y("value:Q", title=f"{title} (%)" if percent else title, scale=scale),
             color=alt.Color(
                 "run:N",
-                title=None,
-                sort=list(histories),
-                legend=alt.Legend(orient="bottom", columns=1, labelLimit=300, labelFontSize=11, symbolSize=60),
+                scale=alt.Scale(domain=names, range=[looks[name].colour for name in names]),
+                **shared,
+            ),
+            strokeDash=alt.StrokeDash(
+                "run:N", scale=alt.Scale(domain=names, range=[list(looks[name].dash) for name in names]), **shared
             ),
             tooltip=[
                 alt.Tooltip("run:N"),

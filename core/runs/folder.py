@@ -290,16 +290,17 @@ def _read_state(path: Path) -> tuple[Folder, str]:
     """All that a folder holds but its settings, and what is wrong with its status: empty if nothing is."""
     status, problem = _read_status(path)
     # A state that only a living worker can have is another without it. The worker writes its last status before it
-    # ends, so where it is no longer alive the status is read again.
-    if status["state"] in LIVE and not is_locked(alive_lock(path)):
+    # ends, a request to stop is there before its worker is killed, and who resumes a run holds its lock before that
+    # request goes: so all is read again until nothing has changed between two looks at the lock.
+    while status["state"] in LIVE and not is_locked(lock := alive_lock(path)):
         status, problem = _read_status(path)
+        asked, death = stop_flag(path).exists(), _find_death(path)
+        if status["state"] not in LIVE:
+            break
+        if not is_locked(lock) and asked == stop_flag(path).exists():
+            end = ("stopped", "", STOPPED, "") if asked else ("lost", death.kind, death.words, death.advice)
+            status |= dict(zip(("state", "kind", "reason", "advice"), end, strict=True))
     state, kind, reason, advice = (status.get(key, "") for key in ("state", "kind", "reason", "advice"))
-    if state in LIVE and not is_locked(alive_lock(path)):  # or it was resumed just now
-        if stop_flag(path).exists():
-            state, kind, reason, advice = "stopped", "", STOPPED, ""
-        else:
-            death = _find_death(path)
-            state, kind, reason, advice = "lost", death.kind, death.words, death.advice
     about, remark = _read_about(path)
     if state == "running" and (silent := time.time() - read_heartbeat(path).get("time", math.inf)) > SILENT:
         remark = f"{_describe_silence(path.name, silent)} {remark}".strip()

@@ -38,6 +38,7 @@ from core.config.schema import DataConfig
 from core.data.sources import load
 from core.data import documents
 from core.figures import data as figures
+from core.figures import together
 from core.labels import cooccurrence, groups, lookalikes, measures
 
 def timed(key, make):
@@ -61,8 +62,8 @@ counts = [groups.count_documents(corpus.targets_of(part)) for part in ("train", 
 sizes = [len(corpus.parts[part]) for part in ("train", "test")]
 lengths = documents.measure_lengths(corpus, "train", limit=5000)
 charts = {
-    "heatmap of 100 labels": figures.cooccurrence(cooccurrence.block(pairs, range(100)), corpus.labels),
-    "whole matrix": figures.density(binned, len(corpus.labels)),
+    "heatmap of 100 labels": together.cooccurrence(cooccurrence.block(pairs, range(100)), corpus.labels),
+    "whole matrix": together.density(binned, len(corpus.labels)),
     "rank-frequency": figures.rank_frequency(measures.rank_frequency(corpus.labels, corpus.counts, borders), borders),
     "drift": figures.drift(measures.drift(corpus.labels, *counts, documents=sizes), "train", "test"),
     "Lorenz": figures.lorenz(measures.lorenz(corpus.counts)),

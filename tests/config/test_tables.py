@@ -90,6 +90,7 @@ import scipy.sparse as sp
 import torch
 from core.analysis import loss_words, what_if
 from core.analysis.loss_effects import Choice, curve_frame
+from core.figures import looks
 from core.figures import losses as figures
 from core.jobs import search
 from core.metrics import thresholds
@@ -116,7 +117,7 @@ found = {
     "command": plan.command_line(parse(RunConfig, changed("loss.steep=3", model="tiny"))),
     "words": [loss_words.title_of("square"), loss_words.origin("square")],
     "formula": loss_words.formula("square", {"scale": 1.0, "steep": 2.0}, 10),
-    "colour": figures.colour_of("square"),
+    "colour": looks.colour_of("square"),
     "legend": json.dumps(figures.legend([choice]).to_dict()),
     "curve": len(curve_frame([choice], np.array([3, 1]), 10, 0, beside=False)),
     "tiny": [changed(model="tiny")[section][key] for section, key in (("model", "min_df"), ("train", "epochs"))],

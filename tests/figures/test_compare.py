@@ -7,6 +7,7 @@ import pytest
 
 from core.analysis import compare, samples, tables
 from core.analysis.samples import Comparison
+from core.figures import looks
 from core.figures.compare import forest_chart
 from tests.helpers.scored import make_run
 
@@ -15,6 +16,10 @@ from tests.helpers.scored import make_run
 def compared() -> Comparison:
     runs = [make_run(loss, seed, quality=quality) for loss, quality in (("db", 2.5), ("bce", 1.0)) for seed in (0, 1)]
     return samples.compare_rows(tables.fold([*runs, make_run("fl")]))
+
+
+def looks_of(compared: Comparison) -> dict[str, looks.Look]:
+    return looks.assign_looks({row.name: row.runs[0] for row in compared.rows})
 
 
 def test_a_forest_plot_has_the_rows_of_the_table_and_a_dot_for_each_seed(compared: Comparison) -> None:
@@ -39,7 +44,7 @@ def test_differences_are_drawn_from_the_baseline(compared: Comparison) -> None:
     assert "bce" not in set(rows["row"])
     assert dots[dots["row"].eq("db")]["value"].mean() == pytest.approx(rows.set_index("row").loc["db", "value"])
     assert rows.set_index("row")["noise"].to_dict() == {"db": "seeds and documents", "fl": "documents alone"}
-    drawn = forest_chart(rows, dots, title="points", difference=True).to_dict()
+    drawn = forest_chart(rows, dots, looks_of(compared), title="points", difference=True).to_dict()
     marks = [layer["mark"]["type"] for layer in drawn["layer"]]
     assert marks == ["rule", "rule", "point", "point"]
     named = drawn["datasets"]
@@ -49,9 +54,9 @@ def test_differences_are_drawn_from_the_baseline(compared: Comparison) -> None:
 def test_a_plot_of_scores_has_no_line_at_0_and_an_empty_one_is_still_a_chart(compared: Comparison) -> None:
     frame = tables.paper_table(compared.rows, compared.sampled)
     rows, dots = compare.forest_table(frame, compared.sampled, "total_micro")
-    drawn = forest_chart(rows, dots, title="%", difference=False).to_dict()
+    drawn = forest_chart(rows, dots, looks_of(compared), title="%", difference=False).to_dict()
     assert [layer["mark"]["type"] for layer in drawn["layer"]] == ["rule", "point", "point"]
     nothing = compare.forest_table(frame.iloc[:0], {}, "total_micro")
     assert [list(part.columns) for part in nothing] == [list(rows.columns), list(dots.columns)]
     assert isinstance(nothing[0], pd.DataFrame)
-    assert forest_chart(*nothing, title="%", difference=False).to_dict()["layer"]
+    assert forest_chart(*nothing, {}, title="%", difference=False).to_dict()["layer"]

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.analysis import dataset
-from core.figures import GROUP_COLOURS, MAX_MARKS, data
+from core.figures import GROUP_COLOURS, MAX_MARKS, data, together
 from core.labels import groups, measures
 from core.labels.cooccurrence import block, count_pairs, density
 from core.labels.groups import Borders
@@ -115,7 +115,7 @@ def test_heatmap_holds_every_pair_once_with_j_in_the_row_and_i_in_the_column() -
     dense = np.random.default_rng(0).random((200, 60)) < 0.1
     pairs = count_pairs(sp.csr_array(dense))
     names = [f"label {i}" for i in range(60)]
-    chart = data.cooccurrence(block(pairs, range(40)), names)
+    chart = together.cooccurrence(block(pairs, range(40)), names)
     spec, rows = chart.to_dict(), rows_of(chart)
     both = dense[:, :40].T.astype(int) @ dense[:, :40].astype(int)
     assert len({(row["j"], row["i"]) for row in rows}) == len(rows) == np.count_nonzero(both) - 40 <= MAX_MARKS
@@ -123,13 +123,13 @@ def test_heatmap_holds_every_pair_once_with_j_in_the_row_and_i_in_the_column() -
     cell = next(row for row in rows if (row["given"], row["label"]) == ("label 3", "label 7"))
     assert (cell["j"], cell["i"]) == (3, 7)
     assert cell["p"] == pytest.approx((dense[:, 3] & dense[:, 7]).sum() / dense[:, 3].sum())
-    assert [param["name"] for param in spec["params"]] == [data.CELL]
+    assert [param["name"] for param in spec["params"]] == [together.CELL]
     assert spec["encoding"]["x"]["scale"]["domain"] == names[:40]
 
 
 def test_lift_is_coloured_by_its_side_of_chance() -> None:
     dense = np.array([[1, 1, 0], [1, 1, 1], [0, 0, 1], [0, 0, 1]], bool)
-    rows = rows_of(data.cooccurrence(block(count_pairs(sp.csr_array(dense)), range(3)), "abc", colour="lift"))
+    rows = rows_of(together.cooccurrence(block(count_pairs(sp.csr_array(dense)), range(3)), "abc", colour="lift"))
     than = {(row["given"], row["label"]): (row["than"], row["strength"]) for row in rows}
     assert than["a", "b"] == ("more often", 1)  # lift 2
     assert than["a", "c"] == ("less often", pytest.approx(np.log2(3 / 2)))
@@ -139,34 +139,58 @@ def test_lift_is_coloured_by_its_side_of_chance() -> None:
 def test_names_of_every_kind_stay_text_and_apart_in_a_heatmap(colour: str) -> None:
     names = [*NASTY, "x" * 60, "x" * 61, "e\u0301", "\u00e9", "", "  "]
     dense = np.ones((3, len(names)), bool)
-    chart = data.cooccurrence(block(count_pairs(sp.csr_array(dense)), range(len(names))), names, colour=colour)
+    chart = together.cooccurrence(block(count_pairs(sp.csr_array(dense)), range(len(names))), names, colour=colour)
     rows = rows_of(chart)
     assert len(rows) == len(names) * (len(names) - 1)
     assert len({row["label"] for row in rows}) == len(names)
-    assert max(len(row["label"]) for row in rows) <= data.LONGEST_NAME
-    assert not {row["label"] for row in rows} & data.OF_EVERY_OBJECT
+    assert max(len(row["label"]) for row in rows) <= together.LONGEST_NAME
+    assert not {row["label"] for row in rows} & together.OF_EVERY_OBJECT
 
 
 @pytest.mark.parametrize("labels", [3, 20, 40])
 def test_a_heatmap_keeps_its_rows_however_long_the_names_are(labels: int) -> None:
     """Height is left for each row beside what the names above may take, and no row's name is left out."""
     names = [f"{number:02} {'regulation ' * 5}" for number in range(labels)]
-    chart = data.cooccurrence(block(count_pairs(sp.csr_array(np.ones((2, labels), bool))), range(labels)), names)
+    chart = together.cooccurrence(block(count_pairs(sp.csr_array(np.ones((2, labels), bool))), range(labels)), names)
     spec = chart.to_dict()
-    across, down = (spec["encoding"][axis]["axis"] for axis in "xy")
-    assert (across["labelLimit"], down["labelLimit"]) == (data.TALLEST_NAME, data.WIDEST_NAME)
+    cells = spec["layer"][0] if "layer" in spec else spec
+    across, down = (cells["encoding"][axis]["axis"] for axis in "xy")
+    assert (across["labelLimit"], down["labelLimit"]) == (together.TALLEST_NAME, together.WIDEST_NAME)
     assert down["labelOverlap"] is False
-    assert spec["height"] - data.TALLEST_NAME >= 12 * labels + 80
+    assert spec["height"] - together.TALLEST_NAME >= 12 * labels + 80
+
+
+@pytest.mark.parametrize(("labels", "texts"), [(2, 2), (together.NUMBERED, 2), (together.NUMBERED + 1, 0)])
+def test_the_cells_of_a_small_heatmap_say_their_share_and_their_documents(labels: int, texts: int) -> None:
+    dense = np.triu(np.ones((300, labels), bool))  # label 0 is in one document, the next in two
+    dense[2:] |= np.arange(labels) == labels - 1
+    chart = together.cooccurrence(
+        block(count_pairs(sp.csr_array(dense)), range(labels)), [f"n{i}" for i in range(labels)]
+    )
+    spec = chart.to_dict()
+    layers = [layer for layer in spec.get("layer", []) if layer["mark"]["type"] == "text"]
+    assert len(layers) in (texts, 2 * texts)
+    said = {
+        (row["given"], row["label"]): (row["words"], row["small"])
+        for rows in spec["datasets"].values()
+        for row in rows
+        if "words" in row
+    }
+    assert bool(said) == bool(texts)
+    if texts:
+        last = f"n{labels - 1}"
+        assert said["n0", last] == ("100 %", "1")
+        assert said[last, "n0"] == ("< 1 %", "1")
 
 
 def test_a_heatmap_without_a_pair_is_empty() -> None:
-    assert marks(data.cooccurrence(block(count_pairs(sp.csr_array(np.eye(3, dtype=bool))), range(3)), "abc")) == 0
+    assert marks(together.cooccurrence(block(count_pairs(sp.csr_array(np.eye(3, dtype=bool))), range(3)), "abc")) == 0
 
 
 @pytest.mark.slow
 def test_the_binned_matrix_is_small_however_many_labels_there_are() -> None:
     targets = sp.random_array((20_000, 18_211), density=12 / 18_211, format="csr", rng=np.random.default_rng(0)) > 0
-    chart = data.density(density(count_pairs(targets), 60), 18_211)
+    chart = together.density(density(count_pairs(targets), 60), 18_211)
     assert 0 < marks(chart) <= 60 * 60
     assert all(row["first"] < row["end"] and row["other_first"] < row["other_end"] for row in rows_of(chart))
     assert len(json.dumps(chart.to_dict())) < 2_000_000
@@ -184,6 +208,10 @@ def test_lengths_of_the_longest_share_the_last_bar() -> None:
     rows = rows_of(data.lengths(frame, "words"))
     assert sum(row["documents"] for row in rows) == 201
     assert rows[-1]["range"].endswith("or more")
+    text = data.lengths(frame, "words").to_dict()["layer"][1]
+    assert (text["mark"]["type"], text["encoding"]["text"]["field"]) == ("text", "range")
+    named = data.lengths(frame, "words").to_dict()["datasets"][text["data"]["name"]]
+    assert [row["range"] for row in named] == [rows[-1]["range"]]
     assert sum(row["share"] for row in rows) == pytest.approx(1)
     table = dataset.length_table(frame).set_index("length")
     assert (table.loc["words", "median"], table.loc["words", "longest"]) == (100, 100_000)

@@ -23,7 +23,8 @@ from core.analysis.progress import (
 )
 from core.config.schema import RunConfig
 from core.figures import training
-from core.figures.errors import f1_by_frequency, f1_points
+from core.figures.errors import confusion_map_chart, f1_by_frequency, f1_points
+from core.figures.looks import Look
 from core.labels.groups import Borders, indicator
 from core.metrics import uncertainty
 from core.runs.folder import About, Damaged, Folder, Run
@@ -190,6 +191,63 @@ def test_the_map_sums_up_to_recall_and_precision(predictions: Predictions) -> No
         assert min(abs(value - scores.loc[label, "recall"]), abs(value - 100 * scores.loc[label, "recall"])) < 1e-9
 
 
+@pytest.mark.parametrize("view", ["recall", "precision"])
+def test_the_map_around_a_label_has_it_and_what_it_is_confused_with_alone(view: str) -> None:
+    rng = np.random.default_rng(3)
+    truth, predicted = (sp.csr_array(rng.random((60, 9)) < share) for share in (0.2, 0.15))
+    many = Predictions([str(i) for i in range(60)], np.arange(60), truth, np.zeros((60, 9), np.float16), 0.5)
+    names = [f"label {i}" for i in range(9)]
+    whole = errors.confusion_map(many, predicted, names, view=view)
+    for column, name in enumerate(names):
+        for limit in (2, 4, 20):
+            part = errors.confusion_map(many, predicted, names, view=view, limit=limit, around=column)
+            shown = set(part["true"]) | set(part["predicted"])
+            assert name in shown
+            assert len(shown) <= limit
+        wrong = whole[whole["true"] != whole["predicted"]]
+        beside = set(wrong["predicted"][wrong["true"].eq(name)]) | set(wrong["true"][wrong["predicted"].eq(name)])
+        assert shown == beside | {name}
+    # A label that is never confused has no map.
+    perfect = errors.confusion_map(many, truth, names, view=view, around=0)
+    assert perfect.empty
+
+
+@pytest.mark.parametrize("found", ["label 3", "none of them", ""])
+def test_the_label_that_is_looked_for_is_framed_in_the_map(found: str) -> None:
+    names = [f"label {i}" for i in range(20)]
+    table = pd.DataFrame(
+        [
+            {"true": one, "predicted": two, "share": 50.0, "documents": 2.0, "place_true": i, "place_predicted": j}
+            for i, one in enumerate(names)
+            for j, two in enumerate(names)
+        ]
+    )
+    for shown, texts in ((table, 0), (table[(table["place_true"] < 3) & (table["place_predicted"] < 3)], 2)):
+        spec = confusion_map_chart(shown, view="recall", found=found).to_dict()
+        kinds = [layer["mark"]["type"] for layer in spec["layer"]]
+        assert kinds.count("text") in (texts, 2 * texts)
+        assert kinds.count("rect") == (3 if found in set(shown["true"]) else 1)
+
+
+def test_a_group_that_is_hardly_predicted_has_counts_and_no_curve() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((400, 3)) < [0.5, 0.3, 0.02]
+    scores = np.where(truth, 0.9, 0.1) * rng.random((400, 3))
+    scores[:, 2] = np.where(np.arange(400) < 3, 0.8, 0.05)  # three scores of the rare label are high, by luck
+    one = Predictions([str(i) for i in range(400)], np.arange(400), sp.csr_array(truth), scores.astype(np.float16), 0.5)
+    curve, table = errors.calibration(one, [90, 20, 3], Borders(35, 8))
+    assert table["group"].tolist() == ["all", "head", "medium", "tail"]
+    rare = table.set_index("group").loc["tail"]
+    assert (rare["positives"], rare["predictions"], rare["curve"]) == (truth[:, 2].sum(), 3, False)
+    assert rare["right"] == truth[:3, 2].sum()
+    assert set(curve["group"]) == {"all", "head", "medium"}
+    assert curve["pairs"].min() >= errors.ENOUGH_SCORES
+    assert errors.name_uncurved(table).startswith("Tail has no curve: 3 scores of a half or more, ")
+    assert errors.name_uncurved(table[table["curve"]]) == ""
+    nothing = errors.calibration(one, [90, 20, 3], Borders(1000, 500))
+    assert set(nothing[1]["group"]) == {"all", "tail"}
+
+
 def test_runs_are_laid_side_by_side_by_label() -> None:
     tried = {
         "one": (np.array([0.9, 0.2, 0.1]), np.array([True, False, False]), LABELS),
@@ -309,12 +367,16 @@ def test_the_figures_of_a_run_have_units_and_leave_out_what_is_not_known() -> No
 
 
 def test_several_runs_stand_in_one_chart_with_a_line_each() -> None:
-    chart = training.together({"a": HISTORY, "b": HISTORY[:1], "c": []}, quantity="micro_f1", title="F1").to_dict()
+    histories = {"a": HISTORY, "b": HISTORY[:1], "c": []}
+    looks = {name: Look(f"#00000{number}", (1, 0), "circle") for number, name in enumerate(histories, 1)}
+    chart = training.together(histories, looks, quantity="micro_f1", title="F1").to_dict()
     (rows,) = chart["datasets"].values()
+    colours = ["#000001", "#000002", "#000003"]
+    assert chart["encoding"]["color"]["scale"] == {"domain": ["a", "b", "c"], "range": colours}
     assert (rows[0]["run"], rows[0]["value"]) == ("a", pytest.approx(20))
     assert {row["run"] for row in rows} == {"a", "b"}
     assert len(rows) == len(HISTORY) + 1
-    nothing = training.together({}, quantity="train_loss", title="loss").to_dict()
+    nothing = training.together({}, {}, quantity="train_loss", title="loss").to_dict()
     assert (list(nothing["datasets"].values()), nothing["encoding"]["y"]["title"]) == ([[]], "loss")
     (hits,) = training.hits_curve([{"epoch": 1, "labels_hit": 3}, {"epoch": 2}]).to_dict()["datasets"].values()
     assert hits == [{"epoch": 1, "labels": 3}]

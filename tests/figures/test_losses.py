@@ -19,7 +19,7 @@ from core.analysis.loss_effects import Choice
 from core.config.defaults import LOSS_NAMES
 from core.config.schema import DataConfig, SyntheticConfig
 from core.data.sources import load
-from core.figures import losses
+from core.figures import looks, losses
 from core.labels.groups import Borders
 from core.losses import CONSTANTS, LOSSES, build_loss
 
@@ -56,8 +56,8 @@ def test_the_formula_follows_its_constants() -> None:
 
 
 def test_every_loss_has_a_colour_of_its_own() -> None:
-    assert set(losses.COLOURS) == set(NAMES)
-    assert len(set(losses.COLOURS.values())) == len(NAMES)
+    assert set(looks.COLOURS) == set(NAMES)
+    assert len(set(looks.COLOURS.values())) == len(NAMES)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_charts_of_all_losses_and_many_labels_are_valid_and_small() -> None:
         losses.weight_by_rank(weights, choices, bands, labels=18_211, side="positive", found=found),
         losses.shift_by_rank(shift, choices, bands, labels=18_211),
         losses.tolerance(loss_effects.tolerance_frame(choices, counts, 60_000, 18_210), choices),
-        losses.by_logit(curves, choices, quantity="gradient"),
+        losses.by_logit(curves, choices, quantity="gradient", top=losses.highest_of([curves], "gradient")),
         losses.document_pushes(frame, choices, names, shown),
         losses.gradient_shares(mass, choices),
         losses.legend(choices, lines=True),
@@ -267,7 +267,9 @@ def draw_everything(choice: Choice) -> list[str]:
     charts += [losses.shift_by_rank(shift, [choice], bands, labels=5), losses.tolerance(tolerance, [choice])]
     said += loss_words.shift_in_words(shift, tolerance)
     curves = loss_effects.curve_frame([choice], counts, n, 4, beside=True)
-    charts += [losses.by_logit(curves, [choice], quantity=quantity) for quantity in ("value", "gradient")]
+    for quantity in ("value", "gradient"):
+        top = losses.highest_of([curves], quantity)
+        charts.append(losses.by_logit(curves, [choice], quantity=quantity, top=top))
     lowest = loss_logits.lowest_logits(choice, counts, n, targets)
     prior = loss_logits.untrained_logits("prior", counts, n)
     for logits in (prior, lowest):

@@ -11,7 +11,7 @@ from core.analysis import compare
 from core.analysis.samples import RANKING, difference, rule_in_words
 from core.figures.compare import change_chart, f1_by_rank
 from core.system.errors import UserError
-from pages.sections.compare.rows import load_scores, pick_rows
+from pages.sections.compare.rows import load_scores, looks_of, pick_rows
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, load_metrics
 from pages.shared.menu import link_labels
@@ -69,7 +69,8 @@ def show_by_rank(compared: Comparison, borders: Borders) -> None:
         )
     )
     st.altair_chart(
-        f1_by_rank(rows, scores, counts, borders, measure=measure), alt=f"{measure} by label rank, a line per method"
+        f1_by_rank(scores, looks_of(compared.rows), counts, borders, measure=measure),
+        alt=f"{measure} by label rank, a line per method",
     )
 
 

@@ -11,6 +11,7 @@ from core.analysis import compare, decisions, samples, tables, verdict
 from core.analysis.samples import Comparison
 from core.config.defaults import THRESHOLD_RULES
 from core.figures.compare import forest_chart
+from core.figures.looks import assign_looks
 from core.labels.groups import Borders
 from core.runs import results
 from core.runs.predictions import read_predictions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from core.analysis.samples import Sampled
     from core.analysis.tables import Row, Table
     from core.analysis.verdict import Finding
+    from core.figures.looks import Look
     from core.runs.folder import Run
     from core.runs.predictions import Predictions
 
@@ -159,8 +161,14 @@ def load_forest(compared: Known, baseline: str, column: str, title: str, _frame:
     if rows.empty:
         return {}
     # Altair checks no schema here, which takes longer than all else, and its sizes of charts are left out.
-    drawn = forest_chart(rows, dots, title=title, difference=bool(baseline)).to_dict(validate=False)
+    looks = looks_of(compared.rows)
+    drawn = forest_chart(rows, dots, looks, title=title, difference=bool(baseline)).to_dict(validate=False)
     return {key: value for key, value in drawn.items() if key != "config"}
+
+
+def looks_of(rows: Sequence[Row]) -> dict[str, Look]:
+    """How each row is drawn, by its name: of all compared rows, so that a choice of some changes no look."""
+    return assign_looks({row.name: row.runs[0] for row in rows})
 
 
 def pick_rows(rows: list[Row]) -> list[Row]:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.analysis import compare
 from core.figures.compare import training_chart
-from pages.sections.compare.rows import pick_rows
+from pages.sections.compare.rows import looks_of, pick_rows
 from pages.shared.downloads import offer_csv
 from pages.shared.pick import pick_one
 
@@ -26,7 +26,8 @@ def show_curves(compared: Comparison, borders: Borders) -> None:  # noqa: ARG001
         return
     column = pick_one("Curve", ("micro", "macro", "loss"), "micro", key="curve")
     st.caption("A line per run. Losses have different scales: compare the shape of their curves, not the height.")
-    st.altair_chart(training_chart(frame, rows, column=column), alt=f"Validation {column} by epoch")
+    looks = looks_of(compared.rows)
+    st.altair_chart(training_chart(frame, looks, column=column), alt=f"Validation {column} by epoch")
 
 
 def show_cost(compared: Comparison, borders: Borders) -> None:  # noqa: ARG001

@@ -65,7 +65,7 @@ def show_forest(frame: pd.DataFrame, compared: Known, baseline: str, column: str
     st.caption(
         plain(
             f"{title}, {rule_in_words(compared.rule)}. Dot and bar: the mean of a row's seeds and its interval, as in "
-            "the table below. Red rings: the seeds, one by one."
+            "the table below. Rings: the seeds, one by one."
         )
     )
     st.vega_lite_chart(spec=drawn, alt=f"{title}, a line for each row")

@@ -15,6 +15,7 @@ from pages.shared.downloads import offer_csv
 from pages.shared.glossary import explain
 from pages.shared.loaders import HASHES, load_metrics, load_predictions
 from pages.shared.menu import link_labels
+from pages.shared.pick import pick_label, pick_one
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -116,26 +117,29 @@ def show_pair(shown: Shown, missed: str | None, gave: str | None) -> None:
 
 def show_map(shown: Shown) -> None:
     """The confusion matrix of the labels that are confused most; a click lists the documents."""
-    view = st.segmented_control(
-        "Read it as",
-        list(SIDES),
-        default="recall",
-        required=True,
-        key="side",
-        format_func=SIDES.__getitem__,
-    )
-    table = errors.confusion_map(shown.predictions, shown.predicted, shown.labels, view=view)
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        view = pick_one("Read it as", SIDES, "recall", key="read", words=SIDES)
+    with right:
+        label = pick_label("Find a label", "around", shown.labels, None)
+    around = shown.labels.index(label) if label is not None else None
+    table = errors.confusion_map(shown.predictions, shown.predicted, shown.labels, view=view, around=around)
+    if label is not None:
+        link_labels(label)
     if table.empty:
-        st.info("No label was confused with another.")
+        never = f"{label} was confused with no other label." if label else "No label was confused with another."
+        st.info(plain(never))
         return
+    which = f"{plain(label)} and the labels" if label else "The labels"
     st.caption(
-        "The labels that are confused most, side by side; grey cells are right and stand for "
+        f"{which} that {'it is' if label else 'are'} confused {'with ' if label else ''}most, side by side; grey cells "
+        "are right and stand for "
         f"{'recall' if view == 'recall' else 'precision'}. A document's miss is shared among its predicted labels "
         "(MLCT, Krstinic et al. 2024). Click a cell for its documents."
     )
     clicked = st.altair_chart(
-        confusion_map_chart(table, view=view),
-        key=f"map-{view}",
+        confusion_map_chart(table, view=view, found=label or ""),
+        key=f"map-{view}-{label}",
         on_select="rerun",
         width="content",
         alt="Which labels were predicted where which were true",

@@ -49,15 +49,34 @@ def show(shown: Shown) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         try:
-            curve, gaps = errors.calibration(shown.predictions, shown.counts, shown.borders)
+            curve, behind = errors.calibration(shown.predictions, shown.counts, shown.borders)
         except ValueError:
             st.info("An SVM's margins are no probabilities: there is no calibration to show.")
         else:
-            words_of = ", ".join(f"{group} {gap:.3f}" for group, gap in gaps.items())
             st.caption(
-                plain(f"Calibration: share of true labels at each score. Expected calibration error: {words_of}.")
+                plain(
+                    f"Calibration: share of true labels at each score, where {errors.ENOUGH_SCORES} scores or more "
+                    f"stand behind a point. {errors.name_uncurved(behind)}"
+                )
             )
             st.altair_chart(calibration_chart(curve), alt="Calibration by frequency group")
+            st.dataframe(
+                behind,
+                hide_index=True,
+                height="content",
+                column_order=["group", "positives", "predictions", "right", "error"],
+                column_config={
+                    "positives": column.NumberColumn(format="localized", help="Pairs of a document and a label of it."),
+                    "predictions": column.NumberColumn(
+                        "scores of .5 or more", format="localized", help="Of any document for any label of the group."
+                    ),
+                    "right": column.NumberColumn("of them true", format="localized"),
+                    "error": column.NumberColumn(
+                        "calibration error", format="%.3f", help="Mean distance of score and share, over all scores."
+                    ),
+                },
+                alt="What the calibration of each group rests on",
+            )
     with right:
         if shown.part != "test":
             st.caption("The other scores of the run are those of test, which is hidden.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import dataset
-from core.figures import data
+from core.figures import together
 from core.labels import cooccurrence
 from pages.sections.explorer import (
     describe_columns,
@@ -156,7 +156,7 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
     left, right = (st.container(), st.container()) if wide else st.columns([3, 2], gap="large")
     with left:
         table = load_block(corpus, part, tuple(chosen), floor)
-        chart = data.cooccurrence(table, corpus.labels, colour=colour)
+        chart = together.cooccurrence(table, corpus.labels, colour=colour)
         st.altair_chart(
             chart,
             key="together",
@@ -166,6 +166,7 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
         st.caption(
             "Of the documents with label j (row), the share that has label i as well (column). A click on a cell opens "
             f"the documents with both.{' Where names do not fit, point at a cell.' if wide else ''}"
+            + (" The small number counts them." if len(chosen) <= together.NUMBERED else "")
         )
         explain("p(i given j)", "lift", "co-occurrence")
         offer_csv(f"{corpus.name}-{part}-together", lambda: dataset.pair_table(table, corpus.labels))
@@ -191,7 +192,7 @@ def pick_some(corpus: Corpus) -> list[int]:
 
 def choose_cell(names: Sequence[str]) -> None:
     """Makes the labels of the clicked cell the chosen pair."""
-    if cells := st.session_state["together"]["selection"].get(data.CELL):
+    if cells := st.session_state["together"]["selection"].get(together.CELL):
         choose_pair(names[int(cells[0]["j"])], names[int(cells[0]["i"])])
 
 
@@ -258,7 +259,7 @@ def show_matrix(corpus: Corpus, part: str) -> None:
         if not len(table):
             st.info("No document carries two labels.")
             return
-        chart = data.density(table, len(corpus.labels), colour=colour)
+        chart = together.density(table, len(corpus.labels), colour=colour)
         st.altair_chart(chart, key="matrix", on_select=choose_bin, alt="All labels against all labels, by rank")
         st.caption(
             f"All {len(corpus.labels):,} labels by rank, the most frequent first, in bins of neighbouring ranks. A "
@@ -285,7 +286,7 @@ def show_matrix(corpus: Corpus, part: str) -> None:
 
 def choose_bin() -> None:
     """Keeps the clicked bin in the address."""
-    if cells := st.session_state["matrix"]["selection"].get(data.CELL):
+    if cells := st.session_state["matrix"]["selection"].get(together.CELL):
         st.query_params["bin"] = f"{cells[0]['row']}-{cells[0]['column']}"
 
 
@@ -330,7 +331,7 @@ def show_pair(corpus: Corpus, part: str) -> None:
 def open_documents(label: str, beside: str) -> None:
     """Opens the section on documents with two labels chosen."""
     st.session_state["view"] = "Documents"
-    st.session_state["all_of"] = [label, beside]
+    st.session_state["all_of"] = st.query_params["all_of"] = [label, beside]
     turn_to_first_page()
 
 

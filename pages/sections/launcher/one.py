@@ -13,6 +13,7 @@ from core.analysis.run_scores import score_table
 from core.config.defaults import MODELS
 from core.config.parse import differences
 from core.figures import training
+from core.figures.looks import assign_looks
 from core.runs import folder, journal, mends, plan
 from core.runs.folder import LIVE, Damaged, Run
 from core.system.errors import UserError
@@ -298,12 +299,14 @@ def describe_value(value: object) -> str:
 def show_side_by_side(runs: Sequence[Folder], names: Mapping[str, str]) -> None:
     """Validation scores and losses of several runs in one chart each, as far as they have come."""
     chosen = runs[:TOGETHER]
-    histories = {names[run.id]: journal.read_history(run.path) for run in chosen}
+    named = {names[run.id]: run for run in chosen if isinstance(run, Run)}
+    histories = {name: journal.read_history(run.path) for name, run in named.items()}
+    looks = assign_looks(named)
     if not any(histories.values()):
         st.caption("None of these has ended an epoch yet: there is nothing to compare.")
         return
     if len(runs) > TOGETHER:
         st.caption(f"The first {TOGETHER} of {len(runs)}.")
     for place, (title, quantity) in zip(st.columns(3), training.TOGETHER.items(), strict=True):
-        spec = training.light(training.together(histories, quantity=quantity, title=title))
+        spec = training.light(training.together(histories, looks, quantity=quantity, title=title))
         place.vega_lite_chart(spec, key=f"together-{quantity}", alt=f"{title} of several runs by epoch")

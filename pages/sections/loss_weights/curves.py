@@ -51,23 +51,26 @@ def show(view: View) -> None:
         st.info("None of these losses has a curve for one label: they compare all labels of a document or a batch.")
         return
     show_legend(view, {choice.title for choice in drawn})
-    # A label of each group.
-    for place, (group, part) in zip(st.columns(3), groups, strict=False):
+    # A label of each group; the charts of all have the same axes.
+    places, frames = st.columns(3), {}
+    for place, (group, part) in zip(places, groups, strict=False):
         with place:
             names = view.corpus.labels[part]
             default = {"head": names[0], "medium": names[len(names) // 2], "tail": names[-1]}[group]
             label = pick_label(f"{group.capitalize()} label", f"{group}_label", names, default)
             column = view.corpus.labels.index(label if label is not None else default)
-            frame = loss_effects.stack(
+            frames[group] = loss_effects.stack(
                 [load_curve(view.corpus, choice, column, beside == "beside") for choice in drawn]
             )
             st.caption(f"{view.counts[column]:,} of {view.documents:,} train documents carry it.")
-            for quantity in ("value", "gradient"):
-                st.altair_chart(
-                    figures.by_logit(frame, view.choices, quantity=quantity),
-                    key=f"{group}-{quantity}",
-                    alt=f"{quantity} of a {group} label by its logit",
-                )
+    for quantity in ("value", "gradient"):
+        top = figures.highest_of(list(frames.values()), quantity)
+        for place, (group, frame) in zip(places, frames.items(), strict=False):
+            place.altair_chart(
+                figures.by_logit(frame, view.choices, quantity=quantity, top=top),
+                key=f"{group}-{quantity}",
+                alt=f"{quantity} of a {group} label by its logit",
+            )
     st.caption(
         "Full lines: the label is there, and is pushed up. Dashed: it is not, and is pushed down. "
         "Losses and pushes are on logarithmic axes; a push is the size of the gradient by the logit."

@@ -38,10 +38,10 @@ def pick_logits(view: View, *more: str, run_first: bool = False) -> str:
 
     known = find_runs(str(runs_dir()), view.config, view.corpus)
     if run_first:  # of the loss that the others are held against, else of any loss, before combined ones
-        names = [choice.name for choice in view.choices]
+        first = view.choices[0].name
         known = sorted(
             known,
-            key=lambda run: (run.config.loss is None, run.config.loss is None or run.config.loss.name != names[0]),
+            key=lambda run: (run.config.loss is None, run.config.loss is None or run.config.loss.name != first),
         )
     names = name_runs(known)
     runs = {run.id: f"run: {names[run.id]}" for run in known}
