@@ -41,7 +41,7 @@ def waterfall(why: Why) -> alt.LayerChart:
         )
     )
     values = (
-        alt.Chart(table.assign(words=table["adds"].map("{:+.1f}".format)))
+        alt.Chart(table.assign(words=table["adds"].map("{:+.2f}".format)))
         .mark_text(align="left", dx=3, color="gray", fontSize=10)
         .encode(x="high:Q", y=y, text="words:N", tooltip=tooltip)
     )

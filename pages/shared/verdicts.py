@@ -113,7 +113,7 @@ def describe_verdicts(current: int, corrections: int, disputed: int, old: int) -
     if current == 1:
         words = [f"One verdict, which {'corrects a label' if corrections else 'corrects no label'}."]
     if disputed:
-        words.append(f"On {disputed:,} people disagree: they correct nothing.")
+        words.append(f"People disagree on {disputed:,}, which {'corrects' if disputed == 1 else 'correct'} nothing.")
     if old:
         words.append(f"{old:,} more are on another version of the data set and are left alone.")
     return " ".join(words)

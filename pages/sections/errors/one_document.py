@@ -60,14 +60,11 @@ def show_document(shown: Shown, corpus: Corpus | None, place: int, first: str = 
     with left:
         show_text(text, found.words if found else None)
         pick_verdict(corpus, row, label)
+        st.caption("How each of its labels was decided:")
+        show_decisions(table)
     with right:
         if found:
             show_sum(shown.run, found, label, int(shown.counts[column]))
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.caption("How each of its labels was decided.")
-        show_decisions(table)
-    with right:
         more = st.expander("The same document in other runs", key="in_other_runs", on_change="rerun")
         if more.open:
             with more:
