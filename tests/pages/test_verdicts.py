@@ -57,7 +57,7 @@ def test_what_others_judge_is_shown_and_disagreement_corrects_nothing(corpus: Co
     assert "**ann** <b>: label wrong" in words(shown)
     assert shown.segmented_control[0].value is None
     shown.segmented_control[0].set_value("model").run()
-    assert "People disagree on 1: that corrects nothing." in words(shown)
+    assert "People disagree on 1, which corrects nothing." in words(shown)
     assert not shown.get("dataframe")
 
 

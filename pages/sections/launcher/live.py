@@ -225,10 +225,10 @@ def combine_runs(run_ids: Sequence[str]) -> None:
 
 def show_actions(runs: Sequence[Folder], where: str) -> None:
     """What can be done to runs, one or several; nothing that does not fit their states."""
+    finished = tuple(run.id for run in runs if run.state == "finished" and isinstance(run, Run))
+    if len(finished) > 1:
+        link("compare", f"Compare {len(finished)}", {"runs": list(finished)})
     if not may_act():
-        finished = [run.id for run in runs if run.state == "finished"]
-        if len(finished) > 1:
-            link("compare", f"Compare {len(finished)}", {"runs": finished})
         return
     live = tuple(run.id for run in runs if run.state in LIVE)
     over = tuple(run.id for run in runs if isinstance(run, Run) and can_resume(run))
@@ -242,9 +242,7 @@ def show_actions(runs: Sequence[Folder], where: str) -> None:
             key = f"{where}-{label}-{len(runs) > 1}"
             st.button(many, key=key, on_click=action, args=(tuple(ids), *args), help=note or None)
 
-    finished = tuple(run.id for run in runs if run.state == "finished" and isinstance(run, Run))
     if len(finished) > 1:
-        link("compare", f"Compare {len(finished)}", {"runs": list(finished)})
         trained = all(isinstance(run, Run) and not run.config.combined for run in runs)
         if trained and len(finished) == len(runs) <= MOST_MEMBERS:
             about = "Their scores averaged in logits: a new run, untrained."
