@@ -83,7 +83,7 @@ class Folder:
         device: the queue it waits in or, from its start on, its slot.
         user: who submitted it.
         imported: it came from a zip.
-        published: it lies in `published_dir`: results to look at, without weights, never changed.
+        published: it lies in `published_dir`: results to look at, most without weights, never changed.
         about: what people wrote on it.
         remark: what else is to be known of it, a sentence: a file is damaged that no result depends on, or its worker
             stands still; empty if there is nothing.
