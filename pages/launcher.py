@@ -73,7 +73,7 @@ def show_runs() -> None:
         st.info("No runs yet." + (" Choose a model and a loss above, then press Launch." * may_act()))
         return
     names = name_runs(runs)
-    st.subheader("All runs")
+    st.header("All runs")
     shown = live.filter_runs(runs, names)
     one.show(runs, names, live.show_table(shown, names))
 

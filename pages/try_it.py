@@ -12,6 +12,7 @@ from core.analysis.what_if import AS_TRAINED
 from core.runs import folder, scorer
 from core.system.errors import UserError
 from pages.shared import current
+from pages.shared.labels import show_table
 from pages.shared.loaders import HASHES, load_metrics, load_predictions, load_scorer, load_texts
 from pages.shared.menu import link, show_header
 from pages.shared.runs import pick_ids, select_readable, show_wrong_runs
@@ -96,15 +97,16 @@ def show_answers(rules: list[tuple[Run, str, str]], text: str) -> None:
         words = f"The {cut.k} highest scores." if cut.limits is None else what_if.limits_in_words(cut.limits)
         numbers[f"given {number}"] = column.CheckboxColumn("given", help=plain(f"By {name}: {words}"))
         numbers[name] = column.NumberColumn(name, format="%.3f", help=words)
-    st.dataframe(
+    show_table(
         table,
-        hide_index=True,
+        ["label"],
+        key="tried",
         height=min(38 + 35 * len(table), 420),
         column_config=numbers,
         placeholder="–",
         alt="Labels with the score of each run and whether it gives them",
     )
-    st.subheader("Why")
+    st.header("Why")
     name = next(iter(known))
     if len(known) > 1:
         name = st.radio("Run", list(known), format_func=plain, key="why_run", horizontal=True)

@@ -170,6 +170,8 @@ class ModelConfig(Frozen):
     )
     embedding: int = Field(300, ge=1, le=4096, description="length of a word's vector")
     filters: int = Field(128, ge=1, le=4096, description="convolutions of each width")
+    beam: int = Field(5, ge=1, le=50, description="sequences of labels that a decoder follows at once when it scores")
+    max_labels: int = Field(50, ge=1, le=200, description="labels that a decoder writes for a document at most")
 
     @model_validator(mode="after")
     def _known(self) -> ModelConfig:

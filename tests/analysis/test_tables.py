@@ -22,7 +22,7 @@ from core.analysis.export import workbook
 from core.analysis.samples import Sampled
 from core.figures import page
 from core.labels.groups import Borders
-from core.metrics import label_sets, thresholds, uncertainty
+from core.metrics import confusion, label_sets, thresholds, uncertainty
 from core.runs import folder, results
 from core.runs.folder import Run
 from core.runs.predictions import read_predictions, write_predictions

@@ -13,6 +13,7 @@ from core.runs import folder
 from core.system.errors import UserError
 from pages.sections.errors.chosen import Chosen, as_trained, find_limits
 from pages.shared.downloads import offer_csv
+from pages.shared.labels import show_table
 from pages.shared.loaders import load_metrics, load_predictions
 from pages.shared.runs import select_readable
 from pages.shared.text import plain, shorten
@@ -44,7 +45,7 @@ def show_document(shown: Shown, corpus: Corpus | None, place: int, first: str = 
         documents.labels_of(shown.predicted, place),
     )
     if corpus is None:
-        show_decisions(table)
+        show_decisions(table, f"decisions-{shown.run.id}-{place}")
         return
     row = int(shown.predictions.rows[place])
     text = corpus.text(row)
@@ -61,7 +62,7 @@ def show_document(shown: Shown, corpus: Corpus | None, place: int, first: str = 
         show_text(text, found.words if found else None)
         pick_verdict(corpus, row, label)
         st.caption("How each of its labels was decided:")
-        show_decisions(table)
+        show_decisions(table, f"decisions-{shown.run.id}-{place}")
     with right:
         if found:
             show_sum(shown.run, found, label, int(shown.counts[column]))
@@ -72,12 +73,13 @@ def show_document(shown: Shown, corpus: Corpus | None, place: int, first: str = 
     show_training(corpus, text, label, row)
 
 
-def show_decisions(table: pd.DataFrame) -> None:
+def show_decisions(table: pd.DataFrame, key: str) -> None:
     """Every label of a document with its score, its threshold and what came of it."""
     number = st.column_config.NumberColumn
-    st.dataframe(
+    show_table(
         table,
-        hide_index=True,
+        ["label"],
+        key=key,
         placeholder="–",
         column_config={"score": number(format="%.3f"), "threshold": number(format="%.3f")},
         alt="How each label of the document was decided",

@@ -58,7 +58,7 @@ def announce_ends(runs: Sequence[Folder]) -> None:
 def show_queue(runs: Sequence[Folder], names: Mapping[str, str]) -> None:
     """Runs that train or wait, each by its name, with its progress and a Stop button."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.subheader("Queue", width="stretch")
+        st.header("Queue", width="stretch")
         if len(runs) > 1 and may_act():
             ids = tuple(run.id for run in runs)
             st.button("Stop all", key="stop-all", on_click=stop_runs, args=(ids,), width="content")

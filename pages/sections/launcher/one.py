@@ -40,7 +40,7 @@ LOG_LINES = 300
 def show(runs: Sequence[Folder], names: Mapping[str, str], marked: Sequence[Folder]) -> None:
     """The one run that is marked, or the one of the address or the box; several that are marked side by side."""
     if len(marked) > 1:
-        st.subheader(f"{len(marked)} runs")
+        st.header(f"{len(marked)} runs")
         with st.container(horizontal=True):
             live.show_actions(marked, "marked")
         show_differences(marked, names)
@@ -53,7 +53,7 @@ def show(runs: Sequence[Folder], names: Mapping[str, str], marked: Sequence[Fold
     if "run" not in st.query_params:
         running = [run.id for run in runs if run.state == "running"]
         current.ask_for_run([*running, *ids][0])
-    st.subheader("One run")
+    st.header("One run")
     run_id = pick_id("Run", names, key="run", placeholder="a run", label_visibility="collapsed")
     run = next((run for run in runs if run.id == run_id), None)
     if run is not None:
@@ -198,7 +198,7 @@ def show_charts(run: Folder) -> None:
             place.vega_lite_chart(spec, key=title, alt=f"{title} by epoch")
     elif isinstance(run, Run) and run.config.combined:
         st.caption("A combined run is not trained: it has no curves.")
-    elif isinstance(run, Run) and MODELS[run.config.model.name].own_loss:
+    elif isinstance(run, Run) and MODELS[run.config.model.name].at_once:
         st.caption("The SVM is not trained by epochs: it has no curves.")
     elif run.state in LIVE:
         st.caption("No epoch has ended yet: these curves appear after the first.")

@@ -45,7 +45,7 @@ def show(runs: Sequence[Folder]) -> None:
         st.warning(plain(problem))
     if not found:
         return
-    st.subheader("Sweeps")
+    st.header("Sweeps")
     for number, sweep in enumerate(found[:SWEEPS_SHOWN]):
         show_sweep(sweep, known, is_newest=not number)
     if len(found) > SWEEPS_SHOWN:

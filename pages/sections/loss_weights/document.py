@@ -11,6 +11,7 @@ from core.runs import folder
 from core.system.errors import UserError
 from pages.sections.loss_weights import View, describe_missing, show_legend
 from pages.sections.loss_weights.logits import UNTRAINED, pick_logits
+from pages.shared.labels import show_marks, show_table
 from pages.shared.loaders import find_documents, load_predictions
 from pages.shared.pick import LABELS_OFFERED, pick_label, pick_one
 from pages.shared.text import plain
@@ -66,8 +67,10 @@ def show(view: View) -> None:
     )
     # The gradient by label.
     show_legend(view, {choice.title for choice in view.choices})
-    st.altair_chart(
+    show_marks(
         losses.document_pushes(frame, view.choices, view.corpus.labels, shown),
+        lambda mark: [view.corpus.labels[int(mark["column"])]],
+        key="pushes",
         alt="Share of the gradient that each label gets under every loss",
     )
     others = view.labels - len(shown)
@@ -78,9 +81,10 @@ def show(view: View) -> None:
     # The same in numbers.
     quantity = pick_one("In numbers", QUANTITIES, "push", key="quantity", words=QUANTITIES)
     numbers = st.column_config.NumberColumn
-    st.dataframe(
+    show_table(
         loss_tables.document_table(frame, view.corpus.labels, shown, quantity=quantity),
-        hide_index=True,
+        ["label"],
+        key=f"document-{quantity}",
         height="content",
         placeholder="–",
         column_config={
