@@ -47,6 +47,7 @@ class Status(Stored):
     device: str = ""
     user: str = ""
     command: str = ""
+    imported: Time | None = None
 
 
 class Epoch(Stored):
