@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.analysis import findings
 from core.analysis.dataset import PAIRS
+from core.analysis.run_names import name_runs
 from core.data import documents
 from core.figures import data
 from core.runs import folder, plan
