@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.system.errors import UserError
 from pages.shared import current, people
 from pages.shared.menu import PAGES, STARTED, build_menu, show, show_menu, show_search
 from pages.shared.text import plain
+
+STYLE = Path(__file__).parent / "pages" / "shared" / "style.css"
+"""What themes have no setting for."""
 
 
 def main(name: str = "") -> None:
@@ -18,6 +23,7 @@ def main(name: str = "") -> None:
             server that has not run this file yet runs that file on a deep link.
     """
     st.set_page_config(layout="wide", initial_sidebar_state=220)
+    st.html(STYLE)
     chosen = st.navigation(build_menu(), position="hidden")  # the menu's own links hold what is current
     if not STARTED.is_set():
         # A server's first run finds the folder pages/, and widgets in it would have other identities than later on.

@@ -50,7 +50,7 @@ def show_file(path: Path) -> None:
     """Everything about one file: how it is written and read, its division, its defects, keeping it."""
     changed = str(scanning.state_of(path))
     # How it is written, what is unclear, what was read, what the columns are.
-    st.subheader("How it is written")
+    st.header("How it is written")
     beginning = pick_form(path, changed)
     reading = ask(path, beginning, key=changed)
     file, place = reading.file, st.container()
@@ -71,12 +71,12 @@ def show_file(path: Path) -> None:
         )
     # The whole file: its division, its defects, keeping it.
     if folder is None:
-        st.subheader("Defects and split")
+        st.header("Defects and split")
         st.caption("The whole file is read once, and nothing is kept until you say so.")
         if st.button("Check the file", type="primary") or st.session_state.pop("again", False):
             read_whole(path, reading, changed)
         return
-    st.subheader("Split")
+    st.header("Split")
     split = pick_split(file, folder)
     choices = find_choices()
     try:
@@ -87,7 +87,7 @@ def show_file(path: Path) -> None:
         return
     for note in plan.split_notes:
         st.caption(plain(note))
-    st.subheader("Defects")
+    st.header("Defects")
     show_defects(load_summary(str(folder)), plan)
     keep(path, folder, file, split, choices, plan)
 

@@ -20,6 +20,7 @@ from core.system.errors import UserError
 from pages.sections.compare.rows import load_sample
 from pages.sections.explorer import find_borders, findings
 from pages.shared import current
+from pages.shared.labels import show_marks
 from pages.shared.loaders import load_corpus, load_metrics
 from pages.shared.menu import link, show_header
 from pages.shared.runs import select_readable
@@ -72,7 +73,7 @@ def show() -> None:
         if corpus:
             show_set(corpus)
         show_tour(corpus is not None and corpus.name == "reuters")
-        st.subheader("Data sets")
+        st.header("Data sets")
         for source in sources.available():
             show_source(source)
         link("add_data", "Add your own data")
@@ -81,11 +82,16 @@ def show() -> None:
 def show_set(corpus: Corpus) -> None:
     """The current data set: its long tail, and the findings that matter most."""
     borders = find_borders(corpus)
-    st.subheader(plain(f"{TITLES.get(corpus.name, corpus.name)}, split {corpus.split}"))
+    st.header(plain(f"{TITLES.get(corpus.name, corpus.name)}, split {corpus.split}"))
     sizes = f"{sum(map(len, corpus.parts.values())):,} documents, {len(corpus.labels):,} labels."
     st.caption(plain(f"{sizes} {corpus.source}"))
     chart = rank_frequency(measures.rank_frequency(corpus.labels, corpus.counts, borders), borders)
-    st.altair_chart(chart.properties(height=260), alt="Train documents of every label by rank")
+    show_marks(
+        chart.properties(height=260),
+        lambda mark: [mark["label"]],
+        key="home-tail",
+        alt="Train documents of every label by rank",
+    )
     found = findings.load_quick(corpus)
     findings.list_shortly(found[:3])
     link("explorer", "All findings" if found else "Explore it")
@@ -93,7 +99,7 @@ def show_set(corpus: Corpus) -> None:
 
 def show_tour(is_reuters: bool) -> None:
     """The tour on Reuters; its results are published, its texts are there where Reuters was found."""
-    st.subheader("A tour in two minutes")
+    st.header("A tour in two minutes")
     for number, (words, name, query) in enumerate(TOUR, 1):
         if is_reuters or "data" not in query:
             link(name, f"{number}. {words}", query)
@@ -141,19 +147,19 @@ def show_runs(title: str) -> None:
         return
     finished = [run for run in select_readable(found) if run.config.data.title == title]
     names = name_runs([run for run in found if not run.published], with_data=True)
-    st.subheader("Best runs")
+    st.header("Best runs")
     show_best(finished)
     live = [run for run in found if run.state in LIVE and not run.published]
     if live:
-        st.subheader("Running now")
+        st.header("Running now")
         for run in live[:RECENT]:
             words = f"{names[run.id]}: {progress.phase(run)}"
             link("launcher", plain(words), {"run": run.id})
-    st.subheader("Next")
+    st.header("Next")
     show_next(finished, [run for run in found if not run.published])
     ended = [run for run in found if run.state not in LIVE and not run.published]
     if ended:
-        st.subheader("Your last runs")
+        st.header("Your last runs")
         for run in ended[:RECENT]:
             age = progress.run_age(run, now=time.time())
             page = "errors" if run.state == "finished" else "launcher"

@@ -32,9 +32,8 @@ STICKY = """<style>
 .st-key-loss-controls .katex { font-size: 0.85em; }
 .st-key-loss-views [role="tablist"] { flex-wrap: wrap; row-gap: 0; }
 @media (max-width: 1250px) { .st-key-loss-controls .katex { font-size: 0.72em; } }
-.st-key-loss-controls [data-testid="stMarkdownContainer"]:has(.katex-display) { overflow-x: auto; }
 </style>"""
-"""The column of controls stays in sight while the page is scrolled; a long formula is scrolled by itself."""
+"""The column of controls stays in sight while the page is scrolled."""
 
 
 def show() -> None:

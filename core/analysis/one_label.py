@@ -135,7 +135,7 @@ def pooled_formulas(errors: np.ndarray, column: int) -> str:
     sums = [int(total) for total in errors.sum(axis=1)]
     each = label_sets.f1(*errors)
     labels, own, rest = len(each), float(each[column]), float(each.sum() - each[column])
-    mean = rf"\text{{macro-}}F_1 &= \frac1L\sum_i F_{{1,i}} = \frac{{{own:.3f}+{rest:.3f}}}{{{labels:,}}}"
+    mean = rf"\text{{macro-}}F_1 &= \frac1L\sum_i F_{{1,i}} \\ &= \frac{{{own:.3f}+{rest:.3f}}}{{{labels:,}}}"
     return _aligned(
         (
             _ratio(
@@ -150,11 +150,11 @@ def pooled_formulas(errors: np.ndarray, column: int) -> str:
 
 
 def _ratio(name: str, formula: str, above: Iterable[int], below: Iterable[int]) -> str:
-    """A line of LaTeX: name, formula, the same with numbers, the value; a dash where it is not defined."""
+    """Two lines of LaTeX: name and formula; the same with numbers, and the value."""
     above, below = tuple(above), tuple(below)
     top, bottom = ("+".join(f"{number:,}" for number in numbers).replace(",", "{,}") for numbers in (above, below))
     value = f"{sum(above) / sum(below):.3f}" if sum(below) else r"\text{not defined}"
-    return rf"{name} &= {formula} = \frac{{{top}}}{{{bottom}}} = {value}"
+    return rf"{name} &= {formula} \\ &= \frac{{{top}}}{{{bottom}}} = {value}"
 
 
 def _aligned(lines: Iterable[str]) -> str:

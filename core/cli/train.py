@@ -25,7 +25,7 @@ from core.cli.console import (
     say,
     split_names,
 )
-from core.config.defaults import LOSS_NAMES, MODEL_NAMES
+from core.config.defaults import LOSS_NAMES, MODEL_NAMES, MODELS
 from core.data import sources as datasets
 from core.jobs import clusters, launch, sweeps
 from core.runs.folder import LIVE, Damaged, Folder, Run, as_run, get_folder, list_folders
@@ -35,12 +35,15 @@ from core.system.errors import UserError, choose
 if TYPE_CHECKING:
     from core.jobs.search import Trial
 
+WITHOUT = ", ".join(name for name in MODEL_NAMES if MODELS[name].own_loss)
+"""Models with a loss of their own."""
+
 
 def train(
     arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     data: DataName = "",
     model: Annotated[str, typer.Option(help=f"One of {' '.join(MODEL_NAMES)}.")] = "tfidf",
-    loss: Annotated[str | None, typer.Option(help=f"None for svm; else one of {' '.join(LOSS_NAMES)}.")] = None,
+    loss: Annotated[str | None, typer.Option(help=f"None for {WITHOUT}; else one of {' '.join(LOSS_NAMES)}.")] = None,
     seed: Annotated[int, typer.Option(help="Same config, data and seed: same run.")] = 0,
     split: Split = None,
     changes: Set = None,

@@ -25,7 +25,8 @@ class Model:
         model: values of `ModelConfig` where they are not given and differ from the class's own, which are those of
             `tfidf`.
         train: the same of `TrainConfig`.
-        own_loss: the one it is fitted with, at once; empty where it is trained by steps with a loss that is chosen.
+        own_loss: the one it is trained with; empty where a loss is chosen.
+        at_once: it is fitted at once, on the CPU; else it is trained by steps.
         margins: its scores are margins, not probabilities.
         layered: it needs a hidden layer.
         trained: it learns from documents; else it is made of finished runs (`core.runs.combine`), with no loss.
@@ -37,6 +38,7 @@ class Model:
     model: Mapping[str, Any]
     train: Mapping[str, Any]
     own_loss: str = ""
+    at_once: bool = False
     margins: bool = False
     layered: bool = False
     trained: bool = True
@@ -49,18 +51,30 @@ class Model:
 
 _TFIDF = ("max_features", "min_df", "bigrams")
 _WORDS = ("vocabulary", "max_features", "min_df", "dropout", "max_length", "long", "bias")
+_DECODER = (*_WORDS[:-2], "embedding", "hidden", "beam", "max_labels")
 _LONG = {"max_length": 300, "dropout": 0.5, "max_features": 30_000, "bias": "loss"}
+_DECODED = {"max_length": 300, "dropout": 0.3, "max_features": 30_000, "hidden": 128}
 _NEURAL = {"optimizer": "adamw", "clip": 1.0, "batch_size": 32, "patience": 5}
 _FROM_SCRATCH = _NEURAL | {"learning_rate": 2e-3, "epochs": 20}
 MODELS: dict[str, Model] = {
     "svm": Model(
         "TF-IDF and one linear support vector machine for each label",
         reads="words",
-        settings=(*_TFIDF, "C"),
+        settings=(*_TFIDF, "C", "prune"),
         model={},
         train={},
         own_loss="hinge",
+        at_once=True,
         margins=True,
+    ),
+    "tree": Model(
+        "TF-IDF and a tree of labels with a linear support vector machine at each node, for thousands of labels",
+        reads="words",
+        settings=(*_TFIDF, "C", "prune", "clusters", "depth", "beam"),
+        model={"beam": 10},
+        train={},
+        own_loss="hinge",
+        at_once=True,
     ),
     "tfidf": Model(
         "TF-IDF into a linear layer or one hidden layer",
@@ -124,6 +138,24 @@ MODELS: dict[str, Model] = {
         settings=(*_WORDS, "embedding", "hidden", "head"),
         model=_LONG | {"hidden": 128, "dropout": 0.3},
         train=_FROM_SCRATCH,
+        layered=True,
+    ),
+    "encdec": Model(
+        "a recurrent decoder that writes the labels one after another, the most frequent first",
+        reads="tokens",
+        settings=_DECODER,
+        model=_DECODED,
+        train=_FROM_SCRATCH,
+        own_loss="sequence cross-entropy",
+        layered=True,
+    ),
+    "ocd": Model(
+        "a recurrent decoder that writes the labels in any order and learns from its own mistakes",
+        reads="tokens",
+        settings=_DECODER,
+        model=_DECODED,
+        train=_FROM_SCRATCH,
+        own_loss="optimal completion distillation",
         layered=True,
     ),
     "combined": Model(

@@ -6,6 +6,8 @@ import json
 import textwrap
 from collections.abc import Sequence
 
+import altair as alt
+
 GROUP_COLOURS = {"all": "#7f7f7f", "head": "#4a72c4", "medium": "#1b9e77", "tail": "#d95f02"}
 """One colour each, on every page: told apart by colour-blind people, and legible on white and on near-black."""
 GRID = "#8888884d"
@@ -16,10 +18,17 @@ HEIGHT = 320
 """Pixels of an ordinary chart."""
 MARGIN = 120
 """Pixels of a chart's height that its axis, titles and legend take."""
+LABEL = "label"
+"""Name of the selection of a chart whose marks are labels."""
 LETTER = 6.6
 """Pixels of a letter of an axis or a legend, on average."""
 LEGEND_WIDTH = 720
 """Pixels that a legend below a chart has, also on a narrow page."""
+
+
+def label_click(*fields: str) -> alt.Parameter:
+    """The selection, called `LABEL`, of a chart whose marks are labels: a click answers with these fields of a mark."""
+    return alt.selection_point(name=LABEL, fields=list(fields), empty=False)
 
 
 def wrap_names(names: Sequence[str], letters: int) -> tuple[str, int]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import tables
-from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, count_columns, wrap_names
+from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, count_columns, label_click, wrap_names
 from core.figures.looks import Look
 from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of, rank_by_frequency
 
@@ -241,20 +241,20 @@ def f1_by_rank(
 
 
 def change_chart(table: pd.DataFrame, *, measure: str = "F1") -> alt.Chart:
-    """The labels that gained and lost most, as bars."""
+    """The labels that gained and lost most, as bars; a click on one answers with its label."""
     gained = table[table["change"] > 0].head(CHANGES_SHOWN)
     lost = table[table["change"] < 0].tail(CHANGES_SHOWN)
     shown = pd.concat([gained, lost], ignore_index=True)
     return (
         alt.Chart(shown)
-        .mark_bar(height={"band": 0.7})
+        .mark_bar(height={"band": 0.7}, cursor="pointer")
         .encode(
             x=alt.X("change:Q", title=f"change of {measure} (points)", axis=alt.Axis(gridColor=GRID)),
             y=alt.Y(
                 "label:N",
                 sort=list(shown["label"]),
                 title=None,
-                axis=alt.Axis(labelLimit=180, labelOverlap=False, labelFlush=False),
+                axis=alt.Axis(labelLimit=220, labelOverlap=False, labelFlush=False),
             ),
             color=alt.Color(
                 "group:N",
@@ -273,6 +273,7 @@ def change_chart(table: pd.DataFrame, *, measure: str = "F1") -> alt.Chart:
                 alt.Tooltip("change:Q", format="+.1f"),
             ],
         )
+        .add_params(label_click("label"))
         .properties(height=18 * len(shown) + MARGIN)
     )
 

@@ -13,7 +13,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from core.figures import GRID, GROUP_COLOURS, HEIGHT, MAX_MARKS
+from core.figures import GRID, GROUP_COLOURS, HEIGHT, MAX_MARKS, label_click
 from core.labels.groups import FREQUENCY_GROUPS, Borders
 from core.labels.measures import FALSE_SHARE
 
@@ -65,6 +65,8 @@ def count_axis(highest: float, lowest: float) -> tuple[alt.Scale, alt.Axis]:
 def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
     """Train documents of every label against its rank, both logarithmic; dashed rules are the borders.
 
+    A click on a mark answers with its label.
+
     Args:
         frame: of `core.labels.measures.rank_frequency`; many labels are sampled evenly along the axis.
         borders: drawn as rules.
@@ -77,7 +79,7 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
     ranks = alt.Scale(type="log", domain=[0.9, max(10.0, len(frame) * 1.15)], nice=False)
     points = (
         alt.Chart(shown)
-        .mark_circle(size=44, opacity=0.9)
+        .mark_circle(size=44, opacity=0.9, cursor="pointer")
         .encode(
             x=alt.X(
                 "rank:Q",
@@ -94,6 +96,7 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
                 alt.Tooltip("group:N"),
             ],
         )
+        .add_params(label_click("label"))
     )
     # Borders in reach of the axis.
     edges = pd.DataFrame(
@@ -267,6 +270,8 @@ def lengths(frame: pd.DataFrame, unit: str) -> alt.LayerChart:
 def drift(frame: pd.DataFrame, one: str, other: str) -> alt.LayerChart:
     """Share of documents of every label in two parts, both logarithmic; the line is equality.
 
+    A click on a mark answers with its label.
+
     Args:
         frame: of `core.labels.measures.drift`; of many labels those furthest from chance are drawn, and some others.
         one: the first part's name.
@@ -291,7 +296,7 @@ def drift(frame: pd.DataFrame, one: str, other: str) -> alt.LayerChart:
     what = ["more than chance", "within chance"]
     points = (
         alt.Chart(shown)
-        .mark_circle(size=44, opacity=0.8)
+        .mark_circle(size=44, opacity=0.8, cursor="pointer")
         .encode(
             x=x,
             y=y,
@@ -310,6 +315,7 @@ def drift(frame: pd.DataFrame, one: str, other: str) -> alt.LayerChart:
                 alt.Tooltip("q:Q", title="by luck (corrected)", format=".2g"),
             ],
         )
+        .add_params(label_click("label"))
     )
     return alt.LayerChart(
         layer=[line.mark_line(strokeDash=[5, 4], color="gray", strokeWidth=1.5).encode(x=x, y=y), points],

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.trade_off import GLOBAL, QUIET
-from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS
+from core.figures import GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS, label_click
 from core.figures.together import write_in_cells
 from core.labels.groups import FREQUENCY_GROUPS, Borders
 
@@ -35,10 +35,12 @@ def f1_points(table: pd.DataFrame, *, limit: int = MAX_MARKS) -> pd.DataFrame:
     """Labels as points: those with the same training count and F1 are one point; many points are binned.
 
     Returns:
-        Columns train, f1 (percent), group, labels (how many the point stands for), names; at most `limit` rows as
-        long as that leaves room for the bins (100 or more).
+        Columns train, f1 (percent), group, labels (how many the point stands for), names, places (its first rows of the
+        table, `NAMES_SHOWN` at most, in a text); at most `limit` rows as long as that leaves room for the bins (100 or
+        more).
     """
     points = table[["label", "group", "train", "f1"]].assign(f1=100 * table["f1"], x=table["train"], y=0.0)
+    points["place"] = range(len(table))
     points["y"] = points["f1"].round(2)
     if len(points.drop_duplicates(["x", "y"])) > limit:
         levels = 21
@@ -47,8 +49,12 @@ def f1_points(table: pd.DataFrame, *, limit: int = MAX_MARKS) -> pd.DataFrame:
         points["y"] = (points["f1"] / 5).round()
     grouped = points.groupby(["group", "x", "y"], sort=False)
     return grouped.agg(
-        train=("train", "mean"), f1=("f1", "mean"), labels=("label", "size"), names=("label", _few)
-    ).reset_index()[["train", "f1", "group", "labels", "names"]]
+        train=("train", "mean"),
+        f1=("f1", "mean"),
+        labels=("label", "size"),
+        names=("label", _few),
+        places=("place", lambda places: " ".join(map(str, places.head(NAMES_SHOWN)))),
+    ).reset_index()[["train", "f1", "group", "labels", "names", "places"]]
 
 
 def _few(names: pd.Series) -> str:
@@ -69,6 +75,8 @@ def _groups(**more: Any) -> alt.Color:
 
 def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders, *, part: str = "test") -> alt.LayerChart:
     """F1 of every label against its number of training documents (logarithmic), coloured by frequency group.
+
+    A click on a point answers with its places, of `f1_points`.
 
     Args:
         tables: by a run's name, its `label_table`; the second run has other marks.
@@ -98,7 +106,7 @@ def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders, *, par
     )
     marks = (
         alt.Chart(points)
-        .mark_point(filled=True, opacity=0.75, strokeWidth=1)
+        .mark_point(filled=True, opacity=0.75, strokeWidth=1, cursor="pointer")
         .encode(
             x=alt.X("x:Q", title="documents of the train part", scale=scale, axis=axis),
             y=alt.Y("f1:Q", title=f"F1 on the {part} part (%)", scale=alt.Scale(domain=[0, 100])),
@@ -114,6 +122,7 @@ def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders, *, par
                 alt.Tooltip("run:N"),
             ],
         )
+        .add_params(label_click("places"))
     )
     # Borders in reach of the axis.
     edges = pd.DataFrame({"x": [borders.tail + 0.5, borders.head - 0.5]})
@@ -242,7 +251,7 @@ def _beside(points: pd.DataFrame, ranges: tuple[tuple[float, float], tuple[float
     return pd.DataFrame(found, columns=[*points.columns, "align", "at"])
 
 
-def confusion_map_chart(table: pd.DataFrame, *, view: str, found: str = "") -> alt.LayerChart:
+def confusion_map_chart(table: pd.DataFrame, *, view: str, found: str = "", dark: bool = False) -> alt.LayerChart:
     """`confusion_map` as a heatmap; a click on a cell answers with its true and predicted label.
 
     Up to `NUMBERED` labels a cell says its share and its documents. The row and the column of `found` are marked.
@@ -299,7 +308,7 @@ def confusion_map_chart(table: pd.DataFrame, *, view: str, found: str = "") -> a
             small=[f"{number:.2g}" if number < 10 else f"{number:,.0f}" for number in shown["documents"]],
             strong=~shown["right"] & (shown["share"] > most / 2),
         )
-        layers += write_in_cells(named, x, y)
+        layers += write_in_cells(named, x, y, dark)
     if found in names:
         layers += [
             alt.Chart(pd.DataFrame({field: [found]})).mark_rect(
@@ -309,37 +318,6 @@ def confusion_map_chart(table: pd.DataFrame, *, view: str, found: str = "") -> a
             if found in kept
         ]  # fmt: skip
     return alt.LayerChart(layer=layers, width=side, height=side)
-
-
-def word_chart(table: pd.DataFrame, *, limit: int = 16) -> alt.Chart:
-    """The words that moved a decision most: `core.runs.scorer.Scorer.contributions` as bars."""
-    shown = table.head(limit).assign(side=np.where(table["adds"].head(limit) >= 0, "for", "against"))
-    return (
-        alt.Chart(shown)
-        .mark_bar(height={"band": 0.75})
-        .encode(
-            x=alt.X("adds:Q", title="adds to the label's sum", axis=alt.Axis(gridColor=GRID)),
-            y=alt.Y(
-                "word:N",
-                sort=list(shown["word"]),
-                title=None,
-                axis=alt.Axis(labelLimit=140, labelOverlap=False, labelFlush=False),
-            ),
-            color=alt.Color(
-                "side:N",
-                title=None,
-                scale=alt.Scale(domain=["for", "against"], range=["#1b9e77", "#d95f02"]),
-                legend=alt.Legend(orient="top"),
-            ),
-            tooltip=[
-                "word:N",
-                alt.Tooltip("value:Q", title="TF-IDF", format=".3f"),
-                alt.Tooltip("weight:Q", format=".3f"),
-                alt.Tooltip("adds:Q", format="+.3f"),
-            ],
-        )
-        .properties(height=18 * len(shown) + MARGIN)
-    )
 
 
 def calibration_chart(curve: pd.DataFrame) -> alt.LayerChart:

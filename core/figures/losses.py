@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.loss_effects import SIDES, Choice
-from core.figures import GRID, GROUP_COLOURS, HEIGHT
+from core.figures import GRID, GROUP_COLOURS, HEIGHT, label_click
 from core.figures.looks import colour_of, dash_of
 from core.labels.groups import FREQUENCY_GROUPS
 
@@ -126,7 +126,8 @@ def weight_by_rank(
 ) -> alt.LayerChart:
     """Weight against label rank, both logarithmic: a mark for each label, or a step for each bin of them, as they are.
 
-    Where a weight depends on the document the mark is the mean and stands in a band that holds nine in ten documents.
+    Where a weight depends on the document the mark is the mean and stands in a band that holds nine in ten documents. A
+    click on a mark answers with its start and end.
 
     Args:
         frame: of `core.analysis.loss_weights.weight_frame`.
@@ -151,7 +152,7 @@ def weight_by_rank(
             .encode(x=alt.X("start:Q", scale=x["scale"]), x2="end:Q", y=alt.Y("shown_low:Q", **y), y2="shown_high:Q",
                     color=colour)
         )  # fmt: skip
-        marks = alt.Chart(shown).mark_rule(strokeWidth=2.6).encode(x=x.copy(), x2="end:Q")
+        marks = alt.Chart(shown).mark_rule(strokeWidth=2.6, cursor="pointer").encode(x=x.copy(), x2="end:Q")
         marks.encoding.x.shorthand = "start:Q"
     else:
         areas = (
@@ -159,7 +160,11 @@ def weight_by_rank(
             .mark_rule(opacity=0.35, strokeWidth=3)
             .encode(x=x, y=alt.Y("shown_low:Q", **y), y2="shown_high:Q", color=colour)
         )
-        marks = alt.Chart(shown).mark_circle(size=34, opacity=1).encode(x=x, opacity=_paler(_presets(choices)))
+        marks = (
+            alt.Chart(shown)
+            .mark_circle(size=34, opacity=1, cursor="pointer")
+            .encode(x=x, opacity=_paler(_presets(choices)))
+        )
     marks = marks.encode(
         y=alt.Y("shown:Q", **y),
         color=colour,
@@ -172,7 +177,7 @@ def weight_by_rank(
             alt.Tooltip("low:Q", title="in 5 % below", format=".4g"),
             alt.Tooltip("high:Q", title="in 5 % above", format=".4g"),
         ],
-    )
+    ).add_params(label_click("start", "end"))
     layers = [*behind, areas, marks]
     if len(marked):
         layers += _pointed_out(_on_scale(marked, domain), x, y, colour)
@@ -434,6 +439,8 @@ def document_pushes(
 ) -> alt.LayerChart:
     """Which label of a document gets which share of the gradient: bars to the right raise its logit.
 
+    A click on a bar answers with its column.
+
     Args:
         frame: of `core.analysis.loss_effects.document_frame`, losses one after the other.
         choices: for colours.
@@ -453,7 +460,7 @@ def document_pushes(
     ticks = [-1, -0.3, -0.1, -0.03, 0, 0.03, 0.1, 0.3, 1]
     bars = (
         alt.Chart(rows)
-        .mark_bar(height=BAR - 1)
+        .mark_bar(height=BAR - 1, cursor="pointer")
         .encode(
             x=alt.X(
                 "share:Q",
@@ -475,6 +482,7 @@ def document_pushes(
                 alt.Tooltip("share:Q", format=".2%"),
             ],
         )
+        .add_params(label_click("column"))
     )
     zero = alt.Chart(pd.DataFrame({"share": [0.0]})).mark_rule(color="gray").encode(x="share:Q")
     return alt.LayerChart(layer=[bars, zero], height=len(names) * (10 + BAR * len(shown)) + 60)

@@ -20,6 +20,8 @@ WIDEST_NAME, TALLEST_NAME = 170, 120
 """Pixels of a name beside and above a heatmap: its cells keep their room however long the names are."""
 NUMBERED = 12
 """Labels up to which the cells of a heatmap have room for numbers."""
+TEXT = {False: "#1c2430", True: "#e6e9ef"}
+"""Colour of text by whether the page is dark."""
 NUMBERED_ROW = 34
 """Pixels of its rows then."""
 OF_EVERY_OBJECT = frozenset(
@@ -60,7 +62,9 @@ def short_names(names: Sequence[str], columns: Sequence[int]) -> dict[int, str]:
     return shown
 
 
-def cooccurrence(frame: pd.DataFrame, names: Sequence[str], *, colour: str = "p") -> alt.Chart | alt.LayerChart:
+def cooccurrence(
+    frame: pd.DataFrame, names: Sequence[str], *, colour: str = "p", dark: bool = False
+) -> alt.Chart | alt.LayerChart:
     """Ordered pairs of labels as a heatmap, row j and column i; a click selects a cell (`CELL`: fields j and i).
 
     Up to `NUMBERED` labels a cell says its number, and below it how many documents have both.
@@ -69,6 +73,7 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str], *, colour: str = "p"
         frame: of `core.labels.cooccurrence.block`; a label beside itself, and pairs without a document, are left blank.
         names: all labels, by column.
         colour: `p`, from pale to full; or `lift`, one colour for more often than by chance and one for less.
+        dark: whether the page is.
     """
     # A row for each cell that is drawn.
     order = list(dict.fromkeys(frame["label"].tolist()))
@@ -155,34 +160,35 @@ def cooccurrence(frame: pd.DataFrame, names: Sequence[str], *, colour: str = "p"
         .add_params(cell)
     )
     if numbered:
-        layers = [cells, *_cell_numbers(rows, x, y, colour)]
+        layers = [cells, *_cell_numbers(rows, x, y, colour, dark)]
         chart: alt.Chart | alt.LayerChart = alt.LayerChart(layer=layers, height=NUMBERED_ROW * len(order) + 210)
     else:
         chart = cells.properties(height=max(220, (22 if few else 12) * len(order) + 210))
     return chart.configure_view(fill="#8888880f", stroke=None)
 
 
-def _cell_numbers(rows: pd.DataFrame, x: alt.X, y: alt.Y, colour: str) -> list[alt.Chart]:
+def _cell_numbers(rows: pd.DataFrame, x: alt.X, y: alt.Y, colour: str, dark: bool) -> list[alt.Chart]:
     """What the cells of a small heatmap say: the share in per cent, or the lift, and below it the documents."""
     words = ["< 1 %" if share < 0.005 else f"{100 * share:.0f} %" for share in rows["p"]]
     if colour == "lift":
         words = [f"{lift:,.0f}×" if lift >= 10 else f"{lift:.2g}×" for lift in rows["lift"]]
     strong = rows["p"] >= 0.5 if colour == "p" else rows["strength"] >= 3
-    return write_in_cells(rows.assign(words=words, strong=strong, small=[f"{n:,}" for n in rows["both"]]), x, y)
+    return write_in_cells(rows.assign(words=words, strong=strong, small=[f"{n:,}" for n in rows["both"]]), x, y, dark)
 
 
-def write_in_cells(rows: pd.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """Two lines in each cell of a heatmap: white where the cell is strong, else in the colour of the theme's text.
+def write_in_cells(rows: pd.DataFrame, x: alt.X, y: alt.Y, dark: bool) -> list[alt.Chart]:
+    """Two lines in each cell of a heatmap: white where the cell is strong, else in the colour of the page's text.
 
     Args:
         rows: columns words, small (below it), strong, and those of the axes.
         x: of the cells.
         y: of the cells.
+        dark: whether the page is.
     """
     layers = []
-    for dark, part in rows.groupby("strong"):
+    for strong, part in rows.groupby("strong"):
         base = alt.Chart(part).encode(x=x, y=y)
-        look: dict[str, Any] = {"cursor": "pointer"} | ({"color": "white"} if dark else {})
+        look: dict[str, Any] = {"cursor": "pointer", "color": "white" if strong else TEXT[dark]}
         layers.append(base.mark_text(dy=-6, fontSize=12, fontWeight="bold", **look).encode(text="words:N"))
         layers.append(base.mark_text(dy=8, fontSize=10, **look).encode(text="small:N"))
     return layers

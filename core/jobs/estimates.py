@@ -99,7 +99,7 @@ def estimate(config: RunConfig, documents: int, costs: Iterable[Cost]) -> Estima
     if not alike:
         return None
     known = same or alike
-    epochs = 0 if MODELS[config.model.name].own_loss else config.train.epochs
+    epochs = 0 if MODELS[config.model.name].at_once else config.train.epochs
     seconds = [
         (epochs * one.epoch_seconds + one.other_seconds) * (documents / one.documents if not same else 1.0)
         for one in known

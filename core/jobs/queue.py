@@ -15,7 +15,7 @@ from core.system.machine import count_gpus
 def queue(config: RunConfig) -> str:
     """The queue a run waits in: `cpu`, `cuda` for any GPU, or `cuda-1` for that one; `auto` is a GPU where one is."""
     device = config.train.device
-    if MODELS[config.model.name].own_loss:
+    if MODELS[config.model.name].at_once:
         return "cpu"
     if device == "auto":
         return "cuda" if machine.count_gpus() else "cpu"

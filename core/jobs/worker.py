@@ -209,7 +209,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
         UserError: the data set has changed since the run was made, or the model cannot be fitted.
         Stopped: a stop was requested.
     """
-    from safetensors.torch import save_file
+    from safetensors.numpy import save_file
 
     from core.jobs.training import fit
 

@@ -1,7 +1,7 @@
 """From token numbers to logits (B, L): bodies read documents, heads give each label a logit.
 
 `Transformer` and `WordVectors` read tokens; `Convolutions`, `ConvolvedSequence`, `Recurrent` and `Pooled` read states;
-`Linear` and `LabelWiseAttention` give logits. `build_network` joins them as a `TextNetwork`.
+`Linear`, `LabelWiseAttention` and `core.models.decoders` give logits. `build_network` joins them as a `TextNetwork`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.config.schema import ModelConfig
+from core.models.decoders import SequenceDecoder
 from core.models.tokens import encoder_source, unreachable
 
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
@@ -302,9 +303,12 @@ def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path
         return TextNetwork(encoder, Linear(pool, start, dropout=config.dropout))
     # Word vectors learnt from scratch, and what reads them.
     body = WordVectors(size, config.embedding, config.dropout)
-    if config.name == "bigru-lwan":
+    if config.name in ("bigru-lwan", "encdec", "ocd"):
         recurrent = Recurrent(config.embedding, config.hidden)
-        head = LabelWiseAttention(recurrent.width, start, dropout=config.dropout)
+        head: nn.Module = LabelWiseAttention(recurrent.width, start, dropout=config.dropout)
+        if config.name != "bigru-lwan":
+            sizes = {"hidden": config.hidden, "beam": config.beam, "most": config.max_labels}
+            head = SequenceDecoder(recurrent.width, start, dropout=config.dropout, **sizes)
         return TextNetwork(Chain(body, recurrent), head)
     hidden = 0
     if config.name == "textcnn":

@@ -82,7 +82,8 @@ class Folder:
         progress: `phase` in words, `fraction` 0..1 and, while a network trains, `epoch` and `epochs`; may be empty.
         device: the queue it waits in or, from its start on, its slot.
         user: who submitted it.
-        published: it lies in `published_dir`: results to look at, without weights, never changed.
+        imported: it came from a zip.
+        published: it lies in `published_dir`: results to look at, most without weights, never changed.
         about: what people wrote on it.
         remark: what else is to be known of it, a sentence: a file is damaged that no result depends on, or its worker
             stands still; empty if there is nothing.
@@ -100,6 +101,7 @@ class Folder:
     progress: dict[str, Any] = field(default_factory=dict)
     device: str = ""
     user: str = ""
+    imported: bool = False
     published: bool = False
     about: About = NOTHING_WRITTEN
     remark: str = ""
@@ -311,6 +313,7 @@ def _read_state(path: Path) -> tuple[Folder, str]:
         progress=status.get("progress") or {},
         device=status.get("device", ""),
         user=status.get("user", ""),
+        imported=bool(status.get("imported")),
         published=path.parent == published_dir(),
         about=about,
         remark=f"{said} {remark}".strip(),
@@ -353,7 +356,10 @@ def _read_status(path: Path) -> tuple[dict[str, Any], str]:
 
 def _find_death(path: Path) -> failures.Failure:
     """What is known of how the worker of a lost run ended."""
-    return failures.of_death(read_process(path), read_heartbeat(path))
+    config = None
+    with suppress(UserError):
+        config = read_config(path)
+    return failures.of_death(read_process(path), read_heartbeat(path), config)
 
 
 def _read_about(path: Path) -> tuple[About, str]:

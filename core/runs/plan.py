@@ -183,7 +183,7 @@ def _concerns(model: str, loss: str | None, change: str) -> bool:
     """Whether a change of a grid is meant for a model and loss: a setting of one is left out of the others."""
     key = change.partition("=")[0].strip()
     section, _, name = key.partition(".")
-    if MODELS[model].own_loss and section == "train":
+    if MODELS[model].at_once and section == "train":
         return name == "threshold"
     if section == "model" and any(name in one.settings for one in MODELS.values()):
         return name in MODELS[model].settings

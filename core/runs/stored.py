@@ -52,6 +52,7 @@ class Status(Stored):
     device: str = ""
     user: str = ""
     command: str = ""
+    imported: Time | None = None
 
 
 class Epoch(Stored):

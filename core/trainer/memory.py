@@ -54,6 +54,8 @@ def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels:
     # Logits of a batch, their loss and gradient.
     batch = min(config.train.batch_size, documents)
     logits = 12 * batch * labels if labels <= BLOCKED_LABELS else 0
+    if config.loss is None:  # a decoder gives some for each label that it writes, and in evaluation for its beam
+        logits = 12 * labels * max(batch * config.model.max_labels, SCORING_BATCH * config.model.beam)
     # What the layers keep of each token for the gradient.
     states = 0
     if config.model.name != "tfidf":

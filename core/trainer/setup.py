@@ -14,10 +14,11 @@ import torch
 from torch import nn
 
 from core import losses
-from core.config.schema import RunConfig, TrainConfig
+from core.config.schema import LossConfig, RunConfig, TrainConfig
 from core.data.corpus import Corpus
 from core.models import tokens
 from core.models.batches import Inputs, SparseInputs, TokenInputs
+from core.models.decoders import SequenceDecoder, check_sizes
 from core.models.label_graph import add_label_graph
 from core.models.networks import TextNetwork, Transformer, build_network
 from core.models.tfidf import TfidfNetwork
@@ -108,34 +109,26 @@ def make_setup(config: RunConfig, corpus: Corpus, reporter: Reporter, device: st
     Raises:
         UserError: settings that do not go together, an encoder that cannot be loaded, a device without that precision.
     """
-    assert config.loss is not None, "the config's own check"
     # Settings: what this device decides.
     settings = config.train.model_copy(update={"precision": resolve_precision(config.train.precision, device)})
     threads = SPARSE_THREADS
     if config.model.name != "tfidf" or len(corpus.labels) > BLOCKED_LABELS:
         threads = distributed.count_threads(distributed.world_size())
     torch.set_num_threads(threads)
-    # Loss: labels without a train document are left out of it.
-    targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
-    positives = losses.index_pairs(targets)
-    if (corpus.counts == 0).any():
-        log.info("%d labels have no train document: they are left out of the loss", (corpus.counts == 0).sum())
-    loss: Any = losses.build_loss(
-        config.loss.name,
-        corpus.counts,
-        documents,
-        setting=config.loss.setting,
-        on_missing="mask",
-        labels=corpus.labels,
-        positives=positives if config.loss.mu == "auto" else None,
-        **config.loss.overrides(),
-    )
     # Logits before training: those of the labels' frequencies, or those that are best for the loss.
+    targets, documents = corpus.targets_of("train"), len(corpus.parts["train"])
     priors = torch.from_numpy(np.clip(corpus.counts, 0.5, documents - 0.5) / documents).float()
     start = torch.logit(priors)
-    if config.model.bias == "loss":
-        start = losses.constant_logits(loss, *positives, documents)
-    loss = loss.to(device)
+    # Loss: that of the config, unless the model has its own.
+    loss: Any = None
+    if config.loss is not None:
+        positives = losses.index_pairs(targets)
+        loss = make_loss(config.loss, corpus, documents, positives)
+        if config.model.bias == "loss":
+            start = losses.constant_logits(loss, *positives, documents)
+        loss = loss.to(device)
+    elif too_long := check_sizes(config.model.max_labels, np.diff(targets.indptr), model=config.model.name):
+        raise UserError(too_long)
     # Network: on the device, then sharded, then compiled; the optimizer gets the parameters that are there at last.
     encoder, inputs, network = make_network(config, corpus, start, reporter)
     if config.model.head == "label-graph":
@@ -147,11 +140,42 @@ def make_setup(config: RunConfig, corpus: Corpus, reporter: Reporter, device: st
     if settings.compile:
         network.compile(dynamic=True)
     state = State.begin(network, settings, documents)
+    # A decoder has its own loss, of what it reads of a document.
+    if loss is None:
+        assert isinstance(network, TextNetwork)
+        assert isinstance(network.head, SequenceDecoder)
+        state.forward = network.features
+        loss = network.head.write_loss if config.model.name == "encdec" else network.head.complete_loss
     # Blocks: with many labels the output layer and the loss become one, where they can.
-    if len(corpus.labels) > BLOCKED_LABELS and config.model.long != "window" and (found := blocked(network, loss)):
+    elif len(corpus.labels) > BLOCKED_LABELS and config.model.long != "window" and (found := blocked(network, loss)):
         state.forward, loss = found
         log.info("%d labels: the output layer and the loss are computed in blocks of labels", len(corpus.labels))
     return Setup(device, settings, encoder, inputs, network, whole, state, loss, priors, threads)
+
+
+def make_loss(
+    config: LossConfig, corpus: Corpus, documents: int, positives: tuple[torch.Tensor, torch.Tensor]
+) -> nn.Module:
+    """A loss for so many train documents; labels without one are left out of it.
+
+    Args:
+        config: the loss and its constants.
+        corpus: whose labels are counted.
+        documents: of the train part.
+        positives: index pairs of its labels.
+    """
+    if (corpus.counts == 0).any():
+        log.info("%d labels have no train document: they are left out of the loss", (corpus.counts == 0).sum())
+    return losses.build_loss(
+        config.name,
+        corpus.counts,
+        documents,
+        setting=config.setting,
+        on_missing="mask",
+        labels=corpus.labels,
+        positives=positives if config.mu == "auto" else None,
+        **config.overrides(),
+    )
 
 
 def make_network(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import streamlit as st
+
 JOINER = "\u2060"
 ADDRESS = re.compile(r"[a-z]+\\?:(?=//)|\bwww(?=\.)|@(?=[\w-])", re.IGNORECASE)
 """The places in which an address is divided."""
@@ -23,6 +25,11 @@ def shorten(text: str, letters: int) -> str:
     """A text on one line, cut after so many letters."""
     words = " ".join(text.split())
     return words if len(words) <= letters else f"{words[: letters - 1].rstrip()}…"
+
+
+def is_dark() -> bool:
+    """Whether the visitor's theme is dark."""
+    return st.context.theme.type == "dark"
 
 
 def without_options(sentence: str) -> str:

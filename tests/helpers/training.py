@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.config.defaults import MODELS as KNOWN
 from core.config.schema import RunConfig
 from core.jobs import launch, worker
 from core.jobs.reporter import StatusReporter
@@ -26,15 +27,17 @@ MODELS = {
     "tfidf": ["model.hidden=8", "model.dropout=0.3"],
     "textcnn": SIZES,
     "bigru-lwan": ["model.embedding=12", "model.hidden=6", "model.max_length=24", "model.head=label-graph"],
+    "ocd": ["model.embedding=12", "model.hidden=6", "model.max_length=24"],
 }
 TIMED = ("seconds", "documents_per_second", "memory")
 """Entries of the history that differ between two runs of the same numbers."""
 
 
 def prepare(model: str, changes: list[str], checkpoint_minutes: float = 0.0) -> Path:
-    """The folder of a small run with loss `db`; by default it writes a checkpoint after every step."""
+    """The folder of a small run with loss `db`, or its own; by default it writes a checkpoint after every step."""
     changes = [*SMALL, *changes, f"train.checkpoint_minutes={checkpoint_minutes}"]
-    return make_folder(plan.make_config(data="synthetic", model=model, loss="db", seed=1, changes=changes))
+    loss = None if KNOWN[model].own_loss else "db"
+    return make_folder(plan.make_config(data="synthetic", model=model, loss=loss, seed=1, changes=changes))
 
 
 class StopAtStep(StatusReporter):

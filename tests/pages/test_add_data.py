@@ -349,7 +349,7 @@ def test_a_file_outside_of_the_data_folders_is_not_opened(folder: Path, tmp_path
         page = open_page("add_data", file=place)
         assert not page.exception
         assert not page.metric
-        assert "How it is written" not in [one.value for one in page.subheader]
+        assert "How it is written" not in [one.value for one in page.header]
 
 
 def test_a_name_that_is_taken_is_said(folder: Path) -> None:

@@ -142,7 +142,7 @@ def find_need(config: RunConfig, offer: Offer) -> Need:
     from core.config.defaults import MODELS  # not where a worker is only started
 
     processes, device = config.train.processes, config.train.device
-    wants = not MODELS[config.model.name].own_loss and (device.startswith("cuda") or (device == "auto" and offer.gpus))
+    wants = not MODELS[config.model.name].at_once and (device.startswith("cuda") or (device == "auto" and offer.gpus))
     need = Need(cpus=processes * _count_cpus(), gpus=processes if wants else 0)
     if need.gpus > offer.gpus:
         has = f"it has {offer.gpus}" if offer.gpus else "it has none"

@@ -64,7 +64,7 @@ def role_of(column: str, reading: Reading) -> str:
 
 def show_columns(reading: Reading, *, key: str) -> None:
     """Draws the columns with their first cells, and the choice of what each is."""
-    st.subheader("What the columns are")
+    st.header("What the columns are")
     columns = list(reading.roles)
     shown = columns
     if len(columns) > FEW:

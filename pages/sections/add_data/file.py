@@ -99,7 +99,7 @@ def forget_upload(path: Path) -> None:
 def list_added() -> None:
     """What has been added already, each with a button that removes it."""
     added = find_registered()
-    st.subheader("Added data sets")
+    st.header("Added data sets")
     if not added:
         st.caption(
             "None yet. A good first try: a CSV with a column of texts and one of labels, separated by semicolons."

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def keep(path: Path, folder: Path, file: FileConfig, split: SplitConfig, choices: dict[str, str], plan: Plan) -> None:
     """Draws what would be kept, asks for a name, and keeps it when the button is pressed."""
-    st.subheader("Keep it")
+    st.header("Keep it")
     sizes = plan.sizes()
     with st.container(horizontal=True, gap="large"):
         for title, size in {"Documents": len(plan.rows), "Labels": len(plan.labels), **sizes}.items():

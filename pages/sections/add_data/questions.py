@@ -45,7 +45,7 @@ def ask(path: Path, beginning: Beginning, *, key: str) -> Reading:
     questions = [late] if late else []
     while question := next((one for one in (*questions, *reading.questions) if one.option not in asked), None):
         if not asked:
-            place.subheader("To be decided")
+            place.header("To be decided")
         asked.add(question.option)
         with place.container(border=True, gap="small"):
             st.markdown(plain(question.what))

@@ -23,7 +23,7 @@ LABELS = 15
 
 def show_read(read: ReadSummary) -> None:
     """Draws what was read."""
-    st.subheader("As it is read")
+    st.header("As it is read")
     st.caption(
         "The whole file, as it stands: nothing is left out or merged yet."
         if read.is_whole

@@ -12,6 +12,7 @@ from core.config.schema import MOST_MEMBERS
 from core.runs.combine import combine
 from core.system.access import read_only
 from core.system.errors import UserError
+from pages.sections.compare.rows import fit_names
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link
 from pages.shared.text import plain
@@ -52,6 +53,7 @@ def pick(rows: Sequence[Row]) -> None:
     # Marks are kept by row number: another order of rows is another table, and nothing is marked in it.
     names = [row.name for row in rows]
     key = f"combine-{hashlib.sha256(' '.join(run.id for row in rows for run in row.runs).encode()).hexdigest()[:12]}"
+    width, high = fit_names(names)
     marked: Any = st.dataframe(
         {
             "row": names,
@@ -61,11 +63,13 @@ def pick(rows: Sequence[Row]) -> None:
         },
         key=key,
         hide_index=True,
-        height=min(38 + 35 * len(rows), 320),
+        height=min(38 + (high or 35) * len(rows), 320),
+        row_height=high,
         on_select="rerun",
         selection_mode="multi-row",
         placeholder="–",
-        column_config={
+        column_config={"row": st.column_config.TextColumn(width=width)}
+        | {
             name: st.column_config.NumberColumn(format="%.2f")
             for name in ("validation micro-F1", "validation macro-F1")
         },

@@ -13,8 +13,8 @@ from core.figures.compare import change_chart, f1_by_rank
 from core.system.errors import UserError
 from pages.sections.compare.rows import load_scores, looks_of, pick_rows
 from pages.shared.downloads import offer_csv
+from pages.shared.labels import HINT, show_marks, show_table
 from pages.shared.loaders import HASHES, load_metrics
-from pages.shared.menu import link_labels
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -112,7 +112,13 @@ def show_two_rows(compared: Comparison, borders: Borders) -> None:
     chart, listed = st.columns([2, 3], gap="medium")
     with chart:
         st.caption(plain(f"Labels whose {measure} changed most from {first} to {second}."))
-        st.altair_chart(change_chart(table, measure=measure), alt="Labels that gained and lost most")
+        words = "Labels that gained and lost most"
+        show_marks(
+            change_chart(table, measure=measure),
+            lambda mark: [mark["label"]],
+            key=f"change-{first}-{second}",
+            alt=words,
+        )
     with listed:
         number = st.column_config.NumberColumn
         st.dataframe(
@@ -123,12 +129,10 @@ def show_two_rows(compared: Comparison, borders: Borders) -> None:
         )
         offer_csv("changes-by-group", partial(compare.change_summary, table))
         shown = table.head(2000)
-        chosen = st.dataframe(
+        show_table(
             shown,
+            ["label"],
             key=f"changes-{first}-{second}",
-            on_select="rerun",
-            selection_mode="single-row",
-            hide_index=True,
             height=420,
             column_config={
                 "label": st.column_config.TextColumn(width=130),
@@ -139,6 +143,5 @@ def show_two_rows(compared: Comparison, borders: Borders) -> None:
             },
             alt=f"Every label's {measure} in both",
         )
-        if (ticked := chosen["selection"]["rows"]) and ticked[0] < len(shown):
-            link_labels(shown["label"].iloc[ticked[0]])
+        st.caption(HINT)
         offer_csv("changes", table.rename(columns={"first": first, "second": second}))

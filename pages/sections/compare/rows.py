@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 FEW_LABELS = 200
 """Scores of so many labels take about a megabyte a run."""
+NAMES_NARROW, NAMES_WIDE, LETTER = 132, 208, 7.0
+"""Pixels of a column of short or of long names, and of a letter."""
 LINES = 12
 """Rows that are drawn as lines at first; more can be chosen."""
 ONE_RULE = "one rule"
@@ -169,6 +172,18 @@ def load_forest(compared: Known, baseline: str, column: str, title: str, _frame:
 def looks_of(rows: Sequence[Row]) -> dict[str, Look]:
     """How each row is drawn, by its name: of all compared rows, so that a choice of some changes no look."""
     return assign_looks({row.name: row.runs[0] for row in rows})
+
+
+def fit_names(names: Sequence[str]) -> tuple[int, int | None]:
+    """Width of a column of rows' names, and height of a table's rows in which the longest name is wrapped, not cut.
+
+    Returns:
+        Pixels; None of a height where each name fits on its line.
+    """
+    longest = max(map(len, names), default=0)
+    width = NAMES_NARROW if longest * LETTER <= NAMES_NARROW else NAMES_WIDE
+    lines = math.ceil(1.15 * longest * LETTER / width)  # lines end between words
+    return width, None if lines <= 1 else 16 + 19 * lines
 
 
 def pick_rows(rows: list[Row]) -> list[Row]:

@@ -11,7 +11,7 @@ from core.analysis import compare, export, tables
 from core.analysis.csv import MARK
 from core.analysis.samples import RANKING
 from core.labels.groups import Borders
-from pages.sections.compare.rows import load_difference_table, load_notes, load_paper_table
+from pages.sections.compare.rows import fit_names, load_difference_table, load_notes, load_paper_table
 from pages.sections.compare.verdict import pick_score, show_forest, show_verdict
 from pages.shared.glossary import explain
 from pages.shared.loaders import load_metrics
@@ -66,13 +66,15 @@ def show(compared: Known, borders: Borders) -> None:
         name = "" if table == RANKING else f"Table {table}. "
         caption = name + tables.caption(table, rule, chosen)
         st.markdown(plain(caption))
+        width, high = fit_names([f"{name}  one seed" for name in frame["name"]])
         st.dataframe(
             compare.score_table(frame, table=table),
             key=f"table{table}",
             hide_index=True,
             height="content",
+            row_height=high,
             placeholder="–",
-            column_config=describe_columns(table),
+            column_config=describe_columns(table, width),
             alt=caption,
         )
         show_downloads(frame, rows, rule)
@@ -85,13 +87,13 @@ def show(compared: Known, borders: Borders) -> None:
     explain(*(("average precision", "P@k") if rule == RANKING else ("micro-F1", "macro-F1")), "head", "medium", "tail")
 
 
-def describe_columns(table: tables.Table) -> dict[Any, ColumnConfig]:
-    """Widths of a table's columns, by position; 0 is the hidden index."""
+def describe_columns(table: tables.Table, width: int) -> dict[Any, ColumnConfig]:
+    """Widths of a table's columns, by position; 0 is the hidden index, and 1, the names, stays in sight."""
     column = st.column_config
     scores: dict[Any, ColumnConfig] = {
         2 + place: column.NumberColumn(width=WIDTH) for place in range(len(tables.SCORE_COLUMNS[table]))
     }
-    return {1: column.TextColumn(width=132), **scores}
+    return {1: column.TextColumn(width=width, pinned=True), **scores}
 
 
 def show_downloads(frame: pd.DataFrame, rows: list[Row], rule: str) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.analysis import compare
 from core.figures.compare import training_chart
-from pages.sections.compare.rows import looks_of, pick_rows
+from pages.sections.compare.rows import fit_names, looks_of, pick_rows
 from pages.shared.downloads import offer_csv
 from pages.shared.pick import pick_one
 
@@ -38,13 +38,15 @@ def show_cost(compared: Comparison, borders: Borders) -> None:  # noqa: ARG001
     )
     table = compare.cost_table(compared.rows)
     column = st.column_config
+    width, high = fit_names(list(table["method"]))
     st.dataframe(
         table,
         hide_index=True,
         height="content",
+        row_height=high,
         placeholder="–",
         column_config={
-            "method": column.TextColumn(width=150),
+            "method": column.TextColumn(width=width, pinned=True),
             "seconds": column.ProgressColumn(
                 "whole run (s)", format="%.1f", min_value=0, max_value=float(table["seconds"].max() or 1)
             ),

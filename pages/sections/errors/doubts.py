@@ -9,10 +9,12 @@ import streamlit as st
 from core.analysis import errors
 from core.data.documents import Headings
 from core.labels.groups import Borders
-from pages.sections.errors.documents import show_document
+from pages.sections.errors.one_document import show_document
 from pages.shared.downloads import offer_csv
+from pages.shared.labels import show_table
 from pages.shared.loaders import HASHES, load_metrics, load_predictions, load_texts
 from pages.shared.text import plain
+from pages.shared.verdicts import show_corrections
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,13 +68,12 @@ def show(shown: Shown) -> None:
         return
     # The list, and the document of the chosen row.
     column = st.column_config
-    chosen = st.dataframe(
+    picked = show_table(
         rows,
+        ["label"],
         key=f"doubts-{shown.run.id}-{search}-{maybe}",
-        hide_index=True,
+        rows=True,
         height=min(38 + 35 * len(rows), 400),
-        on_select="rerun",
-        selection_mode="single-row",
         column_order=["id", "title", "label", "group", "maybe", "score", "share"],
         column_config={
             "id": column.TextColumn(width=60),
@@ -90,8 +91,10 @@ def show(shown: Shown) -> None:
     offer_csv("label-errors", lambda: kept.drop(columns="place"))
     if found > len(rows):
         st.caption(f"The first {len(rows)} of {found:,} doubts.")
-    picked = chosen["selection"]["rows"]
-    if picked and picked[0] < len(rows):
-        show_document(shown, corpus, int(rows["place"].iloc[picked[0]]))
+    if picked:
+        show_document(shown, corpus, int(rows["place"].iloc[picked[0]]), str(rows["label"].iloc[picked[0]]))
     else:
         st.caption("Choose a row to read the document and judge for yourself.")
+    if corpus:
+        st.header("Verdicts")
+        show_corrections(corpus)

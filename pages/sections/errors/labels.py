@@ -12,6 +12,7 @@ from core.figures.errors import f1_by_frequency, precision_recall_chart
 from pages.sections.errors.chosen import as_trained
 from pages.sections.errors.thresholds import change_label
 from pages.shared.downloads import offer_csv
+from pages.shared.labels import show_marks, show_table
 from pages.shared.loaders import load_predictions
 from pages.shared.menu import link, link_labels
 from pages.shared.text import plain, shorten
@@ -54,13 +55,12 @@ def show(shown: Shown) -> None:
         return
     # The list.
     column = st.column_config
-    chosen = st.dataframe(
+    picked = show_table(
         errors.shown_labels(rows, other),
+        ["label"],
         key="labels_table",
-        hide_index=True,
+        rows=True,
         height=min(38 + 35 * len(rows), 400),
-        on_select="rerun",
-        selection_mode="single-row",
         placeholder="–",
         column_config={
             "label": column.TextColumn(width=120),
@@ -80,7 +80,6 @@ def show(shown: Shown) -> None:
     if found > len(rows):
         st.caption(f"The {len(rows)} most frequent of {found} labels; type a part of a name to find others.")
     # All labels as points, and the curve of the chosen one.
-    picked = chosen["selection"]["rows"]
     left, right = st.columns(2, gap="medium")
     with left:
         st.caption("F1 of every label against its number of training documents.")
@@ -88,11 +87,14 @@ def show(shown: Shown) -> None:
         named = {names[shown.run.id]: table}
         if shown.other and other is not None:
             named[names[shown.other.id]] = other
-        st.altair_chart(
-            f1_by_frequency(named, shown.borders, part=shown.part), alt="F1 of every label against its frequency"
+        show_marks(
+            f1_by_frequency(named, shown.borders, part=shown.part),
+            lambda mark: [shown.labels[int(place)] for place in mark["places"].split()],
+            key=f"points-{shown.run.id}-{shown.part}",
+            alt="F1 of every label against its frequency",
         )
     with right:
-        if not picked or picked[0] >= len(rows):
+        if not picked:
             st.caption("Choose a row of the table to see what other thresholds would do for that label.")
             return
         show_curve(shown, rows.iloc[picked[0]])

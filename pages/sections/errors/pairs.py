@@ -13,10 +13,11 @@ from pages.sections.errors.chosen import Chosen, as_trained, predict_at
 from pages.sections.errors.documents import DOCUMENTS_SHOWN, list_documents
 from pages.shared.downloads import offer_csv
 from pages.shared.glossary import explain
+from pages.shared.labels import show_table
 from pages.shared.loaders import HASHES, load_metrics, load_predictions
 from pages.shared.menu import link_labels
 from pages.shared.pick import pick_label, pick_one
-from pages.shared.text import plain
+from pages.shared.text import is_dark, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,13 +59,13 @@ def show(shown: Shown) -> None:
     missed, gave = st.query_params.get("missed"), st.query_params.get("gave")
     listed = list(zip(rows["missed"], rows["gave"], strict=True))
     chosen = [listed.index((missed, gave))] if (missed, gave) in listed else []
-    st.dataframe(
+    show_table(
         errors.percents(rows, ["share_of_misses", "share_together"]),
+        ["missed", "gave"],
         key="pairs_table",
-        hide_index=True,
+        rows=True,
+        on_change=lambda: choose_pair("pairs_table", listed),
         height=min(38 + 35 * len(rows), 350),
-        on_select=lambda: choose_pair("pairs_table", listed),
-        selection_mode="single-row",
         selection_default={"selection": {"rows": chosen, "columns": [], "cells": []}},
         column_order=[
             *("missed", "gave", "total", "change", "swapped", "absorbed", "misses", "share_of_misses"),
@@ -112,7 +113,7 @@ def show_pair(shown: Shown, missed: str | None, gave: str | None) -> None:
     many = "document" if found == 1 else "documents"
     st.text(f"{found} {many} where {missed} was missed and {gave} given or kept")
     link_labels(missed, gave)
-    list_documents(shown, find, f"{missed}-{gave}")
+    list_documents(shown, find, f"{missed}-{gave}", missed)
 
 
 def show_map(shown: Shown) -> None:
@@ -138,7 +139,7 @@ def show_map(shown: Shown) -> None:
         "(MLCT, Krstinic et al. 2024). Click a cell for its documents."
     )
     clicked = st.altair_chart(
-        confusion_map_chart(table, view=view, found=label or ""),
+        confusion_map_chart(table, view=view, found=label or "", dark=is_dark()),
         key=f"map-{view}-{label}",
         on_select="rerun",
         width="content",

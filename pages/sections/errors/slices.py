@@ -68,11 +68,13 @@ def show(shown: Shown) -> None:
                 column_config={
                     "positives": column.NumberColumn(format="localized", help="Pairs of a document and a label of it."),
                     "predictions": column.NumberColumn(
-                        "scores of .5 or more", format="localized", help="Of any document for any label of the group."
+                        "scores ≥ .5", format="localized", help="Of any document for any label of the group."
                     ),
-                    "right": column.NumberColumn("of them true", format="localized"),
+                    "right": column.NumberColumn("true", format="localized", help="Of these scores."),
                     "error": column.NumberColumn(
-                        "calibration error", format="%.3f", help="Mean distance of score and share, over all scores."
+                        "error",
+                        format="%.3f",
+                        help="Expected calibration error: mean distance of score and share, over all scores.",
                     ),
                 },
                 alt="What the calibration of each group rests on",

@@ -8,6 +8,8 @@ import streamlit as st
 
 from core.data import documents
 from core.labels import groups
+from pages.shared.labels import LISTED
+from pages.shared.menu import link_labels
 from pages.shared.pick import LABELS_OFFERED, pick_one
 from pages.shared.text import plain
 
@@ -144,6 +146,8 @@ def show_document(corpus: Corpus, row: int) -> None:
         if corpus.titles[row].strip():
             st.text(corpus.titles[row])
         st.text(shorten_text(corpus.bodies[row]))
+    if carried:
+        link_labels(*carried[:LISTED])
 
 
 def shorten_text(body: str) -> str:

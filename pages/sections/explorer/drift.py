@@ -10,6 +10,7 @@ from core.analysis import dataset
 from core.figures import data
 from core.labels import groups, measures
 from pages.shared.downloads import offer_csv
+from pages.shared.labels import HINT, show_marks, show_table
 from pages.shared.loaders import HASHES
 from pages.shared.pick import pick_one
 from pages.shared.text import plain
@@ -45,9 +46,10 @@ def show(corpus: Corpus) -> None:
     # Both frequencies of every label, as a chart and as a list.
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Frequency in both parts")
+        st.header("Frequency in both parts")
         chart = data.drift(table, one, other)
-        st.altair_chart(chart, alt=f"Share of {one} and of {other} documents of every label")
+        words = f"Share of {one} and of {other} documents of every label"
+        show_marks(chart, lambda mark: [mark["label"]], key=f"drift-{one}-{other}", alt=words)
         st.caption(
             f"On the dashed line a label is as frequent in {other} as in {one}; coloured are those that luck does not "
             "explain (Fisher's exact test; of the coloured ones, 5 % are expected to be there by luck: Benjamini "
@@ -55,7 +57,7 @@ def show(corpus: Corpus) -> None:
         )
         offer_csv(f"{corpus.name}-drift-{one}-{other}", table)
     with right:
-        st.subheader("Label by label")
+        st.header("Label by label")
         which = pick_one("Show", SHOWS, "Differences", key="drift")
         st.caption(SHOWS[which])
         listed = dataset.most_drifted(table) if which == "Differences" else dataset.absent(table)
@@ -63,11 +65,11 @@ def show(corpus: Corpus) -> None:
             st.info(plain(f"Every label has a document in {one} and in {other}."))
             return
         column = st.column_config
-        st.dataframe(
+        show_table(
             listed,
-            hide_index=True,
+            ["label"],
+            key=f"drifted-{one}-{other}-{which}",
             height=388,
-            lazy=len(listed) > 1000,
             placeholder="–",
             column_order=["label", "count", "other_count", *(["times", "z", "q"] if which == "Differences" else [])],
             column_config={
@@ -92,7 +94,7 @@ def show(corpus: Corpus) -> None:
             },
             alt=SHOWS[which],
         )
-        st.caption(f"{len(listed):,} labels.")
+        st.caption(f"{len(listed):,} labels. {HINT}")
 
 
 def show_numbers(table: pd.DataFrame, one: str, other: str) -> None:

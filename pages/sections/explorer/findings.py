@@ -8,10 +8,15 @@ import streamlit as st
 
 from core.analysis import findings
 from core.analysis.dataset import PAIRS
+from core.analysis.run_names import name_runs
 from core.data import documents
 from core.figures import data
+from core.runs import folder, plan
 from pages.sections.explorer import describe_columns, find_borders
 from pages.sections.explorer.drift import load_drift
+from pages.sections.loss_weights.cards import load_auto_mu
+from pages.shared import current
+from pages.shared.labels import show_marks, show_table
 from pages.shared.loaders import HASHES, load_pairs
 from pages.shared.menu import link
 from pages.shared.text import plain
@@ -45,10 +50,21 @@ def load_all(corpus: Corpus) -> list[Finding]:
     return findings.rank(found)
 
 
+def find_constants(corpus: Corpus) -> Finding | None:
+    """Whether a mu that is in use here is far from the rule's."""
+    if not corpus.counts.any():
+        return None
+    here = current.data().title
+    runs = [run for run in folder.list_runs() if run.config.data.title == here and not run.about.archived]
+    mus, names = findings.list_mus(plan.choose_setting(corpus.name), runs), name_runs(runs)
+    mus = {names.get(where, where): mu for where, mu in mus.items()}
+    return findings.find_constants(load_auto_mu(corpus), mus) if mus else None
+
+
 def show(corpus: Corpus) -> None:
     """Draws all findings, the weightiest first; each opens on its chart, its meaning and a way to act."""
-    found = load_all(corpus)
-    st.subheader("Findings")
+    found = findings.rank([*load_all(corpus), find_constants(corpus)])
+    st.header("Findings")
     if not found:
         st.caption("Nothing stands out: every label can be learnt and tested, and no text comes twice.")
         return
@@ -56,27 +72,29 @@ def show(corpus: Corpus) -> None:
         with st.expander(plain(finding.headline)):
             left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
             with left:
-                show_table(finding)
+                show_evidence(finding)
             with right:
                 st.markdown(plain(finding.meaning))
                 link(finding.page, finding.action, finding.query)
 
 
-def show_table(finding: Finding) -> None:
+def show_evidence(finding: Finding) -> None:
     """The chart of a finding, or its list where names say more than marks."""
     if finding.kind == "tail":
         st.altair_chart(data.group_shares(finding.table), alt="Labels and assignments of head, medium and tail")
     elif finding.kind == "drift":
-        st.altair_chart(data.drift(finding.table, "train", "test"), alt="Shares of the labels that drift")
+        chart = data.drift(finding.table, "train", "test")
+        show_marks(chart, lambda mark: [mark["label"]], key="finding-drift", alt="Shares of the labels that drift")
     elif finding.kind == "cut":
         st.altair_chart(data.lengths(finding.table, "tokens"), alt="Train documents by their number of tokens")
     else:
         columns = None
         if finding.kind == "together":
             columns = describe_columns(PAIRS)
-        st.dataframe(
+        show_table(
             finding.table,
-            hide_index=True,
+            [name for name in ("label", "other") if name in finding.table],
+            key=f"finding-{finding.kind}",
             height=min(38 + 35 * len(finding.table), 283),
             column_order=["label", "other", "both", "other_documents"] if columns else None,
             column_config=columns,

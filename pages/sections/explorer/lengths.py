@@ -39,12 +39,12 @@ def load_lengths(corpus: Corpus, part: str) -> pd.DataFrame:
 def show(corpus: Corpus) -> None:
     part = pick_part(corpus)
     number = len(documents.rows_of(corpus, part))
-    st.subheader("Labels per document")
+    st.header("Labels per document")
     table = load_sizes(corpus, part)
     chart = data.labels_per_document(table)
     st.altair_chart(chart, alt="Documents by their number of labels")
     offer_csv(f"{corpus.name}-{part}-labels-per-document", table)
-    st.subheader("Length")
+    st.header("Length")
     measured = load_lengths(corpus, part)
     read = f"A sample: {SAMPLE:,} of {number:,} documents, evenly spread." if number > SAMPLE else "All documents."
     st.caption(plain(f"{read} Words are parted by blanks; tokens are {documents.token_name()}."))

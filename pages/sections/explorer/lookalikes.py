@@ -10,6 +10,7 @@ from core.analysis import dataset
 from core.labels import cooccurrence, lookalikes
 from pages.sections.explorer import describe_columns, pick_part
 from pages.shared.downloads import offer_csv
+from pages.shared.labels import HINT, show_table
 from pages.shared.loaders import HASHES, load_pairs
 
 if TYPE_CHECKING:
@@ -39,16 +40,18 @@ def load_inseparable(corpus: Corpus, part: str, floor: int) -> pd.DataFrame:
 def show(corpus: Corpus) -> None:
     part = pick_part(corpus)
     # Labels that may be one.
-    st.subheader("Nearly the same label")
+    st.header("Nearly the same label")
     table = load_lookalikes(corpus, part)
     if len(table):
-        st.caption("Names that differ in little, and labels on nearly the same documents: merge them, or know why not.")
+        st.caption(
+            "Names that differ in little, and labels on nearly the same documents: merge them, or know why not. " + HINT
+        )
         list_lookalikes(table)
         offer_csv(f"{corpus.name}-{part}-look-alikes", table)
     else:
         st.info("No two labels have names that differ in little, or stand on nearly the same documents.")
     # Labels that never come alone.
-    st.subheader("Never without the other")
+    st.header("Never without the other")
     floor = st.number_input(
         "Documents of the label at least",
         1,
@@ -64,11 +67,12 @@ def show(corpus: Corpus) -> None:
         return
     st.caption(
         "Every document with label j has label i as well; pairs that come only together stand first, then those "
-        "furthest from chance."
+        f"furthest from chance. {HINT}"
     )
-    st.dataframe(
+    show_table(
         table,
-        hide_index=True,
+        ["label", "other"],
+        key=f"inseparable-{part}-{floor}",
         height=min(38 + 35 * len(table), 353),
         column_order=["label", "other", "both", "other_documents", "p_back", "lift"],
         column_config=describe_columns(dataset.PAIRS),
@@ -81,9 +85,10 @@ def list_lookalikes(table: pd.DataFrame) -> None:
     """Draws pairs of labels that may be one, of `load_lookalikes`."""
     why = {"why": ("Why", "What the two have in common, or how little they differ in.", "")}
     kept = {key: dataset.PAIRS[key] for key in ("label", "other", "documents", "other_documents", "both", "jaccard")}
-    st.dataframe(
+    show_table(
         table,
-        hide_index=True,
+        ["label", "other"],
+        key="lookalikes",
         height=min(38 + 35 * len(table), 353),
         placeholder="–",
         column_order=["label", "other", "why", *list(kept)[2:]],

@@ -46,7 +46,7 @@ def show(corpus: Corpus) -> None:
     for note in corpus.notes:
         st.info(plain(note))
     for title, measures in dataset.MEASURES.items():
-        st.subheader(title)
+        st.header(title)
         st.caption(SENTENCES[title])
         if title in EXPLAINED:
             explain(*EXPLAINED[title])

@@ -13,8 +13,8 @@ from core.labels.groups import Borders
 from core.system.errors import UserError
 from pages.sections.explorer import find_borders
 from pages.shared.downloads import offer_csv
+from pages.shared.labels import HINT, show_marks, show_table
 from pages.shared.loaders import HASHES
-from pages.shared.menu import link_labels
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def show(corpus: Corpus) -> None:
     ranks, shares, table = load_frequencies(corpus, borders.head, borders.tail)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.subheader("Frequency against rank")
+        st.header("Frequency against rank")
         chart = data.rank_frequency(ranks, borders)
-        st.altair_chart(chart, alt="Train documents of every label by rank")
+        show_marks(chart, lambda mark: [mark["label"]], key="tail_chart", alt="Train documents of every label by rank")
         offer_csv(f"{corpus.name}-rank-frequency", ranks)
     with right:
-        st.subheader("What the groups hold")
+        st.header("What the groups hold")
         show_groups(shares.to_dict("records"))
         chart = data.group_shares(shares)
         st.altair_chart(chart, alt="Head, medium and tail: shares of labels and of assignments")
@@ -99,7 +99,7 @@ def show_groups(rows: list[dict[str, Any]]) -> None:
 
 def show_lorenz(corpus: Corpus) -> None:
     """The Lorenz curve of the label counts."""
-    st.subheader("Lorenz curve")
+    st.header("Lorenz curve")
     rows, gini = load_lorenz(corpus)
     if gini is None:
         st.caption("No label has a train document.")
@@ -114,21 +114,17 @@ def show_lorenz(corpus: Corpus) -> None:
 
 def show_labels(corpus: Corpus, table: pd.DataFrame) -> None:
     """All labels with their counts in every part."""
-    st.subheader("Every label")
+    st.header("Every label")
     text = st.text_input(
         "Search", type="search", live=True, key="find", bind="query-params", placeholder="part of a name"
     )
     found = dataset.search(table, text)
     column = st.column_config
-    is_long = len(found) > 1000  # its rows come as they are scrolled to, and cannot be ticked
-    st.dataframe(
+    show_table(
         found,
+        ["label"],
         key="tail_labels",
-        on_select="ignore" if is_long else "rerun",
-        selection_mode="single-row",
-        hide_index=True,
         height=331,
-        lazy=is_long,
         placeholder="–",
         column_config={
             "label": column.TextColumn("Label"),
@@ -151,7 +147,5 @@ def show_labels(corpus: Corpus, table: pd.DataFrame) -> None:
         },
         alt="Labels and their documents",
     )
-    st.caption(f"{len(found):,} of {len(table):,} labels{'' if is_long else '; tick one to go on'}.")
-    if not is_long and (rows := st.session_state["tail_labels"]["selection"]["rows"]) and rows[0] < len(found):
-        link_labels(found["label"].iloc[rows[0]])
+    st.caption(f"{len(found):,} of {len(table):,} labels. {HINT}")
     offer_csv(f"{corpus.name}-labels", found)

@@ -19,10 +19,11 @@ from pages.sections.explorer import (
 )
 from pages.shared.downloads import offer_csv
 from pages.shared.glossary import explain
+from pages.shared.labels import show_table
 from pages.shared.loaders import HASHES, find_documents, load_pairs
 from pages.shared.menu import link_labels
 from pages.shared.pick import LABELS_OFFERED, pick_label, pick_one
-from pages.shared.text import plain
+from pages.shared.text import is_dark, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -156,7 +157,7 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
     left, right = (st.container(), st.container()) if wide else st.columns([3, 2], gap="large")
     with left:
         table = load_block(corpus, part, tuple(chosen), floor)
-        chart = together.cooccurrence(table, corpus.labels, colour=colour)
+        chart = together.cooccurrence(table, corpus.labels, colour=colour, dark=is_dark())
         st.altair_chart(
             chart,
             key="together",
@@ -171,7 +172,7 @@ def show_heatmap(corpus: Corpus, part: str) -> None:
         explain("p(i given j)", "lift", "co-occurrence")
         offer_csv(f"{corpus.name}-{part}-together", lambda: dataset.pair_table(table, corpus.labels))
         if near is not None:
-            st.subheader("Neighbours")
+            st.header("Neighbours")
             list_pairs(
                 corpus, dataset.pair_table(near, corpus.labels), f"near-{part}-{chosen[0]}-{colour}-{floor}", NEAR
             )
@@ -210,13 +211,13 @@ def list_pairs(corpus: Corpus, table: pd.DataFrame, key: str, shown: Sequence[st
             row = table.iloc[rows[0]]
             choose_pair(row["label"], row["other"])
 
-    st.dataframe(
+    show_table(
         table,
+        ["label", "other"],
         key=key,
-        hide_index=True,
+        rows=True,
+        on_change=chosen,
         height=min(38 + 35 * len(table), 458),
-        on_select=chosen,
-        selection_mode="single-row",
         column_order=shown,
         column_config=describe_columns(dataset.PAIRS),
         placeholder="–",
@@ -292,7 +293,7 @@ def choose_bin() -> None:
 
 def show_pair(corpus: Corpus, part: str) -> None:
     """Draws the choice of two labels, what ties them, and the documents that hold both."""
-    st.subheader("Documents with both")
+    st.header("Documents with both")
     label = pick_label("Label j", "label", corpus.labels, None)
     beside = pick_label("Label i", "beside", corpus.labels, None)
     if label is None or beside is None or label == beside:

@@ -11,6 +11,7 @@ from pages.sections.errors.chosen import as_trained
 from pages.sections.label import show_no_run
 from pages.shared.downloads import offer_csv
 from pages.shared.glossary import explain
+from pages.shared.labels import show_table
 from pages.shared.loaders import load_predictions
 from pages.shared.menu import link, link_labels
 
@@ -29,12 +30,12 @@ def show(label: Label) -> None:
     lost, gained = one_label.confused_labels(targets, as_trained(label.run, "test"), label.names, label.column)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Where it was missed")
+        st.header("Where it was missed")
         st.caption("Swapped: given wrongly in its place. Absorbed: given rightly beside it, while this one was missed.")
         explain("swapped", "absorbed")
         list_labels(label, lost, "missed", {"missed": label.name, "gave": ""})
     with right:
-        st.subheader("Where it was given wrongly")
+        st.header("Where it was given wrongly")
         st.caption("The labels that those documents have and that were missed there.")
         list_labels(label, gained, "gave", {"missed": "", "gave": label.name})
 
@@ -45,17 +46,16 @@ def list_labels(label: Label, table: pd.DataFrame, key: str, pair: dict[str, str
         st.info("Nowhere, on the test part.")
         return
     assert label.run is not None
-    chosen = st.dataframe(
+    rows = show_table(
         table,
+        ["label"],
         key=f"{key}-{label.column}-{label.run.id}",
-        hide_index=True,
+        rows=True,
         height=min(38 + 35 * len(table), 353),
-        on_select="rerun",
-        selection_mode="single-row",
         alt="Labels that were confused with this one",
     )
     offer_csv(f"label-{label.column + 1}-{key}", table)
-    if rows := chosen["selection"]["rows"]:
+    if rows:
         other = table["label"].iloc[rows[0]]
         link_labels(other)
         query = {name: value or other for name, value in pair.items()}

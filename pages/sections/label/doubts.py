@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def show(label: Label) -> None:
     """Labels that are nearly this one, and its likely label errors in the current run."""
-    st.subheader("Nearly the same label")
+    st.header("Nearly the same label")
     if label.corpus is None:
         show_no_data()
     else:
@@ -27,7 +27,7 @@ def show(label: Label) -> None:
             list_lookalikes(table)
         else:
             st.caption("No other label has nearly its name, or nearly its documents.")
-    st.subheader("Likely label errors")
+    st.header("Likely label errors")
     if label.run is None:
         show_no_run()
         return

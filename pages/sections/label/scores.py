@@ -27,7 +27,7 @@ def show(label: Label) -> None:
     with right:
         show_matrix(label)
     with left:
-        st.subheader("In every run")
+        st.header("In every run")
         outcomes = {}
         for run in label.runs:
             try:
@@ -48,7 +48,7 @@ def show_matrix(label: Label) -> None:
     assert label.run is not None
     errors, documents = load_errors(label.run)
     found = one_label.outcomes_of(errors, documents, label.column)
-    st.subheader("In the current run")
+    st.header("In the current run")
     st.dataframe(
         {
             "test documents": ["that have the label", "that lack it"],

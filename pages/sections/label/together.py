@@ -12,6 +12,7 @@ from pages.sections.explorer import describe_columns, pick_part
 from pages.sections.label import show_no_data
 from pages.shared.downloads import offer_csv
 from pages.shared.glossary import explain
+from pages.shared.labels import HINT, show_table
 from pages.shared.loaders import load_pairs
 from pages.shared.menu import link, link_labels
 from pages.shared.pick import pick_one
@@ -37,22 +38,21 @@ def show(label: Label) -> None:
         st.info("No other label shares a document with this one.")
         return
     table = dataset.pair_table(near, label.names)
-    st.caption(plain(f"j is {shorten(label.name, 60)}, i the label that comes with it. Tick a row to go on."))
+    st.caption(plain(f"j is {shorten(label.name, 60)}, i the label that comes with it. Tick a row to go on. {HINT}"))
     explain("p(i given j)", "lift")
-    chosen = st.dataframe(
+    rows = show_table(
         table,
+        ["other"],
         key=f"near-{label.column}-{part}-{order}",
-        hide_index=True,
+        rows=True,
         height=min(38 + 35 * len(table), 458),
-        on_select="rerun",
-        selection_mode="single-row",
         column_order=SHOWN,
         column_config=describe_columns(dataset.PAIRS),
         placeholder="–",
         alt="Labels that come with this one",
     )
     offer_csv(f"label-{label.column + 1}-together", table)
-    if rows := chosen["selection"]["rows"]:
+    if rows:
         other = table["other"].iloc[rows[0]]
         link_labels(other)
         with st.container(horizontal=True):

@@ -80,6 +80,7 @@ def pick_plan() -> Plan:
         bind=URL,
         help="; ".join(f"{name}: {model.title}" for name, model in MODELS.items() if model.trained),
     )
+    own = ", ".join(name for name in MODEL_NAMES if MODELS[name].own_loss)
     trained = any(not MODELS[model].own_loss for model in models)
     losses = st.pills(
         "Losses",
@@ -90,7 +91,7 @@ def pick_plan() -> Plan:
         key="losses",
         bind=URL,
         disabled=not trained,
-        help=f"Each loss is a run of its own. The SVM has a loss of its own and takes none.\n\n{list_losses()}",
+        help=f"Each loss is a run of its own. {own} have a loss of their own and take none.\n\n{list_losses()}",
     )
     text = st.columns([1, 3])[0].text_input(
         "Seeds", "0", key="seeds", bind=URL, help="0, 1, 2 or 0-4: each seed is a run of its own."
@@ -113,7 +114,7 @@ def pick_plan() -> Plan:
     if not models:
         raise UserError("Choose at least one model.")
     if trained and not losses:
-        raise UserError("Choose at least one loss: every model but the SVM needs one.")
+        raise UserError(f"Choose at least one loss: every model but {own} needs one.")
     return Plan(data=chosen, models=models, losses=losses, seeds=read_seeds(text), settings=changes)
 
 
@@ -202,7 +203,7 @@ def describe_own_defaults(section: str, name: str, models: Sequence[str]) -> str
     values = {
         model: MODELS[model].defaults.get(section, {}).get(name, first)
         for model in models
-        if name in MODELS[model].settings or (section == "train" and not MODELS[model].own_loss)
+        if name in MODELS[model].settings or (section == "train" and not MODELS[model].at_once)
     }
     if len(set(values.values())) == 1:
         return f"{next(iter(values.values()))}"

@@ -11,6 +11,7 @@ from core.runs import folder
 from core.system.errors import UserError
 from pages.sections.loss_weights import View, describe_missing, show_legend
 from pages.sections.loss_weights.logits import UNTRAINED, pick_logits
+from pages.shared.labels import show_marks, show_table
 from pages.shared.loaders import find_documents, load_predictions
 from pages.shared.pick import LABELS_OFFERED, pick_label, pick_one
 from pages.shared.text import plain
@@ -66,8 +67,10 @@ def show(view: View) -> None:
     )
     # The gradient by label.
     show_legend(view, {choice.title for choice in view.choices})
-    st.altair_chart(
+    show_marks(
         losses.document_pushes(frame, view.choices, view.corpus.labels, shown),
+        lambda mark: [view.corpus.labels[int(mark["column"])]],
+        key="pushes",
         alt="Share of the gradient that each label gets under every loss",
     )
     others = view.labels - len(shown)
@@ -78,9 +81,10 @@ def show(view: View) -> None:
     # The same in numbers.
     quantity = pick_one("In numbers", QUANTITIES, "push", key="quantity", words=QUANTITIES)
     numbers = st.column_config.NumberColumn
-    st.dataframe(
+    show_table(
         loss_tables.document_table(frame, view.corpus.labels, shown, quantity=quantity),
-        hide_index=True,
+        ["label"],
+        key=f"document-{quantity}",
         height="content",
         placeholder="–",
         column_config={
@@ -112,9 +116,10 @@ def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | Non
     if source == "pasted text":
         return pick_pasted(view)
     # Documents of a part, with a label and with words.
-    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
+    left, middle = st.columns(2, vertical_alignment="bottom")
+    small, wide = st.columns([2, 5], vertical_alignment="bottom")
     parts = ["test"] if from_run else [part for part, rows in corpus.parts.items() if len(rows)]
-    with right:
+    with small:
         part = st.selectbox("Part", parts, key=f"part-{'run' if from_run else 'all'}", disabled=from_run)
     with left:
         label = pick_label("With the label", "label", corpus.labels, None)
@@ -130,7 +135,7 @@ def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | Non
     names, headings = {name_document(corpus, row): row for row in rows}, Headings(corpus)
     if asked not in names:
         st.session_state["document"] = next(iter(names))
-    chosen = st.selectbox(
+    chosen = wide.selectbox(
         f"Document, of {found:,} found" + (f", the first {FOUND}" if found > FOUND else ""),
         list(names),
         format_func=lambda name: f"{name}  ·  {headings[names[name]]}",

@@ -16,6 +16,7 @@ from pages.sections.loss_weights import (
 )
 from pages.sections.loss_weights.logits import load_mass
 from pages.shared.downloads import offer_csv
+from pages.shared.labels import HINT, show_marks, show_table
 from pages.shared.loaders import HASHES
 from pages.shared.pick import LABELS_OFFERED, pick_label, pick_one
 
@@ -74,8 +75,10 @@ def show(view: View) -> None:
             view.choices, view.counts, view.documents, load_ratios(view.corpus), view.corpus.labels, column, side
         )
     show_legend(view, set(frame["loss"]))
-    st.altair_chart(
+    show_marks(
         losses.weight_by_rank(frame, view.choices, bands, labels=view.labels, side=side, found=found),
+        lambda mark: view.corpus.labels[int(mark["start"] - 0.5) : int(mark["end"] - 0.5)],
+        key=f"weights-{side}",
         alt="Weight of each label by its rank, for every loss",
     )
     marks = "A mark is a label" if view.labels <= loss_weights.LABELS_DRAWN else "A step is some labels of like rank"
@@ -114,14 +117,16 @@ def show_pushes(view: View) -> None:
 def show_labels(view: View) -> None:
     """Every label's weights as a table, which a click on a heading sorts, and as a file."""
     st.markdown("**Every label**")
+    st.caption(HINT)
     if view.labels > LABELS_OFFERED and not st.toggle("Show the table", key="every", bind="query-params"):
         return
     table = load_table(view.corpus, view.choices)
     number = st.column_config.NumberColumn
     shown = [name for name in table if not name.endswith((" low", " high"))]
-    st.dataframe(
+    show_table(
         table,
-        hide_index=True,
+        ["label"],
+        key="every_label",
         height=350,
         placeholder="–",
         column_order=shown,
