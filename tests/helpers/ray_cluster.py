@@ -16,9 +16,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-
 PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
-"""Of a node's helpers. A node that chooses them itself dies where a helper takes 15 s to start, as on a busy machine."""
+"""Of a node's helpers. A node that chooses them itself dies where one takes 15 s to start, as on a busy machine."""
 
 
 def choose_ports() -> dict[str, int]:
