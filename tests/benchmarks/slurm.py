@@ -131,7 +131,7 @@ def score_of(run_id: str) -> float:
 
 
 def check(daemons: dict[str, subprocess.Popen[bytes]], say: Callable[[str, object], None]) -> None:
-    """Says what happened to a sweep of four, of which one worker and one node are killed, and to a run that is stopped."""
+    """Says what becomes of a sweep of four whose worker and node are killed, and of a run that is stopped."""
     offer = engines.load_cluster("slurm").describe()
     say("offer", offer.words)
     changes = ["model.hidden=0", "train.epochs=12", "train.patience=12", "train.checkpoint_steps=10"]
