@@ -10,6 +10,7 @@ from core.analysis.run_names import name_runs
 from core.analysis.what_if import AS_TRAINED
 from core.labels.groups import Borders
 from core.runs import folder
+from core.runs.tfidf_scorer import WEIGHTS
 from core.system.errors import UserError
 from pages.sections.errors import documents, doubts, labels, pairs, provenance, slices, trade_off
 from pages.sections.errors.chosen import Chosen, Shown, predict_at
@@ -55,7 +56,8 @@ def show() -> None:
     with right.container(horizontal=True, vertical_alignment="bottom"):
         part = pick_part()
         borders = pick_borders(Borders(**load_metrics(run)["borders"]))
-    published = "Published with Tailscope: results without weights, never changed. " if run.published else ""
+    which = "with its weights" if (run.path / WEIGHTS).exists() else "results without weights"
+    published = f"Published with Tailscope: {which}, never changed. " if run.published else ""
     left.caption(plain(f"{published}{load_metrics(run)['command']}"))
     show_body(run, other, part, borders)
 

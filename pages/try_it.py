@@ -13,10 +13,11 @@ from core.runs import folder, scorer
 from core.system.errors import UserError
 from pages.shared import current
 from pages.shared.labels import show_table
-from pages.shared.loaders import HASHES, load_metrics, load_predictions, load_scorer
+from pages.shared.loaders import HASHES, load_metrics, load_predictions, load_scorer, load_texts
 from pages.shared.menu import link, show_header
-from pages.shared.runs import explain_label, pick_ids, select_readable, show_wrong_runs
+from pages.shared.runs import pick_ids, select_readable, show_wrong_runs
 from pages.shared.text import plain
+from pages.shared.why import explain_label, show_sum, show_text, show_training
 
 if TYPE_CHECKING:
     from core.analysis.answers import Cut
@@ -109,9 +110,26 @@ def show_answers(rules: list[tuple[Run, str, str]], text: str) -> None:
     name = next(iter(known))
     if len(known) > 1:
         name = st.radio("Run", list(known), format_func=plain, key="why_run", horizontal=True)
-    explain_label(
-        known[name], text, [label for label in table["label"] if label in set(tried[name][2])], tried[name][2]
-    )
+    show_why(known[name], text, [label for label in table["label"] if label in set(tried[name][2])], cuts[name])
+
+
+def show_why(run: Run, text: str, offered: list[str], cut: Cut) -> None:
+    """Why a run gives the text a label or not: what decided, the words, and training documents like the text."""
+    label = st.selectbox("Why this label", offered, key="why", width=420)
+    metrics = load_metrics(run)
+    column = metrics["labels"].index(label)
+    found = explain_label(run, text, column, cut.limits)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        show_text(text, found.words if found else None)
+    if found:
+        with right:
+            show_sum(run, found, label, int(metrics["counts"][column]))
+    corpus, sentence = load_texts(run)
+    if corpus:
+        show_training(corpus, text, label)
+    elif sentence:
+        st.caption(plain(sentence))
 
 
 if __name__ == "__main__":

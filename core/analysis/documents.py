@@ -202,6 +202,12 @@ def tried_table(
     return table.iloc[order].head(limit).reset_index(drop=True)
 
 
+def find_place(predictions: Predictions, row: int) -> int | None:
+    """The place of a document of the corpus among a run's predictions; None where they have none of it."""
+    places = np.flatnonzero(predictions.rows == row)
+    return int(places[0]) if len(places) else None
+
+
 def scores_of_document(predictions: Predictions, row: int) -> np.ndarray:
     """All scores of a test document, (L,); NaN where none is stored, which is lower than all that are."""
     return _row_of(predictions.scores, row)

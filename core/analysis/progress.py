@@ -10,13 +10,16 @@ import pandas as pd
 
 from core.analysis.run_names import name_runs
 from core.runs.folder import LIVE, Damaged, Folder, Run
+from core.runs.layout import stop_flag
 
 SERIES = ("all", "head", "medium", "tail")
 AVERAGES = ("micro", "macro")
+PERCENTS = ("test", "tail", "micro", "macro")
+"""Columns of the table of runs that hold percent."""
 MOST_POINTS = 75
 """Of one line in a chart, or up to twice as many: a browser draws each of them again whenever the chart changes."""
 RUN_COLUMNS = (
-    *("state", "name", "data", "progress", "epoch", "micro", "macro", "left", "age", "took"),
+    *("state", "name", "data", "progress", "epoch", "test", "tail", "micro", "macro", "left", "age", "took"),
     *("device", "user", "tags", "size", "run"),
 )
 
@@ -47,8 +50,15 @@ def epoch_words(run: Folder) -> str:
 
 def phase(run: Folder) -> str:
     """What a live run is doing: its epoch while it trains, else the phase it reports."""
+    if is_stopping(run):
+        return "stopping…"
     words = epoch_words(run)
     return f"epoch {words}" if words else str(run.progress.get("phase") or run.state)
+
+
+def is_stopping(run: Folder) -> bool:
+    """Whether a live run has been asked to stop."""
+    return run.state in LIVE and stop_flag(run.path).exists()
 
 
 def fraction(run: Folder) -> float:
@@ -80,6 +90,7 @@ def run_table(
     *,
     now: float,
     names: Mapping[str, str] | None = None,
+    tests: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> pd.DataFrame:
     """One row per run, in the given order.
 
@@ -89,23 +100,29 @@ def run_table(
         sizes: by run id, bytes on disk; runs may be missing.
         now: unix seconds.
         names: by run id; without them the runs are named among themselves.
+        tests: by run id, the test scores of finished runs; runs may be missing.
 
     Returns:
-        A frame with `RUN_COLUMNS`: state in a list (a badge), progress 0..1, micro and macro F1 in percent, size in MB.
+        A frame with `RUN_COLUMNS`: state in a list (a badge), progress 0..1, micro-F1 and tail macro-F1 on test, micro-
+        and macro-F1 on validation, all in percent, size in MB.
     """
     rows, runs = [], list(runs)
     names = names or name_runs(runs)
     for run in runs:
         every = scores.get(run.id, {}).get("all") or {}
+        tested = (tests or {}).get(run.id, {})
         took = run.ended - run.started if run.ended is not None and run.started is not None else None
         left = time_left(run, now=now)
+        marks = {"★ ": run.about.pinned, "⚠ ": isinstance(run, Damaged), "⇩ ": run.imported}
         rows.append(
             {
                 "state": [run.state],
-                "name": ("★ " if run.about.pinned else "") + ("⚠ " if isinstance(run, Damaged) else "") + names[run.id],
+                "name": "".join(mark for mark, is_so in marks.items() if is_so) + names[run.id],
                 "data": f"{run.config.data.name} {run.config.data.split}" if isinstance(run, Run) else "",
                 "progress": fraction(run),
                 "epoch": epoch_words(run),
+                "test": in_percent((tested.get("all") or {}).get("micro_f1")),
+                "tail": in_percent((tested.get("tail") or {}).get("macro_f1")),
                 "micro": in_percent(every.get("micro_f1")),
                 "macro": in_percent(every.get("macro_f1")),
                 "left": "" if left is None else words_of_seconds(left),
@@ -118,7 +135,72 @@ def run_table(
                 "run": run.id,
             }
         )
-    return pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype({"micro": float, "macro": float})
+    return pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype(dict.fromkeys(PERCENTS, float))
+
+
+def find_silent(table: pd.DataFrame) -> list[str]:
+    """Columns of a `run_table` that say nothing: empty in every row, or the same in all where that tells none apart."""
+    if table.empty:
+        return []
+    empty = [name for name in ("epoch", "left", "took", "tags") if not any(map(len, table[name]))]
+    alike = [name for name in ("data", "device", "user") if len(table) > 1 and table[name].nunique() < 2]
+    unknown = [name for name in PERCENTS if table[name].isna().all()]
+    whole = ["progress"] if table["state"].map(lambda states: states[0] not in LIVE).all() else []
+    return [*empty, *alike, *unknown, *whole]
+
+
+LEADERS = 5
+"""Runs of a sweep on its leaderboard."""
+
+
+def leaderboard(
+    runs: Sequence[Folder], names: Mapping[str, str], scores: Mapping[str, Mapping[str, Any]]
+) -> pd.DataFrame:
+    """The runs with the best validation micro-F1 so far, at most `LEADERS`; those without a score are left out.
+
+    Args:
+        runs: of a sweep.
+        names: by run id.
+        scores: by run id, the last validation scores.
+
+    Returns:
+        Columns run, state, micro, macro, tail: validation micro-F1, macro-F1 and tail macro-F1 in percent.
+    """
+    rows = []
+    for run in runs:
+        known = scores.get(run.id, {})
+        every, tail = known.get("all") or {}, known.get("tail") or {}
+        if every.get("micro_f1") is not None:
+            numbers = [every["micro_f1"], every.get("macro_f1"), tail.get("macro_f1")]
+            rows.append((names[run.id], run.state, *map(in_percent, numbers)))
+    found = pd.DataFrame(rows, columns=["run", "state", "micro", "macro", "tail"])
+    found = found.astype({"micro": float, "macro": float, "tail": float})
+    return found.sort_values("micro", ascending=False, kind="stable", ignore_index=True).head(LEADERS)
+
+
+def sweep_left(runs: Sequence[Folder], *, now: float) -> float | None:
+    """Seconds until all runs of a sweep have ended, by those that have ended or train; None while that is unknown.
+
+    Runs that wait take as long as the others on average, as many at once as train now.
+
+    Args:
+        runs: those of the sweep that there are.
+        now: unix seconds.
+    """
+    running = [run for run in runs if run.state == "running"]
+    waiting = sum(run.state == "queued" for run in runs)
+    lefts = [time_left(run, now=now) for run in running]
+    known = [left for left in lefts if left is not None]
+    ended = [run for run in runs if run.state == "finished"]
+    took = [one.ended - one.started for one in ended if one.started is not None and one.ended is not None]
+    for run, left in zip(running, lefts, strict=True):
+        if left is not None and run.started is not None:
+            took.append(now - run.started + left)
+    if not running or (not took and (waiting or len(known) < len(running))):
+        return None
+    mean = sum(took) / len(took) if took else 0.0
+    each = [mean / 2 if left is None else left for left in lefts]
+    return max(max(each), (sum(each) + waiting * mean) / len(running))
 
 
 def pace(run: Folder, *, now: float) -> str:
@@ -147,12 +229,12 @@ def run_figures(
         beat: its heartbeat; empty unless it lives.
         now: unix seconds.
     """
-    scores = scores_in(epoch)
+    scores = {} if run.state == "finished" else scores_in(epoch)  # those of the kept epoch stand in a table
     found: dict[str, str] = {}
     for title, group, name in (
-        ("micro-F1", "all", "micro_f1"),
-        ("macro-F1", "all", "macro_f1"),
-        ("tail macro-F1", "tail", "macro_f1"),
+        ("validation micro-F1", "all", "micro_f1"),
+        ("validation macro-F1", "all", "macro_f1"),
+        ("validation tail macro-F1", "tail", "macro_f1"),
     ):
         value = (scores.get(group) or {}).get(name)
         if value is not None:

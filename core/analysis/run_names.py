@@ -68,22 +68,26 @@ def given_name(run: Folder) -> str:
 @lru_cache(maxsize=64)
 def _name(known: tuple[Known, ...], with_data: bool) -> tuple[tuple[str, str], ...]:
     """Ids and names; what is shown again and again is named once."""
-    # By settings: those with the same words are told apart by what differs among them.
+    # By settings: those with the same words and data are told apart by what differs among them.
     words: dict[str, str] = {}
-    groups: dict[str, list[tuple[str, dict[str, str]]]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, dict[str, str]]]] = {}
     several_data = with_data and len({config.data.title for _, _, config in known if config}) > 1
     for run_id, _, config in known:
         if config is None:
             words[run_id] = run_id
             continue
         settings = dict(_settings_of(config))
-        groups.setdefault(settings.pop("words"), []).append((run_id, settings))
-    for stem, members in groups.items():
+        groups.setdefault((settings.pop("words"), config.data.title), []).append((run_id, settings))
+    for (stem, _), members in groups.items():
         keys = list(dict.fromkeys(key for _, settings in members for key in settings))
         for run_id, phrases in _tell_apart(members, keys).items():
             words[run_id] = ", ".join([stem, *phrases])
+    # The data set: of all where it is asked for, else of those that nothing else tells apart.
+    same: dict[str, set[str]] = {}
     for run_id, _, config in known:
-        if several_data and config is not None and config.data.title not in words[run_id]:
+        same.setdefault(words[run_id], set()).add(config.data.title if config else "")
+    for run_id, _, config in known:
+        if config is not None and (several_data or len(same[words[run_id]]) > 1):
             words[run_id] += f" · {config.data.title}"
     ids, given = [run_id for run_id, *_ in known], [given for _, given, _ in known]
     return tuple(zip(ids, choose_names(given, [words[run_id] for run_id in ids], ids), strict=True))
@@ -138,9 +142,9 @@ def _settings_of(config: RunConfig) -> tuple[tuple[str, str], ...]:
         words = f"{config.model.name}: {members if len(members) <= MEMBERS else f'{members[: MEMBERS - 1]}…'}"
     else:
         words = " ".join([_model_word(config), *([config.loss.name] if config.loss else [])])
-    flat: dict[str, Any] = {"data": config.data.title, "layers": _layers(config), **dict(walk(config))}
+    flat: dict[str, Any] = {"layers": _layers(config), **dict(walk(config))}
     # The settings that people speak of first, then those of the loss, then the rest; the seed last.
-    keys = ["data", *FIRST, *(key for key in flat if key.startswith("loss.")), *flat]
+    keys = [*FIRST, *(key for key in flat if key.startswith("loss.")), *flat]
     keys = [key for key in dict.fromkeys(keys) if key in flat and not key.startswith(LEFT_OUT)]
     phrases = [(key, _phrase(key, flat[key])) for key in keys if flat[key] is not None]
     return ("words", words), *phrases, ("seed", f"seed {config.seed}")
@@ -167,7 +171,7 @@ def _layers(config: RunConfig) -> str | None:
 def _phrase(key: str, value: Any) -> str:
     """A setting in two or three words."""
     name = key.rpartition(".")[2].replace("_", " ")
-    if key in ("data", "layers"):
+    if key == "layers":
         return str(value)
     if isinstance(value, bool):
         return name if value else f"no {name}"

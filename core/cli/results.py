@@ -174,13 +174,20 @@ def _write(path: Path, content: str | bytes) -> None:
     print_line(f"{path} written")
 
 
-def publish(runs: list[str]) -> None:
+def publish(
+    runs: list[str],
+    weights: Annotated[
+        bool, typer.Option("--weights", help="With what it takes to score other texts: small models on TF-IDF alone.")
+    ] = False,
+) -> None:
     """Copy the results of finished runs, without weights and texts, to those that are shown to everybody.
 
-    Example: python -m core publish reuters-tfidf-db-s0-0123456789
+    Examples:
+    python -m core publish reuters-tfidf-db-s0-0123456789
+    python -m core publish reuters-svm-s0-0123456789 --weights
     """
     for run_id in runs:
-        path = share.publish(folder.get_run(run_id))
+        path = share.publish(folder.get_run(run_id), weights=weights)
         print_line(f"{run_id} published at {path}")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.trade_off import GLOBAL, QUIET
-from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS, label_click
+from core.figures import GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS, label_click
 from core.figures.together import write_in_cells
 from core.labels.groups import FREQUENCY_GROUPS, Borders
 
@@ -318,37 +318,6 @@ def confusion_map_chart(table: pd.DataFrame, *, view: str, found: str = "", dark
             if found in kept
         ]  # fmt: skip
     return alt.LayerChart(layer=layers, width=side, height=side)
-
-
-def word_chart(table: pd.DataFrame, *, limit: int = 16) -> alt.Chart:
-    """The words that moved a decision most: `core.runs.scorer.Scorer.contributions` as bars."""
-    shown = table.head(limit).assign(side=np.where(table["adds"].head(limit) >= 0, "for", "against"))
-    return (
-        alt.Chart(shown)
-        .mark_bar(height={"band": 0.75})
-        .encode(
-            x=alt.X("adds:Q", title="adds to the label's sum", axis=alt.Axis(gridColor=GRID)),
-            y=alt.Y(
-                "word:N",
-                sort=list(shown["word"]),
-                title=None,
-                axis=alt.Axis(labelLimit=140, labelOverlap=False, labelFlush=False),
-            ),
-            color=alt.Color(
-                "side:N",
-                title=None,
-                scale=alt.Scale(domain=["for", "against"], range=["#1b9e77", "#d95f02"]),
-                legend=alt.Legend(orient="top"),
-            ),
-            tooltip=[
-                "word:N",
-                alt.Tooltip("value:Q", title="TF-IDF", format=".3f"),
-                alt.Tooltip("weight:Q", format=".3f"),
-                alt.Tooltip("adds:Q", format="+.3f"),
-            ],
-        )
-        .properties(height=18 * len(shown) + MARGIN)
-    )
 
 
 def calibration_chart(curve: pd.DataFrame) -> alt.LayerChart:

@@ -1,107 +1,185 @@
-"""Runs as one page of HTML that needs nothing else: tables, figures, what was confused, where it comes from."""
+"""Runs as one page of HTML that needs nothing else: a verdict, charts, what is confused, tables, provenance."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
-from plotly.io import to_html as figure_html
 
 from core.analysis import export, tables, verdict
-from core.analysis.compare import label_scores
+from core.analysis.compare import forest_table, label_scores
 from core.analysis.decisions import decide
-from core.analysis.samples import RANKING, Comparison, Sampled
+from core.analysis.samples import RANKING, Comparison
 from core.analysis.tables import Row
-from core.figures import GROUP_COLOURS
+from core.figures import report_charts
 from core.figures.compare import smooth
-from core.figures.looks import assign_looks
+from core.figures.looks import Look, assign_looks
 from core.labels.groups import Borders, group_sizes, rank_by_frequency
 from core.metrics import confusion
 from core.runs import results
 from core.runs.predictions import read_predictions
 from core.system.errors import UserError
 
-PAIRS = 10
+PAIRS = 3
+"""Confused pairs of a row."""
+IDS = 12
+"""Documents of a pair that are named."""
 STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem;
-  color: #1c2430; background: #fff; }
-table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-size: 13px; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid #d9dee6; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-td.text { text-align: left; } .published { color: #76808f; } small { color: #76808f; }
-figure { margin: 0 0 1.5rem; } code { font-size: 12px; overflow-wrap: anywhere; }
+:root { color-scheme: light dark; --ink: #1c2430; --paper: #fff; --faint: #667080; --line: #d9dee6; --card: #f4f6fa; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e8ee; --paper: #12161c; --faint: #98a2b1; --line: #333b47; --card: #1b212a; }
+}
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1060px; margin: 2rem auto; padding: 0 16px;
+  color: var(--ink); background: var(--paper); overflow-wrap: anywhere; }
+h1 { margin-bottom: .3rem; } h2 { margin-top: 2.2rem; }
+.verdict { font-size: 19px; line-height: 1.45; background: var(--card); padding: .8rem 1.1rem; border-radius: 8px; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-size: 12.5px; overflow-wrap: normal; }
+th, td { padding: .25rem .45rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
+th:first-child, td:first-child { text-align: left; min-width: 90px; max-width: 230px; overflow-wrap: anywhere; }
+th { white-space: nowrap; }
+th[colspan] { text-align: center; border-bottom: 0; }
+td small { display: block; white-space: nowrap; font-size: 10.5px; }
+td.text, th.text { text-align: left; overflow-wrap: anywhere; } .published, small { color: var(--faint); }
+figure { margin: 0 0 1rem; } svg { width: 100%; height: auto; display: block; font: 12px system-ui, sans-serif; }
+svg text { fill: var(--ink); } svg .grid { stroke: var(--line); }
+svg .edge { stroke: var(--faint); stroke-dasharray: 2 4; }
+code { font-size: 12px; } summary { cursor: pointer; } figcaption, .note { color: var(--faint); font-size: 13px; }
 """
 
 
 def to_html(parts: Sequence[tuple[str, Comparison]]) -> str:
-    """A page with the tables of each data set, figures and provenance; names are escaped, scripts are Plotly's alone.
+    """A page that tells what the runs of each data set say; names are escaped, and there is no script.
 
     Args:
         parts: name of a data set and split, and its rows at one rule.
     """
-    body = [piece for number, (name, compared) in enumerate(parts) for piece in _part(name, compared, first=not number)]
+    body = [piece for name, compared in parts for piece in _part(name, compared)]
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Tailscope</title><style>{STYLE}</style>'
-    return f"{head}</head><body>{''.join(body)}</body></html>\n"
+    viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    return f"{head}{viewport}</head><body>{''.join(body)}</body></html>\n"
 
 
-def _part(name: str, compared: Comparison, *, first: bool) -> list[str]:
-    """One data set; the first one's first figure brings the script for all."""
-    rows, sampled, rule = compared.rows, compared.sampled, compared.rule
+def _part(name: str, compared: Comparison) -> list[str]:
+    """One data set: the verdict, charts, what is confused, then tables and where the numbers come from."""
+    rows, rule = compared.rows, compared.rule
+    looks = assign_looks({row.name: row.runs[0] for row in rows})
     parts = [f"<h1>{html.escape(name or 'No runs')}</h1>"]
     parts += [f"<p>{html.escape(problem)}</p>" for problem in compared.problems]
-    # What the rows say, in words.
-    if len(rows) > 1 and len({row.fingerprint for row in rows}) == 1:
-        documents = results.count_documents(results.read_results(rows[0].runs[0]), "test")
-        questions = verdict.questions_at(rule)
-        said = [
-            f"<li><b>{questions[one.column]}.</b> {html.escape(verdict.in_words(one, documents=documents))}</li>"
-            for one in verdict.find(rows, sampled, rule=rule)
-        ]
-        parts.append(f"<ul>{''.join(said)}</ul><p>{html.escape(verdict.words_of_single_seeds(rows))}</p>")
-    # Tables.
+    parts += _verdict(compared)
     numbers: list[tables.Table] = [RANKING] if rule == RANKING else list(tables.GROUPS)
-    for number in numbers:
-        frame = tables.paper_table(rows, sampled, table=number, rule=rule)
+    frames = {number: tables.paper_table(rows, compared.sampled, table=number, rule=rule) for number in numbers}
+    parts += _charts(compared, frames[numbers[0]], looks)
+    if rule != RANKING and rows:
+        parts += ["<h2>What is confused</h2>", *_confused(rows, rule)]
+    # Tables.
+    for number, frame in frames.items():
         title = "Rankings" if number == RANKING else f"Table {number}"
         words = " ".join([tables.caption(number, rule), *tables.notes(frame)])
-        parts += [f"<h2>{title}</h2><p>{html.escape(words)}</p>", _score_table(frame)]
-    # Figures.
-    figures = [figure for figure in (_groups(rows, sampled, rule), _by_rank(rows, rule)) if figure.data]
-    for number_of, figure in enumerate(figures):
-        figure.update_layout(template="plotly_white", height=420, margin={"l": 50, "r": 20, "t": 40, "b": 50})
-        script = first and number_of == 0
-        parts.append(f"<figure>{figure_html(figure, full_html=False, include_plotlyjs=script)}</figure>")
-    # Parts of the loss, confused pairs, provenance.
-    added = tables.ablation(rows, sampled, rule=rule)
+        parts += [f"<h2>{title}</h2><p class='note'>{html.escape(words)}</p>", _score_table(frame)]
+    # Parts of the loss, provenance.
+    added = tables.ablation(rows, compared.sampled, rule=rule)
     chosen = added[added["group"].isin(["total", "tail"]) & added["score"].isin(["macro", "ap"])]
     if not chosen.empty:
         measure = "average precision" if rule == RANKING else "macro-F1"
         parts += [f"<h2>What each part of DB adds to {measure} (points)</h2>", _difference_table(chosen)]
-    if rule != RANKING:
-        parts += ["<h2>Confused pairs</h2>", *(_pairs(row, rule) for row in rows)]
     lines = "".join(f"<li><code>{html.escape(line)}</code></li>" for line in tables.provenance(rows, rule=rule))
     return [*parts, f"<h2>Where the numbers come from</h2><ul>{lines}</ul>"]
 
 
-def _table(head: Sequence[str], body: Sequence[str]) -> str:
-    cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+def _verdict(compared: Comparison) -> list[str]:
+    """What the rows say in words: the first question in large letters, the others below it."""
+    rows, rule = compared.rows, compared.rule
+    if len(rows) < 2 or len({row.fingerprint for row in rows}) > 1:
+        return []
+    documents = results.count_documents(results.read_results(rows[0].runs[0]), "test")
+    questions = verdict.questions_at(rule)
+    said = [
+        f"<b>{questions[one.column]}.</b> {html.escape(verdict.in_words(one, documents=documents))}"
+        for one in verdict.find(rows, compared.sampled, rule=rule)
+    ]
+    alone = html.escape(verdict.words_of_single_seeds(rows))
+    first = [f'<p class="verdict">{said[0]}</p>'] if said else []
+    others = [f"<ul>{''.join(f'<li>{line}</li>' for line in said[1:])}</ul>"] if said[1:] else []
+    return [*first, *others, *([f"<p class='note'>{alone}</p>"] if alone else [])]
+
+
+def _charts(compared: Comparison, frame: pd.DataFrame, looks: Mapping[str, Look]) -> list[str]:
+    """The forest plot of all labels and of the tail, and scores along the tail."""
+    rule = compared.rule
+    wanted = {"total_ap": "all labels: average precision (%)", "tail_ap": "tail labels: average precision (%)"}
+    if rule != RANKING:
+        wanted = {"total_micro": "all labels: micro-F1 (%)", "tail_macro": "tail labels: macro-F1 (%)"}
+    panels = {title: forest_table(frame, compared.sampled, column)[0] for column, title in wanted.items()}
+    parts = []
+    if drawn := report_charts.forest({title: rows for title, rows in panels.items() if len(rows)}, looks):
+        parts += ["<h2>How sure that is</h2>", f"<figure>{drawn}<figcaption>{FOREST}</figcaption></figure>"]
+    lines, edges, labels = _ranks(compared.rows, rule)
+    if drawn := report_charts.by_rank(lines, looks, edges, labels):
+        measure = "Average precision" if rule == RANKING else "F1"
+        words = f"{measure} of each label (%), smoothed; dotted: between head, medium and tail."
+        parts += ["<h2>Along the tail</h2>", f"<figure>{drawn}<figcaption>{words}</figcaption></figure>"]
+    return parts
+
+
+FOREST = "Test part; lines are 95 % intervals, dashed where they hold no seed noise. Point at a row for its numbers."
+
+
+def _ranks(rows: Sequence[Row], rule: str) -> tuple[dict[str, np.ndarray], list[float], int]:
+    """Smoothed scores by rank of the rows that have the first one's labels, the ranks between groups, and labels."""
+    alike = [
+        row
+        for row in rows
+        if results.read_results(row.runs[0])["labels"] == results.read_results(rows[0].runs[0])["labels"]
+    ]
+    lines, edges, labels = dict[str, np.ndarray](), list[float](), 1
+    for row in alike:
+        metrics = results.read_results(row.runs[0])
+        counts = np.asarray(metrics["counts"])
+        try:
+            scores = np.mean([label_scores(run, rule) for run in row.runs], axis=0)
+        except UserError:
+            continue  # its predictions are damaged: it keeps its row in the tables
+        ranks, labels = rank_by_frequency(counts), len(counts)
+        lines[row.name] = smooth(100 * scores[np.argsort(ranks)], width=max(labels / 18, 1.0))
+        sizes = group_sizes(counts, Borders(**metrics["borders"]))
+        edges = [float(edge) + 0.5 for edge in np.cumsum(list(sizes.values()))[:-1]]
+    return lines, edges, labels
+
+
+def _confused(rows: Sequence[Row], rule: str) -> list[str]:
+    """The most confused pairs of every row with their documents; those of the first one are open."""
+    found = [_pairs(row, rule) for row in rows]
+    return [f"<details{' open' if not number else ''}>{pairs}</details>" for number, pairs in enumerate(found)]
+
+
+def _table(head: Sequence[str], body: Sequence[str], *, words: Sequence[str] = ()) -> str:
+    """A table; the columns of `words` begin at their left."""
+    cells = "".join(f"<th{' class=text' if cell in words else ''}>{html.escape(cell)}</th>" for cell in head)
+    return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
 
 
 def _score_table(frame: pd.DataFrame) -> str:
+    """A table with a heading for each group, each interval below its score."""
     columns, body = tables.SCORE_COLUMNS[tables.table_of(frame)], []
     for row in frame.to_dict("records"):
         cells = [f"<td>{html.escape(export.title(row))}</td>"]
         for column in columns:
             value, interval = export.cell(row, column)
             value = f"<b>{value}</b>" if export.is_bold(row, column) else value or "–"
-            cells.append(f"<td>{value}{f' <small>{interval}</small>' if interval else ''}</td>")
+            cells.append(f"<td>{value}{f'<small>{interval}</small>' if interval else ''}</td>")
         body.append(f'<tr class="{row["source"]}">{"".join(cells)}</tr>')
-    return _table(["", *(" ".join(tables.heading(column)) for column in columns)], body)
+    headings = [tables.heading(column) for column in columns]
+    groups = "".join(
+        f'<th colspan="{len(list(alike))}">{html.escape(group)}</th>'
+        for group, alike in groupby(headings, key=lambda pair: pair[0])
+    )
+    scores = "".join(f"<th>{html.escape(score)}</th>" for _, score in headings)
+    head = f"<tr><th></th>{groups}</tr><tr><th></th>{scores}</tr>"
+    return f'<div class="wide"><table><thead>{head}</thead><tbody>{"".join(body)}</tbody></table></div>'
 
 
 def _difference_table(frame: pd.DataFrame) -> str:
@@ -117,59 +195,24 @@ def _difference_table(frame: pd.DataFrame) -> str:
     return _table(["part", "without", "with", "labels", "change", "95 %", "in the paper"], body)
 
 
-def _groups(rows: Sequence[Row], sampled: Mapping[str, Sampled], rule: str) -> go.Figure:
-    figure = go.Figure()
-    columns = tables.columns_of(RANKING if rule == RANKING else 2)
-    score, measure = ("ap", "Average precision") if rule == RANKING else ("macro", "Macro-F1")
-    for group in ("head", "medium", "tail"):
-        values = [100 * sampled[row.name].scores[columns[f"{group}_{score}"]] for row in rows]
-        figure.add_bar(x=[row.name for row in rows], y=values, name=group, marker_color=GROUP_COLOURS[group])
-    return figure.update_layout(title=f"{measure} by frequency group (%)", barmode="group")
-
-
-def _by_rank(rows: Sequence[Row], rule: str) -> go.Figure:
-    """F1, or average precision, along the tail of the rows that have the first one's labels."""
-    figure, alike = go.Figure(), list[Row]()
-    looks = assign_looks({row.name: row.runs[0] for row in rows})
-    # Ranks can be laid over each other where the labels are the same.
-    for row in rows:
-        metrics = results.read_results(row.runs[0])
-        if not alike or metrics["labels"] == results.read_results(alike[0].runs[0])["labels"]:
-            alike.append(row)
-    for row in alike:
-        metrics = results.read_results(row.runs[0])
-        try:
-            scores = np.mean([label_scores(run, rule) for run in row.runs], axis=0)
-        except UserError:
-            continue  # its predictions are damaged: it keeps its row in the tables
-        ranks = rank_by_frequency(np.asarray(metrics["counts"]))
-        place, values = smooth(100 * scores[np.argsort(ranks)], width=max(len(ranks) / 18, 1.0))
-        look = looks[row.name]
-        dash = ",".join(f"{length}px" for length in look.dash) if look.dash[1] else "solid"
-        figure.add_scatter(x=place, y=values, name=row.name, line={"color": look.colour, "dash": dash})
-    # Borders of the groups.
-    if alike:
-        metrics = results.read_results(alike[0].runs[0])
-        sizes = group_sizes(np.asarray(metrics["counts"]), Borders(**metrics["borders"]))
-        for edge in np.cumsum(list(sizes.values()))[:-1]:
-            figure.add_vline(x=float(edge) + 0.5, line_dash="dot", line_color="gray")
-    figure.update_xaxes(title="rank of the label, the most frequent first").update_yaxes(range=[0, 100])
-    measure = "Average precision" if rule == RANKING else "F1"
-    return figure.update_layout(title=f"{measure} by label rank, smoothed (%); dotted: head | medium | tail")
-
-
 def _pairs(row: Row, rule: str) -> str:
+    """The most confused pairs of a row's first run, with the ids of their documents."""
     run = row.runs[0]
-    name = html.escape(f"{row.name}: {run.id}")
+    name = f"<summary><b>{html.escape(row.name)}</b> <small>{html.escape(run.id)}</small></summary>"
     try:
-        targets, labels = read_predictions(run).targets, results.read_results(run)["labels"]
+        predictions, labels = read_predictions(run), results.read_results(run)["labels"]
         predicted = decide(run, rule).predicted
     except UserError as error:
-        return f"<h3>{name}</h3><p>{html.escape(str(error))}</p>"
-    table = confusion.confused_pairs(targets, predicted, labels, limit=PAIRS)
+        return f"{name}<p>{html.escape(str(error))}</p>"
+    table = confusion.confused_pairs(predictions.targets, predicted, labels, limit=PAIRS)
     body = []
     for pair in table.to_dict("records"):
         words = "".join(f'<td class="text">{html.escape(str(pair[key]))}</td>' for key in ("missed", "gave"))
         numbers = f"<td>{pair['total']}</td><td>{100 * pair['share_of_misses']:.0f} %</td>"
-        body.append(f"<tr>{words}{numbers}</tr>")
-    return f"<h3>{name}</h3>" + _table(["missed", "given or kept", "documents", "of the label's misses"], body)
+        columns = labels.index(pair["missed"]), labels.index(pair["gave"])
+        places = confusion.pair_documents(predictions.targets, predicted, *columns)
+        ids = ", ".join(str(predictions.ids[place]) for place in places[:IDS])
+        more = f" and {len(places) - IDS:,} more" if len(places) > IDS else ""
+        body.append(f'<tr>{words}{numbers}<td class="text">{html.escape(ids)}{more}</td></tr>')
+    heads = ["missed", "given or kept", "documents", "of its misses", "their ids"]
+    return name + _table(heads, body, words=("missed", "given or kept", "their ids"))

@@ -110,3 +110,17 @@ def of_death(process: Any, beat: dict[str, float], config: RunConfig | None = No
         words = f"Its worker was killed, most likely for its memory: it held {used / 1e9:.1f} of {there / 1e9:.1f} GB."
         return Failure("killed", words, f"{advice} {less}")
     return Failure("killed", "Its worker process was killed, by a person or by the system when memory ran out.", advice)
+
+
+def of_job(said: str, *, reached: bool = True) -> Failure:
+    """What is known of a run whose job on a cluster has ended, and which has written no end.
+
+    Args:
+        said: by the cluster, on how the job ended; may be empty.
+        reached: whether the cluster had the job at all.
+    """
+    advice = "Resume the run: it goes on from its last checkpoint, or starts anew if it has none."
+    if not reached:
+        return Failure("killed", "It never reached its cluster: who submitted it was ended meanwhile.", advice)
+    words = "Its job has ended on the cluster without a word of the run: it was killed, or its node sees another cache."
+    return Failure("killed", f"{words} The cluster says: {said}" if said else words, advice)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import stat
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 import scipy.sparse as sp
 
+from core.config.defaults import MODELS
 from core.runs import journal, results
 from core.runs.folder import RUN_ID, Damaged, Run, get_run, new_folder, published_dir, read_folder, run_path
 from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
@@ -25,6 +27,10 @@ RESULTS = ("config.json", "status.json", "history.jsonl", "metrics.json", "thres
 ENCODER = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 WEIGHTS = ("model.safetensors", "vocabulary.json", "idf.safetensors", *(f"encoder/{name}" for name in ENCODER))
 """Files needed to score other texts."""
+PUBLISHED_WEIGHTS = ("model.safetensors", "vocabulary.json", "idf.safetensors")
+"""Files of a model on TF-IDF that score other texts."""
+LARGEST_WEIGHTS = 6_000_000
+"""Bytes of the weights of a published run: they come with the repository."""
 STATUS = ("state", "submitted", "started", "ended", "device", "command")
 LARGEST = 4_000_000_000
 """Bytes that an imported run may have in all."""
@@ -36,19 +42,26 @@ PUBLISHED_DOCUMENTS = 100
 """Documents of a label's highest scores that a published run keeps, so that rare labels are ranked as in the run."""
 
 
-def publish(run: Run) -> Path:
-    """Copies a finished run's results into `published_dir`: no weights, no log, no place on this machine.
+def publish(run: Run, *, weights: bool = False) -> Path:
+    """Copies a finished run's results into `published_dir`: no log, no place on this machine, weights if asked for.
 
     Of every document and of every label the highest scores stay, and those of predicted labels, so that the scores at
     the run's threshold are those of the run; `metrics.json` keeps what was computed from all scores.
+
+    Args:
+        run: the run.
+        weights: also what it takes to score other texts: of a small model on single words, each in several documents,
+            so that no text can be read from its vocabulary.
 
     Returns:
         The folder of the published run.
 
     Raises:
-        UserError: it has not finished, is damaged, or is published already.
+        UserError: it has not finished, is damaged, or is published already; its weights are not to be published.
     """
     check_writable()
+    if weights:
+        _check_weights(run)
     target = published_dir() / run.id
     taken = f"Run {run.id} is published already: delete {target} first."
     with say_unwritable(f"Run {run.id}", "published"), new_folder(target, taken) as folder:
@@ -56,7 +69,29 @@ def publish(run: Run) -> Path:
         for part, name in PREDICTIONS.items():
             if (run.path / name).exists():
                 write_predictions(folder, _thin(read_predictions(run, part)), part)
+        for name in PUBLISHED_WEIGHTS if weights else ():
+            shutil.copyfile(run.path / name, folder / name)
     return target
+
+
+def _check_weights(run: Run) -> None:
+    """Checks that a run's weights may be published.
+
+    Raises:
+        UserError: there are none, they are too large, or its vocabulary could give texts away.
+    """
+    model, files = run.config.model, [run.path / name for name in PUBLISHED_WEIGHTS]
+    if MODELS[model.name].reads != "words" or model.bigrams or model.min_df < 2:
+        raise UserError(
+            f"{run.id}: weights are published of models on TF-IDF of single words with model.min_df of 2 or more, so "
+            "that no text can be read from the vocabulary. Publish its results without --weights."
+        )
+    if missing := [file.name for file in files if not file.exists()]:
+        raise UserError(f"{run.id} has no {', '.join(missing)} in its folder: publish its results without --weights.")
+    if (size := sum(file.stat().st_size for file in files)) > LARGEST_WEIGHTS:
+        raise UserError(
+            f"{run.id}: its weights have {size / 1e6:.1f} MB, and at most {LARGEST_WEIGHTS / 1e6:g} MB are published."
+        )
 
 
 def _thin(predictions: Predictions) -> Predictions:
@@ -159,6 +194,7 @@ def import_run(source: Path | BinaryIO, name: str = "") -> Run:
                 for part in PREDICTIONS.values():
                     _check_arrays(folder / part, name)
                 _check_run(read_folder(folder))
+                journal.update_status(folder, imported=time.time())
             return get_run(run_id)
     except FileNotFoundError:
         raise UserError(f"There is no file {source}.") from None

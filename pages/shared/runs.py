@@ -1,4 +1,4 @@
-"""Finished runs on the pages of results: those that can be read, names, import, export, words that moved a label."""
+"""Finished runs on the pages of results: those that can be read, names, import, export."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import streamlit as st
 
 from core.analysis.run_names import name_runs
-from core.figures import errors
 from core.runs import folder, share
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.shared import current
-from pages.shared.downloads import offer_csv
-from pages.shared.loaders import load_metrics, load_scorer
+from pages.shared.loaders import load_metrics
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -208,20 +206,3 @@ def show_export(run: Run) -> None:
         on_click="ignore",
         icon=":material/download:",
     )
-
-
-def explain_label(run: Run, text: str, offered: list[str], labels: list[str]) -> None:
-    """The words that moved the decision on one label."""
-    label = st.selectbox("Words that moved", offered, key="why")
-    try:
-        scorer = load_scorer(run)
-    except UserError as error:
-        st.caption(plain(str(error)))
-        return
-    table = scorer.contributions(text, labels.index(label))
-    if table.empty:
-        st.caption("No word of this text is known to the model.")
-        return
-    st.caption(scorer.how)
-    st.altair_chart(errors.word_chart(table), alt=f"Words for and against {label}")
-    offer_csv("words", table)

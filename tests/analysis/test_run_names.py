@@ -57,7 +57,10 @@ def test_the_data_set_is_named_where_there_are_several_and_it_is_asked_for() -> 
     assert list(name_runs(runs).values()) == ["tfidf db", "tfidf bce"]
     assert list(name_runs(runs, with_data=True).values())[1] == f"tfidf bce · {runs[1].config.data.title}"
     apart = [make(0), make(1, *small)]
-    assert list(name_runs(apart).values())[1] == f"tfidf db, {apart[1].config.data.title}"
+    assert list(name_runs(apart).values()) == [f"tfidf db · {run.config.data.title}" for run in apart]
+    several = [*apart, make(2, *small, seed=1)]
+    names = list(name_runs(several).values())
+    assert names[1:] == ["tfidf db, seed 0", "tfidf db, seed 1"], "what differs on one data set says nothing of another"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from core.analysis.export import workbook
 from core.analysis.samples import Sampled
 from core.figures import page
 from core.labels.groups import Borders
-from core.metrics import label_sets, thresholds, uncertainty
+from core.metrics import confusion, label_sets, thresholds, uncertainty
 from core.runs import folder, results
 from core.runs.folder import Run
 from core.runs.predictions import read_predictions, write_predictions
@@ -415,6 +415,43 @@ def test_a_page_holds_tables_figures_and_provenance_and_needs_nothing_else(runs:
     assert f"{db:.2f}" in words
     assert "python -m core train --seed 1" in words
     assert "ntr-fl (paper)" in words
+
+
+def test_a_page_tells_its_story_in_order_without_a_script_for_both_themes(runs: list[Run]) -> None:
+    text = page.to_html([("reuters paper", samples.compare_rows(tables.fold(runs)))])
+    titles = [
+        'class="verdict"',
+        "How sure that is",
+        "Along the tail",
+        "What is confused",
+        "Table 2",
+        "Where the numbers",
+    ]
+    places = [text.index(title) for title in titles]
+    assert places == sorted(places)
+    assert "<script" not in text
+    assert "prefers-color-scheme: dark" in text
+    assert text.count("<svg") == 2
+    assert len(text) < 2_000_000
+    # Confused pairs name their documents.
+    run = tables.fold(runs)[0].runs[0]
+    predictions, labels = read_predictions(run), results.read_results(run)["labels"]
+    predicted = thresholds.apply(predictions.scores, predictions.threshold)
+    pairs = confusion.confused_pairs(predictions.targets, predicted, labels, limit=1)
+    for pair in pairs.to_dict("records"):
+        columns = labels.index(pair["missed"]), labels.index(pair["gave"])
+        rows = confusion.pair_documents(predictions.targets, predicted, *columns)
+        assert ", ".join(predictions.ids[row] for row in rows[: page.IDS]) in text
+
+
+def test_a_name_that_people_gave_is_text_in_a_page(runs: list[Run]) -> None:
+    nasty = "<script>alert(1)</script> & **x**"
+    folder.save_about(runs[3].id, name=nasty)
+    named = [folder.get_run(run.id) for run in runs]
+    text = page.to_html([("<b>", samples.compare_rows(tables.fold(named)))])
+    shown = Page(text)
+    assert "script" not in shown.tags
+    assert nasty in "".join(shown.words)
 
 
 def test_nothing_in_a_page_is_read_as_html_but_its_own(runs: list[Run]) -> None:

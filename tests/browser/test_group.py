@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import STILL
 
 SECOND = 1000
-FORM = "launcher?data=synthetic&synthetic_documents=600&synthetic_labels=12"
+FORM = "launcher?data=synthetic&synthetic_documents=600&synthetic_labels=12&models=tfidf"
 PEOPLE = {
     "ann": {"email": "Ann@x.org", "name": "Ann", "email_verified": True},
     "bob": {"email": "bob@x.org", "name": "Bob"},

@@ -20,6 +20,7 @@ from core.system.places import ROOT
 from tests.helpers.runs import until
 
 SVM = "reuters-svm-s0-bd3198e17a"
+SVM_NAME = "svm, seed 0"
 BCE = "reuters-tfidf-bce-s0-ac9547d439"
 
 Ready = Callable[..., None]
@@ -79,7 +80,7 @@ def test_from_the_tables_to_the_words_of_one_decision(results: tuple[Path, str],
 
     page.get_by_test_id("stSidebar").get_by_test_id("stPageLink-NavLink").filter(has_text="Errors").click()
     ready(page, "Errors", role="heading")
-    choose(page, "Run", SVM)
+    choose(page, "Run", SVM_NAME)
     page.get_by_role("radio", name="Confused pairs").click()
     ready(page, "Choose a pair to read the documents behind it.")
     search = page.get_by_label("Find a label", exact=True)

@@ -14,6 +14,7 @@ from typing import TypeVar
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from core.analysis.run_names import name_runs
 from core.runs import folder
 from tests.browser.conftest import STILL
 
@@ -39,7 +40,7 @@ def open_training(page: Page, address: str, ready: Callable[..., None]) -> Calla
     """Opens the training page, by default in the shared tab, with a small synthetic set chosen."""
 
     def opened(tab: Page = page, address: str = address) -> Page:
-        tab.goto(f"{address}/launcher?data=synthetic&synthetic_documents=600&synthetic_labels=12")
+        tab.goto(f"{address}/launcher?data=synthetic&synthetic_documents=600&synthetic_labels=12&models=tfidf")
         ready(tab, "Launch 1 run", role="button", ticks=True)
         return tab
 
@@ -57,11 +58,12 @@ def states(cache: Path) -> dict[str, str]:
     return {path.parent.name: folder.read_folder(path.parent).state for path in cache.glob("runs/[!.]*/status.json")}
 
 
-def choose_run(page: Page, run_id: str) -> None:
+def choose_run(page: Page, cache: Path, run_id: str) -> None:
+    name = name_runs([folder.read_folder(path.parent) for path in cache.glob("runs/[!.]*/status.json")])[run_id]
     box = page.get_by_role("combobox", name="Run", exact=True)
-    if box.input_value() != run_id:
-        box.fill(run_id)
-        page.get_by_role("option", name=run_id, exact=True).click()
+    if box.input_value() != name:
+        box.fill(name)
+        page.get_by_role("option", name=name, exact=True).click()
 
 
 def launch(page: Page, number: int) -> None:
@@ -129,7 +131,7 @@ def test_a_killed_worker_is_shown_as_lost_and_frees_the_queue(open_training: Cal
     now = states(cache)
     killed = next(run for run in set(now) - before if now[run] == "running")
     os.kill(json.loads((cache / "runs" / killed / "process.json").read_text("utf-8"))["pid"], signal.SIGKILL)
-    choose_run(page, killed)
+    choose_run(page, cache, killed)
     expect(page.get_by_text("Its worker process was killed")).to_be_visible()
     expect(page.get_by_text("lost", exact=True).filter(visible=True)).not_to_have_count(0)
     other = next(run for run in set(now) - before if run != killed)
@@ -140,7 +142,7 @@ def test_a_killed_worker_is_shown_as_lost_and_frees_the_queue(open_training: Cal
     page.get_by_role("button", name="Stop all", exact=True).click()
     expect(page.get_by_text("Nothing is running or waiting.")).to_be_visible()
     assert [states(cache)[run] for run in (killed, other)] == ["stopped", "stopped"]
-    choose_run(page, other)
+    choose_run(page, cache, other)
     expect(page.get_by_text("Stopped by request before it had finished")).to_be_visible()
 
 
@@ -158,7 +160,7 @@ def test_a_sweep_of_three_losses_is_watched_stopped_and_resumed_by_two_browsers(
     wait_for_states(page, cache, lambda now: "running" in [now[run] for run in set(now) - before])
     mine = set(states(cache)) - before
     running = next(run for run in mine if states(cache)[run] == "running")
-    choose_run(page, running)
+    choose_run(page, cache, running)
     tested = page.get_by_test_id("stVegaLiteChart")
     expect(tested).to_have_count(3)
     expect(page.get_by_test_id("stMetricValue").nth(3)).to_have_text(re.compile(r"^\d+/3000$"))

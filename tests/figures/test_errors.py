@@ -360,7 +360,7 @@ def test_the_figures_of_a_run_have_units_and_leave_out_what_is_not_known() -> No
     beat = {"cpu": 103.4, "memory": 1.2e9, "of_memory": 24e9, "gpu": 3e9}
     step = {"documents_per_second": 1234.5}
     found = run_figures(run, HISTORY[0] | {"labels_hit": 7}, step, beat, now=0.0)
-    assert found["micro-F1"] == "20.00"
+    assert found["validation micro-F1"] == "20.00"
     assert [found[key] for key in ("CPU", "memory", "GPU memory")] == ["103 %", "1.2 of 24 GB", "3.0 GB"]
     assert [found[key] for key in ("labels hit", "epoch", "documents/s")] == ["7", "1/4", "1,234"]
     assert run_figures(run, {}, {}, {}, now=0.0) == {"epoch": "1/4"}

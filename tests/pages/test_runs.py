@@ -368,6 +368,36 @@ def test_a_stopped_run_can_be_launched_again_at_once(filled: Path) -> None:
     assert not page.button(key="launch").disabled
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("stub_worker")
+def test_a_failed_run_is_launched_with_the_change_that_mends_it(filled: Path) -> None:
+    advice = "Start a new run with train.learning_rate=0.5."
+    path = in_state(filled, "failed", kind="diverged", reason="The loss rose.", advice=advice)
+    page = open_page("launcher", run=path.name)
+    labels = [button.label.replace("\\", "") for button in page.button]
+    assert "Launch with train.learning_rate = 0.5" in labels
+    assert not {"Resume", "Start anew"} & set(labels)
+    page.button(key=f"mend-{path.name}-0").click().run()
+    assert not page.exception
+    (new,) = (run for run in folder.list_runs() if run.config.train.learning_rate == 0.5)
+    assert new.id in page.query_params["run"]
+    with suppress(UserError):  # it may have finished
+        launch.stop(new.id)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said_of_it"),
+    [({"set.train.learning_rate": "1e9"}, "diverge"), ({"set.train.device": "cuda"}, "no GPU")],
+)
+def test_what_cannot_succeed_is_stopped_before_launch(
+    setting: dict[str, str], said_of_it: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.system.machine.count_gpus", lambda: 0)
+    page = open_page("launcher", data="synthetic", **setting)
+    assert said_of_it in said(page.error)
+    assert page.button(key="launch").disabled
+
+
 # Results
 
 

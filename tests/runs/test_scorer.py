@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.analysis import why
 from core.data import sources
 from core.jobs import linear
 from core.metrics import thresholds
@@ -65,6 +66,9 @@ def test_scores_are_the_stored_ones_and_words_sum_to_them(run: Run) -> None:
             logits = [SHARPNESS * margin_of(scorer, texts[row], node) for node in scorer.tree.path(label)]
             assert total == pytest.approx(sum(logits), abs=1e-4)
             assert expected in (0, pytest.approx(np.prod([1 / (1 + np.exp(-one)) for one in logits]), abs=1e-5))
+            found = why.explain(scorer, texts[row], label, 0.5, margins=False)
+            assert found.total == pytest.approx(total)
+            assert f"The sums of {len(logits)} node" in why.describe(found, train=3)
         else:
             assert total == pytest.approx(
                 expected if not scorer.probabilities else np.log(expected / (1 - expected)), abs=1e-4

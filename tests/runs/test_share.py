@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,17 @@ from core.cli.main import make_app
 from core.config.defaults import PAPER_LOSSES
 from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds
-from core.runs import results, share
+from core.runs import results, scorer, share
 from core.runs.folder import Run, as_run, delete_run, get_run, list_folders, published_dir, read_folder
 from core.runs.layout import runs_dir
 from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
 from core.system.errors import UserError
-from core.system.files import write_json
+from core.system.files import read_json, write_json
 from core.system.places import ROOT
 from tests.helpers.scored import COUNTS, make_run
+
+WITH_WEIGHTS = "reuters-tfidf-db-s0-966e74a879"
+"""The published run that has its weights."""
 
 
 @pytest.fixture
@@ -80,6 +84,48 @@ def test_a_published_run_scores_alike_and_holds_no_weights(run: Run, monkeypatch
         assert thin.scores.nnz < whole.scores.size / 2
     with pytest.raises(UserError, match="published already"):
         share.publish(run)
+
+
+def test_the_weights_of_a_small_model_on_words_are_published_when_asked_for(run: Run) -> None:
+    path = share.publish(run, weights=True)
+    for name in share.PUBLISHED_WEIGHTS:
+        assert (path / name).read_bytes() == (run.path / name).read_bytes()
+    assert not (path / "encoder").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("bigrams", True, "no text can be read"),
+        ("min_df", 1, "no text can be read"),
+        ("name", "transformer", "no text can be read"),
+        ("missing", 0, "has no vocabulary.json"),
+        ("large", 0, "at most 1e-06 MB"),
+    ],
+)
+def test_other_weights_are_not_published(
+    run: Run, setting: str, value: object, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if setting == "missing":
+        (run.path / "vocabulary.json").unlink()
+    elif setting == "large":
+        monkeypatch.setattr(share, "LARGEST_WEIGHTS", 1)
+    else:
+        model = run.config.model.model_copy(update={setting: value})
+        run = replace(run, config=run.config.model_copy(update={"model": model}))
+    with pytest.raises(UserError, match=said):
+        share.publish(run, weights=True)
+    assert not list(published_dir().glob("*"))
+
+
+def test_one_run_that_comes_with_tailscope_reads_a_text_at_once() -> None:
+    found = as_run(read_folder(ROOT / "cache" / "published" / WITH_WEIGHTS))
+    assert scorer.find_missing(found) == []
+    assert sum((found.path / name).stat().st_size for name in share.PUBLISHED_WEIGHTS) <= share.LARGEST_WEIGHTS
+    (labels,) = scorer.load(found)(["The central bank sold gold bullion. An ounce of gold rose, gold mines said."])
+    assert labels[0][0] == "gold"
+    words = read_json(found.path / "vocabulary.json")["words"]
+    assert not [word for word in words if " " in word], "single words, from which no text can be read"
 
 
 def test_no_score_is_published_because_its_label_is_true(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,7 +423,8 @@ def test_the_published_runs_are_whole_and_carry_nothing_of_a_machine(monkeypatch
         kept = results.read_results(run)
         made = "combine reuters-" if run.config.combined else "train --data reuters --model "
         assert kept["command"].startswith(f"python -m core {made}")
-        assert not {file.name for file in run.path.iterdir()} - set(share.RESULTS)
+        more = share.PUBLISHED_WEIGHTS if run.id == WITH_WEIGHTS else ()
+        assert not {file.name for file in run.path.iterdir()} - {*share.RESULTS, *more}
         for file in run.path.glob("*.json*"):
             assert not re.search(r'"/|[A-Za-z]:\\\\', file.read_text("utf-8"))
         for part in ("test", "validation"):

@@ -1,4 +1,4 @@
-"""Documents with their errors, and one of them: its text, its decisions, the words that moved a label."""
+"""Documents with their errors, and one of them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import streamlit as st
 
 from core.analysis import documents, what_if
 from core.data.documents import Headings
+from pages.sections.errors.one_document import show_document
 from pages.shared.downloads import SAVED, offer_csv
-from pages.shared.labels import show_table
 from pages.shared.loaders import load_texts
 from pages.shared.pick import pick_label
-from pages.shared.runs import explain_label
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from core.data.corpus import Corpus
     from pages.sections.errors.chosen import Shown
 
 DOCUMENTS_SHOWN = 200
@@ -50,16 +48,17 @@ def show(shown: Shown) -> None:
         st.info("No document matches.")
         return
     st.text(f"{found:,} documents" + (f", the first {len(places)}" if found > len(places) else ""))
-    list_documents(shown, find, f"{label}-{fault}-{sizes}-{order}")
+    list_documents(shown, find, f"{label}-{fault}-{sizes}-{order}", label or "")
 
 
-def list_documents(shown: Shown, find: Callable[..., tuple[np.ndarray, int]], key: str) -> None:
+def list_documents(shown: Shown, find: Callable[..., tuple[np.ndarray, int]], key: str, first: str = "") -> None:
     """A list of documents and, on a click, one of them. Texts are never read as Markdown or HTML.
 
     Args:
         shown: a run.
         find: gives the first `limit` places of documents, and their number.
         key: of the table; another key forgets which row was chosen.
+        first: the label that a chosen document is asked for.
     """
     places = find(limit=DOCUMENTS_SHOWN)[0]
     corpus, sentence = load_texts(shown.run)
@@ -86,41 +85,6 @@ def list_documents(shown: Shown, find: Callable[..., tuple[np.ndarray, int]], ke
     offer_csv("documents", lambda: table_of(find(limit=SAVED)[0], titles))
     rows = chosen["selection"]["rows"]
     if rows and rows[0] < len(places):
-        show_document(shown, corpus, int(places[rows[0]]))
+        show_document(shown, corpus, int(places[rows[0]]), first)
     else:
         st.caption("Choose a document to read it, and to see why each label was given or not.")
-
-
-def show_document(shown: Shown, corpus: Corpus | None, place: int) -> None:
-    """A document's text, how each of its labels was decided, and the words that moved one of them."""
-    scores = documents.scores_of_document(shown.predictions, place)
-    table = documents.decision_table(
-        scores,
-        shown.limits,
-        shown.labels,
-        documents.labels_of(shown.predictions.targets, place),
-        documents.labels_of(shown.predicted, place),
-    )
-    left, right = st.columns(2, gap="medium")
-    with left:
-        if corpus:
-            row = int(shown.predictions.rows[place])
-            with st.container(border=True, height=460):
-                if corpus.titles[row].strip():
-                    st.text(corpus.titles[row])
-                st.text(corpus.bodies[row])
-    with right:
-        number = st.column_config.NumberColumn
-        show_table(
-            table,
-            ["label"],
-            key=f"decisions-{shown.run.id}-{place}",
-            placeholder="–",
-            column_config={"score": number(format="%.3f"), "threshold": number(format="%.3f")},
-            alt="How each label of the document was decided",
-        )
-        offer_csv("decisions", table)
-        if corpus:
-            explain_label(
-                shown.run, corpus.text(int(shown.predictions.rows[place])), list(table["label"]), shown.labels
-            )

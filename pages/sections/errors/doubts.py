@@ -9,11 +9,12 @@ import streamlit as st
 from core.analysis import errors
 from core.data.documents import Headings
 from core.labels.groups import Borders
-from pages.sections.errors.documents import show_document
+from pages.sections.errors.one_document import show_document
 from pages.shared.downloads import offer_csv
 from pages.shared.labels import show_table
 from pages.shared.loaders import HASHES, load_metrics, load_predictions, load_texts
 from pages.shared.text import plain
+from pages.shared.verdicts import show_corrections
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,6 +92,9 @@ def show(shown: Shown) -> None:
     if found > len(rows):
         st.caption(f"The first {len(rows)} of {found:,} doubts.")
     if picked:
-        show_document(shown, corpus, int(rows["place"].iloc[picked[0]]))
+        show_document(shown, corpus, int(rows["place"].iloc[picked[0]]), str(rows["label"].iloc[picked[0]]))
     else:
         st.caption("Choose a row to read the document and judge for yourself.")
+    if corpus:
+        st.header("Verdicts")
+        show_corrections(corpus)

@@ -113,7 +113,7 @@ def show_pair(shown: Shown, missed: str | None, gave: str | None) -> None:
     many = "document" if found == 1 else "documents"
     st.text(f"{found} {many} where {missed} was missed and {gave} given or kept")
     link_labels(missed, gave)
-    list_documents(shown, find, f"{missed}-{gave}")
+    list_documents(shown, find, f"{missed}-{gave}", missed)
 
 
 def show_map(shown: Shown) -> None:

@@ -8,10 +8,12 @@ import streamlit as st
 
 from core.analysis import what_if
 from core.metrics import thresholds
+from core.runs.tfidf_scorer import WEIGHTS
 from pages.shared.loaders import load_metrics
 from pages.shared.runs import show_export, show_members
 
 if TYPE_CHECKING:
+    from core.runs.folder import Run
     from pages.sections.errors.chosen import Shown
 
 
@@ -28,7 +30,7 @@ def show(shown: Shown) -> None:
                 str(metrics["borders"]["tail"]),
                 metrics["fingerprint"],
                 f"{metrics['seconds']:.1f}",
-                "yes: results without weights, as they came with Tailscope" if run.published else "no",
+                describe_published(run),
             ],
         },
         hide_index=True,
@@ -42,3 +44,11 @@ def show(shown: Shown) -> None:
     left, right = st.columns(2)
     left.json(run.config.model_dump(exclude_none=True), expanded=2)
     right.json(metrics["versions"])
+
+
+def describe_published(run: Run) -> str:
+    """Whether a run came with Tailscope, and whether its weights did."""
+    if not run.published:
+        return "no"
+    which = "with its weights" if (run.path / WEIGHTS).exists() else "results without weights"
+    return f"yes: {which}, as it came with Tailscope"

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.analysis import progress
 from core.runs import folder, journal, results
+from core.runs.folder import LIVE
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.shared.text import plain
@@ -44,6 +45,17 @@ def act_on_runs(action: Callable[..., object], run_ids: Iterable[str], done: str
 def add_toast(text: str, **more: Any) -> None:
     """Keeps a toast for the next drawing of the page: a rerun would drop one that is drawn before it."""
     st.session_state.setdefault("said", []).append((text, more))
+
+
+def redraw() -> None:
+    """Asks for the whole page to be drawn again: a click in one of its parts changes another."""
+    st.session_state["redraw"] = True
+
+
+def redraw_if_asked() -> None:
+    """Draws the whole page again where that was asked for."""
+    if st.session_state.pop("redraw", False):
+        st.rerun()
 
 
 def show_toasts() -> None:
@@ -88,6 +100,25 @@ def read_scores(run: Folder) -> dict[str, Any]:
         return progress.scores_in(journal.read_last(run.path, "history.jsonl"))
     except UserError:
         return {}
+
+
+def read_test(run: Folder) -> dict[str, Any]:
+    """The test scores of a finished run; empty of any other."""
+    return _read_test(find_end(run), run) if run.state == "finished" else {}
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def _read_test(end: RunEnd, _run: Folder) -> dict[str, Any]:  # noqa: ARG001 - a part of the key
+    try:
+        scores = results.read_metrics(_run).get("test")
+    except UserError:
+        return {}
+    return scores if isinstance(scores, dict) else {}
+
+
+def read_last_scores(run: Folder) -> dict[str, Any]:
+    """The last validation scores of a run in any state."""
+    return read_scores(run) if run.state in LIVE else load_ended_scores(run)
 
 
 def load_ended_size(run: Folder) -> int:

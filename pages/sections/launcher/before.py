@@ -9,13 +9,14 @@ import streamlit as st
 
 from core.analysis import progress
 from core.config.schema import RunConfig
-from core.jobs import estimates, queue, sweeps
+from core.jobs import clusters, engines, estimates, queue, sweeps
+from core.jobs.obstacles import describe_shortage, find_obstacles
 from core.runs import folder
 from core.runs.folder import LIVE, Folder, Run
 from core.runs.plan import command_line
 from core.system import machine
 from core.system.errors import UserError
-from pages.sections.launcher import add_toast
+from pages.sections.launcher import add_toast, redraw
 from pages.sections.loss_weights import View, cautions
 from pages.sections.loss_weights.cards import load_auto_mu
 from pages.shared import current
@@ -39,17 +40,62 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
     """Submits the runs; an error is kept and shown under the button."""
     st.session_state.pop("launch_problem", None)
     try:
-        runs = sweeps.submit(configs, anew=anew)
+        runs = sweeps.submit(configs, anew=anew, engine=st.session_state.get("engine", ""))
     except UserError as error:
         st.session_state["launch_problem"] = str(error)
         return
     current.ask_for_run(runs[0].id)
     st.session_state["train_again"] = False
+    redraw()
     add_toast(f"{len(runs)} of {len(configs)} runs submitted.")
 
 
+def launch_instead(config: RunConfig) -> None:
+    """Submits one run in the place of another and shows it."""
+    try:
+        (run,) = sweeps.submit([config], engine=st.session_state.get("engine", ""))
+    except UserError as error:
+        add_toast(str(error), icon=":material/error:", duration="long")
+        return
+    current.ask_for_run(run.id)
+    add_toast("1 run submitted.")
+    redraw()
+
+
+@st.cache_data(ttl=15.0, max_entries=4, show_spinner=False)
+def describe_engine(engine: str) -> str:
+    return clusters.describe_engine(engine)
+
+
+def pick_engine() -> None:
+    """Draws where the runs will train, if a cluster is named, and what that says it has."""
+    try:
+        named = engines.choose_engine()
+    except UserError as error:
+        st.error(plain(str(error)))
+        return
+    if named == engines.LOCAL:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        engine = st.segmented_control(
+            "Train on",
+            [named, engines.LOCAL],
+            key="engine",
+            default=named,
+            required=True,
+            format_func=lambda one: engines.TITLES[one].capitalize(),
+            label_visibility="collapsed",
+        )
+        if engine == named:
+            st.caption(plain(describe_engine(named)))
+
+
 def show_button(configs: list[RunConfig], runs: Sequence[Folder]) -> None:
-    """Draws the button, and which of the runs exist already."""
+    """Draws the button, what stands in its way, and which of the runs exist already."""
+    pick_engine()
+    obstacles = find_obstacles(configs, here=st.session_state.get("engine", engines.LOCAL) == engines.LOCAL)
+    for sentence in obstacles:
+        st.error(plain(sentence))
     states = {run.config: run.state for run in runs if isinstance(run, Run) and run.state in (*LIVE, "finished")}
     there = [states[config] for config in configs if config in states]
     finished = there.count("finished")
@@ -69,7 +115,7 @@ def show_button(configs: list[RunConfig], runs: Sequence[Folder]) -> None:
             f"Launch {new} {'run' if new == 1 else 'runs'}",
             type="primary",
             key="launch",
-            disabled=not new,
+            disabled=not new or bool(obstacles),
             on_click=launch,
             args=(configs, anew),
         )
@@ -121,6 +167,8 @@ def show_forecast(plan: Plan, configs: list[RunConfig]) -> None:
     slots = len(queue.slots(queue.queue(configs[0])))
     whole = estimates.together(configs, len(corpus.parts["train"]), known, slots)
     st.caption(plain(describe_forecast(configs, whole)))
+    if shortage := describe_shortage(float(str(whole["memory"]))):
+        st.warning(plain(shortage))
     show_cautions(plan, corpus, configs)
 
 

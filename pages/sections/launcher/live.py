@@ -1,40 +1,47 @@
-"""The queue, the sweeps and all runs, as their folders are at this moment."""
+"""The queue and all runs, as their folders are at this moment."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 import time
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
-from core.analysis.progress import fraction, pace, phase, run_table, words_of_seconds
-from core.analysis.run_names import name_runs
+from core.analysis.progress import find_silent, fraction, is_stopping, pace, phase, run_table
+from core.analysis.run_names import name_run, name_runs
+from core.config.schema import MOST_MEMBERS
 from core.figures import training
 from core.jobs import launch, sweeps
 from core.runs import folder, layout
+from core.runs.combine import combine
 from core.runs.folder import LIVE, Folder, Run
+from core.runs.mends import can_resume
 from core.system.errors import UserError
 from pages.sections.launcher import (
     URL,
     act_on_runs,
     add_toast,
-    load_ended_scores,
     load_ended_size,
     may_act,
-    read_scores,
+    read_last_scores,
+    read_test,
+    redraw,
 )
+from pages.shared import current
+from pages.shared.menu import link
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from core.jobs.sweeps import Sweep
-
 LIVE_SHOWN = 12
 RUNS_SHOWN = 200
-SWEEPS_SHOWN = 5
+AT_ONCE = 0.3
+"""Seconds in which a stop is waited for before anything is drawn."""
 OVER = ("stopped", "failed", "lost")
 
 
@@ -66,7 +73,8 @@ def show_queue(runs: Sequence[Folder], names: Mapping[str, str]) -> None:
         progress.progress(fraction(run), text=plain(phase(run)))
         age.text("\n".join(part for part in (pace(run, now=time.time()), describe_place(run)) if part))
         if may_act():
-            action.button("Stop", key=f"stop-{run.id}", on_click=stop_runs, args=((run.id,),))
+            stopping = is_stopping(run)
+            action.button("Stop", key=f"stop-{run.id}", on_click=stop_runs, args=((run.id,),), disabled=stopping)
     if len(runs) > LIVE_SHOWN:
         st.caption(f"{len(runs) - LIVE_SHOWN} more are waiting; all are in the table below.")
 
@@ -77,13 +85,34 @@ def describe_place(run: Folder) -> str:
 
 
 def stop_runs(run_ids: Sequence[str]) -> None:
-    """Stops runs and adds a toast with the state of each."""
-    try:
-        names = name_runs(folder.list_folders(published=False))
-        for run in launch.stop_all(run_ids):
-            add_toast(f"{names.get(run.id, run.id)}: {run.state}")
-    except UserError as error:
-        add_toast(str(error))
+    """Begins to stop runs, which may take a minute: the page is drawn meanwhile, and `end_stopping` waits for it."""
+    said: list[str] = []
+    names = name_runs(folder.list_folders(published=False))
+
+    def stop() -> None:
+        try:
+            said.extend(f"{names.get(run.id, run.id)}: {run.state}" for run in launch.stop_all(run_ids))
+        except UserError as error:
+            said.append(str(error))
+
+    work = Thread(target=stop, daemon=True)
+    add_script_run_ctx(work, get_script_run_ctx())  # it acts for who is signed in
+    work.start()
+    # What takes no time needs no word; else each run says that it is stopping.
+    work.join(AT_ONCE)
+    st.session_state["stopping"] = (work, said)
+    redraw()
+
+
+def end_stopping() -> None:
+    """Waits until runs that were asked to stop have stopped, then draws the page again with the state of each."""
+    if kept := st.session_state.get("stopping"):
+        work, said = kept
+        work.join()
+        st.session_state.pop("stopping", None)
+        for words in said:
+            add_toast(words)
+        st.rerun()
 
 
 def resume_runs(run_ids: Sequence[str], anew: bool = False) -> None:
@@ -91,58 +120,12 @@ def resume_runs(run_ids: Sequence[str], anew: bool = False) -> None:
     act_on_runs(launch.resume, run_ids, "queued again", anew=anew)
 
 
-def resume_sweep(sweep_id: str) -> None:
-    """Queues again what has not finished of a sweep."""
-    act_on_runs(sweeps.resume, [sweep_id], "queued again")
-
-
-def show_sweeps(runs: Sequence[Folder]) -> None:
-    """The newest sweeps, each watched, stopped and resumed as one."""
-    known = {run.id: run for run in runs}
-    found = [sweep for sweep in sweeps.list_sweeps() if any(run_id in known for run_id in sweep.runs)]
-    for problem in sweeps.list_problems():
-        st.warning(plain(problem))
-    if not found:
-        return
-    st.header("Sweeps")
-    for sweep in found[:SWEEPS_SHOWN]:
-        show_sweep(sweep, known)
-    if len(found) > SWEEPS_SHOWN:
-        st.caption(f"{len(found) - SWEEPS_SHOWN} older ones: `python -m core sweeps` lists all.")
-
-
-def show_sweep(sweep: Sweep, known: dict[str, Folder]) -> None:
-    """A sweep in a row."""
-    counts = sweeps.counts(sweep, known)
-    there = [known[run_id] for run_id in sweep.runs if run_id in known]
-    done = sum(1.0 if run.state == "finished" else fraction(run) for run in there) / len(sweep.runs)
-    with st.container(border=True):
-        name, progress, *actions = st.columns([3.2, 3.6, 0.9, 1.4, 1.7], vertical_alignment="center")
-    name.text(f"{sweep.title}\n{words_of_seconds(time.time() - sweep.created)} ago")
-    progress.progress(done, text=", ".join(f"{number} {state}" for state, number in counts.items()))
-    actions[0].button(
-        "Show", key=f"show-{sweep.id}", on_click=filter_by_sweep, args=(sweep.id,), help="In the table below."
-    )
-    if may_act():
-        live = tuple(run.id for run in there if run.state in LIVE)
-        actions[1].button("Stop sweep", key=f"stop-{sweep.id}", on_click=stop_runs, args=(live,), disabled=not live)
-        open_ends = any(state in counts for state in (*OVER, "missing"))
-        actions[2].button(
-            "Resume sweep", key=f"resume-{sweep.id}", on_click=resume_sweep, args=(sweep.id,), disabled=not open_ends
-        )
-
-
-def filter_by_sweep(sweep_id: str) -> None:
-    """Filters the table by a sweep."""
-    st.session_state["of_sweep"] = sweep_id
-
-
 def filter_runs(runs: Sequence[Folder], names: Mapping[str, str]) -> list[Folder]:
-    """Draws the filters of the table and returns the runs they let through, pinned ones first."""
+    """Draws the filters of the table and returns the runs they let through: pinned ones first, then live ones."""
     found = {sweep.id: sweep for sweep in sweeps.list_sweeps()}
     if st.session_state.get("of_sweep") not in (None, *found):
         st.session_state["of_sweep"] = None
-    text, of_sweep, states, archived = st.columns([2.2, 2.2, 4.4, 1.4], vertical_alignment="bottom")
+    text, of_sweep, states, archived = st.columns([2.2, 2.2, 3.4, 1.9], vertical_alignment="bottom")
     wanted = states.multiselect("State", list(training.STATE_COLOURS), key="of_state", bind=URL, placeholder="any")
     part = text.text_input("Name, tag, note, user", key="part", bind=URL).strip().lower()
     sweep = of_sweep.selectbox(
@@ -163,7 +146,7 @@ def filter_runs(runs: Sequence[Folder], names: Mapping[str, str]) -> list[Folder
         and (sweep is None or run.id in found[sweep].runs)
         and (not part or part in list_words(run, names[run.id]))
     ]
-    return sorted(kept, key=lambda run: not run.about.pinned)
+    return sorted(kept, key=lambda run: (not run.about.pinned, run.state not in LIVE))
 
 
 def list_words(run: Folder, name: str) -> str:
@@ -180,13 +163,21 @@ def show_table(runs: Sequence[Folder], names: Mapping[str, str]) -> list[Folder]
     if not runs:
         st.caption("No run is like this.")
         return []
-    scores = {run.id: read_scores(run) if run.state in LIVE else load_ended_scores(run) for run in runs}
+    scores = {run.id: read_last_scores(run) for run in runs}
+    tests = {run.id: read_test(run) for run in runs}
     sizes = {run.id: folder.disk_use(run.path) if run.state in LIVE else load_ended_size(run) for run in runs}
     column = st.column_config
     # Marks are kept by row number: another order of rows is another table, and nothing is marked in it.
     key = f"runs-{hashlib.sha256(' '.join(run.id for run in runs).encode()).hexdigest()[:12]}"
+    table = run_table(runs, scores, sizes, now=time.time(), names=names, tests=tests)
+    percent = {
+        "test": ("test micro-F1", "micro-F1 of all labels on the test part"),
+        "tail": ("test tail F1", "macro-F1 of the tail labels on the test part"),
+        "micro": ("validation micro-F1", "micro-F1 of all labels on validation: of the kept epoch, or the last so far"),
+        "macro": ("validation macro-F1", "macro-F1 of all labels on validation: of the kept epoch, or the last so far"),
+    }
     marked: Any = st.dataframe(
-        run_table(runs, scores, sizes, now=time.time(), names=names),
+        table,
         key=key,
         hide_index=True,
         height=min(38 + 35 * len(runs), 400),
@@ -197,31 +188,50 @@ def show_table(runs: Sequence[Folder], names: Mapping[str, str]) -> list[Folder]
             "state": column.MultiselectColumn(
                 options=list(training.STATE_COLOURS), color=list(training.STATE_COLOURS.values()), width=90
             ),
-            "name": column.TextColumn(width=230),
+            "name": column.TextColumn(width=230, help="★ pinned, ⚠ damaged, ⇩ imported from a zip"),
             "tags": column.ListColumn(),
             "epoch": column.TextColumn(width=100),
             "progress": column.ProgressColumn(format="percent", min_value=0, max_value=1, width="small"),
-            "micro": column.NumberColumn("micro-F1", format="%.2f", help="Validation micro-F1 of all labels, percent"),
-            "macro": column.NumberColumn("macro-F1", format="%.2f", help="Validation macro-F1 of all labels, percent"),
+            **{
+                name: column.NumberColumn(title, format="%.2f", help=f"{about}, percent")
+                for name, (title, about) in percent.items()
+            },
             "left": column.TextColumn(help="Time left at this pace; early stopping may end it sooner"),
             "size": column.NumberColumn("MB on disk", format="%.1f"),
+            **dict.fromkeys(find_silent(table)),
         },
         alt="All runs with their state, progress and last validation scores",
     )
     use = sum(sizes.values())
     st.caption(
         f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}, {use / 1e6:,.1f} MB; "
-        f"{shutil.disk_usage(layout.runs_dir()).free / 1e9:,.1f} GB are free. Mark rows to act on them or compare them."
+        f"{shutil.disk_usage(layout.runs_dir()).free / 1e9:,.1f} GB are free. Mark rows to act on them or "
+        "to compare them. Columns that say nothing are hidden; the eye above the table shows them."
     )
     return [runs[row] for row in marked["selection"]["rows"] if row < len(runs)]
 
 
+def combine_runs(run_ids: Sequence[str]) -> None:
+    """Averages the scores of finished runs into a new run, which is shown then."""
+    try:
+        made = combine(list(run_ids))
+    except UserError as error:
+        add_toast(str(error), icon=":material/error:", duration="long")
+        return
+    current.ask_for_run(made.id)
+    add_toast(f"Made: {name_run(made)}", icon=":material/check:")
+    redraw()
+
+
 def show_actions(runs: Sequence[Folder], where: str) -> None:
     """What can be done to runs, one or several; nothing that does not fit their states."""
+    finished = tuple(run.id for run in runs if run.state == "finished" and isinstance(run, Run))
+    if len(finished) > 1:
+        link("compare", f"Compare {len(finished)}", {"runs": list(finished)})
     if not may_act():
         return
     live = tuple(run.id for run in runs if run.state in LIVE)
-    over = tuple(run.id for run in runs if run.state in OVER and isinstance(run, Run))
+    over = tuple(run.id for run in runs if isinstance(run, Run) and can_resume(run))
     ended = tuple(run.id for run in runs if run.state not in LIVE)
     every = tuple(run.id for run in runs)
     kept = {run.id for run in runs if folder.has_checkpoint(run.path)}
@@ -232,6 +242,13 @@ def show_actions(runs: Sequence[Folder], where: str) -> None:
             key = f"{where}-{label}-{len(runs) > 1}"
             st.button(many, key=key, on_click=action, args=(tuple(ids), *args), help=note or None)
 
+    if len(finished) > 1:
+        trained = all(isinstance(run, Run) and not run.config.combined for run in runs)
+        if trained and len(finished) == len(runs) <= MOST_MEMBERS:
+            about = "Their scores averaged in logits: a new run, untrained."
+            st.button(
+                f"Combine {len(runs)}", key=f"{where}-combine", on_click=combine_runs, args=(finished,), help=about
+            )
     offer("Stop", live, stop_runs)
     offer("Resume", over, resume_runs, note="From the last checkpoint; from the first step where there is none.")
     again = [one for one in over if one in kept]

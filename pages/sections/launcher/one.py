@@ -8,20 +8,27 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import progress
+from core.analysis.decisions import AS_TRAINED
+from core.analysis.run_scores import score_table
 from core.config.defaults import MODELS
+from core.config.parse import differences
 from core.figures import training
 from core.figures.looks import assign_looks
-from core.runs import folder, journal, plan
+from core.runs import folder, journal, mends, plan
 from core.runs.folder import LIVE, Damaged, Run
 from core.system.errors import UserError
-from pages.sections.launcher import FileVersion, find_file_version, live, may_act
+from pages.sections.compare.rows import load_sample
+from pages.sections.launcher import FileVersion, before, find_file_version, live, may_act
 from pages.shared import current
+from pages.shared.loaders import HASHES, load_metrics
 from pages.shared.menu import link
 from pages.shared.runs import pick_id, show_members
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import pandas as pd
 
     from core.runs.folder import Folder
 
@@ -36,6 +43,7 @@ def show(runs: Sequence[Folder], names: Mapping[str, str], marked: Sequence[Fold
         st.header(f"{len(marked)} runs")
         with st.container(horizontal=True):
             live.show_actions(marked, "marked")
+        show_differences(marked, names)
         show_side_by_side(marked, names)
         return
     ids = [run.id for run in runs]
@@ -57,13 +65,13 @@ def show_run(run: Folder, name: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(run.state, color=training.STATE_COLOURS[run.state])
         st.text(name, help=plain(f"Its id is {run.id}."))
+        if run.imported:
+            st.badge("imported", color="gray", help="It came from a zip and was not trained here.")
         for tag in run.about.tags:
             st.badge(plain(tag), color="gray")
         if run.state == "finished" and isinstance(run, Run):
             link("errors", query={"run": run.id})
-    with st.container(horizontal=True):
-        live.show_actions([run], "one")
-        show_notes(run)
+    # What is wrong, and what mends it; then what else can be done.
     if isinstance(run, Damaged):
         st.error(plain(run.problem))
     versions = tuple(find_file_version(run, name) for name in journal.LINES)
@@ -72,11 +80,18 @@ def show_run(run: Folder, name: str) -> None:
             st.warning(plain(sentence))
     if run.why:
         (st.error if run.state in ("failed", "lost") else st.warning)(plain(run.why))
+    if isinstance(run, Run) and may_act():
+        show_mends(run)
+    with st.container(horizontal=True):
+        live.show_actions([run], "one")
+        show_notes(run)
     if run.kind == "python" and (trace := find_traceback(run)):
         with st.expander("Traceback"):
             st.code(trace, language=None, height=300)
     if run.about.notes:
         st.text(run.about.notes)
+    if run.state == "finished" and isinstance(run, Run):
+        show_scores(run)
     show_figures(run)
     show_charts(run)
     views = {"Log": show_log, "Settings and command": show_settings, "Events": show_events}
@@ -113,6 +128,34 @@ def show_notes(run: Folder) -> None:
                 st.rerun(scope="fragment")
             except UserError as error:
                 st.error(plain(str(error)))
+
+
+def show_scores(run: Run) -> None:
+    """Test scores of a finished run with intervals, and those on validation at the kept epoch."""
+    try:
+        metrics = load_metrics(run)
+        table = load_scores(run)
+    except UserError as error:
+        st.warning(plain(str(error)))
+        return
+    st.table(table.rename(columns={"score": " "}), hide_index=True, border="horizontal", alt="The run's scores")
+    head, tail = metrics["borders"]["head"], metrics["borders"]["tail"]
+    st.caption(
+        "In percent, at the thresholds of the training; in brackets 95 % intervals over the test documents. "
+        f"Head labels have {head} train documents or more, tail labels {tail} or fewer."
+    )
+
+
+@st.cache_data(max_entries=200, show_spinner="Resampling the test documents", hash_funcs=HASHES)
+def load_scores(run: Run) -> pd.DataFrame:
+    """The table of a run's scores; without intervals where its predictions cannot be read."""
+    metrics = load_metrics(run)
+    borders = metrics["borders"]
+    try:
+        sampled = load_sample(run, borders["head"], borders["tail"], AS_TRAINED)
+    except UserError:
+        sampled = None
+    return score_table(metrics, sampled)
 
 
 def show_figures(run: Folder) -> None:
@@ -183,6 +226,22 @@ def show_log(run: Folder) -> None:
     st.code("\n".join(found) or nothing, language=None, height=260)
 
 
+def show_mends(run: Run) -> None:
+    """The changes with which a failed run is launched again, the first in the first place."""
+    offered = mends.find_mends(run)
+    if not offered:
+        return
+    with st.container(horizontal=True):
+        for number, mend in enumerate(offered):
+            st.button(
+                plain(f"Launch with {mend.words}"),
+                type="secondary" if number else "primary",
+                key=f"mend-{run.id}-{number}",
+                on_click=before.launch_instead,
+                args=(mend.config,),
+            )
+
+
 def find_traceback(run: Folder) -> str:
     """The last traceback in a run's log."""
     lines = journal.read_log(run.path, 2000)
@@ -207,6 +266,34 @@ def show_settings(run: Folder) -> None:
     else:
         st.caption("All settings are the defaults of this data set, model and loss.")
     st.json(config.model_dump(), expanded=False)
+
+
+def show_differences(runs: Sequence[Folder], names: Mapping[str, str]) -> None:
+    """The settings in which two runs differ."""
+    if len(runs) != 2:
+        return
+    one, other = runs
+    if not isinstance(one, Run) or not isinstance(other, Run):
+        return
+    differ = differences(one.config, other.config)
+    if not differ:
+        st.caption("They have the same settings: the data have changed between the two.")
+        return
+    st.caption("What differs between the two:")
+    told = [{"setting": name, "1": describe_value(old), "2": describe_value(new)} for name, old, new in differ]
+    column = st.column_config.TextColumn
+    st.dataframe(
+        told,
+        hide_index=True,
+        height=min(38 + 35 * len(told), 320),
+        column_config={"1": column(names[one.id]), "2": column(names[other.id])},
+        alt="The settings in which the two runs differ",
+    )
+
+
+def describe_value(value: object) -> str:
+    """A setting's value; what is not set is as its model or loss has it."""
+    return "as usual" if value is None else str(value)
 
 
 def show_side_by_side(runs: Sequence[Folder], names: Mapping[str, str]) -> None:
