@@ -66,9 +66,12 @@ def test_every_label_with_a_document_is_one_leaf_and_a_node_has_few_children(dat
         assert tree.labels[path[-1]] == label
         assert [tree.parents[node] for node in path] == [-1, *path[:-1]]
         assert len(path) <= depth + 1
-    inner = [node for node in range(len(tree.parents)) if tree.labels[node] < 0 and len(tree.path(0)) <= depth]
-    if depth == 4:  # deep enough here
-        assert all(0 < tree.children(node).stop - tree.children(node).start <= clusters for node in inner)
+    levels = np.zeros(len(tree.parents) + 1, int)  # the last is the root's, -1
+    for node, parent in enumerate(tree.parents):
+        levels[node] = levels[parent] + 1
+    for node in range(-1, len(tree.parents)):
+        children = tree.children(node)
+        assert children.stop - children.start <= clusters or levels[node] == depth
 
 
 def test_a_label_has_the_product_along_its_path():
