@@ -94,6 +94,7 @@ def start_cluster() -> Iterator[dict[str, subprocess.Popen[bytes]]]:
             yield daemons
         finally:
             subprocess.run(["scancel", "--state=RUNNING"], check=False, capture_output=True, timeout=30)
+            time.sleep(5.0)  # in which jobs end and say so
             for daemon in reversed(daemons.values()):
                 daemon.kill()
                 daemon.wait()
