@@ -43,7 +43,7 @@ settings.load_profile("tailscope")
 
 FIRST = ("browser", "trainer", "jobs", "cli", "losses", "pages", "runs", "metrics")
 """Folders whose tests take longest: they begin first, so that all processes end together."""
-OWN_SERVERS = ("test_add_data", "test_combine", "test_group", "test_journeys", "test_runs")
+OWN_SERVERS = ("test_add_data", "test_combine", "test_group", "test_journeys", "test_runs", "test_verdicts")
 """Journeys that look at no published run: they have a browser of their own beside that of the others."""
 
 

@@ -73,7 +73,7 @@ def pick_id(
         The id; None where none is chosen, or the address names another one.
     """
     asked = st.query_params.get(key)
-    st.session_state[key] = asked if asked in names else None
+    _hold(key, asked if asked in names else None)
     chosen: str | None = st.selectbox(
         title,
         list(names),
@@ -101,7 +101,7 @@ def pick_ids(title: str, names: Mapping[str, str], *, key: str, first: Sequence[
     """
     asked = [one for one in dict.fromkeys(st.query_params.get_all(key)) if one in names]
     emptied = st.session_state.get(f"{key} emptied", False) and not asked
-    st.session_state[key] = (asked or ([] if emptied else list(first)))[: more.get("max_selections")]
+    _hold(key, (asked or ([] if emptied else list(first)))[: more.get("max_selections")])
     chosen: list[str] = st.multiselect(
         title,
         list(names),
@@ -113,6 +113,12 @@ def pick_ids(title: str, names: Mapping[str, str], *, key: str, first: Sequence[
         **more,
     )
     return chosen
+
+
+def _hold(key: str, value: object) -> None:
+    """Sets what a box holds where it is another: what is set at every tick would take back what is being chosen."""
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
 
 
 def _keep_in_address(key: str) -> None:

@@ -41,8 +41,8 @@ def main() -> None:
     cluster = Cluster(True, head_node_args=head | small | {"_system_config": quick})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        for _ in range(2):
-            cluster.add_node(wait=False, num_cpus=asked.cpus, **small)
+        for number in (2, 3):  # with addresses of their own, as otherwise jobs of the head stand on any of the three
+            cluster.add_node(wait=False, num_cpus=asked.cpus, node_ip_address=f"127.0.0.{number}", **small)
         named = {"TAILSCOPE_ENGINE": "ray", "TAILSCOPE_RAY_ADDRESS": f"http://127.0.0.1:{asked.port}"}
         named |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
         print("export", *(f"{name}={value}" for name, value in named.items()), flush=True)
