@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # A folder of data sets beside the checkout is used where it exists; TAILSCOPE_DATA overrides it.
 export TAILSCOPE_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data))
 
-.PHONY: run test quick fuzz lint clean
+.PHONY: run test quick fuzz lint clean cluster-ray cluster-slurm
 
 run: $(VENV)/.run
 	@echo "Tailscope is at http://127.0.0.1:$(PORT) (stop it with Ctrl-C)"
@@ -32,6 +32,13 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check --config .ruff.toml .
 	$(BIN)/ruff format --config .ruff.toml --check .
 	$(BIN)/mypy --config-file .mypy.ini
+
+# A cluster of two nodes on this machine, for trying out, until Ctrl-C. Slurm's is installed by apt and needs root.
+cluster-ray: $(VENV)/.test
+	$(BIN)/python -m tests.helpers.ray_cluster
+
+cluster-slurm: $(VENV)/.test
+	$(BIN)/python -m tests.benchmarks.slurm --serve
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

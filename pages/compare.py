@@ -69,7 +69,7 @@ def pick_runs(runs: list[Run]) -> list[Run]:
 
     def narrow(title: str, key: str, place: int, value: Callable[[Run], str | int]) -> list[Run]:
         values = sorted(dict.fromkeys(map(value, runs)), key=order_values)
-        chosen = columns[place].multiselect(title, values, key=key, placeholder="all")
+        chosen = columns[place].multiselect(title, values, key=key, bind="query-params", placeholder="all")
         return [run for run in runs if not chosen or value(run) in chosen]
 
     runs = narrow("Models", "models_shown", 1, lambda run: run.config.model.name)

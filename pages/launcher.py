@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.analysis.run_names import name_runs
 from core.config.schema import RunConfig
+from core.jobs import clusters
 from core.runs import folder
 from core.runs.folder import LIVE
 from core.system.errors import UserError
@@ -47,6 +48,7 @@ def read_runs() -> list[Run | Damaged]:
 def show_live() -> None:
     """What runs, waits and belongs together, read from the folders every `TICK`."""
     redraw_if_asked()
+    clusters.ask_in_background()
     runs = read_runs()
     live.announce_ends(runs)
     show_toasts()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,18 @@ from core.data.documents import name_document
 from core.labels import measures
 from core.labels.cooccurrence import Cooccurrence, inseparable
 from core.labels.groups import Borders, count_documents
+from core.losses.presets import LOSSES, Setting
 
 if TYPE_CHECKING:
     from core.data.corpus import Corpus
+    from core.runs.folder import Run
 
 COMPARED = 60_000
 """Documents whose texts are compared for copies; a larger set would take seconds."""
 TOGETHER = 5
 """Documents of a label at least that is said to come always with another."""
+START = "where new runs start"
+"""Of a mu that no run has yet."""
 LISTED = 200
 """Rows of a finding's table at most."""
 
@@ -34,7 +38,7 @@ class Finding:
     """One thing to know, and where to act on it.
 
     Attributes:
-        kind: tail, together, absent, copies, cut or drift.
+        kind: tail, together, absent, copies, cut, drift or constants.
         headline: a sentence with the numbers in it.
         meaning: why it matters and what helps.
         weight: how much it matters, 0 to 1: findings are listed by it.
@@ -218,4 +222,53 @@ def find_drift(table: pd.DataFrame, one: str, other: str) -> Finding | None:
         "explorer",
         {"view": "Drift", "against": other},
         "Labels that drift",
+    )
+
+
+def list_mus(setting: Setting, runs: Iterable[Run]) -> dict[str, float]:
+    """The values of mu that are in use on a data set, by where they come from.
+
+    Args:
+        setting: from which new runs on the set start; `plain` has no mu of its own and follows the authors' rule.
+        runs: on the set; those without a mu, or with the rule's, are left out.
+    """
+    mus = {START: LOSSES["db"].defaults(setting, 0.0)["mu"]} if setting != "plain" else {}
+    for run in runs:
+        loss = run.config.loss
+        if loss is None or "mu" not in LOSSES[loss.name].constants:
+            continue
+        if isinstance(loss.mu, int | float):
+            mus[run.id] = float(loss.mu)
+        elif loss.mu is None and loss.setting != "plain":
+            mus[run.id] = LOSSES[loss.name].defaults(loss.setting, 0.0)["mu"]
+    return mus
+
+
+def find_constants(rule: float, mus: Mapping[str, float]) -> Finding | None:
+    """Values of mu that are far from what the authors' rule gives on this set.
+
+    Args:
+        rule: mu by the rule.
+        mus: of `list_mus`.
+    """
+    from core.analysis.loss_cautions import is_mu_far, mu_caution  # loads torch, which no other finding needs
+
+    far = {where: mu for where, mu in mus.items() if is_mu_far(mu, rule)}
+    if not far:
+        return None
+    worst = max(far.values(), key=lambda mu: abs(mu - rule))
+    table = pd.DataFrame({"where": list(mus), "mu": list(mus.values()), "by the rule": rule})
+    table["far"] = [where in far for where in mus]
+    runs = sum(place in far for place in mus if place != START)
+    trained = f" {runs:,} {'run has' if runs == 1 else 'runs have'} such a mu." if runs else ""
+    return Finding(
+        "constants",
+        f"mu = {worst:g} does not suit this set: by the authors' rule it is {rule:.3f}.",
+        f"{mu_caution(worst, rule).capitalize()}{trained} The losses r-fl, ntr-fl, db-0fl and db read it. Whether the "
+        "rule's value scores better is a question of two runs.",
+        0.3 + min(0.3, abs(worst - rule) / 2),
+        table.sort_values("far", ascending=False, kind="stable").head(LISTED).reset_index(drop=True),
+        "loss_weights",
+        {"loss": "db"},
+        "See what it does, and set it",
     )

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 from core.metrics import averages
 from core.runs.tfidf_scorer import Scorer
+from core.runs.tree_scorer import TreeScorer
 
 if TYPE_CHECKING:
     from core.runs.network_scorer import NetworkScorer
@@ -40,6 +41,8 @@ class Why:
         words: columns word and adds; what each adds to the sum, the largest first, either way.
         total: the sum: the logit, or an SVM's margin.
         threshold: of the sum; NaN where labels are chosen by rank, infinite where no score or every one is above it.
+        nodes: whose sums are added up, those on a label's path through a tree, where no threshold is one of the sum;
+            None of any other model.
     """
 
     start: float
@@ -47,10 +50,16 @@ class Why:
     words: pd.DataFrame
     total: float
     threshold: float
+    nodes: int | None = None
 
 
 def explain(
-    scorer: Scorer | NetworkScorer | CombinedScorer, text: str, label: int, limit: float | None, *, margins: bool
+    scorer: Scorer | TreeScorer | NetworkScorer | CombinedScorer,
+    text: str,
+    label: int,
+    limit: float | None,
+    *,
+    margins: bool,
 ) -> Why:
     """Takes the sum of a label apart.
 
@@ -66,6 +75,9 @@ def explain(
     if isinstance(scorer, Scorer):
         start = scorer.rest(text, label)
         return Why(start, BIAS, words, start + added, threshold)
+    if isinstance(scorer, TreeScorer):
+        start = scorer.rest(text, label)
+        return Why(start, BIAS, words, start + added, math.nan, nodes=len(scorer.tree.path(label)))
     score = scorer.scores([text])[:, [label]]
     total = float(score[0, 0] if margins else averages.to_logits(score)[0, 0])
     return Why(total - added, UNKNOWN, words, total, threshold)
@@ -109,6 +121,12 @@ def describe(why: Why, *, train: int) -> str:
         train: training documents of the label.
     """
     many = f"{train:,} training document{'' if train == 1 else 's'}"
+    if why.nodes is not None:
+        one = "1 node" if why.nodes == 1 else f"{why.nodes:,} nodes"
+        return (
+            f"The sums of {one} on its path through the tree are {why.total:.1f} together; the score is the product of "
+            f"their sigmoids, so no threshold is one of this sum; {many}."
+        )
     if math.isnan(why.threshold):
         return f"The sum is {why.total:.1f}; labels are chosen by rank, without a threshold; {many}."
     if math.isinf(why.threshold):

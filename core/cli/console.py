@@ -55,6 +55,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, for example train.epochs=3.")
 ]
+Engine = Annotated[
+    str, typer.Option("--engine", help="local, ray or slurm; TAILSCOPE_ENGINE unless named, else this machine.")
+]
 DataName = Annotated[str, typer.Option("--data", help="Data set: see `python -m core data`.")]
 Split = Annotated[str | None, typer.Option(help="Named split: see `python -m core data`.")]
 

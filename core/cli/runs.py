@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from core.cli.console import Json, out, print_json, print_line, split_names
-from core.jobs import launch, sweeps
+from core.cli.console import Engine, Json, out, print_json, print_line, split_names
+from core.jobs import clusters, launch, sweeps
 from core.runs import folder, journal
 from core.runs.combine import RULES, read_weights
 from core.runs.combine import combine as combined_run
@@ -23,6 +23,7 @@ def list_runs(as_json: Json = False) -> None:
 
     Example: python -m core runs --json
     """
+    clusters.ask_clusters()
     runs = folder.list_folders()
     if as_json:
         rows = [{key: getattr(run, key) for key in REPORTED} | {"problem": _problem(run)} for run in runs]
@@ -44,6 +45,7 @@ def status(run: str, as_json: Json = False) -> None:
 
     Example: python -m core status reuters-tfidf-db-s0-0123456789
     """
+    clusters.ask_clusters()
     found = folder.get_folder(run)
     history = journal.read_history(found.path)
     if as_json:
@@ -100,10 +102,11 @@ def stop(runs: list[str]) -> None:
 def resume(
     runs: list[str],
     anew: Annotated[bool, typer.Option("--anew", help="From the first step; a finished run is trained again.")] = False,
+    engine: Engine = "",
 ) -> None:
     """Put stopped, failed or lost runs, or all those of a sweep, into the queue again.
 
-    Each resumes from its last checkpoint, if it has one.
+    Each resumes from its last checkpoint, if it has one, where it was: on this machine or on its cluster.
 
     Examples:
     python -m core resume reuters-transformer-db-s0-0123456789
@@ -111,7 +114,9 @@ def resume(
     """
     for name in runs:
         is_sweep = sweeps.SWEEP_ID.fullmatch(name)
-        for run in sweeps.resume(name, anew=anew) if is_sweep else [launch.resume(name, anew=anew)]:
+        again = sweeps.resume if is_sweep else launch.resume
+        resumed = again(name, anew=anew, engine=engine)
+        for run in resumed if isinstance(resumed, list) else [resumed]:
             print_line(f"{run.id} {run.state}")
 
 

@@ -12,10 +12,22 @@ import typer
 from rich.table import Table
 
 from core.analysis import run_rows
-from core.cli.console import DataName, Json, Set, Split, out, print_json, print_line, progress_bar, say, split_names
-from core.config.defaults import LOSS_NAMES, MODEL_NAMES
+from core.cli.console import (
+    DataName,
+    Engine,
+    Json,
+    Set,
+    Split,
+    out,
+    print_json,
+    print_line,
+    progress_bar,
+    say,
+    split_names,
+)
+from core.config.defaults import LOSS_NAMES, MODEL_NAMES, MODELS
 from core.data import sources as datasets
-from core.jobs import launch, sweeps
+from core.jobs import clusters, launch, sweeps
 from core.runs.folder import LIVE, Damaged, Folder, Run, as_run, get_folder, list_folders
 from core.runs.plan import grid, make_config, read
 from core.system.errors import UserError, choose
@@ -23,16 +35,20 @@ from core.system.errors import UserError, choose
 if TYPE_CHECKING:
     from core.jobs.search import Trial
 
+WITHOUT = ", ".join(name for name in MODEL_NAMES if MODELS[name].own_loss)
+"""Models with a loss of their own."""
+
 
 def train(
     arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     data: DataName = "",
     model: Annotated[str, typer.Option(help=f"One of {' '.join(MODEL_NAMES)}.")] = "tfidf",
-    loss: Annotated[str | None, typer.Option(help=f"None for svm; else one of {' '.join(LOSS_NAMES)}.")] = None,
+    loss: Annotated[str | None, typer.Option(help=f"None for {WITHOUT}; else one of {' '.join(LOSS_NAMES)}.")] = None,
     seed: Annotated[int, typer.Option(help="Same config, data and seed: same run.")] = 0,
     split: Split = None,
     changes: Set = None,
     background: Annotated[bool, typer.Option("--background", help="Return at once; the run continues alone.")] = False,
+    engine: Engine = "",
     as_json: Json = False,
 ) -> None:
     """Train one model in a process of its own and score it; the last line on stdout is the run's id.
@@ -55,7 +71,7 @@ def train(
         split=split,
         changes=[*(changes or []), *words],
     )
-    run: Run | Damaged = launch.submit(config)
+    run: Run | Damaged = launch.submit(config, engine=engine)
     if not background:
         _follow([run])
         run = get_folder(run.id)
@@ -91,6 +107,7 @@ def sweep(
         Path | None, typer.Option(help="A file that the Launcher page has saved, instead of these.")
     ] = None,
     background: Annotated[bool, typer.Option("--background", help="Return at once; the runs continue alone.")] = False,
+    engine: Engine = "",
     as_json: Json = False,
 ) -> None:
     """Train every combination of models, losses and seeds, one after the other on each device.
@@ -115,7 +132,7 @@ def sweep(
             split=split,
             changes=changes or [],
         )
-    runs: Sequence[Run | Damaged] = sweeps.submit(configs)
+    runs: Sequence[Run | Damaged] = sweeps.submit(configs, engine=engine)
     if not background:
         _follow(runs)
         runs = [get_folder(run.id) for run in runs]
@@ -141,6 +158,7 @@ def list_sweeps(as_json: Json = False) -> None:
 
     Example: python -m core sweeps --json
     """
+    clusters.ask_clusters()
     runs = {run.id: run for run in list_folders()}
     found = sweeps.list_sweeps()
     for problem in sweeps.list_problems():
@@ -166,6 +184,7 @@ def search_settings(
     seed: Annotated[int, typer.Option(help="Seed of every run.")] = 0,
     split: Annotated[str | None, typer.Option(help="Name of the split.")] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Any setting as key=value, repeatable.")] = None,
+    engine: Engine = "",
     as_json: Json = False,
 ) -> None:
     """Search the learning rate and the loss's constants; called again, it continues where it ended.
@@ -182,7 +201,7 @@ def search_settings(
             print_line(_trial_words(trial))
 
     try:
-        found = search.search(base, trials=trials, metric=metric, minutes=minutes, report=report)
+        found = search.search(base, trials=trials, metric=metric, minutes=minutes, report=report, engine=engine)
     except search.TrialError as error:
         say(str(error), style="red")
         raise typer.Exit(1) from None
@@ -205,6 +224,7 @@ def _follow(runs: Sequence[Folder]) -> None:
         with progress_bar() as bar:
             tasks = {run.id: bar.add_task(run.id, total=1.0) for run in runs}
             while waiting:
+                clusters.ask_clusters()
                 for run_id in sorted(waiting):
                     run = get_folder(run_id)
                     phase = run.progress.get("phase", "") if run.state == "running" else ""

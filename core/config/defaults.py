@@ -60,12 +60,21 @@ MODELS: dict[str, Model] = {
     "svm": Model(
         "TF-IDF and one linear support vector machine for each label",
         reads="words",
-        settings=(*_TFIDF, "C"),
+        settings=(*_TFIDF, "C", "prune"),
         model={},
         train={},
         own_loss="hinge",
         at_once=True,
         margins=True,
+    ),
+    "tree": Model(
+        "TF-IDF and a tree of labels with a linear support vector machine at each node, for thousands of labels",
+        reads="words",
+        settings=(*_TFIDF, "C", "prune", "clusters", "depth", "beam"),
+        model={"beam": 10},
+        train={},
+        own_loss="hinge",
+        at_once=True,
     ),
     "tfidf": Model(
         "TF-IDF into a linear layer or one hidden layer",

@@ -130,6 +130,17 @@ class ModelConfig(Frozen):
     min_df: int = Field(2, ge=1, description="documents a word must occur in; of subwords, how often a pair must")
     bigrams: bool = False
     C: float = Field(1.0, gt=0, description="inverse strength of the SVM's regularisation")
+    prune: float = Field(
+        0.03,
+        ge=0,
+        le=100,
+        description="weights of an SVM nearer to 0 are left out, with more than 500 labels or in a tree; higher: "
+        "less memory",
+    )
+    clusters: int = Field(
+        100, ge=2, le=100_000, description="labels of a tree's node that are told apart at once; more are clustered"
+    )
+    depth: int = Field(10, ge=0, le=100, description="levels of clusters that a tree of labels has at most; 0: none")
     hidden: int = Field(
         0,
         ge=0,
@@ -170,7 +181,13 @@ class ModelConfig(Frozen):
     )
     embedding: int = Field(300, ge=1, le=4096, description="length of a word's vector")
     filters: int = Field(128, ge=1, le=4096, description="convolutions of each width")
-    beam: int = Field(5, ge=1, le=50, description="sequences of labels that a decoder follows at once when it scores")
+    beam: int = Field(
+        5,
+        ge=1,
+        le=50,
+        description="sequences of labels that a decoder follows at once when it scores; nodes of each level of a tree "
+        "that are looked into for a document",
+    )
     max_labels: int = Field(50, ge=1, le=200, description="labels that a decoder writes for a document at most")
 
     @model_validator(mode="after")

@@ -407,7 +407,7 @@ def gradient_shares(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.Layer
                 title=None,
                 sort=list(MASS),
                 scale=alt.Scale(domain=list(MASS), range=colours),
-                legend=alt.Legend(orient="top", columns=3, symbolType="square", labelLimit=200),
+                legend=alt.Legend(orient="top", columns=2, symbolType="square", labelLimit=0),
             ),
             order="number:Q",
             tooltip=[

@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -18,9 +15,9 @@ import psutil
 from core.config.schema import RunConfig
 from core.data import sources
 from core.data.corpus import Corpus
-from core.jobs import trackers
+from core.jobs import clusters, trackers
+from core.jobs.engines import LOCAL, choose_engine, local
 from core.jobs.queue import queue, slots
-from core.jobs.tickets import draw_ticket, tickets_before
 from core.runs import folder as runs_folder
 from core.runs import journal
 from core.runs.folder import (
@@ -39,14 +36,14 @@ from core.runs.folder import (
     remove_leftovers,
     run_path,
 )
-from core.runs.layout import ALIVE_VARIABLE, WORKER_VARIABLE, alive_lock, stop_flag
+from core.runs.layout import alive_lock, job_file, stop_flag
 from core.runs.plan import check_trainable, command_line
 from core.system import machine, processes
 from core.system.access import account, check_writable, read_only
 from core.system.errors import UserError
-from core.system.files import say_unwritable, write_json
+from core.system.files import atomic_path, say_unwritable, write_json
 from core.system.locks import is_locked, locked, try_lock
-from core.system.places import ROOT, cache_dir
+from core.system.places import cache_dir
 
 GRACE = 5.0
 """Seconds between the request to stop and SIGTERM, and again between SIGTERM and SIGKILL."""
@@ -54,6 +51,8 @@ HEARD = 120.0
 """Seconds for which a run is left alone that has heard the request and writes its checkpoint, or is in a long step."""
 KILLED = 10.0
 """Seconds in which the system ends a process that got SIGKILL, however busy it is."""
+ENDS_WITHIN = 30.0
+"""Seconds in which a cluster says that a job has ended which it was told to end."""
 
 
 def existing(config: RunConfig) -> Run | None:
@@ -62,13 +61,15 @@ def existing(config: RunConfig) -> Run | None:
     return get_run(path.name) if path.is_dir() else None
 
 
-def check(config: RunConfig, corpus: Corpus) -> str:
+def check(config: RunConfig, corpus: Corpus, engine: str = "") -> str:
     """The id that a run has on this data.
 
     Raises:
-        UserError: the split has no validation part, there is no slot for its device, or a tracker's package is missing.
+        UserError: the split has no validation part, there is no such engine, no slot for its device, or a tracker's
+            package is missing.
     """
-    slots(queue(config))
+    if choose_engine(engine) == LOCAL:
+        slots(queue(config))
     trackers.check(config.track)
     if not len(corpus.parts["validation"]):
         raise UserError(
@@ -78,8 +79,8 @@ def check(config: RunConfig, corpus: Corpus) -> str:
     return runs_folder.run_id(config, corpus.fingerprint)
 
 
-def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None) -> Run:
-    """Puts a run into the queue of its device and starts its worker, which outlives this process.
+def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None, engine: str = "") -> Run:
+    """Puts a run into the queue of its device, or of its cluster; its worker outlives this process.
 
     The same config, data and seed are the same run: a finished, running or queued one is returned as it is; a stopped
     or lost one goes on from its last checkpoint, and starts anew where it has none, as a failed one does.
@@ -88,13 +89,15 @@ def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None) -
         config: the run's settings.
         user: who asks; empty is who is signed in, else the account of this process.
         corpus: its data where they are open.
+        engine: where it runs, as `core.jobs.engines.choose_engine` has it.
 
     Raises:
-        UserError: the data cannot be loaded, the split has no validation part, or there is no such slot.
+        UserError: the data cannot be loaded, the split has no validation part, there is no such slot, or the cluster
+            does not answer or refuses.
     """
     check_writable()
     check_trainable(config)
-    path = run_path(check(config, corpus or sources.load(config.data)))
+    path = run_path(check(config, corpus or sources.load(config.data), engine))
     with say_unwritable(f"Run {path.name}", "started"), locked(cache_dir() / "locks" / "submit.lock"):
         remove_leftovers()
         if path.is_dir():
@@ -106,12 +109,18 @@ def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None) -
             anew = isinstance(found, Damaged) or found.state == "failed" or not has_checkpoint(path)
         else:
             anew = True
-        return _start(config, path.name, user, anew=anew)
+        return _start(config, path.name, user, anew=anew, engine=choose_engine(engine, _find_engine(path)))
+
+
+def _find_engine(path: Path) -> str:
+    """The cluster that a run has been on; empty where it has been on none."""
+    job, _ = journal.read_job(path)
+    return job.engine if job else ""
 
 
 def _empty(path: Path) -> None:
     """Takes away all that a run has made; its question and state, what people wrote and what happened to it stay."""
-    kept = ("config.json", "status.json", "about.json", "events.jsonl", "stop", alive_lock(path).name)
+    kept = ("config.json", "status.json", "about.json", "events.jsonl", "stop", "engine.json", alive_lock(path).name)
     for inner in path.iterdir():
         if inner.is_dir():
             shutil.rmtree(inner)
@@ -119,16 +128,18 @@ def _empty(path: Path) -> None:
             inner.unlink()
 
 
-def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
+def resume(run_id: str, *, user: str = "", anew: bool = False, engine: str = "") -> Run:
     """Puts a stopped, failed or lost run into the queue again: it goes on from its last checkpoint, if it has one.
 
     Args:
         run_id: its id.
         user: who asks; empty is who is signed in, else the account of this process.
         anew: from the first step, whatever it has made; a finished run can be trained again like this.
+        engine: where it goes on; where it has been before, if it was on a cluster, unless another one is named.
 
     Raises:
-        UserError: no such run, it is published, damaged, finished, or still queued or running.
+        UserError: no such run, it is published, damaged, finished, or still queued or running, or its cluster does not
+            take it.
     """
     check_writable()
     with say_unwritable(f"Run {run_id}", "resumed"), locked(cache_dir() / "locks" / "submit.lock"):
@@ -142,13 +153,17 @@ def resume(run_id: str, *, user: str = "", anew: bool = False) -> Run:
         if found.published or found.state in over or is_worked_on(found):
             state = "published" if found.published else found.state
             raise UserError(f"Run {run_id} cannot be resumed: it is {state}.")
-        slots(queue(config))
-        return _start(config, run_id, user, anew=anew)
+        engine = choose_engine(engine, _find_engine(found.path))
+        if engine == LOCAL:
+            slots(queue(config))
+        return _start(config, run_id, user, anew=anew, engine=engine)
 
 
-def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
+def _start(config: RunConfig, run_id: str, user: str, *, anew: bool, engine: str) -> Run:
     """Queues a run that no process works on; at every moment its folder is either not there or whole."""
-    path, device, user = run_path(run_id), queue(config), user or account()
+    path, user = run_path(run_id), user or account()
+    # A cluster that does not answer or refuses says so before anything of the run is touched.
+    device, needs = (queue(config), []) if engine == LOCAL else (engine, clusters.check_cluster(engine, [config]))
     was = get_folder(run_id).state if path.is_dir() else ""
     folder = path if was else path.with_name(f".{run_id}.new")
     if not was:
@@ -159,8 +174,13 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
     for orphan in processes.processes_of(path) if was else ():
         with suppress(psutil.Error):
             orphan.kill()
+    before = {file: file.read_bytes() for file in (path / "status.json", job_file(path)) if file.is_file()}
     try:
         stop_flag(folder).unlink(missing_ok=True)
+        if engine == LOCAL:
+            job_file(folder).unlink(missing_ok=True)
+        else:
+            clusters.begin_job(engine, folder)
         write_json(folder / "config.json", config.model_dump())
         status = {"state": "queued", "submitted": time.time(), "device": device, "user": user}
         write_json(folder / "status.json", status | {"command": command_line(config)})
@@ -172,31 +192,19 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
         else:
             for left in path.glob("**/.*/"):  # what a killed worker was writing
                 shutil.rmtree(left, ignore_errors=True)
-        ticket, many = draw_ticket(device, run_id, anew=True), len(slots(device))
-        environment = os.environ | {
-            "TAILSCOPE_CACHE": str(cache_dir().resolve()),
-            "TAILSCOPE_DATA": os.pathsep.join(os.path.abspath(p) for p in sources.folders()),
-            ALIVE_VARIABLE: str(alive),
-            processes.RUN_VARIABLE: str(path.resolve()),
-        }
-        # Who is far back in the queue waits in a process that takes little.
-        command = [os.environ.get(WORKER_VARIABLE, "core"), "train", str(path.resolve())]
-        if tickets_before(ticket) >= many:
-            command = ["core.jobs.waiting", str(path.resolve()), device, str(many)]
-        with path.joinpath("log.txt").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *command],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                pass_fds=(alive,),
-            )
-        threading.Thread(target=process.wait, daemon=True).start()
-        with suppress(psutil.NoSuchProcess, OSError):  # a full disk is said by the worker
-            write_json(path / "process.json", processes.identity(process.pid))
+        if engine == LOCAL:
+            local.start(path, device, alive)
+        else:
+            clusters.submit_job(engine, path, needs[0])
+    except UserError as error:  # of a cluster, which has not taken it
+        if not was:
+            shutil.rmtree(path, ignore_errors=True)
+        for file, content in before.items() if was else ():
+            with atomic_path(file) as temporary:
+                temporary.write_bytes(content)
+        if was and anew:
+            journal.update_status(path, state="failed", ended=time.time(), kind="refused", reason=str(error))
+        raise
     finally:
         os.close(alive)
         if not was:
@@ -207,6 +215,7 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool) -> Run:
 def watch(run_id: str, *, every: float = 0.2) -> Iterator[Run | Damaged]:
     """Yields the run as it is now, again and again, the last time when it has ended."""
     while True:
+        clusters.ask_clusters()
         run = get_folder(run_id)
         yield run
         if run.state not in LIVE:
@@ -233,6 +242,8 @@ def stop(run_id: str, *, grace: float = GRACE, user: str = "") -> Run | Damaged:
     with say_unwritable(f"Run {run_id}", "stopped"):
         stop_flag(run.path).touch()
     journal.append_event(run.path, "stop asked", user=user or account())
+    if job_file(run.path).exists():
+        return _stop_on_cluster(run, grace)
     pids = {process.pid for process in processes.processes_of(run.path)}
     waits = {None: grace + _two_steps(run), signal.SIGTERM: grace, signal.SIGKILL: max(grace, KILLED)}
     asked = time.monotonic()
@@ -273,6 +284,39 @@ def stop_all(run_ids: Iterable[str], *, grace: float = GRACE, user: str = "") ->
     return stopped
 
 
+def _stop_on_cluster(run: Run | Damaged, grace: float) -> Run | Damaged:
+    """Stops a run on a cluster that has been asked to stop: its job is ended, after it had time for its checkpoint.
+
+    Raises:
+        UserError: it does not say which job it is, or its cluster does not answer.
+    """
+    job, damage = journal.read_job(run.path)
+    if job is None:
+        raise UserError(f"{damage} It was asked to stop, and does so after its next step if its worker lives.")
+    clusters.note(run.id)
+    # One that waits has no worker that could hear.
+    asked = time.monotonic()
+    deadline = asked + (grace + _two_steps(run) if run.state == "running" else 0.0)
+    while run.state in LIVE and time.monotonic() < deadline:
+        time.sleep(0.1)
+        run = get_folder(run.id)
+        if run.progress.get("phase") == STOPPING:
+            deadline = max(deadline, asked + HEARD)
+    if run.state in LIVE:
+        try:
+            clusters.stop_job(run.path, job)
+        except UserError as error:
+            words = "It was asked to stop, and does so after its next step if its worker lives."
+            raise UserError(f"{error} Run {run.id}: {words}") from None
+        journal.append_event(run.path, "job ended on the cluster", job=job.job)
+    deadline = time.monotonic() + ENDS_WITHIN
+    while run.state in LIVE and time.monotonic() < deadline:
+        clusters.ask_clusters(at_once=True)
+        time.sleep(0.5)
+        run = get_folder(run.id)
+    return run
+
+
 def _lives(run: Run | Damaged) -> bool:
     """Whether a run has not ended; of one whose status is damaged, whether its worker lives."""
     return run.state in LIVE or (isinstance(run, Damaged) and is_locked(alive_lock(run.path)))
@@ -282,6 +326,7 @@ def _two_steps(run: Run | Damaged) -> float:
     """Seconds that two steps of a run take, as it says; 0 where it does not yet, or is damaged."""
     steps = journal.read_steps(run.path)
     silent = time.time() - journal.read_heartbeat(run.path).get("time", 0.0) > SILENT  # it hears nothing
+    silent = silent and not job_file(run.path).exists()  # the clock of a node may differ
     if not steps or silent or isinstance(run, Damaged):
         return 0.0
     return min(HEARD, 2 * run.config.train.batch_size / max(steps[-1].get("documents_per_second") or 0.0, 1e-3))

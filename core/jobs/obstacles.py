@@ -14,11 +14,16 @@ MOST_RATE = 1000.0
 """Times the usual learning rate of a model: beyond it every loss diverges in its first steps."""
 
 
-def find_obstacles(configs: Iterable[RunConfig]) -> list[str]:
-    """A sentence on each setting with which some of these runs cannot succeed here; empty if there is none."""
+def find_obstacles(configs: Iterable[RunConfig], *, here: bool = True) -> list[str]:
+    """A sentence on each setting with which some of these runs cannot succeed; empty if there is none.
+
+    Args:
+        configs: of the runs.
+        here: they train on this machine, whose devices are looked at.
+    """
     found: dict[str, None] = {}
     for config in configs:
-        for sentence in (_check_rate(config), _check_device(config)):
+        for sentence in (_check_rate(config), _check_device(config) if here else ""):
             if sentence:
                 found.setdefault(sentence)
     return list(found)
@@ -26,7 +31,7 @@ def find_obstacles(configs: Iterable[RunConfig]) -> list[str]:
 
 def _check_rate(config: RunConfig) -> str:
     model = MODELS[config.model.name]
-    if model.own_loss or not model.trained:
+    if model.at_once or not model.trained:
         return ""
     usual, rate = float(model.train.get("learning_rate", TrainConfig().learning_rate)), config.train.learning_rate
     if rate <= MOST_RATE * usual:
@@ -41,7 +46,7 @@ def _check_device(config: RunConfig) -> str:
     device, gpus = config.train.device, machine.count_gpus()
     # Where somebody has named the slots, they say what there is.
     named = "cuda" in os.environ.get(SLOTS_VARIABLE, "")
-    if named or MODELS[config.model.name].own_loss or not device.startswith("cuda"):
+    if named or MODELS[config.model.name].at_once or not device.startswith("cuda"):
         return ""
     if not gpus:
         return f"train.device = {device}, and this machine has no GPU that its driver shows: take auto or cpu."

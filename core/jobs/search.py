@@ -65,6 +65,7 @@ def search(
     metric: str,
     minutes: float | None = None,
     report: Callable[[Trial], None] | None = None,
+    engine: str = "",
 ) -> list[Trial]:
     """Runs trials until there are so many, those of earlier calls with the same settings counted, or time is over.
 
@@ -74,6 +75,7 @@ def search(
         metric: `micro_f1`, `macro_f1` or `tail_macro_f1`, on validation: also what decides each run's best epoch.
         minutes: no trial begins after them.
         report: called with each trial that has ended.
+        engine: where the runs are trained, as `core.jobs.engines.choose_engine` has it.
 
     Returns:
         All trials, the best first.
@@ -100,7 +102,7 @@ def search(
                 if trial is None:
                     time.sleep(WAIT)
                     continue
-                _run(study, trial, base, metric)
+                _run(study, trial, base, metric, engine)
                 if report:
                     report(next(one for one in _ended(study) if one.number == trial.number))
         ended = _ended(study)
@@ -216,7 +218,7 @@ def suggest(trial: Any, base: RunConfig) -> RunConfig:
     return parse(RunConfig, values)
 
 
-def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str) -> None:
+def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str, engine: str) -> None:
     """Trains one trial; a hopeless one is stopped.
 
     Raises:
@@ -225,7 +227,7 @@ def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str)
     """
     import optuna
 
-    run = launch.submit(suggest(trial, base))
+    run = launch.submit(suggest(trial, base), engine=engine)
     trial.set_user_attr("run", run.id)
     # Each evaluation is reported, and may end the run. A run that was killed goes on from its last checkpoint.
     reported, kills = 0, 0
@@ -247,7 +249,7 @@ def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str)
         if now.state != "lost" or kills == RETRIES:
             break
         kills += 1
-        launch.resume(run.id)
+        launch.resume(run.id, engine=engine)
     # The outcome: a score, or that these settings diverge, which is one as well; all else says nothing of them.
     if now.state == "finished" and best is not None:
         study.tell(trial, best)

@@ -18,7 +18,8 @@ from pydantic import Field, ValidationError
 from core.config.parse import parse
 from core.config.schema import RunConfig
 from core.data import sources
-from core.jobs import launch
+from core.jobs import clusters, launch
+from core.jobs.engines import LOCAL, choose_engine
 from core.runs.folder import LIVE, STATES, Damaged, Folder, Run, get_folder, list_folders, run_path
 from core.runs.stored import Stored, Time, describe
 from core.system import access
@@ -81,7 +82,7 @@ def folder() -> Path:
     return cache_dir() / "sweeps"
 
 
-def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) -> list[Run]:
+def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False, engine: str = "") -> list[Run]:
     """Submits runs in this order, and keeps several as a sweep.
 
     All are checked before the first is started. A run that exists is not trained twice (see `core.jobs.launch.submit`).
@@ -90,6 +91,7 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
         configs: their settings.
         user: who asks; empty is who is signed in, else the account of this process.
         anew: train all that have ended from their first step, also the finished; their results are replaced.
+        engine: where they run, as `core.jobs.engines.choose_engine` has it.
 
     Raises:
         UserError: as `core.jobs.launch.submit`.
@@ -97,7 +99,9 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
     check_writable()
     # Check all before the first is started.
     corpora = {config.data: sources.load(config.data) for config in dict.fromkeys(configs)}
-    ids = [launch.check(config, corpora[config.data]) for config in configs]
+    ids = [launch.check(config, corpora[config.data], engine) for config in configs]
+    if (chosen := choose_engine(engine)) != LOCAL:
+        clusters.check_cluster(chosen, configs)
     # The id follows from the runs', in any order.
     if len(ids) > 1:
         digest = hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()[:10]
@@ -113,9 +117,9 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False) 
     for run_id, config in zip(ids, configs, strict=True):
         with suppress(UserError):
             if anew and get_folder(run_id).state not in LIVE:
-                runs.append(launch.resume(run_id, user=user, anew=True))
+                runs.append(launch.resume(run_id, user=user, anew=True, engine=engine))
                 continue
-        runs.append(launch.submit(config, user=user, corpus=corpora[config.data]))
+        runs.append(launch.submit(config, user=user, corpus=corpora[config.data], engine=engine))
     return runs
 
 
@@ -179,6 +183,6 @@ def stop(sweep_id: str, *, user: str = "") -> list[Run | Damaged]:
     return launch.stop_all([run_id for run_id in get(sweep_id).runs if run_id in there], user=user)
 
 
-def resume(sweep_id: str, *, user: str = "", anew: bool = False) -> list[Run]:
+def resume(sweep_id: str, *, user: str = "", anew: bool = False, engine: str = "") -> list[Run]:
     """Submits again what has not finished: runs resume from their checkpoints, missing ones start; `anew`: all."""
-    return submit(get(sweep_id).configs, user=user, anew=anew)
+    return submit(get(sweep_id).configs, user=user, anew=anew, engine=engine)

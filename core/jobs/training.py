@@ -1,7 +1,8 @@
 """One run's model, from its corpus to the scores of its parts.
 
-`fit` serves the SVM and the networks. `train_network` is the loop of a run's first process, `replicate` that of the
-others; both take their steps from `core.trainer`. `Evaluator`, `Resumable` and `Throughput` hold what it keeps.
+`fit` serves linear models (`core.jobs.linear`) and networks. `train_network` is the loop of a run's first process,
+`replicate` that of the others; both take their steps from `core.trainer`. `Evaluator`, `Resumable` and `Throughput`
+hold what it keeps.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ import scipy.sparse as sp
 import torch
 from safetensors.torch import load_file, save_file
 
+from core.config.defaults import MODELS
 from core.config.parse import differences
 from core.config.schema import RunConfig
 from core.data.corpus import Corpus, count_columns
 from core.jobs import trackers
+from core.jobs.fitted import PARTS, Fitted
+from core.jobs.linear import fit_linear
 from core.labels import groups
 from core.metrics import kept_scores, label_sets, thresholds
 from core.models.label_graph import fold_label_graph
-from core.models.svm import LinearRule, fit_svm
 from core.runs import journal
 from core.runs.folder import STOPPING, checkpoint_dir
 from core.system import machine
@@ -39,10 +42,9 @@ from core.trainer.distributed import Signal, agree
 from core.trainer.loop import train
 from core.trainer.memory import memory_free, memory_needed
 from core.trainer.scoring import predict
-from core.trainer.setup import SPARSE_THREADS, Reporter, Setup, make_features, make_setup, torch_device
+from core.trainer.setup import Reporter, Setup, make_setup, torch_device
 from core.trainer.state import Progress, State
 
-PARTS = ("validation", "test")
 STEP_EVERY = 2.0
 """Seconds between two lines of `steps.jsonl`."""
 GIVE_BACK_EVERY = 20.0
@@ -50,23 +52,6 @@ GIVE_BACK_EVERY = 20.0
 COUNTERS = ("score", "best_epoch", "patience", "history", "steps", "seconds", "speed")
 """Attributes of `Resumable` that a checkpoint sets."""
 log = logging.getLogger("tailscope")
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trained model.
-
-    Attributes:
-        scores: of the validation and the test part, as they are stored.
-        weights: what `model.safetensors` holds.
-        save: writes into a folder all that is needed, besides the weights, to read new texts.
-        more: entries for `metrics.json`: threads, precision and so on.
-    """
-
-    scores: dict[str, np.ndarray | sp.csr_array]
-    weights: dict[str, torch.Tensor]
-    save: Callable[[Path], None]
-    more: dict[str, Any]
 
 
 def fit(config: RunConfig, corpus: Corpus, path: Path, slot: str, reporter: Reporter) -> Fitted:
@@ -83,22 +68,11 @@ def fit(config: RunConfig, corpus: Corpus, path: Path, slot: str, reporter: Repo
         UserError: the encoder cannot be loaded, training diverges, memory runs out.
         Stopped: a stop was requested; a checkpoint is written.
     """
-    if config.model.name == "svm":
+    if MODELS[config.model.name].at_once:
+        if sum(event["what"] == "started" for event in journal.read_events(path)) > 1:
+            log.info("model %s keeps no checkpoint: the run starts anew", config.model.name)
         return fit_linear(config, corpus, reporter)
     return fit_network(config, corpus, path, torch_device(slot), reporter)
-
-
-def fit_linear(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
-    """Fits the SVMs of all labels; `Fitted.scores` are margins."""
-    encoder, features = make_features(config, corpus, reporter)
-    shape = (features["train"].shape[1], len(corpus.labels))
-    rule = LinearRule(np.zeros(shape, np.float32), np.zeros(shape[1], np.float32))
-    for done in fit_svm(features["train"], corpus.targets_of("train"), rule, config=config.model, seed=config.seed):
-        reporter.report_if_due("fitting labels", 0.05 + 0.9 * done)
-        reporter.raise_if_stopped()
-    scores = {part: kept_scores.keep_scores(rule.margins(features[part]), len(corpus.labels)) for part in PARTS}
-    weights = {"weights": torch.from_numpy(rule.weights), "intercepts": torch.from_numpy(rule.intercepts)}
-    return Fitted(scores, weights, encoder.save, {"threads": SPARSE_THREADS})
 
 
 def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, reporter: Reporter) -> Fitted:
@@ -122,7 +96,8 @@ def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, repo
     if config.model.head == "label-graph":
         fold_label_graph(setup.whole)
     more = {"threads": setup.threads, "precision": setup.settings.precision, "best_epoch": resumable.best_epoch}
-    return Fitted(scores, setup.copy_weights(), setup.save_encoder, more)
+    weights = {name: value.numpy() for name, value in setup.copy_weights().items()}
+    return Fitted(scores, weights, setup.save_encoder, more)
 
 
 def replicate(config: RunConfig, corpus: Corpus, path: Path, slot: str, reporter: Reporter) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import shutil
 import sys
 import time
@@ -17,7 +18,7 @@ from core.jobs.reporter import SilentReporter, StatusReporter
 from core.jobs.webhook import post_outcome
 from core.labels import groups
 from core.runs import failures, folder, journal
-from core.runs.layout import ALIVE_VARIABLE, STOPPED, alive_lock, is_gone, runs_dir
+from core.runs.layout import ALIVE_VARIABLE, JOB_VARIABLE, NODE_VARIABLE, STOPPED, alive_lock, is_gone, runs_dir
 from core.runs.outcome import About, Part, peak_memory, write_outcome
 from core.runs.plan import check_trainable
 from core.system.errors import Gone, Stopped, UserError
@@ -29,6 +30,11 @@ QUEUE_POLL = 0.2
 """Seconds between two looks at the queue."""
 RESERVE = 65_536
 """Bytes set aside in the run folder, so that a full disk still leaves room to write that the disk is full."""
+
+HANDED_OVER = 120.0
+"""Seconds in which whoever held a run before its worker on a cluster lets go of it."""
+MOST_STARTS = 50
+"""How often a cluster may start a run again: one that dies every time goes no further."""
 
 
 def execute(path: Path, reporter: StatusReporter | None = None) -> None:
@@ -54,14 +60,19 @@ def execute(path: Path, reporter: StatusReporter | None = None) -> None:
         return
     # The lock comes first: from here on the run is alive for all who look, and its outcome is written.
     alive, held = _hold_run(path), None
+    # A cluster may start a worker again whose run has ended meanwhile, or was resumed elsewhere.
+    if _on_node() and not _is_wanted(path):
+        log.info("this job has nothing left to do for the run")
+        os.close(alive)
+        return
     reserve = path / "reserve"
     try:
         reserve.write_bytes(bytes(RESERVE))
         reporter = reporter or StatusReporter(path)
         with write_heartbeats(path):
-            slot, held = _wait_for_slot(path, reporter)
+            slot, held = (_take_device(path), None) if _on_node() else _wait_for_slot(path, reporter)
             journal.update_status(path, state="running", started=time.time(), device=slot)
-            journal.append_event(path, "started", slot=slot)
+            journal.append_event(path, "started", slot=slot, **({"node": platform.node()} if _on_node() else {}))
             _run(config, path, slot, reporter)
         journal.update_status(path, state="finished", ended=time.time(), progress={"phase": "done", "fraction": 1.0})
         journal.append_event(path, "finished")
@@ -118,10 +129,42 @@ def _hold_run(path: Path) -> int:
     if inherited.isdigit() and os.path.samestat(os.fstat(int(inherited)), os.stat(alive_lock(path))):
         os.set_inheritable(int(inherited), False)
         return int(inherited)
-    taken = try_lock(alive_lock(path))
+    taken, until = try_lock(alive_lock(path)), time.monotonic() + HANDED_OVER
+    # On a cluster who submits it may hold it still, or a worker that is just being killed.
+    while taken is None and _on_node() and time.monotonic() < until:
+        time.sleep(QUEUE_POLL)
+        taken = try_lock(alive_lock(path))
     if taken is None:
         raise UserError(f"Run {path.name} is being worked on by another process.")
     return taken
+
+
+def _on_node() -> bool:
+    """Whether this is a worker on a node of a cluster."""
+    return NODE_VARIABLE in os.environ
+
+
+def _is_wanted(path: Path) -> bool:
+    """Whether a run still waits for what this worker's job does."""
+    job, _ = journal.read_job(path)
+    mine = job is not None and job.job == os.environ.get(JOB_VARIABLE)
+    return mine and journal.read_status(path)["state"] in folder.LIVE
+
+
+def _take_device(path: Path) -> str:
+    """The device that the cluster has given this run, as the name of a slot; what a dead worker half wrote goes.
+
+    Raises:
+        UserError: the run was started again and again.
+    """
+    starts = 0
+    for event in journal.read_events(path):
+        starts = 0 if event["what"] in ("submitted", "resumed") else starts + (event["what"] == "started")
+    if starts >= MOST_STARTS:
+        raise UserError(f"The cluster started this run {starts} times, and each time it was killed. See its log.")
+    for left in path.glob("**/.*/"):
+        shutil.rmtree(left, ignore_errors=True)
+    return "cpu" if os.environ[NODE_VARIABLE] in ("", "0") else "cuda-0"
 
 
 def _wait_for_slot(path: Path, reporter: StatusReporter) -> tuple[str, int]:
@@ -166,7 +209,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
         UserError: the data set has changed since the run was made, or the model cannot be fitted.
         Stopped: a stop was requested.
     """
-    from safetensors.torch import save_file
+    from safetensors.numpy import save_file
 
     from core.jobs.training import fit
 

@@ -16,18 +16,36 @@ any ranking, with no false one beside it.
 TOP_K = 100
 
 
-def keep_scores(batches: Iterable[np.ndarray], labels: int) -> np.ndarray | sp.csr_array:
+def keep_scores(batches: Iterable[np.ndarray | sp.csr_array], labels: int) -> np.ndarray | sp.csr_array:
     """Gathers score batches (B, L) into what is stored: float16, dense or sparse by `DENSE_LABELS`.
+
+    A label that a sparse batch leaves out has the score 0, the lowest.
 
     Rounding comes before any threshold is fitted, so that stored scores reproduce every figure exactly.
     """
     if labels <= DENSE_LABELS:
-        kept = [np.asarray(batch, dtype=np.float16) for batch in batches]
+        dense = (batch.toarray() if isinstance(batch, sp.csr_array) else batch for batch in batches)
+        kept = [np.asarray(batch, dtype=np.float16) for batch in dense]
         return np.concatenate(kept) if kept else np.zeros((0, labels), np.float16)
     blocks = []
     for batch in batches:
+        if isinstance(batch, sp.csr_array):
+            found = keep_largest(batch, TOP_K)
+            found.data = found.data.astype(np.float16).astype(np.float32)
+            blocks.append(found)
+            continue
         best = np.sort(np.argpartition(batch, -TOP_K, axis=1)[:, -TOP_K:], axis=1)
         values = np.take_along_axis(batch, best, axis=1).astype(np.float16).astype(np.float32)
         ends = np.arange(0, best.size + 1, TOP_K)
         blocks.append(sp.csr_array((values.ravel(), best.ravel(), ends), shape=batch.shape))
     return sp.csr_array(sp.vstack(blocks, format="csr")) if blocks else sp.csr_array((0, labels), dtype=np.float32)
+
+
+def keep_largest(matrix: sp.csr_array, most: int) -> sp.csr_array:
+    """The `most` largest stored entries of each row, of equal ones the first; the columns of a row rise."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    order = np.lexsort((matrix.indices, -matrix.data, rows))
+    chosen = order[np.arange(len(order)) - matrix.indptr[rows] < most]
+    chosen = chosen[np.lexsort((matrix.indices[chosen], rows[chosen]))]
+    ends = np.concatenate([[0], np.cumsum(np.bincount(rows[chosen], minlength=matrix.shape[0]))])
+    return sp.csr_array((matrix.data[chosen], matrix.indices[chosen], ends), shape=matrix.shape)

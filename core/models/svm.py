@@ -1,4 +1,4 @@
-"""One linear SVM per label, on TF-IDF features."""
+"""One linear SVM per label, on TF-IDF features: those of at most `FEW_LABELS`; `core.models.many_svms` fits more."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import scipy.sparse as sp
 from core.config.schema import ModelConfig
 from core.models.batches import SCORING_BATCH
 
+FEW_LABELS = 500
+"""Up to this many labels one process fits them to the last digit, and all of their weights are kept."""
 NEVER = -100.0
 """Margin of a label without a training document: below every threshold that a fit can choose."""
 

@@ -78,8 +78,9 @@ def _describe_checkpoint(path: Path) -> str:
 
 def smaller(config: RunConfig) -> str:
     """Settings of about half the memory, in words."""
-    if config.model.name == "svm":
-        return f"Start a new run with model.max_features={max(1, config.model.max_features // 2)}."
+    if MODELS[config.model.name].at_once:
+        words = f"Start a new run with model.max_features={max(1, config.model.max_features // 2)}"
+        return f"{words}, or for thousands of labels with a model.prune above {config.model.prune:g}."
     half = max(1, config.train.batch_size // 2)
     if config.model.name == "tfidf":
         layer = "for thousands of labels model.hidden=512 and train.learning_rate=0.3"
@@ -89,18 +90,37 @@ def smaller(config: RunConfig) -> str:
     return f"Start a new run with train.batch_size={half}, model.max_length={length} or train.recompute=true."
 
 
-def of_death(process: Any, beat: dict[str, float]) -> Failure:
+def of_death(process: Any, beat: dict[str, float], config: RunConfig | None = None) -> Failure:
     """What is known of a worker that ended without writing a status.
 
     Args:
         process: its `core.system.processes.identity`, or nonsense.
         beat: its last heartbeat; may be empty.
+        config: the run's settings, where they can be read.
     """
     advice = "Resume the run: it goes on from its last checkpoint, or starts anew if it has none."
+    less = "A smaller train.batch_size takes less."
+    if config and MODELS[config.model.name].at_once:
+        advice = f"Resume the run: it starts anew, for model '{config.model.name}' keeps no checkpoint."
+        less = "A higher model.prune or a smaller model.max_features takes less."
     if isinstance(process, dict) and process.get("boot") not in (None, boot_id()):
         return Failure("killed", "The machine was started again while the run was at work.", advice)
     used, there = beat.get("memory", 0.0), beat.get("of_memory", 0.0)
     if there and used > NEARLY_ALL * there:
         words = f"Its worker was killed, most likely for its memory: it held {used / 1e9:.1f} of {there / 1e9:.1f} GB."
-        return Failure("killed", words, f"{advice} A smaller train.batch_size takes less.")
+        return Failure("killed", words, f"{advice} {less}")
     return Failure("killed", "Its worker process was killed, by a person or by the system when memory ran out.", advice)
+
+
+def of_job(said: str, *, reached: bool = True) -> Failure:
+    """What is known of a run whose job on a cluster has ended, and which has written no end.
+
+    Args:
+        said: by the cluster, on how the job ended; may be empty.
+        reached: whether the cluster had the job at all.
+    """
+    advice = "Resume the run: it goes on from its last checkpoint, or starts anew if it has none."
+    if not reached:
+        return Failure("killed", "It never reached its cluster: who submitted it was ended meanwhile.", advice)
+    words = "Its job has ended on the cluster without a word of the run: it was killed, or its node sees another cache."
+    return Failure("killed", f"{words} The cluster says: {said}" if said else words, advice)

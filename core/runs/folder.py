@@ -26,8 +26,9 @@ from pydantic import Field
 from core.config.parse import parse
 from core.config.schema import RUN_PATTERN, Frozen, ModelConfig, RunConfig, TrainConfig
 from core.runs import failures
+from core.runs.cluster_state import LIVE, describe_end, read_cluster_state
 from core.runs.journal import read_heartbeat, read_known_status, read_process
-from core.runs.layout import STOPPED, alive_lock, runs_dir, stop_flag
+from core.runs.layout import alive_lock, job_file, runs_dir, stop_flag
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import (
@@ -44,8 +45,7 @@ from core.system.files import (
 from core.system.locks import is_locked, locked
 from core.system.places import cache_dir
 
-STATES = ("queued", "running", "finished", "failed", "stopped", "lost")
-LIVE = ("queued", "running")
+STATES = (*LIVE, "finished", "failed", "stopped", "lost")
 STOPPING = "writing a checkpoint, then it stops"
 """Phase of a run that was asked to stop and has not ended yet."""
 RUN_ID = re.compile(RUN_PATTERN)
@@ -289,21 +289,17 @@ def read_folder(path: Path) -> Run | Damaged:
 def _read_state(path: Path) -> tuple[Folder, str]:
     """All that a folder holds but its settings, and what is wrong with its status: empty if nothing is."""
     status, problem = _read_status(path)
-    # A state that only a living worker can have is another without it. The worker writes its last status before it
-    # ends, a request to stop is there before its worker is killed, and who resumes a run holds its lock before that
-    # request goes: so all is read again until nothing has changed between two looks at the lock.
-    while status["state"] in LIVE and not is_locked(lock := alive_lock(path)):
-        status, problem = _read_status(path)
-        asked, death = stop_flag(path).exists(), _find_death(path)
-        if status["state"] not in LIVE:
-            break
-        if not is_locked(lock) and asked == stop_flag(path).exists():
-            end = ("stopped", "", STOPPED, "") if asked else ("lost", death.kind, death.words, death.advice)
-            status |= dict(zip(("state", "kind", "reason", "advice"), end, strict=True))
+    said = ""
+    if status["state"] in LIVE and os.path.lexists(job_file(path)):
+        status, problem, said = read_cluster_state(path, status, problem, lambda: _read_status(path))
+    elif status["state"] in LIVE:
+        status, problem = _read_local_state(path, status, problem)
+        # Of clusters' nodes the clocks may differ from this one.
+        silent = time.time() - read_heartbeat(path).get("time", math.inf)
+        if status["state"] == "running" and silent > SILENT:
+            said = _describe_silence(path.name, silent)
     state, kind, reason, advice = (status.get(key, "") for key in ("state", "kind", "reason", "advice"))
     about, remark = _read_about(path)
-    if state == "running" and (silent := time.time() - read_heartbeat(path).get("time", math.inf)) > SILENT:
-        remark = f"{_describe_silence(path.name, silent)} {remark}".strip()
     found = Folder(
         id=path.name,
         path=path,
@@ -320,9 +316,24 @@ def _read_state(path: Path) -> tuple[Folder, str]:
         imported=bool(status.get("imported")),
         published=path.parent == published_dir(),
         about=about,
-        remark=remark,
+        remark=f"{said} {remark}".strip(),
     )
     return found, problem
+
+
+def _read_local_state(path: Path, status: dict[str, Any], problem: str) -> tuple[dict[str, Any], str]:
+    """The status of a run of this machine, whose worker holds a lock as long as it lives, and what is wrong with it."""
+    # A state that only a living worker can have is another without it. The worker writes its last status before it
+    # ends, a request to stop is there before its worker is killed, and who resumes a run holds its lock before that
+    # request goes: so all is read again until nothing has changed between two looks at the lock.
+    while status["state"] in LIVE and not is_locked(lock := alive_lock(path)):
+        status, problem = _read_status(path)
+        asked, death = stop_flag(path).exists(), _find_death(path)
+        if status["state"] not in LIVE:
+            break
+        if not is_locked(lock) and asked == stop_flag(path).exists():
+            status |= describe_end(asked, death)
+    return status, problem
 
 
 def _describe_silence(run_id: str, seconds: float) -> str:
@@ -345,7 +356,10 @@ def _read_status(path: Path) -> tuple[dict[str, Any], str]:
 
 def _find_death(path: Path) -> failures.Failure:
     """What is known of how the worker of a lost run ended."""
-    return failures.of_death(read_process(path), read_heartbeat(path))
+    config = None
+    with suppress(UserError):
+        config = read_config(path)
+    return failures.of_death(read_process(path), read_heartbeat(path), config)
 
 
 def _read_about(path: Path) -> tuple[About, str]:

@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from core.runs.stored import Epoch, Event, Heartbeat, Identity, Status, Step, Stored, keep_valid, select_valid
+from core.runs.layout import job_file
+from core.runs.stored import Epoch, Event, Heartbeat, Identity, Job, Status, Step, Stored, keep_valid, select_valid
 from core.system.errors import UserError
 from core.system.files import (
     SMALL_BYTES,
@@ -119,6 +120,23 @@ def read_process(path: Path) -> dict[str, Any] | None:
     except UserError:
         return None
     return None if dropped else process
+
+
+def read_job(path: Path) -> tuple[Job | None, str]:
+    """The job that a run is on a cluster, and what is wrong with the file that says so, a sentence; empty if nothing.
+
+    None where it is no such run, or where the file does not say which job it is.
+    """
+    file = job_file(path)
+    if not os.path.lexists(file):
+        return None, ""
+    try:
+        values, wrong = read_fields(file)
+    except UserError as error:
+        return None, str(error)
+    kept, dropped = keep_valid(Job, values)
+    problem = f"{path.name}: engine.json is damaged ({'; '.join(wrong or dropped)[:300]})." if wrong or dropped else ""
+    return (Job(**kept) if {"engine", "job"} <= kept.keys() else None), problem
 
 
 def _append(file: Path, line: dict[str, Any]) -> None:

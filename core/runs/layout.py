@@ -11,6 +11,10 @@ ALIVE_VARIABLE = "TAILSCOPE_ALIVE"
 """Environment variable with the number of the inherited descriptor that holds a worker's `alive_lock`."""
 WORKER_VARIABLE = "TAILSCOPE_WORKER"
 """Environment variable with the module that is started as `python -m <module> train <run_dir>`; `core` unless set."""
+NODE_VARIABLE = "TAILSCOPE_NODE"
+"""Environment variable of a worker on a node of a cluster: how many GPUs the cluster has given it."""
+JOB_VARIABLE = "TAILSCOPE_JOB"
+"""Environment variable of such a worker: the job that it belongs to."""
 
 
 def runs_dir() -> Path:
@@ -26,6 +30,11 @@ def alive_lock(path: Path) -> Path:
 def stop_flag(path: Path) -> Path:
     """The file whose presence asks a run's worker to stop."""
     return path / "stop"
+
+
+def job_file(path: Path) -> Path:
+    """The file that says which job of a cluster a run is, and what the cluster last said of it."""
+    return path / "engine.json"
 
 
 def is_gone(path: Path) -> bool:

@@ -146,7 +146,7 @@ class NetworkScorer:
         return [*words[:tokens], *[""] * (tokens - len(words))]
 
 
-def load(run: Run) -> NetworkScorer | tfidf_scorer.Scorer:
+def load(run: Run) -> NetworkScorer | tfidf_scorer.Scorer | tfidf_scorer.TreeScorer:
     """The trained model of a finished run, of whatever it reads; `scorer.load` loads combined ones as well.
 
     Raises:

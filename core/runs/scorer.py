@@ -20,6 +20,7 @@ from core.runs.folder import Run, get_run
 from core.runs.results import read_metrics
 from core.runs.texts import check_texts, rank_labels
 from core.runs.tfidf_scorer import WEIGHTS, Scorer, check_weights
+from core.runs.tree_scorer import TreeScorer
 from core.system.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class CombinedScorer:
         threshold: a label is given where its score is above it: one for all labels, or one each, (L,).
     """
 
-    members: tuple[Scorer | NetworkScorer, ...]
+    members: tuple[Scorer | TreeScorer | NetworkScorer, ...]
     weights: tuple[float, ...]
     margins: tuple[Margins | None, ...]
     labels: tuple[str, ...] = ()
@@ -79,7 +80,7 @@ class CombinedScorer:
         return added.iloc[np.argsort(-added["adds"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
 
 
-def load(run: Run) -> Scorer | NetworkScorer | CombinedScorer:
+def load(run: Run) -> Scorer | TreeScorer | NetworkScorer | CombinedScorer:
     """A run's trained model; torch is loaded for a model that reads tokens, also for one of a combined run's members.
 
     Raises:
@@ -142,7 +143,7 @@ def _load_members(run: Run) -> CombinedScorer:
     return CombinedScorer(trained, run.config.combined.weights, tuple(units), tuple(labels), threshold)
 
 
-def _load_trained(run: Run) -> Scorer | NetworkScorer:
+def _load_trained(run: Run) -> Scorer | TreeScorer | NetworkScorer:
     """The model of a run that was trained."""
     if MODELS[run.config.model.name].reads == "tokens":
         from core.runs import network_scorer

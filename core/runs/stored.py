@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,10 @@ Score = Share | None
 Scores = dict[str, dict[str, float | None] | None]
 """By group of labels and name."""
 ProcessNumber = Annotated[int, Field(gt=0, lt=2**31)]
+
+
+JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
+"""The id of a job on a cluster, which is a part of addresses and a word of commands."""
 
 
 class Stored(BaseModel):
@@ -103,6 +108,32 @@ class Identity(Stored):
     pid: ProcessNumber
     born: Time
     boot: str
+
+
+class Job(Stored):
+    """`engine.json`: a run's job on a cluster.
+
+    Attributes:
+        engine: of the cluster.
+        job: its id; empty while it is being submitted.
+        where: the address of the cluster; empty where it needs none.
+        submitted: unix seconds, of the machine that submitted it, as all times here.
+        state: what the cluster last said, which asks twice before it takes an end for one; empty before its first word.
+        words: of the cluster on the end.
+        started: what the run's status said of its start when the cluster last said that the job waits.
+        unreachable: when the cluster first did not answer; None while it does.
+        why: why it does not, a sentence.
+    """
+
+    engine: Literal["ray", "slurm"]
+    job: Annotated[str, Field(pattern=rf"^({JOB.pattern})?$")]
+    where: str = Field("", max_length=300)
+    submitted: Time = 0.0
+    state: Literal["", "waiting", "running", "ending", "ended"] = ""
+    words: str = Field("", max_length=400)
+    started: Time | None = None
+    unreachable: Time | None = None
+    why: str = Field("", max_length=600)
 
 
 class Thresholds(Stored):

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from core.config.defaults import MODELS
 from core.metrics import thresholds
 from core.metrics.thresholds import Limits
+from core.models.label_tree import Tree
+from core.models.many_svms import Hyperplanes
 from core.models.tfidf_features import TfidfEncoder
 from core.runs.folder import Run
 from core.runs.results import read_metrics
 from core.runs.texts import check_texts, rank_labels
+from core.runs.tree_scorer import TreeScorer
 from core.system.arrays import describe, read_tensors
 from core.system.errors import UserError
 
@@ -29,7 +33,7 @@ class Scorer:
     Attributes:
         encoder: from text to (1, V).
         words: of the feature columns, (V,).
-        first: (V, L), or (V, H) before a hidden layer.
+        first: (V, L), sparse of an SVM with many labels, or (V, H) before a hidden layer.
         bias: (L,) or (H,).
         second: (L, H) of a network with a hidden layer, else None.
         second_bias: (L,).
@@ -40,7 +44,7 @@ class Scorer:
 
     encoder: TfidfEncoder
     words: np.ndarray
-    first: np.ndarray
+    first: np.ndarray | sp.csr_array
     bias: np.ndarray
     second: np.ndarray | None
     second_bias: np.ndarray
@@ -61,13 +65,18 @@ class Scorer:
         """
         if not (texts := check_texts(texts)):
             return np.zeros((0, len(self.bias if self.second is None else self.second)))
-        sums = np.asarray(self.encoder.encode(texts) @ self.first) + self.bias
+        sums = self._sum(self.encoder.encode(texts))
         if self.second is not None:
             sums = np.maximum(sums, 0) @ self.second.T + self.second_bias
         if not self.probabilities:
             return sums.astype(np.float64)
         half = np.exp(-np.abs(sums.astype(np.float64)))
         return np.where(sums >= 0, 1 / (1 + half), half / (1 + half))
+
+    def _sum(self, features: sp.csr_array) -> np.ndarray:
+        """What the words of n documents add up to with the bias, (n, L) or (n, H)."""
+        sums = features @ self.first
+        return (sums.toarray() if isinstance(sums, sp.sparray) else np.asarray(sums)) + self.bias
 
     def contributions(self, text: str, label: int) -> pd.DataFrame:
         """What each word of a text adds to the sum of a label, before the sigmoid; the largest first, either way.
@@ -81,9 +90,10 @@ class Scorer:
         row = self.encoder.encode(check_texts([text]))
         columns, values = row.indices, row.data.astype(np.float64)
         if self.second is None:
-            weights = self.first[columns, label].astype(np.float64)
+            weights = self.first[columns][:, [label]]
+            weights = (weights.toarray() if isinstance(weights, sp.sparray) else weights)[:, 0].astype(np.float64)
         else:
-            on = (np.asarray(row @ self.first)[0] + self.bias) > 0
+            on = self._sum(row)[0] > 0
             weights = self.first[columns] @ (self.second[label] * on).astype(np.float64)
         table = pd.DataFrame(
             {"word": self.words[columns], "value": values, "weight": weights, "adds": values * weights}
@@ -95,7 +105,7 @@ class Scorer:
         if self.second is None:
             return float(self.bias[label])
         row = self.encoder.encode([text])
-        on = (np.asarray(row @ self.first)[0] + self.bias) > 0
+        on = self._sum(row)[0] > 0
         return float(self.second_bias[label] + self.second[label] @ np.where(on, self.bias, 0))
 
 
@@ -112,7 +122,7 @@ def check_weights(run: Run) -> None:
         )
 
 
-def load(run: Run) -> Scorer:
+def load(run: Run) -> Scorer | TreeScorer:
     """The trained model of a run on TF-IDF, whose weights are there.
 
     Raises:
@@ -122,14 +132,27 @@ def load(run: Run) -> Scorer:
     try:
         arrays, encoder = read_tensors(run.path / WEIGHTS), TfidfEncoder.load(run.path)
         words = np.array(encoder.words, dtype=object)
-        if name == "svm":
+        metrics = read_metrics(run)
+        labels, threshold = tuple(metrics["labels"]), thresholds.of_values(metrics["threshold"])
+        if name == "tree":
+            tree, planes = (
+                Tree(arrays["tree.parents"], arrays["tree.labels"]),
+                Hyperplanes.from_arrays(arrays, len(words)),
+            )
+            tree.check(len(labels))
+            if len(planes.intercepts) != len(tree.parents):
+                raise ValueError(f"{len(tree.parents)} nodes, {len(planes.intercepts)} of them fitted")
+            return TreeScorer(encoder, words, tree, planes, run.config.model.beam, labels, threshold)
+        first: np.ndarray | sp.csr_array
+        if name == "svm" and "weights" not in arrays:
+            many = Hyperplanes.from_arrays(arrays, len(words))
+            first, bias, second, last = sp.csr_array(many.weights), many.intercepts, None, many.intercepts
+        elif name == "svm":
             first, bias, second, last = arrays["weights"], arrays["intercepts"], None, arrays["intercepts"]
         else:
             first, bias = arrays["features.weight"], arrays["bias"]
             second, last = arrays.get("output.weight"), arrays.get("output.bias", bias)
         # Shapes: (V, L), or (V, H) and (L, H) with a hidden layer.
-        metrics = read_metrics(run)
-        labels = tuple(metrics["labels"])
         width = len(labels) if second is None else second.shape[-1]
         if first.shape != (len(words), width) or bias.shape != (width,):
             raise ValueError(f"{len(words)} words, weights {first.shape}, bias {bias.shape}")
@@ -138,5 +161,4 @@ def load(run: Run) -> Scorer:
     except (LookupError, ValueError, TypeError, UserError) as error:
         said = describe(error)
         raise UserError(f"{run.id}: its weights are damaged ({said}). Delete the run and train it again.") from None
-    threshold = thresholds.of_values(metrics["threshold"])
     return Scorer(encoder, words, first, bias, second, last, not MODELS[name].margins, labels, threshold)

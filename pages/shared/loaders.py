@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from core.labels.cooccurrence import Cooccurrence
     from core.runs.network_scorer import NetworkScorer
-    from core.runs.scorer import CombinedScorer, Scorer
+    from core.runs.scorer import CombinedScorer, Scorer, TreeScorer
 
 
 RUN_FILES = ("metrics.json", "predictions.npz", "validation.npz", "history.jsonl", "thresholds.json")
@@ -98,11 +98,11 @@ def load_predictions(run: Run, part: str = "test") -> Predictions:
 def _load_scorer(
     version: tuple[tuple[str, int], ...],  # noqa: ARG001 - a part of the key
     _run: Run,
-) -> Scorer | NetworkScorer | CombinedScorer:
+) -> Scorer | TreeScorer | NetworkScorer | CombinedScorer:
     return scorer.load(_run)
 
 
-def load_scorer(run: Run) -> Scorer | NetworkScorer | CombinedScorer:
+def load_scorer(run: Run) -> Scorer | TreeScorer | NetworkScorer | CombinedScorer:
     """The model of a run, loaded again when its weights have changed."""
     return _load_scorer(scorer.weights_version(run), run)
 

@@ -10,10 +10,12 @@ import pytest
 import scipy.sparse as sp
 
 from core.analysis import findings
+from core.config.schema import LossConfig, RunConfig
 from core.data.corpus import Corpus
 from core.labels import measures
 from core.labels.cooccurrence import count_pairs
 from core.labels.groups import Borders
+from core.runs.folder import Run
 
 
 def make_corpus(targets: np.ndarray, texts: list[str], parts: dict[str, list[int]]) -> Corpus:
@@ -105,3 +107,34 @@ def test_the_weightiest_comes_first(corpus: Corpus) -> None:
     assert [one.weight for one in found] == sorted((one.weight for one in found), reverse=True)
     assert len(found) == 2
     assert Path(found[0].page).name in ("explorer", "loss_weights")
+
+
+@pytest.mark.parametrize(
+    ("setting", "mus", "rule", "said"),
+    [
+        ("reuters", [None], 0.459, "mu = 0.9 does not suit this set: by the authors' rule it is 0.459."),
+        ("reuters", [None], 0.85, ""),
+        ("plain", ["auto", None], 0.459, ""),
+        ("plain", ["auto", 0.46], 0.459, ""),
+        ("plain", ["auto", 0.1, 0.95], 0.459, "mu = 0.95 does not suit this set: by the authors' rule it is 0.459."),
+        ("plain", [], 0.459, ""),
+    ],
+)
+def test_a_mu_far_from_the_rule_is_a_finding(
+    setting: str, mus: list[float | str | None], rule: float, said: str
+) -> None:
+    runs = []
+    for place, mu in enumerate(mus):
+        loss = LossConfig(name="db", setting="plain" if setting == "plain" else "reuters", mu=mu)
+        runs.append(Run(f"run-{place}", Path("x"), "finished", config=RunConfig(loss=loss)))
+    runs.append(Run("bce", Path("x"), "finished", config=RunConfig(loss=LossConfig(name="bce"))))
+    listed = findings.list_mus(setting, runs)  # type: ignore[arg-type]
+    assert "bce" not in listed
+    found = findings.find_constants(rule, listed)
+    assert (found.headline if found else "") == said
+    if found:
+        assert found.table["far"].iloc[0]
+        assert set(found.table["where"]) == set(listed)
+        assert ("run has" in found.meaning or "runs have" in found.meaning) == any(
+            abs(mu - rule) > 0.1 for where, mu in listed.items() if where.startswith("run")
+        )

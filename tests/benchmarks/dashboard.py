@@ -1,14 +1,15 @@
-"""Seconds until the explorer can be used, in Chromium: `python -m tests.benchmarks.dashboard [--large]`.
+"""Seconds until a page can be used, in Chromium: `python -m tests.benchmarks.dashboard [--large]`.
 
-Prepares a data set in a cache of its own, then opens a new server's explorer in new browser profiles and times the
-first paint (the address asked for, to the tables drawn), then what a person does there; each thing first cold, then
-again in other profiles with what the server keeps; last it moves a slider of the loss page. `--large` takes a synthetic
-set of PubMed's size. The last column is the largest message that the browser received.
+Prepares a data set in a cache of its own, then opens a new server's explorer, a label and a run in new browser profiles
+and times the first paint (the address asked for, to the tables drawn), then what a person does there; each thing first
+cold, then again in other profiles with what the server keeps; last it moves a slider of the loss page. `--large` takes
+a synthetic set of PubMed's size, without runs. The last column is the largest message that the browser received.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -17,12 +18,15 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from core.config.schema import SyntheticConfig
+from core.data.readers.synthetic import label_names
+from core.system.places import ROOT
 from tests.browser.conftest import CHROMIUM, FLAGS, IDLE, serving
 
 LARGE = (
     "data=synthetic&synthetic_documents=224897&synthetic_labels=18211&synthetic_cardinality=12.6&synthetic_words=200"
 )
-TABLE, CELL = "[data-testid=stDataFrame]", "[data-testid=stVegaLiteChart] [aria-roledescription='rect mark']"
+TABLE, CELL = "[data-testid=stDataFrame]:visible", "[data-testid=stVegaLiteChart] [aria-roledescription='rect mark']"
 CHART = "[data-testid=stVegaLiteChart] svg, [data-testid=stVegaLiteChart] canvas"
 ROUNDS = 3
 
@@ -37,7 +41,8 @@ def choose(page: Page, name: str) -> None:
     page.get_by_role("radio", name=name, exact=True).click()
 
 
-VIEWS: dict[str, tuple[str, str, dict[str, tuple[Callable[[Page], None], str]]]] = {
+Things = dict[str, tuple[Callable[[Page], None], str]]
+VIEWS: dict[str, tuple[str, str, Things]] = {
     "Overview": ("", TABLE, {}),
     "Long tail": (
         "view=Long+tail",
@@ -69,18 +74,41 @@ VIEWS: dict[str, tuple[str, str, dict[str, tuple[Callable[[Page], None], str]]]]
         },
     ),
 }
-"""Each tab: its address, what is drawn there, and what is done there with the words that answer."""
+"""Each tab of the explorer: its query, what is drawn there, and what is done there with the words that answer."""
+RUN = "reuters-tfidf-db-s0-966e74a879"
+SEARCHED: Things = {"label searched": (lambda page: fill(page, "Go to a label", "zzzz"), "in its name")}
+LABEL: dict[str, tuple[str, str, Things]] = {"A label": ("label?name={name}&{query}", TABLE, SEARCHED)}
+OF_REUTERS: dict[str, tuple[str, str, Things]] = {
+    "A label in its runs": (f"label?name=platinum&run={RUN}", CHART, SEARCHED),
+    "Home": ("home", CHART, {}),
+    "Compare": ("compare", TABLE, {}),
+    "A run's labels": (
+        f"errors?run={RUN}",
+        TABLE,
+        {
+            "rule chosen": (lambda page: pick(page, "Thresholds", "quiet"), "One for each label"),
+            "confused pairs": (lambda page: choose(page, "Confused pairs"), "A label was missed"),
+        },
+    ),
+    "A run's map": (f"errors?run={RUN}&view=Map", CELL, {}),
+}
+"""Other pages in the same way, with whole addresses."""
 
 
-def look(browser: Browser, address: str) -> dict[str, tuple[float, float]]:
-    """Seconds and megabytes of every tab's first paint and of what is done there, each tab in a profile of its own."""
+def pick(page: Page, label: str, option: str) -> None:
+    page.get_by_role("combobox", name=label, exact=True).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def look(browser: Browser, views: dict[str, tuple[str, str, Things]]) -> dict[str, tuple[float, float]]:
+    """Seconds and megabytes of every view's first paint and of what is done there, each in a profile of its own."""
     found: dict[str, tuple[float, float]] = {}
-    for name, (query, drawn, things) in VIEWS.items():
+    for name, (address, drawn, things) in views.items():
         page = browser.new_context(viewport={"width": 1400, "height": 1800}).new_page()
         sizes: list[int] = []
         page.on("websocket", lambda socket, sizes=sizes: socket.on("framereceived", lambda m: sizes.append(len(m))))
         start = time.perf_counter()
-        page.goto(f"{address}&{query}")
+        page.goto(address)
         page.locator(drawn).first.wait_for(timeout=120_000)
         expect(page.locator(IDLE)).to_have_count(1, timeout=120_000)
         found[name] = time.perf_counter() - start, max(sizes) / 1e6
@@ -96,7 +124,7 @@ def look(browser: Browser, address: str) -> dict[str, tuple[float, float]]:
     return found
 
 
-LOSS_VIEWS = ("Weight by label", "Loss and gradient", "One document", "Where the gradient goes")
+LOSS_VIEWS = ("Weight by label", "Loss by logit", "One document", "Where the gradient goes")
 HEARD = """() => {
     addEventListener("keydown", () => { window.pressed = performance.now() }, true);
     const chart = "[data-testid=stVegaLiteChart]";
@@ -128,7 +156,13 @@ def main(cache: Path) -> None:
     query = LARGE if "--large" in sys.argv else ""
     with sync_playwright() as playwright, serving(cache, TAILSCOPE_DATA=os.environ.get("TAILSCOPE_DATA", "")) as server:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        rounds = [look(browser, f"{server}/explorer?{query}") for _ in range(1 + ROUNDS)]
+        views = {name: (f"{server}/explorer?{query}&{one[0]}", *one[1:]) for name, one in VIEWS.items()}
+        name = label_names(SyntheticConfig(labels=50))[40] if query else "platinum"
+        others = LABEL if query else OF_REUTERS
+        views |= {
+            title: (f"{server}/{one[0].format(name=name, query=query)}", *one[1:]) for title, one in others.items()
+        }
+        rounds = [look(browser, views) for _ in range(1 + ROUNDS)]
         slides = {view: slide(browser, f"{server}/loss_weights?{query}", view) for view in LOSS_VIEWS}
     print(f"{'':18} {'cold':>8} {'warm, best and worst of ' + str(ROUNDS):>32} {'largest message':>18}")
     for name, (cold, size) in rounds[0].items():
@@ -140,4 +174,5 @@ def main(cache: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "cache" / "published", Path(folder) / "published")
         main(Path(folder))

@@ -42,7 +42,9 @@ def keep(page: Page, ready: Ready, sentence: str) -> None:
     ready(page, sentence)
 
 
-def test_a_file_with_defects_becomes_a_data_set(page: Page, address: str, tmp_path: Path, ready: Ready) -> None:
+def test_a_file_with_defects_becomes_a_data_set_and_a_plan_of_three_losses(
+    page: Page, address: str, tmp_path: Path, ready: Ready
+) -> None:
     page.goto(f"{address}/add_data")
     expect(page.get_by_text("None yet.", exact=False)).to_be_visible()
     drop(page, address, write_defects(tmp_path / "defects.csv"), ready)
@@ -69,6 +71,16 @@ def test_a_file_with_defects_becomes_a_data_set(page: Page, address: str, tmp_pa
     ready(page, "Keep it", role="heading")
     page.get_by_role("button", name="Keep as a data set").click()
     ready(page, "61 documents with 4 labels are kept as 'defects'.")
+    # From its findings to the loss that suits it, and to the form that trains three.
+    page.get_by_role("link", name="Open defects").click()
+    ready(page, "Findings", role="heading")
+    page.locator("summary", has_text="labels are in the tail").click()
+    page.get_by_role("link", name="What each loss does to them").click()
+    ready(page, "Loss weights", role="heading")
+    page.locator("summary", has_text="Which loss for my data?").click()
+    page.get_by_role("link", name="Train these three").click()
+    ready(page, "Launch 9 runs", role="button", ticks=True)
+    assert "data=defects" in page.url
 
 
 def test_a_file_of_vectors_asks_for_names_and_is_kept_with_them(

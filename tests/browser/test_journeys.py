@@ -123,6 +123,14 @@ def test_a_label_typed_on_home_leads_to_everything_about_it(published_address: s
     expect(page).to_have_url(re.compile("label.*name=platinum"))
     page.go_back()
     ready(page, "Best runs", role="heading")
+    # A mark of a chart leads there as well, and so does a name in a table.
+    page.get_by_test_id("stVegaLiteChart").first.locator("g.mark-symbol path").first.click()
+    ready(page, "earn", role="heading")
+    page.get_by_role("tab", name="Together", exact=True).click()
+    ready(page, re.compile("^j is earn, i the label that comes with it"))
+    page.get_by_test_id("stDataFrame").click(position={"x": 90, "y": 55})
+    expect(page.get_by_role("heading", name="earn", exact=True)).to_have_count(0)
+    expect(page).to_have_url(re.compile(r"label.*name=(?!earn)\w+"))
 
 
 def test_losses_are_chosen_by_a_click_and_kept_in_the_address(address: str, page: Page, ready: Ready) -> None:

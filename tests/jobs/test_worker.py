@@ -19,7 +19,7 @@ from tests.helpers.training import LARGER, train_here
 pytestmark = pytest.mark.slow  # the real worker, in this process
 
 
-@pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tfidf", "db")])
+@pytest.mark.parametrize(("model", "loss"), [("svm", None), ("tree", None), ("tfidf", "db")])
 def test_stored_predictions_reproduce_every_reported_figure(model, loss):
     run = train_here(model, loss)
     assert isinstance(run, folder.Run)

@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.analysis import why
 from core.data import sources
+from core.jobs import linear
 from core.metrics import thresholds
+from core.models.label_tree import SHARPNESS
 from core.runs import folder, network_scorer, plan, predictions, results, share
 from core.runs.folder import Run
 from core.runs.scorer import load
+from core.runs.tree_scorer import TreeScorer
 from core.system.errors import UserError
 from tests.helpers.runs import execute, keep
 
@@ -35,11 +39,18 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("kept")
 
 
-@pytest.fixture(params=["svm", *TFIDF])
-def run(request: pytest.FixtureRequest, kept: Path) -> Run:
+OWN = {"svm": ("svm", []), "svm-many": ("svm", []), "tree": ("tree", ["model.clusters=3", "model.beam=2"])}
+"""Models with a loss of their own; `svm-many` as if 8 labels were many."""
+
+
+@pytest.fixture(params=[*OWN, *TFIDF])
+def run(request: pytest.FixtureRequest, kept: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A trained run in the test's own cache."""
-    model = ("svm", None, []) if request.param == "svm" else ("tfidf", "db", TFIDF[request.param])
-    return keep(kept / request.param, lambda: trained(*model))
+    name = request.param
+    if name == "svm-many":
+        monkeypatch.setattr(linear, "FEW_LABELS", 7)
+    model, changes = OWN.get(name, ("tfidf", TFIDF.get(name, [])))
+    return keep(kept / name, lambda: trained(model, None if name in OWN else "db", changes))
 
 
 def test_scores_are_the_stored_ones_and_words_sum_to_them(run: Run) -> None:
@@ -51,14 +62,28 @@ def test_scores_are_the_stored_ones_and_words_sum_to_them(run: Run) -> None:
         table = scorer.contributions(texts[row], label)
         total = table["adds"].sum() + scorer.rest(texts[row], label)
         expected = scores[row, label]
-        assert total == pytest.approx(
-            expected if not scorer.probabilities else np.log(expected / (1 - expected)), abs=1e-4
-        )
+        if isinstance(scorer, TreeScorer):
+            logits = [SHARPNESS * margin_of(scorer, texts[row], node) for node in scorer.tree.path(label)]
+            assert total == pytest.approx(sum(logits), abs=1e-4)
+            assert expected in (0, pytest.approx(np.prod([1 / (1 + np.exp(-one)) for one in logits]), abs=1e-5))
+            found = why.explain(scorer, texts[row], label, 0.5, margins=False)
+            assert found.total == pytest.approx(total)
+            assert f"The sums of {len(logits)} node" in why.describe(found, train=3)
+        else:
+            assert total == pytest.approx(
+                expected if not scorer.probabilities else np.log(expected / (1 - expected)), abs=1e-4
+            )
         assert table["adds"].abs().is_monotonic_decreasing
         assert set(table["word"]) <= set(texts[row].lower().split()) | set(scorer.words)
         np.testing.assert_allclose(table["adds"], table["value"] * table["weight"])
     assert scorer.contributions("", 0).empty
     assert np.isfinite(scorer.scores(["", "words that nobody knows"])).all()
+
+
+def margin_of(scorer: TreeScorer, text: str, node: int) -> float:
+    """A node's margin for a text, by dense algebra."""
+    row = scorer.encoder.encode([text]).toarray()[0]
+    return float(row @ scorer.planes.weights.toarray()[:, node] + scorer.planes.intercepts[node])
 
 
 def test_every_loader_loads_it_and_an_answer_is_its_labels(run: Run) -> None:

@@ -10,6 +10,7 @@ from core.analysis import tables
 from core.analysis.samples import RANKING, rule_in_words
 from core.figures.compare import ablation_chart
 from pages.shared.downloads import offer_csv
+from pages.shared.pick import pick_one
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def show(compared: Comparison, borders: Borders) -> None:  # noqa: ARG001 - all 
     if rule == RANKING:
         score, measure = "ap", "average precision"
     else:
-        score = st.segmented_control("F1", ["macro", "micro"], default="macro", required=True, key="average")
+        score = pick_one("F1", ["macro", "micro"], "macro", key="average")
         measure = f"{score}-F1"
     st.caption(
         plain(

@@ -191,5 +191,5 @@ def pick_rows(rows: list[Row]) -> list[Row]:
     if len(rows) <= LINES:
         return rows
     names = [row.name for row in rows]
-    chosen = st.multiselect("Lines", names, names[:LINES], key="lines")
+    chosen = st.multiselect("Lines", names, names[:LINES], key="lines", bind="query-params")
     return [row for row in rows if row.name in chosen]

@@ -60,7 +60,7 @@ def show(shown: Shown) -> None:
     # Filters.
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     search = left.text_input("Find a label", key="label", bind="query-params", placeholder="part of its name")
-    maybe = right.segmented_control("Only", list(errors.KINDS.values()), key="maybe")
+    maybe = right.segmented_control("Only", list(errors.KINDS.values()), key="maybe", bind="query-params")
     kept = table[table["maybe"].eq(maybe)] if maybe else table
     rows, found = errors.rows_of_label(kept, search, ["label"], limit=DOUBTS_SHOWN)
     if not found:

@@ -41,12 +41,15 @@ def show(shown: Shown) -> None:
     never, unhit = (errors.select_labels(table, only=only) for only in ("never predicted", "never hit"))
     left, middle, right = st.columns([3, 2, 4], vertical_alignment="bottom")
     search = left.text_input("Find a label", key="label", bind="query-params", placeholder="part of its name")
-    group = middle.selectbox("Group", ["head", "medium", "tail"], None, key="group", placeholder="all")
+    group = middle.selectbox(
+        "Group", ["head", "medium", "tail"], None, key="group", bind="query-params", placeholder="all"
+    )
     only = right.segmented_control(
         "Only labels that are",
         ["never predicted", "never hit"],
         key="only",
-        format_func=lambda name: f"{name} ({len(never if name == 'never predicted' else unhit)})",
+        bind="query-params",
+        help=f"{len(never):,} are never predicted, {len(unhit):,} are never hit: predicted or there, and never right.",
     )
     kept = errors.select_labels(table, group=group or "", only=only or "")
     rows, found = errors.rows_of_label(kept, search, ["label"], limit=LABELS_SHOWN)

@@ -8,10 +8,14 @@ import streamlit as st
 
 from core.analysis import findings
 from core.analysis.dataset import PAIRS
+from core.analysis.run_names import name_runs
 from core.data import documents
 from core.figures import data
+from core.runs import folder, plan
 from pages.sections.explorer import describe_columns, find_borders
 from pages.sections.explorer.drift import load_drift
+from pages.sections.loss_weights.cards import load_auto_mu
+from pages.shared import current
 from pages.shared.labels import show_marks, show_table
 from pages.shared.loaders import HASHES, load_pairs
 from pages.shared.menu import link
@@ -46,9 +50,20 @@ def load_all(corpus: Corpus) -> list[Finding]:
     return findings.rank(found)
 
 
+def find_constants(corpus: Corpus) -> Finding | None:
+    """Whether a mu that is in use here is far from the rule's."""
+    if not corpus.counts.any():
+        return None
+    here = current.data().title
+    runs = [run for run in folder.list_runs() if run.config.data.title == here and not run.about.archived]
+    mus, names = findings.list_mus(plan.choose_setting(corpus.name), runs), name_runs(runs)
+    mus = {names.get(where, where): mu for where, mu in mus.items()}
+    return findings.find_constants(load_auto_mu(corpus), mus) if mus else None
+
+
 def show(corpus: Corpus) -> None:
     """Draws all findings, the weightiest first; each opens on its chart, its meaning and a way to act."""
-    found = load_all(corpus)
+    found = findings.rank([*load_all(corpus), find_constants(corpus)])
     st.header("Findings")
     if not found:
         st.caption("Nothing stands out: every label can be learnt and tested, and no text comes twice.")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.analysis import progress
 from core.config.schema import RunConfig
-from core.jobs import estimates, queue, sweeps
+from core.jobs import clusters, engines, estimates, queue, sweeps
 from core.jobs.obstacles import describe_shortage, find_obstacles
 from core.runs import folder
 from core.runs.folder import LIVE, Folder, Run
@@ -40,7 +40,7 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
     """Submits the runs; an error is kept and shown under the button."""
     st.session_state.pop("launch_problem", None)
     try:
-        runs = sweeps.submit(configs, anew=anew)
+        runs = sweeps.submit(configs, anew=anew, engine=st.session_state.get("engine", ""))
     except UserError as error:
         st.session_state["launch_problem"] = str(error)
         return
@@ -53,7 +53,7 @@ def launch(configs: list[RunConfig], anew: bool) -> None:
 def launch_instead(config: RunConfig) -> None:
     """Submits one run in the place of another and shows it."""
     try:
-        (run,) = sweeps.submit([config])
+        (run,) = sweeps.submit([config], engine=st.session_state.get("engine", ""))
     except UserError as error:
         add_toast(str(error), icon=":material/error:", duration="long")
         return
@@ -62,9 +62,38 @@ def launch_instead(config: RunConfig) -> None:
     redraw()
 
 
+@st.cache_data(ttl=15.0, max_entries=4, show_spinner=False)
+def describe_engine(engine: str) -> str:
+    return clusters.describe_engine(engine)
+
+
+def pick_engine() -> None:
+    """Draws where the runs will train, if a cluster is named, and what that says it has."""
+    try:
+        named = engines.choose_engine()
+    except UserError as error:
+        st.error(plain(str(error)))
+        return
+    if named == engines.LOCAL:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        engine = st.segmented_control(
+            "Train on",
+            [named, engines.LOCAL],
+            key="engine",
+            default=named,
+            required=True,
+            format_func=lambda one: engines.TITLES[one].capitalize(),
+            label_visibility="collapsed",
+        )
+        if engine == named:
+            st.caption(plain(describe_engine(named)))
+
+
 def show_button(configs: list[RunConfig], runs: Sequence[Folder]) -> None:
     """Draws the button, what stands in its way, and which of the runs exist already."""
-    obstacles = find_obstacles(configs)
+    pick_engine()
+    obstacles = find_obstacles(configs, here=st.session_state.get("engine", engines.LOCAL) == engines.LOCAL)
     for sentence in obstacles:
         st.error(plain(sentence))
     states = {run.config: run.state for run in runs if isinstance(run, Run) and run.state in (*LIVE, "finished")}

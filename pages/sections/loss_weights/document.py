@@ -116,9 +116,10 @@ def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | Non
     if source == "pasted text":
         return pick_pasted(view)
     # Documents of a part, with a label and with words.
-    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
+    left, middle = st.columns(2, vertical_alignment="bottom")
+    small, wide = st.columns([2, 5], vertical_alignment="bottom")
     parts = ["test"] if from_run else [part for part, rows in corpus.parts.items() if len(rows)]
-    with right:
+    with small:
         part = st.selectbox("Part", parts, key=f"part-{'run' if from_run else 'all'}", disabled=from_run)
     with left:
         label = pick_label("With the label", "label", corpus.labels, None)
@@ -134,7 +135,7 @@ def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | Non
     names, headings = {name_document(corpus, row): row for row in rows}, Headings(corpus)
     if asked not in names:
         st.session_state["document"] = next(iter(names))
-    chosen = st.selectbox(
+    chosen = wide.selectbox(
         f"Document, of {found:,} found" + (f", the first {FOUND}" if found > FOUND else ""),
         list(names),
         format_func=lambda name: f"{name}  ·  {headings[names[name]]}",

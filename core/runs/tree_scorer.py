@@ -1,0 +1,85 @@
+"""What a run of model `tree` says of any text, and the words that moved it: NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from core.metrics.thresholds import Limits
+from core.models.label_tree import SHARPNESS, Tree, score_tree
+from core.models.many_svms import Hyperplanes
+from core.models.tfidf_features import TfidfEncoder
+from core.runs.texts import check_texts, rank_labels
+
+
+@dataclass(frozen=True)
+class TreeScorer:
+    """A trained tree, ready for texts.
+
+    Attributes:
+        encoder: from text to (1, V).
+        words: of the feature columns, (V,).
+        tree: of the labels.
+        planes: the SVMs of its nodes.
+        beam: nodes of a level that are looked into.
+        labels: names, L of them.
+        threshold: a label is given where its score is above it: one for all labels, or one each, (L,).
+    """
+
+    encoder: TfidfEncoder
+    words: np.ndarray
+    tree: Tree
+    planes: Hyperplanes
+    beam: int
+    labels: tuple[str, ...]
+    threshold: Limits = 0.5
+    how = (
+        f"{SHARPNESS:g} times weight times TF-IDF of each word, summed over the nodes on the label's path in the tree. "
+        "The score is the product of the sigmoids of these nodes' sums, or 0 where the search does not reach the label."
+    )
+
+    def __call__(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """The labels of each text with their scores, the surest first."""
+        return rank_labels(self.scores(texts), self.threshold, self.labels)
+
+    def scores(self, texts: Sequence[str]) -> np.ndarray:
+        """Scores as the run's predictions hold them, (n, L) float64; a text is read whole, however long it is.
+
+        Raises:
+            UserError: what is no list of strings.
+        """
+        if not (texts := check_texts(texts)):
+            return np.zeros((0, len(self.labels)))
+        features, size = self.encoder.encode(texts), len(self.labels)
+        return np.vstack(
+            [
+                batch.toarray().astype(np.float64)
+                for batch in score_tree(self.tree, self.planes, features, labels=size, beam=self.beam)
+            ]
+        )
+
+    def contributions(self, text: str, label: int) -> pd.DataFrame:
+        """What each word of a text adds to the logits on a label's path, all nodes together; the largest first.
+
+        A label that the tree does not have, for want of a train document, has no path: every weight is 0.
+
+        Returns:
+            Columns word, value (TF-IDF), weight, adds.
+        """
+        row = self.encoder.encode(check_texts([text]))
+        columns, values = row.indices, row.data.astype(np.float64)
+        path = self.tree.path(label)
+        on_path = sp.csr_array(self.planes.weights[:, path])[columns].toarray()
+        weights = SHARPNESS * on_path.sum(axis=1, dtype=np.float64)
+        table = pd.DataFrame(
+            {"word": self.words[columns], "value": values, "weight": weights, "adds": values * weights}
+        )
+        return table.iloc[np.argsort(-table["adds"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
+
+    def rest(self, text: str, label: int) -> float:  # noqa: ARG002
+        """What the logits on a label's path have together without any word of the text."""
+        return float(SHARPNESS * self.planes.intercepts[self.tree.path(label)].sum(dtype=np.float64))

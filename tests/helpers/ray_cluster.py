@@ -1,0 +1,60 @@
+"""A Ray cluster on one machine, by Ray's own utility for that: a head, which runs nothing, and two nodes.
+
+`python -m tests.helpers.ray_cluster` prints what names it to the dashboard and the commands, and ends it at Ctrl-C or
+when its standard input ends. It is bound to this machine and asks for a token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import os
+import secrets
+import signal
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Starts the cluster and waits."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=8265, help="of the dashboard, through which jobs are submitted")
+    parser.add_argument("--cpus", type=int, default=1, help="of each node")
+    parser.add_argument("--watch-input", action="store_true", help="end when standard input does")
+    asked = parser.parse_args()
+    token = os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_USAGE_STATS_ENABLED": "0"}
+    os.environ |= {"RAY_raylet_start_wait_time_s": "180"}  # a busy machine is no failure
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    import ray  # reads the environment when it is imported
+    from ray.cluster_utils import Cluster
+
+    # A node gives up when its helpers take 15 s to start, as where each of them compiles Ray anew.
+    modules = Path(ray.__file__).parent
+    if not modules.joinpath("dashboard", "__pycache__").is_dir():
+        compileall.compile_dir(modules, quiet=2)
+
+    # A node that is dead is known as dead after three seconds.
+    quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 3}
+    small = {"object_store_memory": 80_000_000}
+    head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": asked.port}
+    cluster = Cluster(True, head_node_args=head | small | {"_system_config": quick})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        for number in (2, 3):  # with addresses of their own, as otherwise jobs of the head stand on any of the three
+            cluster.add_node(wait=False, num_cpus=asked.cpus, node_ip_address=f"127.0.0.{number}", **small)
+        named = {"TAILSCOPE_ENGINE": "ray", "TAILSCOPE_RAY_ADDRESS": f"http://127.0.0.1:{asked.port}"}
+        named |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+        print("export", *(f"{name}={value}" for name, value in named.items()), flush=True)
+        if asked.watch_input:
+            sys.stdin.read()
+        else:
+            signal.pause()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()
