@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -15,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import gethostname
@@ -105,7 +104,7 @@ def _count_idle() -> int:
     return done.stdout.split().count("idle")
 
 
-def wait_for(run_ids: list[str], *, seconds: float = 300.0) -> dict[str, str]:
+def wait_for(run_ids: list[str], *, seconds: float = 900.0) -> dict[str, str]:
     """States of runs once all have ended."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -131,18 +130,18 @@ def score_of(run_id: str) -> float:
     return float(read_json(get_folder(run_id).path / "metrics.json")["test"]["all"]["micro_f1"])
 
 
-def check(daemons: dict[str, subprocess.Popen[bytes]]) -> dict[str, object]:
-    """What happened to a sweep of four, of which one worker and one node are killed, and to a run that is stopped."""
+def check(daemons: dict[str, subprocess.Popen[bytes]], say: Callable[[str, object], None]) -> None:
+    """Says what becomes of a sweep of four whose worker and node are killed, and of a run that is stopped."""
     offer = engines.load_cluster("slurm").describe()
-    found: dict[str, object] = {"offer": offer.words}
-    changes = ["model.hidden=0", "train.epochs=25", "train.patience=25", "train.checkpoint_steps=10"]
+    say("offer", offer.words)
+    changes = ["model.hidden=0", "train.epochs=12", "train.patience=12", "train.checkpoint_steps=10"]
     configs = grid(data="synthetic", models=["tfidf"], losses=["bce", "db"], seeds=[0, 1], changes=changes)
     began = time.monotonic()
     runs = [run.id for run in sweeps.submit(configs, engine="slurm")]
-    found["submit_seconds_each"] = round((time.monotonic() - began) / len(runs), 2)
+    say("submit_seconds_each", round((time.monotonic() - began) / len(runs), 2))
     # A worker is killed, then the node on which another one trains.
     wait_until_training(runs[0])
-    found["first_trains_after"] = round(time.monotonic() - began, 1)
+    say("first_trains_after", round(time.monotonic() - began, 1))
     next(iter(processes.processes_of(get_folder(runs[0]).path))).kill()
     wait_until_training(runs[-1])
     job, _ = journal.read_job(get_folder(runs[-1]).path)
@@ -150,20 +149,21 @@ def check(daemons: dict[str, subprocess.Popen[bytes]]) -> dict[str, object]:
     node = subprocess.run(
         ["squeue", "-h", "-j", job.job, "-o", "%N"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    found["node_killed"] = node
+    say("node_killed", node)
     kill_node(daemons, node)
     states = wait_for(runs)
-    found["states"] = sorted(states.values())
-    found["starts"] = [
-        sum(one["what"] == "started" for one in journal.read_events(get_folder(run_id).path)) for run_id in runs
-    ]
-    found["sweep_seconds"] = round(time.monotonic() - began, 1)
+    say("states", sorted(states.values()))
+    say(
+        "starts",
+        [sum(one["what"] == "started" for one in journal.read_events(get_folder(run_id).path)) for run_id in runs],
+    )
+    say("sweep_seconds", round(time.monotonic() - began, 1))
     # The same on this machine.
     scores = [score_of(run_id) for run_id in runs]
     for run_id in runs:
         launch.resume(run_id, anew=True, engine="local")
     wait_for(runs)
-    found["same_scores"] = scores == [score_of(run_id) for run_id in runs]
+    say("same_scores", scores == [score_of(run_id) for run_id in runs])
     # Stop and resume.
     (config,) = grid(
         data="synthetic", models=["tfidf"], losses=["bce"], seeds=[9], changes=[*changes[:1], "train.epochs=10000"]
@@ -172,10 +172,9 @@ def check(daemons: dict[str, subprocess.Popen[bytes]]) -> dict[str, object]:
     while not get_folder(run.id).progress.get("epoch"):
         time.sleep(0.1)
     began = time.monotonic()
-    found["stopped"] = launch.stop(run.id).state
-    found["stop_seconds"] = round(time.monotonic() - began, 1)
-    found["checkpoint_stays"] = any(run.path.glob("checkpoint/[0-9]*"))
-    return found
+    say("stopped", launch.stop(run.id).state)
+    say("stop_seconds", round(time.monotonic() - began, 1))
+    say("checkpoint_stays", any(run.path.glob("checkpoint/[0-9]*")))
 
 
 def kill_node(daemons: dict[str, subprocess.Popen[bytes]], node: str) -> None:
@@ -202,7 +201,7 @@ def main() -> None:
         if not serve:
             with tempfile.TemporaryDirectory(prefix="tailscope-") as cache:
                 os.environ["TAILSCOPE_CACHE"] = cache
-                print(json.dumps(check(daemons), indent=1))
+                check(daemons, lambda what, found: print(f"{what}: {found}", flush=True))
             return
         print(f"export SLURM_CONF={os.environ['SLURM_CONF']} TAILSCOPE_ENGINE=slurm\nCtrl-C ends the cluster.")
         try:

@@ -11,8 +11,22 @@ import compileall
 import os
 import secrets
 import signal
+import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+
+PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+"""Of a node's helpers. A node that chooses them itself dies where one takes 15 s to start, as on a busy machine."""
+
+
+def choose_ports() -> dict[str, int]:
+    """A free port for each of a node's helpers."""
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(socket.socket()) for _ in PORTS]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return {name: one.getsockname()[1] for name, one in zip(PORTS, sockets, strict=True)}
 
 
 def main() -> None:
@@ -24,12 +38,12 @@ def main() -> None:
     asked = parser.parse_args()
     token = os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_USAGE_STATS_ENABLED": "0"}
-    os.environ |= {"RAY_raylet_start_wait_time_s": "180"}  # a busy machine is no failure
+    os.environ |= {"RAY_raylet_start_wait_time_s": "180", "RAY_agent_register_timeout_ms": "180000"}
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     import ray  # reads the environment when it is imported
     from ray.cluster_utils import Cluster
 
-    # A node gives up when its helpers take 15 s to start, as where each of them compiles Ray anew.
+    # Ray is compiled once, and not by each of its processes at every start.
     modules = Path(ray.__file__).parent
     if not modules.joinpath("dashboard", "__pycache__").is_dir():
         compileall.compile_dir(modules, quiet=2)
@@ -38,11 +52,13 @@ def main() -> None:
     quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 3}
     small = {"object_store_memory": 80_000_000}
     head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": asked.port}
-    cluster = Cluster(True, head_node_args=head | small | {"_system_config": quick})
+    cluster = Cluster(True, head_node_args=head | small | choose_ports() | {"_system_config": quick})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         for number in (2, 3):  # with addresses of their own, as otherwise jobs of the head stand on any of the three
-            cluster.add_node(wait=False, num_cpus=asked.cpus, node_ip_address=f"127.0.0.{number}", **small)
+            cluster.add_node(
+                wait=False, num_cpus=asked.cpus, node_ip_address=f"127.0.0.{number}", **small, **choose_ports()
+            )
         named = {"TAILSCOPE_ENGINE": "ray", "TAILSCOPE_RAY_ADDRESS": f"http://127.0.0.1:{asked.port}"}
         named |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
         print("export", *(f"{name}={value}" for name, value in named.items()), flush=True)

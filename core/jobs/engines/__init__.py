@@ -147,6 +147,8 @@ def find_need(config: RunConfig, offer: Offer) -> Need:
     if need.gpus > offer.gpus:
         has = f"it has {offer.gpus}" if offer.gpus else "it has none"
         raise UserError(f"The cluster cannot give the {need.gpus} GPU(s) of train.device={device}: {has}.")
+    if not offer.largest:
+        raise UserError("The cluster has no node that is up and has a core: start one.")
     if need.cpus > offer.largest:
         raise UserError(f"No node of the cluster has {need.cpus} cores: the largest has {offer.largest}.")
     return need

@@ -1,9 +1,7 @@
 """What a run on a cluster is, by its folder and by what the cluster says; what is wrong is said in a sentence."""
 
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from hypothesis import given
@@ -18,6 +16,7 @@ from core.runs.layout import job_file, stop_flag
 from core.runs.plan import make_config
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
+from tests.helpers.cluster_server import serve_cluster
 from tests.helpers.damages import WHOLE
 from tests.helpers.laws import law
 from tests.helpers.runs import make_folder
@@ -25,41 +24,14 @@ from tests.helpers.runs import make_folder
 JOB = "a-job-0123"
 
 
-class Answers(BaseHTTPRequestHandler):
-    """What stands at a cluster's address: it answers with `server.said`, and keeps the headers that it got."""
-
-    def do_GET(self):
-        self.server.headers.append(dict(self.headers))
-        status, headers, body = self.server.said
-        if status == 200 and self.path.startswith("/api/v0/nodes"):
-            body = {"data": {"result": {"result": [{"resources_total": {"CPU": 4.0, "GPU": 1.0}}]}}}
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_POST = do_GET
-
-    def log_message(self, *_):
-        """Says nothing."""
-
-
 @pytest.fixture
 def server(monkeypatch):
-    """A cluster's address with a token, where `say` sets what is answered."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as found:
-        found.headers, found.said = [], (200, {}, [])
-        found.address = f"http://127.0.0.1:{found.server_port}"
-        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    """A cluster's address with a token."""
+    with serve_cluster() as found:
         monkeypatch.setenv("TAILSCOPE_RAY_ADDRESS", found.address)
         monkeypatch.setenv("RAY_AUTH_MODE", "token")
         monkeypatch.setenv("RAY_AUTH_TOKEN", "t0ken")
         yield found
-        found.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -308,7 +280,7 @@ def test_a_hostile_job_id_reaches_no_cluster(server, job):
                 engines.load_cluster(cluster).stop(job)
 
 
-@law(40)
+@law(25)
 @given(
     st.dictionaries(
         st.sampled_from(["engine", "job", "where", "state", "words", "started", "unreachable", "why"]),
