@@ -32,8 +32,8 @@ COLOURS = {
     "propensity": "#9a6f8f",
 }
 """One colour for each loss; one that is not named here gets one of `SPARE_COLOURS`."""
-SPARE_COLOURS = ("#6a51a3", "#a6611a", "#018571", "#7b3294", "#5e4fa2", "#bf5b17")
-MODEL_COLOURS = {"svm": "#a020d0", "combined": "#0f8f8a"}
+SPARE_COLOURS = ("#8468b8", "#b3702c", "#1a9c8e", "#9a55c0", "#7b74c9", "#cc6a20")
+MODEL_COLOURS = {"svm": "#a020d0", "tree": "#7d8f1f", "encdec": "#2f7fd1", "ocd": "#d0479b", "combined": "#0f8f8a"}
 """Of models that have their own loss, or none."""
 SOLID, LONG, DOTS, MIXED, SHORT = (1, 0), (8, 3), (2, 3), (8, 3, 2, 3), (4, 4)
 DASHES = (SOLID, LONG, DOTS, MIXED, SHORT)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from threading import Thread
 
 import numpy as np
 import scipy.sparse as sp
@@ -137,7 +141,25 @@ def fit_tasks(
     from joblib import Parallel, delayed
 
     pool = Parallel(n_jobs=processes, return_as="generator", pre_dispatch="2*n_jobs", batch_size=1)
-    yield from pool(delayed(fit_task)(*call) for call in calls)
+    yield from pool(delayed(fit_beside)(os.getpid(), *call) for call in calls)
+
+
+def fit_beside(parent: int, features: sp.csr_array, task: Task, C: float, prune: float, seed: int) -> Hyperplanes:
+    """`fit_task` in a process that ends when its parent does, also where that is killed."""
+    watch_parent(parent)
+    return fit_task(features, task, C, prune, seed)
+
+
+@cache
+def watch_parent(parent: int) -> None:
+    """Looks every second, from now on, whether another process is the parent, and ends this one then."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def fit_task(features: sp.csr_array, task: Task, C: float, prune: float, seed: int) -> Hyperplanes:

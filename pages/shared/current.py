@@ -23,8 +23,12 @@ OF_RUNS = ("compare", "errors", "label", "try_it")
 """Pages on which a run of the address that names no data set brings its own."""
 KEPT, PROBLEM, KEPT_RUN, CHOSEN = "current_data", "current_problem", "current_run", "current_chosen"
 """Of the session: the data set, why it cannot be had, the run, and whether somebody has chosen a data set."""
+PAGE = "current_page"
+"""Of the session: the page that was drawn last."""
 SIZES = {f"synthetic_{name}": name for name in SyntheticConfig.model_fields}
 """Keys of an address, and of the sidebar's entries, for the size of the synthetic set."""
+HEARD = " of the address"
+"""Ends the key of what a page that draws itself again has chosen, and of all that its address has said so far."""
 OF_DATA = ("run", "second", "runs", "of")
 """Keys of an address that name runs on one data set: another one empties them."""
 
@@ -36,6 +40,10 @@ def settle(page: str) -> None:
         page: name of the page that will be drawn.
     """
     st.session_state[PROBLEM] = ""
+    if st.session_state.get(PAGE) != page:
+        st.session_state[PAGE] = page
+        for key in OF_DATA:
+            st.session_state.pop(f"{key}{HEARD}", None)
     asked = st.query_params.to_dict()
     if (found := _find_run(page, asked)) is not None:
         choose_run(found)
@@ -152,7 +160,34 @@ def choose_run(run: Run) -> None:
 
 def ask_for_run(run_id: str) -> None:
     """Puts a run into the address; it is the current one when the page is drawn again."""
-    st.query_params["run"] = run_id
+    write_address("run", run_id)
+
+
+def write_address(key: str, value: str | list[str] | None) -> None:
+    """Puts a choice into the address, or takes it out."""
+    wanted = [value] if isinstance(value, str) else list(value or [])
+    _, heard = st.session_state.get(f"{key}{HEARD}", ([], []))
+    st.session_state[f"{key}{HEARD}"] = (wanted, heard if wanted in heard else [*heard, wanted])
+    if wanted:
+        st.query_params[key] = wanted
+    else:
+        st.query_params.pop(key, None)
+
+
+def read_address(key: str) -> list[str]:
+    """What is chosen, for a part of a page that draws itself again: what the address says that it has not said before.
+
+    A request that was on its way when a choice was written brings the address as it was: the choice counts, and is
+    written again. Who comes from another page brings an address that counts.
+    """
+    asked = st.query_params.get_all(key)
+    held, heard = st.session_state.get(f"{key}{HEARD}", ([], []))
+    if asked not in heard:
+        held = asked
+        st.session_state[f"{key}{HEARD}"] = (asked, [*heard, asked])
+    elif asked != held:
+        write_address(key, held)
+    return list(held)
 
 
 def query() -> dict[str, str]:
@@ -219,6 +254,7 @@ def _take() -> None:
     for key in OF_DATA:
         st.query_params.pop(key, None)
         st.session_state.pop(key, None)
+        st.session_state.pop(f"{key}{HEARD}", None)
     if name != old.name or st.session_state.get(PROBLEM):
         splits = next(source.splits for source in available() if source.name == name)
         split = old.split if old.split in splits else splits[0]

@@ -59,6 +59,7 @@ def pick_id(
     key: str,
     placeholder: str = "none",
     label_visibility: Literal["visible", "hidden", "collapsed"] = "visible",
+    ticks: bool = False,
 ) -> str | None:
     """Draws the choice of a run by its name; the address keeps its id.
 
@@ -68,11 +69,12 @@ def pick_id(
         key: of the box, and in the address.
         placeholder: shown where none is chosen.
         label_visibility: of the title.
+        ticks: the part of the page with the box draws itself again and again.
 
     Returns:
         The id; None where none is chosen, or the address names another one.
     """
-    asked = st.query_params.get(key)
+    asked = next(iter(current.read_address(key) if ticks else st.query_params.get_all(key)), "")
     _hold(key, asked if asked in names else None)
     chosen: str | None = st.selectbox(
         title,
@@ -125,10 +127,7 @@ def _keep_in_address(key: str) -> None:
     """Puts what a box holds into the address."""
     held = st.session_state[key]
     st.session_state[f"{key} emptied"] = not held
-    if held:
-        st.query_params[key] = held
-    else:
-        st.query_params.pop(key, None)
+    current.write_address(key, held)
 
 
 def pick_run(runs: Sequence[Run], *, among: str) -> Run | None:

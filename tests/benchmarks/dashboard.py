@@ -86,7 +86,7 @@ OF_REUTERS: dict[str, tuple[str, str, Things]] = {
         f"errors?run={RUN}",
         TABLE,
         {
-            "rule chosen": (lambda page: pick(page, "Thresholds", "quiet"), "One for each label"),
+            "rule chosen": (lambda page: pick(page, "Thresholds", "top k (RCut)"), "highest scores of every document"),
             "confused pairs": (lambda page: choose(page, "Confused pairs"), "A label was missed"),
         },
     ),

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 from core.runs import folder
 from core.system.files import read_json, write_json
+from tests.helpers.runs import until
 
 Ready = Callable[..., None]
 
@@ -54,7 +55,7 @@ def test_a_document_is_judged_and_a_corrected_set_is_added(cache: Path, address:
     page.get_by_role("radio", name="Label wrong").click()
     expect(page.get_by_role("radio", name="Label wrong")).to_be_checked()
     file = cache / "data" / "verdicts" / "synthetic.json"
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+    until(file.exists)
     (verdict,) = read_json(file)["verdicts"]
     assert verdict["verdict"] == "label"
 

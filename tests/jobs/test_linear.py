@@ -67,9 +67,11 @@ def test_more_labels_than_are_kept_densely(model: str) -> None:
         assert (scores[:, corpus.counts == 0] == 0).all()
 
 
+@pytest.mark.parametrize("model", ["tree", "svm"])
 def test_memory_that_does_not_suffice_is_said_before_the_fits_with_what_would_do(
-    monkeypatch: pytest.MonkeyPatch,
+    model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(linear, "FEW_LABELS", 39)
     foretold: list[int] = []
 
     def note(config: RunConfig, at: object, free: int) -> None:
@@ -77,16 +79,16 @@ def test_memory_that_does_not_suffice_is_said_before_the_fits_with_what_would_do
 
     with monkeypatch.context() as patch:
         patch.setattr(linear, "check_memory", note)
-        execute(config(seed=1))
+        execute(config(model, seed=1))
     monkeypatch.setattr(linear, "fit_tasks", None)  # nothing is fitted
     monkeypatch.setattr(linear, "memory_free", lambda _: foretold[1])
     with pytest.raises(UserError, match=r"Memory will not suffice: .*GB are free\. To train it, set model\.prune="):
-        execute(config(seed=2))
+        execute(config(model, seed=2))
     (run,) = [run for run in folder.list_folders() if run.state == "failed"]
     assert run.kind == "refused"
     monkeypatch.setattr(linear, "memory_free", lambda _: 1000)
     with pytest.raises(UserError, match=r"set model\.max_features=25000"):
-        execute(config(seed=3))
+        execute(config(model, seed=3))
 
 
 def test_the_setting_that_is_named_would_do() -> None:

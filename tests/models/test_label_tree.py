@@ -1,5 +1,9 @@
 """The tree of labels and the SVMs of many labels: laws, borders, and what bad input does to them."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -10,6 +14,9 @@ from core.metrics import kept_scores
 from core.models import many_svms
 from core.models.label_tree import Tree, describe_labels, grow_tree, plan_tree, score_tree, split_labels
 from core.models.many_svms import Hyperplanes, fit_tasks, foretell_memory, join, plan_labels
+from core.system import processes
+from core.system.places import ROOT
+from tests.helpers.runs import until
 
 TOPICS, EACH = 12, 8
 
@@ -116,6 +123,27 @@ def test_several_processes_fit_the_numbers_of_one(monkeypatch):
     one, two = (fitted(features, targets, processes=processes)[1] for processes in (1, 2))
     np.testing.assert_array_equal(one.weights.toarray(), two.weights.toarray())
     np.testing.assert_array_equal(one.intercepts, two.intercepts)
+
+
+KILLED = """
+import numpy as np, scipy.sparse as sp
+from core.models import many_svms
+many_svms.WORTH_PROCESSES, many_svms.ENTRIES_AT_ONCE = 0, 10_000
+rng = np.random.default_rng(0)
+x, y = sp.csr_array(rng.random((300, 40))), sp.csr_array(rng.random((300, 9_000)) < 0.1)
+for _ in many_svms.fit_tasks(x, many_svms.plan_labels(x, y), C=1.0, prune=0.0, seed=0, processes=2):
+    print("fitted", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_the_processes_end_when_the_one_that_started_them_is_killed(tmp_path):
+    environment = {**os.environ, processes.RUN_VARIABLE: str(tmp_path.resolve()), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", KILLED], env=environment, stdout=subprocess.PIPE) as killed:
+        assert killed.stdout.readline() == b"fitted\n"
+        assert len(list(processes.processes_of(tmp_path))) > 2
+        killed.kill()
+    until(lambda: not list(processes.processes_of(tmp_path)), 60)
 
 
 # What data can be like.

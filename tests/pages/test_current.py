@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.runs.folder import list_runs
 from pages.shared.menu import PAGES
-from tests.helpers.drawn import open_page, said, words
+from tests.helpers.drawn import draw, open_page, said, words
 
 SMALL = {"data": "synthetic", "split": "original", "synthetic_documents": "400", "synthetic_labels": "30"}
 
@@ -122,3 +122,26 @@ def test_another_data_set_leaves_the_run(filled: Path) -> None:
 def test_where_nobody_has_chosen_a_set_the_runs_say_which(filled: Path) -> None:
     assert address(open_page("compare"))["synthetic_documents"] == f"{list_runs()[0].config.data.synthetic.documents}"
     assert "run" in links(open_page("errors"))["errors"]
+
+
+def chosen_page() -> None:
+    import streamlit as st
+
+    from pages.shared import current
+
+    st.button("choose b", on_click=current.write_address, args=("run", "b"))
+    st.text(", ".join(current.read_address("run")) or "nothing")
+
+
+def test_a_request_that_was_on_its_way_does_not_take_back_what_was_chosen() -> None:
+    page = draw(AppTest.from_function(chosen_page), {"run": "a"})
+    assert page.text[0].value == "a"
+    page.button[0].click().run()
+    assert page.text[0].value == "b"
+    page.query_params["run"] = "a"
+    page.run()
+    assert page.text[0].value == "b"
+    assert "b" in page.query_params["run"]
+    page.query_params["run"] = "c"
+    page.run()
+    assert page.text[0].value == "c", "a new address counts"

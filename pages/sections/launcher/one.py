@@ -50,11 +50,11 @@ def show(runs: Sequence[Folder], names: Mapping[str, str], marked: Sequence[Fold
     if marked and st.session_state.get("marked_run") != marked[0].id:
         current.ask_for_run(marked[0].id)
     st.session_state["marked_run"] = marked[0].id if marked else None
-    if "run" not in st.query_params:
+    if not current.read_address("run"):
         running = [run.id for run in runs if run.state == "running"]
         current.ask_for_run([*running, *ids][0])
     st.header("One run")
-    run_id = pick_id("Run", names, key="run", placeholder="a run", label_visibility="collapsed")
+    run_id = pick_id("Run", names, key="run", placeholder="a run", label_visibility="collapsed", ticks=True)
     run = next((run for run in runs if run.id == run_id), None)
     if run is not None:
         show_run(run, names[run.id])
