@@ -2,55 +2,52 @@
 
 from __future__ import annotations
 
+import html
 import math
 
-import altair as alt
-import pandas as pd
+import plotly.graph_objects as go
 
 from core.analysis.why import Why, waterfall_table
-from core.figures import GRID, MARGIN
+from core.figures import GRID
 
 COLOURS = {"start": "#7f7f7f", "for": "#1b9e77", "against": "#d95f02", "sum": "#4a72c4"}
-"""What the sum begins with, words for the label, words against it, and the sum."""
+"""What the sum begins with and ends at, words for the label, words against it, and the sum where it stands alone."""
+ROW = 26
+"""Pixels of a bar."""
+MEASURES = {"start": "absolute", "for": "relative", "against": "relative", "sum": "total"}
+"""What Plotly makes of a step."""
 
 
-def waterfall(why: Why) -> alt.LayerChart:
+def waterfall(why: Why) -> go.Figure:
     """Bars from where the sum stands before a word to where it stands after it; a dashed line is the threshold."""
     table = waterfall_table(why)
-    y = alt.Y(
-        "name:N",
-        sort=list(table["name"]),
-        title=None,
-        axis=alt.Axis(labelLimit=160, labelOverlap=False, labelFlush=False),
-    )
-    tooltip = [alt.Tooltip("name:N", title="word"), alt.Tooltip("adds:Q", format="+.3f")]
-    bars = (
-        alt.Chart(table)
-        .mark_bar(height={"band": 0.75})
-        .encode(
-            x=alt.X("low:Q", title="the label's sum", axis=alt.Axis(gridColor=GRID)),
-            x2="high:Q",
-            y=y,
-            color=alt.Color(
-                "kind:N",
-                title=None,
-                scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())),
-                legend=alt.Legend(orient="top"),
-            ),
-            tooltip=tooltip,
+    names = [html.escape(name) for name in table["name"]]  # Plotly reads tags in a text
+    figure = go.Figure(
+        go.Waterfall(
+            orientation="h",
+            y=list(range(len(table))),
+            x=table["adds"].tolist(),
+            measure=[MEASURES[kind] for kind in table["kind"]],
+            text=[f"{adds:+.2f}" for adds in table["adds"]],
+            textposition="outside",
+            cliponaxis=False,
+            customdata=names,
+            hovertemplate="%{customdata}: %{text}<extra></extra>",
+            increasing={"marker": {"color": COLOURS["for"]}},
+            decreasing={"marker": {"color": COLOURS["against"]}},
+            totals={"marker": {"color": COLOURS["sum"]}},
+            connector={"line": {"color": GRID, "width": 1}},
         )
     )
-    values = (
-        alt.Chart(table.assign(words=table["adds"].map("{:+.2f}".format)))
-        .mark_text(align="left", dx=3, color="gray", fontSize=10)
-        .encode(x="high:Q", y=y, text="words:N", tooltip=tooltip)
-    )
-    layers: list[alt.Chart] = [bars, values]
+    figure.update_yaxes(tickvals=list(range(len(table))), ticktext=names, autorange="reversed", automargin=True)
+    figure.update_xaxes(title="the label's sum", gridcolor=GRID, zerolinecolor=GRID, automargin=True)
     if math.isfinite(why.threshold):
-        line = pd.DataFrame({"threshold": [why.threshold]})
-        layers.append(
-            alt.Chart(line)
-            .mark_rule(strokeDash=[5, 4], color="gray", size=2)
-            .encode(x="threshold:Q", tooltip=[alt.Tooltip("threshold:Q", title="threshold", format=".2f")])
+        figure.add_vline(
+            x=why.threshold,
+            line={"dash": "dash", "color": "gray", "width": 2},
+            annotation={"text": f"threshold {why.threshold:.2f}", "yref": "paper", "y": 1.0, "yanchor": "bottom"},
         )
-    return alt.LayerChart(layer=layers, height=22 * len(table) + MARGIN)
+    figure.update_layout(
+        height=ROW * len(table) + 90, margin={"l": 10, "r": 40, "t": 30, "b": 10}, showlegend=False, dragmode=False
+    )
+    return figure

@@ -61,7 +61,12 @@ def show_sum(run: Run, found: Why, label: str, train: int) -> None:
     st.markdown(f"**{plain(shorten(label, 80))}**: {plain(why.describe(found, train=train))}")
     if found.words.empty:
         st.caption("No word of this text is known to the model: the sum is what it has without any.")
-    st.altair_chart(waterfall(found), alt=f"What the sum of {label} is made of, from its start to the threshold")
+    st.plotly_chart(
+        waterfall(found),
+        key=f"why-{run.id}-{label}",
+        config={"displayModeBar": False},
+        alt=f"What the sum of {label} is made of, from its start to the threshold",
+    )
     st.caption(load_scorer(run).how)
     offer_csv("words", found.words)
 

@@ -86,7 +86,15 @@ def test_the_sentence_says_how_far_it_was(total: float, threshold: float, train:
     found = Why(0.0, why.BIAS, NOTHING, total, threshold)
     assert why.describe(found, train=train) == said
     drawn = waterfall(found).to_dict()
-    assert any(layer["mark"]["type"] == "rule" for layer in drawn["layer"]) == math.isfinite(threshold)
+    assert ["x0" in line for line in drawn["layout"].get("shapes", ())] == [True] * math.isfinite(threshold)
+    assert drawn["data"][0]["measure"] == ["absolute", "total"]
+
+
+def test_a_word_that_is_a_tag_is_drawn_as_it_is_written() -> None:
+    words = pd.DataFrame({"word": ["<b>bold</b>", "<a href='https://x.example'>go</a>"], "adds": [1.0, -0.5]})
+    drawn = waterfall(Why(-1.0, why.BIAS, words, -0.5, 0.0)).to_dict()
+    assert drawn["data"][0]["x"] == [-1.0, 1.0, -0.5, -0.5]
+    assert "<" not in "".join(drawn["layout"]["yaxis"]["ticktext"]) + "".join(drawn["data"][0]["customdata"])
 
 
 def test_a_threshold_of_scores_is_one_of_sums() -> None:
