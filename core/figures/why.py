@@ -14,6 +14,8 @@ COLOURS = {"start": "#7f7f7f", "for": "#1b9e77", "against": "#d95f02", "sum": "#
 """What the sum begins with and ends at, words for the label, words against it, and the sum where it stands alone."""
 ROW = 26
 """Pixels of a bar."""
+ROOM = 0.18
+"""Beside the bars on either side, as a share of their range."""
 MEASURES = {"start": "absolute", "for": "relative", "against": "relative", "sum": "total"}
 """What Plotly makes of a step."""
 
@@ -40,7 +42,16 @@ def waterfall(why: Why) -> go.Figure:
         )
     )
     figure.update_yaxes(tickvals=list(range(len(table))), ticktext=names, autorange="reversed", automargin=True)
-    figure.update_xaxes(title="the label's sum", gridcolor=GRID, zerolinecolor=GRID, automargin=True)
+    # Numbers stand beyond the ends of their bars, and need room there.
+    ends = [*table["low"], *table["high"], *([why.threshold] if math.isfinite(why.threshold) else [])]
+    room = ROOM * (max(ends) - min(ends) or 1.0)
+    figure.update_xaxes(
+        title="the label's sum",
+        range=[min(ends) - room, max(ends) + room],
+        gridcolor=GRID,
+        zerolinecolor=GRID,
+        automargin=True,
+    )
     if math.isfinite(why.threshold):
         figure.add_vline(
             x=why.threshold,
