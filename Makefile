@@ -18,8 +18,10 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadscope --no-loadscope-reorder --numprocesses
 
 # Three processes on two cores, for journeys and tests of the queue wait half of their time.
+# A cluster of its own comes last and alone: it is many processes by itself.
 test: $(VENV)/.test
-	$(PYTEST) 3
+	$(PYTEST) 3 -m "not cluster"
+	$(PYTEST) 0 -m cluster
 
 quick: $(VENV)/.test
 	TAILSCOPE_QUICK=1 $(PYTEST) 2 -m "not slow and not browser"

@@ -95,7 +95,7 @@ def test_from_the_tables_to_the_words_of_one_decision(results: tuple[Path, str],
     expect(cell(page, 1, 3)).to_have_text(re.compile("platinum"))
     tick(page, 1)
     ready(page, re.compile("^Weight times TF-IDF of each word"))
-    expect(page.get_by_test_id("stVegaLiteChart").last.locator("canvas, svg").first).to_be_visible()
+    expect(page.get_by_test_id("stPlotlyChart").locator("svg").first).to_be_visible()
 
     given = metric(page, "labels a document")
     choose(page, "Thresholds", "my own")

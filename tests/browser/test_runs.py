@@ -7,12 +7,13 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import TimeoutError as Late
 
 from core.analysis.run_names import name_runs
 from core.runs import folder
@@ -61,9 +62,14 @@ def states(cache: Path) -> dict[str, str]:
 def choose_run(page: Page, cache: Path, run_id: str) -> None:
     name = name_runs([folder.read_folder(path.parent) for path in cache.glob("runs/[!.]*/status.json")])[run_id]
     box = page.get_by_role("combobox", name="Run", exact=True)
-    if box.input_value() != name:
+    # The list closes where the page draws itself again with other runs in it: then it is opened once more.
+    for _ in range(20):
+        if box.input_value() == name:
+            break
         box.fill(name)
-        page.get_by_role("option", name=name, exact=True).click()
+        with suppress(Late):
+            page.get_by_role("option", name=name, exact=True).click(timeout=3 * SECOND)
+    expect(box).to_have_value(name)
 
 
 def launch(page: Page, number: int) -> None:
@@ -195,6 +201,7 @@ def test_marked_rows_are_compared_and_deleted_together(open_training: Callable[[
     expect(page.get_by_text("2 runs, ")).to_be_visible()
     table = page.get_by_test_id("stDataFrame").first
     for row in (0, 1):
+        table.scroll_into_view_if_needed()
         box = table.bounding_box()
         assert box is not None
         page.mouse.click(box["x"] + 15, box["y"] + 35 * (row + 1) + 17)
@@ -215,7 +222,7 @@ def test_a_tab_in_the_background_is_left_alone(open_training: Callable[[], Page]
 
     page.on("websocket", lambda socket: socket.on("framereceived", hear))
     page.reload()
-    expect(page.get_by_role("button", name="Launch 1 run")).to_be_visible()
+    expect(page.get_by_text("New run", exact=True)).to_be_visible()
 
     def heard(seconds: int) -> int:
         before = len(frames)

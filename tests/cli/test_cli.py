@@ -95,7 +95,8 @@ def test_train_sweep_report_and_delete_together():
     assert [row["state"] for row in swept] == ["finished"] * 3
     assert run in {row["run"] for row in swept}, "the same question is not trained twice"
     reported = answer("report", run)["runs"][0]
-    assert set(reported) == {"run", "data", "model", "loss", "seed", "state", "rule", "threshold", "test", "seconds"}
+    keys = ("run", "name", "data", "model", "loss", "seed", "state", "rule", "threshold", "test", "seconds")
+    assert set(reported) == {*keys}
     assert set(reported["test"]) == {"all", "head", "medium", "tail", "single_label", "multi_label"}
     assert 0 <= reported["test"]["all"]["micro_f1"] <= 1
     assert "\\toprule" in call("report", "all", "--latex").stdout

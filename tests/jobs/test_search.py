@@ -106,10 +106,10 @@ def test_a_run_that_was_killed_is_resumed_and_one_that_is_killed_again_ends_the_
         kills.append(run.id)
         return run
 
-    monkeypatch.setattr(launch, "submit", lambda config: kill(submit(config)))
+    monkeypatch.setattr(launch, "submit", lambda config, **how: kill(submit(config, **how)))
     (one,) = search.search(base(), trials=1, metric="micro_f1")
     assert (one.state, one.score, len(kills)) == ("complete", 0.5, 1)
-    monkeypatch.setattr(launch, "resume", lambda run_id: kill(resume(run_id)))
+    monkeypatch.setattr(launch, "resume", lambda run_id, **how: kill(resume(run_id, **how)))
     with pytest.raises(search.TrialError, match=r"is lost\. Its worker process was killed"):
         search.search(base(), trials=2, metric="micro_f1")
     monkeypatch.setattr(launch, "submit", submit)

@@ -24,6 +24,7 @@ from tests.helpers.runs import until
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.cluster,
     pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: tests/requirements.txt has it"),
 ]
 SMALL = ["model.hidden=0"]
