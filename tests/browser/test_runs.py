@@ -94,8 +94,8 @@ def test_runs_go_on_without_a_browser_and_are_read_afterwards(
     open_training: Callable[[], Page], cache: Path, address: str, ready: Callable[..., None]
 ) -> None:
     page = open_training()
-    fill(page, "Epochs", "30")
-    fill(page, "Patience", "30")
+    fill(page, "Epochs", "150")
+    fill(page, "Patience", "150")
     fill(page, "Seeds", "0, 1")
     launch(page, 2)
     expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(3)

@@ -117,7 +117,7 @@ def pick_document(view: View, logits: str) -> tuple[int | None, list[int]] | Non
         return pick_pasted(view)
     # Documents of a part, with a label and with words.
     left, middle = st.columns(2, vertical_alignment="bottom")
-    small, wide = st.columns([2, 5], vertical_alignment="bottom")
+    small, wide = st.columns([3, 4], vertical_alignment="bottom")
     parts = ["test"] if from_run else [part for part, rows in corpus.parts.items() if len(rows)]
     with small:
         part = st.selectbox("Part", parts, key=f"part-{'run' if from_run else 'all'}", disabled=from_run)

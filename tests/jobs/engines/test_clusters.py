@@ -286,7 +286,7 @@ def test_a_hostile_job_id_reaches_no_cluster(server, job):
         st.sampled_from(["engine", "job", "where", "state", "words", "started", "unreachable", "why"]),
         st.none()
         | st.text(max_size=8)
-        | st.floats(allow_nan=False)
+        | st.floats(allow_nan=False, allow_infinity=False)
         | st.sampled_from(["ray", "ended", "running", "job"]),
     )
 )
