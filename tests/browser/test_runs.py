@@ -181,7 +181,7 @@ def test_a_sweep_of_three_losses_is_watched_stopped_and_resumed_by_two_browsers(
     other.get_by_role("button", name="Stop sweep", exact=True).first.click()
     wait_for_states(page, cache, lambda now: {now[run] for run in mine} == {"stopped"})
     for one in (page, other):
-        expect(one.get_by_text("3 stopped")).to_be_visible()
+        expect(one.get_by_text("3 stopped", exact=True)).to_be_visible()
     page.get_by_role("button", name="Resume sweep", exact=True).first.click()
     context.close()
     wait_for_states(page, cache, lambda now: sorted(now[run] for run in mine) == ["queued", "queued", "running"])
