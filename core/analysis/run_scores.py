@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from core.analysis import tables
 from core.analysis.progress import in_percent
 from core.analysis.samples import Sampled
 from core.metrics.uncertainty import COLUMNS
 
-GROUPS = {"all": "total", "head": "head", "medium": "medium", "tail": "tail"}
+GROUPS = {key: name for name, key in tables.GROUPS[2].items()}
 """Groups of labels by their key in a run's metrics."""
 AVERAGES = {"micro_f1": "micro-F1", "macro_f1": "macro-F1"}
 

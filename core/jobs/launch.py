@@ -33,6 +33,7 @@ from core.runs.folder import (
     has_checkpoint,
     is_worked_on,
     read_config,
+    remove_half_written,
     remove_leftovers,
     run_path,
 )
@@ -190,8 +191,7 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool, engine: str
         elif anew:
             _empty(path)
         else:
-            for left in path.glob("**/.*/"):  # what a killed worker was writing
-                shutil.rmtree(left, ignore_errors=True)
+            remove_half_written(path)
         if engine == LOCAL:
             local.start(path, device, alive)
         else:

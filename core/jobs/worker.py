@@ -162,8 +162,7 @@ def _take_device(path: Path) -> str:
         starts = 0 if event["what"] in ("submitted", "resumed") else starts + (event["what"] == "started")
     if starts >= MOST_STARTS:
         raise UserError(f"The cluster started this run {starts} times, and each time it was killed. See its log.")
-    for left in path.glob("**/.*/"):
-        shutil.rmtree(left, ignore_errors=True)
+    folder.remove_half_written(path)
     return "cpu" if os.environ[NODE_VARIABLE] in ("", "0") else "cuda-0"
 
 

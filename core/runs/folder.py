@@ -463,6 +463,12 @@ def delete_run(run_id: str) -> None:
         shutil.rmtree(gone)
 
 
+def remove_half_written(path: Path) -> None:
+    """Removes from a run's folder what its worker was writing when it was killed."""
+    for left in path.glob("**/.*/"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def remove_leftovers() -> None:
     """Removes from the runs' folder what processes that were killed have left half-written there an hour ago or more.
 

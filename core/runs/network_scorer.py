@@ -23,7 +23,7 @@ from core.models.tokens import LONGEST, WORD, Subwords, Tokens, Words, load_enco
 from core.runs import tfidf_scorer
 from core.runs.folder import Run
 from core.runs.results import read_metrics
-from core.runs.texts import check_texts, rank_labels
+from core.runs.texts import TextScorer, check_texts, order_words
 from core.system.arrays import PARSER_ERRORS, describe
 from core.system.errors import UserError
 from core.trainer.scoring import predict
@@ -33,7 +33,7 @@ STEPS = 32
 
 
 @dataclass(frozen=True)
-class NetworkScorer:
+class NetworkScorer(TextScorer):
     """A trained network with its tokenizer.
 
     Attributes:
@@ -49,10 +49,6 @@ class NetworkScorer:
     threshold: Limits
     shift: torch.Tensor
     how = "Integrated gradients: what each word adds to the score before the sigmoid, beside a text of unknown words."
-
-    def __call__(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
-        """The labels of each text with their scores, the surest first."""
-        return rank_labels(self.scores(texts), self.threshold, self.labels)
 
     def scores(self, texts: Sequence[str]) -> np.ndarray:
         """Scores as the run's predictions hold them, (n, L) float64, computed in float32 on the CPU.
@@ -99,7 +95,7 @@ class NetworkScorer:
         table = table[table["word"] != ""].groupby("word", sort=False)["adds"].agg(["size", "sum"]).reset_index()
         table = table.rename(columns={"size": "value", "sum": "adds"})
         table.insert(2, "weight", table["adds"] / table["value"])
-        return table.iloc[np.argsort(-table["adds"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
+        return order_words(table)
 
     def _inputs(self, texts: Sequence[str]) -> TokenInputs:
         tokens = Tokens.of(self.encoder.encode(list(texts), self._most))

@@ -18,7 +18,7 @@ from core.metrics.thresholds import Limits
 from core.runs import tfidf_scorer
 from core.runs.folder import Run, get_run
 from core.runs.results import read_metrics
-from core.runs.texts import check_texts, rank_labels
+from core.runs.texts import TextScorer, check_texts, order_words
 from core.runs.tfidf_scorer import WEIGHTS, Scorer, check_weights
 from core.runs.tree_scorer import TreeScorer
 from core.system.errors import UserError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CombinedScorer:
+class CombinedScorer(TextScorer):
     """The trained members of a combined run, ready for texts: their scores are averaged as the run's are.
 
     Attributes:
@@ -45,10 +45,6 @@ class CombinedScorer:
     labels: tuple[str, ...] = ()
     threshold: Limits = 0.5
     how = "What each word adds to the averaged logit: the words of every member, each by the member's weight."
-
-    def __call__(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
-        """The labels of each text with their scores, the surest first."""
-        return rank_labels(self.scores(texts), self.threshold, self.labels)
 
     def scores(self, texts: Sequence[str]) -> np.ndarray:
         """Probabilities, (n, L) float64: the sigmoid of the averaged logits.
@@ -77,7 +73,7 @@ class CombinedScorer:
         added = pd.concat(parts).groupby("word", sort=False)["adds"].agg(["size", "sum"]).reset_index()
         added = added.rename(columns={"size": "value", "sum": "adds"})
         added.insert(2, "weight", added["adds"] / added["value"])
-        return added.iloc[np.argsort(-added["adds"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
+        return order_words(added)
 
 
 def load(run: Run) -> Scorer | TreeScorer | NetworkScorer | CombinedScorer:

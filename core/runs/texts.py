@@ -1,11 +1,41 @@
-"""Texts that a trained run is asked about, checked."""
+"""Texts that a trained run is asked about, checked, and what all of its scorers say of them alike."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from core.metrics.thresholds import Limits
 from core.system.errors import UserError
+
+
+class TextScorer(ABC):
+    """A trained run, ready for texts.
+
+    Attributes:
+        labels: names, L of them.
+        threshold: a label is given where its score is above it: one for all labels, or one each, (L,).
+    """
+
+    labels: tuple[str, ...]
+    threshold: Limits
+
+    @abstractmethod
+    def scores(self, texts: Sequence[str]) -> np.ndarray:
+        """Scores as the run's predictions hold them, (n, L) float64."""
+
+    def __call__(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """The labels of each text with their scores, the surest first."""
+        return rank_labels(self.scores(texts), self.threshold, self.labels)
+
+
+def order_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Words by what each adds (column adds), the largest first, either way."""
+    return table.iloc[np.argsort(-table["adds"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
 
 
 def check_texts(texts: Any) -> list[str]:

@@ -17,7 +17,7 @@ from core.models.many_svms import Hyperplanes
 from core.models.tfidf_features import TfidfEncoder
 from core.runs.folder import Run
 from core.runs.results import read_metrics
-from core.runs.texts import check_texts, rank_labels
+from core.runs.texts import TextScorer, check_texts, order_words
 from core.runs.tree_scorer import TreeScorer
 from core.system.arrays import describe, read_tensors
 from core.system.errors import UserError
@@ -27,7 +27,7 @@ WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
-class Scorer:
+class Scorer(TextScorer):
     """A trained run, ready for texts: V words, L labels, H hidden units.
 
     Attributes:
@@ -52,10 +52,6 @@ class Scorer:
     labels: tuple[str, ...] = ()
     threshold: Limits = 0.5
     how = "Weight times TF-IDF of each word; what they add up to, with the bias, is the score before the sigmoid."
-
-    def __call__(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
-        """The labels of each text with their scores, the surest first."""
-        return rank_labels(self.scores(texts), self.threshold, self.labels)
 
     def scores(self, texts: Sequence[str]) -> np.ndarray:
         """Scores as the run's predictions hold them, (n, L) float64; a text is read whole, however long it is.
@@ -90,15 +86,15 @@ class Scorer:
         row = self.encoder.encode(check_texts([text]))
         columns, values = row.indices, row.data.astype(np.float64)
         if self.second is None:
-            weights = self.first[columns][:, [label]]
-            weights = (weights.toarray() if isinstance(weights, sp.sparray) else weights)[:, 0].astype(np.float64)
+            picked = self.first[columns, label]
+            weights = (picked.toarray() if isinstance(picked, sp.sparray) else picked).astype(np.float64)
         else:
             on = self._sum(row)[0] > 0
             weights = self.first[columns] @ (self.second[label] * on).astype(np.float64)
         table = pd.DataFrame(
             {"word": self.words[columns], "value": values, "weight": weights, "adds": values * weights}
         )
-        return table.iloc[np.argsort(-table["adds"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
+        return order_words(table)
 
     def rest(self, text: str, label: int) -> float:
         """What the label's sum has without any word of the text."""
@@ -135,10 +131,8 @@ def load(run: Run) -> Scorer | TreeScorer:
         metrics = read_metrics(run)
         labels, threshold = tuple(metrics["labels"]), thresholds.of_values(metrics["threshold"])
         if name == "tree":
-            tree, planes = (
-                Tree(arrays["tree.parents"], arrays["tree.labels"]),
-                Hyperplanes.from_arrays(arrays, len(words)),
-            )
+            tree = Tree(arrays["tree.parents"], arrays["tree.labels"])
+            planes = Hyperplanes.from_arrays(arrays, len(words))
             tree.check(len(labels))
             if len(planes.intercepts) != len(tree.parents):
                 raise ValueError(f"{len(tree.parents)} nodes, {len(planes.intercepts)} of them fitted")

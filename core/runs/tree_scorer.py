@@ -13,11 +13,11 @@ from core.metrics.thresholds import Limits
 from core.models.label_tree import SHARPNESS, Tree, score_tree
 from core.models.many_svms import Hyperplanes
 from core.models.tfidf_features import TfidfEncoder
-from core.runs.texts import check_texts, rank_labels
+from core.runs.texts import TextScorer, check_texts, order_words
 
 
 @dataclass(frozen=True)
-class TreeScorer:
+class TreeScorer(TextScorer):
     """A trained tree, ready for texts.
 
     Attributes:
@@ -41,10 +41,6 @@ class TreeScorer:
         f"{SHARPNESS:g} times weight times TF-IDF of each word, summed over the nodes on the label's path in the tree. "
         "The score is the product of the sigmoids of these nodes' sums, or 0 where the search does not reach the label."
     )
-
-    def __call__(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
-        """The labels of each text with their scores, the surest first."""
-        return rank_labels(self.scores(texts), self.threshold, self.labels)
 
     def scores(self, texts: Sequence[str]) -> np.ndarray:
         """Scores as the run's predictions hold them, (n, L) float64; a text is read whole, however long it is.
@@ -78,7 +74,7 @@ class TreeScorer:
         table = pd.DataFrame(
             {"word": self.words[columns], "value": values, "weight": weights, "adds": values * weights}
         )
-        return table.iloc[np.argsort(-table["adds"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
+        return order_words(table)
 
     def rest(self, text: str, label: int) -> float:  # noqa: ARG002
         """What the logits on a label's path have together without any word of the text."""
