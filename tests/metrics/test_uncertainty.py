@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -204,6 +204,8 @@ def test_few_degrees_of_freedom_and_higher_levels_widen_an_interval_as_t_does() 
 @given(st.lists(st.floats(0, 1) | st.just(float("nan")), max_size=12))
 def test_levels_of_holm_reject_what_his_procedure_rejects(values: list[float]) -> None:
     p = np.array(values)
+    bars = 0.05 / np.arange(1, 13)
+    assume(not np.isclose(p[:, None], bars, rtol=1e-9, atol=0).any())  # A p on the bar itself is a matter of rounding.
     levels = uncertainty.holm_levels(p)
     tested = sorted((value, place) for place, value in enumerate(values) if not np.isnan(value))
     rejected: set[int] = set()
