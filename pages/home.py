@@ -13,6 +13,7 @@ from core.analysis.run_names import name_runs
 from core.data import download, sources
 from core.figures.data import rank_frequency
 from core.labels import measures
+from core.labels.groups import Borders
 from core.runs import folder
 from core.runs.folder import LIVE, Damaged
 from core.system.access import read_only
@@ -175,11 +176,9 @@ def show_best(finished: list[Run]) -> None:
         st.caption("No run on this data set has finished yet.")
         return
     best = best_runs.choose_best(finished, {run.id: load_metrics(run)["test"] for run in finished})
-    borders = load_metrics(finished[0])["borders"]
+    borders = Borders(**load_metrics(finished[0])["borders"])
     try:
-        table = best_runs.best_table(
-            best, name_runs(finished), lambda run: load_sample(run, borders["head"], borders["tail"], AS_TRAINED)
-        )
+        table = best_runs.best_table(best, name_runs(finished), lambda run: load_sample(run, borders, AS_TRAINED))
     except UserError as error:
         st.warning(plain(str(error)))
         return

@@ -33,6 +33,10 @@ LISTED = 200
 """Rows of a finding's table at most."""
 
 
+FEW = 50
+"""Train documents up to which a label is rare enough for plain cross-entropy to miss it."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing to know, and where to act on it.
@@ -73,9 +77,14 @@ def find_tail(corpus: Corpus, borders: Borders) -> Finding | None:
     return Finding(
         "tail",
         f"{labels:,} of {len(corpus.labels):,} labels are in the tail and own {share:.1%} of the assignments.",
-        f"A tail label has at most {borders.tail} train documents. Plain cross-entropy with one threshold hardly ever "
-        "predicts it: balanced losses and the rule quiet are made for it.",
-        0.5 + part / 4,
+        f"A tail label has at most {borders.tail:,} train documents. "
+        + (
+            "Plain cross-entropy with one threshold hardly ever predicts it: balanced losses and the rule quiet are "
+            "made for it."
+            if borders.tail <= FEW
+            else "That is enough for plain cross-entropy to learn it: balanced losses can add little here."
+        ),
+        0.5 + part / 4 if borders.tail <= FEW else 0.1,
         table.reset_index(),
         "loss_weights",
         {},

@@ -13,8 +13,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from core.figures import GRID, GROUP_COLOURS, HEIGHT, MAX_MARKS, label_click
-from core.labels.groups import FREQUENCY_GROUPS, Borders
+from core.figures import GRID, GROUP_COLOURS, HEIGHT, MAX_MARKS, colour_groups, label_click
+from core.labels.groups import Borders
 from core.labels.measures import FALSE_SHARE
 
 NO_DOCUMENT = 0.5
@@ -23,18 +23,6 @@ MOST_LABELS = 24
 """Documents with this many labels or more share one bar."""
 BINS = 50
 """Bars of a histogram of lengths at most."""
-
-
-def group_colour(title: str | None = None, *, legend: bool = True) -> alt.Color:
-    """Colour by column `group`: head, medium, tail as on every page."""
-    scale = alt.Scale(domain=list(FREQUENCY_GROUPS), range=[GROUP_COLOURS[group] for group in FREQUENCY_GROUPS])
-    return alt.Color(
-        "group:N",
-        title=title,
-        sort=list(FREQUENCY_GROUPS),
-        scale=scale,
-        legend=alt.Legend(orient="top", symbolType="circle") if legend else None,
-    )
 
 
 def spread_over_ranks(number: int, limit: int = MAX_MARKS) -> np.ndarray:
@@ -88,7 +76,7 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
                 axis=alt.Axis(values=log_ticks(len(frame) * 1.15), format=",d", gridColor=GRID),
             ),
             y=y,
-            color=group_colour(),
+            color=colour_groups(frame["group"]),
             tooltip=[
                 alt.Tooltip("label:N"),
                 alt.Tooltip("rank:Q", format=",d"),
@@ -143,7 +131,7 @@ def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
                 axis=alt.Axis(format="%", gridColor=GRID, tickCount=3),
             ),
             y=y,
-            color=group_colour(),
+            color=colour_groups(frame["group"]),
             order="order:Q",
             tooltip=[alt.Tooltip("group:N"), alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("of:N", title="share")],
         )

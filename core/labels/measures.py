@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import scipy.sparse as sp
 if TYPE_CHECKING:
     from core.data.corpus import Corpus
 from core.labels.groups import (
-    FREQUENCY_GROUPS,
     Borders,
     count_documents,
     group_of,
@@ -40,13 +38,17 @@ def labels_per_document(targets: sp.csr_array) -> pd.DataFrame:
 
 
 def group_shares(counts: np.ndarray, borders: Borders) -> pd.DataFrame:
-    """Columns group, labels, assignments (pairs of a document and a label), share_of_assignments (NaN of none)."""
-    groups = group_of(counts, borders)
-    assignments = np.array([np.asarray(counts)[groups == group].sum() for group in FREQUENCY_GROUPS])
+    """A row for each of `group_sizes`.
+
+    Returns:
+        Columns group, labels, assignments (pairs of a document and a label), share_of_assignments (NaN of none).
+    """
+    groups, sizes = group_of(counts, borders), group_sizes(counts, borders)
+    assignments = np.array([np.asarray(counts)[groups == group].sum() for group in sizes])
     return pd.DataFrame(
         {
-            "group": FREQUENCY_GROUPS,
-            "labels": list(group_sizes(counts, borders).values()),
+            "group": list(sizes),
+            "labels": list(sizes.values()),
             "assignments": assignments,
             "share_of_assignments": assignments / (assignments.sum() or np.nan),
         }
@@ -225,7 +227,7 @@ def corpus_stats(corpus: Corpus, borders: Borders) -> dict[str, Any]:
         "labels": len(corpus.labels),
         "split": corpus.split,
         "bins": group_sizes(counts, borders),
-        "borders": asdict(borders),
+        "borders": borders.as_json(),
         "parts": {part: measure(targets) for part, targets in parts.items()},
         "all": measure(sp.vstack(list(parts.values()), format="csr")),
     }

@@ -200,7 +200,7 @@ def test_every_cell_shows_its_own_score_however_often_it_is_drawn(runs: list[Run
     rows = tables.fold(runs)
     sampled = samples.sample_rows(rows, BORDERS)
     frame = tables.paper_table(rows, sampled, table=2, with_published=True)
-    shown = compare.score_table(frame, table=2)
+    shown = compare.score_table(frame)
     for _ in range(2):
         drawn = ET.fromstring(f"<x>{shown.to_html().partition('</style>')[2]}</x>".replace("&nbsp;", " "))
         texts = [[cell.text or "" for cell in row.iter("td")][1:] for row in drawn.iter("tr")]

@@ -85,8 +85,8 @@ def describe_rules() -> str:
 
 
 @st.cache_resource(max_entries=2048, show_spinner=False, hash_funcs=HASHES)
-def load_sample(run: Run, head: int, tail: int, rule: str) -> Sampled:
-    return samples.sample(run, Borders(head, tail), rule, read=load_scores)
+def load_sample(run: Run, borders: Borders, rule: str) -> Sampled:
+    return samples.sample(run, borders, rule, read=load_scores)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=HASHES)
@@ -124,10 +124,7 @@ def compare_rows(rows: list[Row], borders: Borders, rule: str) -> Known:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _compare_rows(version: str, _rows: list[Row], _borders: Borders, _rule: str) -> Known:
-    def load(run: Run, borders: Borders, rule: str) -> Sampled:
-        return load_sample(run, borders.head, borders.tail, rule)
-
-    found = samples.compare_rows(_rows, _borders, _rule, load=load)
+    found = samples.compare_rows(_rows, _borders, _rule, load=load_sample)
     return Known(found.rows, found.sampled, found.rule, found.problems, version)
 
 

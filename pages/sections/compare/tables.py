@@ -59,7 +59,7 @@ def show(compared: Known, borders: Borders) -> None:
             frames[table] = load_paper_table(compared, table, published and not (moved and table == 2))
         said |= dict.fromkeys(load_notes(compared, table, chosen, published and not (moved and table == 2)))
     with middle:
-        column = pick_score(RANKING if rule == RANKING else 2)
+        column = pick_score(RANKING if rule == RANKING else 2, tables.columns_in(next(iter(frames.values()))))
     show_forest(next(iter(frames.values())), compared, chosen, column)
     # The tables, each with its caption, notes and downloads.
     for table, frame in frames.items():
@@ -68,13 +68,13 @@ def show(compared: Known, borders: Borders) -> None:
         st.markdown(plain(caption))
         width, high = fit_names([f"{name}  one seed" for name in frame["name"]])
         st.dataframe(
-            compare.score_table(frame, table=table),
+            compare.score_table(frame),
             key=f"table{table}",
             hide_index=True,
             height="content",
             row_height=high,
             placeholder="–",
-            column_config=describe_columns(table, width),
+            column_config=describe_columns(tables.columns_in(frame), width),
             alt=caption,
         )
         show_downloads(frame, rows, rule)
@@ -87,12 +87,10 @@ def show(compared: Known, borders: Borders) -> None:
     explain(*(("average precision", "P@k") if rule == RANKING else ("micro-F1", "macro-F1")), "head", "medium", "tail")
 
 
-def describe_columns(table: tables.Table, width: int) -> dict[Any, ColumnConfig]:
+def describe_columns(columns: list[str], width: int) -> dict[Any, ColumnConfig]:
     """Widths of a table's columns, by position; 0 is the hidden index, and 1, the names, stays in sight."""
     column = st.column_config
-    scores: dict[Any, ColumnConfig] = {
-        2 + place: column.NumberColumn(width=WIDTH) for place in range(len(tables.SCORE_COLUMNS[table]))
-    }
+    scores: dict[Any, ColumnConfig] = {2 + place: column.NumberColumn(width=WIDTH) for place in range(len(columns))}
     return {1: column.TextColumn(width=width, pinned=True), **scores}
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from core.analysis import dataset
 from core.figures import data
 from core.labels import measures
-from core.labels.groups import Borders
+from core.labels.groups import Borders, find_paper_set
 from core.system.errors import UserError
 from pages.sections.explorer import find_borders
 from pages.shared.downloads import offer_csv
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
-def load_frequencies(corpus: Corpus, head: int, tail: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    borders = Borders(head, tail)
+def load_frequencies(corpus: Corpus, borders: Borders) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     return (
         measures.rank_frequency(corpus.labels, corpus.counts, borders),
         measures.group_shares(corpus.counts, borders),
@@ -43,7 +42,7 @@ def show(corpus: Corpus) -> None:
     borders = pick_borders(corpus)
     if borders is None:
         return
-    ranks, shares, table = load_frequencies(corpus, borders.head, borders.tail)
+    ranks, shares, table = load_frequencies(corpus, borders)
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.header("Frequency against rank")
@@ -73,19 +72,22 @@ def pick_borders(corpus: Corpus) -> Borders | None:
         tail = st.number_input(
             "Tail up to", 0, value=None, placeholder=str(default.tail), key="tail", bind="query-params", width=140
         )
-        st.caption(
-            "Train documents of a label; medium lies between. Empty: the paper's borders for a set of this size."
-        )
+        st.caption(f"Train documents of a label; medium lies between. Empty: {name_default(corpus)}.")
     try:
-        return Borders(default.head if head is None else head, default.tail if tail is None else tail)
+        return default.moved(head=head, tail=tail)
     except UserError as error:
         st.error(plain(str(error)))
         return None
 
 
+def name_default(corpus: Corpus) -> str:
+    """Where the borders are when nobody chooses any."""
+    return "the paper's borders" if find_paper_set(corpus.name) else "thirds of the labels that have train documents"
+
+
 def show_groups(rows: list[dict[str, Any]]) -> None:
     """Labels of each group, and the share of all label assignments that it owns."""
-    for place, row in zip(st.columns(3), rows, strict=True):
+    for place, row in zip(st.columns(len(rows)), rows, strict=True):
         place.metric(
             row["group"].capitalize(),
             f"{row['labels']:,}",
