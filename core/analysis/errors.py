@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from core.analysis.what_if import cut_below
 from core.data.documents import tell_apart
-from core.labels.groups import EVERY_GROUP, Borders, count_documents, group_of, indicator
+from core.labels.groups import EVERY_GROUP, UNSEEN, Borders, count_documents, group_of, indicator
 from core.metrics import calibration as metrics_calibration
 from core.metrics import confusion, label_errors, label_sets, uncertainty
 from core.metrics.calibration import expected_calibration_error
@@ -335,8 +335,9 @@ def calibration(predictions: Predictions, counts: Sequence[int], borders: Border
 
 def name_uncurved(table: pd.DataFrame) -> str:
     """The groups of a `calibration` that are predicted too seldom for a curve, with their counts; empty: none."""
+    names = {UNSEEN: f"The group '{UNSEEN}'"}
     return " ".join(
-        f"{row.group.capitalize()} has no curve: {row.predictions:,} scores of a half or more, {row.right:,} of them "
+        f"{names.get(row.group, row.group.capitalize())} has no curve: {row.predictions:,} scores of a half or more, {row.right:,} of them "
         f"true, for {row.positives:,} positives."
         for row in table[~table["curve"].astype(bool)].itertuples()
     )

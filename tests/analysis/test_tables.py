@@ -21,7 +21,7 @@ from core.analysis import compare, export, samples, tables
 from core.analysis.export import workbook
 from core.analysis.samples import Sampled
 from core.figures import page
-from core.labels.groups import Borders
+from core.labels.groups import UNSEEN, Borders
 from core.metrics import confusion, label_sets, thresholds, uncertainty
 from core.runs import folder, results
 from core.runs.folder import Run
@@ -51,6 +51,38 @@ def test_seeds_fold_into_one_row_in_the_order_of_the_paper(runs: list[Run]) -> N
     assert [row.name for row in tables.fold(runs, seeds=False)] == [
         *("svm", "bce", "db · seed 0", "db · seed 1", "db · seed 2")
     ]
+
+
+def test_labels_without_a_train_document_have_columns_where_there_are_any() -> None:
+    apart = Borders(35, 8, unseen_apart=True)
+    rows = tables.fold([make_run(loss, seed, quality=2.0, borders=apart) for loss in ("db", "bce") for seed in (0, 1)])
+    own = f"{UNSEEN}_macro"
+    for kept in (None, apart):
+        sampled = samples.sample_rows(rows, kept)
+        frame = tables.paper_table(rows, sampled, with_published=False)
+        assert tables.columns_in(frame) == [*tables.SCORE_COLUMNS[2], f"{UNSEEN}_micro", own]
+        mine = results.read_results(rows[0].runs[0])["test"]
+        assert frame[own][0] == pytest.approx(
+            100 * np.mean([results.read_results(run)["test"][UNSEEN]["macro_f1"] for run in rows[0].runs])
+        )
+        assert mine[UNSEEN].keys() == mine["tail"].keys()
+        for form in (export.to_latex, export.to_markdown, export.to_csv, page._score_table):
+            assert "o train document" in form(frame)
+        shown = compare.score_table(frame).columns.tolist()
+        assert [group for group, _ in shown[1:5]] == ["Total", "Total", "Tail", "Tail"]
+        assert shown[-1] == (UNSEEN.capitalize(), "macro-F1")
+        assert own in tables.columns_in(tables.difference_table(rows, sampled, "bce"))
+        rank = samples.compare_rows(rows, kept, samples.RANKING)
+        assert f"{UNSEEN}_ap" in tables.paper_table(rows, rank.sampled, table=samples.RANKING)
+    # The same runs with borders that leave them in the tail.
+    sampled = samples.sample_rows(rows, BORDERS)
+    frame = tables.paper_table(rows, sampled, with_published=False)
+    assert tables.columns_in(frame) == tables.SCORE_COLUMNS[2]
+    assert not [column for column in frame if column.startswith(UNSEEN)]
+    gain = samples.difference(sampled["db"], sampled["bce"])
+    titles = [title for title, _, _ in compare.headline(gain)]
+    assert not [title for title in titles if title.startswith(UNSEEN)]
+    assert len(titles) == 5
 
 
 def test_rows_are_told_apart_by_what_differs() -> None:

@@ -66,7 +66,7 @@ def test_every_colour_is_legible_on_both_themes(background: str) -> None:
 
 @pytest.mark.parametrize("eye", SEEN)
 def test_head_medium_and_tail_are_told_apart_by_every_eye(eye: str) -> None:
-    seen = [lab(np.array(SEEN[eye]) @ linear(GROUP_COLOURS[group])) for group in groups.FREQUENCY_GROUPS]
+    seen = [lab(np.array(SEEN[eye]) @ linear(GROUP_COLOURS[group])) for group in groups.EVERY_GROUP]
     assert min(float(np.linalg.norm(one - other)) for one, other in itertools.combinations(seen, 2)) > 15
 
 
@@ -93,6 +93,23 @@ def test_group_shares_end_at_one() -> None:
     ends = {row["of"]: row["end"] for row in rows}
     assert ends == pytest.approx({"share of labels": 1.0, "share of assignments": 1.0})
     assert [row["share"] for row in rows] == pytest.approx([1 / 3, 1 / 3, 1 / 3, 140 / 178, 29 / 178, 9 / 178])
+
+
+def test_labels_without_a_train_document_have_a_colour_where_there_are_any() -> None:
+    apart = Borders(35, 8, unseen_apart=True)
+    for counts, unseen in (([90, 20, 3, 0], True), ([90, 20, 3], False)):
+        frames = measures.rank_frequency(list("abcd")[: len(counts)], np.array(counts), apart)
+        shares = measures.group_shares(np.array(counts), apart)
+        for chart in (data.rank_frequency(frames, apart), data.group_shares(shares)):
+            domains = [
+                layer["encoding"]["color"]["scale"]["domain"]
+                for layer in chart.to_dict()["layer"]
+                if isinstance(layer["encoding"].get("color"), dict) and "scale" in layer["encoding"]["color"]
+            ]
+            assert domains == [[*groups.FREQUENCY_GROUPS, *[groups.UNSEEN] * unseen]]
+        assert len(shares) == 3 + unseen
+    rows = shares.assign(share_of_assignments=np.nan)
+    assert "NaN" not in json.dumps(data.group_shares(rows).to_dict()["layer"])
 
 
 def test_long_label_lists_share_the_last_bar() -> None:

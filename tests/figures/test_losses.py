@@ -178,6 +178,8 @@ def test_bands_cover_all_ranks_and_leave_out_empty_groups() -> None:
         "end": [2.5, 4.5, 6.5],
     }
     assert loss_tables.group_bands(np.array([5, 4]), BORDERS)["group"].tolist() == ["tail"]
+    apart = loss_tables.group_bands(np.array([50, 4, 0]), Borders(35, 8, unseen_apart=True))
+    assert apart["group"].tolist() == ["head", "tail", "no train document"]
 
 
 @pytest.mark.slow

@@ -103,9 +103,7 @@ def test_resamples_of_a_group_are_the_means_of_its_labels(seed: int, sparse: boo
     precisions, moves = average_precision_moves(targets, kept)
     there = targets.T.astype(np.float64) @ weights.T.astype(np.float64) > 0
     each = np.where(there, precisions[:, None] + moves.T.toarray() @ (weights.T - 1.0), 0.0)
-    for place, mask in enumerate(
-        [counts >= 0, *(group_of(counts, BORDERS) == name for name in EVERY_GROUP)]
-    ):
+    for place, mask in enumerate([counts >= 0, *(group_of(counts, BORDERS) == name for name in EVERY_GROUP)]):
         np.testing.assert_allclose(samples[:, place], each[mask].mean(axis=0), atol=1e-5)
     drawn = uncertainty.Resamples(targets, weights).drawn
     np.testing.assert_array_equal(drawn, there)
