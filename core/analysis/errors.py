@@ -337,8 +337,8 @@ def name_uncurved(table: pd.DataFrame) -> str:
     """The groups of a `calibration` that are predicted too seldom for a curve, with their counts; empty: none."""
     names = {UNSEEN: f"The group '{UNSEEN}'"}
     return " ".join(
-        f"{names.get(row.group, row.group.capitalize())} has no curve: {row.predictions:,} scores of a half or more, {row.right:,} of them "
-        f"true, for {row.positives:,} positives."
+        f"{names.get(row.group, row.group.capitalize())} has no curve: {row.predictions:,} scores of a half or more, "
+        f"{row.right:,} of them true, for {row.positives:,} positives."
         for row in table[~table["curve"].astype(bool)].itertuples()
     )
 
