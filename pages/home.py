@@ -86,9 +86,9 @@ def show_set(corpus: Corpus) -> None:
     st.header(plain(f"{TITLES.get(corpus.name, corpus.name)}, split {corpus.split}"))
     sizes = f"{sum(map(len, corpus.parts.values())):,} documents, {len(corpus.labels):,} labels."
     st.caption(plain(f"{sizes} {corpus.source}"))
-    chart = rank_frequency(measures.rank_frequency(corpus.labels, corpus.counts, borders), borders)
+    chart = rank_frequency(measures.rank_frequency(corpus.labels, corpus.counts, borders), borders, height=260)
     show_marks(
-        chart.properties(height=260),
+        chart,
         lambda mark: [mark["label"]],
         key="home-tail",
         alt="Train documents of every label by rank",

@@ -28,17 +28,40 @@ BETTER, WORSE = "#1b9e77", "#d95f02"
 
 PLACES = {"total": 0, "tail": 1}
 """Groups whose columns come first on a page, in this order."""
+FITTING = 6
+"""Columns of scores with intervals that a narrow page shows beside each other."""
 
 
-def score_table(frame: pd.DataFrame) -> Styler:
+def column_sets(columns: Sequence[str]) -> dict[str, list[str]]:
+    """Which columns of a table stand together, by the words of a choice: the first set at first, the last has all.
+
+    All but the last leave none beyond the edge of a narrow page, with intervals in them.
+
+    Args:
+        columns: of `tables.columns_in`.
+    """
+    # The tail stands beside the total.
+    columns = sorted(columns, key=lambda column: PLACES.get(column.partition("_")[0], len(PLACES)))
+    if len(columns) <= FITTING:
+        return {"all": columns}
+    if any(column.endswith("_ap") for column in columns):
+        average = [column for column in columns if column.endswith("_ap")]
+        rest = [column for column in columns if column not in average]
+        return {"average precision": average, "precision of the first labels": rest, "all": columns}
+    first = [column for column in columns if column.partition("_")[0] in PLACES]
+    of_score = {f"{score}-F1": [one for one in columns if one.endswith(f"_{score}")] for score in ("macro", "micro")}
+    return {"total and tail": first, **of_score, "all": columns}
+
+
+def score_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Styler:
     """A table of scores or of differences as shown: each cell with its interval, bold or coloured, published rows grey.
 
     Args:
         frame: of `tables.paper_table` or `tables.difference_table`.
+        columns: of scores, in order; all of them if none is named.
     """
     rows = frame.to_dict("records")
-    # The tail stands beside the total, before what a narrow window cuts off.
-    keys = sorted(tables.columns_in(frame), key=lambda key: PLACES.get(key.partition("_")[0], len(PLACES)))
+    keys = list(columns) or column_sets(tables.columns_in(frame))["all"]
     names = [row["name"] + (" (paper)" if row["source"] == "published" else _seeds(row["seeds"])) for row in rows]
     columns: dict[tuple[str, str], Any] = {("", "method"): names}
     columns |= {tables.heading(key): frame[key].to_numpy(float) for key in keys}

@@ -42,7 +42,10 @@ def colour_groups(groups: Iterable[str], *, legend: bool = True, more: Sequence[
         title=None,
         sort=shown,
         scale=alt.Scale(domain=shown, range=[GROUP_COLOURS[group] for group in shown]),
-        legend=alt.Legend(orient="top", symbolType="circle") if legend else None,
+        # Two columns have room for the long name of a group on a narrow page.
+        legend=alt.Legend(orient="top", symbolType="circle", labelLimit=0, columns=2 if UNSEEN in shown else 0)
+        if legend
+        else None,
     )
 
 

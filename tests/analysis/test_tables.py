@@ -85,6 +85,24 @@ def test_labels_without_a_train_document_have_columns_where_there_are_any() -> N
     assert len(titles) == 5
 
 
+@pytest.mark.parametrize("table", tables.SCORE_COLUMNS)
+@pytest.mark.parametrize("unseen", [True, False])
+def test_columns_that_a_narrow_page_has_no_room_for_stand_in_sets(table: tables.Table, unseen: bool) -> None:
+    columns = [column for column in tables.SAMPLED_COLUMNS[table] if unseen or not column.startswith(UNSEEN)]
+    sets = compare.column_sets(columns)
+    assert sorted(list(sets.values())[-1]) == sorted(columns)
+    assert list(sets)[-1] == "all"
+    assert {column for name, kept in sets.items() if name != "all" or len(sets) == 1 for column in kept} == set(columns)
+    for name, kept in sets.items():
+        assert len(set(kept)) == len(kept)
+        assert len(kept) <= compare.FITTING or name == "all"
+        groups = [column.partition("_")[0] for column in kept]
+        assert groups == sorted(groups, key=lambda group: {"total": 0, "tail": 1}.get(group, 2))
+    first = next(iter(sets.values()))
+    assert {"total", "tail"} <= {column.partition("_")[0] for column in first} or table == 3
+    assert (len(sets) == 1) == (table == 3)
+
+
 def test_rows_are_told_apart_by_what_differs() -> None:
     rows = tables.fold([make_run(hidden=0), make_run(hidden=64), make_run("bce"), make_run("db", name="copy")])
     assert [row.name for row in rows] == ["bce", "db", "db · hidden 64"]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 FEW_LABELS = 200
 """Scores of so many labels take about a megabyte a run."""
-NAMES_NARROW, NAMES_WIDE, LETTER = 132, 208, 7.0
+NAMES_NARROW, NAMES_WIDE, LETTER = 132, 176, 7.0
 """Pixels of a column of short or of long names, and of a letter."""
 LINES = 12
 """Rows that are drawn as lines at first; more can be chosen."""

@@ -15,6 +15,7 @@ from pages.sections.compare.rows import fit_names, load_difference_table, load_n
 from pages.sections.compare.verdict import pick_score, show_forest, show_verdict
 from pages.shared.glossary import explain
 from pages.shared.loaders import load_metrics
+from pages.shared.pick import pick_one
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -66,15 +67,16 @@ def show(compared: Known, borders: Borders) -> None:
         name = "" if table == RANKING else f"Table {table}. "
         caption = name + tables.caption(table, rule, chosen)
         st.markdown(plain(caption))
+        columns = pick_columns(table, tables.columns_in(frame))
         width, high = fit_names([f"{name}  one seed" for name in frame["name"]])
         st.dataframe(
-            compare.score_table(frame),
+            compare.score_table(frame, columns),
             key=f"table{table}",
             hide_index=True,
             height="content",
             row_height=high,
             placeholder="–",
-            column_config=describe_columns(tables.columns_in(frame), width),
+            column_config=describe_columns(columns, width),
             alt=caption,
         )
         show_downloads(frame, rows, rule)
@@ -85,6 +87,15 @@ def show(compared: Known, borders: Borders) -> None:
         + (" Table 2 of the paper has other borders and is left out." if moved and published else "")
     )
     explain(*(("average precision", "P@k") if rule == RANKING else ("micro-F1", "macro-F1")), "head", "medium", "tail")
+
+
+def pick_columns(table: tables.Table, columns: list[str]) -> list[str]:
+    """Draws which columns of a table stand beside each other, where a narrow page has no room for all."""
+    sets = compare.column_sets(columns)
+    if len(sets) == 1:
+        return sets["all"]
+    key = "ranking_columns" if table == RANKING else "columns"
+    return sets[pick_one("Columns", sets, next(iter(sets)), key=key)]
 
 
 def describe_columns(columns: list[str], width: int) -> dict[Any, ColumnConfig]:
