@@ -188,7 +188,8 @@ def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
     rows["end"] = rows.groupby("of")["share"].cumsum()
     rows["middle"] = rows["end"] - rows["share"] / 2
     rows["words"] = [f"{share:.0%}" if share >= 0.06 else "" for share in rows["share"]]
-    y = alt.Y("of:N", title=None, sort=list(parts), axis=alt.Axis(labelLimit=200, ticks=False, domain=False))
+    axis = alt.Axis(labelExpr="replace(datum.label, 'share of ', '')", ticks=False, domain=False)
+    y = alt.Y("of:N", title=None, sort=list(parts), axis=axis)
     bars = (
         alt.Chart(rows)
         .mark_bar(height=alt.RelativeBandSize(0.62))
@@ -207,7 +208,7 @@ def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
         )
     )
     words = alt.Chart(rows).mark_text(color="white", fontSize=13).encode(x="middle:Q", y=y, text="words:N")
-    return alt.LayerChart(layer=[bars, words], height=150)
+    return alt.LayerChart(layer=[bars, words], height=170)
 
 
 def labels_per_document(frame: pd.DataFrame) -> alt.LayerChart:

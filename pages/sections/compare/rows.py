@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 FEW_LABELS = 200
 """Scores of so many labels take about a megabyte a run."""
-NAMES_NARROW, NAMES_WIDE, LETTER = 132, 176, 7.0
+NAMES_NARROW, NAMES_WIDE, LETTER = 132, 208, 7.0
 """Pixels of a column of short or of long names, and of a letter."""
 LINES = 12
 """Rows that are drawn as lines at first; more can be chosen."""
@@ -171,14 +171,18 @@ def looks_of(rows: Sequence[Row]) -> dict[str, Look]:
     return assign_looks({row.name: row.runs[0] for row in rows})
 
 
-def fit_names(names: Sequence[str]) -> tuple[int, int | None]:
+def fit_names(names: Sequence[str], widest: int = NAMES_WIDE) -> tuple[int, int | None]:
     """Width of a column of rows' names, and height of a table's rows in which the longest name is wrapped, not cut.
+
+    Args:
+        names: of the rows.
+        widest: pixels that the column has at most.
 
     Returns:
         Pixels; None of a height where each name fits on its line.
     """
     longest = max(map(len, names), default=0)
-    width = NAMES_NARROW if longest * LETTER <= NAMES_NARROW else NAMES_WIDE
+    width = NAMES_NARROW if longest * LETTER <= NAMES_NARROW else max(widest, NAMES_NARROW)
     lines = math.ceil(1.15 * longest * LETTER / width)  # lines end between words
     return width, None if lines <= 1 else 16 + 19 * lines
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 WIDTH = 106
 """Of a column of scores, in pixels: a score and the two ends of its interval."""
+ROOM, NARROWEST = 812, 176
+"""Pixels that a narrow page has for a table, and that a column of long names has at least."""
 CITATION = (
     "Rows of the paper: Huang et al., Balancing Methods for Multi-label Text Classification with Long-Tailed Class "
     "Distribution, EMNLP 2021, Tables 2 and 3; a BERT encoder, single runs."
@@ -68,7 +70,8 @@ def show(compared: Known, borders: Borders) -> None:
         caption = name + tables.caption(table, rule, chosen)
         st.markdown(plain(caption))
         columns = pick_columns(table, tables.columns_in(frame))
-        width, high = fit_names([f"{name}  one seed" for name in frame["name"]])
+        room = min(max(ROOM - WIDTH * len(columns), NARROWEST), ROOM // 2)
+        width, high = fit_names([f"{name}  one seed" for name in frame["name"]], room)
         st.dataframe(
             compare.score_table(frame, columns),
             key=f"table{table}",

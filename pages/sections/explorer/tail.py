@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -43,23 +43,20 @@ def show(corpus: Corpus) -> None:
     if borders is None:
         return
     ranks, shares, table = load_frequencies(corpus, borders)
-    left, right = st.columns([3, 2], gap="large")
+    st.header("Frequency against rank")
+    chart = data.rank_frequency(ranks, borders)
+    show_marks(chart, lambda mark: [mark["label"]], key="tail_chart", alt="Train documents of every label by rank")
+    offer_csv(f"{corpus.name}-rank-frequency", ranks)
+    left, right = st.columns(2, gap="large")
     with left:
-        st.header("Frequency against rank")
-        chart = data.rank_frequency(ranks, borders)
-        show_marks(chart, lambda mark: [mark["label"]], key="tail_chart", alt="Train documents of every label by rank")
-        offer_csv(f"{corpus.name}-rank-frequency", ranks)
-    with right:
         st.header("What the groups hold")
-        show_groups(shares.to_dict("records"))
+        show_groups(shares)
         chart = data.group_shares(shares)
         st.altair_chart(chart, alt="Head, medium and tail: shares of labels and of assignments")
         offer_csv(f"{corpus.name}-groups", shares)
-    left, right = st.columns([2, 3], gap="large")
-    with left:
-        show_lorenz(corpus)
     with right:
-        show_labels(corpus, table)
+        show_lorenz(corpus)
+    show_labels(corpus, table)
 
 
 def pick_borders(corpus: Corpus) -> Borders | None:
@@ -85,18 +82,24 @@ def name_default(corpus: Corpus) -> str:
     return "the paper's borders" if find_paper_set(corpus.name) else "thirds of the labels that have train documents"
 
 
-def show_groups(rows: list[dict[str, Any]]) -> None:
+def show_groups(shares: pd.DataFrame) -> None:
     """Labels of each group, and the share of all label assignments that it owns."""
-    for place, row in zip(st.columns(len(rows)), rows, strict=True):
-        place.metric(
-            row["group"].capitalize(),
-            f"{row['labels']:,}",
-            help=f"{row['assignments']:,} times a train document carries one of these labels.",
-        )
-        share = (
-            "no" if row["share_of_assignments"] != row["share_of_assignments"] else f"{row['share_of_assignments']:.1%}"
-        )
-        place.caption(f"labels, {share} of assignments")
+    column = st.column_config
+    st.dataframe(
+        shares,
+        hide_index=True,
+        height="content",
+        placeholder="–",
+        column_config={
+            "group": column.TextColumn("Group"),
+            "labels": column.NumberColumn("Labels", format="localized"),
+            "assignments": column.NumberColumn(
+                "Assignments", format="localized", help="Times a train document carries one of these labels."
+            ),
+            "share_of_assignments": column.NumberColumn("of all", format="percent"),
+        },
+        alt="Labels and assignments of each group",
+    )
 
 
 def show_lorenz(corpus: Corpus) -> None:
