@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import dataset
+from core.analysis.loss_cautions import is_mu_far, mu_caution
 from core.config.defaults import MODELS
 from core.config.schema import ModelConfig
 from core.data.documents import name_document
@@ -260,8 +261,6 @@ def find_constants(rule: float, mus: Mapping[str, float]) -> Finding | None:
         rule: mu by the rule.
         mus: of `list_mus`.
     """
-    from core.analysis.loss_cautions import is_mu_far, mu_caution  # loads torch, which no other finding needs
-
     far = {where: mu for where, mu in mus.items() if is_mu_far(mu, rule)}
     if not far:
         return None

@@ -76,6 +76,25 @@ def scumble(targets: sp.csr_array) -> np.ndarray:
     return np.maximum(1 - np.exp(targets @ np.log(ratios) / sizes) / means, 0.0)
 
 
+def rule_for_mu(targets: sp.csr_array, counts: np.ndarray) -> float:
+    """The authors' rule for mu, of a train part, without PyTorch: halfway between mean and median of r.
+
+    r is 1 / n of a positive's label by the sum of 1 / n over the labels of its document. `core.losses.auto_mu` is the
+    same of index pairs, for training.
+
+    Args:
+        targets: (N, L), with one positive at least.
+        counts: n, the documents of each label, (L,), above 0 for each label that a document has.
+
+    Source: Huang et al., EMNLP 2021, released code.
+    """
+    held = indicator(targets)
+    sizes, inverse = np.diff(held.indptr), 1 / np.asarray(counts, np.float64)[held.indices]
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    r = inverse / np.bincount(rows, weights=inverse, minlength=len(sizes))[rows]
+    return float(r.mean() + np.median(r)) / 2
+
+
 def gini(counts: np.ndarray) -> float | None:
     """Gini coefficient of the label counts: 0 if all are equal, towards 1 if one has all; None of no documents."""
     rising = np.sort(np.asarray(counts, dtype=np.float64))

@@ -20,6 +20,7 @@ from core.labels import groups, measures
 from core.labels.cooccurrence import block, count_pairs, density
 from core.labels.groups import Borders
 from tests.helpers.corpora import NASTY, corpus
+from tests.helpers.laws import law
 
 BORDERS = Borders(35, 8)
 BACKGROUNDS = {"light": "#ffffff", "dark": "#12161d"}
@@ -85,6 +86,52 @@ def test_rank_frequency_stays_small_and_keeps_absent_labels(number: int) -> None
     rows = next(rows for rows in chart.to_dict()["datasets"].values() if "rank" in rows[0])
     assert all(row["height"] == (row["count"] or data.NO_DOCUMENT) for row in rows)
     assert any(row["count"] == 0 for row in rows) == (number > 1)
+
+
+@law(60)
+@given(
+    st.lists(st.tuples(st.floats(0, 260), st.floats(0, 140)), max_size=60),
+    st.floats(20, 120),
+    st.floats(0, 100),
+)
+def test_words_of_borders_hide_as_few_labels_as_can_be_and_not_each_other(
+    falling: list[tuple[float, float]], upper: float, apart: float
+) -> None:
+    xs, ys = (sorted(values) for values in zip(*falling, strict=True)) if falling else ([], [])
+    dots = np.array([xs, ys]).T.reshape(-1, 2)  # down the ranks a long tail falls
+    heights = [upper, min(upper + apart, 140)]
+    words = ["head from 35", "tail up to 8"]
+    places = data.place_words(words, heights, dots, width=260, height=140)
+
+    def box(text: str, at: float, end: str, side: str) -> tuple[float, float, float, float]:
+        long, top = data.GAP + data.WORD_LETTER * len(text), at - data.LINE if side == "top" else at
+        left = 0 if end == "left" else 260 - long
+        return left, left + long, top, top + data.LINE
+
+    def hides(one: tuple[float, float, float, float]) -> int:
+        left, right, top, bottom = one
+        return sum(left < x < right and top < y < bottom for x, y in dots)
+
+    first, second = (box(text, at, *place) for text, at, place in zip(words, heights, places, strict=True))
+    assert first[2] >= 0
+    assert first[3] <= 140
+    free = [box(words[0], upper, end, side) for end in ("left", "right") for side in ("top", "bottom")]
+    near = data.RADIUS
+    if any(not hides((a - near, b + near, c - near, d + near)) and c >= 0 and d <= 140 for a, b, c, d in free):
+        assert not hides(first)
+    assert first[0] >= second[1] or second[0] >= first[1] or first[2] >= second[3] or second[2] >= first[3]
+
+
+@pytest.mark.parametrize(("labels", "most"), [(90, 2900), (18_211, 60), (18_211, 30_000), (40, 3), (2, 5)])
+def test_each_border_in_reach_of_the_axis_has_its_words(labels: int, most: int) -> None:
+    counts = np.maximum(1, (most / np.arange(1, labels + 1) ** 0.9).astype(int))
+    for borders in (groups.paper_borders(labels), groups.cut_thirds(counts)):
+        spec = data.rank_frequency(measures.rank_frequency([str(i) for i in range(labels)], counts, borders), borders)
+        layers = spec.to_dict()["layer"]
+        said = [layer for layer in layers if layer["mark"]["type"] == "text"]
+        top = max(10, counts.max() * 1.4)
+        assert len(said) == sum(top >= edge >= 0.8 for edge in (borders.head, max(borders.tail, 0.5)))
+        assert all(layer["mark"]["align"] in ("left", "right") for layer in said)
 
 
 def test_group_shares_end_at_one() -> None:

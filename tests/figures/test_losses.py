@@ -21,6 +21,7 @@ from core.config.schema import DataConfig, SyntheticConfig
 from core.data.sources import load
 from core.figures import looks, losses
 from core.labels.groups import Borders
+from core.labels.measures import rule_for_mu
 from core.losses import CONSTANTS, LOSSES, build_loss
 
 COUNTS = np.array([60, 40, 20, 10, 8, 2])
@@ -74,7 +75,7 @@ def test_the_python_call_makes_exactly_this_loss(choice: Choice, synthetic_confi
     space: dict[str, object] = {}
     if choice.rule_mu is not None:
         known = load(synthetic_config)
-        choice = replace(choice, rule_mu=loss_weights.rule_for_mu(known.targets_of("train"), known.counts))
+        choice = replace(choice, rule_mu=rule_for_mu(known.targets_of("train"), known.counts))
     exec(loss_words.python_call(choice, synthetic_config), space)
     corpus = load(synthetic_config)
     counts, documents = corpus.counts, len(corpus.parts["train"])

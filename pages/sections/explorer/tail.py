@@ -96,7 +96,7 @@ def show_groups(shares: pd.DataFrame) -> None:
             "assignments": column.NumberColumn(
                 "Assignments", format="localized", help="Times a train document carries one of these labels."
             ),
-            "share_of_assignments": column.NumberColumn("of all", format="percent"),
+            "share_of_assignments": column.NumberColumn("Share", format="percent"),
         },
         alt="Labels and assignments of each group",
     )
