@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.config.schema import SplitConfig
+from core.data import sources
+from core.data.readers import guess
 from core.runs import journal, mirror
 from core.runs.folder import get_folder, run_path
 from core.runs.plan import make_config
@@ -112,6 +115,42 @@ def test_what_a_node_writes_is_read_elsewhere_and_the_request_to_stop_is_heard(s
     assert not (path / "about.json").exists()
     mirror.receive_run(store, path, checkpoints=True)
     assert [place.name for place in (path / "checkpoint").iterdir()] == ["00001-0000005"]
+
+
+def share(store, config, machine):
+    """Sends a data set, and loads it on a machine that has nothing; its fingerprint here and there."""
+    here = sources.load(config).fingerprint
+    mirror.send_data(store, sources.files_to_share(config))
+    machine("node")
+    mirror.fetch_data(store, config.name)
+    return here, sources.load(config).fingerprint
+
+
+def test_a_set_of_ones_own_comes_to_the_node_as_it_is(store, machine, tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("text,labels\n" + "".join(f"word {row} and more,{'ab'[row % 2]}\n" for row in range(40)), "utf-8")
+    sources.add("mine", file, guess(file), SplitConfig(made="random"))
+    config = sources.default_config("mine")
+    here, there = share(store, config, machine)
+    assert here == there
+    mirror.send_data(store, sources.files_to_share(config))  # what is there is not sent again, and nothing is amiss
+
+
+@pytest.mark.reuters
+def test_an_archive_comes_to_the_node_with_what_was_prepared_of_it(
+    monkeypatch, machine, reuters_cache, reuters_dir, tmp_path
+):
+    monkeypatch.setenv("TAILSCOPE_STORE", f"file://{tmp_path / 'store'}")
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(reuters_cache))
+    store, config = find_store(), sources.default_config("reuters")
+    shared = sources.files_to_share(config)
+    assert "downloads/reuters/reuters21578.tar.gz" in shared
+    mirror.send_data(store, shared)
+    machine("node")
+    monkeypatch.delenv("TAILSCOPE_DATA")
+    mirror.fetch_data(store, "reuters")
+    monkeypatch.setattr(sources, "_prepare", lambda *_: pytest.fail("it is prepared once, not on every node"))
+    assert len(sources.load(config).labels) == 90
 
 
 def test_a_node_sends_only_what_has_changed_and_takes_away_what_is_gone(store, machine, monkeypatch):
