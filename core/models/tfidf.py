@@ -107,7 +107,8 @@ class _SumWords(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slopes: Tensor) -> tuple[None, ...]:
-        ctx.products.append(Product(*ctx.saved_tensors, slopes))
+        columns, values, offsets = ctx.saved_tensors
+        ctx.products.append(Product(columns, values, offsets, slopes))
         return (None,) * 5
 
 

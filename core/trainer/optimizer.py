@@ -147,7 +147,9 @@ class FactoredAdagrad(_Uncompiled, torch.optim.Optimizer):
 
     def _move_words(self, batch: Batch, rate: float, decay: float) -> None:
         weight = self.layer.weight
-        of_words, of_labels = (self._sums(weight, name, size) for name, size in zip(("words", "labels"), weight.shape))
+        of_words, of_labels = (
+            self._sums(weight, name, size) for name, size in zip(("words", "labels"), weight.shape, strict=True)
+        )
         of_words.index_add_(0, batch.words, batch.of_words, alpha=self.norm**-2)
         of_labels.add_(batch.of_labels, alpha=self.norm**-2)
         # The divisors of a step are those of its words and of its labels: they go into the factors of the product.

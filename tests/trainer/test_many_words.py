@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,10 +47,22 @@ def loss_of(name: str = "bce") -> losses.LongTailLoss:
     return loss
 
 
-def steps(state: State, config: TrainConfig, name: str = "bce", most: int = 1000) -> list[float]:
+def weights(state: State) -> torch.Tensor:
+    """Of words and labels."""
+    assert isinstance(state.network, TfidfNetwork)
+    return state.network.features.weight.detach()
+
+
+def steps(
+    state: State, config: TrainConfig, name: str = "bce", *, most: int = 1000, factor: float = 1.0
+) -> list[float]:
     """The loss after each step, of at most so many."""
-    found = []
-    for step in train(state, loss_of(name), SparseInputs(FEATURES), TARGETS, config=config, seed=0, device="cpu"):
+    found, plain = [], loss_of(name)
+
+    def loss(logits: torch.Tensor, targets: Any) -> torch.Tensor:
+        return factor * plain(logits, targets)
+
+    for step in train(state, loss, SparseInputs(FEATURES), TARGETS, config=config, seed=0, device="cpu"):
         found.append(step.train_loss)
         state.unevaluated = None
         if len(found) == most:
@@ -75,7 +88,9 @@ def test_the_sums_of_a_batch_are_those_of_the_dense_gradient(
             logits = one(*SparseInputs(x).tensors(rows, "cpu"))
             assert not logits.any()
             (logits * pull[rows]).sum().backward()
-    expected = dense.features.weight.grad
+    expected, of_bias = dense.features.weight.grad, dense.bias.grad
+    assert expected is not None
+    assert of_bias is not None
     assert isinstance(ours.features, WordSums)
     assert ours.features.weight.grad is None
     batch = Batch.join(ours.features.products)
@@ -86,7 +101,7 @@ def test_the_sums_of_a_batch_are_those_of_the_dense_gradient(
         found = sum_rows(batch.slopes, batch.documents, batch.values, batch.offsets)
         torch.testing.assert_close(found, expected[batch.words])
     norm = FactoredAdagrad(ours, lr=1.0).measure_norm()
-    squares = expected.square().sum() + dense.bias.grad.square().sum()
+    squares = expected.square().sum() + of_bias.square().sum()
     assert norm == pytest.approx(float(squares.sqrt()), rel=1e-3)
 
 
@@ -101,7 +116,8 @@ def one_step_each(ours: TfidfNetwork, theirs: TfidfNetwork, x: sp.csr_array, lr:
             (one(*SparseInputs(x).tensors(np.arange(x.shape[0]), "cpu")) * pull).sum().backward()
         norm = first.measure_norm()
         for parameter in theirs.parameters():
-            parameter.grad /= norm
+            assert parameter.grad is not None
+            parameter.grad.div_(norm)
         first.step()
         second.step()
 
@@ -158,30 +174,20 @@ def test_every_loss_of_the_paper_trains_and_words_never_seen_stay_zero(name: str
     assert isinstance(state.optimizer, FactoredAdagrad)
     found = steps(state, CONFIG, name)
     assert found[-1] < found[3]  # mean of the last epoch, of the first
-    weight = state.network.features.weight
+    weight = weights(state)
     assert torch.isfinite(weight).all()
     assert not weight[USED:].any()
     assert weight[:USED].abs().sum() > 0
 
 
 def test_a_loss_times_a_constant_trains_the_same_network() -> None:
-    weights = []
+    found = []
     for factor in (1.0, 1e-9, 1e6):
         state = State.begin(network(), CONFIG, N)
-        for step in train(
-            state,
-            lambda z, y, by=factor: by * loss_of()(z, y),
-            SparseInputs(FEATURES),
-            TARGETS,
-            config=CONFIG,
-            seed=0,
-            device="cpu",
-        ):
-            del step
-            state.unevaluated = None
-        weights.append(state.network.features.weight.detach())
-    for other in weights[1:]:
-        torch.testing.assert_close(weights[0], other, atol=1e-3, rtol=1e-3)
+        steps(state, CONFIG, factor=factor)
+        found.append(weights(state))
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other, atol=1e-3, rtol=1e-3)
 
 
 def test_a_label_that_is_hardly_ever_pulled_takes_no_step_longer_than_the_rate() -> None:
@@ -215,13 +221,13 @@ def test_gradients_of_several_parts_are_summed_row_by_row() -> None:
         def parts(self, rows: np.ndarray, most: int) -> list[np.ndarray]:
             return [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
 
-    weights = []
+    found = []
     for inputs in (SparseInputs(FEATURES), Halved(FEATURES)):
         state = State.begin(network(), CONFIG, N)
         for _ in train(state, loss_of(), inputs, TARGETS, config=CONFIG, seed=0, device="cpu"):
             state.unevaluated = None
-        weights.append(state.network.features.weight.detach())
-    torch.testing.assert_close(*weights, atol=1e-4, rtol=1e-3)
+        found.append(weights(state))
+    torch.testing.assert_close(*found, atol=1e-4, rtol=1e-3)
 
 
 def config(*changes: str, model: str = "tfidf") -> RunConfig:
