@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +278,34 @@ def test_tensors_that_share_memory_are_copied_and_others_are_not() -> None:
     assert found["a"].data_ptr() == first.data_ptr()
     first[3] = 9
     assert found["b"].tolist() == [2.0, 3.0]
+
+
+def train_in_one_of_two_processes(rank: int, store: str, found: Any) -> None:
+    """Trains by words beside another process, and keeps the weights."""
+    torch.set_num_threads(1)
+    os.environ["RANK"] = str(rank)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    state = State.begin(network(), CONFIG, N)
+    steps(state, CONFIG, "db", most=4)
+    found[rank] = weights(state).numpy()
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
+    context = torch.multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        found = manager.dict()
+        processes = [
+            context.Process(target=train_in_one_of_two_processes, args=(rank, str(tmp_path / "store"), found))
+            for rank in range(2)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(120)
+        first, second = (found[rank] for rank in range(2))
+    np.testing.assert_array_equal(first, second)
+    state = State.begin(network(), CONFIG, N)
+    steps(state, CONFIG, "db", most=4)
+    np.testing.assert_allclose(first, weights(state).numpy(), atol=1e-4)
