@@ -143,8 +143,9 @@ def _table_of(compared: Comparison, table: int, baseline: str) -> tuple[pd.DataF
     rows, rule = compared.rows, compared.rule
     which: tables.Table = RANKING if rule == RANKING else table
     if baseline and rows:
-        baseline = tables.find_row(rows, baseline) or baseline
-        choose("row", baseline, [row.name for row in rows])
+        found = tables.find_row(rows, baseline)
+        choose("row", found or baseline, list(dict.fromkeys(word for row in rows for word in (row.name, row.method))))
+        baseline = found
         frame = tables.difference_table(rows, compared.sampled, baseline, table=which, rule=rule)
     else:
         frame = tables.paper_table(rows, compared.sampled, table=which, rule=rule)

@@ -126,8 +126,9 @@ def test_rows_of_a_table_have_the_name_that_people_gave_all_their_runs(monkeypat
         make(3, loss="bce", seed=1),
     ]
     rows = tables.fold(runs)
-    assert {row.name for row in rows} == {"mine", "bce"}
+    assert {row.name for row in rows} == {"mine", "tfidf bce"}
     assert tables.find_row(rows, "db") == "mine"
+    assert tables.find_row(rows, "tfidf db") == "mine"
     assert tables.find_row(rows, "mine") == "mine"
     assert tables.find_row(rows, "fl") == ""
     assert len({row.name.casefold() for row in tables.fold(runs, seeds=False)}) == 4

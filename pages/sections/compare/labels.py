@@ -11,7 +11,7 @@ from core.analysis import compare
 from core.analysis.samples import RANKING, difference, rule_in_words
 from core.figures.compare import change_chart, f1_by_rank
 from core.system.errors import UserError
-from pages.sections.compare.rows import load_scores, looks_of, pick_rows
+from pages.sections.compare.rows import find_asked, load_scores, looks_of, pick_rows
 from pages.shared.downloads import offer_csv
 from pages.shared.labels import HINT, show_marks, show_table
 from pages.shared.loaders import HASHES, load_metrics
@@ -88,10 +88,13 @@ def show_two_rows(compared: Comparison, borders: Borders) -> None:
     # The two rows.
     names = [row.name for row in rows]
     left, right = st.columns(2)
+    for key in ("first", "second"):
+        for found in find_asked(rows, key)[:1]:
+            st.session_state.setdefault(key, found)
     first = left.selectbox("First", names, key="first", bind="query-params")
     others = [name for name in names if name != first]
-    default = others.index("db") if "db" in others else len(others) - 1
-    second = right.selectbox("Second", others, default, key="second", bind="query-params")
+    default = next((others.index(row.name) for row in rows if row.method == "db" and row.name != first), -1)
+    second = right.selectbox("Second", others, default % len(others), key="second", bind="query-params")
     # Their difference in numbers.
     pair = keep_same_labels([next(row for row in rows if row.name == name) for name in (first, second)])
     scores = average_scores(pair, compared.rule)

@@ -174,6 +174,12 @@ def looks_of(rows: Sequence[Row]) -> dict[str, Look]:
     return assign_looks({row.name: row.runs[0] for row in rows})
 
 
+def find_asked(rows: Sequence[Row], key: str) -> list[str]:
+    """The names of the rows that a key of the address names, which may say an older name of a row."""
+    found = (tables.find_row(rows, words) for words in st.query_params.get_all(key))
+    return list(dict.fromkeys(name for name in found if name))
+
+
 def fit_names(names: Sequence[str]) -> tuple[int, int | None]:
     """Width of a column of rows' names, and height of a table's rows in which the longest name is wrapped, not cut.
 
@@ -191,5 +197,7 @@ def pick_rows(rows: list[Row]) -> list[Row]:
     if len(rows) <= LINES:
         return rows
     names = [row.name for row in rows]
+    if asked := find_asked(rows, "lines"):
+        st.session_state.setdefault("lines", asked)
     chosen = st.multiselect("Lines", names, names[:LINES], key="lines", bind="query-params")
     return [row for row in rows if row.name in chosen]
