@@ -97,9 +97,9 @@ def forest_table(frame: pd.DataFrame, sampled: Mapping[str, Sampled], column: st
         column: of the table.
 
     Returns:
-        Rows with columns row, runs (ids), seeds, value, low, high, text (as the table prints it), noise ("seeds and documents" or
-        "documents alone") and sure (bold); dots with columns row, run, value, one for each seed. Both in percent or
-        points; the row that is subtracted is left out.
+        Rows with columns row, runs (ids), seeds, value, low, high, text (as the table prints it), noise ("seeds and
+        documents" or "documents alone") and sure (bold); dots with columns row, run, value, one for each seed. Both in
+        percent or points; the row that is subtracted is left out.
     """
     place = tables.columns_of(tables.table_of(frame))[column]
     shown = frame[frame["source"].eq("run") & frame[column].notna()].sort_values(column, ascending=False, kind="stable")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.analysis import tables
-from core.analysis.run_names import given_name, name_run, name_runs
+from core.analysis.run_names import given_name, name_rows, name_run, name_runs
 from core.runs import plan
 from core.runs.folder import About, Damaged, Run
 
@@ -108,6 +108,18 @@ def test_no_two_names_are_equal_and_all_can_be_seen(wanted: list[tuple[str, str,
     assert list(names) == [run.id for run in runs]
     assert len({name.casefold() for name in names.values()}) == len(runs)
     assert all(name.strip() for name in names.values())
+
+
+@given(st.lists(st.tuples(st.one_of(NAMES, st.text(max_size=80)), st.booleans()), min_size=1, max_size=6))
+def test_no_two_rows_are_called_alike_whatever_people_write(wanted: list[tuple[str, bool]]) -> None:
+    rows = [
+        [make(2 * number + seed, name=name, seed=seed) for seed in range(1 + two)]
+        for number, (name, two) in enumerate(wanted)
+    ]
+    for with_seed in (True, False):
+        for found in name_rows(rows, with_seed=with_seed):
+            assert len({name.casefold() for name in found}) == len(rows)
+            assert all(name.strip() for name in found)
 
 
 def test_an_encoder_of_a_thousand_letters_makes_no_name_of_them() -> None:

@@ -45,7 +45,7 @@ def test_rankings_need_no_decision_and_are_the_same_at_any_threshold() -> None:
     rows = tables.fold([run, make_run("bce", quality=1.0)])
     compared = samples.compare_rows(rows, rule=RANKING)
     frame = tables.paper_table(compared.rows, compared.sampled, table=RANKING, rule=RANKING).set_index("name")
-    assert frame.loc["db", "total_ap"] == pytest.approx(100 * each.mean())
+    assert frame.loc["tfidf db", "total_ap"] == pytest.approx(100 * each.mean())
     assert set(frame["source"]) == {"run"}, "the paper prints no rankings"
     assert set(frame["rule"]) == {RANKING}
 
@@ -56,9 +56,8 @@ def test_a_run_that_a_rule_cannot_serve_is_named_and_left_out(rule: str, runs: l
     for run in runs[3:]:
         (run.path / "validation.npz").write_bytes(b"PK")
     compared = samples.compare_rows(tables.fold(runs), rule=rule)
-    assert [(row.name, [run.id for run in row.runs]) for row in compared.rows] == [
-        ("tfidf db", [runs[0].id, runs[2].id])
-    ]
+    (row,) = compared.rows
+    assert (row.name, [run.id for run in row.runs]) == ("tfidf db", [runs[0].id, runs[2].id])
     assert compared.sampled["tfidf db"].seeds == 2
     assert len(compared.problems) == 4
     assert all(

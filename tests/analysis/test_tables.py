@@ -490,3 +490,32 @@ def test_a_run_with_damaged_predictions_keeps_its_row_in_a_page(runs: list[Run])
     words = " ".join(Page(page.to_html([("reuters paper", samples.compare_rows(rows))])).words)
     assert "predictions.npz is damaged" in words
     assert Page(page.to_html([("", samples.compare_rows([]))])).tags
+
+
+NASTY = (
+    "**bold** [x](javascript:1) `a` | b",
+    "<img src=x onerror=alert(1)>",
+    "x" * 80,
+    "tfidf bce",
+    "=1+1 & \\textbf{y}",
+)
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_a_name_that_people_gave_is_data_in_every_form(runs: list[Run], nasty: str) -> None:
+    for run in runs[:3]:
+        folder.save_about(run.id, name=nasty)
+    rows = tables.fold([folder.get_run(run.id) for run in runs])
+    assert len({row.name.casefold() for row in rows}) == 3
+    frame = tables.paper_table(rows, samples.sample_rows(rows), with_published=False)
+    # One row of three seeds has the name; its runs stay in a column.
+    (named,) = [row for row in frame.to_dict("records") if row["seeds"] == 3]
+    assert named["name"].startswith(nasty)
+    assert named["runs"].split() == [run.id for run in runs[:3]]
+    lines = export.to_markdown(frame).splitlines()[2:5]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    (line,) = [line for line in lines if "3 seeds" in line]
+    assert not re.search(r"(?<!\\)[*_`<>\[\]&]", line.partition(", mean")[0].replace("\\\\", ""))
+    assert list(csv.DictReader(io.StringIO(export.to_csv(frame))))[-1]["runs"] == named["runs"]
+    assert export.to_latex(frame).count(r"\\") >= 2 + 3
+    assert cells(export.to_xlsx(frame), 1)[-1][2] == named["name"]

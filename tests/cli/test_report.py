@@ -55,11 +55,8 @@ def test_json_holds_scores_and_thresholds_at_the_rule(rule: str, runs: list[Run]
 def test_json_of_rankings_adds_them(runs: list[Run]) -> None:
     found = answer("report", "all", "--ranking")["runs"]
     assert [set(row["ranking"]) for row in found] == [set(resampled_ranking.COLUMNS)] * 4
-    table = tables.paper_table(
-        tables.fold([runs[0]]),
-        {"tfidf db": samples.sample(runs[0], samples.Borders(35, 8), "ranking")},
-        table="ranking",
-    )
+    sampled = {"tfidf db": samples.sample(runs[0], samples.Borders(35, 8), "ranking")}
+    table = tables.paper_table(tables.fold([runs[0]]), sampled, table="ranking")
     mine = next(row for row in found if row["run"] == runs[0].id)
     assert 100 * mine["ranking"]["tail/ap"] == pytest.approx(table["tail_ap"].iloc[0])
 

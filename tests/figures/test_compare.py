@@ -42,13 +42,9 @@ def test_differences_are_drawn_from_the_baseline(compared: Comparison) -> None:
     frame = tables.difference_table(compared.rows, compared.sampled, "tfidf bce")
     rows, dots = compare.forest_table(frame, compared.sampled, "total_micro")
     assert "tfidf bce" not in set(rows["row"])
-    assert dots[dots["row"].eq("tfidf db")]["value"].mean() == pytest.approx(
-        rows.set_index("row").loc["tfidf db", "value"]
-    )
-    assert rows.set_index("row")["noise"].to_dict() == {
-        "tfidf db": "seeds and documents",
-        "tfidf fl": "documents alone",
-    }
+    named = rows.set_index("row")
+    assert dots[dots["row"].eq("tfidf db")]["value"].mean() == pytest.approx(named.loc["tfidf db", "value"])
+    assert named["noise"].to_dict() == {"tfidf db": "seeds and documents", "tfidf fl": "documents alone"}
     drawn = forest_chart(rows, dots, looks_of(compared), title="points", difference=True).to_dict()
     marks = [layer["mark"]["type"] for layer in drawn["layer"]]
     assert marks == ["rule", "rule", "point", "point"]
