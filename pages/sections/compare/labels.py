@@ -64,7 +64,7 @@ def show_by_rank(compared: Comparison, borders: Borders) -> None:
     counts = load_metrics(rows[0].runs[0])["counts"]
     st.caption(
         plain(
-            f"Where along the tail each method holds on: {measure} of the labels, smoothed over neighbours in rank; "
+            f"Where along the tail each method holds on: test {measure} of labels, smoothed over their neighbours; "
             f"{rule_in_words(compared.rule)}."
         )
     )
@@ -109,12 +109,12 @@ def show_two_rows(compared: Comparison, borders: Borders) -> None:
     gain = difference(sampled[second], sampled[first], comparable=same)
     with st.container(horizontal=True):
         for title, value, words in compare.headline(gain, rule=compared.rule):
-            st.metric(title, value, words, delta_color="off", delta_arrow="off", width="content")
+            st.metric(f"test {title}", value, words, delta_color="off", delta_arrow="off", width="content")
     st.caption(plain(f"Scores are compared with {rule_in_words(compared.rule)}."))
     # Label by label: the largest changes, by group, all.
     chart, listed = st.columns([2, 3], gap="medium")
     with chart:
-        st.caption(plain(f"Labels whose {measure} changed most from {first} to {second}."))
+        st.caption(plain(f"Labels whose test {measure} changed most from {first} to {second}."))
         words = "Labels that gained and lost most"
         show_marks(
             change_chart(table, measure=measure),

@@ -69,7 +69,7 @@ def show(shown: Shown) -> None:
             "label": column.TextColumn(width=120),
             "support": column.NumberColumn(shown.part, help=f"documents of the {shown.part} part"),
             "threshold": column.NumberColumn(format="%.4g"),
-            "f1": column.ProgressColumn("F1 (%)", format="%.1f", min_value=0, max_value=100),
+            "f1": column.ProgressColumn(f"{shown.part} F1 (%)", format="%.1f", min_value=0, max_value=100),
             "change": column.NumberColumn("change", format="%+.1f", help="of F1, against the other run"),
             "interval": column.TextColumn("95 %", help="Interval of F1; wide where a label has few test documents."),
             "precision": column.NumberColumn("precision (%)", format="%.1f"),
@@ -85,7 +85,7 @@ def show(shown: Shown) -> None:
     # All labels as points, and the curve of the chosen one.
     left, right = st.columns(2, gap="medium")
     with left:
-        st.caption("F1 of every label against its number of training documents.")
+        st.caption(f"F1 of every label on {shown.part} against its number of training documents.")
         names = name_runs([shown.run, *([shown.other] if shown.other else [])])
         named = {names[shown.run.id]: table}
         if shown.other and other is not None:

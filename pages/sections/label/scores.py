@@ -37,8 +37,8 @@ def show(label: Label) -> None:
         table = one_label.run_table(outcomes)
         st.altair_chart(f1_by_run(table, label.titles[label.run.id]), alt="F1 of the label in every run")
         st.caption(
-            "At the thresholds of the training; the current run is orange. An interval is wide where few test "
-            "documents have the label."
+            "F1 on test at the thresholds of the training; the current run is orange. An interval is wide where few "
+            "test documents have the label."
         )
         offer_csv(f"label-{label.column + 1}-runs", table)
 

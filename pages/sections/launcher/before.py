@@ -11,14 +11,13 @@ from core.analysis import progress
 from core.config.schema import RunConfig
 from core.jobs import clusters, engines, estimates, queue, sweeps
 from core.jobs.obstacles import describe_shortage, find_obstacles
-from core.runs import folder
 from core.runs.folder import LIVE, Folder, Run
 from core.runs.plan import command_line
 from core.system.errors import UserError
 from pages.sections.launcher import add_toast, redraw
 from pages.sections.loss_weights import View, cautions
 from pages.sections.loss_weights.cards import load_auto_mu
-from pages.shared import current
+from pages.shared import current, listed
 from pages.shared.loaders import HASHES, load_corpus
 from pages.shared.text import plain
 
@@ -159,7 +158,7 @@ def load_cost(run: Run) -> estimates.Cost | None:
 def show_forecast(plan: Plan, configs: list[RunConfig]) -> None:
     """What the runs will take on this machine, and what the loss page warns of."""
     corpus = load_corpus(plan.data)
-    finished = [run for run in folder.list_runs() if run.state == "finished"]
+    finished = [run for run in listed.list_runs() if run.state == "finished"]
     own = [found for run in finished if not run.published if (found := load_cost(run))][: estimates.MEASURED]
     published = [found for run in finished if run.published if (found := load_cost(run))]
     slots = len(queue.slots(queue.queue(configs[0])))
