@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.system.errors import UserError
-from pages.shared import current, listed, people
+from pages.shared import copy_link, current, listed, people
 from pages.shared.menu import PAGES, STARTED, build_menu, show, show_menu, show_search
 from pages.shared.text import plain
 
@@ -48,6 +48,7 @@ def show_sidebar(page: str) -> None:
             st.error(plain(str(error)))
         show_menu()
         show_search()
+        copy_link.show()
     people.show_sign_in()
 
 

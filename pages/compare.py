@@ -9,7 +9,7 @@ import streamlit as st
 from core.analysis.run_names import name_runs
 from core.analysis.tables import METHODS, data_title, fold, method, seeds_apart
 from core.labels.groups import Borders
-from pages.sections.compare import combine, labels, parts, tables, training
+from pages.sections.compare import combine, labels, parts, report, tables, training
 from pages.sections.compare.rows import Known, compare_rows, pick_rule
 from pages.shared import current, listed
 from pages.shared.loaders import load_metrics
@@ -107,6 +107,7 @@ def show_views(runs: list[Run]) -> None:
         VIEWS[view](compared, borders)
     else:
         st.info("No run can be shown at this rule: choose another one.")
+    report.show(rows, data_title(runs[0]), borders, rule)
     combine.show(rows)
 
 

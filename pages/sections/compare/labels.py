@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from core.analysis import compare
 from core.analysis.samples import RANKING, difference, rule_in_words
 from core.figures.compare import change_chart, f1_by_rank
 from core.system.errors import UserError
-from pages.sections.compare.rows import find_asked, load_scores, looks_of, pick_rows
+from pages.sections.compare.rows import find_asked, load_scores, looks_of, offer_rows, pick_rows
 from pages.shared.downloads import offer_csv
 from pages.shared.labels import HINT, show_marks, show_table
 from pages.shared.loaders import HASHES, load_metrics
@@ -72,6 +73,7 @@ def show_by_rank(compared: Comparison, borders: Borders) -> None:
         f1_by_rank(scores, looks_of(compared.rows), counts, borders, measure=measure),
         alt=f"{measure} by label rank, a line per method",
     )
+    offer_rows("F1 by rank", f"Test {measure} along the tail", replace(compared, rows=rows), borders)
 
 
 def name_measure(rule: str) -> str:
@@ -121,6 +123,14 @@ def show_two_rows(compared: Comparison, borders: Borders) -> None:
             lambda mark: [mark["label"]],
             key=f"change-{first}-{second}",
             alt=words,
+        )
+        offer_rows(
+            "Label by label",
+            f"From {first} to {second}, label by label",
+            replace(compared, rows=pair),
+            borders,
+            first=one.id,
+            second=pair[1].runs[0].id,
         )
     with listed:
         number = st.column_config.NumberColumn

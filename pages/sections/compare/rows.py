@@ -17,6 +17,7 @@ from core.labels.groups import Borders
 from core.runs import results
 from core.runs.predictions import read_predictions
 from core.system.errors import UserError
+from pages.shared.added import offer_view
 from pages.shared.loaders import HASHES, find_version, load_metrics, load_predictions
 from pages.shared.pick import pick_one
 from pages.shared.text import plain
@@ -172,6 +173,27 @@ def load_forest(compared: Known, baseline: str, column: str, title: str, _frame:
 def looks_of(rows: Sequence[Row]) -> dict[str, Look]:
     """How each row is drawn, by its name: of all compared rows, so that a choice of some changes no look."""
     return assign_looks({row.name: row.runs[0] for row in rows})
+
+
+def offer_rows(view: str, title: str, compared: Comparison, borders: Borders, **shown: object) -> None:
+    """Draws the button that adds a view of these rows to the report."""
+    rows = compared.rows
+    offer_view(
+        "compare",
+        view,
+        tables.data_title(rows[0].runs[0]),
+        title,
+        borders=borders,
+        runs=[run.id for row in rows for run in row.runs],
+        fold=st.session_state.get("fold", True),
+        rule=compared.rule,
+        **shown,
+    )
+
+
+def find_first_run(rows: Sequence[Row], name: str) -> str:
+    """The id of the first run of a row; empty where no row has this name."""
+    return next((row.runs[0].id for row in rows if row.name == name), "")
 
 
 def find_asked(rows: Sequence[Row], key: str) -> list[str]:

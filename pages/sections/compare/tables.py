@@ -11,7 +11,15 @@ from core.analysis import compare, export, tables
 from core.analysis.csv import MARK
 from core.analysis.samples import RANKING
 from core.labels.groups import Borders
-from pages.sections.compare.rows import find_asked, fit_names, load_difference_table, load_notes, load_paper_table
+from pages.sections.compare.rows import (
+    find_asked,
+    find_first_run,
+    fit_names,
+    load_difference_table,
+    load_notes,
+    load_paper_table,
+    offer_rows,
+)
 from pages.sections.compare.verdict import pick_score, show_forest, show_verdict
 from pages.shared.glossary import explain
 from pages.shared.loaders import load_metrics
@@ -61,6 +69,8 @@ def show(compared: Known, borders: Borders) -> None:
     with middle:
         column = pick_score(RANKING if rule == RANKING else 2)
     show_forest(next(iter(frames.values())), compared, chosen, column)
+    title = " ".join(tables.heading(column)) + (f" minus that of {chosen}" if chosen else "")
+    offer_rows("Tables", title, compared, borders, column=column, baseline=find_first_run(rows, chosen))
     # The tables, each with its caption, notes and downloads.
     for table, frame in frames.items():
         name = "" if table == RANKING else f"Table {table}. "

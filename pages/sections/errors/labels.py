@@ -9,7 +9,7 @@ import streamlit as st
 from core.analysis import errors
 from core.analysis.run_names import name_runs
 from core.figures.errors import f1_by_frequency, precision_recall_chart
-from pages.sections.errors.chosen import as_trained
+from pages.sections.errors.chosen import as_trained, offer_run
 from pages.sections.errors.thresholds import change_label
 from pages.shared.downloads import offer_csv
 from pages.shared.labels import show_marks, show_table
@@ -96,6 +96,7 @@ def show(shown: Shown) -> None:
             key=f"points-{shown.run.id}-{shown.part}",
             alt="F1 of every label against its frequency",
         )
+        offer_run("Labels", "F1 of every label", shown)
     with right:
         if not picked:
             st.caption("Choose a row of the table to see what other thresholds would do for that label.")
