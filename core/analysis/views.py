@@ -77,14 +77,17 @@ def read_views(data: str = "") -> list[View]:
 def make_view(
     page: str, view: str, data: str, title: str, shown: Mapping[str, object], query: Mapping[str, Sequence[str]]
 ) -> View:
-    """A view from what a page knows of it; what it shows may be texts, numbers, None, or lists of them."""
+    """A view from what a page knows of it; what it shows may be texts, numbers, None, or lists of them.
+
+    An address leaves out what is chosen at first: the name of the view is put into it.
+    """
     words = {
         key: tuple(map(str, value if isinstance(value, (list, tuple)) else [value]))
         for key, value in shown.items()
         if value is not None and value != ""
     }
     values = {"page": page, "view": view, "data": data, "title": title[:300], "shown": words}
-    asked = {key: tuple(map(str, value)) for key, value in query.items()}
+    asked = {"view": (view,)} | {key: tuple(map(str, value)) for key, value in query.items()}
     return parse(View, {**values, "query": asked, "by": account(), "when": time.time()}, where="View")
 
 

@@ -53,7 +53,7 @@ td.text, th.text { text-align: left; overflow-wrap: anywhere; } .published, smal
 figure { margin: 0 0 1rem; } svg { width: 100%; height: auto; display: block; font: 12px system-ui, sans-serif; }
 svg:not(.marks) text { fill: var(--ink); } svg .grid { stroke: var(--line); }
 svg .edge { stroke: var(--faint); stroke-dasharray: 2 4; }
-.view > div { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 10px; color: #1c2430; }
+.view > div:has(svg) { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 10px; }
 .view > div:empty { display: none; } .view table { margin: 0; } svg.marks { width: auto; max-width: 100%; }
 code { font-size: 12px; } summary { cursor: pointer; } figcaption, .note { color: var(--faint); font-size: 13px; }
 """

@@ -145,7 +145,7 @@ def _label_scores(rows: Sequence[tables.Row], rule: str) -> dict[str, np.ndarray
     return {row.name: np.mean([compare.label_scores(run, rule) for run in row.runs], axis=0) for row in rows}
 
 
-def _by_rank(view: View, _: Load) -> Drawn:
+def _by_rank(view: View, _load: Load) -> Drawn:
     """F1 along the tail."""
     runs, gone = _runs(view)
     rows, rule = tables.fold(runs, seeds=_value(view, "fold", "True") == "True"), _value(view, "rule", "as-trained")
@@ -225,7 +225,7 @@ def _has_margins(run: Run) -> bool:
     return MODELS[run.config.model.name].margins
 
 
-def _label_points(view: View, _: Load) -> Drawn:
+def _label_points(view: View, _load: Load) -> Drawn:
     """F1 of every label against its frequency."""
     run, part, predictions, limits, predicted, words = _read_part(view)
     metrics = results.read_results(run)
@@ -236,7 +236,7 @@ def _label_points(view: View, _: Load) -> Drawn:
     return to_svg(chart), f"F1 of every label on {part} against its number of training documents: {name}, {words}."
 
 
-def _map(view: View, _: Load) -> Drawn:
+def _map(view: View, _load: Load) -> Drawn:
     """The confusion matrix of the labels that are confused most."""
     run, part, predictions, _, predicted, words = _read_part(view)
     labels, read, around = results.read_results(run)["labels"], _value(view, "read", "recall"), _value(view, "around")
@@ -254,7 +254,7 @@ def _map(view: View, _: Load) -> Drawn:
     return to_svg(chart), said
 
 
-def _pairs(view: View, _: Load) -> Drawn:
+def _pairs(view: View, _load: Load) -> Drawn:
     """The most confused pairs as a table."""
     run, part, predictions, _, predicted, words = _read_part(view)
     labels = results.read_results(run)["labels"]
@@ -278,7 +278,7 @@ def _pairs(view: View, _: Load) -> Drawn:
     return table_html, f"{said}(absorbed): {part} part, {name_runs([run])[run.id]}, {words}."
 
 
-def _trade_off(view: View, _: Load) -> Drawn:
+def _trade_off(view: View, _load: Load) -> Drawn:
     """Tail macro-F1 against micro-F1 of a part, at every threshold and by every rule."""
     run, part, predictions, _, predicted, words = _read_part(view)
     metrics = results.read_results(run)
@@ -311,7 +311,7 @@ def _trade_off(view: View, _: Load) -> Drawn:
 # The pages on data and on one label.
 
 
-def _tail(view: View, _: Load) -> Drawn:
+def _tail(view: View, _load: Load) -> Drawn:
     """Frequency of every label against its rank."""
     try:
         config = parse(DataConfig, parse_json(_value(view, "data_set", "{}")), where="View")
@@ -326,7 +326,7 @@ def _tail(view: View, _: Load) -> Drawn:
     return to_svg(rank_frequency(frame, borders).properties(width=WIDE)), f"{words}tail up to {borders.tail}."
 
 
-def _label(view: View, _: Load) -> Drawn:
+def _label(view: View, _load: Load) -> Drawn:
     """F1 of one label in every run."""
     runs, gone = _runs(view)
     label, names, outcomes = _value(view, "name"), name_runs(runs), {}

@@ -45,6 +45,7 @@ def offer_view(page: str, view: str, data: str, title: str, *, borders: Borders 
         args=(made,),
         help="With its caption and its address. The page Compare makes the report and lists what was added.",
     )
+    show_outcome()
 
 
 def _add(view: views.View) -> None:
@@ -52,9 +53,18 @@ def _add(view: views.View) -> None:
     try:
         is_new = views.add_view(view)
     except UserError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        st.session_state["view_problem"] = str(error)
         return
-    st.toast("Added: Compare lists it under Report." if is_new else "The report has this view already.")
+    said = "Added: Compare lists it under Report." if is_new else "The report has this view already."
+    st.session_state["view_said"] = said
+
+
+def show_outcome() -> None:
+    """Draws what came of the last click: a callback draws nothing."""
+    if problem := st.session_state.pop("view_problem", ""):
+        st.toast(plain(problem), icon=":material/error:", duration="long")
+    if said := st.session_state.pop("view_said", ""):
+        st.toast(said, icon=":material/check:")
 
 
 def show_added(data: str) -> list[views.View]:
@@ -64,6 +74,7 @@ def show_added(data: str) -> list[views.View]:
     except UserError as error:
         st.warning(plain(str(error)))
         return []
+    show_outcome()
     if not found:
         st.caption("No view was added yet: below a chart of Explorer, Label, Compare or Errors stands what adds it.")
     for one in found:
@@ -79,4 +90,4 @@ def _remove(key: str) -> None:
     try:
         views.remove_view(key)
     except UserError as error:
-        st.toast(plain(str(error)), icon=":material/error:", duration="long")
+        st.session_state["view_problem"] = str(error)
