@@ -58,7 +58,7 @@ def test_compare_lists_the_views_of_its_data_removes_them_and_saves_the_page(run
     (kept,) = views.read_views()
     page = open_page("compare", **address(run, "compare", "Cost"))
     assert adding(page) == []
-    assert kept.title in [link.proto.label.replace("\\", "") for link in page.main.get("page_link")]
+    assert f"Compare: {kept.title}" in [link.proto.label.replace("\\", "") for link in page.main.get("page_link")]
     borders = Borders(**read_results(run)["borders"])
     text = write_report(fold(list_runs()), run.config.data.title, borders, "as-trained", [kept])
     assert text.count('class="marks"') == 1
