@@ -119,9 +119,9 @@ def forest_table(frame: pd.DataFrame, sampled: Mapping[str, Sampled], column: st
         column: of the table.
 
     Returns:
-        Rows with columns row, seeds, value, low, high, text (as the table prints it), noise ("seeds and documents" or
-        "documents alone") and sure (bold); dots with columns row, run, value, one for each seed. Both in percent or
-        points; the row that is subtracted is left out.
+        Rows with columns row, runs (ids), seeds, value, low, high, text (as the table prints it), noise ("seeds and
+        documents" or "documents alone") and sure (bold); dots with columns row, run, value, one for each seed. Both in
+        percent or points; the row that is subtracted is left out.
     """
     place = tables.columns_of(tables.table_of(frame))[column]
     shown = frame[frame["source"].eq("run") & frame[column].notna()].sort_values(column, ascending=False, kind="stable")
@@ -133,7 +133,7 @@ def forest_table(frame: pd.DataFrame, sampled: Mapping[str, Sampled], column: st
         alone = row["seeds"] < 2 or row[f"{column}_note"] == tables.DOCUMENTS_ALONE
         found.append(
             {
-                **{"row": row["name"], "seeds": row["seeds"], "value": row[column]},
+                **{"row": row["name"], "runs": row["runs"], "seeds": row["seeds"], "value": row[column]},
                 **{"low": row[f"{column}_low"], "high": row[f"{column}_high"]},
                 "text": " ".join(export.cell(row, column)).rstrip(),
                 "noise": tables.DOCUMENTS_ALONE if alone else "seeds and documents",
@@ -144,7 +144,7 @@ def forest_table(frame: pd.DataFrame, sampled: Mapping[str, Sampled], column: st
         for run, scores in zip(row["runs"].split(), [] if each is None else each, strict=False):
             dots.append({"row": row["name"], "run": run, "value": 100 * (scores[place] - base)})
     return (
-        pd.DataFrame(found, columns=["row", "seeds", "value", "low", "high", "text", "noise", "sure"]),
+        pd.DataFrame(found, columns=["row", "runs", "seeds", "value", "low", "high", "text", "noise", "sure"]),
         pd.DataFrame(dots, columns=["row", "run", "value"]),
     )
 
