@@ -63,11 +63,11 @@ def score_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Styler:
     rows = frame.to_dict("records")
     keys = list(columns) or column_sets(tables.columns_in(frame))["all"]
     names = [row["name"] + (" (paper)" if row["source"] == "published" else _seeds(row["seeds"])) for row in rows]
-    columns: dict[tuple[str, str], Any] = {("", "method"): names}
-    columns |= {tables.heading(key): frame[key].to_numpy(float) for key in keys}
-    shown = pd.DataFrame(columns)
+    values: dict[tuple[str, str], Any] = {("", "method"): names}
+    values |= {tables.heading(key): frame[key].to_numpy(float) for key in keys}
+    shown = pd.DataFrame(values)
     css = pd.DataFrame(
-        {name: [_style(row, key) for row in rows] for name, key in zip(columns, ["", *keys], strict=True)}
+        {name: [_style(row, key) for row in rows] for name, key in zip(values, ["", *keys], strict=True)}
     )
     css.index = shown.index
     texts = {
