@@ -14,13 +14,12 @@ from core.data import download, sources
 from core.figures.data import rank_frequency
 from core.labels import measures
 from core.labels.groups import Borders
-from core.runs import folder
 from core.runs.folder import LIVE, Damaged
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.sections.compare.rows import load_sample
 from pages.sections.explorer import find_borders, findings
-from pages.shared import current
+from pages.shared import current, listed
 from pages.shared.labels import show_marks
 from pages.shared.loaders import load_corpus, load_metrics
 from pages.shared.menu import link, show_header
@@ -142,7 +141,7 @@ def fetch_data(name: str) -> None:
 def show_runs(title: str) -> None:
     """The best runs on the current set, what runs now, one next step, and the runs that ended last."""
     try:
-        found = folder.list_folders()
+        found = listed.list_folders()
     except UserError as error:
         st.error(plain(str(error)))
         return

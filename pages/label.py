@@ -9,10 +9,9 @@ import streamlit as st
 from core.analysis import one_label
 from core.analysis.run_names import name_runs
 from core.labels.groups import default_borders, describe_borders
-from core.runs import folder
 from core.system.errors import UserError
 from pages.sections.label import Label, confusions, documents, doubts, losses, scores, thresholds, together
-from pages.shared import current
+from pages.shared import current, listed
 from pages.shared.loaders import load_corpus, load_metrics
 from pages.shared.menu import link, show_header
 from pages.shared.runs import pick_run, select_readable
@@ -38,7 +37,7 @@ VIEWS = {
 def show() -> None:
     config = current.data()
     corpus, why = open_corpus(config)
-    runs = [run for run in select_readable(folder.list_folders()) if run.config.data.title == config.title]
+    runs = [run for run in select_readable(listed.list_folders()) if run.config.data.title == config.title]
     if corpus is None and not runs:
         raise UserError(why)
     names = corpus.labels if corpus else tuple(load_metrics(runs[0])["labels"])

@@ -64,11 +64,11 @@ def score_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Styler:
     rows = frame.to_dict("records")
     keys = list(columns) or column_sets(tables.columns_in(frame))["all"]
     names = [row["name"] + (" (paper)" if row["source"] == "published" else _seeds(row["seeds"])) for row in rows]
-    columns: dict[tuple[str, str], Any] = {("", "method"): names}
-    columns |= {tables.heading(key): frame[key].to_numpy(float) for key in keys}
-    shown = pd.DataFrame(columns)
+    values: dict[tuple[str, str], Any] = {("", "method"): names}
+    values |= {tables.heading(key): frame[key].to_numpy(float) for key in keys}
+    shown = pd.DataFrame(values)
     css = pd.DataFrame(
-        {name: [_style(row, key) for row in rows] for name, key in zip(columns, ["", *keys], strict=True)}
+        {name: [_style(row, key) for row in rows] for name, key in zip(values, ["", *keys], strict=True)}
     )
     css.index = shown.index
     texts = {
@@ -120,9 +120,9 @@ def forest_table(frame: pd.DataFrame, sampled: Mapping[str, Sampled], column: st
         column: of the table.
 
     Returns:
-        Rows with columns row, seeds, value, low, high, text (as the table prints it), noise ("seeds and documents" or
-        "documents alone") and sure (bold); dots with columns row, run, value, one for each seed. Both in percent or
-        points; the row that is subtracted is left out.
+        Rows with columns row, runs (ids), seeds, value, low, high, text (as the table prints it), noise ("seeds and
+        documents" or "documents alone") and sure (bold); dots with columns row, run, value, one for each seed. Both in
+        percent or points; the row that is subtracted is left out.
     """
     place = tables.columns_of(tables.table_of(frame))[column]
     shown = frame[frame["source"].eq("run") & frame[column].notna()].sort_values(column, ascending=False, kind="stable")
@@ -134,7 +134,7 @@ def forest_table(frame: pd.DataFrame, sampled: Mapping[str, Sampled], column: st
         alone = row["seeds"] < 2 or row[f"{column}_note"] == tables.DOCUMENTS_ALONE
         found.append(
             {
-                **{"row": row["name"], "seeds": row["seeds"], "value": row[column]},
+                **{"row": row["name"], "runs": row["runs"], "seeds": row["seeds"], "value": row[column]},
                 **{"low": row[f"{column}_low"], "high": row[f"{column}_high"]},
                 "text": " ".join(export.cell(row, column)).rstrip(),
                 "noise": tables.DOCUMENTS_ALONE if alone else "seeds and documents",
@@ -145,7 +145,7 @@ def forest_table(frame: pd.DataFrame, sampled: Mapping[str, Sampled], column: st
         for run, scores in zip(row["runs"].split(), [] if each is None else each, strict=False):
             dots.append({"row": row["name"], "run": run, "value": 100 * (scores[place] - base)})
     return (
-        pd.DataFrame(found, columns=["row", "seeds", "value", "low", "high", "text", "noise", "sure"]),
+        pd.DataFrame(found, columns=["row", "runs", "seeds", "value", "low", "high", "text", "noise", "sure"]),
         pd.DataFrame(dots, columns=["row", "run", "value"]),
     )
 

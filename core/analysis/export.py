@@ -26,6 +26,9 @@ LOPSIDED = 1.2
 UNWRITABLE = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML cannot hold."""
 
+MARKDOWN = re.compile(r"([\\`*_<>\[\]|~&])")
+"""Characters of a name that a table in Markdown would not show as they are."""
+
 
 def workbook(sheets: Mapping[str, Sequence[Sequence[object]]]) -> bytes:
     """Sheets of rows as an .xlsx file; None is an empty cell, everything but finite numbers is text.
@@ -151,7 +154,7 @@ def to_markdown(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
             value, interval = cell(row, column)
             value = f"**{value}**" if is_bold(row, column) else value or "–"
             cells.append(f"{value} {interval}".rstrip())
-        lines.append("|" + "|".join([title(row).replace("|", "\\|"), *cells]) + "|")
+        lines.append("|" + "|".join([MARKDOWN.sub(r"\\\1", title(row)), *cells]) + "|")
     return "\n".join([*lines, "", *(f"- `{line}`" for line in footer), ""])
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.decisions import AS_TRAINED
-from core.analysis.run_names import choose_names, given_name
+from core.analysis.run_names import name_rows
 from core.analysis.samples import RANKING, Difference, Sampled, rule_in_words, subtract
 from core.config.defaults import PAPER_LOSSES
 from core.config.parse import walk
@@ -71,10 +72,8 @@ PARTS = {
     "focal factor": [("bce", "fl"), ("db-0fl", "db")],
 }
 """What a part of the distribution-balanced loss adds: pairs of methods that differ by that part alone."""
-ALWAYS_NAMED = ("data", "model.name", "seed")
-"""In a row's name, where they tell rows apart."""
-NAMED_SETTINGS = 3
-"""Of the other settings: a name stands in tables, legends and sentences."""
+OLD_NAME = re.compile(r"\d+ more|[0-9a-f]{10}")
+"""Parts of a row's name in older addresses and commands that name no setting."""
 
 
 @cache
@@ -88,12 +87,11 @@ class Row:
     """One row of a table: a run, or runs that differ by their seed alone.
 
     Attributes:
-        name: what the row is called beside the others: the name that people gave all its runs, else `by_settings`.
+        name: what the row is called beside the others, as `core.analysis.run_names` names runs.
         method: the name in the paper's tables: the loss, or the model if that has its own.
         runs: the lowest seed first.
         fingerprint: of the data, which all runs share.
-        by_settings: the method, and what it takes to tell it from the other rows; addresses and commands may say it
-            whatever people call the runs.
+        by_settings: what it would be called had people given no name; addresses and commands may say it as well.
     """
 
     name: str
@@ -114,7 +112,7 @@ def method(run: Run) -> str:
 
 
 def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
-    """Rows of finished runs in the paper's order.
+    """Rows of finished runs in the paper's order; of a method those with the usual settings of a model come first.
 
     Args:
         runs: finished, with readable settings and scores.
@@ -126,15 +124,18 @@ def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
         key = (alike, results.read_results(run)["fingerprint"], "" if seeds else run.id)
         groups.setdefault(key, []).append(run)
     folded = [sorted(group, key=lambda run: (run.config.seed, run.id)) for group in groups.values()]
-    settings = _names([group[0] for group in folded], with_seed=not seeds)
-    given = [next(iter(found)) if len(found := set(map(given_name, group))) == 1 else "" for group in folded]
-    names = choose_names(given, settings, [group[0].id for group in folded])
+    names, settings = name_rows(folded, with_seed=not seeds)
     rows = [
         Row(name, method(group[0]), tuple(group), key[1], words)
         for name, group, key, words in zip(names, folded, groups, settings, strict=True)
     ]
     order = {name: place for place, name in enumerate(METHODS)}
-    return sorted(rows, key=lambda row: (order.get(row.method, len(order)), row.method, row.name))
+
+    def place(row: Row) -> tuple[Any, ...]:
+        config = row.runs[0].config
+        return order.get(row.method, len(order)), row.method, config.model.name, len(_changed(config)), row.name
+
+    return sorted(rows, key=place)
 
 
 def seeds_apart(rows: Sequence[Row]) -> str:
@@ -152,47 +153,44 @@ def _listed(seeds: Sequence[int]) -> str:
     return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
 
 
-def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
-    """The method of each run, then its model and settings as far as they differ between runs of that method.
-
-    A setting that stands at its model's own default is not named; of the others the first `NAMED_SETTINGS` are.
-    """
-    flat = [dict(walk(run.config.model_dump(exclude={"data", "combined"}))) for run in runs]
-    usual = [dict(walk(_usual(run))) for run in runs]
-    flat = [{"data": data_title(run), **settings} for run, settings in zip(runs, flat, strict=True)]
-    names = []
-    for run, settings, own in zip(runs, flat, usual, strict=True):
-        mine = method(run)
-        others = [other for one, other in zip(runs, flat, strict=True) if method(one) == mine]
-        words = [name_members(run.config) or mine]
-        more: list[str] = []
-        # Settings that are not the model's own and differ among the runs of this method.
-        for key, value in settings.items():
-            if (key in own and own[key] == value) or (key == "seed" and not with_seed):
-                continue
-            if len({json.dumps(other.get(key)) for other in others}) > 1:
-                shown = str(value) if key in ("data", "model.name") else f"{key.rpartition('.')[2]} {value}"
-                (words if key in ALWAYS_NAMED else more).append(shown)
-        if left := more[NAMED_SETTINGS:]:
-            more = [*more[:NAMED_SETTINGS], f"{len(left)} more"]
-        names.append(" · ".join(words + more))
-    # Names that are still the same get the end of the run's id.
-    alike = {name for name in names if names.count(name) > 1}
-    return [f"{name} · {run.id[-10:]}" if name in alike else name for name, run in zip(names, runs, strict=True)]
-
-
 def find_row(rows: Sequence[Row], words: str) -> str:
-    """The name of the row that is called so, by its name or by its settings; empty where none is."""
-    return next((row.name for row in rows if words == row.name), "") or next(
-        (row.name for row in rows if words == row.by_settings), ""
-    )
+    """The name of the row that is called so; empty where none is, or several are.
+
+    Args:
+        rows: of `fold`.
+        words: a name as it stands in a table; what the row is called by its settings; or, as in older addresses, its
+            method and some of its settings with dots between them, `db · tfidf · hidden 64`.
+    """
+    for called in ([row.name for row in rows], [row.by_settings for row in rows]):
+        if words in called:
+            return rows[called.index(words)].name
+    parts = {part for part in words.split(" · ") if not OLD_NAME.fullmatch(part)}
+    fitting = [row for row in rows if parts and parts <= _facts(row)]
+    # Of several rows the older name without a setting is that of the one with the usual settings.
+    unusual = [len(_changed(row.runs[0].config)) for row in fitting]
+    least = [row.name for row, many in zip(fitting, unusual, strict=True) if many == min(unusual)]
+    return least[0] if len(least) == 1 else ""
 
 
-def _usual(run: Run) -> dict[str, Any]:
-    """The settings that a run's model and loss have where nothing is given, but for model and loss themselves."""
-    named: dict[str, Any] = {"model": {"name": run.config.model.name}, "combined": run.config.combined}
-    if run.config.loss:
-        named["loss"] = {"name": run.config.loss.name}
+def _facts(row: Row) -> set[str]:
+    """What an older name may say of a row."""
+    config = row.runs[0].config
+    settings = {f"{key.rpartition('.')[2]} {value}" for key, value in walk(config)}
+    return {row.method, name_members(config), config.model.name, data_title(row.runs[0]), *settings}
+
+
+@lru_cache(maxsize=4096)
+def _changed(config: RunConfig) -> tuple[str, ...]:
+    """The settings of a run that its model and loss do not have by themselves."""
+    usual = dict(walk(_usual(config)))
+    return tuple(key for key, value in walk(config) if key in usual and usual[key] != value)
+
+
+def _usual(config: RunConfig) -> dict[str, Any]:
+    """The settings that a model and a loss have where nothing is given, but for model and loss themselves."""
+    named: dict[str, Any] = {"model": {"name": config.model.name}, "combined": config.combined}
+    if config.loss:
+        named["loss"] = {"name": config.loss.name}
     values = RunConfig.model_validate(named).model_dump(include={"model", "train", "loss"})
     del values["model"]["name"]
     return values
@@ -349,7 +347,7 @@ def _in_paper_order(
     frame = pd.DataFrame(found, columns=names)
     order = {name: place for place, name in enumerate(METHODS)}
     places = frame["method"].map(lambda name: order.get(name, len(order)))
-    frame = frame.assign(_order=places).sort_values(["_order", "method", "source", "name"], kind="stable")
+    frame = frame.assign(_order=places).sort_values(["_order", "method", "source"], kind="stable")
     said = {name: frame[name].eq(True) for name in names if name.endswith(("_best", "_significant"))}
     said |= {name: frame[name].fillna("") for name in names if name.endswith("_note")}
     return frame.assign(**said).drop(columns="_order").reset_index(drop=True).astype({"seeds": "Int64"})

@@ -80,6 +80,7 @@ def forest_chart(
     )
     tooltip = [
         alt.Tooltip("row:N"),
+        alt.Tooltip("runs:N"),
         alt.Tooltip("seeds:Q"),
         alt.Tooltip("text:N", title="mean and interval"),
         alt.Tooltip("noise:N", title="interval over"),

@@ -96,7 +96,7 @@ def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, repo
     if config.model.head == "label-graph":
         fold_label_graph(setup.whole)
     more = {"threads": setup.threads, "precision": setup.settings.precision, "best_epoch": resumable.best_epoch}
-    weights = {name: value.numpy() for name, value in setup.copy_weights().items()}
+    weights = {name: value.numpy() for name, value in setup.plain_weights().items()}
     return Fitted(scores, weights, setup.save_encoder, more)
 
 
@@ -216,7 +216,7 @@ def keep_best(resumable: Resumable, entry: dict[str, Any], setup: Setup, folder:
     improved = resumable.count(entry)
     if improved:
         with atomic_path(folder / resumable.best_file) as temporary:
-            save_file(setup.copy_weights(), temporary)
+            save_file(setup.plain_weights(), temporary)
     return improved
 
 

@@ -46,7 +46,7 @@ def test_rankings_need_no_decision_and_are_the_same_at_any_threshold() -> None:
     rows = tables.fold([run, make_run("bce", quality=1.0)])
     compared = samples.compare_rows(rows, rule=RANKING)
     frame = tables.paper_table(compared.rows, compared.sampled, table=RANKING, rule=RANKING).set_index("name")
-    assert frame.loc["db", "total_ap"] == pytest.approx(100 * each.mean())
+    assert frame.loc["tfidf db", "total_ap"] == pytest.approx(100 * each.mean())
     assert set(frame["source"]) == {"run"}, "the paper prints no rankings"
     assert set(frame["rule"]) == {RANKING}
 
@@ -57,8 +57,9 @@ def test_a_run_that_a_rule_cannot_serve_is_named_and_left_out(rule: str, runs: l
     for run in runs[3:]:
         (run.path / "validation.npz").write_bytes(b"PK")
     compared = samples.compare_rows(tables.fold(runs), rule=rule)
-    assert [(row.name, [run.id for run in row.runs]) for row in compared.rows] == [("db", [runs[0].id, runs[2].id])]
-    assert compared.sampled["db"].seeds == 2
+    (row,) = compared.rows
+    assert (row.name, [run.id for run in row.runs]) == ("tfidf db", [runs[0].id, runs[2].id])
+    assert compared.sampled["tfidf db"].seeds == 2
     assert len(compared.problems) == 4
     assert all(
         problem.startswith("Left out: ") and run.id in problem
@@ -78,7 +79,7 @@ def test_kept_thresholds_serve_the_runs_that_have_them(runs: list[Run]) -> None:
     assert runs[1].id in problem
     at = decisions.decide(runs[0], "kept:mine").predicted
     targets = read_predictions(runs[0]).targets
-    assert compared.sampled["db"].scores[0] == pytest.approx(label_sets.micro_f1(targets, at))
+    assert compared.sampled["tfidf db"].scores[0] == pytest.approx(label_sets.micro_f1(targets, at))
 
 
 def test_thresholds_that_were_chosen_by_test_scores_say_so(runs: list[Run]) -> None:
@@ -107,12 +108,12 @@ def test_every_rule_has_words() -> None:
 def test_a_difference_has_the_noise_of_seeds_and_of_documents(runs: list[Run]) -> None:
     rows = tables.fold(runs)
     sampled = samples.sample_rows(rows, APART)
-    gain = samples.difference(sampled["db"], sampled["bce"])
+    gain = samples.difference(sampled["tfidf db"], sampled["tfidf bce"])
     alone = samples.difference(samples.sample(runs[0], APART), samples.sample(runs[3], APART))
     assert gain.tested.all()
     assert not alone.tested.any()
     assert not alone.significant.any()
-    noisy = sampled["db"].deviation + sampled["bce"].deviation > 0.02
+    noisy = sampled["tfidf db"].deviation + sampled["tfidf bce"].deviation > 0.02
     assert noisy.any()
     means = np.mean([samples.sample(run, APART).samples for run in runs[:3]], axis=0) - np.mean(
         [samples.sample(run, APART).samples for run in runs[3:]], axis=0
@@ -126,8 +127,8 @@ def test_the_same_runs_give_the_same_intervals(runs: list[Run]) -> None:
     one, two = (samples.sample_rows(rows), samples.sample_rows(tables.fold(reversed(runs))))
     for name in one:
         np.testing.assert_array_equal(one[name].samples, two[name].samples)
-    fewer = samples.sample_rows([row for row in rows if row.name == "db"])
-    np.testing.assert_array_equal(one["db"].samples, fewer["db"].samples)
+    fewer = samples.sample_rows([row for row in rows if row.name == "tfidf db"])
+    np.testing.assert_array_equal(one["tfidf db"].samples, fewer["tfidf db"].samples)
 
 
 def test_intervals_stay_within_what_is_possible() -> None:
@@ -138,7 +139,7 @@ def test_intervals_stay_within_what_is_possible() -> None:
     for row in sampled.values():
         low, high = row.interval
         assert ((low >= 0) & (high <= 1))[~np.isnan(low)].all()
-    gain = samples.difference(sampled["db"], sampled["bce"])
+    gain = samples.difference(sampled["tfidf db"], sampled["tfidf bce"])
     assert (gain.low >= -1).all()
     assert (gain.high <= 1).all()
 

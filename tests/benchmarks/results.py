@@ -15,7 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from core.system.files import write_json
+from core.system.places import ROOT
+
 MAKE = """
 import numpy as np, scipy.sparse as sp
 from core.labels.groups import paper_borders
@@ -109,7 +111,7 @@ def copies(cache: Path, number: int) -> None:
         target = cache / "runs" / f"{original.name[:-10]}{place:010x}"
         shutil.copytree(original, target)
         config = json.loads(target.joinpath("config.json").read_text())
-        target.joinpath("config.json").write_text(json.dumps(config | {"seed": place // len(originals)}))
+        write_json(target / "config.json", config | {"seed": place // len(originals)})
 
 
 def main() -> None:

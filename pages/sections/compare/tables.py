@@ -11,7 +11,15 @@ from core.analysis import compare, export, tables
 from core.analysis.csv import MARK
 from core.analysis.samples import RANKING
 from core.labels.groups import Borders
-from pages.sections.compare.rows import fit_names, load_difference_table, load_notes, load_paper_table
+from pages.sections.compare.rows import (
+    find_asked,
+    find_first_run,
+    fit_names,
+    load_difference_table,
+    load_notes,
+    load_paper_table,
+    offer_rows,
+)
 from pages.sections.compare.verdict import pick_score, show_forest, show_verdict
 from pages.shared.glossary import explain
 from pages.shared.loaders import load_metrics
@@ -46,7 +54,7 @@ def show(compared: Known, borders: Borders) -> None:
     moved = any(Borders(**load_metrics(row.runs[0])["borders"]) != borders for row in rows)
     left, middle, right = st.columns([4, 3, 4], vertical_alignment="bottom")
     names = [row.name for row in rows]
-    if found := tables.find_row(rows, st.query_params.get("baseline", "")):
+    for found in find_asked(rows, "baseline")[:1]:
         st.session_state.setdefault("baseline", found)
     baseline = left.selectbox(
         "Difference from", names, None, key="baseline", bind="query-params", placeholder="none: show the scores"
@@ -64,6 +72,8 @@ def show(compared: Known, borders: Borders) -> None:
     with middle:
         column = pick_score(RANKING if rule == RANKING else 2, tables.columns_in(next(iter(frames.values()))))
     show_forest(next(iter(frames.values())), compared, chosen, column)
+    title = " ".join(tables.heading(column)) + (f" minus that of {chosen}" if chosen else "")
+    offer_rows("Tables", title, compared, borders, column=column, baseline=find_first_run(rows, chosen))
     # The tables, each with its caption, notes and downloads.
     for table, frame in frames.items():
         name = "" if table == RANKING else f"Table {table}. "

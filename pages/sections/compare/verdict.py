@@ -56,7 +56,7 @@ def pick_score(table: tables.Table, columns: list[str]) -> str:
 def show_forest(frame: pd.DataFrame, compared: Known, baseline: str, column: str) -> None:
     """Draws one column of a table: each row's mean, interval and seeds; or their differences from a baseline."""
     name = " ".join(tables.heading(column))
-    title = f"{name} minus that of {baseline} (points)" if baseline else f"{name} (%)"
+    title = f"{name} on test minus that of {baseline} (points)" if baseline else f"{name} on test (%)"
     drawn = load_forest(compared, baseline, column, title, frame)
     if not drawn:
         st.info("No row has this score.")

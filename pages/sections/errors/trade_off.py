@@ -11,7 +11,7 @@ from core.analysis.what_if import OWN, OWN_MARGIN, RULES, TOP_K
 from core.figures.errors import trade_off_chart
 from core.labels.groups import Borders
 from core.system.errors import UserError
-from pages.sections.errors.chosen import FITTED, Chosen, load_quiet, predict_at
+from pages.sections.errors.chosen import FITTED, Chosen, load_quiet, offer_run, predict_at
 from pages.sections.errors.thresholds import PARTS, forget_changes, keep_own, load_steps
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, load_metrics, load_predictions
@@ -87,6 +87,7 @@ def show(shown: Shown) -> None:
             show_chart(shown, part, curves[part], merged[part], ranges)
     if len(parts) == 1:
         st.caption("Test is hidden: under 'Choose on' you have chosen to choose on validation.")
+    offer_run("Trade-off", "What the tail costs in micro-F1", shown)
     show_points(points, parts)
 
 

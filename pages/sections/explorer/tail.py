@@ -12,6 +12,8 @@ from core.labels import measures
 from core.labels.groups import Borders, find_paper_set
 from core.system.errors import UserError
 from pages.sections.explorer import find_borders
+from pages.shared import current
+from pages.shared.added import offer_view
 from pages.shared.downloads import offer_csv
 from pages.shared.labels import HINT, show_marks, show_table
 from pages.shared.loaders import HASHES
@@ -46,7 +48,17 @@ def show(corpus: Corpus) -> None:
     st.header("Frequency against rank")
     chart = data.rank_frequency(ranks, borders)
     show_marks(chart, lambda mark: [mark["label"]], key="tail_chart", alt="Train documents of every label by rank")
-    offer_csv(f"{corpus.name}-rank-frequency", ranks)
+    with st.container(horizontal=True):
+        offer_csv(f"{corpus.name}-rank-frequency", ranks)
+        config = current.data()
+        offer_view(
+            "explorer",
+            "Long tail",
+            config.title,
+            f"The long tail of {config.title}",
+            borders=borders,
+            data_set=config.model_dump_json(),
+        )
     left, right = st.columns(2, gap="large")
     with left:
         st.header("What the groups hold")

@@ -20,7 +20,7 @@ from core.runs.folder import LIVE, Damaged, Run
 from core.system.errors import UserError
 from pages.sections.compare.rows import load_sample
 from pages.sections.launcher import FileVersion, before, find_file_version, live, may_act
-from pages.shared import current
+from pages.shared import current, listed
 from pages.shared.loaders import HASHES, load_metrics
 from pages.shared.menu import link
 from pages.shared.runs import pick_id, show_members
@@ -126,6 +126,7 @@ def show_notes(run: Folder) -> None:
             split = [tag.strip() for tag in tags.split(",") if tag.strip()]
             try:
                 folder.save_about(run.id, name=name.strip(), tags=split, notes=text.strip())
+                listed.forget()
                 st.rerun(scope="fragment")
             except UserError as error:
                 st.error(plain(str(error)))

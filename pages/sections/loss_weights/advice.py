@@ -82,9 +82,9 @@ def show(view: View) -> None:
                     height=250,
                     column_order=["loss", "micro", "macro", "tail", "seeds"],
                     column_config={
-                        "micro": number("micro-F1", format="%.1f"),
-                        "macro": number("macro-F1", format="%.1f"),
-                        "tail": number("tail macro-F1", format="%.1f"),
+                        "micro": number("test micro-F1", format="%.1f"),
+                        "macro": number("test macro-F1", format="%.1f"),
+                        "tail": number("test tail F1", format="%.1f"),
                     },
                     alt="Published scores of each loss on Reuters",
                 )
