@@ -24,6 +24,10 @@ GLOSSARY: dict[str, Term] = {
     "head": Term("The group of the most frequent labels, which have more train documents than its border."),
     "medium": Term("The group of labels between head and tail."),
     "tail": Term("The group of the rarest labels, which have no more train documents than its border."),
+    "no train document": Term(
+        "The group of labels that no document of the train part has. A run has nothing to learn them from, so that they "
+        "are no part of the tail."
+    ),
     "long tail": Term("A few labels have most of the documents, and most labels have a few."),
     "assignment": Term("A pair of a document and one of its labels."),
     "cardinality": Term("The mean number of labels of a document."),

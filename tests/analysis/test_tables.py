@@ -72,7 +72,7 @@ def test_labels_without_a_train_document_have_columns_where_there_are_any() -> N
         shown = compare.score_table(frame).columns.tolist()
         assert [group for group, _ in shown[1:5]] == ["Total", "Total", "Tail", "Tail"]
         assert shown[-1] == (UNSEEN.capitalize(), "macro-F1")
-        assert own in tables.columns_in(tables.difference_table(rows, sampled, "bce"))
+        assert own in tables.columns_in(tables.difference_table(rows, sampled, rows[0].name))
         rank = samples.compare_rows(rows, kept, samples.RANKING)
         assert f"{UNSEEN}_ap" in tables.paper_table(rows, rank.sampled, table=samples.RANKING)
     # The same runs with borders that leave them in the tail.
@@ -80,7 +80,7 @@ def test_labels_without_a_train_document_have_columns_where_there_are_any() -> N
     frame = tables.paper_table(rows, sampled, with_published=False)
     assert tables.columns_in(frame) == tables.SCORE_COLUMNS[2]
     assert not [column for column in frame if column.startswith(UNSEEN)]
-    gain = samples.difference(sampled["db"], sampled["bce"])
+    gain = samples.difference(sampled[rows[1].name], sampled[rows[0].name])
     titles = [title for title, _, _ in compare.headline(gain)]
     assert not [title for title in titles if title.startswith(UNSEEN)]
     assert len(titles) == 5

@@ -10,7 +10,7 @@ import streamlit as st
 from core.analysis import compare, export, tables
 from core.analysis.csv import MARK
 from core.analysis.samples import RANKING
-from core.labels.groups import Borders
+from core.labels.groups import EVERY_GROUP, Borders
 from pages.sections.compare.rows import (
     find_asked,
     find_first_run,
@@ -99,7 +99,9 @@ def show(compared: Known, borders: Borders) -> None:
         + (f" {CITATION}" if shown_paper else "")
         + (" Table 2 of the paper has other borders and is left out." if moved and published else "")
     )
-    explain(*(("average precision", "P@k") if rule == RANKING else ("micro-F1", "macro-F1")), "head", "medium", "tail")
+    groups = list(dict.fromkeys(column.partition("_")[0] for frame in frames.values() for column in frame))
+    groups = [group for group in EVERY_GROUP if group in groups]
+    explain(*(("average precision", "P@k") if rule == RANKING else ("micro-F1", "macro-F1")), *groups)
 
 
 def pick_columns(table: tables.Table, columns: list[str]) -> list[str]:

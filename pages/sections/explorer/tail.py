@@ -9,12 +9,13 @@ import streamlit as st
 from core.analysis import dataset
 from core.figures import data
 from core.labels import measures
-from core.labels.groups import Borders, find_paper_set
+from core.labels.groups import UNSEEN, Borders, find_paper_set
 from core.system.errors import UserError
 from pages.sections.explorer import find_borders
 from pages.shared import current
 from pages.shared.added import offer_view
 from pages.shared.downloads import offer_csv
+from pages.shared.glossary import explain
 from pages.shared.labels import HINT, show_marks, show_table
 from pages.shared.loaders import HASHES
 from pages.shared.text import plain
@@ -63,6 +64,8 @@ def show(corpus: Corpus) -> None:
     with left:
         st.header("What the groups hold")
         show_groups(shares)
+        if UNSEEN in set(shares["group"]):
+            explain(UNSEEN)
         chart = data.group_shares(shares)
         st.altair_chart(chart, alt="Head, medium and tail: shares of labels and of assignments")
         offer_csv(f"{corpus.name}-groups", shares)
