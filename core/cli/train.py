@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -26,17 +26,24 @@ from core.cli.console import (
     split_names,
 )
 from core.config.defaults import LOSS_NAMES, MODEL_NAMES, MODELS
+from core.config.parse import change
 from core.data import sources as datasets
-from core.jobs import clusters, launch, sweeps
+from core.jobs import clusters, estimates, launch, queue, sweeps
+from core.jobs.obstacles import describe_shortage, find_obstacles
 from core.runs.folder import LIVE, Damaged, Folder, Run, as_run, get_folder, list_folders
 from core.runs.plan import grid, make_config, read
+from core.runs.presets import PRESETS
 from core.system.errors import UserError, choose
 
 if TYPE_CHECKING:
+    from core.config.schema import RunConfig
     from core.jobs.search import Trial
 
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; train nothing.")]
 WITHOUT = ", ".join(name for name in MODEL_NAMES if MODELS[name].own_loss)
 """Models with a loss of their own."""
+SWEPT: dict[str, Any] = {"models": ("svm", "tfidf"), "losses": ("paper",), "seeds": (0,), "settings": {}}
+"""What a sweep trains where nothing else is said."""
 
 
 def train(
@@ -48,6 +55,7 @@ def train(
     split: Split = None,
     changes: Set = None,
     background: Annotated[bool, typer.Option("--background", help="Return at once; the run continues alone.")] = False,
+    dry_run: DryRun = False,
     engine: Engine = "",
     as_json: Json = False,
 ) -> None:
@@ -57,6 +65,7 @@ def train(
     python -m core train --data reuters --model tfidf --loss db --seed 0
     python -m core train --model svm --background
     python -m core train --loss cb --set loss.cb_beta=0.99 --set train.epochs=10
+    python -m core train --data reuters --model transformer --loss db --dry-run
     """
     words = arguments or []
     folder = next((word for word in words if "=" not in word), None)
@@ -71,6 +80,9 @@ def train(
         split=split,
         changes=[*(changes or []), *words],
     )
+    if dry_run:
+        _foresee([config], as_json)
+        return
     run: Run | Damaged = launch.submit(config, engine=engine)
     if not background:
         _follow([run])
@@ -96,17 +108,23 @@ def _work(path: Path) -> None:
 
 def sweep(
     data: DataName = "",
-    models: Annotated[str, typer.Option(help="Comma-separated.")] = "svm,tfidf",
+    models: Annotated[str | None, typer.Option(help="Comma-separated.", show_default=",".join(SWEPT["models"]))] = None,
     losses: Annotated[
-        str, typer.Option(help="As in `train`, comma-separated; `paper` is the paper's eight.")
-    ] = "paper",
-    seeds: Annotated[str, typer.Option(help="Comma-separated whole numbers.")] = "0",
+        str | None,
+        typer.Option(help="As in `train`, comma-separated; `paper` is the paper's eight.", show_default="paper"),
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Comma-separated whole numbers.", show_default="0")] = None,
     split: Split = None,
     changes: Set = None,
     plan: Annotated[
         Path | None, typer.Option(help="A file that the Launcher page has saved, instead of these.")
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help=f"Models, losses, seeds and settings where no option names them: {', '.join(PRESETS)}."),
+    ] = None,
     background: Annotated[bool, typer.Option("--background", help="Return at once; the runs continue alone.")] = False,
+    dry_run: DryRun = False,
     engine: Engine = "",
     as_json: Json = False,
 ) -> None:
@@ -115,23 +133,30 @@ def sweep(
     Examples:
     python -m core sweep --data reuters --models svm,tfidf --losses paper --seeds 0,1,2
     python -m core sweep --plan plan.json
+    python -m core sweep --data pubmed-sample --preset "pubmed table" --seeds 0
     """
+    if plan is not None and preset is not None:
+        raise UserError("--plan and --preset both say what to train: give one of them.")
+    values = SWEPT if preset is None else SWEPT | PRESETS[choose("preset", preset, tuple(PRESETS))][1]
     try:
-        numbers = [int(seed) for seed in split_names(seeds)]
+        numbers = values["seeds"] if seeds is None else [int(seed) for seed in split_names(seeds)]
     except ValueError:
         raise UserError(f"--seeds {seeds}: seeds are whole numbers with commas between them, such as 0,1,2.") from None
-    # Settings: from a plan's file, or as a grid of the options.
+    # Settings: from a plan's file, or as a grid of the options, and of the preset where there is none.
     if plan is not None:
         configs = read(_text_of(plan), where=plan.name).configs()
     else:
         configs = grid(
             data=data or datasets.default_name(),
-            models=split_names(models),
-            losses=split_names(losses),
+            models=values["models"] if models is None else split_names(models),
+            losses=values["losses"] if losses is None else split_names(losses),
             seeds=numbers,
             split=split,
-            changes=changes or [],
+            changes=[*(change(key, value) for key, value in values["settings"].items()), *(changes or [])],
         )
+    if dry_run:
+        _foresee(configs, as_json)
+        return
     runs: Sequence[Run | Damaged] = sweeps.submit(configs, engine=engine)
     if not background:
         _follow(runs)
@@ -142,6 +167,23 @@ def sweep(
         for run in runs:
             print_line(f"{run.id} {run.state}")
     _exit_by(runs)
+
+
+def _foresee(configs: Sequence[RunConfig], as_json: bool) -> None:
+    """Prints what runs on one data set would take, and what stands in their way."""
+    documents = len(datasets.load(configs[0].data).parts["train"])
+    own, published = estimates.read_costs(run for run in list_folders() if isinstance(run, Run))
+    slots = len(queue.slots(queue.queue(configs[0])))
+    whole = estimates.together(configs, documents, own, slots, published)
+    problems = [*find_obstacles(configs), *filter(None, [describe_shortage(whole["memory"])])]
+    if as_json:
+        print_json({"runs": len(configs), **whole, "problems": problems})
+        return
+    from core.analysis.progress import words_of_seconds  # brings pandas, which a training does not load
+
+    print_line(estimates.in_words(whole, len(configs), words_of_seconds(whole["seconds"])))
+    for sentence in problems:
+        say(sentence)
 
 
 def _text_of(path: Path) -> str:

@@ -43,7 +43,7 @@ STARTED = Event()
 """Set from a server's first run on."""
 
 
-# Streamlit would warn who draws without a server, and looks through all loaded modules for that: .2 s of the first page.
+# Streamlit warns who draws without a server, and looks through all loaded modules for that: .2 s of the first page.
 delta_generator._use_warning_has_been_displayed = True
 
 

@@ -20,7 +20,7 @@ from core.system.places import ROOT
 
 MAKE = """
 import numpy as np, scipy.sparse as sp
-from core.labels.groups import default_borders
+from core.labels.groups import paper_borders
 from core.metrics import confusion, summary, thresholds, uncertainty
 rng = np.random.default_rng(0)
 def made(documents, labels, cardinality):
@@ -42,7 +42,7 @@ def made(documents, labels, cardinality):
     return targets, sp.csr_array((values, (rows, columns)), shape=(documents, labels))
 targets, scores = made(SIZE)
 counts = np.bincount(targets.indices, minlength=targets.shape[1]) * 3
-borders = default_borders(targets.shape[1])
+borders = paper_borders(targets.shape[1])
 predicted = thresholds.apply(scores, 0.5)
 names = [str(column) for column in range(targets.shape[1])]
 """
