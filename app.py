@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.system.errors import UserError
-from pages.shared import current, people
+from pages.shared import copy_link, current, listed, people
 from pages.shared.menu import PAGES, STARTED, build_menu, show, show_menu, show_search
 from pages.shared.text import plain
 
@@ -23,6 +23,7 @@ def main(name: str = "") -> None:
             server that has not run this file yet runs that file on a deep link.
     """
     st.set_page_config(layout="wide", initial_sidebar_state=220)
+    listed.forget()
     st.html(STYLE)
     chosen = st.navigation(build_menu(), position="hidden")  # the menu's own links hold what is current
     if not STARTED.is_set():
@@ -47,6 +48,7 @@ def show_sidebar(page: str) -> None:
             st.error(plain(str(error)))
         show_menu()
         show_search()
+        copy_link.show()
     people.show_sign_in()
 
 

@@ -9,10 +9,9 @@ import streamlit as st
 from core.analysis.run_names import name_runs
 from core.analysis.tables import METHODS, data_title, fold, method, seeds_apart
 from core.labels.groups import Borders
-from core.runs import folder
-from pages.sections.compare import combine, labels, parts, tables, training
+from pages.sections.compare import combine, labels, parts, report, tables, training
 from pages.sections.compare.rows import Known, compare_rows, pick_rule
-from pages.shared import current
+from pages.shared import current, listed
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link, show_header
 from pages.shared.pick import pick_borders, pick_one
@@ -43,7 +42,7 @@ def show() -> None:
     results = st.container()
     show_import()  # below the results, and before their runs are listed
     with results:
-        finished = select_readable(folder.list_folders())
+        finished = select_readable(listed.list_folders())
         if not finished:
             st.info("There is no finished run to show. Launch one on the Launcher page: it appears here when it ends.")
             link("launcher")
@@ -108,6 +107,7 @@ def show_views(runs: list[Run]) -> None:
         VIEWS[view](compared, borders)
     else:
         st.info("No run can be shown at this rule: choose another one.")
+    report.show(rows, data_title(runs[0]), borders, rule)
     combine.show(rows)
 
 

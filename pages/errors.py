@@ -9,13 +9,12 @@ import streamlit as st
 from core.analysis.run_names import name_runs
 from core.analysis.what_if import AS_TRAINED
 from core.labels.groups import Borders
-from core.runs import folder
 from core.runs.tfidf_scorer import WEIGHTS
 from core.system.errors import UserError
 from pages.sections.errors import documents, doubts, labels, pairs, provenance, slices, trade_off
 from pages.sections.errors.chosen import Chosen, Shown, predict_at
 from pages.sections.errors.thresholds import pick_part, pick_thresholds, show_scores
-from pages.shared import current
+from pages.shared import current, listed
 from pages.shared.loaders import load_metrics, load_predictions
 from pages.shared.menu import link, show_header
 from pages.shared.pick import pick_borders, pick_one
@@ -43,7 +42,7 @@ def show() -> None:
         "Errors", "Which labels fail, confused with what, in which documents, why, and what a threshold would do."
     )
     show_wrong_runs("run", "second")
-    finished = select_readable(folder.list_folders())
+    finished = select_readable(listed.list_folders())
     if not finished:
         st.info("There is no finished run to show. Launch one on the Launcher page: it appears here when it ends.")
         link("launcher")

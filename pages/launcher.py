@@ -13,6 +13,7 @@ from core.runs import folder
 from core.runs.folder import LIVE
 from core.system.errors import UserError
 from pages.sections.launcher import before, form, live, may_act, one, redraw_if_asked, show_toasts, sweep_cards, tab
+from pages.shared import listed
 from pages.shared.menu import show_header
 from pages.shared.text import plain
 
@@ -39,7 +40,7 @@ def watch(draw: Callable[..., None], *args: object, every: float) -> None:
 def read_runs() -> list[Run | Damaged]:
     """All runs of this cache; none where their folder cannot be read, which is said."""
     try:
-        return folder.list_folders(published=False)
+        return listed.list_folders(published=False)
     except UserError as error:
         st.error(plain(str(error)))
         return []
@@ -117,7 +118,7 @@ def show() -> None:
         # Folded away where there are runs, unless the address fills it.
         if "new_run_open" not in st.session_state:
             filled = any(key.startswith(FORM) for key in st.query_params)
-            st.session_state["new_run_open"] = filled or not folder.list_folders(published=False)
+            st.session_state["new_run_open"] = filled or not listed.list_folders(published=False)
         with st.expander("New run", expanded=st.session_state["new_run_open"], icon=":material/add:"):
             show_new(every)
     watch(show_runs, every=every)

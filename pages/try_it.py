@@ -9,9 +9,9 @@ import streamlit as st
 from core.analysis import answers, decisions, documents, what_if
 from core.analysis.run_names import name_runs
 from core.analysis.what_if import AS_TRAINED
-from core.runs import folder, scorer
+from core.runs import scorer
 from core.system.errors import UserError
-from pages.shared import current
+from pages.shared import current, listed
 from pages.shared.labels import show_table
 from pages.shared.loaders import HASHES, load_metrics, load_predictions, load_scorer, load_texts
 from pages.shared.menu import link, show_header
@@ -31,7 +31,7 @@ LETTERS = 100_000
 def show() -> None:
     show_header("Try it", "Type or paste a text: which labels each run gives it, how surely, and for which words.")
     show_wrong_runs("runs")
-    finished = {run.id: run for run in select_readable(folder.list_folders())}
+    finished = {run.id: run for run in select_readable(listed.list_folders())}
     ready = {run_id: run for run_id, run in finished.items() if not scorer.find_missing(run)}
     if not ready:
         what = (

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from core.analysis.csv import neutralise
-from core.analysis.tables import DOCUMENTS_ALONE, SCORE_COLUMNS, SOURCES, heading, table_of
+from core.analysis.tables import DOCUMENTS_ALONE, SOURCES, columns_in, heading
 
 MADE = datetime(1980, 1, 1)
 """Creation date of every workbook, that of its zip's members: the same table gives the same bytes."""
@@ -25,6 +25,9 @@ LOPSIDED = 1.2
 """Sides of an interval that differ by more are printed as two ends."""
 UNWRITABLE = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML cannot hold."""
+
+MARKDOWN = re.compile(r"([\\`*_<>\[\]|~&])")
+"""Characters of a name that a table in Markdown would not show as they are."""
 
 
 def workbook(sheets: Mapping[str, Sequence[Sequence[object]]]) -> bytes:
@@ -59,7 +62,7 @@ def cell(row: Mapping[str, Any], column: str, *, short: bool = False) -> tuple[s
 
     Args:
         row: of a `tables.paper_table` or `tables.difference_table`.
-        column: of `tables.SCORE_COLUMNS`.
+        column: of `tables.columns_in`.
         short: for a narrow column: one decimal in intervals, and where both ends are printed.
     """
     value, low, high = (row.get(f"{column}{suffix}", math.nan) for suffix in ("", "_low", "_high"))
@@ -110,7 +113,7 @@ def title(row: Mapping[str, Any]) -> str:
 def to_latex(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
     """A table of `tables` in the form of the paper's (booktabs, one column group per label group)."""
     # Head: the columns of each group below its name.
-    columns = SCORE_COLUMNS[table_of(frame)]
+    columns = columns_in(frame)
     headings = [heading(column) for column in columns]
     groups = [(group, len(list(alike))) for group, alike in groupby(headings, key=lambda pair: pair[0])]
     lines = [
@@ -140,7 +143,7 @@ def _escaped(text: str) -> str:
 
 def to_markdown(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
     """A table of `tables` as Markdown, the footer below it."""
-    columns = SCORE_COLUMNS[table_of(frame)]
+    columns = columns_in(frame)
     lines = [
         "| |" + "|".join(column.replace("_", " ") for column in columns) + "|",
         "|---" + "|---:" * len(columns) + "|",
@@ -151,7 +154,7 @@ def to_markdown(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
             value, interval = cell(row, column)
             value = f"**{value}**" if is_bold(row, column) else value or "–"
             cells.append(f"{value} {interval}".rstrip())
-        lines.append("|" + "|".join([title(row).replace("|", "\\|"), *cells]) + "|")
+        lines.append("|" + "|".join([MARKDOWN.sub(r"\\\1", title(row)), *cells]) + "|")
     return "\n".join([*lines, "", *(f"- `{line}`" for line in footer), ""])
 
 

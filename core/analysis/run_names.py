@@ -49,6 +49,24 @@ def name_runs(runs: Iterable[Folder], *, with_data: bool = False) -> dict[str, s
     return dict(_name(known, with_data))
 
 
+def name_rows(rows: Sequence[Sequence[Run]], *, with_seed: bool) -> tuple[list[str], list[str]]:
+    """Names of rows, each of one run or of several that differ by their seed, in the way of `name_runs`.
+
+    Args:
+        rows: each with the lowest seed first.
+        with_seed: the seed may tell rows apart.
+
+    Returns:
+        The names, a name that people gave only where all runs of a row have it; and what each row is called otherwise.
+    """
+    given = [next(iter(found)) if len(found := set(map(given_name, row))) == 1 else "" for row in rows]
+    configs = [row[0].config if with_seed else row[0].config.model_copy(update={"seed": 0}) for row in rows]
+    ids = [row[0].id for row in rows]
+    known = tuple(zip(ids, given, configs, strict=True))
+    plain = tuple((run_id, "", config) for run_id, config in zip(ids, configs, strict=True))
+    return [name for _, name in _name(known, False)], [name for _, name in _name(plain, False)]
+
+
 def name_run(run: Folder) -> str:
     """The name of a run that is shown alone."""
     return name_runs([run])[run.id]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -18,11 +19,12 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.decisions import AS_TRAINED
-from core.analysis.run_names import choose_names, given_name
+from core.analysis.run_names import name_rows
 from core.analysis.samples import RANKING, Difference, Sampled, rule_in_words, subtract
 from core.config.defaults import PAPER_LOSSES
 from core.config.parse import walk
 from core.config.schema import RunConfig
+from core.labels.groups import EVERY_GROUP, UNSEEN, find_paper_set
 from core.metrics import resampled_ranking, uncertainty
 from core.runs import results
 from core.runs.folder import Run
@@ -32,7 +34,7 @@ from core.system.errors import UserError
 Table = int | str
 """2 and 3 as in the paper, or `RANKING`."""
 GROUPS = {
-    2: {"total": "all", "head": "head", "medium": "medium", "tail": "tail"},
+    2: {"total": "all", **{group: group for group in EVERY_GROUP}},
     3: {"total": "all", "single": "single_label", "multi": "multi_label"},
 }
 """Column groups of the paper's tables and the key of each in a run's scores."""
@@ -48,7 +50,10 @@ SAMPLED_COLUMNS: dict[Table, dict[str, str]] = {
     },
 }
 """Each table's columns, and the name of each in `uncertainty.COLUMNS` or `resampled_ranking.COLUMNS`."""
-SCORE_COLUMNS = {table: list(columns) for table, columns in SAMPLED_COLUMNS.items()}
+SCORE_COLUMNS = {
+    table: [column for column in columns if not column.startswith(UNSEEN)] for table, columns in SAMPLED_COLUMNS.items()
+}
+"""Columns that a table always has; those of labels without a train document stand where there are such labels."""
 METHODS = ("svm", *PAPER_LOSSES)
 """Row order of the paper's tables."""
 SOURCES = {"published": " (paper)", "run": ""}
@@ -67,10 +72,8 @@ PARTS = {
     "focal factor": [("bce", "fl"), ("db-0fl", "db")],
 }
 """What a part of the distribution-balanced loss adds: pairs of methods that differ by that part alone."""
-ALWAYS_NAMED = ("data", "model.name", "seed")
-"""In a row's name, where they tell rows apart."""
-NAMED_SETTINGS = 3
-"""Of the other settings: a name stands in tables, legends and sentences."""
+OLD_NAME = re.compile(r"\d+ more|[0-9a-f]{10}")
+"""Parts of a row's name in older addresses and commands that name no setting."""
 
 
 @cache
@@ -84,12 +87,11 @@ class Row:
     """One row of a table: a run, or runs that differ by their seed alone.
 
     Attributes:
-        name: what the row is called beside the others: the name that people gave all its runs, else `by_settings`.
+        name: what the row is called beside the others, as `core.analysis.run_names` names runs.
         method: the name in the paper's tables: the loss, or the model if that has its own.
         runs: the lowest seed first.
         fingerprint: of the data, which all runs share.
-        by_settings: the method, and what it takes to tell it from the other rows; addresses and commands may say it
-            whatever people call the runs.
+        by_settings: what it would be called had people given no name; addresses and commands may say it as well.
     """
 
     name: str
@@ -110,7 +112,7 @@ def method(run: Run) -> str:
 
 
 def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
-    """Rows of finished runs in the paper's order.
+    """Rows of finished runs in the paper's order; of a method those with the usual settings of a model come first.
 
     Args:
         runs: finished, with readable settings and scores.
@@ -122,15 +124,18 @@ def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
         key = (alike, results.read_results(run)["fingerprint"], "" if seeds else run.id)
         groups.setdefault(key, []).append(run)
     folded = [sorted(group, key=lambda run: (run.config.seed, run.id)) for group in groups.values()]
-    settings = _names([group[0] for group in folded], with_seed=not seeds)
-    given = [next(iter(found)) if len(found := set(map(given_name, group))) == 1 else "" for group in folded]
-    names = choose_names(given, settings, [group[0].id for group in folded])
+    names, settings = name_rows(folded, with_seed=not seeds)
     rows = [
         Row(name, method(group[0]), tuple(group), key[1], words)
         for name, group, key, words in zip(names, folded, groups, settings, strict=True)
     ]
     order = {name: place for place, name in enumerate(METHODS)}
-    return sorted(rows, key=lambda row: (order.get(row.method, len(order)), row.method, row.name))
+
+    def place(row: Row) -> tuple[Any, ...]:
+        config = row.runs[0].config
+        return order.get(row.method, len(order)), row.method, config.model.name, len(_changed(config)), row.name
+
+    return sorted(rows, key=place)
 
 
 def seeds_apart(rows: Sequence[Row]) -> str:
@@ -148,47 +153,44 @@ def _listed(seeds: Sequence[int]) -> str:
     return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
 
 
-def _names(runs: Sequence[Run], *, with_seed: bool) -> list[str]:
-    """The method of each run, then its model and settings as far as they differ between runs of that method.
-
-    A setting that stands at its model's own default is not named; of the others the first `NAMED_SETTINGS` are.
-    """
-    flat = [dict(walk(run.config.model_dump(exclude={"data", "combined"}))) for run in runs]
-    usual = [dict(walk(_usual(run))) for run in runs]
-    flat = [{"data": data_title(run), **settings} for run, settings in zip(runs, flat, strict=True)]
-    names = []
-    for run, settings, own in zip(runs, flat, usual, strict=True):
-        mine = method(run)
-        others = [other for one, other in zip(runs, flat, strict=True) if method(one) == mine]
-        words = [name_members(run.config) or mine]
-        more: list[str] = []
-        # Settings that are not the model's own and differ among the runs of this method.
-        for key, value in settings.items():
-            if (key in own and own[key] == value) or (key == "seed" and not with_seed):
-                continue
-            if len({json.dumps(other.get(key)) for other in others}) > 1:
-                shown = str(value) if key in ("data", "model.name") else f"{key.rpartition('.')[2]} {value}"
-                (words if key in ALWAYS_NAMED else more).append(shown)
-        if left := more[NAMED_SETTINGS:]:
-            more = [*more[:NAMED_SETTINGS], f"{len(left)} more"]
-        names.append(" · ".join(words + more))
-    # Names that are still the same get the end of the run's id.
-    alike = {name for name in names if names.count(name) > 1}
-    return [f"{name} · {run.id[-10:]}" if name in alike else name for name, run in zip(names, runs, strict=True)]
-
-
 def find_row(rows: Sequence[Row], words: str) -> str:
-    """The name of the row that is called so, by its name or by its settings; empty where none is."""
-    return next((row.name for row in rows if words == row.name), "") or next(
-        (row.name for row in rows if words == row.by_settings), ""
-    )
+    """The name of the row that is called so; empty where none is, or several are.
+
+    Args:
+        rows: of `fold`.
+        words: a name as it stands in a table; what the row is called by its settings; or, as in older addresses, its
+            method and some of its settings with dots between them, `db · tfidf · hidden 64`.
+    """
+    for called in ([row.name for row in rows], [row.by_settings for row in rows]):
+        if words in called:
+            return rows[called.index(words)].name
+    parts = {part for part in words.split(" · ") if not OLD_NAME.fullmatch(part)}
+    fitting = [row for row in rows if parts and parts <= _facts(row)]
+    # Of several rows the older name without a setting is that of the one with the usual settings.
+    unusual = [len(_changed(row.runs[0].config)) for row in fitting]
+    least = [row.name for row, many in zip(fitting, unusual, strict=True) if many == min(unusual)]
+    return least[0] if len(least) == 1 else ""
 
 
-def _usual(run: Run) -> dict[str, Any]:
-    """The settings that a run's model and loss have where nothing is given, but for model and loss themselves."""
-    named: dict[str, Any] = {"model": {"name": run.config.model.name}, "combined": run.config.combined}
-    if run.config.loss:
-        named["loss"] = {"name": run.config.loss.name}
+def _facts(row: Row) -> set[str]:
+    """What an older name may say of a row."""
+    config = row.runs[0].config
+    settings = {f"{key.rpartition('.')[2]} {value}" for key, value in walk(config)}
+    return {row.method, name_members(config), config.model.name, data_title(row.runs[0]), *settings}
+
+
+@lru_cache(maxsize=4096)
+def _changed(config: RunConfig) -> tuple[str, ...]:
+    """The settings of a run that its model and loss do not have by themselves."""
+    usual = dict(walk(_usual(config)))
+    return tuple(key for key, value in walk(config) if key in usual and usual[key] != value)
+
+
+def _usual(config: RunConfig) -> dict[str, Any]:
+    """The settings that a model and a loss have where nothing is given, but for model and loss themselves."""
+    named: dict[str, Any] = {"model": {"name": config.model.name}, "combined": config.combined}
+    if config.loss:
+        named["loss"] = {"name": config.loss.name}
     values = RunConfig.model_validate(named).model_dump(include={"model", "train", "loss"})
     del values["model"]["name"]
     return values
@@ -213,7 +215,7 @@ def paper_table(
 
     Returns:
         Columns source ("published" or "run"), method, name, data, rule, seeds, runs (ids), then for each of
-        `SCORE_COLUMNS[table]` the score in percent (NaN where a group is empty), with the suffixes _low and _high its
+        `columns_in` the score in percent (NaN where a group is empty), with the suffixes _low and _high its
         interval, _deviation that over seeds, _best whether it is the highest and above every other row of several seeds
         by more than chance, _note "0 of 29 hit" where no label of the group is hit, or "documents alone" of one seed.
 
@@ -221,7 +223,7 @@ def paper_table(
         UserError: there is no such table.
     """
     # Rows of runs: score, interval, deviation, and whether it beats every other run's row.
-    columns = columns_of(table)
+    columns = columns_of(table, (sampled[row.name] for row in rows))
     best = _best_cells(rows, sampled, list(columns.values()))
     found = []
     for row, bold in zip(rows, best, strict=True):
@@ -240,7 +242,7 @@ def paper_table(
         found.append(_identity(row, rule) | values)
     # The paper's rows of the same data sets.
     tables_of_paper = published().get(f"table{table}", {}) if with_published else {}
-    for data in sorted({_published_name(row["data"]) for row in found} & set(tables_of_paper)):
+    for data in sorted({find_paper_set(row["data"]) for row in found} & set(tables_of_paper)):
         for name, numbers in tables_of_paper[data].items():
             if len(numbers) == len(columns):
                 values = dict(zip(columns, numbers, strict=True))
@@ -266,7 +268,7 @@ def difference_table(
         _significant says that they leave out 0; where _note says "documents alone" nothing was tested, for one of the
         two rows has a single seed.
     """
-    columns = columns_of(table)
+    columns = columns_of(table, (sampled[row.name] for row in rows))
     others = [row for row in rows if row.name != baseline]
     gain = _subtract(others, _row_named(rows, baseline), sampled, list(columns.values()))
     place = {row.name: number for number, row in enumerate(others)}
@@ -345,18 +347,36 @@ def _in_paper_order(
     frame = pd.DataFrame(found, columns=names)
     order = {name: place for place, name in enumerate(METHODS)}
     places = frame["method"].map(lambda name: order.get(name, len(order)))
-    frame = frame.assign(_order=places).sort_values(["_order", "method", "source", "name"], kind="stable")
+    frame = frame.assign(_order=places).sort_values(["_order", "method", "source"], kind="stable")
     said = {name: frame[name].eq(True) for name in names if name.endswith(("_best", "_significant"))}
     said |= {name: frame[name].fillna("") for name in names if name.endswith("_note")}
     return frame.assign(**said).drop(columns="_order").reset_index(drop=True).astype({"seeds": "Int64"})
 
 
-def columns_of(table: Table) -> dict[str, int]:
-    """The table's columns and the place of each in `Sampled`."""
+def columns_of(table: Table, rows: Iterable[Sampled] | None = None) -> dict[str, int]:
+    """The table's columns and the place of each in `Sampled`.
+
+    Args:
+        table: 2, 3 or `RANKING`.
+        rows: of the table; without labels that no train document has, it has no columns of them.
+    """
     if table not in SAMPLED_COLUMNS:
         raise UserError(f"There is no table {table} to fill: choose 2 or 3.")
     order = resampled_ranking.COLUMNS if table == RANKING else uncertainty.COLUMNS
-    return {column: order.index(name) for column, name in SAMPLED_COLUMNS[table].items()}
+    places = {column: order.index(name) for column, name in SAMPLED_COLUMNS[table].items()}
+    if rows is None:
+        return places
+    scores = [row.scores for row in rows]
+    return {
+        column: place
+        for column, place in places.items()
+        if column in SCORE_COLUMNS[table] or any(np.isfinite(one[place]) for one in scores)
+    }
+
+
+def columns_in(frame: pd.DataFrame) -> list[str]:
+    """The columns of scores of a `paper_table` or `difference_table`, in order."""
+    return [column for column in SAMPLED_COLUMNS[table_of(frame)] if column in frame]
 
 
 def heading(column: str) -> tuple[str, str]:
@@ -370,10 +390,6 @@ def caption(table: Table, rule: str, baseline: str = "") -> str:
     """What a table holds, and how its rows decide."""
     minus = f"Difference from {baseline} in points: " if baseline else ""
     return f"{minus}{CAPTIONS[table]}; {rule_in_words(rule)}."
-
-
-def _published_name(data: str) -> str:
-    return next((name for name in ("reuters", "pubmed") if data == name or data.startswith(f"{name}-")), "")
 
 
 def ablation(rows: Sequence[Row], sampled: Mapping[str, Sampled], *, rule: str = AS_TRAINED) -> pd.DataFrame:
@@ -391,7 +407,7 @@ def ablation(rows: Sequence[Row], sampled: Mapping[str, Sampled], *, rule: str =
         first row of each method counts, and only pairs of which both methods are there.
     """
     used: list[Table] = [RANKING] if rule == RANKING else list(GROUPS)
-    columns = {column: place for table in used for column, place in columns_of(table).items()}
+    columns = {column: place for table in used for column, place in columns_of(table, sampled.values()).items()}
     columns = {column: place for column, place in columns.items() if not column.startswith("precision")}
     # The first row of each method, and a row of differences for each pair.
     first: dict[str, Row] = {}
@@ -402,7 +418,7 @@ def ablation(rows: Sequence[Row], sampled: Mapping[str, Sampled], *, rule: str =
     gain = _pair_differences(compared, sampled, list(columns.values()))
     found = []
     for number, (part, before, after) in enumerate(pairs):
-        paper = _published_differences(after, before, _published_name(first[after].runs[0].config.data.name))
+        paper = _published_differences(after, before, find_paper_set(first[after].runs[0].config.data.name))
         for place, column in enumerate(columns):
             group, _, score = column.partition("_")
             found.append(
@@ -432,13 +448,13 @@ def _published_differences(mine: str, other: str, data: str) -> dict[str, float]
 
 def notes(frame: pd.DataFrame) -> list[str]:
     """What the intervals, the bold cells and the words of a table mean, as far as they occur, a line each."""
-    table = table_of(frame)
     several = frame["seeds"].gt(1).fillna(False).any()
-    told = frame[[f"{column}_note" for column in SCORE_COLUMNS[table]]]
+    columns = columns_in(frame)
+    told = frame[[f"{column}_note" for column in columns]]
     over = " and, in rows of several seeds, of the seeds" if several else ""
     lines = [f"Intervals: 95 % of {uncertainty.FOLDS:,} resamples of the test documents{over}."]
     if "baseline" in frame:
-        lows = frame[[f"{column}_low" for column in SCORE_COLUMNS[table]]]
+        lows = frame[[f"{column}_low" for column in columns]]
         tests = int((lows.notna().to_numpy() & told.eq("").to_numpy()).sum(axis=0).max(initial=0))
         if tests > 1:
             lines[0] += f" They are widened by Holm's correction for the {tests} rows tested in each column."

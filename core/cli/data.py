@@ -349,8 +349,7 @@ def stats(
     """
     config = _data_config(name, split, changes)
     corpus = load(config)
-    usual = groups.default_borders(len(corpus.labels))
-    borders = groups.Borders(usual.head if head is None else head, usual.tail if tail is None else tail)
+    borders = groups.default_borders(corpus.name, corpus.counts).moved(head=head, tail=tail)
     measured = measures.corpus_stats(corpus, borders)
     if as_json:
         print_json(measured)

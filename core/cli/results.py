@@ -14,8 +14,10 @@ from core.analysis import answers, decisions, tables
 from core.analysis.decisions import AS_TRAINED, KEPT, READINGS, check_reading
 from core.analysis.export import cell, is_bold, to_csv, to_latex, to_markdown, to_workbook, to_xlsx
 from core.analysis.run_rows import ranking_row, run_row
-from core.analysis.samples import RANKING, Comparison, compare_rows
+from core.analysis.samples import RANKING, Comparison, Sampled, compare_rows, sample
+from core.analysis.views import read_views
 from core.cli.console import Json, Rule, out, print_json, print_line, print_text, say
+from core.labels.groups import Borders
 from core.runs import folder, share
 from core.runs.folder import Damaged, Run
 from core.runs.results import read_results
@@ -36,6 +38,9 @@ def print_report(
         bool, typer.Option("--html", help="Write one page with tables and figures to --output.")
     ] = False,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
+    no_views: Annotated[
+        bool, typer.Option("--no-views", help="Without the views that were added to the report on the pages.")
+    ] = False,
     table: Annotated[int, typer.Option(help="2: head / medium / tail; 3: single- / multi-label documents.")] = 2,
     each: Annotated[bool, typer.Option("--each", help="A row for every run; else seeds fold into their mean.")] = False,
     rule: Annotated[
@@ -76,16 +81,24 @@ def print_report(
     # A comparison for each data set and split.
     finished = [folder.as_run(run) for run in chosen if run.state == "finished"]
     parts = []
+    known: dict[tuple[object, ...], Sampled] = {}
+
+    def load(run: Run, borders: Borders, rule: str) -> Sampled:
+        if (key := (run.id, borders, rule)) not in known:
+            known[key] = sample(run, borders, rule)
+        return known[key]
+
     for name in dict.fromkeys(tables.data_title(run) for run in finished) or [""]:
         rows = tables.fold([run for run in finished if tables.data_title(run) == name], seeds=not each)
-        compared = compare_rows(rows, rule=RANKING if by_ranking else rule)
+        compared = compare_rows(rows, rule=RANKING if by_ranking else rule, load=load)
         for problem in compared.problems:
             say(problem)
         parts.append((name, compared))
     if as_html:
         from core.figures import page
 
-        _write(output, page.to_html(parts))
+        added = [] if no_views else read_views()
+        _write(output, page.to_html(parts, added, load=load))
         return
     frames = [(name, *_table_of(compared, table, baseline)) for name, compared in parts]
     if xlsx:
@@ -143,8 +156,9 @@ def _table_of(compared: Comparison, table: int, baseline: str) -> tuple[pd.DataF
     rows, rule = compared.rows, compared.rule
     which: tables.Table = RANKING if rule == RANKING else table
     if baseline and rows:
-        baseline = tables.find_row(rows, baseline) or baseline
-        choose("row", baseline, [row.name for row in rows])
+        found = tables.find_row(rows, baseline)
+        choose("row", found or baseline, list(dict.fromkeys(word for row in rows for word in (row.name, row.method))))
+        baseline = found
         frame = tables.difference_table(rows, compared.sampled, baseline, table=which, rule=rule)
     else:
         frame = tables.paper_table(rows, compared.sampled, table=which, rule=rule)
@@ -153,7 +167,7 @@ def _table_of(compared: Comparison, table: int, baseline: str) -> tuple[pd.DataF
 
 def _print_table(frame: pd.DataFrame, title: str) -> None:
     """Draws a table for the terminal."""
-    columns = tables.SCORE_COLUMNS[tables.table_of(frame)]
+    columns = tables.columns_in(frame)
     shown = Table("method", "seeds", *(name.replace("_", " ") for name in columns), box=None)
     for row in frame.to_dict("records"):
         seeds = "" if row["source"] == "published" else str(row["seeds"])

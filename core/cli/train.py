@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from core.analysis import run_rows
+from core.analysis.progress import words_of_seconds
 from core.cli.console import (
     DataName,
     Engine,
@@ -28,15 +29,18 @@ from core.cli.console import (
 from core.config.defaults import LOSS_NAMES, MODEL_NAMES, MODELS
 from core.config.parse import change
 from core.data import sources as datasets
-from core.jobs import clusters, launch, sweeps
+from core.jobs import clusters, estimates, launch, queue, sweeps
+from core.jobs.obstacles import describe_shortage, find_obstacles
 from core.runs.folder import LIVE, Damaged, Folder, Run, as_run, get_folder, list_folders
 from core.runs.plan import grid, make_config, read
 from core.runs.presets import PRESETS
 from core.system.errors import UserError, choose
 
 if TYPE_CHECKING:
+    from core.config.schema import RunConfig
     from core.jobs.search import Trial
 
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; train nothing.")]
 WITHOUT = ", ".join(name for name in MODEL_NAMES if MODELS[name].own_loss)
 """Models with a loss of their own."""
 SWEPT: dict[str, Any] = {"models": ("svm", "tfidf"), "losses": ("paper",), "seeds": (0,), "settings": {}}
@@ -52,6 +56,7 @@ def train(
     split: Split = None,
     changes: Set = None,
     background: Annotated[bool, typer.Option("--background", help="Return at once; the run continues alone.")] = False,
+    dry_run: DryRun = False,
     engine: Engine = "",
     as_json: Json = False,
 ) -> None:
@@ -61,6 +66,7 @@ def train(
     python -m core train --data reuters --model tfidf --loss db --seed 0
     python -m core train --model svm --background
     python -m core train --loss cb --set loss.cb_beta=0.99 --set train.epochs=10
+    python -m core train --data reuters --model transformer --loss db --dry-run
     """
     words = arguments or []
     folder = next((word for word in words if "=" not in word), None)
@@ -75,6 +81,9 @@ def train(
         split=split,
         changes=[*(changes or []), *words],
     )
+    if dry_run:
+        _foresee([config], as_json)
+        return
     run: Run | Damaged = launch.submit(config, engine=engine)
     if not background:
         _follow([run])
@@ -116,6 +125,7 @@ def sweep(
         typer.Option(help=f"Models, losses, seeds and settings where no option names them: {', '.join(PRESETS)}."),
     ] = None,
     background: Annotated[bool, typer.Option("--background", help="Return at once; the runs continue alone.")] = False,
+    dry_run: DryRun = False,
     engine: Engine = "",
     as_json: Json = False,
 ) -> None:
@@ -145,6 +155,9 @@ def sweep(
             split=split,
             changes=[*(change(key, value) for key, value in values["settings"].items()), *(changes or [])],
         )
+    if dry_run:
+        _foresee(configs, as_json)
+        return
     runs: Sequence[Run | Damaged] = sweeps.submit(configs, engine=engine)
     if not background:
         _follow(runs)
@@ -155,6 +168,21 @@ def sweep(
         for run in runs:
             print_line(f"{run.id} {run.state}")
     _exit_by(runs)
+
+
+def _foresee(configs: Sequence[RunConfig], as_json: bool) -> None:
+    """Prints what runs on one data set would take, and what stands in their way."""
+    documents = len(datasets.load(configs[0].data).parts["train"])
+    own, published = estimates.read_costs(run for run in list_folders() if isinstance(run, Run))
+    slots = len(queue.slots(queue.queue(configs[0])))
+    whole = estimates.together(configs, documents, own, slots, published)
+    problems = [*find_obstacles(configs), *filter(None, [describe_shortage(whole["memory"])])]
+    if as_json:
+        print_json({"runs": len(configs), **whole, "problems": problems})
+        return
+    print_line(estimates.in_words(whole, len(configs), words_of_seconds(whole["seconds"])))
+    for sentence in problems:
+        say(sentence)
 
 
 def _text_of(path: Path) -> str:

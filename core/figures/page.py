@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
@@ -12,11 +14,13 @@ import pandas as pd
 from core.analysis import export, tables, verdict
 from core.analysis.compare import forest_table, label_scores
 from core.analysis.decisions import decide
-from core.analysis.samples import RANKING, Comparison
+from core.analysis.samples import RANKING, Comparison, sample
 from core.analysis.tables import Row
+from core.analysis.views import View
 from core.figures import report_charts
 from core.figures.compare import smooth
 from core.figures.looks import Look, assign_looks
+from core.figures.views import Load, draw
 from core.labels.groups import Borders, group_sizes, rank_by_frequency
 from core.metrics import confusion
 from core.runs import results
@@ -25,6 +29,8 @@ from core.system.errors import UserError
 
 PAIRS = 3
 """Confused pairs of a row."""
+MOST_BYTES = 1_200_000
+"""Of the views that were added: the page stays below 2 MB."""
 IDS = 12
 """Documents of a pair that are named."""
 STYLE = """
@@ -45,26 +51,34 @@ th[colspan] { text-align: center; border-bottom: 0; }
 td small { display: block; white-space: nowrap; font-size: 10.5px; }
 td.text, th.text { text-align: left; overflow-wrap: anywhere; } .published, small { color: var(--faint); }
 figure { margin: 0 0 1rem; } svg { width: 100%; height: auto; display: block; font: 12px system-ui, sans-serif; }
-svg text { fill: var(--ink); } svg .grid { stroke: var(--line); }
+svg:not(.marks) text { fill: var(--ink); } svg .grid { stroke: var(--line); }
 svg .edge { stroke: var(--faint); stroke-dasharray: 2 4; }
+.view > div:has(svg) { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 10px; }
+.view > div:empty { display: none; } .view table { margin: 0; } svg.marks { width: auto; max-width: 100%; }
 code { font-size: 12px; } summary { cursor: pointer; } figcaption, .note { color: var(--faint); font-size: 13px; }
 """
 
 
-def to_html(parts: Sequence[tuple[str, Comparison]]) -> str:
+def to_html(parts: Sequence[tuple[str, Comparison]], added: Sequence[View] = (), *, load: Load = sample) -> str:
     """A page that tells what the runs of each data set say; names are escaped, and there is no script.
 
     Args:
         parts: name of a data set and split, and its rows at one rule.
+        added: views that people added; those of each data set stand before its tables.
+        load: gives the scores of a run with resamples, for these views.
     """
-    body = [piece for name, compared in parts for piece in _part(name, compared)]
+    body, room = [], MOST_BYTES
+    for name, compared in parts:
+        drawn = _added([view for view in added if view.data == name], room, load)
+        body += _part(name, compared, drawn)
+        room -= sum(map(len, drawn))
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Tailscope</title><style>{STYLE}</style>'
     viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">'
     return f"{head}{viewport}</head><body>{''.join(body)}</body></html>\n"
 
 
-def _part(name: str, compared: Comparison) -> list[str]:
-    """One data set: the verdict, charts, what is confused, then tables and where the numbers come from."""
+def _part(name: str, compared: Comparison, added: Sequence[str]) -> list[str]:
+    """One data set: the verdict, charts, what is confused, views, then tables and where the numbers come from."""
     rows, rule = compared.rows, compared.rule
     looks = assign_looks({row.name: row.runs[0] for row in rows})
     parts = [f"<h1>{html.escape(name or 'No runs')}</h1>"]
@@ -75,6 +89,7 @@ def _part(name: str, compared: Comparison) -> list[str]:
     parts += _charts(compared, frames[numbers[0]], looks)
     if rule != RANKING and rows:
         parts += ["<h2>What is confused</h2>", *_confused(rows, rule)]
+    parts += added
     # Tables.
     for number, frame in frames.items():
         title = "Rankings" if number == RANKING else f"Table {number}"
@@ -125,6 +140,25 @@ def _charts(compared: Comparison, frame: pd.DataFrame, looks: Mapping[str, Look]
     return parts
 
 
+def _added(views: Sequence[View], room: int, load: Load) -> list[str]:
+    """Views that people added, each drawn again and below its title; a sentence where one cannot be, or has no room."""
+    parts = ["<h2>Views that were added</h2>"] if views else []
+    for view in views:
+        try:
+            drawn, caption = draw(view, load)
+            if sum(map(len, parts)) + len(drawn) > room:
+                drawn, caption = "", "Left out: the page holds no more than 2 MB. Remove other views."
+        except UserError as error:
+            drawn, caption = "", f"This view cannot be drawn: {error}"
+        day, by = time.strftime("%Y-%m-%d", time.gmtime(view.when)), f" by {view.by}" if view.by else ""
+        where = f"Added{by}, {day}: {view.page}?{urlencode(view.query, doseq=True)}"
+        parts.append(
+            f"<h3>{html.escape(view.title)}</h3><figure class='view'><div class='wide'>{drawn}</div><figcaption>"
+            f"{html.escape(caption)}<br><small>{html.escape(where)}</small></figcaption></figure>"
+        )
+    return parts
+
+
 FOREST = "Test part; lines are 95 % intervals, dashed where they hold no seed noise. Point at a row for its numbers."
 
 
@@ -164,7 +198,7 @@ def _table(head: Sequence[str], body: Sequence[str], *, words: Sequence[str] = (
 
 def _score_table(frame: pd.DataFrame) -> str:
     """A table with a heading for each group, each interval below its score."""
-    columns, body = tables.SCORE_COLUMNS[tables.table_of(frame)], []
+    columns, body = tables.columns_in(frame), []
     for row in frame.to_dict("records"):
         cells = [f"<td>{html.escape(export.title(row))}</td>"]
         for column in columns:

@@ -65,7 +65,7 @@ def _panel(
         parts.append(_text(x(tick), top + height + 18, f"{tick:g}", "middle"))
     for row in rows.to_dict("records"):
         y, look = top + 4 + LINE * (names.index(row["row"]) + 0.5) - 4, looks[row["row"]]
-        about = html.escape(f"{row['row']}: {row['text']}, interval over {row['noise']}")
+        about = html.escape(f"{row['row']}: {row['text']}, interval over {row['noise']} ({row['runs']})")
         drawn = []
         if math.isfinite(row["low"]) and math.isfinite(row["high"]):
             dash = ' stroke-dasharray="5 4"' if row["noise"] != "seeds and documents" else ""

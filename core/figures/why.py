@@ -53,10 +53,13 @@ def waterfall(why: Why) -> go.Figure:
         automargin=True,
     )
     if math.isfinite(why.threshold):
+        # Its words stand on the side that has room for them.
+        side = "right" if why.threshold > (min(ends) + max(ends)) / 2 else "left"
+        words = f"threshold {why.threshold:.2f}"
         figure.add_vline(
             x=why.threshold,
             line={"dash": "dash", "color": "gray", "width": 2},
-            annotation={"text": f"threshold {why.threshold:.2f}", "yref": "paper", "y": 1.0, "yanchor": "bottom"},
+            annotation={"text": words, "xanchor": side, "yref": "paper", "y": 1.0, "yanchor": "bottom"},
         )
     figure.update_layout(
         height=ROW * len(table) + 90, margin={"l": 10, "r": 40, "t": 30, "b": 10}, showlegend=False, dragmode=False

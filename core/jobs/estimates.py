@@ -1,18 +1,32 @@
-"""What runs will take, from what runs like them took on this machine."""
+"""What runs will take: from what runs like them took on this machine, else from published ones and a quick measure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
 from core.config.defaults import MODELS
 from core.config.schema import RunConfig
-from core.jobs import queue
+from core.jobs import queue, speed
 from core.runs import journal, results
 from core.runs.folder import Run
+from core.system import machine
 from core.system.errors import UserError
+
+BUSY = {"svm": 3.7, "tfidf": 6.5}
+"""How many times as long as alone the published runs of a model took, for other work ran beside them: by the seconds
+that the same runs take alone, in tests/benchmarks/RESULTS.md. Those of the other models ran alone."""
+CORES = 2
+"""Of the machine of the published runs."""
+STARTS = 5.0
+"""Seconds in which a run starts on that machine, however few documents it reads."""
+MEASURED = 300
+"""The newest runs whose time and memory an estimate is made from."""
+MOST_CORES = 8
+"""A network of this size is not faster on more."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,8 @@ class Cost:
         epoch_seconds: of one of them, evaluation included.
         other_seconds: before and after.
         memory: bytes at most.
+        tokens: of a document at most; 0 where the model reads no tokens.
+        frozen: layers that are not trained.
     """
 
     kind: tuple[Any, ...]
@@ -36,6 +52,8 @@ class Cost:
     epoch_seconds: float
     other_seconds: float
     memory: int
+    tokens: int = 0
+    frozen: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,11 +64,13 @@ class Estimate:
         seconds: from its start to its end.
         memory: bytes.
         same_data: whether it was measured on the same data set; else it is scaled by the number of documents.
+        published: made from published runs, which ran elsewhere, and a measure of this machine.
     """
 
     seconds: float
     memory: int
     same_data: bool
+    published: bool = False
 
 
 def kind_of(config: RunConfig, device: str) -> tuple[Any, ...]:
@@ -67,8 +87,21 @@ def cost(run: Run) -> Cost | None:
     if run.state != "finished" or run.published:
         return None
     events = [event["what"] for event in journal.read_events(run.path)]
-    if "started" not in events or "resumed" in events:
+    return None if "started" not in events or "resumed" in events else _read_cost(run)
+
+
+def published_cost(run: Run) -> Cost | None:
+    """What a published run takes on the machine where it was made, alone; None where its folder does not say."""
+    if run.state != "finished" or not run.published or run.config.combined:
         return None
+    if (found := _read_cost(run)) is None:
+        return None
+    busy = BUSY.get(run.config.model.name, 1.0)
+    return replace(found, epoch_seconds=found.epoch_seconds / busy, other_seconds=found.other_seconds / busy)
+
+
+def _read_cost(run: Run) -> Cost | None:
+    """What the folder of a finished run says of its seconds and memory; None where it does not."""
     try:
         metrics = results.read_metrics(run)
         history, seconds = journal.read_history(run.path), float(metrics["seconds"])
@@ -81,25 +114,34 @@ def cost(run: Run) -> Cost | None:
             epoch_seconds=trained / max(1, len(history)),
             other_seconds=max(0.0, seconds - trained),
             memory=int(metrics["memory"]),
+            tokens=run.config.model.max_length if _reads_tokens(run.config) else 0,
+            frozen=run.config.model.frozen_layers,
         )
     except (UserError, KeyError, TypeError, ValueError):
         return None
 
 
-def estimate(config: RunConfig, documents: int, costs: Iterable[Cost]) -> Estimate | None:
+def _reads_tokens(config: RunConfig) -> bool:
+    return MODELS[config.model.name].reads == "tokens"
+
+
+def estimate(
+    config: RunConfig, documents: int, costs: Iterable[Cost], published: Iterable[Cost] = ()
+) -> Estimate | None:
     """What a run takes at most; None where nothing like it has been measured.
 
     Args:
         config: its settings.
         documents: of its train part.
         costs: of the runs that have finished here.
+        published: of `published_cost`; they are asked where none of `costs` is of a run like it.
     """
     alike = [one for one in costs if one.kind == kind_of(config, queue.queue(config)) and one.documents]
     same = [one for one in alike if one.data == config.data.name]
     if not alike:
-        return None
+        return _estimate_elsewhere(config, documents, published)
     known = same or alike
-    epochs = 0 if MODELS[config.model.name].at_once else config.train.epochs
+    epochs = _epochs(config)
     seconds = [
         (epochs * one.epoch_seconds + one.other_seconds) * (documents / one.documents if not same else 1.0)
         for one in known
@@ -107,14 +149,94 @@ def estimate(config: RunConfig, documents: int, costs: Iterable[Cost]) -> Estima
     return Estimate(median(seconds), max(one.memory for one in known), bool(same))
 
 
-def together(configs: Sequence[RunConfig], documents: int, costs: Sequence[Cost], slots: int) -> dict[str, Any]:
+def _epochs(config: RunConfig) -> int:
+    return 0 if MODELS[config.model.name].at_once else config.train.epochs
+
+
+def _estimate_elsewhere(config: RunConfig, documents: int, published: Iterable[Cost]) -> Estimate | None:
+    """What a run takes on a machine that is as much slower than that of the published runs as a quick measure says.
+
+    A run that reads longer documents takes so much longer; one that trains other layers is asked where none is alike.
+    """
+    wanted = _without_length(kind_of(config, queue.queue(config)))
+    alike = [one for one in published if _without_length(one.kind) == wanted and one.documents]
+    alike = [one for one in alike if one.frozen == config.model.frozen_layers] or alike
+    if not alike:
+        return None
+    tokens = config.model.max_length if _reads_tokens(config) else 0
+    slower = speed.slowness()
+    if tokens:
+        slower *= CORES / min(os.cpu_count() or CORES, MOST_CORES)
+    seconds, memory = [], []
+    for one in alike:
+        longer = tokens / one.tokens if one.tokens else 1.0
+        share = 1.0 if one.data == config.data.name else documents / one.documents
+        seconds.append(slower * share * (_epochs(config) * one.epoch_seconds * longer + one.other_seconds))
+        memory.append(int(one.memory * max(longer, 1.0)))
+    same = all(one.data == config.data.name for one in alike)
+    # Of two the slower one: it is what the run takes at most.
+    longest = max(sorted(seconds)[len(seconds) // 2], STARTS * slower)
+    return Estimate(longest, max(memory), same, published=True)
+
+
+def _without_length(kind: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A kind of run whatever the number of tokens that it reads."""
+    return kind[:2] + kind[3:]
+
+
+def together(
+    configs: Sequence[RunConfig], documents: int, costs: Sequence[Cost], slots: int, published: Sequence[Cost] = ()
+) -> dict[str, Any]:
     """What a grid takes: `seconds` on so many slots, `memory` of the largest run, and the models `unknown`."""
-    found = [(config, estimate(config, documents, costs)) for config in configs]
+    found = [(config, estimate(config, documents, costs, published)) for config in configs]
     known = [one for _, one in found if one]
     return {
         "seconds": sum(one.seconds for one in known) / max(1, min(slots, len(known))),
         "memory": max((one.memory for one in known), default=0),
         "known": len(known),
         "scaled": any(not one.same_data for one in known),
+        "published": sum(one.published for one in known),
         "unknown": list(dict.fromkeys(config.model.name for config, one in found if not one)),
     }
+
+
+def in_words(whole: Mapping[str, Any], runs: int, lasts: str) -> str:
+    """What so many runs take, in a sentence or two that say where it comes from.
+
+    Args:
+        whole: of `together`.
+        runs: how many there are.
+        lasts: its seconds in words.
+    """
+    said = []
+    if known := whole["known"]:
+        of = "" if known == runs else f" for {known} of {runs} runs"
+        size = f"At most about {lasts}{of} and {whole['memory'] / 1e9:.1f} of {machine.memory() / 1e9:.0f} GB, "
+        other = " on other data" if whole["scaled"] else ""
+        if not whole["published"]:
+            said.append(f"{size}by runs that were measured here{other}.")
+        elif whole["published"] == known:
+            said.append(
+                f"{size}by the published runs{other} and a quick measure of this machine: nothing like it has finished "
+                "here yet."
+            )
+        else:
+            said.append(
+                f"{size}by runs that were measured here{other} and, for {whole['published']} of them, by the published "
+                "runs and a quick measure of this machine."
+            )
+    if whole["unknown"]:
+        names = ", ".join(whole["unknown"])
+        said.append(f"Nothing like it has finished here yet for {names}: the first run will tell what it takes.")
+    return " ".join(said)
+
+
+def read_costs(runs: Iterable[Run]) -> tuple[list[Cost], list[Cost]]:
+    """What the newest finished runs took here, and what published ones take where they were made."""
+    own: list[Cost] = []
+    published: list[Cost] = []
+    for run in runs:
+        kept, found = (published, published_cost(run)) if run.published else (own, cost(run))
+        if found and len(kept) < MEASURED:
+            kept.append(found)
+    return own, published

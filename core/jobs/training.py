@@ -266,7 +266,7 @@ class Evaluator:
         rule = self.config.threshold_rule()  # thresholds of each label are fitted once, when training is over
         threshold = thresholds.fit_global(targets, scores, rule="exact" if rule in thresholds.LABEL_RULES else rule)
         predicted = thresholds.apply(scores, threshold)
-        borders = groups.default_borders(len(self.corpus.labels))
+        borders = groups.default_borders(self.corpus.name, self.corpus.counts)
         return {
             "epoch": step.epoch,
             "step": step.step,

@@ -14,6 +14,7 @@ from core.data.sources import available, default_name
 from core.runs import folder
 from core.runs.folder import Run
 from core.system.errors import UserError, choose
+from pages.shared import listed
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _find_run(page: str, asked: Mapping[str, str]) -> Run | None:
             return folder.as_run(folder.get_folder(run_id))
         if (title := asked.get("of")) and title != _kept().title:
             return next(
-                (run for run in folder.list_runs() if run.state == "finished" and run.config.data.title == title), None
+                (run for run in listed.list_runs() if run.state == "finished" and run.config.data.title == title), None
             )
     return None
 
@@ -112,7 +113,7 @@ def _find_first_run(asked: Mapping[str, str]) -> Run | None:
     if asked.get("data", usual.name) != usual.name or _sizes_of(asked):
         return None
     st.session_state[CHOSEN] = True
-    finished = [run for run in folder.list_runs() if run.state == "finished" and not run.about.archived]
+    finished = [run for run in listed.list_runs() if run.state == "finished" and not run.about.archived]
     return None if any(run.config.data == usual for run in finished) else next(iter(finished), None)
 
 
@@ -233,7 +234,7 @@ def show() -> None:
 def name_current(kept: Run) -> str:
     """The name of the current run among the finished runs on its data set."""
     title = kept.config.data.title
-    beside = [run for run in folder.list_runs() if run.state == "finished" and run.config.data.title == title]
+    beside = [run for run in listed.list_runs() if run.state == "finished" and run.config.data.title == title]
     return {**name_runs([kept]), **name_runs(beside)}[kept.id]
 
 

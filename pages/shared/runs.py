@@ -11,7 +11,7 @@ from core.analysis.run_names import name_runs
 from core.runs import folder, share
 from core.system.access import read_only
 from core.system.errors import UserError
-from pages.shared import current
+from pages.shared import current, listed
 from pages.shared.loaders import load_metrics
 from pages.shared.text import plain
 
@@ -195,7 +195,9 @@ def show_import() -> None:
         sent = st.file_uploader("A zip that `python -m core export` or the Errors page has written", "zip")
         if sent is not None and st.button("Import"):
             try:
-                st.success(plain(f"Imported {share.import_run(sent, sent.name).id}."))
+                imported = share.import_run(sent, sent.name)
+                listed.forget()
+                st.success(plain(f"Imported {imported.id}."))
             except UserError as error:
                 st.error(plain(str(error)))
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.analysis import tables
-from core.analysis.run_names import given_name, name_run, name_runs
+from core.analysis.run_names import given_name, name_rows, name_run, name_runs
 from core.runs import plan
 from core.runs.folder import About, Damaged, Run
 
@@ -110,6 +110,18 @@ def test_no_two_names_are_equal_and_all_can_be_seen(wanted: list[tuple[str, str,
     assert all(name.strip() for name in names.values())
 
 
+@given(st.lists(st.tuples(st.one_of(NAMES, st.text(max_size=80)), st.booleans()), min_size=1, max_size=6))
+def test_no_two_rows_are_called_alike_whatever_people_write(wanted: list[tuple[str, bool]]) -> None:
+    rows = [
+        [make(2 * number + seed, name=name, seed=seed) for seed in range(1 + two)]
+        for number, (name, two) in enumerate(wanted)
+    ]
+    for with_seed in (True, False):
+        for found in name_rows(rows, with_seed=with_seed):
+            assert len({name.casefold() for name in found}) == len(rows)
+            assert all(name.strip() for name in found)
+
+
 def test_an_encoder_of_a_thousand_letters_makes_no_name_of_them() -> None:
     runs = [make(n, f"model.encoder={'x' * 295}{n}", model="transformer") for n in range(3)]
     names = list(name_runs(runs).values())
@@ -126,8 +138,9 @@ def test_rows_of_a_table_have_the_name_that_people_gave_all_their_runs(monkeypat
         make(3, loss="bce", seed=1),
     ]
     rows = tables.fold(runs)
-    assert {row.name for row in rows} == {"mine", "bce"}
+    assert {row.name for row in rows} == {"mine", "tfidf bce"}
     assert tables.find_row(rows, "db") == "mine"
+    assert tables.find_row(rows, "tfidf db") == "mine"
     assert tables.find_row(rows, "mine") == "mine"
     assert tables.find_row(rows, "fl") == ""
     assert len({row.name.casefold() for row in tables.fold(runs, seeds=False)}) == 4

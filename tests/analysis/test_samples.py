@@ -16,6 +16,7 @@ from core.runs.results import save_threshold_set
 from core.system.errors import UserError
 from tests.helpers.scored import BORDERS, COUNTS, make_run
 
+APART = Borders(35, 8, unseen_apart=True)
 RULES = [rule for rule in decisions.READINGS if rule != decisions.AS_TRAINED]
 
 
@@ -27,9 +28,9 @@ def runs() -> list[Run]:
 @pytest.mark.parametrize("rule", decisions.READINGS)
 def test_scores_at_a_rule_are_those_of_its_decisions(rule: str) -> None:
     run = make_run("db", quality=1.5)
-    found = samples.sample(run, BORDERS, rule)
+    found = samples.sample(run, APART, rule)
     predicted = decisions.decide(run, rule).predicted
-    expected = label_sets.score_groups(read_predictions(run).targets, predicted, COUNTS, BORDERS)
+    expected = label_sets.score_groups(read_predictions(run).targets, predicted, COUNTS, APART)
     for column, score in zip(uncertainty.COLUMNS, found.scores, strict=True):
         group, _, name = column.partition("/")
         assert score == pytest.approx(expected[group][name])
@@ -45,7 +46,7 @@ def test_rankings_need_no_decision_and_are_the_same_at_any_threshold() -> None:
     rows = tables.fold([run, make_run("bce", quality=1.0)])
     compared = samples.compare_rows(rows, rule=RANKING)
     frame = tables.paper_table(compared.rows, compared.sampled, table=RANKING, rule=RANKING).set_index("name")
-    assert frame.loc["db", "total_ap"] == pytest.approx(100 * each.mean())
+    assert frame.loc["tfidf db", "total_ap"] == pytest.approx(100 * each.mean())
     assert set(frame["source"]) == {"run"}, "the paper prints no rankings"
     assert set(frame["rule"]) == {RANKING}
 
@@ -56,8 +57,9 @@ def test_a_run_that_a_rule_cannot_serve_is_named_and_left_out(rule: str, runs: l
     for run in runs[3:]:
         (run.path / "validation.npz").write_bytes(b"PK")
     compared = samples.compare_rows(tables.fold(runs), rule=rule)
-    assert [(row.name, [run.id for run in row.runs]) for row in compared.rows] == [("db", [runs[0].id, runs[2].id])]
-    assert compared.sampled["db"].seeds == 2
+    (row,) = compared.rows
+    assert (row.name, [run.id for run in row.runs]) == ("tfidf db", [runs[0].id, runs[2].id])
+    assert compared.sampled["tfidf db"].seeds == 2
     assert len(compared.problems) == 4
     assert all(
         problem.startswith("Left out: ") and run.id in problem
@@ -77,7 +79,7 @@ def test_kept_thresholds_serve_the_runs_that_have_them(runs: list[Run]) -> None:
     assert runs[1].id in problem
     at = decisions.decide(runs[0], "kept:mine").predicted
     targets = read_predictions(runs[0]).targets
-    assert compared.sampled["db"].scores[0] == pytest.approx(label_sets.micro_f1(targets, at))
+    assert compared.sampled["tfidf db"].scores[0] == pytest.approx(label_sets.micro_f1(targets, at))
 
 
 def test_thresholds_that_were_chosen_by_test_scores_say_so(runs: list[Run]) -> None:
@@ -105,16 +107,16 @@ def test_every_rule_has_words() -> None:
 
 def test_a_difference_has_the_noise_of_seeds_and_of_documents(runs: list[Run]) -> None:
     rows = tables.fold(runs)
-    sampled = samples.sample_rows(rows)
-    gain = samples.difference(sampled["db"], sampled["bce"])
-    alone = samples.difference(samples.sample(runs[0], BORDERS), samples.sample(runs[3], BORDERS))
+    sampled = samples.sample_rows(rows, APART)
+    gain = samples.difference(sampled["tfidf db"], sampled["tfidf bce"])
+    alone = samples.difference(samples.sample(runs[0], APART), samples.sample(runs[3], APART))
     assert gain.tested.all()
     assert not alone.tested.any()
     assert not alone.significant.any()
-    noisy = sampled["db"].deviation + sampled["bce"].deviation > 0.02
+    noisy = sampled["tfidf db"].deviation + sampled["tfidf bce"].deviation > 0.02
     assert noisy.any()
-    means = np.mean([samples.sample(run, BORDERS).samples for run in runs[:3]], axis=0) - np.mean(
-        [samples.sample(run, BORDERS).samples for run in runs[3:]], axis=0
+    means = np.mean([samples.sample(run, APART).samples for run in runs[:3]], axis=0) - np.mean(
+        [samples.sample(run, APART).samples for run in runs[3:]], axis=0
     )
     documents = uncertainty.interval(gain.scores, means)
     assert (gain.high - gain.low > documents[1] - documents[0])[noisy].all(), "wider than over documents alone"
@@ -125,19 +127,19 @@ def test_the_same_runs_give_the_same_intervals(runs: list[Run]) -> None:
     one, two = (samples.sample_rows(rows), samples.sample_rows(tables.fold(reversed(runs))))
     for name in one:
         np.testing.assert_array_equal(one[name].samples, two[name].samples)
-    fewer = samples.sample_rows([row for row in rows if row.name == "db"])
-    np.testing.assert_array_equal(one["db"].samples, fewer["db"].samples)
+    fewer = samples.sample_rows([row for row in rows if row.name == "tfidf db"])
+    np.testing.assert_array_equal(one["tfidf db"].samples, fewer["tfidf db"].samples)
 
 
 def test_intervals_stay_within_what_is_possible() -> None:
     rows = tables.fold(
         [make_run("db", seed, quality=6.0) for seed in (0, 1)] + [make_run("bce", s, quality=0.2) for s in (0, 1)]
     )
-    sampled = samples.sample_rows(rows)
+    sampled = samples.sample_rows(rows, APART)
     for row in sampled.values():
         low, high = row.interval
         assert ((low >= 0) & (high <= 1))[~np.isnan(low)].all()
-    gain = samples.difference(sampled["db"], sampled["bce"])
+    gain = samples.difference(sampled["tfidf db"], sampled["tfidf bce"])
     assert (gain.low >= -1).all()
     assert (gain.high <= 1).all()
 

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 
 from core.analysis import compare, export, samples, tables
 from core.analysis.export import workbook
+from core.analysis.run_names import name_run, name_runs
 from core.analysis.samples import Sampled
 from core.figures import page
-from core.labels.groups import Borders
+from core.labels.groups import UNSEEN, Borders
 from core.metrics import confusion, label_sets, thresholds, uncertainty
 from core.runs import folder, results
 from core.runs.folder import Run
@@ -46,24 +47,91 @@ def several() -> list[Run]:
 
 def test_seeds_fold_into_one_row_in_the_order_of_the_paper(runs: list[Run]) -> None:
     rows = tables.fold(reversed(runs))
-    assert [(row.name, len(row.runs)) for row in rows] == [("svm", 1), ("bce", 1), ("db", 3)]
+    assert [(row.name, len(row.runs)) for row in rows] == [("svm", 1), ("tfidf bce", 1), ("tfidf db", 3)]
     assert [run.config.seed for run in rows[2].runs] == [0, 1, 2]
     assert [row.name for row in tables.fold(runs, seeds=False)] == [
-        *("svm", "bce", "db · seed 0", "db · seed 1", "db · seed 2")
+        *("svm", "tfidf bce", "tfidf db, seed 0", "tfidf db, seed 1", "tfidf db, seed 2")
     ]
+
+
+def test_labels_without_a_train_document_have_columns_where_there_are_any() -> None:
+    apart = Borders(35, 8, unseen_apart=True)
+    rows = tables.fold([make_run(loss, seed, quality=2.0, borders=apart) for loss in ("db", "bce") for seed in (0, 1)])
+    own = f"{UNSEEN}_macro"
+    for kept in (None, apart):
+        sampled = samples.sample_rows(rows, kept)
+        frame = tables.paper_table(rows, sampled, with_published=False)
+        assert tables.columns_in(frame) == [*tables.SCORE_COLUMNS[2], f"{UNSEEN}_micro", own]
+        mine = results.read_results(rows[0].runs[0])["test"]
+        assert frame[own][0] == pytest.approx(
+            100 * np.mean([results.read_results(run)["test"][UNSEEN]["macro_f1"] for run in rows[0].runs])
+        )
+        assert mine[UNSEEN].keys() == mine["tail"].keys()
+        for form in (export.to_latex, export.to_markdown, export.to_csv, page._score_table):
+            assert "o train document" in form(frame)
+        shown = compare.score_table(frame).columns.tolist()
+        assert [group for group, _ in shown[1:5]] == ["Total", "Total", "Tail", "Tail"]
+        assert shown[-1] == (UNSEEN.capitalize(), "macro-F1")
+        assert own in tables.columns_in(tables.difference_table(rows, sampled, "bce"))
+        rank = samples.compare_rows(rows, kept, samples.RANKING)
+        assert f"{UNSEEN}_ap" in tables.paper_table(rows, rank.sampled, table=samples.RANKING)
+    # The same runs with borders that leave them in the tail.
+    sampled = samples.sample_rows(rows, BORDERS)
+    frame = tables.paper_table(rows, sampled, with_published=False)
+    assert tables.columns_in(frame) == tables.SCORE_COLUMNS[2]
+    assert not [column for column in frame if column.startswith(UNSEEN)]
+    gain = samples.difference(sampled["db"], sampled["bce"])
+    titles = [title for title, _, _ in compare.headline(gain)]
+    assert not [title for title in titles if title.startswith(UNSEEN)]
+    assert len(titles) == 5
+
+
+@pytest.mark.parametrize("table", tables.SCORE_COLUMNS)
+@pytest.mark.parametrize("unseen", [True, False])
+def test_columns_that_a_narrow_page_has_no_room_for_stand_in_sets(table: tables.Table, unseen: bool) -> None:
+    columns = [column for column in tables.SAMPLED_COLUMNS[table] if unseen or not column.startswith(UNSEEN)]
+    sets = compare.column_sets(columns)
+    assert sorted(list(sets.values())[-1]) == sorted(columns)
+    assert list(sets)[-1] == "all"
+    assert {column for name, kept in sets.items() if name != "all" or len(sets) == 1 for column in kept} == set(columns)
+    for name, kept in sets.items():
+        assert len(set(kept)) == len(kept)
+        assert len(kept) <= compare.FITTING or name == "all"
+        groups = [column.partition("_")[0] for column in kept]
+        assert groups == sorted(groups, key=lambda group: {"total": 0, "tail": 1}.get(group, 2))
+    first = next(iter(sets.values()))
+    assert {"total", "tail"} <= {column.partition("_")[0] for column in first} or table == 3
+    assert (len(sets) == 1) == (table == 3)
 
 
 def test_rows_are_told_apart_by_what_differs() -> None:
     rows = tables.fold([make_run(hidden=0), make_run(hidden=64), make_run("bce"), make_run("db", name="copy")])
-    assert [row.name for row in rows] == ["bce", "db", "db · hidden 64"]
+    assert [row.name for row in rows] == ["tfidf bce", "tfidf db, hidden 0", "tfidf db, hidden 64"]
     assert len(rows[1].runs) == 2
 
 
-def test_a_rows_name_has_three_of_many_settings() -> None:
+def test_a_rows_name_has_as_few_settings_as_tell_it_apart() -> None:
     many = {"max_features": 500, "min_df": 3, "hidden": 64, "dropout": 0.3}
     rows = tables.fold([make_run(), make_run(**many), make_run(**many | {"dropout": 0.4})])
-    few = "db · max_features 500 · min_df 3 · hidden 64 · 1 more"
-    assert [row.name for row in rows] == ["db", *sorted(f"{few} · {row.runs[0].id[-10:]}" for row in rows[1:])]
+    apart = ["tfidf db, hidden 64, dropout 0.3", "tfidf db, hidden 64, dropout 0.4"]
+    assert [row.name for row in rows] == ["tfidf db, hidden 0", *apart]
+    assert len({name_run(row.runs[0]) for row in rows}) == 1, "alone, nothing differs"
+
+
+def test_a_row_is_called_as_a_run_is_elsewhere_and_found_by_its_older_names() -> None:
+    runs = [make_run(), make_run(hidden=64), make_run("bce"), make_run(None)]
+    rows = tables.fold(runs, seeds=False)
+    assert {row.name for row in rows} == set(name_runs(runs).values())
+    for older, name in {
+        "db": "tfidf db, hidden 0",
+        "db · hidden 64": "tfidf db, hidden 64",
+        "db · tfidf · hidden 64 · 2 more": "tfidf db, hidden 64",
+        "bce · seed 0": "tfidf bce",
+        "svm": "svm",
+    }.items():
+        assert tables.find_row(rows, older) == name
+    for unknown in ("", "fl", "tfidf", "db · hidden 65", "1 more", "seed 0"):
+        assert tables.find_row(rows, unknown) == ""
 
 
 def test_scores_are_those_of_the_run_and_the_mean_of_the_seeds(runs: list[Run]) -> None:
@@ -86,17 +154,17 @@ def test_bold_is_only_what_is_better_than_every_other_by_more_than_chance(severa
     rows = tables.fold(several)
     sampled = samples.sample_rows(rows)
     frame = tables.paper_table(rows, sampled, with_published=False).set_index("name")
-    assert frame.loc["db", "total_micro_best"]
-    assert not frame.loc[["svm", "bce"], "total_micro_best"].any()
+    assert frame.loc["tfidf db", "total_micro_best"]
+    assert not frame.loc[["svm", "tfidf bce"], "total_micro_best"].any()
     place = uncertainty.COLUMNS.index("all/micro_f1")
-    for other in ("svm", "bce"):
-        gain = samples.difference(sampled["db"], sampled[other])
+    for other in ("svm", "tfidf bce"):
+        gain = samples.difference(sampled["tfidf db"], sampled[other])
         assert gain.low[place] > 0
-        assert gain.scores[place] == pytest.approx(sampled["db"].scores[place] - sampled[other].scores[place])
-    low, high = (frame.loc["db", f"total_micro_{end}"] for end in ("low", "high"))
-    assert low < frame.loc["db", "total_micro"] < high
-    twins = [row for row in rows if row.name != "bce"]
-    same = {row.name: sampled["db"] for row in twins}
+        assert gain.scores[place] == pytest.approx(sampled["tfidf db"].scores[place] - sampled[other].scores[place])
+    low, high = (frame.loc["tfidf db", f"total_micro_{end}"] for end in ("low", "high"))
+    assert low < frame.loc["tfidf db", "total_micro"] < high
+    twins = [row for row in rows if row.name != "tfidf bce"]
+    same = {row.name: sampled["tfidf db"] for row in twins}
     assert not tables.paper_table(twins, same)["total_micro_best"].any()
     assert not tables.paper_table(rows[:1], sampled)["total_micro_best"].any(), "one row beats nobody"
 
@@ -157,7 +225,7 @@ def test_a_row_of_one_seed_is_never_bold_and_says_so(runs: list[Run]) -> None:
     sampled = samples.sample_rows(rows)
     frame = tables.paper_table(rows, sampled, with_published=False).set_index("name")
     assert not frame[[f"{column}_best" for column in tables.SCORE_COLUMNS[2]]].to_numpy().any()
-    for baseline in ("db", "bce"):
+    for baseline in ("tfidf db", "tfidf bce"):
         gains = tables.difference_table(rows, sampled, baseline)
         assert not gains[[f"{column}_significant" for column in tables.SCORE_COLUMNS[2]]].to_numpy().any()
         assert any("seed noise is unknown" in line for line in tables.notes(gains))
@@ -200,7 +268,7 @@ def test_every_cell_shows_its_own_score_however_often_it_is_drawn(runs: list[Run
     rows = tables.fold(runs)
     sampled = samples.sample_rows(rows, BORDERS)
     frame = tables.paper_table(rows, sampled, table=2, with_published=True)
-    shown = compare.score_table(frame, table=2)
+    shown = compare.score_table(frame)
     for _ in range(2):
         drawn = ET.fromstring(f"<x>{shown.to_html().partition('</style>')[2]}</x>".replace("&nbsp;", " "))
         texts = [[cell.text or "" for cell in row.iter("td")][1:] for row in drawn.iter("tr")]
@@ -215,7 +283,7 @@ def test_every_cell_shows_its_own_score_however_often_it_is_drawn(runs: list[Run
 def test_rows_of_other_data_are_not_compared(runs: list[Run]) -> None:
     rows = tables.fold(runs)
     sampled = samples.sample_rows(rows)
-    nothing = samples.difference(sampled["db"], sampled["bce"], comparable=False)
+    nothing = samples.difference(sampled["tfidf db"], sampled["tfidf bce"], comparable=False)
     assert np.isnan(nothing.scores).all()
     assert not nothing.significant.any()
     path = runs[3].path / "metrics.json"
@@ -230,9 +298,9 @@ def test_damaged_predictions_leave_the_scores_without_intervals(runs: list[Run])
     rows = tables.fold(runs)
     frame = tables.paper_table(rows, samples.sample_rows(rows))
     pd.testing.assert_series_equal(frame["total_micro"], whole["total_micro"])
-    damaged = frame["name"].eq("db") & frame["source"].eq("run")
+    damaged = frame["name"].eq("tfidf db") & frame["source"].eq("run")
     assert frame.loc[damaged, "total_micro_low"].isna().all()
-    assert frame.loc[frame["name"].eq("bce") & frame["source"].eq("run"), "total_micro_low"].notna().all()
+    assert frame.loc[frame["name"].eq("tfidf bce") & frame["source"].eq("run"), "total_micro_low"].notna().all()
 
 
 def test_the_published_rows_stand_beside_each_method(runs: list[Run]) -> None:
@@ -260,7 +328,7 @@ def test_ablation_is_the_difference_of_pairs_that_differ_by_one_part() -> None:
     }
     row = table[table["part"].eq("negative tolerance") & table["group"].eq("tail") & table["score"].eq("macro")].iloc[0]
     place = uncertainty.COLUMNS.index("tail/macro_f1")
-    assert row["difference"] == pytest.approx(100 * (sampled["db"].scores - sampled["r-fl"].scores)[place])
+    assert row["difference"] == pytest.approx(100 * (sampled["tfidf db"].scores - sampled["tfidf r-fl"].scores)[place])
     assert row["low"] < row["difference"] < row["high"]
     assert row["published"] == pytest.approx(31.39 - 14.22)
     assert tables.ablation([], {}).empty
@@ -472,3 +540,32 @@ def test_a_run_with_damaged_predictions_keeps_its_row_in_a_page(runs: list[Run])
     words = " ".join(Page(page.to_html([("reuters paper", samples.compare_rows(rows))])).words)
     assert "predictions.npz is damaged" in words
     assert Page(page.to_html([("", samples.compare_rows([]))])).tags
+
+
+NASTY = (
+    "**bold** [x](javascript:1) `a` | b",
+    "<img src=x onerror=alert(1)>",
+    "x" * 80,
+    "tfidf bce",
+    "=1+1 & \\textbf{y}",
+)
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_a_name_that_people_gave_is_data_in_every_form(runs: list[Run], nasty: str) -> None:
+    for run in runs[:3]:
+        folder.save_about(run.id, name=nasty)
+    rows = tables.fold([folder.get_run(run.id) for run in runs])
+    assert len({row.name.casefold() for row in rows}) == 3
+    frame = tables.paper_table(rows, samples.sample_rows(rows), with_published=False)
+    # One row of three seeds has the name; its runs stay in a column.
+    (named,) = [row for row in frame.to_dict("records") if row["seeds"] == 3]
+    assert named["name"].startswith(nasty)
+    assert named["runs"].split() == [run.id for run in runs[:3]]
+    lines = export.to_markdown(frame).splitlines()[2:5]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    (line,) = [line for line in lines if "3 seeds" in line]
+    assert not re.search(r"(?<!\\)[*_`<>\[\]&]", line.partition(", mean")[0].replace("\\\\", ""))
+    assert list(csv.DictReader(io.StringIO(export.to_csv(frame))))[-1]["runs"] == named["runs"]
+    assert export.to_latex(frame).count(r"\\") >= 2 + 3
+    assert cells(export.to_xlsx(frame), 1)[-1][2] == named["name"]

@@ -74,8 +74,8 @@ def test_from_the_tables_to_the_words_of_one_decision(results: tuple[Path, str],
     with page.expect_download() as download:
         page.get_by_role("button", name="Markdown", exact=True).first.click()
     assert re.search(r"\|svm, mean of 3 seeds\|87\.90 ±1\.10\|", Path(download.value.path()).read_text("utf-8"))
-    choose(page, "Difference from", "bce")
-    ready(page, re.compile("^Table 2. Difference from bce in points"))
+    choose(page, "Difference from", "tfidf bce")
+    ready(page, re.compile("^Table 2. Difference from tfidf bce in points"))
     expect(cell(page, 0, 4, 8)).to_have_text(re.compile(r"^12\.19"))  # db on the tail
 
     page.get_by_test_id("stSidebar").get_by_test_id("stPageLink-NavLink").filter(has_text="Errors").click()

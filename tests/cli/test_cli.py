@@ -316,3 +316,14 @@ def test_combine_prints_the_id_of_a_run_that_is_made_once_and_never_trained():
         assert said in " ".join(call(*words, code=2).stderr.split())
     assert "never trained" in " ".join(call("train", str(folder.get_run(run).path), code=1).stderr.split())
     assert folder.get_run(run).state == "finished"
+
+
+def test_a_dry_run_says_what_it_would_take_and_trains_nothing():
+    words = ("--data", "synthetic", *SMALL)
+    text = call("train", "--model", "textcnn", "--loss", "bce", *words, "--dry-run").stdout
+    assert "Nothing like it has finished here yet for textcnn" in text
+    found = answer("sweep", "--models", "svm,tfidf", "--losses", "bce", *words, "--dry-run")
+    assert (found["runs"], found["problems"]) == (2, [])
+    wild = call("train", "--loss", "bce", *words, "--set", "train.learning_rate=1e9", "--dry-run")
+    assert "would diverge at once" in wild.stderr
+    assert folder.list_folders(published=False) == []

@@ -55,9 +55,8 @@ def test_json_holds_scores_and_thresholds_at_the_rule(rule: str, runs: list[Run]
 def test_json_of_rankings_adds_them(runs: list[Run]) -> None:
     found = answer("report", "all", "--ranking")["runs"]
     assert [set(row["ranking"]) for row in found] == [set(resampled_ranking.COLUMNS)] * 4
-    table = tables.paper_table(
-        tables.fold([runs[0]]), {"db": samples.sample(runs[0], samples.Borders(35, 8), "ranking")}, table="ranking"
-    )
+    sampled = {"tfidf db": samples.sample(runs[0], samples.Borders(35, 8), "ranking")}
+    table = tables.paper_table(tables.fold([runs[0]]), sampled, table="ranking")
     mine = next(row for row in found if row["run"] == runs[0].id)
     assert 100 * mine["ranking"]["tail/ap"] == pytest.approx(table["tail_ap"].iloc[0])
 
@@ -74,16 +73,16 @@ def test_every_form_says_its_rule(form: str, runs: list[Run]) -> None:
 def test_differences_leave_in_every_form(runs: list[Run], tmp_path: Path) -> None:
     text = call("report", "all", "--baseline", "bce", "--csv").stdout
     rows = list(csv.DictReader(line for line in io.StringIO(text) if not line.startswith("#")))
-    assert {row["baseline"] for row in rows} == {"bce"}
+    assert {row["baseline"] for row in rows} == {"tfidf bce"}
     sampled = samples.sample_rows(tables.fold(runs))
-    mine = next(row for row in rows if row["name"] == "db")
-    expected = 100 * samples.difference(sampled["db"], sampled["bce"]).scores[0]
+    mine = next(row for row in rows if row["name"] == "tfidf db")
+    expected = 100 * samples.difference(sampled["tfidf db"], sampled["tfidf bce"]).scores[0]
     assert float(mine["total_micro"]) == pytest.approx(expected, abs=0.006)
-    assert "Difference from bce in points" in text
+    assert "Difference from tfidf bce in points" in text
     assert r"\textbf{+" in call("report", "all", "--baseline", "bce", "--latex").stdout
     assert "**+" in call("report", "all", "--baseline", "bce", "--markdown").stdout
     call("report", "all", "--baseline", "bce", "--xlsx", str(tmp_path / "x.xlsx"))
-    assert b"Difference from bce" in zipfile.ZipFile(tmp_path / "x.xlsx").read("xl/sharedStrings.xml")
+    assert b"Difference from tfidf bce" in zipfile.ZipFile(tmp_path / "x.xlsx").read("xl/sharedStrings.xml")
     assert "Did you mean 'bce'" in call("report", "all", "--baseline", "bcee", code=2).stderr
 
 

@@ -27,7 +27,7 @@ def test_a_forest_plot_has_the_rows_of_the_table_and_a_dot_for_each_seed(compare
     rows, dots = compare.forest_table(frame, compared.sampled, "tail_macro")
     kept = frame[frame["source"].eq("run")].set_index("name")
     assert rows["value"].is_monotonic_decreasing
-    assert set(rows["row"]) == {"db", "bce", "fl"}
+    assert set(rows["row"]) == {"tfidf db", "tfidf bce", "tfidf fl"}
     for row in rows.to_dict("records"):
         assert [row["value"], row["low"], row["high"]] == pytest.approx(
             kept.loc[row["row"], ["tail_macro", "tail_macro_low", "tail_macro_high"]].tolist()
@@ -39,11 +39,12 @@ def test_a_forest_plot_has_the_rows_of_the_table_and_a_dot_for_each_seed(compare
 
 
 def test_differences_are_drawn_from_the_baseline(compared: Comparison) -> None:
-    frame = tables.difference_table(compared.rows, compared.sampled, "bce")
+    frame = tables.difference_table(compared.rows, compared.sampled, "tfidf bce")
     rows, dots = compare.forest_table(frame, compared.sampled, "total_micro")
-    assert "bce" not in set(rows["row"])
-    assert dots[dots["row"].eq("db")]["value"].mean() == pytest.approx(rows.set_index("row").loc["db", "value"])
-    assert rows.set_index("row")["noise"].to_dict() == {"db": "seeds and documents", "fl": "documents alone"}
+    assert "tfidf bce" not in set(rows["row"])
+    named = rows.set_index("row")
+    assert dots[dots["row"].eq("tfidf db")]["value"].mean() == pytest.approx(named.loc["tfidf db", "value"])
+    assert named["noise"].to_dict() == {"tfidf db": "seeds and documents", "tfidf fl": "documents alone"}
     drawn = forest_chart(rows, dots, looks_of(compared), title="points", difference=True).to_dict()
     marks = [layer["mark"]["type"] for layer in drawn["layer"]]
     assert marks == ["rule", "rule", "point", "point"]

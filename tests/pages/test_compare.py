@@ -48,7 +48,7 @@ def test_every_view_is_drawn_however_the_rows_decide(view: str, by: str, rule: s
 
 def test_differences_say_their_rule_and_their_row(scored: list[Run]) -> None:
     page = open_page("compare", baseline="bce", decide="one rule", rule="exact")
-    assert "Difference from bce in points" in words(page)
+    assert "Difference from tfidf bce in points" in words(page)
     assert "Holm's correction for the 2 rows tested" in words(page)
 
 

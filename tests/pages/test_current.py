@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.runs import folder
 from core.runs.folder import list_runs
 from pages.shared.menu import PAGES
 from tests.helpers.drawn import draw, open_page, said, words
@@ -145,3 +146,28 @@ def test_a_request_that_was_on_its_way_does_not_take_back_what_was_chosen() -> N
     page.query_params["run"] = "c"
     page.run()
     assert page.text[0].value == "c", "a new address counts"
+
+
+@pytest.mark.parametrize("name", ["launcher", "errors", "compare", "home"])
+def test_a_page_lists_the_runs_once_and_sees_a_new_one_when_it_is_drawn_again(
+    name: str, filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listings: list[bool] = []
+    real = folder.list_folders
+
+    def list_and_count(*, published: bool = True) -> list[folder.Run | folder.Damaged]:
+        listings.append(published)
+        return real(published=published)
+
+    monkeypatch.setattr(folder, "list_folders", list_and_count)
+    page = open_page(name, **SMALL)
+    assert len(listings) == len(set(listings)) <= 2, "own runs and all of them, each once"
+    run = next(one for one in real(published=False) if one.state == "finished")
+    shutil.copytree(run.path, run.path.with_name(f"{run.id[:-10]}0123456789"))
+    before = listings.copy()
+    page.run()
+    assert len(listings) <= 2 * len(before)
+    names = folder.list_runs()
+    assert any(one.id.endswith("0123456789") for one in names)
+    if name == "launcher":
+        assert f"{run.id[:-10]}0123456789" in list(page.dataframe[0].value["run"])

@@ -427,7 +427,7 @@ def test_the_numbers_on_top_are_those_of_the_run(filled: Path) -> None:
     page = open_page("errors", run=path.name)
     kept = read(path / "metrics.json")["test"]
     shown = {metric.label: metric.value for metric in page.metric}
-    assert shown["micro-F1"] == f"{100 * kept['all']['micro_f1']:.2f}"
+    assert shown["test micro-F1"] == f"{100 * kept['all']['micro_f1']:.2f}"
     assert shown["macro-F1"] == f"{100 * kept['all']['macro_f1']:.2f}"
 
 
@@ -440,7 +440,7 @@ def test_a_moved_threshold_moves_numbers_and_is_kept_by_name(model: str, filled:
     page.select_slider(key=f"limit-{path.name}").set_value(most).run()
     shown = {metric.label: metric.value for metric in page.metric}
     assert shown["labels a document"] == "0.00"
-    assert shown["micro-F1"] == "0.00"
+    assert shown["test micro-F1"] == "0.00"
     page.text_input(key="keep_as").set_value("nothing at all").run()
     next(button for button in page.button if button.label == "Keep").click().run()
     assert not page.exception
@@ -464,13 +464,13 @@ def test_what_is_chosen_on_validation_hides_test_and_is_kept_as_such(filled: Pat
     path = run_of(filled, "tfidf")
     kept = read(path / "metrics.json")["validation"]["all"]
     page = open_page("errors", run=path.name, chosen_on="validation")
-    assert shown_scores(page)["micro-F1"] == f"{100 * kept['micro_f1']:.2f}"
+    assert shown_scores(page)["validation micro-F1"] == f"{100 * kept['micro_f1']:.2f}"
     assert "test is hidden" in words(page)
     page = open_page("errors", run=path.name, at="my own", chosen_on="validation")
     limits = read_results(folder.get_run(path.name))["threshold"]
     assert np.min(limits) <= page.select_slider(key=f"limit-{path.name}").value <= np.max(limits)
     page.select_slider(key=f"limit-{path.name}").set_value(highest_score(path, "validation")).run()
-    assert shown_scores(page)["micro-F1"] == "0.00"
+    assert shown_scores(page)["validation micro-F1"] == "0.00"
     assert "Chosen on test" not in words(page)
     page.text_input(key="keep_as").set_value("fair").run()
     next(button for button in page.button if button.label == "Keep").click().run()
@@ -532,7 +532,7 @@ def test_the_trade_off_lists_every_rule_and_hides_test_where_that_is_not_chosen_
     assert {"as trained", "global", "quiet", "fixed", "per label", "top k (RCut)", "mine"} <= set(table.index)
     assert "broken" not in table.index
     assert table.loc["mine", ["chosen on", "micro test", "tail validation"]].tolist() == ["test", 0.0, 0.0]
-    assert table.loc["as trained", "micro test"] == pytest.approx(float(shown_scores(page)["micro-F1"]), abs=0.005)
+    assert table.loc["as trained", "micro test"] == pytest.approx(float(shown_scores(page)["test micro-F1"]), abs=0.005)
     assert len(page.get("vega_lite_chart")) == 2
     page = open_page("errors", run=run.id, view="Trade-off", tail="20", head="40", chosen_on="validation")
     assert len(page.get("vega_lite_chart")) == 1
@@ -546,7 +546,7 @@ def test_without_validation_scores_the_page_stays_and_says_so(filled: Path) -> N
     (path / "validation.npz").unlink()
     page = open_page("errors", run=path.name, view="Trade-off")
     assert "There is no trade-off to show" in words(page)
-    assert shown_scores(page)["micro-F1"]
+    assert shown_scores(page)["test micro-F1"]
     for address in ({"at": "quiet"}, {"at": "quiet, my own margin"}):
         assert "These thresholds cannot be fitted" in said(open_page("errors", run=path.name, **address).error)
     assert "validation.npz is missing" in said(open_page("errors", run=path.name, chosen_on="validation").error)

@@ -356,7 +356,7 @@ def test_it_is_named_by_its_members_and_stands_on_its_own_when_they_go(members: 
     assert name_run(run) == "combined: tfidf-bce-s1 + tfidf-db-s0"
     rows = tables.fold([run, weighed, many, *members])
     assert {row.name for row in rows if row.method == "combined"} == {
-        plan.name_members(one.config) for one in (run, weighed, many)
+        f"combined: {plan.name_members(one.config)}" for one in (run, weighed, many)
     }
     # Without its members its scores stand, and what needs the members says which is missing.
     delete_run(members[0].id)

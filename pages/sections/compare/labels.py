@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from core.analysis import compare
 from core.analysis.samples import RANKING, difference, rule_in_words
 from core.figures.compare import change_chart, f1_by_rank
 from core.system.errors import UserError
-from pages.sections.compare.rows import load_scores, looks_of, pick_rows
+from pages.sections.compare.rows import find_asked, load_scores, looks_of, offer_rows, pick_rows
 from pages.shared.downloads import offer_csv
 from pages.shared.labels import HINT, show_marks, show_table
 from pages.shared.loaders import HASHES, load_metrics
@@ -64,7 +65,7 @@ def show_by_rank(compared: Comparison, borders: Borders) -> None:
     counts = load_metrics(rows[0].runs[0])["counts"]
     st.caption(
         plain(
-            f"Where along the tail each method holds on: {measure} of the labels, smoothed over neighbours in rank; "
+            f"Where along the tail each method holds on: test {measure} of labels, smoothed over their neighbours; "
             f"{rule_in_words(compared.rule)}."
         )
     )
@@ -72,6 +73,7 @@ def show_by_rank(compared: Comparison, borders: Borders) -> None:
         f1_by_rank(scores, looks_of(compared.rows), counts, borders, measure=measure),
         alt=f"{measure} by label rank, a line per method",
     )
+    offer_rows("F1 by rank", f"Test {measure} along the tail", replace(compared, rows=rows), borders)
 
 
 def name_measure(rule: str) -> str:
@@ -88,10 +90,13 @@ def show_two_rows(compared: Comparison, borders: Borders) -> None:
     # The two rows.
     names = [row.name for row in rows]
     left, right = st.columns(2)
+    for key in ("first", "second"):
+        for found in find_asked(rows, key)[:1]:
+            st.session_state.setdefault(key, found)
     first = left.selectbox("First", names, key="first", bind="query-params")
     others = [name for name in names if name != first]
-    default = others.index("db") if "db" in others else len(others) - 1
-    second = right.selectbox("Second", others, default, key="second", bind="query-params")
+    default = next((others.index(row.name) for row in rows if row.method == "db" and row.name != first), -1)
+    second = right.selectbox("Second", others, default % len(others), key="second", bind="query-params")
     # Their difference in numbers.
     pair = keep_same_labels([next(row for row in rows if row.name == name) for name in (first, second)])
     scores = average_scores(pair, compared.rule)
@@ -106,18 +111,26 @@ def show_two_rows(compared: Comparison, borders: Borders) -> None:
     gain = difference(sampled[second], sampled[first], comparable=same)
     with st.container(horizontal=True):
         for title, value, words in compare.headline(gain, rule=compared.rule):
-            st.metric(title, value, words, delta_color="off", delta_arrow="off", width="content")
+            st.metric(f"test {title}", value, words, delta_color="off", delta_arrow="off", width="content")
     st.caption(plain(f"Scores are compared with {rule_in_words(compared.rule)}."))
     # Label by label: the largest changes, by group, all.
     chart, listed = st.columns([2, 3], gap="medium")
     with chart:
-        st.caption(plain(f"Labels whose {measure} changed most from {first} to {second}."))
+        st.caption(plain(f"Labels whose test {measure} changed most from {first} to {second}."))
         words = "Labels that gained and lost most"
         show_marks(
             change_chart(table, measure=measure),
             lambda mark: [mark["label"]],
             key=f"change-{first}-{second}",
             alt=words,
+        )
+        offer_rows(
+            "Label by label",
+            f"From {first} to {second}, label by label",
+            replace(compared, rows=pair),
+            borders,
+            first=one.id,
+            second=pair[1].runs[0].id,
         )
     with listed:
         number = st.column_config.NumberColumn

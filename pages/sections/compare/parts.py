@@ -35,10 +35,10 @@ def show(compared: Comparison, borders: Borders) -> None:  # noqa: ARG001 - all 
         measure = f"{score}-F1"
     st.caption(
         plain(
-            f"Change of {measure} in points when one part is added, {rule_in_words(rule)}. Bars: 95 % intervals over "
-            "test documents and seeds, widened by Holm's correction for the pairs compared in each column; pale dots "
-            "may be chance, or are of rows with one seed, whose seed noise is unknown. Hollow diamonds: the paper's "
-            "change, with BERT."
+            f"Change of test {measure} in points when one part is added, {rule_in_words(rule)}. Bars: 95 % intervals "
+            "over test documents and seeds, widened by Holm's correction for the pairs compared in each column; pale "
+            "dots may be chance, or are of rows with one seed, whose seed noise is unknown. Hollow diamonds: the "
+            "paper's change, with BERT."
         )
     )
     st.altair_chart(ablation_chart(table, score=score), width="content", alt="What each part of DB adds")

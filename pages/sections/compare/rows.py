@@ -17,6 +17,7 @@ from core.labels.groups import Borders
 from core.runs import results
 from core.runs.predictions import read_predictions
 from core.system.errors import UserError
+from pages.shared.added import offer_view
 from pages.shared.loaders import HASHES, find_version, load_metrics, load_predictions
 from pages.shared.pick import pick_one
 from pages.shared.text import plain
@@ -85,8 +86,8 @@ def describe_rules() -> str:
 
 
 @st.cache_resource(max_entries=2048, show_spinner=False, hash_funcs=HASHES)
-def load_sample(run: Run, head: int, tail: int, rule: str) -> Sampled:
-    return samples.sample(run, Borders(head, tail), rule, read=load_scores)
+def load_sample(run: Run, borders: Borders, rule: str) -> Sampled:
+    return samples.sample(run, borders, rule, read=load_scores)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=HASHES)
@@ -124,10 +125,7 @@ def compare_rows(rows: list[Row], borders: Borders, rule: str) -> Known:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _compare_rows(version: str, _rows: list[Row], _borders: Borders, _rule: str) -> Known:
-    def load(run: Run, borders: Borders, rule: str) -> Sampled:
-        return load_sample(run, borders.head, borders.tail, rule)
-
-    found = samples.compare_rows(_rows, _borders, _rule, load=load)
+    found = samples.compare_rows(_rows, _borders, _rule, load=load_sample)
     return Known(found.rows, found.sampled, found.rule, found.problems, version)
 
 
@@ -174,14 +172,45 @@ def looks_of(rows: Sequence[Row]) -> dict[str, Look]:
     return assign_looks({row.name: row.runs[0] for row in rows})
 
 
-def fit_names(names: Sequence[str]) -> tuple[int, int | None]:
+def offer_rows(view: str, title: str, compared: Comparison, borders: Borders, **shown: object) -> None:
+    """Draws the button that adds a view of these rows to the report."""
+    rows = compared.rows
+    offer_view(
+        "compare",
+        view,
+        tables.data_title(rows[0].runs[0]),
+        title,
+        borders=borders,
+        runs=[run.id for row in rows for run in row.runs],
+        fold=st.session_state.get("fold", True),
+        rule=compared.rule,
+        **shown,
+    )
+
+
+def find_first_run(rows: Sequence[Row], name: str) -> str:
+    """The id of the first run of a row; empty where no row has this name."""
+    return next((row.runs[0].id for row in rows if row.name == name), "")
+
+
+def find_asked(rows: Sequence[Row], key: str) -> list[str]:
+    """The names of the rows that a key of the address names, which may say an older name of a row."""
+    found = (tables.find_row(rows, words) for words in st.query_params.get_all(key))
+    return list(dict.fromkeys(name for name in found if name))
+
+
+def fit_names(names: Sequence[str], widest: int = NAMES_WIDE) -> tuple[int, int | None]:
     """Width of a column of rows' names, and height of a table's rows in which the longest name is wrapped, not cut.
+
+    Args:
+        names: of the rows.
+        widest: pixels that the column has at most.
 
     Returns:
         Pixels; None of a height where each name fits on its line.
     """
     longest = max(map(len, names), default=0)
-    width = NAMES_NARROW if longest * LETTER <= NAMES_NARROW else NAMES_WIDE
+    width = NAMES_NARROW if longest * LETTER <= NAMES_NARROW else max(widest, NAMES_NARROW)
     lines = math.ceil(1.15 * longest * LETTER / width)  # lines end between words
     return width, None if lines <= 1 else 16 + 19 * lines
 
@@ -191,5 +220,7 @@ def pick_rows(rows: list[Row]) -> list[Row]:
     if len(rows) <= LINES:
         return rows
     names = [row.name for row in rows]
+    if asked := find_asked(rows, "lines"):
+        st.session_state.setdefault("lines", asked)
     chosen = st.multiselect("Lines", names, names[:LINES], key="lines", bind="query-params")
     return [row for row in rows if row.name in chosen]

@@ -41,9 +41,8 @@ def show_verdict(compared: Known) -> None:
                 link("launcher", f"Fill the Launcher with seeds {query['seeds']} of {methods}", query)
 
 
-def pick_score(table: tables.Table) -> str:
-    """Draws the choice of the column that is plotted."""
-    columns = tables.SCORE_COLUMNS[table]
+def pick_score(table: tables.Table, columns: list[str]) -> str:
+    """Draws the choice of the column that is plotted, one of a table's."""
     return st.selectbox(
         "Plotted score",
         columns,
@@ -57,7 +56,7 @@ def pick_score(table: tables.Table) -> str:
 def show_forest(frame: pd.DataFrame, compared: Known, baseline: str, column: str) -> None:
     """Draws one column of a table: each row's mean, interval and seeds; or their differences from a baseline."""
     name = " ".join(tables.heading(column))
-    title = f"{name} minus that of {baseline} (points)" if baseline else f"{name} (%)"
+    title = f"{name} on test minus that of {baseline} (points)" if baseline else f"{name} on test (%)"
     drawn = load_forest(compared, baseline, column, title, frame)
     if not drawn:
         st.info("No row has this score.")

@@ -12,6 +12,7 @@ from core.analysis.what_if import AS_TRAINED, OWN, OWN_MARGIN, TOP_K
 from core.config.defaults import MODELS
 from core.metrics.quiet import read_quiet
 from core.runs.folder import Run
+from pages.shared.added import offer_view
 from pages.shared.loaders import HASHES, RUN_FILES, find_version, load_metrics, load_predictions
 
 if TYPE_CHECKING:
@@ -68,6 +69,24 @@ class Shown:
     limits: Limits | None
     predicted: sp.csr_array
     other: Run | None
+
+
+def offer_run(view: str, title: str, shown: Shown, **more: object) -> None:
+    """Draws the button that adds a view of a run at the chosen thresholds to the report."""
+    chosen = shown.chosen
+    offer_view(
+        "errors",
+        view,
+        shown.run.config.data.title,
+        title,
+        borders=shown.borders,
+        runs=[shown.run.id],
+        part=shown.part,
+        at=chosen.name,
+        limit=chosen.limit,
+        moved=[f"{column}:{limit}" for column, limit in chosen.changes],
+        **more,
+    )
 
 
 def find_fitted_version(run: Run) -> tuple[str | float | None, ...]:

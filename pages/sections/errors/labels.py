@@ -9,7 +9,8 @@ import streamlit as st
 from core.analysis import errors
 from core.analysis.run_names import name_runs
 from core.figures.errors import f1_by_frequency, precision_recall_chart
-from pages.sections.errors.chosen import as_trained
+from core.labels.groups import group_sizes
+from pages.sections.errors.chosen import as_trained, offer_run
 from pages.sections.errors.thresholds import change_label
 from pages.shared.downloads import offer_csv
 from pages.shared.labels import show_marks, show_table
@@ -41,8 +42,14 @@ def show(shown: Shown) -> None:
     never, unhit = (errors.select_labels(table, only=only) for only in ("never predicted", "never hit"))
     left, middle, right = st.columns([3, 2, 4], vertical_alignment="bottom")
     search = left.text_input("Find a label", key="label", bind="query-params", placeholder="part of its name")
+    groups = list(group_sizes(shown.counts, shown.borders))
     group = middle.selectbox(
-        "Group", ["head", "medium", "tail"], None, key="group", bind="query-params", placeholder="all"
+        "Group",
+        groups,
+        None,
+        key="group",
+        bind="query-params",
+        placeholder="all",
     )
     only = right.segmented_control(
         "Only labels that are",
@@ -69,7 +76,7 @@ def show(shown: Shown) -> None:
             "label": column.TextColumn(width=120),
             "support": column.NumberColumn(shown.part, help=f"documents of the {shown.part} part"),
             "threshold": column.NumberColumn(format="%.4g"),
-            "f1": column.ProgressColumn("F1 (%)", format="%.1f", min_value=0, max_value=100),
+            "f1": column.ProgressColumn(f"{shown.part} F1 (%)", format="%.1f", min_value=0, max_value=100),
             "change": column.NumberColumn("change", format="%+.1f", help="of F1, against the other run"),
             "interval": column.TextColumn("95 %", help="Interval of F1; wide where a label has few test documents."),
             "precision": column.NumberColumn("precision (%)", format="%.1f"),
@@ -85,7 +92,7 @@ def show(shown: Shown) -> None:
     # All labels as points, and the curve of the chosen one.
     left, right = st.columns(2, gap="medium")
     with left:
-        st.caption("F1 of every label against its number of training documents.")
+        st.caption(f"F1 of every label on {shown.part} against its number of training documents.")
         names = name_runs([shown.run, *([shown.other] if shown.other else [])])
         named = {names[shown.run.id]: table}
         if shown.other and other is not None:
@@ -96,6 +103,7 @@ def show(shown: Shown) -> None:
             key=f"points-{shown.run.id}-{shown.part}",
             alt="F1 of every label against its frequency",
         )
+        offer_run("Labels", "F1 of every label", shown)
     with right:
         if not picked:
             st.caption("Choose a row of the table to see what other thresholds would do for that label.")

@@ -9,9 +9,9 @@ import streamlit as st
 from core.analysis import documents, why
 from core.analysis.run_names import name_runs
 from core.analysis.what_if import AS_TRAINED
-from core.runs import folder
 from core.system.errors import UserError
 from pages.sections.errors.chosen import Chosen, as_trained, find_limits
+from pages.shared import listed
 from pages.shared.downloads import offer_csv
 from pages.shared.labels import show_table
 from pages.shared.loaders import load_metrics, load_predictions
@@ -92,7 +92,7 @@ def show_other_runs(shown: Shown, row: int, label: str) -> None:
     fingerprint = load_metrics(shown.run)["fingerprint"]
     runs = [
         run
-        for run in select_readable(folder.list_folders())
+        for run in select_readable(listed.list_folders())
         if run.id != shown.run.id and load_metrics(run)["fingerprint"] == fingerprint
     ]
     names, rows = name_runs([shown.run, *runs]), []

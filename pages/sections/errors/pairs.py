@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.analysis import errors
 from core.figures.errors import confusion_map_chart
-from pages.sections.errors.chosen import Chosen, as_trained, predict_at
+from pages.sections.errors.chosen import Chosen, as_trained, offer_run, predict_at
 from pages.sections.errors.documents import DOCUMENTS_SHOWN, list_documents
 from pages.shared.downloads import offer_csv
 from pages.shared.glossary import explain
@@ -83,6 +83,7 @@ def show(shown: Shown) -> None:
         alt="Pairs of labels by how often the first was missed and the second given or kept",
     )
     offer_csv("pairs", lambda: errors.rows_of_label(pairs, search, ["missed", "gave"], limit=found)[0])
+    offer_run("Confused pairs", f"Confused pairs{f' with {search}' if search else ''}", shown, label=search)
     if found > len(rows):
         st.caption(f"The first {len(rows)} of {found:,} pairs.")
     show_pair(shown, missed, gave)
@@ -145,5 +146,6 @@ def show_map(shown: Shown) -> None:
         width="content",
         alt="Which labels were predicted where which were true",
     )
+    offer_run("Map", f"Confusion of {label or 'the labels confused most'}", shown, read=view, around=label)
     if cells := clicked["selection"].get("cell"):
         show_pair(shown, cells[0]["true"], cells[0]["predicted"])

@@ -269,9 +269,10 @@ def show_scores(shown: Shown) -> None:
         for title, value in now.items():
             old = before[title]
             change = f"{value - old:+.2f}" if moved and value is not None and old is not None else None
-            neutral = title == "labels a document" or (change is not None and float(change) == 0)
+            is_score = title != "labels a document"
+            neutral = not is_score or (change is not None and float(change) == 0)
             st.metric(
-                title,
+                f"{shown.part} {title}" if is_score else title,
                 "–" if value is None else f"{value:.2f}",
                 change,
                 delta_color="off" if neutral else "normal",

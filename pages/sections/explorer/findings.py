@@ -11,11 +11,11 @@ from core.analysis.dataset import PAIRS
 from core.analysis.run_names import name_runs
 from core.data import documents
 from core.figures import data
-from core.runs import folder, plan
+from core.runs import plan
 from pages.sections.explorer import describe_columns, find_borders
 from pages.sections.explorer.drift import load_drift
 from pages.sections.loss_weights.cards import load_auto_mu
-from pages.shared import current
+from pages.shared import current, listed
 from pages.shared.labels import show_marks, show_table
 from pages.shared.loaders import HASHES, load_pairs
 from pages.shared.menu import link
@@ -55,7 +55,7 @@ def find_constants(corpus: Corpus) -> Finding | None:
     if not corpus.counts.any():
         return None
     here = current.data().title
-    runs = [run for run in folder.list_runs() if run.config.data.title == here and not run.about.archived]
+    runs = [run for run in listed.list_runs() if run.config.data.title == here and not run.about.archived]
     mus, names = findings.list_mus(plan.choose_setting(corpus.name), runs), name_runs(runs)
     mus = {names.get(where, where): mu for where, mu in mus.items()}
     return findings.find_constants(load_auto_mu(corpus), mus) if mus else None

@@ -10,6 +10,7 @@ from core.analysis import one_label
 from core.figures.one_label import f1_by_run
 from core.system.errors import UserError
 from pages.sections.label import load_errors, show_no_run
+from pages.shared.added import offer_view
 from pages.shared.downloads import offer_csv
 from pages.shared.menu import link
 from pages.shared.text import plain
@@ -37,10 +38,20 @@ def show(label: Label) -> None:
         table = one_label.run_table(outcomes)
         st.altair_chart(f1_by_run(table, label.titles[label.run.id]), alt="F1 of the label in every run")
         st.caption(
-            "At the thresholds of the training; the current run is orange. An interval is wide where few test "
-            "documents have the label."
+            "F1 on test at the thresholds of the training; the current run is orange. An interval is wide where few "
+            "test documents have the label."
         )
-        offer_csv(f"label-{label.column + 1}-runs", table)
+        with st.container(horizontal=True):
+            offer_csv(f"label-{label.column + 1}-runs", table)
+            offer_view(
+                "label",
+                "Scores",
+                label.run.config.data.title,
+                f"{label.name} in every run",
+                runs=[run.id for run in label.runs],
+                run=label.run.id,
+                name=label.name,
+            )
 
 
 def show_matrix(label: Label) -> None:

@@ -11,6 +11,7 @@ from core.runs import folder, journal, results
 from core.runs.folder import LIVE
 from core.system.access import read_only
 from core.system.errors import UserError
+from pages.shared import listed
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def may_act() -> bool:
 def act_on_runs(action: Callable[..., object], run_ids: Iterable[str], done: str, **more: Any) -> None:
     """Applies one action to runs, one after the other, and adds a toast with the outcome."""
     good, problem = 0, ""
+    listed.forget()
     for run_id in run_ids:
         try:
             action(run_id, **more)
@@ -50,6 +52,7 @@ def add_toast(text: str, **more: Any) -> None:
 def redraw() -> None:
     """Asks for the whole page to be drawn again: a click in one of its parts changes another."""
     st.session_state["redraw"] = True
+    listed.forget()
 
 
 def redraw_if_asked() -> None:

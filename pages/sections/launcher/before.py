@@ -11,15 +11,13 @@ from core.analysis import progress
 from core.config.schema import RunConfig
 from core.jobs import clusters, engines, estimates, queue, sweeps
 from core.jobs.obstacles import describe_shortage, find_obstacles
-from core.runs import folder
 from core.runs.folder import LIVE, Folder, Run
 from core.runs.plan import command_line
-from core.system import machine
 from core.system.errors import UserError
 from pages.sections.launcher import add_toast, redraw
 from pages.sections.loss_weights import View, cautions
 from pages.sections.loss_weights.cards import load_auto_mu
-from pages.shared import current
+from pages.shared import current, listed
 from pages.shared.loaders import HASHES, load_corpus
 from pages.shared.text import plain
 
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 COMMANDS_SHOWN = 20
 LOADED = Event()
 """Set when PyTorch is loaded."""
-MEASURED = 300
-"""The newest runs whose time and memory an estimate is made from."""
 
 
 def launch(configs: list[RunConfig], anew: bool) -> None:
@@ -156,38 +152,21 @@ def can_weigh_now() -> bool:
 
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
 def load_cost(run: Run) -> estimates.Cost | None:
-    return estimates.cost(run)
+    return estimates.published_cost(run) if run.published else estimates.cost(run)
 
 
 def show_forecast(plan: Plan, configs: list[RunConfig]) -> None:
     """What the runs will take on this machine, and what the loss page warns of."""
     corpus = load_corpus(plan.data)
-    finished = [run for run in folder.list_runs(published=False) if run.state == "finished"][:MEASURED]
-    known = [found for run in finished if (found := load_cost(run))]
+    finished = [run for run in listed.list_runs() if run.state == "finished"]
+    own = [found for run in finished if not run.published if (found := load_cost(run))][: estimates.MEASURED]
+    published = [found for run in finished if run.published if (found := load_cost(run))]
     slots = len(queue.slots(queue.queue(configs[0])))
-    whole = estimates.together(configs, len(corpus.parts["train"]), known, slots)
-    st.caption(plain(describe_forecast(configs, whole)))
-    if shortage := describe_shortage(float(str(whole["memory"]))):
+    whole = estimates.together(configs, len(corpus.parts["train"]), own, slots, published)
+    st.caption(plain(estimates.in_words(whole, len(configs), progress.words_of_seconds(whole["seconds"]))))
+    if shortage := describe_shortage(whole["memory"]):
         st.warning(plain(shortage))
     show_cautions(plan, corpus, configs)
-
-
-def describe_forecast(configs: list[RunConfig], whole: dict[str, object]) -> str:
-    """An estimate as a sentence."""
-    seconds, memory = float(str(whole["seconds"])), int(str(whole["memory"]))
-    said = []
-    if whole["known"]:
-        of = "" if whole["known"] == len(configs) else f" for {whole['known']} of {len(configs)} runs"
-        said.append(
-            f"At most about {progress.words_of_seconds(seconds)}{of} and {memory / 1e9:.1f} of "
-            f"{machine.memory() / 1e9:.0f} GB, by runs that were measured here"
-            + (" on other data" if whole["scaled"] else "")
-            + "."
-        )
-    if whole["unknown"]:
-        names = ", ".join(str(name) for name in whole["unknown"])  # type: ignore[attr-defined]
-        said.append(f"Nothing like it has finished here yet for {names}: the first run will tell what it takes.")
-    return " ".join(said)
 
 
 def show_cautions(plan: Plan, corpus: Corpus, configs: list[RunConfig]) -> None:

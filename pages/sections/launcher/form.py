@@ -10,12 +10,12 @@ import streamlit as st
 from core.analysis.run_names import name_runs
 from core.config.defaults import LOSS_CONSTANTS, LOSS_NAMES, MODEL_NAMES, MODELS
 from core.config.schema import Frozen, LossConfig, ModelConfig, TrainConfig
-from core.runs import folder, presets
+from core.runs import presets
 from core.runs.plan import Plan, choose_setting, loss_names, of_run, read
 from core.system.errors import UserError
 from pages.sections.launcher import URL
 from pages.sections.launcher.titles import MEANINGS, TITLES, list_losses
-from pages.shared import current
+from pages.shared import current, listed
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def show_start() -> None:
             st.button(
                 name.capitalize(), key=f"preset-{name}", help=about, width="stretch", on_click=fill_form, args=(values,)
             )
-        known = {run.id: run for run in folder.list_runs() if not run.config.combined}
+        known = {run.id: run for run in listed.list_runs() if not run.config.combined}
         names = name_runs(known.values(), with_data=True)
         run_id = st.selectbox(
             "The settings of a run",

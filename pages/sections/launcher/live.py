@@ -31,7 +31,7 @@ from pages.sections.launcher import (
     read_test,
     redraw,
 )
-from pages.shared import current
+from pages.shared import current, listed
 from pages.shared.menu import link
 from pages.shared.text import plain
 
@@ -87,7 +87,7 @@ def describe_place(run: Folder) -> str:
 def stop_runs(run_ids: Sequence[str]) -> None:
     """Begins to stop runs, which may take a minute: the page is drawn meanwhile, and `end_stopping` waits for it."""
     said: list[str] = []
-    names = name_runs(folder.list_folders(published=False))
+    names = name_runs(listed.list_folders(published=False))
 
     def stop() -> None:
         try:

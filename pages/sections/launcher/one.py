@@ -14,12 +14,13 @@ from core.config.defaults import MODELS
 from core.config.parse import differences
 from core.figures import training
 from core.figures.looks import assign_looks
+from core.labels.groups import Borders, describe_borders
 from core.runs import folder, journal, mends, plan
 from core.runs.folder import LIVE, Damaged, Run
 from core.system.errors import UserError
 from pages.sections.compare.rows import load_sample
 from pages.sections.launcher import FileVersion, before, find_file_version, live, may_act
-from pages.shared import current
+from pages.shared import current, listed
 from pages.shared.loaders import HASHES, load_metrics
 from pages.shared.menu import link
 from pages.shared.runs import pick_id, show_members
@@ -125,6 +126,7 @@ def show_notes(run: Folder) -> None:
             split = [tag.strip() for tag in tags.split(",") if tag.strip()]
             try:
                 folder.save_about(run.id, name=name.strip(), tags=split, notes=text.strip())
+                listed.forget()
                 st.rerun(scope="fragment")
             except UserError as error:
                 st.error(plain(str(error)))
@@ -139,10 +141,9 @@ def show_scores(run: Run) -> None:
         st.warning(plain(str(error)))
         return
     st.table(table.rename(columns={"score": " "}), hide_index=True, border="horizontal", alt="The run's scores")
-    head, tail = metrics["borders"]["head"], metrics["borders"]["tail"]
     st.caption(
         "In percent, at the thresholds of the training; in brackets 95 % intervals over the test documents. "
-        f"Head labels have {head} train documents or more, tail labels {tail} or fewer."
+        + describe_borders(Borders(**metrics["borders"]))
     )
 
 
@@ -150,9 +151,8 @@ def show_scores(run: Run) -> None:
 def load_scores(run: Run) -> pd.DataFrame:
     """The table of a run's scores; without intervals where its predictions cannot be read."""
     metrics = load_metrics(run)
-    borders = metrics["borders"]
     try:
-        sampled = load_sample(run, borders["head"], borders["tail"], AS_TRAINED)
+        sampled = load_sample(run, Borders(**metrics["borders"]), AS_TRAINED)
     except UserError:
         sampled = None
     return score_table(metrics, sampled)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.labels.groups import paper_borders
 from core.runs.folder import list_runs
 from pages.sections.loss_weights import View
 from pages.shared.loaders import HASHES
@@ -27,7 +28,9 @@ def load_advice(corpus: Corpus) -> Advice:
     from core.analysis import loss_advice
 
     view = View(corpus)
-    return loss_advice.advise(loss_advice.measure_traits(corpus.targets_of("train"), view.counts, view.borders))
+    return loss_advice.advise(
+        loss_advice.measure_traits(corpus.targets_of("train"), view.counts, paper_borders(view.labels))
+    )
 
 
 @st.cache_data(ttl=600, show_spinner=False)
@@ -79,9 +82,9 @@ def show(view: View) -> None:
                     height=250,
                     column_order=["loss", "micro", "macro", "tail", "seeds"],
                     column_config={
-                        "micro": number("micro-F1", format="%.1f"),
-                        "macro": number("macro-F1", format="%.1f"),
-                        "tail": number("tail macro-F1", format="%.1f"),
+                        "micro": number("test micro-F1", format="%.1f"),
+                        "macro": number("test macro-F1", format="%.1f"),
+                        "tail": number("test tail F1", format="%.1f"),
                     },
                     alt="Published scores of each loss on Reuters",
                 )
