@@ -13,6 +13,7 @@ from core.analysis.run_names import name_runs
 from core.data import download, sources
 from core.figures.data import rank_frequency
 from core.labels import measures
+from core.labels.groups import Borders
 from core.runs.folder import LIVE, Damaged
 from core.system.access import read_only
 from core.system.errors import UserError
@@ -84,9 +85,9 @@ def show_set(corpus: Corpus) -> None:
     st.header(plain(f"{TITLES.get(corpus.name, corpus.name)}, split {corpus.split}"))
     sizes = f"{sum(map(len, corpus.parts.values())):,} documents, {len(corpus.labels):,} labels."
     st.caption(plain(f"{sizes} {corpus.source}"))
-    chart = rank_frequency(measures.rank_frequency(corpus.labels, corpus.counts, borders), borders)
+    chart = rank_frequency(measures.rank_frequency(corpus.labels, corpus.counts, borders), borders, height=260)
     show_marks(
-        chart.properties(height=260),
+        chart,
         lambda mark: [mark["label"]],
         key="home-tail",
         alt="Train documents of every label by rank",
@@ -174,11 +175,9 @@ def show_best(finished: list[Run]) -> None:
         st.caption("No run on this data set has finished yet.")
         return
     best = best_runs.choose_best(finished, {run.id: load_metrics(run)["test"] for run in finished})
-    borders = load_metrics(finished[0])["borders"]
+    borders = Borders(**load_metrics(finished[0])["borders"])
     try:
-        table = best_runs.best_table(
-            best, name_runs(finished), lambda run: load_sample(run, borders["head"], borders["tail"], AS_TRAINED)
-        )
+        table = best_runs.best_table(best, name_runs(finished), lambda run: load_sample(run, borders, AS_TRAINED))
     except UserError as error:
         st.warning(plain(str(error)))
         return

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.analysis import one_label
 from core.analysis.run_names import name_runs
-from core.labels.groups import default_borders
+from core.labels.groups import default_borders, describe_borders
 from core.system.errors import UserError
 from pages.sections.label import Label, confusions, documents, doubts, losses, scores, thresholds, together
 from pages.shared import current, listed
@@ -93,10 +93,11 @@ def offer_names(names: tuple[str, ...]) -> None:
 def show_views(corpus: Corpus | None, names: tuple[str, ...], name: str, run: Run | None, runs: list[Run]) -> None:
     """The open tab of a label."""
     counts = corpus.counts if corpus else load_metrics(runs[0])["counts"]
-    label = Label(corpus, names, names.index(name), counts, default_borders(len(names)), run, runs, name_runs(runs))
+    borders = default_borders(corpus.name if corpus else runs[0].config.data.name, counts)
+    label = Label(corpus, names, names.index(name), counts, borders, run, runs, name_runs(runs))
     facts = one_label.describe(names, label.counts, label.column, label.borders)
     with st.container(horizontal=True, gap="large"):
-        st.metric("Group", facts["group"], help="By train documents, with the paper's borders.", width="content")
+        st.metric("Group", facts["group"], help=describe_borders(borders), width="content")
         rarer = f"{facts['rarer']:,} labels are rarer."
         st.metric("Rank", f"{facts['rank']:,} of {facts['labels']:,}", help=rarer, width="content")
         if corpus:

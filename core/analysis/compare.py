@@ -13,7 +13,7 @@ import pandas as pd
 from core.analysis import decisions, export, tables
 from core.analysis.samples import RANKING, Difference, Sampled
 from core.analysis.tables import Row
-from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of
+from core.labels.groups import EVERY_GROUP, UNSEEN, Borders, count_documents, group_of
 from core.metrics import label_sets, ranking, resampled_ranking, uncertainty
 from core.runs import journal, results
 from core.runs.folder import Run
@@ -28,18 +28,40 @@ BETTER, WORSE = "#1b9e77", "#d95f02"
 
 PLACES = {"total": 0, "tail": 1}
 """Groups whose columns come first on a page, in this order."""
+FITTING = 6
+"""Columns of scores with intervals that a narrow page shows beside each other."""
 
 
-def score_table(frame: pd.DataFrame, *, table: tables.Table) -> Styler:
+def column_sets(columns: Sequence[str]) -> dict[str, list[str]]:
+    """Which columns of a table stand together, by the words of a choice: the first set at first, the last has all.
+
+    All but the last leave none beyond the edge of a narrow page, with intervals in them.
+
+    Args:
+        columns: of `tables.columns_in`.
+    """
+    # The tail stands beside the total.
+    columns = sorted(columns, key=lambda column: PLACES.get(column.partition("_")[0], len(PLACES)))
+    if len(columns) <= FITTING:
+        return {"all": columns}
+    if any(column.endswith("_ap") for column in columns):
+        average = [column for column in columns if column.endswith("_ap")]
+        rest = [column for column in columns if column not in average]
+        return {"average precision": average, "precision of the first labels": rest, "all": columns}
+    first = [column for column in columns if column.partition("_")[0] in PLACES]
+    of_score = {f"{score}-F1": [one for one in columns if one.endswith(f"_{score}")] for score in ("macro", "micro")}
+    return {"total and tail": first, **of_score, "all": columns}
+
+
+def score_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Styler:
     """A table of scores or of differences as shown: each cell with its interval, bold or coloured, published rows grey.
 
     Args:
         frame: of `tables.paper_table` or `tables.difference_table`.
-        table: which one it is.
+        columns: of scores, in order; all of them if none is named.
     """
     rows = frame.to_dict("records")
-    # The tail stands beside the total, before what a narrow window cuts off.
-    keys = sorted(tables.SCORE_COLUMNS[table], key=lambda key: PLACES.get(key.partition("_")[0], len(PLACES)))
+    keys = list(columns) or column_sets(tables.columns_in(frame))["all"]
     names = [row["name"] + (" (paper)" if row["source"] == "published" else _seeds(row["seeds"])) for row in rows]
     columns: dict[tuple[str, str], Any] = {("", "method"): names}
     columns |= {tables.heading(key): frame[key].to_numpy(float) for key in keys}
@@ -134,6 +156,8 @@ def headline(gain: Difference, *, rule: str = decisions.AS_TRAINED) -> list[tupl
     for title, column in (RANKING_HEADLINE if rule == RANKING else HEADLINE).items():
         place = order.index(column)
         value, low, high = (100 * part[place] for part in (gain.scores, gain.low, gain.high))
+        if column.startswith(UNSEEN) and math.isnan(value):
+            continue
         words = "" if math.isnan(low) else f"{low:+.1f} to {high:+.1f}"
         if words and not gain.tested[place]:
             words += ", over documents alone"
@@ -143,10 +167,8 @@ def headline(gain: Difference, *, rule: str = decisions.AS_TRAINED) -> list[tupl
     return found
 
 
-HEADLINE = {"micro-F1": "all/micro_f1"} | {
-    f"{group} macro-F1": f"{group}/macro_f1" for group in ("all", *FREQUENCY_GROUPS)
-}
-RANKING_HEADLINE = {f"{group} average precision": f"{group}/ap" for group in ("all", *FREQUENCY_GROUPS)}
+HEADLINE = {"micro-F1": "all/micro_f1"} | {f"{group} macro-F1": f"{group}/macro_f1" for group in ("all", *EVERY_GROUP)}
+RANKING_HEADLINE = {f"{group} average precision": f"{group}/ap" for group in ("all", *EVERY_GROUP)}
 
 
 def label_changes(
@@ -173,7 +195,7 @@ def label_changes(
 def change_summary(table: pd.DataFrame) -> pd.DataFrame:
     """How many labels of each group gained, lost and stayed: columns group, gained, lost, same, mean change."""
     rows = []
-    for group in FREQUENCY_GROUPS:
+    for group in EVERY_GROUP:
         change = table.loc[table["group"].eq(group), "change"]
         if len(change):
             counted = {"gained": int((change > 0).sum()), "lost": int((change < 0).sum())}

@@ -43,7 +43,7 @@ MEASURES: dict[str, dict[str, tuple[str, str, str]]] = {
         "gini": ("Gini", "0: every label has as many documents; towards 1: one label has them all.", "%.4f"),
         "rare_label_share": (
             "Rare labels",
-            "Share of labels with at most 8 documents in this part (at most 15 in sets of over 1,000 labels).",
+            "Share of labels that have no more documents in this part than a tail label has in the train part.",
             "percent",
         ),
         "head_share": ("Head's share", "Share of the assignments that go to labels of the head.", "percent"),

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from core.analysis.what_if import cut_below
 from core.data.documents import tell_apart
-from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
+from core.labels.groups import EVERY_GROUP, UNSEEN, Borders, count_documents, group_of, indicator
 from core.metrics import calibration as metrics_calibration
 from core.metrics import confusion, label_errors, label_sets, uncertainty
 from core.metrics.calibration import expected_calibration_error
@@ -38,7 +38,7 @@ def headline(
     """The numbers on top of the page: micro-F1, macro-F1 of all labels and by group (percent), labels a document."""
     scores = label_sets.score_groups(predictions.targets, predicted, np.asarray(counts, np.int64), borders)
     found = {"micro-F1": scores["all"]["micro_f1"], "macro-F1": scores["all"]["macro_f1"]}
-    found |= {f"{group} macro-F1": scores[group]["macro_f1"] for group in FREQUENCY_GROUPS}
+    found |= {f"{group} macro-F1": scores[group]["macro_f1"] for group in EVERY_GROUP if group in scores}
     percent: dict[str, float | None] = {name: None if v is None else 100 * v for name, v in found.items()}
     return percent | {"labels a document": predicted.nnz / max(predicted.shape[0], 1)}
 
@@ -315,7 +315,7 @@ def calibration(predictions: Predictions, counts: Sequence[int], borders: Border
     gaps, groups = expected_calibration_error(curve), group_of(np.asarray(counts), borders)
     support = count_documents(predictions.targets)
     high, rows = curve[curve["score"] >= 0.5], []
-    for group in [name for name in ("all", *FREQUENCY_GROUPS) if name in gaps]:
+    for group in [name for name in ("all", *EVERY_GROUP) if name in gaps]:
         mine = high[high["group"].eq(group)]
         predicted = int(mine["pairs"].sum())
         rows.append(
@@ -335,9 +335,10 @@ def calibration(predictions: Predictions, counts: Sequence[int], borders: Border
 
 def name_uncurved(table: pd.DataFrame) -> str:
     """The groups of a `calibration` that are predicted too seldom for a curve, with their counts; empty: none."""
+    names = {UNSEEN: f"The group '{UNSEEN}'"}
     return " ".join(
-        f"{row.group.capitalize()} has no curve: {row.predictions:,} scores of a half or more, {row.right:,} of them "
-        f"true, for {row.positives:,} positives."
+        f"{names.get(row.group, row.group.capitalize())} has no curve: {row.predictions:,} scores of a half or more, "
+        f"{row.right:,} of them true, for {row.positives:,} positives."
         for row in table[~table["curve"].astype(bool)].itertuples()
     )
 

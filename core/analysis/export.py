@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from core.analysis.csv import neutralise
-from core.analysis.tables import DOCUMENTS_ALONE, SCORE_COLUMNS, SOURCES, heading, table_of
+from core.analysis.tables import DOCUMENTS_ALONE, SOURCES, columns_in, heading
 
 MADE = datetime(1980, 1, 1)
 """Creation date of every workbook, that of its zip's members: the same table gives the same bytes."""
@@ -62,7 +62,7 @@ def cell(row: Mapping[str, Any], column: str, *, short: bool = False) -> tuple[s
 
     Args:
         row: of a `tables.paper_table` or `tables.difference_table`.
-        column: of `tables.SCORE_COLUMNS`.
+        column: of `tables.columns_in`.
         short: for a narrow column: one decimal in intervals, and where both ends are printed.
     """
     value, low, high = (row.get(f"{column}{suffix}", math.nan) for suffix in ("", "_low", "_high"))
@@ -113,7 +113,7 @@ def title(row: Mapping[str, Any]) -> str:
 def to_latex(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
     """A table of `tables` in the form of the paper's (booktabs, one column group per label group)."""
     # Head: the columns of each group below its name.
-    columns = SCORE_COLUMNS[table_of(frame)]
+    columns = columns_in(frame)
     headings = [heading(column) for column in columns]
     groups = [(group, len(list(alike))) for group, alike in groupby(headings, key=lambda pair: pair[0])]
     lines = [
@@ -143,7 +143,7 @@ def _escaped(text: str) -> str:
 
 def to_markdown(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
     """A table of `tables` as Markdown, the footer below it."""
-    columns = SCORE_COLUMNS[table_of(frame)]
+    columns = columns_in(frame)
     lines = [
         "| |" + "|".join(column.replace("_", " ") for column in columns) + "|",
         "|---" + "|---:" * len(columns) + "|",

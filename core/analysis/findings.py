@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import dataset
+from core.analysis.loss_cautions import is_mu_far, mu_caution
 from core.config.defaults import MODELS
 from core.config.schema import ModelConfig
 from core.data.documents import name_document
@@ -31,6 +32,10 @@ START = "where new runs start"
 """Of a mu that no run has yet."""
 LISTED = 200
 """Rows of a finding's table at most."""
+
+
+FEW = 50
+"""Train documents up to which a label is rare enough for plain cross-entropy to miss it."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,14 @@ def find_tail(corpus: Corpus, borders: Borders) -> Finding | None:
     return Finding(
         "tail",
         f"{labels:,} of {len(corpus.labels):,} labels are in the tail and own {share:.1%} of the assignments.",
-        f"A tail label has at most {borders.tail} train documents. Plain cross-entropy with one threshold hardly ever "
-        "predicts it: balanced losses and the rule quiet are made for it.",
-        0.5 + part / 4,
+        f"A tail label has at most {borders.tail:,} train documents. "
+        + (
+            "Plain cross-entropy with one threshold hardly ever predicts it: balanced losses and the rule quiet are "
+            "made for it."
+            if borders.tail <= FEW
+            else "That is enough for plain cross-entropy to learn it: balanced losses can add little here."
+        ),
+        0.5 + part / 4 if borders.tail <= FEW else 0.1,
         table.reset_index(),
         "loss_weights",
         {},
@@ -251,8 +261,6 @@ def find_constants(rule: float, mus: Mapping[str, float]) -> Finding | None:
         rule: mu by the rule.
         mus: of `list_mus`.
     """
-    from core.analysis.loss_cautions import is_mu_far, mu_caution  # loads torch, which no other finding needs
-
     far = {where: mu for where, mu in mus.items() if is_mu_far(mu, rule)}
     if not far:
         return None

@@ -23,7 +23,7 @@ GLOSSARY: dict[str, Term] = {
     # Labels and how often they come.
     "head": Term("The group of the most frequent labels, which have more train documents than its border."),
     "medium": Term("The group of labels between head and tail."),
-    "tail": Term("The group of the rarest labels. Most labels of a long-tailed set belong to it, and few documents."),
+    "tail": Term("The group of the rarest labels, which have no more train documents than its border."),
     "long tail": Term("A few labels have most of the documents, and most labels have a few."),
     "assignment": Term("A pair of a document and one of its labels."),
     "cardinality": Term("The mean number of labels of a document."),

@@ -40,6 +40,7 @@ class Traits:
         imbalance: documents of the most frequent label by those of the rarest.
         shared: share of the tail's positives (of all where the tail is empty) that stand beside a label of another
             group, or beside any label where there is one group.
+        rare: documents that a label of the tail has at most.
     """
 
     cardinality: float
@@ -48,6 +49,7 @@ class Traits:
     tail_assignments: float
     imbalance: float
     shared: float
+    rare: int = 8
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def measure_traits(targets: sp.csr_array, counts: np.ndarray, borders: Borders) 
     Args:
         targets: (N, L), labels in the order of falling counts.
         counts: of the K labels with a train document, one at least.
-        borders: of the frequency groups.
+        borders: of the tail; those of the paper, for what is rare here is a matter of documents, not of ranks.
     """
     targets = sp.csr_array(targets[:, : len(counts)])
     sizes = group_sizes(counts, borders)
@@ -84,6 +86,7 @@ def measure_traits(targets: sp.csr_array, counts: np.ndarray, borders: Borders) 
         tail_assignments=float(counts[first:].sum() / counts.sum()),
         imbalance=float(counts[0] / counts[-1]),
         shared=float(beside.mean()),
+        rare=borders.tail,
     )
 
 
@@ -100,21 +103,22 @@ def advise(traits: Traits) -> Advice:
            else "negatives do not drown positives.")
     )  # fmt: skip
     # The tail.
-    held = f"{traits.tail_labels:.0%} of the labels and {_percent(traits.tail_assignments)} of the assignments"
+    held = (
+        f"Labels with at most {traits.rare} documents are {traits.tail_labels:.0%} of the labels and "
+        f"{_percent(traits.tail_assignments)} of the assignments"
+    )
     if tailed:
-        second = f"The tail holds {held}: macro-F1 is decided there, and plain cross-entropy hardly sees it."
+        second = f"{held}: macro-F1 is decided there, and plain cross-entropy hardly sees them."
     elif traits.imbalance <= EVEN:
         second = (
-            f"The tail holds {held}, and no label has more than {traits.imbalance:.1f} times the documents of another: "
+            f"{held}, and no label has more than {traits.imbalance:.1f} times the documents of another: "
             "weights have little to balance."
         )
     else:
-        second = (
-            f"The tail holds {held}: most labels have documents enough, and losses will differ little over all labels."
-        )
+        second = f"{held}: most labels have documents enough, and losses will differ little over all labels."
     # Co-occurrence.
     together = several and traits.shared >= SHARED
-    company = f"{traits.shared:.0%} of the tail's positives stand beside a more frequent label" if tailed else (
+    company = f"{traits.shared:.0%} of such labels' positives stand beside a more frequent one" if tailed else (
         f"{traits.shared:.0%} of the rarer labels' positives stand beside another label"
     )  # fmt: skip
     third = f"{company}: " + (

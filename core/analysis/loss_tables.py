@@ -55,8 +55,9 @@ def _as_ratio(up: float, down: float) -> str | None:
 
 def group_bands(counts: np.ndarray, borders: Borders) -> pd.DataFrame:
     """Columns group, start and end rank (halves between labels) of head, medium and tail; empty groups are left out."""
-    ends = np.cumsum(list(group_sizes(counts, borders).values()))
-    frame = pd.DataFrame({"group": FREQUENCY_GROUPS, "start": np.r_[0, ends[:-1]] + 0.5, "end": ends + 0.5})
+    sizes = group_sizes(counts, borders)
+    ends = np.cumsum(list(sizes.values()))
+    frame = pd.DataFrame({"group": list(sizes), "start": np.r_[0, ends[:-1]] + 0.5, "end": ends + 0.5})
     return frame[frame["end"] > frame["start"]]
 
 

@@ -340,8 +340,3 @@ def group_weights(
         else:
             rows.append(row)
     return pd.DataFrame(rows, columns=["loss", *FREQUENCY_GROUPS])
-
-
-def rule_for_mu(targets: sp.csr_array, counts: np.ndarray) -> float:
-    """`core.losses.auto_mu` of the train part's targets (N, L)."""
-    return losses.auto_mu(*losses.index_pairs(targets), counts)

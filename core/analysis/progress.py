@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 
 from core.analysis.run_names import name_runs
+from core.labels.groups import EVERY_GROUP
 from core.runs.folder import LIVE, Damaged, Folder, Run
 from core.runs.layout import stop_flag
 
-SERIES = ("all", "head", "medium", "tail")
+SERIES = ("all", *EVERY_GROUP)
 AVERAGES = ("micro", "macro")
 PERCENTS = ("test", "tail", "micro", "macro")
 """Columns of the table of runs that hold percent."""

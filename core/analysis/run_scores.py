@@ -11,6 +11,7 @@ import pandas as pd
 from core.analysis import tables
 from core.analysis.progress import in_percent
 from core.analysis.samples import Sampled
+from core.labels.groups import UNSEEN
 from core.metrics.uncertainty import COLUMNS
 
 GROUPS = {key: name for name, key in tables.GROUPS[2].items()}
@@ -26,10 +27,11 @@ def score_table(metrics: Mapping[str, Any], sampled: Sampled | None) -> pd.DataF
         sampled: the test scores with resamples, at the thresholds of the training; None: no interval is shown.
 
     Returns:
-        Columns score, then one for each of `GROUPS`: percent, on test with the ends of the 95 % interval; a dash for a
-        group without labels.
+        Columns score, then one for each of `GROUPS`, of `UNSEEN` where there are such labels: percent, on test with the
+        ends of the 95 % interval; a dash for a group without labels.
     """
     epoch = metrics.get("best_epoch")
+    groups = {key: name for key, name in GROUPS.items() if key != UNSEEN or key in (metrics.get("test") or {})}
     kept = f", epoch {epoch}" if isinstance(epoch, int) and epoch else ""
     rows = []
     for part in ("test", "validation"):
@@ -38,12 +40,12 @@ def score_table(metrics: Mapping[str, Any], sampled: Sampled | None) -> pd.DataF
             if not scores:
                 continue
             row = {"score": f"{part} {title}{kept if part == 'validation' else ''}"}
-            for group, name in GROUPS.items():
+            for group, name in groups.items():
                 value = in_percent((scores.get(group) or {}).get(average))
                 ends = _ends(sampled, f"{group}/{average}") if part == "test" else ""
                 row[name] = "–" if value is None else f"{value:.1f}{ends}"
             rows.append(row)
-    return pd.DataFrame(rows, columns=["score", *GROUPS.values()])
+    return pd.DataFrame(rows, columns=["score", *groups.values()])
 
 
 def _ends(sampled: Sampled | None, column: str) -> str:

@@ -24,6 +24,7 @@ from core.analysis.samples import RANKING, Difference, Sampled, rule_in_words, s
 from core.config.defaults import PAPER_LOSSES
 from core.config.parse import walk
 from core.config.schema import RunConfig
+from core.labels.groups import EVERY_GROUP, UNSEEN, find_paper_set
 from core.metrics import resampled_ranking, uncertainty
 from core.runs import results
 from core.runs.folder import Run
@@ -33,7 +34,7 @@ from core.system.errors import UserError
 Table = int | str
 """2 and 3 as in the paper, or `RANKING`."""
 GROUPS = {
-    2: {"total": "all", "head": "head", "medium": "medium", "tail": "tail"},
+    2: {"total": "all", **{group: group for group in EVERY_GROUP}},
     3: {"total": "all", "single": "single_label", "multi": "multi_label"},
 }
 """Column groups of the paper's tables and the key of each in a run's scores."""
@@ -49,7 +50,10 @@ SAMPLED_COLUMNS: dict[Table, dict[str, str]] = {
     },
 }
 """Each table's columns, and the name of each in `uncertainty.COLUMNS` or `resampled_ranking.COLUMNS`."""
-SCORE_COLUMNS = {table: list(columns) for table, columns in SAMPLED_COLUMNS.items()}
+SCORE_COLUMNS = {
+    table: [column for column in columns if not column.startswith(UNSEEN)] for table, columns in SAMPLED_COLUMNS.items()
+}
+"""Columns that a table always has; those of labels without a train document stand where there are such labels."""
 METHODS = ("svm", *PAPER_LOSSES)
 """Row order of the paper's tables."""
 SOURCES = {"published": " (paper)", "run": ""}
@@ -211,7 +215,7 @@ def paper_table(
 
     Returns:
         Columns source ("published" or "run"), method, name, data, rule, seeds, runs (ids), then for each of
-        `SCORE_COLUMNS[table]` the score in percent (NaN where a group is empty), with the suffixes _low and _high its
+        `columns_in` the score in percent (NaN where a group is empty), with the suffixes _low and _high its
         interval, _deviation that over seeds, _best whether it is the highest and above every other row of several seeds
         by more than chance, _note "0 of 29 hit" where no label of the group is hit, or "documents alone" of one seed.
 
@@ -219,7 +223,7 @@ def paper_table(
         UserError: there is no such table.
     """
     # Rows of runs: score, interval, deviation, and whether it beats every other run's row.
-    columns = columns_of(table)
+    columns = columns_of(table, (sampled[row.name] for row in rows))
     best = _best_cells(rows, sampled, list(columns.values()))
     found = []
     for row, bold in zip(rows, best, strict=True):
@@ -238,7 +242,7 @@ def paper_table(
         found.append(_identity(row, rule) | values)
     # The paper's rows of the same data sets.
     tables_of_paper = published().get(f"table{table}", {}) if with_published else {}
-    for data in sorted({_published_name(row["data"]) for row in found} & set(tables_of_paper)):
+    for data in sorted({find_paper_set(row["data"]) for row in found} & set(tables_of_paper)):
         for name, numbers in tables_of_paper[data].items():
             if len(numbers) == len(columns):
                 values = dict(zip(columns, numbers, strict=True))
@@ -264,7 +268,7 @@ def difference_table(
         _significant says that they leave out 0; where _note says "documents alone" nothing was tested, for one of the
         two rows has a single seed.
     """
-    columns = columns_of(table)
+    columns = columns_of(table, (sampled[row.name] for row in rows))
     others = [row for row in rows if row.name != baseline]
     gain = _subtract(others, _row_named(rows, baseline), sampled, list(columns.values()))
     place = {row.name: number for number, row in enumerate(others)}
@@ -349,12 +353,30 @@ def _in_paper_order(
     return frame.assign(**said).drop(columns="_order").reset_index(drop=True).astype({"seeds": "Int64"})
 
 
-def columns_of(table: Table) -> dict[str, int]:
-    """The table's columns and the place of each in `Sampled`."""
+def columns_of(table: Table, rows: Iterable[Sampled] | None = None) -> dict[str, int]:
+    """The table's columns and the place of each in `Sampled`.
+
+    Args:
+        table: 2, 3 or `RANKING`.
+        rows: of the table; without labels that no train document has, it has no columns of them.
+    """
     if table not in SAMPLED_COLUMNS:
         raise UserError(f"There is no table {table} to fill: choose 2 or 3.")
     order = resampled_ranking.COLUMNS if table == RANKING else uncertainty.COLUMNS
-    return {column: order.index(name) for column, name in SAMPLED_COLUMNS[table].items()}
+    places = {column: order.index(name) for column, name in SAMPLED_COLUMNS[table].items()}
+    if rows is None:
+        return places
+    scores = [row.scores for row in rows]
+    return {
+        column: place
+        for column, place in places.items()
+        if column in SCORE_COLUMNS[table] or any(np.isfinite(one[place]) for one in scores)
+    }
+
+
+def columns_in(frame: pd.DataFrame) -> list[str]:
+    """The columns of scores of a `paper_table` or `difference_table`, in order."""
+    return [column for column in SAMPLED_COLUMNS[table_of(frame)] if column in frame]
 
 
 def heading(column: str) -> tuple[str, str]:
@@ -368,10 +390,6 @@ def caption(table: Table, rule: str, baseline: str = "") -> str:
     """What a table holds, and how its rows decide."""
     minus = f"Difference from {baseline} in points: " if baseline else ""
     return f"{minus}{CAPTIONS[table]}; {rule_in_words(rule)}."
-
-
-def _published_name(data: str) -> str:
-    return next((name for name in ("reuters", "pubmed") if data == name or data.startswith(f"{name}-")), "")
 
 
 def ablation(rows: Sequence[Row], sampled: Mapping[str, Sampled], *, rule: str = AS_TRAINED) -> pd.DataFrame:
@@ -389,7 +407,7 @@ def ablation(rows: Sequence[Row], sampled: Mapping[str, Sampled], *, rule: str =
         first row of each method counts, and only pairs of which both methods are there.
     """
     used: list[Table] = [RANKING] if rule == RANKING else list(GROUPS)
-    columns = {column: place for table in used for column, place in columns_of(table).items()}
+    columns = {column: place for table in used for column, place in columns_of(table, sampled.values()).items()}
     columns = {column: place for column, place in columns.items() if not column.startswith("precision")}
     # The first row of each method, and a row of differences for each pair.
     first: dict[str, Row] = {}
@@ -400,7 +418,7 @@ def ablation(rows: Sequence[Row], sampled: Mapping[str, Sampled], *, rule: str =
     gain = _pair_differences(compared, sampled, list(columns.values()))
     found = []
     for number, (part, before, after) in enumerate(pairs):
-        paper = _published_differences(after, before, _published_name(first[after].runs[0].config.data.name))
+        paper = _published_differences(after, before, find_paper_set(first[after].runs[0].config.data.name))
         for place, column in enumerate(columns):
             group, _, score = column.partition("_")
             found.append(
@@ -430,13 +448,13 @@ def _published_differences(mine: str, other: str, data: str) -> dict[str, float]
 
 def notes(frame: pd.DataFrame) -> list[str]:
     """What the intervals, the bold cells and the words of a table mean, as far as they occur, a line each."""
-    table = table_of(frame)
     several = frame["seeds"].gt(1).fillna(False).any()
-    told = frame[[f"{column}_note" for column in SCORE_COLUMNS[table]]]
+    columns = columns_in(frame)
+    told = frame[[f"{column}_note" for column in columns]]
     over = " and, in rows of several seeds, of the seeds" if several else ""
     lines = [f"Intervals: 95 % of {uncertainty.FOLDS:,} resamples of the test documents{over}."]
     if "baseline" in frame:
-        lows = frame[[f"{column}_low" for column in SCORE_COLUMNS[table]]]
+        lows = frame[[f"{column}_low" for column in columns]]
         tests = int((lows.notna().to_numpy() & told.eq("").to_numpy()).sum(axis=0).max(initial=0))
         if tests > 1:
             lines[0] += f" They are widened by Holm's correction for the {tests} rows tested in each column."

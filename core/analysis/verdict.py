@@ -28,6 +28,8 @@ MOST_SEEDS = 50
 """Of a method: who would need more will not train them."""
 MOST_LAUNCHED = 20
 """New seeds in one link to the launcher."""
+TIE = 0.05
+"""Points below which a difference is printed as 0.0."""
 NAMED = 4
 """Rows that a sentence names; it counts the others."""
 
@@ -143,6 +145,8 @@ def in_words(finding: Finding, *, documents: int) -> str:
     best, score = finding.best.name, f"{finding.score:.1f}"
     if len(finding.best.runs) < 2:
         gap, low, high = finding.gap
+        if abs(gap) < TIE:
+            return f"{best} and {finding.alone[0].name} score highest, {score}, and as good as the same."
         ends = "" if np.isnan(low) else f" ({low:+.1f} to {high:+.1f} over the test documents alone)"
         return f"{best} scores highest, {score}: {gap:.1f} points above {finding.alone[0].name}, the next{ends}."
     many = len(finding.close) + len(finding.below)

@@ -16,7 +16,8 @@ from core.cli.reading import print_plan, print_plan_as_json, print_question_as_j
 from core.config.parse import parse, with_changes
 from core.config.schema import DataConfig, FileConfig, ModelConfig, RunConfig, SplitConfig
 from core.data import added, download, readers, scanning
-from core.data.sources import add, available, default_config, default_name, load, why_default
+from core.data.recipes import RECIPES, find_file
+from core.data.sources import add, available, default_config, default_name, folders, load, why_default
 from core.data.summary import summarize_scan
 from core.labels import groups, measures
 from core.system.access import check_writable
@@ -176,14 +177,19 @@ def data_add(
     """Read a file of documents, say what is wrong with it, and keep it as a data set.
 
     CSV, TSV, JSON of any layout, Parquet, Arrow, Excel, fastText, PubMed XML, plain or packed; a folder, zip or tar of
-    its parts (train, dev, test), of one text a file, or saved by Hugging Face `datasets`.
+    its parts (train, dev, test), of one text a file, or saved by Hugging Face `datasets`; or the name of a recipe.
 
     Examples:
     python -m core data add papers.csv --name papers --text abstract --labels topics --sep ";"
     python -m core data add allMeSH.json.gz --name pubmed --made paper --min-documents 5
     python -m core data add train.csv --test test.csv --validation dev.csv --name mine
     python -m core data add comments.parquet --name comments --drop duplicates,empty_texts --dry-run
+    python -m core data add pubmed-sample
     """
+    # A recipe: its file, and what no option says otherwise.
+    if (recipe := RECIPES.get(str(path))) and not path.exists():
+        path, name = find_file(str(path), folders()), name or str(path)
+        made, years, min_documents = made or recipe.made, years or recipe.years, min_documents or recipe.min_documents
     if not dry_run:
         check_writable()
         added.check_name(name or _missing("--name"), [source.name for source in available()])
@@ -343,8 +349,7 @@ def stats(
     """
     config = _data_config(name, split, changes)
     corpus = load(config)
-    usual = groups.default_borders(len(corpus.labels))
-    borders = groups.Borders(usual.head if head is None else head, usual.tail if tail is None else tail)
+    borders = groups.default_borders(corpus.name, corpus.counts).moved(head=head, tail=tail)
     measured = measures.corpus_stats(corpus, borders)
     if as_json:
         print_json(measured)

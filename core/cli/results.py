@@ -167,7 +167,7 @@ def _table_of(compared: Comparison, table: int, baseline: str) -> tuple[pd.DataF
 
 def _print_table(frame: pd.DataFrame, title: str) -> None:
     """Draws a table for the terminal."""
-    columns = tables.SCORE_COLUMNS[tables.table_of(frame)]
+    columns = tables.columns_in(frame)
     shown = Table("method", "seeds", *(name.replace("_", " ") for name in columns), box=None)
     for row in frame.to_dict("records"):
         seeds = "" if row["source"] == "published" else str(row["seeds"])

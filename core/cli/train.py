@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -27,11 +27,13 @@ from core.cli.console import (
     split_names,
 )
 from core.config.defaults import LOSS_NAMES, MODEL_NAMES, MODELS
+from core.config.parse import change
 from core.data import sources as datasets
 from core.jobs import clusters, estimates, launch, queue, sweeps
 from core.jobs.obstacles import describe_shortage, find_obstacles
 from core.runs.folder import LIVE, Damaged, Folder, Run, as_run, get_folder, list_folders
 from core.runs.plan import grid, make_config, read
+from core.runs.presets import PRESETS
 from core.system.errors import UserError, choose
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; train nothing.")]
 WITHOUT = ", ".join(name for name in MODEL_NAMES if MODELS[name].own_loss)
 """Models with a loss of their own."""
+SWEPT: dict[str, Any] = {"models": ("svm", "tfidf"), "losses": ("paper",), "seeds": (0,), "settings": {}}
+"""What a sweep trains where nothing else is said."""
 
 
 def train(
@@ -105,15 +109,20 @@ def _work(path: Path) -> None:
 
 def sweep(
     data: DataName = "",
-    models: Annotated[str, typer.Option(help="Comma-separated.")] = "svm,tfidf",
+    models: Annotated[str | None, typer.Option(help="Comma-separated.", show_default=",".join(SWEPT["models"]))] = None,
     losses: Annotated[
-        str, typer.Option(help="As in `train`, comma-separated; `paper` is the paper's eight.")
-    ] = "paper",
-    seeds: Annotated[str, typer.Option(help="Comma-separated whole numbers.")] = "0",
+        str | None,
+        typer.Option(help="As in `train`, comma-separated; `paper` is the paper's eight.", show_default="paper"),
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Comma-separated whole numbers.", show_default="0")] = None,
     split: Split = None,
     changes: Set = None,
     plan: Annotated[
         Path | None, typer.Option(help="A file that the Launcher page has saved, instead of these.")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help=f"Models, losses, seeds and settings where no option names them: {', '.join(PRESETS)}."),
     ] = None,
     background: Annotated[bool, typer.Option("--background", help="Return at once; the runs continue alone.")] = False,
     dry_run: DryRun = False,
@@ -125,22 +134,26 @@ def sweep(
     Examples:
     python -m core sweep --data reuters --models svm,tfidf --losses paper --seeds 0,1,2
     python -m core sweep --plan plan.json
+    python -m core sweep --data pubmed-sample --preset "pubmed table" --seeds 0
     """
+    if plan is not None and preset is not None:
+        raise UserError("--plan and --preset both say what to train: give one of them.")
+    values = SWEPT if preset is None else SWEPT | PRESETS[choose("preset", preset, tuple(PRESETS))][1]
     try:
-        numbers = [int(seed) for seed in split_names(seeds)]
+        numbers = values["seeds"] if seeds is None else [int(seed) for seed in split_names(seeds)]
     except ValueError:
         raise UserError(f"--seeds {seeds}: seeds are whole numbers with commas between them, such as 0,1,2.") from None
-    # Settings: from a plan's file, or as a grid of the options.
+    # Settings: from a plan's file, or as a grid of the options, and of the preset where there is none.
     if plan is not None:
         configs = read(_text_of(plan), where=plan.name).configs()
     else:
         configs = grid(
             data=data or datasets.default_name(),
-            models=split_names(models),
-            losses=split_names(losses),
+            models=values["models"] if models is None else split_names(models),
+            losses=values["losses"] if losses is None else split_names(losses),
             seeds=numbers,
             split=split,
-            changes=changes or [],
+            changes=[*(change(key, value) for key, value in values["settings"].items()), *(changes or [])],
         )
     if dry_run:
         _foresee(configs, as_json)

@@ -197,6 +197,17 @@ class ModelConfig(Frozen):
         return self
 
 
+_UNREAD = {
+    name: {
+        key: entry.model.get(key, field.default)
+        for key, field in ModelConfig.model_fields.items()
+        if key not in (*entry.settings, "name")
+    }
+    for name, entry in MODELS.items()
+}
+"""By model the settings that it does not read, with their values."""
+
+
 class _LossName(Frozen):
     """A loss, and whose values of `scale` and `mu` it starts from."""
 
@@ -239,7 +250,7 @@ class LossConfig(_LossConstants):
 
     def overrides(self) -> dict[str, Any]:
         """The settings that differ from the preset, as keyword arguments of `core.losses.build_loss`."""
-        return self.model_dump(exclude={"name", "setting"}, exclude_none=True)
+        return {key: value for key, value in vars(self).items() if value is not None and key in CONSTANTS}
 
 
 class TrainConfig(Frozen):
@@ -374,9 +385,9 @@ class RunConfig(Frozen):
             raise UserError(
                 f"Model '{COMBINED}' is made of finished runs, and of nothing else: `python -m core combine RUN RUN`."
             )
-        for key, field in ModelConfig.model_fields.items():
-            usual = entry.model.get(key, field.default)
-            if getattr(self.model, key) != usual and key not in (*entry.settings, "name"):
+        given = vars(self.model)
+        for key, usual in _UNREAD[self.model.name].items():
+            if given[key] != usual:
                 read = ", ".join(f"model.{setting}" for setting in entry.settings)
                 raise UserError(f"Model '{self.model.name}' does not read model.{key}; it reads {read}.")
         if (self.model.name, self.model.head, self.model.hidden) == ("tfidf", "label-graph", 0):

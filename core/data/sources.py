@@ -239,6 +239,31 @@ def why_default() -> str:
     return f"{why} {_how_to_get('reuters', problems)}"
 
 
+def files_to_share(config: DataConfig) -> dict[str, Path]:
+    """What another machine needs for a data set, by names in a cache: registration, prepared copy, source.
+
+    The files of a source stand below `downloads/<name>/`, and go to `downloads/` there. The synthetic set needs none.
+
+    Raises:
+        UserError: it cannot be loaded.
+    """
+    load(config)
+    if config.name == "synthetic":
+        return {}
+    added = find_registered()
+    if config.name in added:
+        made = cache_dir() / "data" / _checked(added[config.name]).folder
+        shared = {f"data/registered/{config.name}.json": registered_dir() / f"{config.name}.json"}
+    else:
+        path = _find(config.name)
+        made = _folder(config.name, _source_sha256(config.name, path))
+        inner = {"reuters": "reuters21578", "reuters-nltk": "reuters"}[config.name]
+        start = f"downloads/{config.name}/{'' if path.is_file() else f'{inner}/'}"
+        home = path.parent if path.is_file() else path
+        shared = {f"{start}{file.relative_to(home)}": file for file in _files(config.name, path)}
+    return shared | {f"data/{made.name}/{file.name}": file for file in sorted(made.iterdir()) if file.is_file()}
+
+
 # The prepared copy.
 
 COPY_WAS_DAMAGED = "The prepared copy in the cache was damaged; it was made anew."

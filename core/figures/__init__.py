@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import altair as alt
 
-GROUP_COLOURS = {"all": "#7f7f7f", "head": "#4a72c4", "medium": "#1b9e77", "tail": "#d95f02"}
+from core.labels.groups import FREQUENCY_GROUPS, UNSEEN
+
+GROUP_COLOURS = {"all": "#7f7f7f", "head": "#4a72c4", "medium": "#1b9e77", "tail": "#d95f02", UNSEEN: "#b8458f"}
 """One colour each, on every page: told apart by colour-blind people, and legible on white and on near-black."""
 GRID = "#8888884d"
 """Grid lines and rules on both themes."""
@@ -24,6 +26,27 @@ LETTER = 6.6
 """Pixels of a letter of an axis or a legend, on average."""
 LEGEND_WIDTH = 720
 """Pixels that a legend below a chart has, also on a narrow page."""
+
+
+def colour_groups(groups: Iterable[str], *, legend: bool = True, more: Sequence[str] = ()) -> alt.Color:
+    """Colour by column `group`: head, medium, tail as on every page, and labels without a document where there are any.
+
+    Args:
+        groups: those that occur.
+        legend: whether there is one.
+        more: other keys of `GROUP_COLOURS` that stand first.
+    """
+    shown = [*more, *FREQUENCY_GROUPS, *([UNSEEN] if UNSEEN in set(groups) else [])]
+    return alt.Color(
+        "group:N",
+        title=None,
+        sort=shown,
+        scale=alt.Scale(domain=shown, range=[GROUP_COLOURS[group] for group in shown]),
+        # Two columns have room for the long name of a group on a narrow page.
+        legend=alt.Legend(orient="top", symbolType="circle", labelLimit=0, columns=2 if UNSEEN in shown else 0)
+        if legend
+        else None,
+    )
 
 
 def label_click(*fields: str) -> alt.Parameter:

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import tables
-from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, count_columns, label_click, wrap_names
+from core.figures import GRID, HEIGHT, MARGIN, colour_groups, count_columns, label_click, wrap_names
 from core.figures.looks import Look
-from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of, rank_by_frequency
+from core.labels.groups import FREQUENCY_GROUPS, UNSEEN, Borders, group_sizes, rank_by_frequency
 
 POINTS = 240
 """Points of a smoothed line."""
@@ -118,7 +118,7 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
     margin = 0.04 * (ends.max() - ends.min() or 1)
     domain = [float(ends.min() - margin), float(ends.max() + margin)]
     charts = []
-    for place, group in enumerate(("total", *FREQUENCY_GROUPS)):
+    for place, group in enumerate(["total", *FREQUENCY_GROUPS, *([UNSEEN] if part["group"].eq(UNSEEN).any() else [])]):
         rows = part[part["group"].eq(group)]
         y = alt.Y(
             "pair:N",
@@ -203,15 +203,15 @@ def f1_by_rank(
         parts.append(pd.DataFrame({"rank": place, "f1": smoothed, "row": row}))
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["rank", "f1", "row"])
     # Where the groups begin, with their names and sizes.
-    groups = group_of(np.asarray(counts), borders)
-    sizes = [int(np.sum(groups == group)) for group in FREQUENCY_GROUPS]
+    groups = group_sizes(np.asarray(counts), borders)
+    sizes = list(groups.values())
     starts = np.concatenate([[0], np.cumsum(sizes)])
     scale = alt.Scale(type="log" if len(ranks) > 1000 else "linear", domain=[1, max(len(ranks), 2)], nice=False)
     x = alt.X("rank:Q", title="rank of the label, the most frequent first", scale=scale)
     bands = pd.DataFrame(
         {
             "edge": [max(start, 1) + 0.5 * (start > 0) for start in starts[:-1]],
-            "text": [f"{group} ({size})" for group, size in zip(FREQUENCY_GROUPS, sizes, strict=True)],
+            "text": [f"{group} ({size})" for group, size in groups.items()],
         }
     )[np.array(sizes) > 0]
     # Lines; the one under the pointer stands out.
@@ -257,13 +257,7 @@ def change_chart(table: pd.DataFrame, *, measure: str = "F1") -> alt.Chart:
                 title=None,
                 axis=alt.Axis(labelLimit=220, labelOverlap=False, labelFlush=False),
             ),
-            color=alt.Color(
-                "group:N",
-                title=None,
-                sort=list(FREQUENCY_GROUPS),
-                scale=alt.Scale(domain=list(FREQUENCY_GROUPS), range=[GROUP_COLOURS[g] for g in FREQUENCY_GROUPS]),
-                legend=alt.Legend(orient="top"),
-            ),
+            color=colour_groups(shown["group"]),
             tooltip=[
                 "label:N",
                 "group:N",

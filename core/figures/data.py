@@ -6,35 +6,29 @@ choose axes, colours, and the points of long tails.
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from core.figures import GRID, GROUP_COLOURS, HEIGHT, MAX_MARKS, label_click
-from core.labels.groups import FREQUENCY_GROUPS, Borders
+from core.figures import GRID, GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS, colour_groups, label_click
+from core.labels.groups import Borders
 from core.labels.measures import FALSE_SHARE
 
 NO_DOCUMENT = 0.5
 """Where a label without train documents stands on a logarithmic axis, whose tick there says 0."""
 MOST_LABELS = 24
 """Documents with this many labels or more share one bar."""
+NARROW = 260
+"""Pixels of the plot of a long tail where it is narrowest: beside another column on a narrow page."""
+GAP, LINE, WORD_LETTER, RADIUS = 6.0, 16.0, 6.0, 4.0
+"""Pixels from a rule's end to its words, of their height, of a letter, and of a dot."""
 BINS = 50
 """Bars of a histogram of lengths at most."""
-
-
-def group_colour(title: str | None = None, *, legend: bool = True) -> alt.Color:
-    """Colour by column `group`: head, medium, tail as on every page."""
-    scale = alt.Scale(domain=list(FREQUENCY_GROUPS), range=[GROUP_COLOURS[group] for group in FREQUENCY_GROUPS])
-    return alt.Color(
-        "group:N",
-        title=title,
-        sort=list(FREQUENCY_GROUPS),
-        scale=scale,
-        legend=alt.Legend(orient="top", symbolType="circle") if legend else None,
-    )
 
 
 def spread_over_ranks(number: int, limit: int = MAX_MARKS) -> np.ndarray:
@@ -62,7 +56,51 @@ def count_axis(highest: float, lowest: float) -> tuple[alt.Scale, alt.Axis]:
     return alt.Scale(type="log", domain=[low, top], nice=False), axis
 
 
-def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
+def place_words(
+    words: Sequence[str], heights: Sequence[float], dots: np.ndarray, *, width: float, height: float
+) -> list[tuple[str, str]]:
+    """Where the words of each horizontal rule hide no dot: at its left or right end, above or below it.
+
+    Args:
+        words: of each rule.
+        heights: of each rule, pixels from the top.
+        dots: (n, 2), pixels from the left and from the top.
+        width: of the plot; in a wider one words cover a smaller part of it, and hide no more.
+        height: of the plot.
+
+    Returns:
+        Of each rule the end ("left" or "right") and the side ("top": above it, or "bottom"). Where no place is free,
+        the one that hides least.
+    """
+    taken: list[tuple[float, float, float, float]] = []  # left, right, top, bottom
+    places = []
+    for text, at in zip(words, heights, strict=True):
+        long, best = GAP + WORD_LETTER * len(text), (math.inf, ("left", "top"))
+        for side, end in itertools.product(("top", "bottom"), ("left", "right")):
+            top = at - LINE if side == "top" else at
+            left = 0.0 if end == "left" else width - long
+            box = (left - RADIUS, left + long + RADIUS, top - RADIUS, top + LINE + RADIUS)
+            hidden = np.sum(
+                (dots[:, 0] > box[0]) & (dots[:, 0] < box[1]) & (dots[:, 1] > box[2]) & (dots[:, 1] < box[3])
+            )
+            # Words on words, or beyond the plot, are worse than any dot.
+            clash = (
+                top < 0
+                or top + LINE > height
+                or any(
+                    left < right and left + long > other and top < bottom and top + LINE > upper
+                    for other, right, upper, bottom in taken
+                )
+            )
+            best = min(best, (float(hidden) + (len(dots) + 1) * clash, (end, side)), key=lambda one: one[0])
+        end, side = best[1]
+        top, left = (at - LINE if side == "top" else at), (0.0 if end == "left" else width - long)
+        taken.append((left, left + long, top, top + LINE))
+        places.append((end, side))
+    return places
+
+
+def rank_frequency(frame: pd.DataFrame, borders: Borders, *, height: int = HEIGHT) -> alt.LayerChart:
     """Train documents of every label against its rank, both logarithmic; dashed rules are the borders.
 
     A click on a mark answers with its label.
@@ -70,6 +108,7 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
     Args:
         frame: of `core.labels.measures.rank_frequency`; many labels are sampled evenly along the axis.
         borders: drawn as rules.
+        height: of the chart, with axes and legend.
     """
     # Points; labels without a document stand below 1, on the tick 0.
     shown = frame.iloc[spread_over_ranks(len(frame))].copy()
@@ -88,7 +127,7 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
                 axis=alt.Axis(values=log_ticks(len(frame) * 1.15), format=",d", gridColor=GRID),
             ),
             y=y,
-            color=group_colour(),
+            color=colour_groups(frame["group"]),
             tooltip=[
                 alt.Tooltip("label:N"),
                 alt.Tooltip("rank:Q", format=",d"),
@@ -107,12 +146,31 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders) -> alt.LayerChart:
     )
     edges = edges[edges["height"].between(*scale.domain)]
     rules = alt.Chart(edges).mark_rule(strokeDash=[5, 4], color="gray").encode(y=y)
-    words = (
-        alt.Chart(edges)
-        .mark_text(align="left", baseline="bottom", dx=6, dy=-3, color="gray", fontSize=12)
-        .encode(y=y, text="words:N", x=alt.value(0))
-    )
-    return alt.LayerChart(layer=[rules, words, points], height=HEIGHT)
+    # Words of the borders stand where they hide no label.
+    plot = height - MARGIN
+    x_of, y_of = _pixels(ranks.domain, NARROW), _pixels(scale.domain, plot)
+    dots = np.column_stack([x_of(shown["rank"]), plot - y_of(shown["height"])])
+    places = place_words(edges["words"], plot - y_of(edges["height"]), dots, width=NARROW, height=plot)
+    words = [
+        alt.Chart(edges.iloc[[row]])
+        .mark_text(
+            align=end,
+            baseline="bottom" if side == "top" else "top",
+            dx=GAP if end == "left" else -GAP,
+            dy=-3 if side == "top" else 4,
+            color="gray",
+            fontSize=12,
+        )
+        .encode(y=y, text="words:N", x=alt.value(0 if end == "left" else "width"))
+        for row, (end, side) in enumerate(places)
+    ]
+    return alt.LayerChart(layer=[rules, *words, points], height=height)
+
+
+def _pixels(domain: Sequence[float], size: float) -> Callable[[Any], np.ndarray]:
+    """Pixels along a logarithmic axis of a length, from its lower end."""
+    low, high = (math.log(end) for end in domain)
+    return lambda values: size * (np.log(np.asarray(values, np.float64)) - low) / (high - low)
 
 
 def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
@@ -130,7 +188,8 @@ def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
     rows["end"] = rows.groupby("of")["share"].cumsum()
     rows["middle"] = rows["end"] - rows["share"] / 2
     rows["words"] = [f"{share:.0%}" if share >= 0.06 else "" for share in rows["share"]]
-    y = alt.Y("of:N", title=None, sort=list(parts), axis=alt.Axis(labelLimit=200, ticks=False, domain=False))
+    axis = alt.Axis(labelExpr="replace(datum.label, 'share of ', '')", ticks=False, domain=False)
+    y = alt.Y("of:N", title=None, sort=list(parts), axis=axis)
     bars = (
         alt.Chart(rows)
         .mark_bar(height=alt.RelativeBandSize(0.62))
@@ -143,13 +202,13 @@ def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
                 axis=alt.Axis(format="%", gridColor=GRID, tickCount=3),
             ),
             y=y,
-            color=group_colour(),
+            color=colour_groups(frame["group"]),
             order="order:Q",
             tooltip=[alt.Tooltip("group:N"), alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("of:N", title="share")],
         )
     )
     words = alt.Chart(rows).mark_text(color="white", fontSize=13).encode(x="middle:Q", y=y, text="words:N")
-    return alt.LayerChart(layer=[bars, words], height=150)
+    return alt.LayerChart(layer=[bars, words], height=170)
 
 
 def labels_per_document(frame: pd.DataFrame) -> alt.LayerChart:

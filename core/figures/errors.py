@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.trade_off import GLOBAL, QUIET
-from core.figures import GROUP_COLOURS, HEIGHT, MARGIN, MAX_MARKS, label_click
+from core.figures import HEIGHT, MARGIN, MAX_MARKS, colour_groups, label_click
 from core.figures.together import write_in_cells
-from core.labels.groups import FREQUENCY_GROUPS, Borders
+from core.labels.groups import EVERY_GROUP, Borders
 
 NAMES_SHOWN = 6
 NUMBERED, NUMBERED_CELL = 12, 44
@@ -44,7 +44,7 @@ def f1_points(table: pd.DataFrame, *, limit: int = MAX_MARKS) -> pd.DataFrame:
     points["y"] = points["f1"].round(2)
     if len(points.drop_duplicates(["x", "y"])) > limit:
         levels = 21
-        step = math.log(max(points["train"].max(), 2)) / max(limit // levels - len(FREQUENCY_GROUPS), 1)
+        step = math.log(max(points["train"].max(), 2)) / max(limit // levels - len(EVERY_GROUP), 1)
         points["x"] = np.floor(np.log(points["train"].clip(lower=NO_TRAINING)) / step)
         points["y"] = (points["f1"] / 5).round()
     grouped = points.groupby(["group", "x", "y"], sort=False)
@@ -60,17 +60,6 @@ def f1_points(table: pd.DataFrame, *, limit: int = MAX_MARKS) -> pd.DataFrame:
 def _few(names: pd.Series) -> str:
     rest = len(names) - NAMES_SHOWN
     return ", ".join(names.head(NAMES_SHOWN)) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _groups(**more: Any) -> alt.Color:
-    return alt.Color(
-        "group:N",
-        title=None,
-        sort=list(FREQUENCY_GROUPS),
-        scale=alt.Scale(domain=list(FREQUENCY_GROUPS), range=[GROUP_COLOURS[group] for group in FREQUENCY_GROUPS]),
-        legend=alt.Legend(orient="top"),
-        **more,
-    )
 
 
 def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders, *, part: str = "test") -> alt.LayerChart:
@@ -110,7 +99,7 @@ def f1_by_frequency(tables: Mapping[str, pd.DataFrame], borders: Borders, *, par
         .encode(
             x=alt.X("x:Q", title="documents of the train part", scale=scale, axis=axis),
             y=alt.Y("f1:Q", title=f"F1 on the {part} part (%)", scale=alt.Scale(domain=[0, 100])),
-            color=_groups(),
+            color=colour_groups(points["group"]),
             shape=shape,
             size=alt.Size("labels:Q", scale=alt.Scale(type="sqrt", range=[50, 500]), legend=None),
             tooltip=[
@@ -327,20 +316,13 @@ def calibration_chart(curve: pd.DataFrame) -> alt.LayerChart:
         curve: of `core.analysis.errors.calibration`; may be empty.
     """
     perfect = alt.Chart(pd.DataFrame({"s": [0.0, 1.0]})).mark_line(color="gray", strokeDash=[4, 4])
-    groups = ["all", *FREQUENCY_GROUPS]
     lines = (
         alt.Chart(curve)
         .mark_line(point=True)
         .encode(
             x=alt.X("score:Q", title="mean score", scale=alt.Scale(domain=[0, 1])),
             y=alt.Y("true:Q", title="share that is true", scale=alt.Scale(domain=[0, 1])),
-            color=alt.Color(
-                "group:N",
-                title=None,
-                sort=groups,
-                scale=alt.Scale(domain=groups, range=[GROUP_COLOURS[group] for group in groups]),
-                legend=alt.Legend(orient="top"),
-            ),
+            color=colour_groups(curve["group"], more=["all"]),
             tooltip=[
                 "group:N",
                 alt.Tooltip("score:Q", format=".3f"),

@@ -198,7 +198,7 @@ def _table(head: Sequence[str], body: Sequence[str], *, words: Sequence[str] = (
 
 def _score_table(frame: pd.DataFrame) -> str:
     """A table with a heading for each group, each interval below its score."""
-    columns, body = tables.SCORE_COLUMNS[tables.table_of(frame)], []
+    columns, body = tables.columns_in(frame), []
     for row in frame.to_dict("records"):
         cells = [f"<td>{html.escape(export.title(row))}</td>"]
         for column in columns:

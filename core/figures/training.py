@@ -11,6 +11,7 @@ import pandas as pd
 from core.analysis.progress import AVERAGES, SERIES, in_percent, score_frame, scores_in, thinned
 from core.figures import GROUP_COLOURS
 from core.figures.looks import Look
+from core.labels.groups import UNSEEN
 
 STATE_COLOURS: dict[str, Literal["gray", "blue", "green", "red", "orange", "violet"]] = {
     "queued": "gray",
@@ -58,13 +59,15 @@ def score_curve(history: Sequence[Mapping[str, Any]], *, average: str) -> alt.La
     """
     if average not in AVERAGES:
         raise ValueError(f"average is {average!r}, choose micro or macro")
+    frame = score_frame(history)
+    series = [name for name in SERIES if name != UNSEEN or frame["series"].eq(name).any()]
     line = (
-        alt.Chart(score_frame(history))
+        alt.Chart(frame)
         .mark_line(point=alt.OverlayMarkDef(size=20))
         .encode(
             x=_epoch_axis(),
             y=alt.Y(f"{average}:Q", title=f"validation {average}-F1 (%)", scale=alt.Scale(domain=[0, 100])),
-            color=_colour(list(SERIES), [GROUP_COLOURS[name] for name in SERIES]),
+            color=_colour(series, [GROUP_COLOURS[name] for name in series]),
             tooltip=[alt.Tooltip("epoch:Q"), alt.Tooltip("series:N"), alt.Tooltip(f"{average}:Q", format=".2f")],
         )
     )

@@ -1,7 +1,8 @@
 """Runs on clusters: what a cluster says of their jobs is asked for all of them at once, and kept in their folders.
 
 A run is lost only where the cluster has said twice that its job has ended, and its folder tells no end. A cluster that
-does not answer changes no state. Times are compared with none of another machine.
+does not answer changes no state. Times are compared with none of another machine. Where nodes work on copies, what they
+have sent to the store is fetched before each question.
 """
 
 from __future__ import annotations
@@ -15,23 +16,29 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.config.schema import RunConfig
+from core.data import sources
 from core.jobs.engines import TITLES, Cluster, Need, Unreachable, find_need, load_cluster
-from core.runs import journal
-from core.runs.folder import LIVE, RUN_ID, run_path
+from core.runs import journal, mirror
+from core.runs.folder import LIVE, RUN_ID, read_config, run_path
 from core.runs.layout import job_file
 from core.runs.stored import Job
 from core.system.errors import UserError
 from core.system.files import write_json
 from core.system.locks import locked, try_lock
 from core.system.places import cache_dir
+from core.system.store import STORE_VARIABLE, StoreSilent, find_store
 
 ASK_EVERY = 2.0
 """Seconds between two questions to the clusters."""
 AGAIN_AFTER = 15.0
 """Seconds after which a cluster is asked again that did not answer: who lists runs waits for it meanwhile."""
+LOOK_EVERY = 15.0
+"""Seconds between two looks for runs that other machines have put on the store."""
 _asking = threading.Lock()
 _next: dict[Path, float] = {}
 """When the clusters of a cache are to be asked next, by the clock of this process that only goes forward."""
+_look: dict[Path, float] = {}
+"""When the store of a cache is to be looked at next for new runs, by the same clock."""
 
 
 def _noted_dir() -> Path:
@@ -75,6 +82,10 @@ def submit_job(engine: str, path: Path, need: Need) -> None:
     if name:
         _change(path, begun, job=name)
         begun = begun.model_copy(update={"job": name})
+    store = find_store()
+    if store:
+        mirror.send_data(store, sources.files_to_share(read_config(path).data))
+        mirror.send_run(store, path)
     try:
         job = cluster.submit(path.name, name, need)
     except Unreachable:
@@ -83,6 +94,8 @@ def submit_job(engine: str, path: Path, need: Need) -> None:
                 cluster.stop(name)
         raise
     _change(path, begun, job=job)
+    if store and job != name:
+        mirror.send_run(store, path, only=job_file(path).name)
 
 
 def note(run_id: str) -> None:
@@ -99,12 +112,13 @@ def ask_clusters(*, at_once: bool = False) -> None:
     Args:
         at_once: ask in any case.
     """
+    cache = cache_dir()
     try:
         noted = [name for name in os.listdir(_noted_dir()) if RUN_ID.fullmatch(name)]
     except OSError:
-        return
-    cache = cache_dir()
-    if not noted or not _asking.acquire(blocking=at_once):
+        noted = []
+    looks = bool(os.environ.get(STORE_VARIABLE)) and time.monotonic() >= _look.get(cache, 0.0)
+    if not (noted or looks) or not _asking.acquire(blocking=at_once):
         return
     try:
         if not at_once and time.monotonic() < _next.get(cache, 0.0):
@@ -113,6 +127,9 @@ def ask_clusters(*, at_once: bool = False) -> None:
         if held is None:  # another process asks
             return
         try:
+            if looks:
+                noted += _find_runs_of_others()
+                _look[cache] = time.monotonic() + LOOK_EVERY
             reached = _ask(noted)
             _next[cache] = time.monotonic() + (ASK_EVERY if reached else AGAIN_AFTER)
         finally:
@@ -125,13 +142,28 @@ def ask_clusters(*, at_once: bool = False) -> None:
 
 def ask_in_background() -> None:
     """`ask_clusters` beside who draws a page, which shows what is known and waits for no cluster."""
-    if not _asking.locked() and time.monotonic() >= _next.get(cache_dir(), 0.0) and _noted_dir().is_dir():
+    asks = _noted_dir().is_dir() or os.environ.get(STORE_VARIABLE)
+    if asks and not _asking.locked() and time.monotonic() >= _next.get(cache_dir(), 0.0):
         threading.Thread(target=ask_clusters, daemon=True).start()
+
+
+def _find_runs_of_others() -> list[str]:
+    """Brings the runs here that other machines have put on the store; those of which a cluster may have news."""
+    try:
+        store = find_store()
+        new = [run_id for run_id in mirror.list_run_ids(store) if not run_path(run_id).exists()] if store else []
+        for run_id in new:
+            mirror.receive_run(store, run_path(run_id))
+            note(run_id)
+    except UserError:  # said of each run of this machine that is on a cluster
+        return []
+    return new
 
 
 def _ask(noted: Iterable[str]) -> bool:
     """Asks of runs by their ids; whether all clusters answered."""
     live: dict[str, dict[str, Job]] = defaultdict(dict)
+    lacks = _receive(noted)
     for run_id in noted:
         job = find_live_job(run_path(run_id))
         if job is None:
@@ -142,7 +174,7 @@ def _ask(noted: Iterable[str]) -> bool:
     for engine, jobs in live.items():
         try:
             cluster = load_cluster(engine)
-            asked = {job.job for job in jobs.values() if job.where == cluster.where()}
+            asked = {job.job for run_id, job in jobs.items() if job.where == cluster.where() and run_id not in lacks}
             answers = cluster.find_states(asked) if asked else {}
             silence = ""
         except UserError as error:
@@ -151,14 +183,37 @@ def _ask(noted: Iterable[str]) -> bool:
             if answer := answers.get(job.job):
                 _keep_answer(run_path(run_id), job, answer.state, answer.words)
             else:
-                _keep_silence(run_path(run_id), job, silence or _describe_other(job, cluster))
-    return reached
+                _keep_silence(run_path(run_id), job, lacks.get(run_id) or silence or _describe_other(job, cluster))
+    return reached and not lacks
+
+
+def _receive(noted: Iterable[str]) -> dict[str, str]:
+    """Fetches what nodes have sent of runs; of those of which nothing can be known, why, a sentence."""
+    try:
+        store = find_store()
+    except UserError as error:
+        return dict.fromkeys(noted, str(error))
+    lacks: dict[str, str] = {}
+    for run_id in noted if store else ():
+        job = find_live_job(run_path(run_id))
+        if job is None:
+            continue
+        try:  # checkpoints only of a run that has ended: it can go on here
+            mirror.receive_run(store, run_path(run_id), checkpoints=job.state == "ending")
+        except mirror.NotThere as error:
+            lacks[run_id] = str(error)
+        except StoreSilent as error:
+            return dict.fromkeys(noted, str(error))
+    return lacks
 
 
 def find_live_job(path: Path) -> Job | None:
-    """The job of a run whose folder tells no end, and of which the cluster has not said that it ended."""
+    """The job of a run whose folder tells no end, and of which the cluster has not said that it ended.
+
+    Where nodes send copies to a store, the job of any run of which the cluster has not said that: files may still come.
+    """
     try:
-        if journal.read_status(path)["state"] not in LIVE:
+        if journal.read_status(path)["state"] not in LIVE and not os.environ.get(STORE_VARIABLE):
             return None
     except UserError:  # damaged: its job goes on
         if not path.is_dir():

@@ -19,7 +19,7 @@ from core.jobs import clusters, trackers
 from core.jobs.engines import LOCAL, choose_engine, local
 from core.jobs.queue import queue, slots
 from core.runs import folder as runs_folder
-from core.runs import journal
+from core.runs import journal, mirror
 from core.runs.folder import (
     LIVE,
     SILENT,
@@ -45,6 +45,7 @@ from core.system.errors import UserError
 from core.system.files import atomic_path, say_unwritable, write_json
 from core.system.locks import is_locked, locked, try_lock
 from core.system.places import cache_dir
+from core.system.store import find_store
 
 GRACE = 5.0
 """Seconds between the request to stop and SIGTERM, and again between SIGTERM and SIGKILL."""
@@ -52,6 +53,8 @@ HEARD = 120.0
 """Seconds for which a run is left alone that has heard the request and writes its checkpoint, or is in a long step."""
 KILLED = 10.0
 """Seconds in which the system ends a process that got SIGKILL, however busy it is."""
+STORED = 10.0
+"""Seconds in which what one side of a store writes is known to the other."""
 ENDS_WITHIN = 30.0
 """Seconds in which a cluster says that a job has ended which it was told to end."""
 
@@ -166,6 +169,10 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool, engine: str
     # A cluster that does not answer or refuses says so before anything of the run is touched.
     device, needs = (queue(config), []) if engine == LOCAL else (engine, clusters.check_cluster(engine, [config]))
     was = get_folder(run_id).state if path.is_dir() else ""
+    store = find_store() if engine != LOCAL or job_file(path).exists() else None
+    if store and was and not anew and job_file(path).exists():
+        with suppress(mirror.NotThere):  # it was on a cluster that shares the cache
+            mirror.receive_run(store, path, checkpoints=True)
     folder = path if was else path.with_name(f".{run_id}.new")
     if not was:
         shutil.rmtree(folder, ignore_errors=True)
@@ -199,6 +206,9 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool, engine: str
     except UserError as error:  # of a cluster, which has not taken it
         if not was:
             shutil.rmtree(path, ignore_errors=True)
+            if store:
+                with suppress(UserError):  # it may be the store that does not answer
+                    mirror.forget_run(store, run_id)
         for file, content in before.items() if was else ():
             with atomic_path(file) as temporary:
                 temporary.write_bytes(content)
@@ -294,11 +304,15 @@ def _stop_on_cluster(run: Run | Damaged, grace: float) -> Run | Damaged:
     if job is None:
         raise UserError(f"{damage} It was asked to stop, and does so after its next step if its worker lives.")
     clusters.note(run.id)
+    if store := find_store():
+        mirror.ask_to_stop(store, run.path)
+        grace += STORED
     # One that waits has no worker that could hear.
     asked = time.monotonic()
     deadline = asked + (grace + _two_steps(run) if run.state == "running" else 0.0)
     while run.state in LIVE and time.monotonic() < deadline:
         time.sleep(0.1)
+        clusters.ask_clusters()
         run = get_folder(run.id)
         if run.progress.get("phase") == STOPPING:
             deadline = max(deadline, asked + HEARD)
@@ -369,4 +383,7 @@ def _signal(run: Folder, number: signal.Signals) -> None:
 def delete(run_id: str) -> None:
     """Removes an ended run for good; `UserError` if it is queued or running."""
     check_writable()
+    was_on_cluster = job_file(run_path(run_id)).exists()
     delete_run(run_id)
+    if was_on_cluster and (store := find_store()):
+        mirror.forget_run(store, run_id)

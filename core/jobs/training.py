@@ -96,7 +96,7 @@ def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, repo
     if config.model.head == "label-graph":
         fold_label_graph(setup.whole)
     more = {"threads": setup.threads, "precision": setup.settings.precision, "best_epoch": resumable.best_epoch}
-    weights = {name: value.numpy() for name, value in setup.copy_weights().items()}
+    weights = {name: value.numpy() for name, value in setup.plain_weights().items()}
     return Fitted(scores, weights, setup.save_encoder, more)
 
 
@@ -216,7 +216,7 @@ def keep_best(resumable: Resumable, entry: dict[str, Any], setup: Setup, folder:
     improved = resumable.count(entry)
     if improved:
         with atomic_path(folder / resumable.best_file) as temporary:
-            save_file(setup.copy_weights(), temporary)
+            save_file(setup.plain_weights(), temporary)
     return improved
 
 
@@ -266,7 +266,7 @@ class Evaluator:
         rule = self.config.threshold_rule()  # thresholds of each label are fitted once, when training is over
         threshold = thresholds.fit_global(targets, scores, rule="exact" if rule in thresholds.LABEL_RULES else rule)
         predicted = thresholds.apply(scores, threshold)
-        borders = groups.default_borders(len(self.corpus.labels))
+        borders = groups.default_borders(self.corpus.name, self.corpus.counts)
         return {
             "epoch": step.epoch,
             "step": step.step,

@@ -232,7 +232,7 @@ def _run(config: RunConfig, path: Path, slot: str, reporter: StatusReporter) -> 
     about = About(
         corpus.labels,
         corpus.counts,
-        groups.default_borders(len(corpus.labels)),
+        groups.default_borders(corpus.name, corpus.counts),
         corpus.fingerprint,
         corpus.source,
         {part: len(rows) for part, rows in corpus.parts.items()},

@@ -1,8 +1,9 @@
-"""Frequency groups: which labels are head, medium and tail, and how many documents each label has."""
+"""Frequency groups: which labels are head, medium and tail or have no document, and how many documents each has."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,11 +11,21 @@ import scipy.sparse as sp
 from core.system.errors import UserError
 
 FREQUENCY_GROUPS = ("head", "medium", "tail")
+UNSEEN = "no train document"
+"""The group of labels that training never shows, where `Borders.unseen_apart` keeps them out of the tail."""
+EVERY_GROUP = (*FREQUENCY_GROUPS, UNSEEN)
+PAPER_SETS = ("reuters", "pubmed")
+"""Data sets of Huang et al., EMNLP 2021, whose borders and numbers hold for sets that are named so."""
 
 
 @dataclass(frozen=True)
 class Borders:
     """Frequency groups by a label's number n of training documents: head n >= `head`, tail n <= `tail`, else medium.
+
+    Attributes:
+        head: the least n of the head.
+        tail: the largest n of the tail.
+        unseen_apart: labels of n = 0 are a group of their own, `UNSEEN`; else they are in the tail, as in the paper.
 
     Raises:
         UserError: a border is negative, or the groups overlap.
@@ -22,6 +33,7 @@ class Borders:
 
     head: int = 35
     tail: int = 8
+    unseen_apart: bool = False
 
     def __post_init__(self) -> None:
         if self.tail >= self.head or self.tail < 0:
@@ -30,10 +42,59 @@ class Borders:
                 "Neither may be negative, and the head must begin above the tail."
             )
 
+    def moved(self, *, head: int | None = None, tail: int | None = None) -> Borders:
+        """The same with another head or tail, where these are given; `UserError` as above."""
+        return replace(self, head=self.head if head is None else head, tail=self.tail if tail is None else tail)
 
-def default_borders(n_labels: int) -> Borders:
+    def as_json(self) -> dict[str, int]:
+        """What `Borders(**...)` reads again; as older versions wrote it where the tail holds labels of n = 0."""
+        return {"head": self.head, "tail": self.tail, **({"unseen_apart": True} if self.unseen_apart else {})}
+
+
+def find_paper_set(name: str) -> str:
+    """The data set of the paper that a name stands for, of `PAPER_SETS`; empty of any other."""
+    return next((known for known in PAPER_SETS if name == known or name.startswith(f"{known}-")), "")
+
+
+def default_borders(name: str, counts: Sequence[int] | np.ndarray) -> Borders:
+    """The borders of a data set where nobody chose any: the paper's of its own sets, thirds of the labels elsewhere.
+
+    Args:
+        name: of the data set.
+        counts: training documents of each label, (L,).
+    """
+    return paper_borders(len(counts)) if find_paper_set(name) else cut_thirds(counts)
+
+
+def paper_borders(n_labels: int) -> Borders:
     """The borders of Huang et al., EMNLP 2021: those of Reuters up to 1,000 labels, those of PubMed above."""
     return Borders(35, 8) if n_labels <= 1000 else Borders(50, 15)
+
+
+def cut_thirds(counts: Sequence[int] | np.ndarray) -> Borders:
+    """Borders between thirds of the labels that have training documents; the others are a group of their own.
+
+    Labels with as many documents stay together: the head ends, and the tail begins, between two counts, where that is
+    nearest to a third of the labels. Neither is empty, unless all labels have as many documents: all are medium then.
+    """
+    known = np.sort(np.asarray(counts, np.int64))[::-1]
+    known = known[known > 0]
+    if not len(known):
+        return Borders(1, 0, unseen_apart=True)
+    # Where one count ends and the next begins.
+    ends = np.flatnonzero(known[1:] < known[:-1]) + 1
+    if not len(ends):
+        return Borders(int(known[0]) + 1, int(known[0]) - 1, unseen_apart=True)
+    head = int(ends[np.argmin(np.abs(3 * ends - len(known)))])
+    rest = ends[ends >= head]
+    tail = int(rest[np.argmin(np.abs(3 * rest - 2 * len(known)))])
+    return Borders(int(known[head - 1]), int(known[tail]), unseen_apart=True)
+
+
+def describe_borders(borders: Borders) -> str:
+    """Which labels are in which group, in a sentence."""
+    unseen = ", and labels without any are a group of their own" if borders.unseen_apart else ""
+    return f"Head labels have {borders.head:,} train documents or more, tail labels {borders.tail:,} or fewer{unseen}."
 
 
 def indicator(matrix: sp.csr_array) -> sp.csr_array:
@@ -59,16 +120,21 @@ def rows_with(matrix: sp.csr_array, column: int) -> np.ndarray:
     return held
 
 
-def group_of(counts: np.ndarray, borders: Borders) -> np.ndarray:
-    """Frequency group of each label, (L,) str; a label without training documents is in the tail."""
+def group_of(counts: Sequence[int] | np.ndarray, borders: Borders) -> np.ndarray:
+    """Frequency group of each label, (L,) str; one without training documents is in the tail, or in `UNSEEN`."""
     counts = np.asarray(counts)
-    return np.select([counts >= borders.head, counts <= borders.tail], ["head", "tail"], "medium")
+    unseen = (counts == 0) & borders.unseen_apart
+    return np.select([unseen, counts >= borders.head, counts <= borders.tail], [UNSEEN, "head", "tail"], "medium")
 
 
-def group_sizes(counts: np.ndarray, borders: Borders) -> dict[str, int]:
-    """Number of labels in each frequency group."""
+def group_sizes(counts: Sequence[int] | np.ndarray, borders: Borders) -> dict[str, int]:
+    """Number of labels in each of `FREQUENCY_GROUPS`, empty ones too, then in `UNSEEN` where there are such labels.
+
+    In this order the groups follow one another down the ranks.
+    """
     groups = group_of(counts, borders)
-    return {group: int(np.sum(groups == group)) for group in FREQUENCY_GROUPS}
+    sizes = {group: int(np.sum(groups == group)) for group in EVERY_GROUP}
+    return sizes if sizes[UNSEEN] else {group: sizes[group] for group in FREQUENCY_GROUPS}
 
 
 def rank_by_frequency(counts: np.ndarray) -> np.ndarray:

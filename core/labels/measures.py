@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import scipy.sparse as sp
 if TYPE_CHECKING:
     from core.data.corpus import Corpus
 from core.labels.groups import (
-    FREQUENCY_GROUPS,
     Borders,
     count_documents,
     group_of,
@@ -40,13 +38,17 @@ def labels_per_document(targets: sp.csr_array) -> pd.DataFrame:
 
 
 def group_shares(counts: np.ndarray, borders: Borders) -> pd.DataFrame:
-    """Columns group, labels, assignments (pairs of a document and a label), share_of_assignments (NaN of none)."""
-    groups = group_of(counts, borders)
-    assignments = np.array([np.asarray(counts)[groups == group].sum() for group in FREQUENCY_GROUPS])
+    """A row for each of `group_sizes`.
+
+    Returns:
+        Columns group, labels, assignments (pairs of a document and a label), share_of_assignments (NaN of none).
+    """
+    groups, sizes = group_of(counts, borders), group_sizes(counts, borders)
+    assignments = np.array([np.asarray(counts)[groups == group].sum() for group in sizes])
     return pd.DataFrame(
         {
-            "group": FREQUENCY_GROUPS,
-            "labels": list(group_sizes(counts, borders).values()),
+            "group": list(sizes),
+            "labels": list(sizes.values()),
             "assignments": assignments,
             "share_of_assignments": assignments / (assignments.sum() or np.nan),
         }
@@ -72,6 +74,25 @@ def scumble(targets: sp.csr_array) -> np.ndarray:
     sizes = np.maximum(np.diff(targets.indptr), 1)
     means = np.where(np.diff(targets.indptr), targets @ ratios / sizes, 1.0)
     return np.maximum(1 - np.exp(targets @ np.log(ratios) / sizes) / means, 0.0)
+
+
+def rule_for_mu(targets: sp.csr_array, counts: np.ndarray) -> float:
+    """The authors' rule for mu, of a train part, without PyTorch: halfway between mean and median of r.
+
+    r is 1 / n of a positive's label by the sum of 1 / n over the labels of its document. `core.losses.auto_mu` is the
+    same of index pairs, for training.
+
+    Args:
+        targets: (N, L), with one positive at least.
+        counts: n, the documents of each label, (L,), above 0 for each label that a document has.
+
+    Source: Huang et al., EMNLP 2021, released code.
+    """
+    held = indicator(targets)
+    sizes, inverse = np.diff(held.indptr), 1 / np.asarray(counts, np.float64)[held.indices]
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    r = inverse / np.bincount(rows, weights=inverse, minlength=len(sizes))[rows]
+    return float(r.mean() + np.median(r)) / 2
 
 
 def gini(counts: np.ndarray) -> float | None:
@@ -225,7 +246,7 @@ def corpus_stats(corpus: Corpus, borders: Borders) -> dict[str, Any]:
         "labels": len(corpus.labels),
         "split": corpus.split,
         "bins": group_sizes(counts, borders),
-        "borders": asdict(borders),
+        "borders": borders.as_json(),
         "parts": {part: measure(targets) for part, targets in parts.items()},
         "all": measure(sp.vstack(list(parts.values()), format="csr")),
     }

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import scipy.sparse as sp
 
-from core.metrics import thresholds
+from core.metrics.cuts import CrossFit
 from core.metrics.quiet import CLIP, FAR
 
 PARTS_OF_ONE = 10
@@ -20,6 +20,8 @@ ROUNDS = 2
 """Times that every member of many has its turn."""
 FULL_GRID = 3
 """Up to so many members every combination of tenths is tried."""
+BLOCK = 1 << 14
+"""Pairs that are averaged at a time, which the cache of the processor holds."""
 
 
 @dataclass(frozen=True)
@@ -78,17 +80,21 @@ class Stacked:
     columns: np.ndarray | None = None
     ends: np.ndarray | None = None
 
-    def average(self, weights: Sequence[float]) -> np.ndarray | sp.csr_array:
-        """The sigmoid of the weighted mean of the logits, rounded as a run stores its scores.
+    def values(self, weights: Sequence[float]) -> np.ndarray:
+        """The sigmoid of the weighted mean of the logits, rounded as a run stores its scores, (E,) float16."""
+        found = np.empty(self.logits.shape[1], np.float16)
+        for start in range(0, len(found), BLOCK):
+            block = slice(start, start + BLOCK)
+            # One member after the other, in their order: a product of matrices may add them in another one.
+            mean = np.zeros(len(found[block]))
+            for weight, logits in zip(weights, self.logits, strict=True):
+                mean += weight * logits[block]
+            found[block] = to_probabilities(mean)
+        return found
 
-        Returns:
-            (n, L): float16, or a CSR of float32 that holds float16 numbers.
-        """
-        # One member after the other, in their order: a product of matrices may add them in another one.
-        mean = np.zeros(self.logits.shape[1])
-        for weight, logits in zip(weights, self.logits, strict=True):
-            mean += weight * logits
-        kept = to_probabilities(mean).astype(np.float16)
+    def average(self, weights: Sequence[float]) -> np.ndarray | sp.csr_array:
+        """`values` as a run stores them: (n, L) float16, or a CSR of float32 that holds float16 numbers."""
+        kept = self.values(weights)
         if self.columns is None:
             return kept.reshape(self.shape)
         return sp.csr_array((kept.astype(np.float32), self.columns, self.ends), shape=self.shape)
@@ -152,11 +158,12 @@ def fit_weights(targets: sp.csr_array, stacked: Stacked) -> tuple[float, ...]:
         weights, each in turn times one of `FACTORS` as long as that is better.
     """
     members = len(stacked.logits)
+    best: tuple[float, ...] = (1 / members,) * members
+    fitted = CrossFit(targets, stacked.average(best))
 
     def quality(weights: Sequence[float]) -> float:
-        return thresholds.cross_fitted_f1(targets, stacked.average(weights))
+        return fitted.f1(stacked.values(weights))
 
-    best: tuple[float, ...] = (1 / members,) * members
     if members <= FULL_GRID:
         return max(_tenths(members), key=lambda weights: (round(quality(weights), 12), -_distance(weights)))
     highest = quality(best)

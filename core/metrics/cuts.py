@@ -24,7 +24,11 @@ def best_cut(values: np.ndarray, hits: np.ndarray, positives: int) -> float:
     high, below = lowest[best], len(values) - above[1][best]
     if not below:
         return float(np.nextafter(high, -np.inf))
-    low = values[below - 1]
+    return middle_of(values[below - 1], high)
+
+
+def middle_of(low: float, high: float) -> float:
+    """Midway between two scores, float64; the lower one where there is no number between them."""
     middle = low + (high - low) / 2
     return float(middle if middle < high else low)
 
@@ -81,6 +85,72 @@ def order_by_document(scores: sp.csr_array) -> np.ndarray:
         return np.lexsort((scores.indices, keys, rows))
     order = np.argsort(keys, kind="stable")
     return order[np.argsort(rows[order].astype(np.uint16), kind="stable")]
+
+
+class CrossFit:
+    """The rule `exact` in cross-fitting, for any scores of the same pairs: what these share is read once.
+
+    Args:
+        targets: (n, L).
+        scores: (n, L), of which the places of the stored ones are read.
+    """
+
+    def __init__(self, targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> None:
+        _, hits = read_scores(targets, scores)
+        sizes, folds = np.diff(indicator(targets).indptr), make_folds(targets.shape[0])
+        fold_of_row = np.zeros(targets.shape[0], np.int64)
+        for number, (_, held) in enumerate(folds):
+            fold_of_row[held] = number
+        # True pairs of all documents and of those that each fold leaves; of each pair its fold, and whether it is true.
+        self._positives = int(sizes.sum())
+        self._left = [int(sizes[rest].sum()) for rest, _ in folds]
+        self._parts = 2 * fold_of_row[document_rows(scores)] + hits
+
+    def f1(self, values: np.ndarray) -> float:
+        """Micro-F1, each fold at the threshold of the others; 0 of fewer than `FOLDS` documents.
+
+        Args:
+            values: the stored scores, row by row, (E,), finite.
+        """
+        if not self._left:
+            return 0.0
+        # Wrong and true pairs of each fold at each score: float16 has few numbers, and nothing is sorted.
+        levels, places = _find_levels(values)
+        width = len(levels)
+        counted = np.bincount(self._parts * width + places, minlength=2 * FOLDS * width).reshape(FOLDS, 2, width)
+        # The same at or above each score, and above all.
+        above = np.zeros((FOLDS, 2, width + 1), np.int64)
+        above[..., :width] = np.cumsum(counted[..., ::-1], axis=2)[..., ::-1]
+        in_all, right, wrong = counted.sum(axis=0), 0, 0
+        for held, held_above, positives in zip(counted, above, self._left, strict=True):
+            limit = _best_cut_of_levels(levels, *(in_all - held), positives)
+            false, true = held_above[:, np.searchsorted(levels, limit, side="right")]
+            right, wrong = right + int(true), wrong + int(false)
+        return 2 * right / max(right + wrong + self._positives, 1)
+
+
+def _find_levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rising numbers, float64, that hold every score, and the place of each score among them, (E,)."""
+    keys = sort_keys(values)
+    if keys.dtype != np.uint16 or not len(keys):
+        levels, places = np.unique(keys, return_inverse=True)
+        return levels.astype(np.float64), places
+    lowest = keys.min()
+    between = np.arange(lowest, int(keys.max()) + 1, dtype=np.uint16)
+    bits = np.where(between >= 0x8000, between & 0x7FFF, ~between)  # as `sort_keys`, the other way
+    return bits.view(np.float16).astype(np.float64), keys - lowest
+
+
+def _best_cut_of_levels(levels: np.ndarray, false: np.ndarray, true: np.ndarray, positives: int) -> float:
+    """`best_cut` of scores that are counted at each of some levels."""
+    stored, places = np.flatnonzero(false + true), np.flatnonzero(true)
+    if not len(places):
+        return float(levels[stored[-1]]) if len(stored) else 0.5
+    tp, given = (np.cumsum(part[::-1])[::-1][places] for part in (true, false + true))
+    f1 = 2 * tp / (given + positives)
+    best = int(places[len(f1) - 1 - int(np.argmax(f1[::-1]))])
+    below = stored[: np.searchsorted(stored, best)]
+    return middle_of(levels[below[-1]], levels[best]) if len(below) else float(np.nextafter(levels[best], -np.inf))
 
 
 def label_columns(scores: np.ndarray | sp.csr_array) -> np.ndarray:

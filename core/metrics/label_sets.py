@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator, rank_by_frequency
+from core.labels.groups import Borders, count_documents, group_of, group_sizes, indicator, rank_by_frequency
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,11 +192,12 @@ def score_groups(
         borders: between head, medium and tail.
 
     Returns:
-        all, head, medium, tail (labels), single_label, multi_label (documents with exactly one label, with two or
-        more): each with micro_f1 and macro_f1, both None where the group has no label or no document.
+        all, head, medium, tail (labels), `UNSEEN` where there are such labels, single_label, multi_label (documents
+        with exactly one label, with two or more): each with micro_f1 and macro_f1, both None where the group has no
+        label or no document.
     """
     errors, groups = count_errors(targets, predicted), group_of(counts, borders)
-    masks = {"all": np.ones(len(groups), np.bool_)} | {group: groups == group for group in FREQUENCY_GROUPS}
+    masks = {"all": np.ones(len(groups), np.bool_)} | {group: groups == group for group in group_sizes(counts, borders)}
     scores = {
         name: _f1_scores(*(part[mask] for part in errors), documents=targets.shape[0]) for name, mask in masks.items()
     }

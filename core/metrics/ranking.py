@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.labels.groups import count_documents, indicator
-from core.metrics.cuts import order_by_document, sort_keys
+from core.metrics.cuts import order_by_document, order_by_label, sort_keys
 from core.metrics.label_sets import divide, mean_or_zero
 
 ENTRIES = 4_000_000
@@ -186,7 +186,7 @@ def label_ranking_average_precision(targets: sp.csr_array, scores: np.ndarray | 
 
 def _average_precision(segments: np.ndarray, values: np.ndarray, hits: np.ndarray, positives: np.ndarray) -> np.ndarray:
     """Mean over a segment's true entries of the share of hits among all that score at least as high; NaN of none."""
-    order = np.lexsort((-values.astype(np.float64), segments))
+    order = order_by_label(segments, values)
     segments, values, hits = segments[order], values[order], hits[order]
     starts = np.searchsorted(segments, np.arange(len(positives)))
     last = np.append((segments[1:] != segments[:-1]) | (values[1:] != values[:-1]), True)[: len(segments)]

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.sparse as sp
 
-from core.labels.groups import FREQUENCY_GROUPS, Borders, count_documents, group_of, indicator
+from core.labels.groups import EVERY_GROUP, Borders, count_documents, group_of, indicator
 from core.metrics.cuts import document_rows, order_by_label, read_scores, sort_keys
 from core.metrics.ranking import ENTRIES, contains, rank_labels
 
 CUTS = (1, 3, 5)
-COLUMNS = (*(f"{group}/ap" for group in ("all", *FREQUENCY_GROUPS)), *(f"p/{k}" for k in CUTS))
+COLUMNS = (*(f"{group}/ap" for group in ("all", *EVERY_GROUP)), *(f"p/{k}" for k in CUTS))
 """What is resampled: macro average precision over all labels and by frequency group, and P@k."""
 DENSE = 0.05
 """Share of entries that are not 0 from which on a product takes less time with a dense array."""
@@ -65,24 +65,24 @@ def resample_ranking(
     by_label = sp.csr_array(moves.T, dtype=np.float32)
     drawn = find_drawn(targets, weights) if drawn is None else drawn
     always = drawn.all(axis=1)
-    summed = np.stack([(groups == group) & always for group in FREQUENCY_GROUPS]).astype(np.float32) @ by_label
+    summed = np.stack([(groups == group) & always for group in EVERY_GROUP]).astype(np.float32) @ by_label
     # Hits among the first k of a document are summed over the drawn documents in the same product.
     hits = np.cumsum(rank_labels(targets, scores, max(CUTS)).hits, axis=1)[:, [k - 1 for k in CUTS]]
     ones = np.ones(documents, np.float32)
-    moved, right = np.split(np.concatenate([summed, hits.T.astype(np.float32)]) @ weights.T, [len(FREQUENCY_GROUPS)])
+    moved, right = np.split(np.concatenate([summed, hits.T.astype(np.float32)]) @ weights.T, [len(EVERY_GROUP)])
     moved -= (summed @ ones)[:, None]
     # The other labels: each on a block of resamples.
     some = np.flatnonzero(~always)
     chosen = by_label[some]
     rest = chosen.toarray() if chosen.nnz > DENSE * len(some) * documents else chosen
-    others, step = np.zeros((len(FREQUENCY_GROUPS), len(weights))), max(ENTRIES // max(len(some), 1), 1)
-    belongs = np.stack([groups[some] == group for group in FREQUENCY_GROUPS]).astype(np.float64)
+    others, step = np.zeros((len(EVERY_GROUP), len(weights))), max(ENTRIES // max(len(some), 1), 1)
+    belongs = np.stack([groups[some] == group for group in EVERY_GROUP]).astype(np.float64)
     for start in range(0, len(weights) if len(some) else 0, step):
         block = slice(start, start + step)
         each = rest @ np.ascontiguousarray(weights[block].T) - (rest @ ones)[:, None]
         others[:, block] = belongs @ np.where(drawn[some, block], precisions[some, None] + each, 0.0)
     # Means over groups of labels, then over documents.
-    masks = [groups == group for group in FREQUENCY_GROUPS]
+    masks = [groups == group for group in EVERY_GROUP]
     sums = np.stack([precisions[mask & always].sum() + moved[place] for place, mask in enumerate(masks)]) + others
     for place, (mask, total) in enumerate(zip([groups != "", *masks], [sums.sum(axis=0), *sums], strict=True)):
         if size := int(mask.sum()):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of
+from core.labels.groups import Borders, group_of, group_sizes
 from core.metrics.label_sets import METRICS, macro_readings, mean_or_zero
 from core.metrics.ranking import (
     RANKINGS,
@@ -44,7 +44,7 @@ def score_all(
     found: dict[str, Any] = {name: metric(targets, predicted) for name, metric in METRICS.items()}
     found["macro"] = macro_readings(targets, predicted)
     precisions, groups = average_precisions(targets, scores), group_of(counts, borders)
-    masks = {"all": np.ones(len(groups), np.bool_)} | {group: groups == group for group in FREQUENCY_GROUPS}
+    masks = {"all": np.ones(len(groups), np.bool_)} | {group: groups == group for group in group_sizes(counts, borders)}
     found["map"] = {
         group: mean_or_zero(np.nan_to_num(precisions[mask])) if mask.any() else None for group, mask in masks.items()
     }

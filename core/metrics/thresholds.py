@@ -21,7 +21,6 @@ from core.metrics.cuts import (
     document_rows,
     make_folds,
     order_by_document,
-    read_scores,
     sort_keys,
     sorted_scores,
 )
@@ -188,27 +187,6 @@ def _held_out(documents: int) -> list[np.ndarray]:
         is_held[held] = True
         found.append(is_held)
     return found
-
-
-def cross_fitted_f1(targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> float:
-    """Micro-F1 of the rule `exact`, each fold at the threshold of the others; 0 of fewer than `FOLDS` documents.
-
-    Args:
-        targets: (n, L).
-        scores: (n, L), finite.
-    """
-    values, hits = read_scores(targets, scores)
-    order = np.argsort(values)
-    values, hits, rows = values[order], hits[order], document_rows(scores)[order]
-    true_of_row, right, given = np.diff(indicator(targets).indptr), 0, 0
-    for rest, held in make_folds(targets.shape[0]):
-        is_held = np.zeros(targets.shape[0], np.bool_)
-        is_held[held] = True
-        mask = is_held[rows]
-        seen, true = values[~mask], hits[~mask]
-        above = mask & (values > best_cut(seen, seen[true], int(true_of_row[rest].sum())))
-        right, given = right + int(np.sum(hits & above)), given + int(np.sum(above))
-    return 2 * right / max(given + int(true_of_row.sum()), 1)
 
 
 def _best_of_labels(cuts: LabelCuts, floor: float) -> tuple[np.ndarray, np.ndarray]:

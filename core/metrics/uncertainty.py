@@ -10,7 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.special import stdtr, stdtrit
 
-from core.labels.groups import FREQUENCY_GROUPS, Borders, group_of, indicator
+from core.labels.groups import EVERY_GROUP, Borders, group_of, indicator
 from core.metrics.label_sets import check_predicted, f1
 
 FOLDS = 1000
@@ -24,9 +24,7 @@ POWER = 0.8
 NORMAL = 1e6
 """Degrees of freedom from which on a t distribution is the normal one."""
 STRATA = {"single_label": 1, "multi_label": 2}
-COLUMNS = tuple(
-    f"{group}/{score}" for group in ("all", *FREQUENCY_GROUPS, *STRATA) for score in ("micro_f1", "macro_f1")
-)
+COLUMNS = tuple(f"{group}/{score}" for group in ("all", *EVERY_GROUP, *STRATA) for score in ("micro_f1", "macro_f1"))
 """What is resampled: every number of the paper's Tables 2 and 3, as group/score of `label_sets.score_groups`."""
 
 
@@ -104,7 +102,7 @@ class Resamples:
         check_predicted(self.targets, predicted)
         missed, added = self._errors(predicted)
         groups = group_of(counts, borders)
-        masks = [np.ones(self.labels, np.bool_), *(groups == group for group in FREQUENCY_GROUPS)]
+        masks = [np.ones(self.labels, np.bool_), *(groups == group for group in EVERY_GROUP)]
         # Labels of each column; 0 where its group has no label or no document.
         sizes = [int(mask.sum()) if self.targets.shape[0] else 0 for mask in masks]
         sizes += [self.labels if many else 0 for many in self._documents[1:]]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from core.config.schema import ModelConfig
 
@@ -20,12 +24,17 @@ class TfidfNetwork(nn.Module):
         features: V, number of feature columns.
         start: logits of the labels before training, (L,).
         config: reads `hidden` and `dropout`.
+        by_words: whether the weights of the features, without a hidden layer, keep their gradient as products.
     """
 
-    def __init__(self, features: int, start: Tensor, config: ModelConfig) -> None:
+    def __init__(self, features: int, start: Tensor, config: ModelConfig, *, by_words: bool = False) -> None:
         super().__init__()
         width = config.hidden or len(start)
-        self.features = nn.EmbeddingBag(features, width, mode="sum", include_last_offset=True)
+        self.features: WordSums | nn.EmbeddingBag
+        if by_words:
+            self.features = WordSums(features, width)
+        else:
+            self.features = nn.EmbeddingBag(features, width, mode="sum", include_last_offset=True)
         self.dropout = nn.Dropout(config.dropout)
         self.output: nn.Linear | None = None
         self.bias = nn.Parameter(torch.zeros(width))
@@ -33,7 +42,7 @@ class TfidfNetwork(nn.Module):
             nn.init.normal_(self.features.weight, std=0.1)
             self.output = nn.Linear(width, len(start))
             nn.init.normal_(self.output.weight, std=1 / math.sqrt(width))
-        else:
+        elif not by_words:
             nn.init.zeros_(self.features.weight)
         with torch.no_grad():
             (self.output.bias if self.output is not None else self.bias).copy_(start)
@@ -48,3 +57,61 @@ class TfidfNetwork(nn.Module):
         if self.output is None:
             return self.features(columns, offsets, per_sample_weights=self.dropout(values)) + self.bias
         return self.output(self.hidden(columns, values, offsets))
+
+
+@dataclass(frozen=True)
+class Product:
+    """The gradient of weights (V, L) as a product: features of documents, transposed, times slopes of their logits.
+
+    Attributes:
+        columns: words of the documents, one document after another, (nnz,).
+        values: their features, (nnz,).
+        offsets: where each document begins, and the last ends, (B + 1,).
+        slopes: gradient of the logits, (B, L).
+    """
+
+    columns: Tensor
+    values: Tensor
+    offsets: Tensor
+    slopes: Tensor
+
+
+class WordSums(nn.Module):
+    """An `nn.EmbeddingBag` of sums, (V, L), from 0, which keeps its gradient as products.
+
+    The matrix of that gradient has a row for each word of a batch: to write and read it takes longer than all else.
+
+    Attributes:
+        products: of the batch so far, in the order of its parts.
+    """
+
+    def __init__(self, words: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(words, width))
+        self.products: list[Product] = []
+
+    def forward(self, columns: Tensor, offsets: Tensor, per_sample_weights: Tensor) -> Tensor:
+        """Sums (B, L) of the rows of a batch in CSR form."""
+        return _SumWords.apply(self.weight, self.products, columns, per_sample_weights, offsets)
+
+
+class _SumWords(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, weight: Tensor, products: list[Product], columns: Tensor, values: Tensor, offsets: Tensor
+    ) -> Tensor:
+        ctx.products = products
+        ctx.save_for_backward(columns, values, offsets)
+        return sum_rows(weight, columns, values, offsets)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slopes: Tensor) -> tuple[None, ...]:
+        columns, values, offsets = ctx.saved_tensors
+        ctx.products.append(Product(columns, values, offsets, slopes))
+        return (None,) * 5
+
+
+def sum_rows(weight: Tensor, columns: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
+    """Rows of `weight` (V, L), summed with values for each part that the offsets (B + 1,) make, (B, L)."""
+    return F.embedding_bag(columns, weight, offsets, per_sample_weights=values, mode="sum", include_last_offset=True)

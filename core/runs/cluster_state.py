@@ -56,5 +56,6 @@ def read_cluster_state(
         status |= {"state": "queued", "progress": {"phase": f"waiting for {job.engine}", "fraction": 0.0}}
     if job.unreachable is not None:
         since = time.strftime("%H:%M", time.localtime(job.unreachable))
-        damage = f"The cluster does not answer since {since}. {job.why} {damage}".strip()
+        silent = "store" if job.why.startswith("The store") else "cluster"
+        damage = f"The {silent} does not answer since {since}. {job.why} {damage}".strip()
     return status, problem, damage

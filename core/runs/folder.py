@@ -17,26 +17,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from core.config.parse import parse
-from core.config.schema import RUN_PATTERN, Frozen, ModelConfig, RunConfig, TrainConfig
+from core.config.schema import RUN_PATTERN, Frozen, RunConfig
 from core.runs import failures
 from core.runs.cluster_state import LIVE, describe_end, read_cluster_state
 from core.runs.journal import read_heartbeat, read_known_status, read_process
 from core.runs.layout import alive_lock, job_file, runs_dir, stop_flag
+from core.runs.settings import parse_config
+from core.runs.unchanged import Unchanged
 from core.system.access import check_writable
 from core.system.errors import UserError
 from core.system.files import (
     SMALL_BYTES,
-    Broken,
     atomic_path,
-    describe_broken,
-    parse_json,
     read_bytes,
     read_json,
     say_unwritable,
@@ -64,6 +62,8 @@ class About(Frozen):
 NOTHING_WRITTEN = About()
 LEFT_AFTER = 3600.0
 """Seconds after which what is half-written is a leftover."""
+TIMES = ("submitted", "started", "ended")
+"""Entries of a status in unix seconds."""
 SILENT = 90.0
 """Seconds without a heartbeat after which a running worker is said to stand still; it writes one every 2 seconds."""
 
@@ -240,55 +240,42 @@ def has_checkpoint(path: Path) -> bool:
     return any(checkpoint_dir(path).glob("[0-9]*"))
 
 
-THEN = {"model": ModelConfig().model_dump(), "train": TrainConfig().model_dump()}
-"""Of a setting that did not exist yet when a config was stored, what was done then."""
-
-
-def _complete_config(values: Any) -> Any:
-    """A stored config with the settings that did not exist yet: what was done then is the default of their class.
-
-    What is not given in a new config is the default of its model, which may be better.
-    """
-    if not isinstance(values, dict):
-        return values
-    known = {
-        section: usual | values[section] for section, usual in THEN.items() if isinstance(values.get(section), dict)
-    }
-    return values | known
-
-
 def read_config(path: Path) -> RunConfig:
     """The settings of the run in a folder.
 
     Raises:
         UserError: `config.json` is missing or damaged.
     """
-    return _parse_config(read_bytes(path / "config.json", most=SMALL_BYTES), path.name)
+    return parse_config(read_bytes(f"{path}/config.json", most=SMALL_BYTES), path.name)
 
 
-@lru_cache(maxsize=4096)
-def _parse_config(content: bytes, run_id: str) -> RunConfig:
-    """The settings that the content of a `config.json` says."""
-    try:
-        values = parse_json(content)
-    except Broken as error:
-        raise UserError(describe_broken(Path(run_id, "config.json"), error)) from None
-    return parse(RunConfig, _complete_config(values), where=f"{run_id}: config.json")
+_ended: Unchanged[Run] = Unchanged("config.json", "status.json", "about.json")
+"""Runs that have said how they ended: nothing but these files tells anything of them."""
 
 
 def read_folder(path: Path) -> Run | Damaged:
     """Reads the folder of a run; one whose settings or status cannot be read is `Damaged`."""
-    found, problem = _read_state(path)
+    folder = str(path)
+    version, known = _ended.find(folder)
+    if known is not None:
+        return known
+    status, problem = _read_status(path)
+    state = status["state"]
+    found, problem = _read_state(path, status, problem)
     try:
         config = read_config(path)
     except UserError as error:
-        return Damaged(**vars(found), problem=str(error))
-    return Damaged(**vars(found), problem=problem) if problem else Run(**vars(found), config=config)
+        return Damaged(**found, problem=str(error))
+    if problem:
+        return Damaged(**found, problem=problem)
+    run = Run(**found, config=config)
+    if state not in LIVE:
+        _ended.keep(folder, version, run)
+    return run
 
 
-def _read_state(path: Path) -> tuple[Folder, str]:
-    """All that a folder holds but its settings, and what is wrong with its status: empty if nothing is."""
-    status, problem = _read_status(path)
+def _read_state(path: Path, status: dict[str, Any], problem: str) -> tuple[dict[str, Any], str]:
+    """The fields of a `Folder` from its status, and what is wrong with that: empty if nothing is."""
     said = ""
     if status["state"] in LIVE and os.path.lexists(job_file(path)):
         status, problem, said = read_cluster_state(path, status, problem, lambda: _read_status(path))
@@ -298,26 +285,18 @@ def _read_state(path: Path) -> tuple[Folder, str]:
         silent = time.time() - read_heartbeat(path).get("time", math.inf)
         if status["state"] == "running" and silent > SILENT:
             said = _describe_silence(path.name, silent)
-    state, kind, reason, advice = (status.get(key, "") for key in ("state", "kind", "reason", "advice"))
     about, remark = _read_about(path)
-    found = Folder(
-        id=path.name,
-        path=path,
-        state=state,
-        reason=reason,
-        kind=kind,
-        advice=advice,
-        submitted=status.get("submitted"),
-        started=status.get("started"),
-        ended=status.get("ended"),
-        progress=status.get("progress") or {},
-        device=status.get("device", ""),
-        user=status.get("user", ""),
-        imported=bool(status.get("imported")),
-        published=path.parent == published_dir(),
-        about=about,
-        remark=f"{said} {remark}".strip(),
-    )
+    words = ("state", "kind", "reason", "advice", "device", "user")
+    found = {key: status.get(key, "") for key in words} | {key: status.get(key) for key in TIMES}
+    found |= {
+        "id": path.name,
+        "path": path,
+        "progress": status.get("progress") or {},
+        "imported": bool(status.get("imported")),
+        "published": os.path.dirname(path) == str(published_dir()),
+        "about": about,
+        "remark": f"{said} {remark}".strip(),
+    }
     return found, problem
 
 
@@ -364,11 +343,11 @@ def _find_death(path: Path) -> failures.Failure:
 
 def _read_about(path: Path) -> tuple[About, str]:
     """What people wrote on a run, and a sentence if that is damaged, which no result depends on."""
-    file = path / "about.json"
+    file = f"{path}/about.json"
     if not os.path.lexists(file):
         return NOTHING_WRITTEN, ""
     try:
-        return parse(About, read_json(file, most=SMALL_BYTES), where=f"{path.name}: about.json"), ""
+        return parse(About, read_json(Path(file), most=SMALL_BYTES), where=f"{path.name}: about.json"), ""
     except UserError as error:
         return NOTHING_WRITTEN, f"{error} Its name, notes and tags are not shown: delete that file."
 

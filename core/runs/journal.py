@@ -45,14 +45,14 @@ def read_known_status(path: Path) -> tuple[dict[str, Any], list[str]]:
     Raises:
         UserError: it is missing or damaged, or holds no state.
     """
-    status, wrong = _parse_status(read_bytes(path / "status.json", most=SMALL_BYTES), path.name)
+    status, wrong = _parse_status(read_bytes(f"{path}/status.json", most=SMALL_BYTES), path.name)
     return dict(status), list(wrong)
 
 
 @lru_cache(maxsize=4096)
 def _parse_status(content: bytes, run_id: str) -> tuple[dict[str, Any], list[str]]:
     """What the content of a `status.json` says; most runs have ended, and say the same every time."""
-    values, wrong = parse_fields(content, Path(run_id, "status.json"))
+    values, wrong = parse_fields(content, f"{run_id}/status.json")
     status, dropped = keep_valid(Status, values)
     if "state" not in status:
         raise UserError(f"{run_id}: status.json holds no state of a run.")

@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def write_outcome(
             **results,
             "labels": list(about.labels),
             "counts": about.counts.tolist(),
-            "borders": asdict(about.borders),
+            "borders": about.borders.as_json(),
             "fingerprint": about.fingerprint,
             "source": about.source,
             "command": command,

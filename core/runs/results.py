@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, ValidationError
 
@@ -23,6 +23,14 @@ NEEDED = ("labels", "counts", "borders", "threshold", "threshold_rule", "fingerp
 """Keys of `metrics.json` that the results pages read."""
 
 
+class StoredBorders(Stored):
+    """What `core.labels.groups.Borders` are made of."""
+
+    head: NonNegativeInt = 35
+    tail: NonNegativeInt = 8
+    unseen_apart: bool = False
+
+
 class Results(Stored):
     """The types of what `metrics.json` holds, where it does; an older version may not have written all of it."""
 
@@ -30,7 +38,7 @@ class Results(Stored):
     validation: Scores = Field({})
     labels: list[str] = Field([])
     counts: list[NonNegativeInt] = Field([])
-    borders: dict[Literal["head", "tail"], NonNegativeInt] = Field({})
+    borders: StoredBorders = Field(StoredBorders())
     threshold: float | list[float] = 0.5
     threshold_rule: str = ""
     fingerprint: str = ""

@@ -111,7 +111,7 @@ class Broken(ValueError):
         super().__init__(at if place else f"({words})")
 
 
-def read_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:
+def read_bytes(path: Path | str, *, most: int = MOST_BYTES) -> bytes:
     """The content of a file.
 
     Args:
@@ -137,10 +137,15 @@ def read_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:
         finally:
             os.close(descriptor)
     except FileNotFoundError:
-        raise UserError(f"{path.parent.name}: {path.name} is missing.") from None
+        raise UserError(f"{_name(path)} is missing.") from None
     except (OSError, ValueError, MemoryError) as error:  # a ValueError of a name with a NUL
         words = getattr(error, "strerror", None) or error
-        raise UserError(f"{path.parent.name}: {path.name} cannot be read ({words}).") from None
+        raise UserError(f"{_name(path)} cannot be read ({words}).") from None
+
+
+def _name(path: Path | str) -> str:
+    """How messages name a file: by its folder, a run most often, and its name."""
+    return f"{Path(path).parent.name}: {Path(path).name}"
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -238,10 +243,10 @@ def read_json(path: Path, *, most: int = MOST_BYTES) -> Any:
         raise UserError(describe_broken(path, error)) from None
 
 
-def describe_broken(path: Path, error: Broken) -> str:
+def describe_broken(path: Path | str, error: Broken) -> str:
     """What is wrong with a file of JSON, a sentence."""
     words = f"cannot be read ({error.words})" if error.place == UNKNOWN_LETTERS else f"is damaged {error}"
-    return f"{path.parent.name}: {path.name} {words}."
+    return f"{_name(path)} {words}."
 
 
 def read_fields(path: Path) -> tuple[dict[str, Any], list[str]]:
@@ -256,7 +261,7 @@ def read_fields(path: Path) -> tuple[dict[str, Any], list[str]]:
     return parse_fields(read_bytes(path, most=SMALL_BYTES), path)
 
 
-def parse_fields(content: bytes, path: Path) -> tuple[dict[str, Any], list[str]]:
+def parse_fields(content: bytes, path: Path | str) -> tuple[dict[str, Any], list[str]]:
     """What `read_fields` gives of the content of a file.
 
     Raises:
@@ -267,7 +272,7 @@ def parse_fields(content: bytes, path: Path) -> tuple[dict[str, Any], list[str]]
     except Broken as error:
         raise UserError(describe_broken(path, error)) from None
     if not isinstance(value, dict):
-        raise UserError(f"{path.parent.name}: {path.name} is damaged: expected an object.")
+        raise UserError(f"{_name(path)} is damaged: expected an object.")
     if not _is_suspect(content):
         return value, []
     wrong = list(_find_wrong(value))

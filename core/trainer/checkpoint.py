@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,18 @@ def gather_arrays(state: State) -> dict[str, Tensor]:
         kept = {key: value for key, value in values.items() if value is not None}
         arrays |= {f"optimizer.{number}.{key}": distributed.gather_whole(value) for key, value in kept.items()}
     return arrays
+
+
+def separate_storage(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors on the CPU as a file takes them: one that shares its memory with another is copied, no other is."""
+    found: dict[str, Tensor] = {}
+    taken = set()
+    for name, value in tensors.items():
+        plain = value.detach().cpu().contiguous()
+        place = plain.untyped_storage().data_ptr()
+        found[name] = plain.clone() if place in taken else plain
+        taken.add(place)
+    return found
 
 
 def write_checkpoint(folder: Path, state: State, more: dict[str, Any]) -> Path:
@@ -67,8 +80,7 @@ def write_checkpoint(folder: Path, state: State, more: dict[str, Any]) -> Path:
         return path
     with atomic_path(path) as temporary:
         temporary.mkdir()
-        plain = {name: value.detach().cpu().clone() for name, value in arrays.items()}
-        save_file(plain, temporary / "state.safetensors")
+        save_file(separate_storage(arrays), temporary / "state.safetensors")
         temporary.joinpath("state.json").write_text(json.dumps(numbers), encoding="utf-8")
     # Older ones go when the new one is whole, never before.
     for old in list_checkpoints(folder)[:-CHECKPOINTS_KEPT]:

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import psutil
@@ -30,6 +31,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from core.system.places import ROOT
+
+T = TypeVar("T")
 
 
 class Signal(IntEnum):
@@ -198,6 +201,15 @@ def sum_gradients(parameters: list[nn.Parameter], value: float) -> float:
         parameter.grad.copy_(flat[start : start + parameter.numel()].view_as(parameter))
         start += parameter.numel()
     return float(total)
+
+
+def gather_lists(values: list[T]) -> list[T]:
+    """The lists of all processes as one, in their order: every process must call it."""
+    if world_size() == 1:
+        return values
+    found: list[list[T]] = [[]] * world_size()
+    dist.all_gather_object(found, values)
+    return [value for one in found for value in one]
 
 
 def agree(signal: Signal, device: str) -> Signal:

@@ -18,6 +18,7 @@ from core.losses import index_pairs
 from core.models.batches import Inputs
 from core.system.errors import Diverged, UserError
 from core.trainer import distributed
+from core.trainer.optimizer import FactoredAdagrad
 from core.trainer.precision import autocast
 from core.trainer.state import Loss, Progress, State
 
@@ -171,10 +172,11 @@ def take_step(
     # Norm: of the gradient itself, without the factor of fp16.
     state.scaler.unscale_(state.optimizer)
     gradients = [parameter.grad for parameter in state.parameters if parameter.grad is not None]
-    norm = distributed.gradient_norm(gradients)
-    # Length: SGD's steps have that of the learning rate; AdamW's gradients are clipped.
     local = [distributed.local_part(gradient) for gradient in gradients]
-    if config.optimizer == "sgd" and norm > 0:
+    # Length: SGD's steps have that of the learning rate, by words they do by themselves; AdamW's gradients are clipped.
+    if isinstance(state.optimizer, FactoredAdagrad):
+        norm = state.optimizer.measure_norm()
+    elif (norm := distributed.gradient_norm(gradients)) > 0 and config.optimizer == "sgd":
         torch._foreach_div_(local, norm)
     elif config.clip and norm > config.clip:
         torch._foreach_mul_(local, config.clip / norm)

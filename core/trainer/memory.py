@@ -11,6 +11,8 @@ from torch import nn
 from core.config.schema import RunConfig
 from core.models.batches import SCORING_BATCH
 from core.models.networks import TextNetwork, Transformer
+from core.models.tfidf import TfidfNetwork, WordSums
+from core.system.errors import UserError
 from core.trainer import distributed
 
 CACHED = 2048
@@ -23,6 +25,8 @@ BASE_BYTES = 700_000_000
 """What Python, PyTorch and a corpus take before a network is there."""
 STATE_BYTES = 256
 """For each token, layer and unit, until the gradient is taken: measured with MiniLM, 32 documents of 128 tokens."""
+LOGIT_BYTES = 24
+"""For each logit of a batch of a layer that learns by words: its loss and gradient, and what these are made of."""
 SCORE_BYTES = 24
 """For each score of an evaluation: logits, probabilities in two orders, ranks, what is kept."""
 
@@ -42,6 +46,8 @@ def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels:
         documents: of the train part.
         labels: L.
     """
+    if isinstance(network, TfidfNetwork) and isinstance(network.features, WordSums):
+        return memory_of_words(config, len(network.features.weight), documents, labels)
     # Weights, their gradients, and what the optimizer keeps of each: AdamW two moments, SGD one.
     moments = 8 if config.train.optimizer == "adamw" else 4
     weights = 0
@@ -68,6 +74,40 @@ def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels:
     # An evaluation comes on top: memory that a step has freed is not given back at once.
     scores = SCORE_BYTES * min(SCORES_AT_ONCE, SCORING_BATCH * labels)
     return BASE_BYTES + weights + logits + states + scores
+
+
+def memory_of_words(config: RunConfig, words: int, documents: int, labels: int) -> int:
+    """Bytes that a linear layer takes that learns by words, roughly: it keeps no matrix beside its weights.
+
+    Args:
+        config: of the run.
+        words: V.
+        documents: of the train part.
+        labels: L.
+    """
+    weights = 4 * (words + 1) * (labels + 1)
+    logits = LOGIT_BYTES * min(config.train.batch_size, documents) * labels
+    scores = SCORE_BYTES * min(SCORES_AT_ONCE, SCORING_BATCH * labels)
+    return BASE_BYTES + weights + logits + scores
+
+
+def check_memory_of_words(config: RunConfig, words: int, documents: int, labels: int, free: int) -> None:
+    """Refuses a layer that learns by words, before it is made, if memory will not suffice; `free` is in bytes.
+
+    Raises:
+        UserError: it will not; the message has the setting that would do.
+    """
+    needed = memory_of_words(config, words, documents, labels)
+    if needed <= free:
+        return
+    # The most words that have room; fewer than one in a hundred would be no vocabulary.
+    room = free - memory_of_words(config, 0, documents, labels)
+    fitting = room // (memory_of_words(config, 1, documents, labels) - memory_of_words(config, 0, documents, labels))
+    advice = f"set model.max_features={fitting}" if fitting > words // 100 else "take model 'tree', or fewer labels"
+    raise UserError(
+        f"Memory will not suffice: {words:,} words x {labels:,} labels take about {needed / 1e9:.1f} GB, and "
+        f"{free / 1e9:.1f} GB are free. To train it, {advice}."
+    )
 
 
 def memory_free(device: str) -> int:

@@ -26,7 +26,9 @@ from core.models.tfidf_features import TfidfEncoder
 from core.system.errors import UserError
 from core.trainer import distributed
 from core.trainer.blocks import blocked
-from core.trainer.memory import BLOCKED_LABELS
+from core.trainer.checkpoint import separate_storage
+from core.trainer.memory import BLOCKED_LABELS, check_memory_of_words, memory_free
+from core.trainer.optimizer import learns_by_words
 from core.trainer.precision import resolve_precision
 from core.trainer.state import Loss, State
 
@@ -92,9 +94,9 @@ class Setup:
         if self.whole is not self.network:
             self.whole.load_state_dict(weights)
 
-    def copy_weights(self) -> dict[str, torch.Tensor]:
-        """A copy of the weights of the network that is scored, on the CPU."""
-        return {name: value.detach().cpu().clone() for name, value in self.whole.state_dict().items()}
+    def plain_weights(self) -> dict[str, torch.Tensor]:
+        """The weights of the network that is scored, on the CPU: a file takes them, and no step may come before it."""
+        return separate_storage(self.whole.state_dict())
 
     def save_encoder(self, folder: Path) -> None:
         """Writes all that is needed, besides the weights, to read new texts."""
@@ -130,7 +132,7 @@ def make_setup(config: RunConfig, corpus: Corpus, reporter: Reporter, device: st
     elif too_long := check_sizes(config.model.max_labels, np.diff(targets.indptr), model=config.model.name):
         raise UserError(too_long)
     # Network: on the device, then sharded, then compiled; the optimizer gets the parameters that are there at last.
-    encoder, inputs, network = make_network(config, corpus, start, reporter)
+    encoder, inputs, network = make_network(config, corpus, start, reporter, device)
     if config.model.head == "label-graph":
         add_label_graph(network, targets)
     whole = network.to(device)
@@ -179,19 +181,24 @@ def make_loss(
 
 
 def make_network(
-    config: RunConfig, corpus: Corpus, start: torch.Tensor, reporter: Reporter
+    config: RunConfig, corpus: Corpus, start: torch.Tensor, reporter: Reporter, device: str
 ) -> tuple[Encoder, dict[str, Inputs], nn.Module]:
     """The encoder, what it made of each part, and a network whose logits start at `start`, (L,).
 
     Raises:
-        UserError: the encoder cannot be loaded, or does not read what the settings ask.
+        UserError: the encoder cannot be loaded, or does not read what the settings ask; memory will not suffice.
     """
     # TF-IDF: features.
     if config.model.name == "tfidf":
         encoder, features = make_features(config, corpus, reporter)
         inputs: dict[str, Inputs] = {part: SparseInputs(rows) for part, rows in features.items()}
         torch.manual_seed(config.seed)
-        return encoder, inputs, TfidfNetwork(features["train"].shape[1], start, config.model)
+        words = features["train"].shape[1]
+        by_words = learns_by_words(config, words, len(start))
+        if by_words:
+            log.info("%d words x %d labels: a step moves the weights of its documents' words alone", words, len(start))
+            check_memory_of_words(config, words, features["train"].shape[0], len(start), memory_free(device))
+        return encoder, inputs, TfidfNetwork(words, start, config.model, by_words=by_words)
     # Tokens: of a pretrained encoder, or of a vocabulary that is learnt from the train part.
     reader: tokens.Subwords | tokens.Words
     if config.model.name == "transformer":

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from core.config.schema import TrainConfig
 from core.trainer.memory import tokens_at_once
-from core.trainer.optimizer import make_optimizer, make_schedule
+from core.trainer.optimizer import FactoredAdagrad, make_optimizer, make_schedule
 
 Loss = Callable[[Tensor, Any], Tensor]
 """From what `State.forward` gives for B documents, and their targets as `core.trainer.loop.targets_of` makes them, to
@@ -53,7 +53,7 @@ class State:
         loss_sum: sum of their losses.
         first_loss: loss of the very first step; NaN before it.
         unevaluated: the last step of an epoch that is still to be evaluated.
-        parameters: those that are trained.
+        parameters: those that are trained by a gradient in `Parameter.grad`.
         forward: what the loss is computed from: the network's logits (B, L), or what its output layer reads (B, H).
     """
 
@@ -77,11 +77,13 @@ class State:
     def begin(cls, network: nn.Module, config: TrainConfig, documents: int) -> State:
         """The state before the first step over so many documents."""
         optimizer = make_optimizer(network, config)
+        # The weights of a layer that learns by words have no gradient of their own.
+        apart = optimizer.layer.weight if isinstance(optimizer, FactoredAdagrad) else None
         return cls(
             network,
             optimizer,
             make_schedule(optimizer, config, math.ceil(documents / config.batch_size) * config.epochs),
             torch.amp.GradScaler("cuda", enabled=config.precision == "fp16"),
             tokens_at_once(network, config.max_tokens),
-            parameters=[parameter for parameter in network.parameters() if parameter.requires_grad],
+            parameters=[one for one in network.parameters() if one.requires_grad and one is not apart],
         )

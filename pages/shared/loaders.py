@@ -70,8 +70,8 @@ def _load_corpus(config: str, version: tuple[tuple[str, int], ...]) -> Corpus:  
 
 
 @st.cache_data(max_entries=8, show_spinner="Measuring", hash_funcs=HASHES)
-def load_measures(corpus: Corpus, head: int, tail: int) -> dict[str, Any]:
-    return measures.corpus_stats(corpus, Borders(head, tail))
+def load_measures(corpus: Corpus, borders: Borders) -> dict[str, Any]:
+    return measures.corpus_stats(corpus, borders)
 
 
 @st.cache_resource(max_entries=3, show_spinner="Counting which labels come together", hash_funcs=HASHES)

@@ -81,7 +81,7 @@ def pick_borders(kept: Borders) -> Borders:
         head = st.number_input("Head from", 1, value=None, placeholder=str(kept.head), key="head", bind="query-params")
         tail = st.number_input("Tail up to", 0, value=None, placeholder=str(kept.tail), key="tail", bind="query-params")
     try:
-        return Borders(kept.head if head is None else head, kept.tail if tail is None else tail)
+        return kept.moved(head=head, tail=tail)
     except UserError as error:
         st.error(plain(str(error)))
         return kept

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from core.analysis import loss_advice
 from core.analysis.loss_advice import Traits
-from core.labels.groups import Borders
+from core.labels.groups import Borders, paper_borders
 from core.losses.presets import LOSSES
 from core.runs.folder import list_runs
 
@@ -38,9 +38,21 @@ def test_the_advice_follows_the_traits(traits: Traits, first: str) -> None:
 def test_traits_are_counted() -> None:
     targets = np.array([[1, 0, 0], [1, 0, 1], [1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]])
     traits = loss_advice.measure_traits(sp.csr_array(targets), targets.sum(0), Borders(head=3, tail=1))
-    assert traits == Traits(7 / 5, 3, 1 / 3, 1 / 7, 4.0, 1.0)
+    assert traits == Traits(7 / 5, 3, 1 / 3, 1 / 7, 4.0, 1.0, rare=1)
     alone = loss_advice.measure_traits(sp.csr_array(np.eye(3, dtype=int)), np.ones(3, int), Borders(head=3, tail=1))
-    assert alone == Traits(1.0, 3, 1.0, 1.0, 1.0, 0.0)
+    assert alone == Traits(1.0, 3, 1.0, 1.0, 1.0, 0.0, rare=1)
+
+
+def test_rare_is_a_matter_of_documents_and_not_of_ranks() -> None:
+    """Of a set whose every label has hundreds of documents no third is a tail that losses have to balance."""
+    counts = np.arange(900, 600, -30)
+    rows, columns = np.arange(counts.sum()), np.repeat(np.arange(len(counts)), counts)
+    targets = sp.csr_array((np.ones(len(rows), bool), (rows, columns)))
+    traits = loss_advice.measure_traits(targets, counts, paper_borders(len(counts)))
+    assert (traits.tail_labels, traits.rare) == (0.0, 8)
+    advice = loss_advice.advise(traits)
+    assert advice.losses[0] == "bce"
+    assert advice.sentences[1].startswith("Labels with at most 8 documents are 0% of the labels")
 
 
 def test_published_runs_are_the_evidence() -> None:

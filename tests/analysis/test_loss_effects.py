@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from core import losses
 from core.analysis import loss_effects, loss_logits, loss_weights
 from core.analysis.loss_effects import Choice
 from core.labels.groups import Borders
+from core.labels.measures import rule_for_mu
 from core.losses import LOSSES, build_loss
 from core.system.errors import UserError
+from tests.helpers.laws import law
 
 BORDERS = Borders(head=35, tail=8)
 NAMES = list(LOSSES)
@@ -147,7 +152,19 @@ def test_a_mu_out_of_range_is_one_sentence_that_names_the_loss(counts: np.ndarra
 def test_the_rule_for_mu_lies_between_mean_and_median_of_r(targets: sp.csr_array, counts: np.ndarray) -> None:
     inverse = targets.toarray() / counts
     r = (inverse / inverse.sum(1, keepdims=True))[targets.toarray()]
-    assert loss_weights.rule_for_mu(targets, counts) == pytest.approx((r.mean() + np.median(r)) / 2)
+    assert rule_for_mu(targets, counts) == pytest.approx((r.mean() + np.median(r)) / 2)
+
+
+@law(60)
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 8))
+def test_the_rule_for_mu_is_that_of_the_losses(seed: int, documents: int, labels: int) -> None:
+    """Pages read it without PyTorch; training reads `auto_mu`."""
+    rng = np.random.default_rng(seed)
+    held = sp.csr_array(rng.random((documents, labels)) < rng.random(labels))
+    counts = np.asarray(held.sum(axis=0))
+    if held.nnz:
+        pairs = losses.index_pairs(held)
+        assert rule_for_mu(held, counts) == pytest.approx(losses.auto_mu(*pairs, counts), rel=1e-12)
 
 
 @pytest.mark.parametrize("labels", [1, 90, 18_211])

@@ -11,6 +11,7 @@ import pytest
 from core.analysis.progress import find_silent, is_stopping, leaderboard, phase, run_table, sweep_left
 from core.analysis.run_scores import score_table
 from core.analysis.samples import Sampled
+from core.labels.groups import UNSEEN
 from core.metrics.uncertainty import COLUMNS
 from core.runs.folder import About, Folder
 
@@ -102,3 +103,5 @@ def test_the_scores_of_a_run_are_named_in_full() -> None:
     assert table.loc["test macro-F1"].tolist() == ["25.0", "–", "–", "–"]
     assert table.loc["validation micro-F1, epoch 4", "total"] == "60.0"
     assert score_table({"test": METRICS["test"]}, None)["total"].tolist() == ["50.0", "25.0"]
+    apart = METRICS["test"] | {UNSEEN: {"micro_f1": None, "macro_f1": 0.0}}
+    assert score_table({"test": apart}, None)[UNSEEN].tolist() == ["–", "0.0"]

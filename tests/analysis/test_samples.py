@@ -16,6 +16,7 @@ from core.runs.results import save_threshold_set
 from core.system.errors import UserError
 from tests.helpers.scored import BORDERS, COUNTS, make_run
 
+APART = Borders(35, 8, unseen_apart=True)
 RULES = [rule for rule in decisions.READINGS if rule != decisions.AS_TRAINED]
 
 
@@ -27,9 +28,9 @@ def runs() -> list[Run]:
 @pytest.mark.parametrize("rule", decisions.READINGS)
 def test_scores_at_a_rule_are_those_of_its_decisions(rule: str) -> None:
     run = make_run("db", quality=1.5)
-    found = samples.sample(run, BORDERS, rule)
+    found = samples.sample(run, APART, rule)
     predicted = decisions.decide(run, rule).predicted
-    expected = label_sets.score_groups(read_predictions(run).targets, predicted, COUNTS, BORDERS)
+    expected = label_sets.score_groups(read_predictions(run).targets, predicted, COUNTS, APART)
     for column, score in zip(uncertainty.COLUMNS, found.scores, strict=True):
         group, _, name = column.partition("/")
         assert score == pytest.approx(expected[group][name])
@@ -106,16 +107,16 @@ def test_every_rule_has_words() -> None:
 
 def test_a_difference_has_the_noise_of_seeds_and_of_documents(runs: list[Run]) -> None:
     rows = tables.fold(runs)
-    sampled = samples.sample_rows(rows)
+    sampled = samples.sample_rows(rows, APART)
     gain = samples.difference(sampled["tfidf db"], sampled["tfidf bce"])
-    alone = samples.difference(samples.sample(runs[0], BORDERS), samples.sample(runs[3], BORDERS))
+    alone = samples.difference(samples.sample(runs[0], APART), samples.sample(runs[3], APART))
     assert gain.tested.all()
     assert not alone.tested.any()
     assert not alone.significant.any()
     noisy = sampled["tfidf db"].deviation + sampled["tfidf bce"].deviation > 0.02
     assert noisy.any()
-    means = np.mean([samples.sample(run, BORDERS).samples for run in runs[:3]], axis=0) - np.mean(
-        [samples.sample(run, BORDERS).samples for run in runs[3:]], axis=0
+    means = np.mean([samples.sample(run, APART).samples for run in runs[:3]], axis=0) - np.mean(
+        [samples.sample(run, APART).samples for run in runs[3:]], axis=0
     )
     documents = uncertainty.interval(gain.scores, means)
     assert (gain.high - gain.low > documents[1] - documents[0])[noisy].all(), "wider than over documents alone"
@@ -134,7 +135,7 @@ def test_intervals_stay_within_what_is_possible() -> None:
     rows = tables.fold(
         [make_run("db", seed, quality=6.0) for seed in (0, 1)] + [make_run("bce", s, quality=0.2) for s in (0, 1)]
     )
-    sampled = samples.sample_rows(rows)
+    sampled = samples.sample_rows(rows, APART)
     for row in sampled.values():
         low, high = row.interval
         assert ((low >= 0) & (high <= 1))[~np.isnan(low)].all()

@@ -22,7 +22,7 @@ from core.analysis.export import workbook
 from core.analysis.run_names import name_run, name_runs
 from core.analysis.samples import Sampled
 from core.figures import page
-from core.labels.groups import Borders
+from core.labels.groups import UNSEEN, Borders
 from core.metrics import confusion, label_sets, thresholds, uncertainty
 from core.runs import folder, results
 from core.runs.folder import Run
@@ -52,6 +52,56 @@ def test_seeds_fold_into_one_row_in_the_order_of_the_paper(runs: list[Run]) -> N
     assert [row.name for row in tables.fold(runs, seeds=False)] == [
         *("svm", "tfidf bce", "tfidf db, seed 0", "tfidf db, seed 1", "tfidf db, seed 2")
     ]
+
+
+def test_labels_without_a_train_document_have_columns_where_there_are_any() -> None:
+    apart = Borders(35, 8, unseen_apart=True)
+    rows = tables.fold([make_run(loss, seed, quality=2.0, borders=apart) for loss in ("db", "bce") for seed in (0, 1)])
+    own = f"{UNSEEN}_macro"
+    for kept in (None, apart):
+        sampled = samples.sample_rows(rows, kept)
+        frame = tables.paper_table(rows, sampled, with_published=False)
+        assert tables.columns_in(frame) == [*tables.SCORE_COLUMNS[2], f"{UNSEEN}_micro", own]
+        mine = results.read_results(rows[0].runs[0])["test"]
+        assert frame[own][0] == pytest.approx(
+            100 * np.mean([results.read_results(run)["test"][UNSEEN]["macro_f1"] for run in rows[0].runs])
+        )
+        assert mine[UNSEEN].keys() == mine["tail"].keys()
+        for form in (export.to_latex, export.to_markdown, export.to_csv, page._score_table):
+            assert "o train document" in form(frame)
+        shown = compare.score_table(frame).columns.tolist()
+        assert [group for group, _ in shown[1:5]] == ["Total", "Total", "Tail", "Tail"]
+        assert shown[-1] == (UNSEEN.capitalize(), "macro-F1")
+        assert own in tables.columns_in(tables.difference_table(rows, sampled, "bce"))
+        rank = samples.compare_rows(rows, kept, samples.RANKING)
+        assert f"{UNSEEN}_ap" in tables.paper_table(rows, rank.sampled, table=samples.RANKING)
+    # The same runs with borders that leave them in the tail.
+    sampled = samples.sample_rows(rows, BORDERS)
+    frame = tables.paper_table(rows, sampled, with_published=False)
+    assert tables.columns_in(frame) == tables.SCORE_COLUMNS[2]
+    assert not [column for column in frame if column.startswith(UNSEEN)]
+    gain = samples.difference(sampled["db"], sampled["bce"])
+    titles = [title for title, _, _ in compare.headline(gain)]
+    assert not [title for title in titles if title.startswith(UNSEEN)]
+    assert len(titles) == 5
+
+
+@pytest.mark.parametrize("table", tables.SCORE_COLUMNS)
+@pytest.mark.parametrize("unseen", [True, False])
+def test_columns_that_a_narrow_page_has_no_room_for_stand_in_sets(table: tables.Table, unseen: bool) -> None:
+    columns = [column for column in tables.SAMPLED_COLUMNS[table] if unseen or not column.startswith(UNSEEN)]
+    sets = compare.column_sets(columns)
+    assert sorted(list(sets.values())[-1]) == sorted(columns)
+    assert list(sets)[-1] == "all"
+    assert {column for name, kept in sets.items() if name != "all" or len(sets) == 1 for column in kept} == set(columns)
+    for name, kept in sets.items():
+        assert len(set(kept)) == len(kept)
+        assert len(kept) <= compare.FITTING or name == "all"
+        groups = [column.partition("_")[0] for column in kept]
+        assert groups == sorted(groups, key=lambda group: {"total": 0, "tail": 1}.get(group, 2))
+    first = next(iter(sets.values()))
+    assert {"total", "tail"} <= {column.partition("_")[0] for column in first} or table == 3
+    assert (len(sets) == 1) == (table == 3)
 
 
 def test_rows_are_told_apart_by_what_differs() -> None:
@@ -218,7 +268,7 @@ def test_every_cell_shows_its_own_score_however_often_it_is_drawn(runs: list[Run
     rows = tables.fold(runs)
     sampled = samples.sample_rows(rows, BORDERS)
     frame = tables.paper_table(rows, sampled, table=2, with_published=True)
-    shown = compare.score_table(frame, table=2)
+    shown = compare.score_table(frame)
     for _ in range(2):
         drawn = ET.fromstring(f"<x>{shown.to_html().partition('</style>')[2]}</x>".replace("&nbsp;", " "))
         texts = [[cell.text or "" for cell in row.iter("td")][1:] for row in drawn.iter("tr")]

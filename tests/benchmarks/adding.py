@@ -30,7 +30,7 @@ ADD += "sources.add('big', path, guess(path), SplitConfig(made='paper', min_docu
 PANDAS = "import pandas; pandas.read_csv(sys.argv[1])"
 OPEN = "corpus = sources.load(sources.default_config('big')); corpus.counts"
 MEASURE = OPEN + "; from core.labels.groups import *; from core.labels.measures import *; start = time.perf_counter()"
-MEASURE += "; corpus_stats(corpus, default_borders(len(corpus.labels)))"
+MEASURE += "; corpus_stats(corpus, default_borders(corpus.name, corpus.counts))"
 
 
 def run(code: str, *words: str) -> tuple[float, float]:

@@ -25,7 +25,7 @@ import scipy.sparse as sp
 
 from core.config.parse import parse
 from core.config.schema import RunConfig
-from core.labels.groups import FREQUENCY_GROUPS, default_borders
+from core.labels.groups import FREQUENCY_GROUPS, paper_borders
 from core.metrics import label_sets, thresholds
 from core.metrics.kept_scores import DENSE_LABELS, TOP_K
 from core.runs import combine as combining
@@ -102,7 +102,7 @@ def make_members(cache: Path, name: str) -> None:
             kept = make_scores(targets, np.random.default_rng([seed, place]))
             ids = [str(row) for row in range(number)]
             write_predictions(path, Predictions(ids, np.arange(number), targets, kept, 0.5), part)
-            borders = default_borders(int(labels))
+            borders = paper_borders(int(labels))
             scores[part] = label_sets.score_groups(targets, thresholds.apply(kept, 0.5), counts, borders)
         write_json(path / "config.json", config.model_dump())
         write_json(path / "status.json", {"state": "finished", "submitted": float(seed)})

@@ -51,7 +51,7 @@ def timed(key, make):
 found, config = {}, DataConfig.model_validate_json(sys.argv[1])
 empty = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 corpus = timed("open", lambda: load(config))
-borders = groups.default_borders(len(corpus.labels))
+borders = groups.default_borders(corpus.name, corpus.counts)
 timed("measures", lambda: measures.corpus_stats(corpus, borders))
 pairs = timed("product", lambda: cooccurrence.count_pairs(corpus.targets))
 timed("strongest", lambda: dataset.strongest_pairs(pairs, corpus.labels, by="lift", floor=5))

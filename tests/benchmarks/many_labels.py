@@ -26,7 +26,7 @@ from core.config.schema import DataConfig, ModelConfig, SplitConfig, SyntheticCo
 from core.data import sources
 from core.data.corpus import PARTS, Corpus
 from core.data.readers import guess
-from core.labels.groups import default_borders
+from core.labels.groups import paper_borders
 from core.metrics import kept_scores, label_sets, thresholds
 from core.models.tfidf_features import TfidfEncoder
 from core.system.places import ROOT
@@ -131,7 +131,7 @@ def judge(kept: Path, folder: Path, counts: np.ndarray) -> dict[str, Any]:
     targets = {part: sp.csr_array(sp.load_npz(folder / f"y-{part}.npz").astype(bool)) for part in scores}
     cut = thresholds.fit_global(targets["validation"], scores["validation"], rule="exact")
     predicted = thresholds.apply(scores["test"], cut)
-    found = label_sets.score_groups(targets["test"], predicted, counts, default_borders(len(counts)))["all"]
+    found = label_sets.score_groups(targets["test"], predicted, counts, paper_borders(len(counts)))["all"]
     first = kept_scores.keep_largest(scores["test"], 5)
     hits = first.astype(bool).multiply(targets["test"]).sum()
     return {**found, "precision_at_5": float(hits) / (5 * targets["test"].shape[0])}

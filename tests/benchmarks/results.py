@@ -15,10 +15,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from core.system.files import write_json
+from core.system.places import ROOT
+
 MAKE = """
 import numpy as np, scipy.sparse as sp
-from core.labels.groups import default_borders
+from core.labels.groups import paper_borders
 from core.metrics import confusion, summary, thresholds, uncertainty
 rng = np.random.default_rng(0)
 def made(documents, labels, cardinality):
@@ -40,7 +42,7 @@ def made(documents, labels, cardinality):
     return targets, sp.csr_array((values, (rows, columns)), shape=(documents, labels))
 targets, scores = made(SIZE)
 counts = np.bincount(targets.indices, minlength=targets.shape[1]) * 3
-borders = default_borders(targets.shape[1])
+borders = paper_borders(targets.shape[1])
 predicted = thresholds.apply(scores, 0.5)
 names = [str(column) for column in range(targets.shape[1])]
 """
@@ -109,7 +111,7 @@ def copies(cache: Path, number: int) -> None:
         target = cache / "runs" / f"{original.name[:-10]}{place:010x}"
         shutil.copytree(original, target)
         config = json.loads(target.joinpath("config.json").read_text())
-        target.joinpath("config.json").write_text(json.dumps(config | {"seed": place // len(originals)}))
+        write_json(target / "config.json", config | {"seed": place // len(originals)})
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from core.runs.predictions import Predictions
 part, counts = Predictions([], np.arange(5000), targets, scores, 0.5), 30_000 // np.arange(1, 18_212)
 steps, quiet = what_if.threshold_steps(part), read_quiet(part.targets, part.scores, margins=False)
 for _ in ("validation", "test"):
-    trade_off.curve_table(part, counts, default_borders(18_211), steps=steps, quiet=quiet)
+    trade_off.curve_table(part, counts, paper_borders(18_211), steps=steps, quiet=quiet)
 """
 """What Errors draws of the trade-off: the curves of two parts."""
 

@@ -272,7 +272,7 @@ def learned(device: str, documents: int, seed: int, recipe: str) -> tuple[float,
         torch.set_num_threads(1)
     task = Task.load(device, documents)
     corpus, counts = task.corpus, task.corpus.counts
-    borders, targets = groups.default_borders(len(corpus.labels)), corpus.targets_of("validation")
+    borders, targets = groups.default_borders(corpus.name, corpus.counts), corpus.targets_of("validation")
     ours = recipe == "ours"
     network, steps = task.ours(seed) if ours else task.reference(seed, whole=False)
     for step, _ in enumerate(steps):

@@ -84,3 +84,32 @@ def test_what_was_left_out_is_said(tmp_path: Path) -> None:
     assert "--bad-lines skip" in call("data", "add", str(path), "--dry-run", code=2).stderr
     said = call("data", "add", str(path), "--bad-lines", "skip", "--dry-run").stdout
     assert "rows left out, as they cannot be read: 1; the first is line 22" in " ".join(said.split())
+
+
+def test_a_recipe_finds_its_file_and_divides_it_unless_an_option_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    articles = [
+        {"pmid": n, "title": "Gold", "abstractText": f"Gold number {n} rose in London.", "year": "2012",
+         "meshMajor": ["Gold", "Rare"] if n < 4 else ["Gold", "Corn"]}
+        for n in range(40)
+    ]  # fmt: skip
+    (tmp_path / "pubmed").mkdir()
+    (tmp_path / "pubmed" / "allMeSH_sample.json").write_text(json.dumps({"articles": articles}))
+    monkeypatch.setenv("TAILSCOPE_DATA", str(tmp_path))
+    kept = answer("data", "add", "pubmed-sample")
+    assert (kept["name"], kept["parts"], kept["labels"]) == (
+        "pubmed-sample",
+        {"train": 28, "validation": 4, "test": 8},
+        2,
+    )
+    other = answer("data", "add", "pubmed-sample", "--name", "mine", "--made", "stratified", "--min-documents", "1")
+    assert (other["name"], other["labels"]) == ("mine", 3)
+    assert kept["file"] == other["file"]
+    # A file of that name is read as any file; without either, what is missing is said.
+    monkeypatch.setenv("TAILSCOPE_DATA", str(tmp_path / "nowhere"))
+    said = call("data", "add", "pubmed-sample", "--name", "again", code=2).stderr
+    assert "allMeSH_sample.json.gz, which 'pubmed-sample' is made of, was not found in" in " ".join(said.split())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pubmed-sample").write_text(rows(0, 20))
+    assert answer("data", "add", "pubmed-sample", "--dry-run", "--made", "random")["documents"] == 20

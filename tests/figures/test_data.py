@@ -20,6 +20,7 @@ from core.labels import groups, measures
 from core.labels.cooccurrence import block, count_pairs, density
 from core.labels.groups import Borders
 from tests.helpers.corpora import NASTY, corpus
+from tests.helpers.laws import law
 
 BORDERS = Borders(35, 8)
 BACKGROUNDS = {"light": "#ffffff", "dark": "#12161d"}
@@ -66,7 +67,7 @@ def test_every_colour_is_legible_on_both_themes(background: str) -> None:
 
 @pytest.mark.parametrize("eye", SEEN)
 def test_head_medium_and_tail_are_told_apart_by_every_eye(eye: str) -> None:
-    seen = [lab(np.array(SEEN[eye]) @ linear(GROUP_COLOURS[group])) for group in groups.FREQUENCY_GROUPS]
+    seen = [lab(np.array(SEEN[eye]) @ linear(GROUP_COLOURS[group])) for group in groups.EVERY_GROUP]
     assert min(float(np.linalg.norm(one - other)) for one, other in itertools.combinations(seen, 2)) > 15
 
 
@@ -87,12 +88,75 @@ def test_rank_frequency_stays_small_and_keeps_absent_labels(number: int) -> None
     assert any(row["count"] == 0 for row in rows) == (number > 1)
 
 
+@law(60)
+@given(
+    st.lists(st.tuples(st.floats(0, 260), st.floats(0, 140)), max_size=60),
+    st.floats(20, 120),
+    st.floats(0, 100),
+)
+def test_words_of_borders_hide_as_few_labels_as_can_be_and_not_each_other(
+    falling: list[tuple[float, float]], upper: float, apart: float
+) -> None:
+    xs, ys = (sorted(values) for values in zip(*falling, strict=True)) if falling else ([], [])
+    dots = np.array([xs, ys]).T.reshape(-1, 2)  # down the ranks a long tail falls
+    heights = [upper, min(upper + apart, 140)]
+    words = ["head from 35", "tail up to 8"]
+    places = data.place_words(words, heights, dots, width=260, height=140)
+
+    def box(text: str, at: float, end: str, side: str) -> tuple[float, float, float, float]:
+        long, top = data.GAP + data.WORD_LETTER * len(text), at - data.LINE if side == "top" else at
+        left = 0 if end == "left" else 260 - long
+        return left, left + long, top, top + data.LINE
+
+    def hides(one: tuple[float, float, float, float]) -> int:
+        left, right, top, bottom = one
+        return sum(left < x < right and top < y < bottom for x, y in dots)
+
+    first, second = (box(text, at, *place) for text, at, place in zip(words, heights, places, strict=True))
+    assert first[2] >= 0
+    assert first[3] <= 140
+    free = [box(words[0], upper, end, side) for end in ("left", "right") for side in ("top", "bottom")]
+    near = data.RADIUS
+    if any(not hides((a - near, b + near, c - near, d + near)) and c >= 0 and d <= 140 for a, b, c, d in free):
+        assert not hides(first)
+    assert first[0] >= second[1] or second[0] >= first[1] or first[2] >= second[3] or second[2] >= first[3]
+
+
+@pytest.mark.parametrize(("labels", "most"), [(90, 2900), (18_211, 60), (18_211, 30_000), (40, 3), (2, 5)])
+def test_each_border_in_reach_of_the_axis_has_its_words(labels: int, most: int) -> None:
+    counts = np.maximum(1, (most / np.arange(1, labels + 1) ** 0.9).astype(int))
+    for borders in (groups.paper_borders(labels), groups.cut_thirds(counts)):
+        spec = data.rank_frequency(measures.rank_frequency([str(i) for i in range(labels)], counts, borders), borders)
+        layers = spec.to_dict()["layer"]
+        said = [layer for layer in layers if layer["mark"]["type"] == "text"]
+        top = max(10, counts.max() * 1.4)
+        assert len(said) == sum(top >= edge >= 0.8 for edge in (borders.head, max(borders.tail, 0.5)))
+        assert all(layer["mark"]["align"] in ("left", "right") for layer in said)
+
+
 def test_group_shares_end_at_one() -> None:
     counts = np.array([100, 40, 20, 9, 8, 1])
     rows = next(iter(data.group_shares(measures.group_shares(counts, BORDERS)).to_dict()["datasets"].values()))
     ends = {row["of"]: row["end"] for row in rows}
     assert ends == pytest.approx({"share of labels": 1.0, "share of assignments": 1.0})
     assert [row["share"] for row in rows] == pytest.approx([1 / 3, 1 / 3, 1 / 3, 140 / 178, 29 / 178, 9 / 178])
+
+
+def test_labels_without_a_train_document_have_a_colour_where_there_are_any() -> None:
+    apart = Borders(35, 8, unseen_apart=True)
+    for counts, unseen in (([90, 20, 3, 0], True), ([90, 20, 3], False)):
+        frames = measures.rank_frequency(list("abcd")[: len(counts)], np.array(counts), apart)
+        shares = measures.group_shares(np.array(counts), apart)
+        for chart in (data.rank_frequency(frames, apart), data.group_shares(shares)):
+            domains = [
+                layer["encoding"]["color"]["scale"]["domain"]
+                for layer in chart.to_dict()["layer"]
+                if isinstance(layer["encoding"].get("color"), dict) and "scale" in layer["encoding"]["color"]
+            ]
+            assert domains == [[*groups.FREQUENCY_GROUPS, *[groups.UNSEEN] * unseen]]
+        assert len(shares) == 3 + unseen
+    rows = shares.assign(share_of_assignments=np.nan)
+    assert "NaN" not in json.dumps(data.group_shares(rows).to_dict()["layer"])
 
 
 def test_long_label_lists_share_the_last_bar() -> None:

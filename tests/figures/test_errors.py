@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from core.config.schema import RunConfig
 from core.figures import training
 from core.figures.errors import confusion_map_chart, f1_by_frequency, f1_points
 from core.figures.looks import Look
-from core.labels.groups import Borders, indicator
+from core.labels.groups import UNSEEN, Borders, indicator
 from core.metrics import uncertainty
 from core.runs.folder import About, Damaged, Folder, Run
 from core.runs.predictions import Predictions
@@ -244,6 +245,9 @@ def test_a_group_that_is_hardly_predicted_has_counts_and_no_curve() -> None:
     assert curve["pairs"].min() >= errors.ENOUGH_SCORES
     assert errors.name_uncurved(table).startswith("Tail has no curve: 3 scores of a half or more, ")
     assert errors.name_uncurved(table[table["curve"]]) == ""
+    apart = errors.calibration(one, [90, 20, 0], Borders(35, 8, unseen_apart=True))[1]
+    assert apart["group"].tolist() == ["all", "head", "medium", UNSEEN]
+    assert errors.name_uncurved(apart).startswith("The group 'no train document' has no curve: 3 scores")
     nothing = errors.calibration(one, [90, 20, 3], Borders(1000, 500))
     assert set(nothing[1]["group"]) == {"all", "tail"}
 
@@ -312,6 +316,11 @@ def test_curves_leave_out_empty_groups_and_mark_the_best_epoch() -> None:
     assert set(frame["series"]) == {"all", "head", "tail"}
     assert frame[frame["series"] == "all"]["micro"].tolist() == pytest.approx([20, 40, 60])
     chart = training.score_curve(HISTORY, average="macro").to_dict()
+    assert UNSEEN not in json.dumps(chart)
+    unseen = [entry | {"validation": entry["validation"] | {UNSEEN: {"micro_f1": 0.0}}} for entry in HISTORY]
+    assert UNSEEN in json.dumps(
+        training.score_curve(unseen, average="micro").to_dict()["layer"][0]["encoding"]["color"]
+    )
     assert [{"epoch": 2.0}] in list(chart["datasets"].values())
     with pytest.raises(ValueError, match="median"):
         training.score_curve(HISTORY, average="median")

@@ -80,6 +80,10 @@ def test_lines_of_a_chart_keep_the_looks_of_all_rows() -> None:
     lines = chart["layer"][-1]["encoding"]
     assert lines["color"]["scale"] == {"domain": ["db textcnn"], "range": [looks["db textcnn"].colour]}
     assert lines["strokeDash"]["scale"]["range"] == [list(looks["db textcnn"].dash)]
+    apart = Borders(7, 2, unseen_apart=True)
+    bands = f1_by_rank({"db textcnn": np.full(4, 0.5)}, looks, [9, 8, 2, 0], apart).to_dict()["datasets"]
+    words = [row["text"] for rows in bands.values() for row in rows if "text" in row]
+    assert words == ["head (2)", "tail (1)", "no train document (1)"]
     frame = pd.DataFrame({"row": ["db textcnn"], "run": ["a"], "epoch": [1], "micro": [50.0]})
     again = training_chart(frame, looks, column="micro").to_dict()["encoding"]
     assert (again["color"]["scale"], again["strokeDash"]) == (lines["color"]["scale"], lines["strokeDash"])

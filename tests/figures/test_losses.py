@@ -21,6 +21,7 @@ from core.config.schema import DataConfig, SyntheticConfig
 from core.data.sources import load
 from core.figures import looks, losses
 from core.labels.groups import Borders
+from core.labels.measures import rule_for_mu
 from core.losses import CONSTANTS, LOSSES, build_loss
 
 COUNTS = np.array([60, 40, 20, 10, 8, 2])
@@ -74,7 +75,7 @@ def test_the_python_call_makes_exactly_this_loss(choice: Choice, synthetic_confi
     space: dict[str, object] = {}
     if choice.rule_mu is not None:
         known = load(synthetic_config)
-        choice = replace(choice, rule_mu=loss_weights.rule_for_mu(known.targets_of("train"), known.counts))
+        choice = replace(choice, rule_mu=rule_for_mu(known.targets_of("train"), known.counts))
     exec(loss_words.python_call(choice, synthetic_config), space)
     corpus = load(synthetic_config)
     counts, documents = corpus.counts, len(corpus.parts["train"])
@@ -178,6 +179,8 @@ def test_bands_cover_all_ranks_and_leave_out_empty_groups() -> None:
         "end": [2.5, 4.5, 6.5],
     }
     assert loss_tables.group_bands(np.array([5, 4]), BORDERS)["group"].tolist() == ["tail"]
+    apart = loss_tables.group_bands(np.array([50, 4, 0]), Borders(35, 8, unseen_apart=True))
+    assert apart["group"].tolist() == ["head", "tail", "no train document"]
 
 
 @pytest.mark.slow

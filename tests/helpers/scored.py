@@ -21,7 +21,15 @@ DOCUMENTS = 200
 BORDERS = Borders(35, 8)
 
 
-def make_run(loss: str | None = "db", seed: int = 0, *, quality: float = 2.0, name: str = "", **model: Any) -> Run:
+def make_run(
+    loss: str | None = "db",
+    seed: int = 0,
+    *,
+    quality: float = 2.0,
+    name: str = "",
+    borders: Borders = BORDERS,
+    **model: Any,
+) -> Run:
     """A finished run whose scores tell true from false the better the higher `quality` is."""
     config = RunConfig(
         model=ModelConfig(name="tfidf" if loss else "svm", **model),
@@ -44,11 +52,11 @@ def make_run(loss: str | None = "db", seed: int = 0, *, quality: float = 2.0, na
         {
             "threshold": 0.5,
             "threshold_rule": "fixed",
-            "test": label_sets.score_groups(targets, predicted, COUNTS, BORDERS),
-            "validation": label_sets.score_groups(targets, predicted, COUNTS, BORDERS),
+            "test": label_sets.score_groups(targets, predicted, COUNTS, borders),
+            "validation": label_sets.score_groups(targets, predicted, COUNTS, borders),
             "labels": LABELS,
             "counts": COUNTS.tolist(),
-            "borders": {"head": 35, "tail": 8},
+            "borders": borders.as_json(),
             "fingerprint": "f" * 64,
             "source": "/somewhere/data.tar.gz",
             "command": f"python -m core train --seed {seed}",

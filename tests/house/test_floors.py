@@ -32,7 +32,8 @@ TORCH = {
 NOT_IN_PAGES = {"torch", "numpy", "pandas", "sklearn", "scipy", "plotly", "altair", "transformers"}
 TOP_LEVEL = {
     *("app.py", "pages", "core", "cache", "tests", "requirements.txt", "README.md"),
-    *("LICENSE", "NOTICE", "CHANGELOG.md", "Makefile", "requirements-ray.txt", "requirements-slurm.txt"),
+    *("LICENSE", "NOTICE", "CHANGELOG.md", "Makefile"),
+    *("requirements-ray.txt", "requirements-s3.txt", "requirements-slurm.txt"),
 }
 
 

@@ -53,11 +53,83 @@ def test_borders_that_make_no_sense_are_named(head: int, tail: int) -> None:
 
 
 def test_borders_are_inclusive_and_those_of_the_paper() -> None:
-    assert (groups.default_borders(90), groups.default_borders(1001)) == (Borders(35, 8), Borders(50, 15))
+    assert (groups.paper_borders(90), groups.paper_borders(1001)) == (Borders(35, 8), Borders(50, 15))
+    for name in ("reuters", "reuters-nltk", "pubmed", "pubmed-2021"):
+        assert groups.default_borders(name, np.arange(90)) == Borders(35, 8)
+        assert groups.default_borders(name, np.arange(1001)) == Borders(50, 15)
+    assert groups.default_borders("reutersx", np.arange(90)) == Borders(60, 30, unseen_apart=True)
     counts = np.array([36, 35, 34, 9, 8, 7, 0])
     assert groups.group_of(counts, Borders()).tolist() == ["head"] * 2 + ["medium"] * 2 + ["tail"] * 3
     assert groups.group_sizes(counts, Borders()) == {"head": 2, "medium": 2, "tail": 3}
     assert groups.group_sizes(counts[:0], Borders()) == {"head": 0, "medium": 0, "tail": 0}
+
+
+counted = arrays(np.int64, st.integers(0, 40), elements=st.one_of(st.integers(0, 4), st.integers(0, 100_000)))
+
+
+@quick
+@given(counted)
+def test_the_groups_part_the_labels_and_no_label_without_a_document_is_in_the_tail(counts: np.ndarray) -> None:
+    borders = groups.cut_thirds(counts)
+    found, sizes = groups.group_of(counts, borders), groups.group_sizes(counts, borders)
+    assert sum(sizes.values()) == len(counts)
+    assert sizes == {group: int((found == group).sum()) for group in sizes}
+    assert (found == groups.UNSEEN).tolist() == (counts == 0).tolist()
+    assert (groups.UNSEEN in sizes) == bool((counts == 0).any())
+    # Down the ranks one group follows the other.
+    order = [groups.EVERY_GROUP.index(group) for group in found[np.argsort(-counts, kind="stable")]]
+    assert order == sorted(order)
+    # Borders are read as they are written.
+    assert Borders(**json.loads(json.dumps(borders.as_json()))) == borders
+    assert groups.describe_borders(borders).endswith("are a group of their own.")
+
+
+@quick
+@given(counted, st.integers(0, 5))
+def test_groups_are_thirds_as_near_as_equal_counts_allow(counts: np.ndarray, unseen: int) -> None:
+    distinct = np.unique(counts[counts > 0])
+    sizes = groups.group_sizes(np.r_[distinct, [0] * unseen], groups.cut_thirds(np.r_[distinct, [0] * unseen]))
+    thirds = [sizes[group] for group in groups.FREQUENCY_GROUPS]
+    assert sizes.get(groups.UNSEEN, 0) == unseen
+    assert max(thirds) - min(thirds) <= 1
+    # Of equal counts each border is off by half of the largest tie at most, and no end is empty but of one count.
+    known = counts[counts > 0]
+    if len(distinct) > 1:
+        found, tie = groups.group_sizes(known, groups.cut_thirds(known)), np.unique(known, return_counts=True)[1].max()
+        assert all(found[end] and abs(found[end] - len(known) / 3) <= max(tie, 1) for end in ("head", "tail"))
+    elif len(known):
+        assert groups.group_sizes(known, groups.cut_thirds(known)) == {"head": 0, "medium": len(known), "tail": 0}
+
+
+@pytest.mark.parametrize(
+    ("counts", "borders", "sizes"),
+    [
+        ([], (1, 0), (0, 0, 0)),
+        ([0, 0], (1, 0), (0, 0, 0, 2)),
+        ([7], (8, 6), (0, 1, 0)),
+        ([1, 1, 1], (2, 0), (0, 3, 0)),
+        ([5, 1], (5, 1), (1, 0, 1)),
+        ([9, 4, 2, 0], (9, 2), (1, 1, 1, 1)),
+        ([50, 20, *[1] * 8], (20, 1), (2, 0, 8)),
+        ([9] * 8 + [3, 1], (9, 3), (8, 0, 2)),
+    ],
+)
+def test_thirds_of_sets_with_few_counts(counts: list[int], borders: tuple[int, int], sizes: tuple[int, ...]) -> None:
+    found = groups.cut_thirds(counts)
+    assert found == Borders(*borders, unseen_apart=True)
+    assert tuple(groups.group_sizes(counts, found).values()) == sizes
+
+
+def test_borders_that_older_versions_wrote_keep_labels_without_a_document_in_the_tail() -> None:
+    old = Borders(**{"head": 4, "tail": 1})
+    assert groups.group_of([5, 2, 1, 0], old).tolist() == ["head", "medium", "tail", "tail"]
+    assert old.as_json() == {"head": 4, "tail": 1}
+    moved = Borders(4, 1, unseen_apart=True).moved(tail=2)
+    assert moved == Borders(4, 2, unseen_apart=True)
+    assert moved.moved() == moved
+    assert groups.group_of([5, 2, 1, 0], moved).tolist() == ["head", "tail", "tail", groups.UNSEEN]
+    with pytest.raises(UserError, match="head from 4"):
+        moved.moved(tail=4)
 
 
 @quick
@@ -251,6 +323,9 @@ def test_corpus_stats_holds_the_promised_keys_and_fits_json() -> None:
     assert stats.keys() == {"name", "fingerprint", "labels", "split", "bins", "borders", "parts", "all"}
     assert (stats["labels"], stats["bins"]) == (4, {"head": 1, "medium": 1, "tail": 2})
     assert stats["borders"] == {"head": 4, "tail": 1}
+    apart = corpus_stats(corpus_of(TARGETS), Borders(4, 1, unseen_apart=True))
+    assert apart["bins"] == {"head": 1, "medium": 1, "tail": 1, groups.UNSEEN: 1}
+    assert apart["borders"] == {"head": 4, "tail": 1, "unseen_apart": True}
     assert list(stats["parts"]) == ["train", "validation", "test"]
     assert stats["parts"]["train"]["head_share"] == 4 / 7
     assert stats["parts"]["test"]["head_share"] == 1 / 2
@@ -302,7 +377,7 @@ def test_reuters_has_its_known_values(original: dict[str, Any], measure: str) ->
 
 @pytest.mark.reuters
 def test_reuters_split_of_the_paper_has_its_groups(reuters: Any) -> None:
-    stats = corpus_stats(reuters, groups.default_borders(len(reuters.labels)))
+    stats = corpus_stats(reuters, groups.default_borders(reuters.name, reuters.counts))
     assert stats["bins"] == {"head": 30, "medium": 31, "tail": 29}
     assert [part["documents"] for part in stats["parts"].values()] == [6769, 1000, 3019]
     assert (stats["parts"]["test"]["single_label"], stats["parts"]["test"]["multi_label"]) == (2583, 436)

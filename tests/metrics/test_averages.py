@@ -137,8 +137,8 @@ def test_weights_chosen_on_validation_prefer_the_better_run_and_sum_to_one(membe
     assert min(found) > 0
     assert max(range(members), key=found.__getitem__) == 1
     assert found == fit_weights(targets, stacked)
-    equal = thresholds.cross_fitted_f1(targets, stacked.average([1 / members] * members))
-    assert thresholds.cross_fitted_f1(targets, stacked.average(found)) > equal
+    fitted = cuts.CrossFit(targets, stacked.average(found))
+    assert fitted.f1(stacked.values(found)) > fitted.f1(stacked.values([1 / members] * members))
 
 
 @pytest.mark.parametrize("members", [2, 3, 4])
@@ -148,15 +148,42 @@ def test_weights_that_change_nothing_are_equal(members: int) -> None:
     assert fit_weights(targets, stacked) == (1 / members,) * members
 
 
-@law(30)
-@given(st.integers(0, 10**6))
-def test_cross_fitted_f1_is_that_of_thresholds_of_the_other_folds(seed: int) -> None:
-    targets, scores = noisy(seed, quality=1)
-    predicted = np.zeros(scores.shape, bool)
-    for rest, held in cuts.make_folds(len(scores)):
+def stored_in(scores: np.ndarray | sp.csr_array) -> np.ndarray:
+    return scores.data if isinstance(scores, sp.csr_array) else scores.ravel()
+
+
+@law(60)
+@given(
+    st.integers(0, 10**6),
+    st.integers(5, 30),
+    st.sampled_from([0.0, 0.05, 0.5]),
+    st.sampled_from([1, 2, 8]),
+    st.sampled_from([np.float16, np.float32, np.float64]),
+    st.sampled_from([0.0, 0.4, 0.95]),
+    st.sampled_from([0.0, 0.5]),
+)
+def test_cross_fitted_f1_is_that_of_thresholds_of_the_other_folds(
+    seed: int, documents: int, share: float, digits: int, kind: type, left_out: float, shift: float
+) -> None:
+    # Few or many true labels, equal or different scores, probabilities or margins, all or some of them stored.
+    rng = np.random.default_rng(seed)
+    truth, drawn = rng.random((documents, 4)) < share, rng.random((documents, 4))
+    scores = np.round(np.maximum(drawn, 1e-3) - shift, digits).astype(kind)
+    if left_out:
+        rows, columns = np.nonzero(rng.random(scores.shape) >= left_out)
+        scores = sp.csr_array((scores[rows, columns].astype(np.float32), (rows, columns)), shape=scores.shape)
+    targets, predicted = sp.csr_array(truth), np.zeros(truth.shape, bool)
+    for rest, held in cuts.make_folds(documents):
         limit = thresholds.fit_global(targets[rest], scores[rest], rule="exact")
         predicted[held] = thresholds.apply(scores[held], limit).toarray()
-    right = int((predicted & targets.toarray()).sum())
-    expected = 2 * right / (int(predicted.sum()) + targets.nnz)
-    assert thresholds.cross_fitted_f1(targets, scores) == pytest.approx(expected)
-    assert thresholds.cross_fitted_f1(targets[:3], scores[:3]) == 0
+    right = int((predicted & truth).sum())
+    expected = 2 * right / max(int(predicted.sum()) + targets.nnz, 1)
+    assert cuts.CrossFit(targets, scores).f1(stored_in(scores)) == expected
+    assert cuts.CrossFit(targets[:3], scores[:3]).f1(stored_in(scores[:3])) == 0
+
+
+def test_averages_of_blocks_are_those_of_all_pairs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stacked = stack([made((20, 9), seed, stored=4 + seed) for seed in range(3)], [None] * 3)
+    whole = stacked.values((0.2, 0.5, 0.3))
+    monkeypatch.setattr(averages, "BLOCK", 7)
+    np.testing.assert_array_equal(stacked.values((0.2, 0.5, 0.3)), whole)

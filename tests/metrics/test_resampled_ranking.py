@@ -8,12 +8,12 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.labels.groups import Borders, group_of
+from core.labels.groups import EVERY_GROUP, Borders, group_of
 from core.metrics import ranking, uncertainty
 from core.metrics.resampled_ranking import COLUMNS, CUTS, average_precision_moves, resample_ranking
 from tests.helpers.laws import law
 
-BORDERS = Borders(35, 8)
+BORDERS = Borders(35, 8, unseen_apart=True)
 
 
 def drawn(seed: int, documents: int = 25, labels: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +57,7 @@ def test_scores_are_those_of_the_rankings() -> None:
     found, samples = resample_ranking(sp.csr_array(targets), scores, counts, BORDERS, weights)
     each = np.nan_to_num(ranking.average_precisions(sp.csr_array(targets), scores))
     groups = group_of(counts, BORDERS)
-    expected = [each.mean(), *(each[groups == group].mean() for group in ("head", "medium", "tail"))]
+    expected = [each.mean(), *(each[groups == group].mean() for group in EVERY_GROUP)]
     first = ranking.rank_labels(sp.csr_array(targets), scores, max(CUTS))
     expected += [ranking.precision_at(first, k) for k in CUTS]
     np.testing.assert_allclose(found, expected)
@@ -97,15 +97,13 @@ def test_resamples_of_a_group_are_the_means_of_its_labels(seed: int, sparse: boo
     rng = np.random.default_rng(seed)
     targets = sp.csr_array(rng.random((60, 5)) < np.array([0.6, 0.4, 0.05, 0.02, 0.0]))
     scores = np.round(rng.random((60, 5)) * 9).astype(np.float32) / 8
-    counts, weights = np.array([90, 20, 20, 5, 5]), uncertainty.resample(60, folds=40)
+    counts, weights = np.array([90, 20, 20, 5, 0]), uncertainty.resample(60, folds=40)
     kept = sp.csr_array(scores) if sparse else scores
     _, samples = resample_ranking(targets, kept, counts, BORDERS, weights)
     precisions, moves = average_precision_moves(targets, kept)
     there = targets.T.astype(np.float64) @ weights.T.astype(np.float64) > 0
     each = np.where(there, precisions[:, None] + moves.T.toarray() @ (weights.T - 1.0), 0.0)
-    for place, mask in enumerate(
-        [counts > 0, *(group_of(counts, BORDERS) == name for name in ("head", "medium", "tail"))]
-    ):
+    for place, mask in enumerate([counts >= 0, *(group_of(counts, BORDERS) == name for name in EVERY_GROUP)]):
         np.testing.assert_allclose(samples[:, place], each[mask].mean(axis=0), atol=1e-5)
     drawn = uncertainty.Resamples(targets, weights).drawn
     np.testing.assert_array_equal(drawn, there)

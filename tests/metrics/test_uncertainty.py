@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core.labels.groups import Borders
+from core.labels.groups import UNSEEN, Borders
 from core.metrics import label_sets, uncertainty
 from tests.helpers.laws import law
 
@@ -32,12 +32,13 @@ def test_a_fold_scores_its_documents_as_often_as_they_were_drawn(pair: Pair, dat
     counts = data.draw(arrays(np.int64, pair[0].shape[1], elements=st.sampled_from([0, 8, 20, 35])))
     weights = uncertainty.resample(len(pair[0]), folds=3, seed=data.draw(st.integers(0, 5)))
     assert (weights.sum(axis=1) == len(pair[0])).all()
-    found = uncertainty.bootstrap(*sparse(pair), counts, BORDERS, weights=weights)
+    borders = data.draw(st.sampled_from([BORDERS, Borders(35, 8, unseen_apart=True)]))
+    found = uncertainty.bootstrap(*sparse(pair), counts, borders, weights=weights)
     assert found.shape == (3, len(uncertainty.COLUMNS))
     sizes = pair[0].sum(axis=1)
     for fold, drawn in zip(found, weights.astype(int), strict=True):
         repeated = tuple(sp.csr_array(np.repeat(part, drawn, axis=0)) for part in pair)
-        scores = label_sets.score_groups(*repeated, counts, BORDERS)
+        scores = {UNSEEN: {"micro_f1": None, "macro_f1": None}} | label_sets.score_groups(*repeated, counts, borders)
         for value, column in zip(fold, uncertainty.COLUMNS, strict=True):
             group, name = column.split("/")
             if (group == "single_label" and (sizes == 1).any()) or (group == "multi_label" and (sizes > 1).any()):
@@ -55,9 +56,12 @@ def test_a_fold_scores_its_documents_as_often_as_they_were_drawn(pair: Pair, dat
 def test_scores_on_the_documents_as_they_are_are_those_of_the_groups(pair: Pair, data: st.DataObject) -> None:
     counts = data.draw(arrays(np.int64, pair[0].shape[1], elements=st.sampled_from([0, 8, 20, 35])))
     targets, predicted = sparse(pair)
+    borders = data.draw(st.sampled_from([BORDERS, Borders(35, 8, unseen_apart=True)]))
     found = uncertainty.Resamples(targets, uncertainty.resample(len(pair[0]), folds=2))
-    scores, samples, hits, labels = found.score(predicted, counts, BORDERS)
-    expected = label_sets.score_groups(targets, predicted, counts, BORDERS)
+    scores, samples, hits, labels = found.score(predicted, counts, borders)
+    expected = label_sets.score_groups(targets, predicted, counts, borders)
+    assert (UNSEEN in expected) == bool(borders.unseen_apart and (counts == 0).any())
+    expected.setdefault(UNSEEN, {"micro_f1": None, "macro_f1": None})
     for place, column in enumerate(uncertainty.COLUMNS):
         group, name = column.split("/")
         value = expected[group][name]

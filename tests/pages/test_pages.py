@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.runs import predictions
+from core.config.schema import DataConfig, LossConfig, RunConfig, SyntheticConfig
+from core.runs import folder, layout, predictions
 from core.runs.folder import get_run, list_runs
+from core.system.files import write_json
 from core.system.places import ROOT
 from pages.shared.menu import PAGES
 from pages.shared.text import plain
@@ -62,7 +64,17 @@ from tests.helpers.drawn import open_page
 for name in sys.argv[1:]:
     open_page(name)
     assert "torch" not in sys.modules, name
+page = open_page("explorer", data="synthetic", synthetic_documents="300", synthetic_labels="12")
+assert any("mu" in expander.label and "rule" in expander.label for expander in page.expander)
+assert "torch" not in sys.modules, "the explorer finds a mu that does not suit the set without it"
 """
+    # A run whose mu is far from the rule's.
+    data = DataConfig(name="synthetic", synthetic=SyntheticConfig(documents=300, labels=12))
+    config = RunConfig(data=data, loss=LossConfig(name="db", mu=0.01))
+    path = layout.runs_dir() / folder.run_id(config, "f")
+    path.mkdir(parents=True)
+    write_json(path / "config.json", config.model_dump())
+    write_json(path / "status.json", {"state": "stopped", "submitted": 1.0, "command": "python"})
     names = [name for name in PAGES if name not in ("loss_weights", "launcher")]
     done = subprocess.run(
         [sys.executable, "-c", script, *names],

@@ -14,9 +14,11 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
+from core.jobs.engines.node import CACHE_VARIABLE
 from core.runs.layout import NODE_VARIABLE, WORKER_VARIABLE
 from core.system.errors import UserError, choose
 from core.system.places import ROOT, cache_dir
+from core.system.store import STORE_VARIABLE
 
 if TYPE_CHECKING:
     from core.config.schema import RunConfig
@@ -26,7 +28,10 @@ CPUS_VARIABLE = "TAILSCOPE_ENGINE_CPUS"
 LOCAL = "local"
 ENGINES = (LOCAL, "ray", "slurm")
 TITLES = {"local": "this machine", "ray": "Ray", "slurm": "Slurm"}
-PASSED_ON = (WORKER_VARIABLE, "HF_HUB_OFFLINE", "HF_HOME", "TAILSCOPE_WEBHOOK")
+PASSED_ON = (
+    *(WORKER_VARIABLE, STORE_VARIABLE, CACHE_VARIABLE, "AWS_ENDPOINT_URL"),
+    *("HF_HUB_OFFLINE", "HF_HOME", "TAILSCOPE_WEBHOOK"),
+)
 """Environment variables that workers on a cluster get as they are here, besides the folders of cache and data."""
 
 

@@ -86,8 +86,8 @@ def describe_rules() -> str:
 
 
 @st.cache_resource(max_entries=2048, show_spinner=False, hash_funcs=HASHES)
-def load_sample(run: Run, head: int, tail: int, rule: str) -> Sampled:
-    return samples.sample(run, Borders(head, tail), rule, read=load_scores)
+def load_sample(run: Run, borders: Borders, rule: str) -> Sampled:
+    return samples.sample(run, borders, rule, read=load_scores)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=HASHES)
@@ -125,10 +125,7 @@ def compare_rows(rows: list[Row], borders: Borders, rule: str) -> Known:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _compare_rows(version: str, _rows: list[Row], _borders: Borders, _rule: str) -> Known:
-    def load(run: Run, borders: Borders, rule: str) -> Sampled:
-        return load_sample(run, borders.head, borders.tail, rule)
-
-    found = samples.compare_rows(_rows, _borders, _rule, load=load)
+    found = samples.compare_rows(_rows, _borders, _rule, load=load_sample)
     return Known(found.rows, found.sampled, found.rule, found.problems, version)
 
 
@@ -202,14 +199,18 @@ def find_asked(rows: Sequence[Row], key: str) -> list[str]:
     return list(dict.fromkeys(name for name in found if name))
 
 
-def fit_names(names: Sequence[str]) -> tuple[int, int | None]:
+def fit_names(names: Sequence[str], widest: int = NAMES_WIDE) -> tuple[int, int | None]:
     """Width of a column of rows' names, and height of a table's rows in which the longest name is wrapped, not cut.
+
+    Args:
+        names: of the rows.
+        widest: pixels that the column has at most.
 
     Returns:
         Pixels; None of a height where each name fits on its line.
     """
     longest = max(map(len, names), default=0)
-    width = NAMES_NARROW if longest * LETTER <= NAMES_NARROW else NAMES_WIDE
+    width = NAMES_NARROW if longest * LETTER <= NAMES_NARROW else max(widest, NAMES_NARROW)
     lines = math.ceil(1.15 * longest * LETTER / width)  # lines end between words
     return width, None if lines <= 1 else 16 + 19 * lines
 

@@ -23,6 +23,7 @@ from pages.sections.compare.rows import (
 from pages.sections.compare.verdict import pick_score, show_forest, show_verdict
 from pages.shared.glossary import explain
 from pages.shared.loaders import load_metrics
+from pages.shared.pick import pick_one
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 WIDTH = 106
 """Of a column of scores, in pixels: a score and the two ends of its interval."""
+ROOM, NARROWEST = 812, 176
+"""Pixels that a narrow page has for a table, and that a column of long names has at least."""
 CITATION = (
     "Rows of the paper: Huang et al., Balancing Methods for Multi-label Text Classification with Long-Tailed Class "
     "Distribution, EMNLP 2021, Tables 2 and 3; a BERT encoder, single runs."
@@ -67,7 +70,7 @@ def show(compared: Known, borders: Borders) -> None:
             frames[table] = load_paper_table(compared, table, published and not (moved and table == 2))
         said |= dict.fromkeys(load_notes(compared, table, chosen, published and not (moved and table == 2)))
     with middle:
-        column = pick_score(RANKING if rule == RANKING else 2)
+        column = pick_score(RANKING if rule == RANKING else 2, tables.columns_in(next(iter(frames.values()))))
     show_forest(next(iter(frames.values())), compared, chosen, column)
     title = " ".join(tables.heading(column)) + (f" minus that of {chosen}" if chosen else "")
     offer_rows("Tables", title, compared, borders, column=column, baseline=find_first_run(rows, chosen))
@@ -76,15 +79,17 @@ def show(compared: Known, borders: Borders) -> None:
         name = "" if table == RANKING else f"Table {table}. "
         caption = name + tables.caption(table, rule, chosen)
         st.markdown(plain(caption))
-        width, high = fit_names([f"{name}  one seed" for name in frame["name"]])
+        columns = pick_columns(table, tables.columns_in(frame))
+        room = min(max(ROOM - WIDTH * len(columns), NARROWEST), ROOM // 2)
+        width, high = fit_names([f"{name}  one seed" for name in frame["name"]], room)
         st.dataframe(
-            compare.score_table(frame, table=table),
+            compare.score_table(frame, columns),
             key=f"table{table}",
             hide_index=True,
             height="content",
             row_height=high,
             placeholder="–",
-            column_config=describe_columns(table, width),
+            column_config=describe_columns(columns, width),
             alt=caption,
         )
         show_downloads(frame, rows, rule)
@@ -97,12 +102,19 @@ def show(compared: Known, borders: Borders) -> None:
     explain(*(("average precision", "P@k") if rule == RANKING else ("micro-F1", "macro-F1")), "head", "medium", "tail")
 
 
-def describe_columns(table: tables.Table, width: int) -> dict[Any, ColumnConfig]:
+def pick_columns(table: tables.Table, columns: list[str]) -> list[str]:
+    """Draws which columns of a table stand beside each other, where a narrow page has no room for all."""
+    sets = compare.column_sets(columns)
+    if len(sets) == 1:
+        return sets["all"]
+    key = "ranking_columns" if table == RANKING else "columns"
+    return sets[pick_one("Columns", sets, next(iter(sets)), key=key)]
+
+
+def describe_columns(columns: list[str], width: int) -> dict[Any, ColumnConfig]:
     """Widths of a table's columns, by position; 0 is the hidden index, and 1, the names, stays in sight."""
     column = st.column_config
-    scores: dict[Any, ColumnConfig] = {
-        2 + place: column.NumberColumn(width=WIDTH) for place in range(len(tables.SCORE_COLUMNS[table]))
-    }
+    scores: dict[Any, ColumnConfig] = {2 + place: column.NumberColumn(width=WIDTH) for place in range(len(columns))}
     return {1: column.TextColumn(width=width, pinned=True), **scores}
 
 

@@ -41,9 +41,8 @@ def show_verdict(compared: Known) -> None:
                 link("launcher", f"Fill the Launcher with seeds {query['seeds']} of {methods}", query)
 
 
-def pick_score(table: tables.Table) -> str:
-    """Draws the choice of the column that is plotted."""
-    columns = tables.SCORE_COLUMNS[table]
+def pick_score(table: tables.Table, columns: list[str]) -> str:
+    """Draws the choice of the column that is plotted, one of a table's."""
     return st.selectbox(
         "Plotted score",
         columns,

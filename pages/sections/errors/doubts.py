@@ -26,13 +26,13 @@ DOUBTS_SHOWN = 500
 
 
 @st.cache_data(max_entries=16, show_spinner="Looking for label errors", hash_funcs=HASHES)
-def load_doubts(run: Run, part: str, head: int, tail: int, titles: bool) -> tuple[pd.DataFrame, int]:
+def load_doubts(run: Run, part: str, borders: Borders, titles: bool) -> tuple[pd.DataFrame, int]:
     metrics, corpus = load_metrics(run), load_texts(run)[0]
     return errors.label_error_table(
         load_predictions(run, part),
         metrics["labels"],
         metrics["counts"],
-        Borders(head, tail),
+        borders,
         Headings(corpus) if corpus and titles else None,
     )
 
@@ -41,7 +41,7 @@ def show(shown: Shown) -> None:
     """Labels of the part that are probably wrong or missing in the data."""
     corpus, sentence = load_texts(shown.run)
     try:
-        table, judged = load_doubts(shown.run, shown.part, shown.borders.head, shown.borders.tail, corpus is not None)
+        table, judged = load_doubts(shown.run, shown.part, shown.borders, corpus is not None)
     except ValueError:
         st.info("An SVM's margins are no probabilities: choose a run with a loss to look for label errors.")
         return

@@ -9,6 +9,7 @@ import streamlit as st
 from core.analysis import errors
 from core.analysis.run_names import name_runs
 from core.figures.errors import f1_by_frequency, precision_recall_chart
+from core.labels.groups import group_sizes
 from pages.sections.errors.chosen import as_trained, offer_run
 from pages.sections.errors.thresholds import change_label
 from pages.shared.downloads import offer_csv
@@ -41,8 +42,14 @@ def show(shown: Shown) -> None:
     never, unhit = (errors.select_labels(table, only=only) for only in ("never predicted", "never hit"))
     left, middle, right = st.columns([3, 2, 4], vertical_alignment="bottom")
     search = left.text_input("Find a label", key="label", bind="query-params", placeholder="part of its name")
+    groups = list(group_sizes(shown.counts, shown.borders))
     group = middle.selectbox(
-        "Group", ["head", "medium", "tail"], None, key="group", bind="query-params", placeholder="all"
+        "Group",
+        groups,
+        None,
+        key="group",
+        bind="query-params",
+        placeholder="all",
     )
     only = right.segmented_control(
         "Only labels that are",

@@ -29,21 +29,21 @@ MANY_LABELS = 2000
 
 
 @st.cache_data(max_entries=32, show_spinner="Measuring every threshold", hash_funcs=FITTED)
-def load_curve(run: Run, part: str, chosen_on: str, head: int, tail: int) -> pd.DataFrame:
+def load_curve(run: Run, part: str, chosen_on: str, borders: Borders) -> pd.DataFrame:
     """The curves of a part, at the steps that the slider has on the part by which thresholds are chosen."""
     return trade_off.curve_table(
         load_predictions(run, part),
         load_metrics(run)["counts"],
-        Borders(head, tail),
+        borders,
         steps=load_steps(run, chosen_on),
         quiet=load_quiet(run),
     )
 
 
 @st.cache_data(max_entries=32, show_spinner="Fitting every rule on validation", hash_funcs=HASHES)
-def load_points(run: Run, parts: tuple[str, ...], head: int, tail: int, leave_out: tuple[str, ...]) -> pd.DataFrame:
+def load_points(run: Run, parts: tuple[str, ...], borders: Borders, leave_out: tuple[str, ...]) -> pd.DataFrame:
     """Every rule and kept set with its scores on some parts."""
-    counts, borders = load_metrics(run)["counts"], Borders(head, tail)
+    counts = load_metrics(run)["counts"]
     rows = []
     for name, rule in what_if.name_readings(run).items():
         if name in leave_out:
@@ -61,20 +61,20 @@ def load_points(run: Run, parts: tuple[str, ...], head: int, tail: int, leave_ou
 
 def show(shown: Shown) -> None:
     """Tail macro-F1 against micro-F1, of validation beside test; on validation alone where that is chosen on."""
-    run, borders = shown.run, (shown.borders.head, shown.borders.tail)
-    if "tail" not in trade_off.groups_of(shown.counts, shown.borders):
+    run, borders = shown.run, shown.borders
+    if "tail" not in trade_off.groups_of(shown.counts, borders):
         st.info("No label is in the tail: move its border under 'Head, medium, tail'.")
         return
     parts = ("validation",) if shown.part == "validation" else ("validation", "test")
     try:
-        curves = {part: load_curve(run, part, shown.part, *borders) for part in parts}
+        curves = {part: load_curve(run, part, shown.part, borders) for part in parts}
     except UserError as error:
         st.info(plain(f"There is no trade-off to show: {error}"))
         return
     # Rules; the slow ones of many labels when they are asked for.
     slow = len(shown.labels) > MANY_LABELS
     leave_out = SLOW if slow and not st.toggle("All rules: those left out take seconds to fit", key="all_rules") else ()
-    points = load_points(run, parts, *borders, leave_out)
+    points = load_points(run, parts, borders, leave_out)
     st.caption(
         "What a threshold gives the tail, and what it costs over all labels. Click a point of a curve to take its "
         "threshold, or a diamond to take its rule; the ring is what is chosen now. Rules are fitted on validation, "

@@ -158,5 +158,5 @@ def shorten_text(body: str) -> str:
 
 
 def find_borders(corpus: Corpus) -> Borders:
-    """The paper's borders for a set of this size."""
-    return groups.default_borders(len(corpus.labels))
+    """The borders of a data set where nobody chose any."""
+    return groups.default_borders(corpus.name, corpus.counts)

@@ -40,7 +40,7 @@ EXPLAINED = {
 @st.fragment
 def show(corpus: Corpus) -> None:
     borders = find_borders(corpus)
-    stats = load_measures(corpus, borders.head, borders.tail)
+    stats = load_measures(corpus, borders)
     show_sizes(corpus, stats)
     findings.show(corpus)
     for note in corpus.notes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.analysis import dataset
 from core.figures import data
 from core.labels import measures
-from core.labels.groups import Borders
+from core.labels.groups import Borders, find_paper_set
 from core.system.errors import UserError
 from pages.sections.explorer import find_borders
 from pages.shared import current
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
-def load_frequencies(corpus: Corpus, head: int, tail: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    borders = Borders(head, tail)
+def load_frequencies(corpus: Corpus, borders: Borders) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     return (
         measures.rank_frequency(corpus.labels, corpus.counts, borders),
         measures.group_shares(corpus.counts, borders),
@@ -45,34 +44,31 @@ def show(corpus: Corpus) -> None:
     borders = pick_borders(corpus)
     if borders is None:
         return
-    ranks, shares, table = load_frequencies(corpus, borders.head, borders.tail)
-    left, right = st.columns([3, 2], gap="large")
+    ranks, shares, table = load_frequencies(corpus, borders)
+    st.header("Frequency against rank")
+    chart = data.rank_frequency(ranks, borders)
+    show_marks(chart, lambda mark: [mark["label"]], key="tail_chart", alt="Train documents of every label by rank")
+    with st.container(horizontal=True):
+        offer_csv(f"{corpus.name}-rank-frequency", ranks)
+        config = current.data()
+        offer_view(
+            "explorer",
+            "Long tail",
+            config.title,
+            f"The long tail of {config.title}",
+            borders=borders,
+            data_set=config.model_dump_json(),
+        )
+    left, right = st.columns(2, gap="large")
     with left:
-        st.header("Frequency against rank")
-        chart = data.rank_frequency(ranks, borders)
-        show_marks(chart, lambda mark: [mark["label"]], key="tail_chart", alt="Train documents of every label by rank")
-        with st.container(horizontal=True):
-            offer_csv(f"{corpus.name}-rank-frequency", ranks)
-            config = current.data()
-            offer_view(
-                "explorer",
-                "Long tail",
-                config.title,
-                f"The long tail of {config.title}",
-                borders=borders,
-                data_set=config.model_dump_json(),
-            )
-    with right:
         st.header("What the groups hold")
-        show_groups(shares.to_dict("records"))
+        show_groups(shares)
         chart = data.group_shares(shares)
         st.altair_chart(chart, alt="Head, medium and tail: shares of labels and of assignments")
         offer_csv(f"{corpus.name}-groups", shares)
-    left, right = st.columns([2, 3], gap="large")
-    with left:
-        show_lorenz(corpus)
     with right:
-        show_labels(corpus, table)
+        show_lorenz(corpus)
+    show_labels(corpus, table)
 
 
 def pick_borders(corpus: Corpus) -> Borders | None:
@@ -85,28 +81,37 @@ def pick_borders(corpus: Corpus) -> Borders | None:
         tail = st.number_input(
             "Tail up to", 0, value=None, placeholder=str(default.tail), key="tail", bind="query-params", width=140
         )
-        st.caption(
-            "Train documents of a label; medium lies between. Empty: the paper's borders for a set of this size."
-        )
+        st.caption(f"Train documents of a label; medium lies between. Empty: {name_default(corpus)}.")
     try:
-        return Borders(default.head if head is None else head, default.tail if tail is None else tail)
+        return default.moved(head=head, tail=tail)
     except UserError as error:
         st.error(plain(str(error)))
         return None
 
 
-def show_groups(rows: list[dict[str, Any]]) -> None:
+def name_default(corpus: Corpus) -> str:
+    """Where the borders are when nobody chooses any."""
+    return "the paper's borders" if find_paper_set(corpus.name) else "thirds of the labels that have train documents"
+
+
+def show_groups(shares: pd.DataFrame) -> None:
     """Labels of each group, and the share of all label assignments that it owns."""
-    for place, row in zip(st.columns(3), rows, strict=True):
-        place.metric(
-            row["group"].capitalize(),
-            f"{row['labels']:,}",
-            help=f"{row['assignments']:,} times a train document carries one of these labels.",
-        )
-        share = (
-            "no" if row["share_of_assignments"] != row["share_of_assignments"] else f"{row['share_of_assignments']:.1%}"
-        )
-        place.caption(f"labels, {share} of assignments")
+    column = st.column_config
+    st.dataframe(
+        shares,
+        hide_index=True,
+        height="content",
+        placeholder="–",
+        column_config={
+            "group": column.TextColumn("Group"),
+            "labels": column.NumberColumn("Labels", format="localized"),
+            "assignments": column.NumberColumn(
+                "Assignments", format="localized", help="Times a train document carries one of these labels."
+            ),
+            "share_of_assignments": column.NumberColumn("Share", format="percent"),
+        },
+        alt="Labels and assignments of each group",
+    )
 
 
 def show_lorenz(corpus: Corpus) -> None:

@@ -43,7 +43,7 @@ def show(label: Label) -> None:
         return
     corpus = load_texts(label.run)[0]
     try:
-        doubted, _ = load_doubts(label.run, "test", label.borders.head, label.borders.tail, corpus is not None)
+        doubted, _ = load_doubts(label.run, "test", label.borders, corpus is not None)
     except ValueError:
         st.info("An SVM's margins are no probabilities: choose a run with a loss to look for label errors.")
         return

@@ -14,6 +14,7 @@ from core.config.defaults import MODELS
 from core.config.parse import differences
 from core.figures import training
 from core.figures.looks import assign_looks
+from core.labels.groups import Borders, describe_borders
 from core.runs import folder, journal, mends, plan
 from core.runs.folder import LIVE, Damaged, Run
 from core.system.errors import UserError
@@ -140,10 +141,9 @@ def show_scores(run: Run) -> None:
         st.warning(plain(str(error)))
         return
     st.table(table.rename(columns={"score": " "}), hide_index=True, border="horizontal", alt="The run's scores")
-    head, tail = metrics["borders"]["head"], metrics["borders"]["tail"]
     st.caption(
         "In percent, at the thresholds of the training; in brackets 95 % intervals over the test documents. "
-        f"Head labels have {head} train documents or more, tail labels {tail} or fewer."
+        + describe_borders(Borders(**metrics["borders"]))
     )
 
 
@@ -151,9 +151,8 @@ def show_scores(run: Run) -> None:
 def load_scores(run: Run) -> pd.DataFrame:
     """The table of a run's scores; without intervals where its predictions cannot be read."""
     metrics = load_metrics(run)
-    borders = metrics["borders"]
     try:
-        sampled = load_sample(run, borders["head"], borders["tail"], AS_TRAINED)
+        sampled = load_sample(run, Borders(**metrics["borders"]), AS_TRAINED)
     except UserError:
         sampled = None
     return score_table(metrics, sampled)

@@ -50,7 +50,7 @@ class View:
     @property
     def borders(self) -> Borders:
         """Of head, medium and tail."""
-        return default_borders(len(self.corpus.labels))
+        return default_borders(self.corpus.name, self.corpus.counts)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Counting which labels come together", hash_funcs=HASHES)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.labels.groups import paper_borders
 from core.runs.folder import list_runs
 from pages.sections.loss_weights import View
 from pages.shared.loaders import HASHES
@@ -27,7 +28,9 @@ def load_advice(corpus: Corpus) -> Advice:
     from core.analysis import loss_advice
 
     view = View(corpus)
-    return loss_advice.advise(loss_advice.measure_traits(corpus.targets_of("train"), view.counts, view.borders))
+    return loss_advice.advise(
+        loss_advice.measure_traits(corpus.targets_of("train"), view.counts, paper_borders(view.labels))
+    )
 
 
 @st.cache_data(ttl=600, show_spinner=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core.config.defaults import LOSS_NAMES, SETTINGS
+from core.labels import measures
 from core.losses.presets import CONSTANTS, LOSSES
 from core.runs import plan
 from core.system.errors import UserError
@@ -211,9 +212,7 @@ def set_controls(values: dict[str, Any]) -> None:
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=HASHES)
 def load_auto_mu(corpus: Corpus) -> float:
-    from core.analysis.loss_weights import rule_for_mu
-
-    return rule_for_mu(corpus.targets_of("train"), corpus.counts)
+    return measures.rule_for_mu(corpus.targets_of("train"), corpus.counts)
 
 
 def show_calls(view: View, choice: Choice) -> None:

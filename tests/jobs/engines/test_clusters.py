@@ -295,7 +295,7 @@ def test_whatever_an_engine_file_holds_the_run_has_a_state(tmp_path_factory, ent
     path.mkdir(exist_ok=True)
     write_json(path / "status.json", {"state": "running"})
     write_json(job_file(path), entries)
-    found, _ = folder._read_state(path)
+    found = folder.read_folder(path)
     assert found.state in (*LIVE, "lost")
     assert found.state in LIVE or entries.get("state") == "ended" or entries.get("job") == ""
 
