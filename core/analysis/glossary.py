@@ -25,7 +25,7 @@ GLOSSARY: dict[str, Term] = {
     "medium": Term("The group of labels between head and tail."),
     "tail": Term("The group of the rarest labels, which have no more train documents than its border."),
     "no train document": Term(
-        "The group of labels that no document of the train part has. A run has nothing to learn them from, so that they "
+        "The group of labels that no document of the train part has. A run has nothing to learn them from, and they "
         "are no part of the tail."
     ),
     "long tail": Term("A few labels have most of the documents, and most labels have a few."),
