@@ -96,7 +96,7 @@ def show_views(corpus: Corpus | None, names: tuple[str, ...], name: str, run: Ru
     borders = default_borders(corpus.name if corpus else runs[0].config.data.name, counts)
     label = Label(corpus, names, names.index(name), counts, borders, run, runs, name_runs(runs))
     facts = one_label.describe(names, label.counts, label.column, label.borders)
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         st.metric("Group", facts["group"], help=describe_borders(borders), width="content")
         rarer = f"{facts['rarer']:,} labels are rarer."
         st.metric("Rank", f"{facts['rank']:,} of {facts['labels']:,}", help=rarer, width="content")

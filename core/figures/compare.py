@@ -269,7 +269,7 @@ def change_chart(table: pd.DataFrame, *, measure: str = "F1") -> alt.Chart:
             ],
         )
         .add_params(label_click("label"))
-        .properties(height=18 * len(shown) + MARGIN)
+        .properties(height=18 * max(len(shown), 3) + MARGIN + 30)
     )
 
 

@@ -149,6 +149,7 @@ def show_two_rows(compared: Comparison, borders: Borders) -> None:
             height=420,
             column_config={
                 "label": st.column_config.TextColumn(width=130),
+                "group": st.column_config.TextColumn(width=80),
                 "support": "test",
                 "first": number(first, format="%.1f"),
                 "second": number(second, format="%.1f"),
