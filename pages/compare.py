@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis.run_names import name_runs
-from core.analysis.tables import METHODS, data_title, fold, method, seeds_apart
+from core.analysis.tables import METHODS, data_title, fold, method
+from core.analysis.verdict import seeds_apart
 from core.labels.groups import Borders
 from pages.sections.compare import combine, labels, parts, report, tables, training
 from pages.sections.compare.rows import Known, compare_rows, pick_rule

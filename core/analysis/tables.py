@@ -138,21 +138,6 @@ def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
     return sorted(rows, key=place)
 
 
-def seeds_apart(rows: Sequence[Row]) -> str:
-    """A sentence on rows whose means are of different seeds; empty where all have the same."""
-    rows = [row for row in rows if not row.runs[0].config.combined]  # made of runs with seeds of their own
-    seeds = [tuple(run.config.seed for run in row.runs) for row in rows]
-    if len(set(seeds)) < 2:
-        return ""
-    common = max(dict.fromkeys(seeds), key=lambda one: (seeds.count(one), len(one)))
-    others = [f"{row.name} {_listed(mine)}" for row, mine in zip(rows, seeds, strict=True) if mine != common]
-    return f"Not every row has the same seeds: {'; '.join(others)}; every other row {_listed(common)}."
-
-
-def _listed(seeds: Sequence[int]) -> str:
-    return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
-
-
 def find_row(rows: Sequence[Row], words: str) -> str:
     """The name of the row that is called so; empty where none is, or several are.
 

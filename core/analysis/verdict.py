@@ -259,3 +259,18 @@ def _as_entry(key: str, value: object) -> str:
         yes, no = ("yes", "no") if key.startswith("loss.") else ("true", "false")
         return yes if value else no
     return str(value)
+
+
+def seeds_apart(rows: Sequence[Row]) -> str:
+    """A sentence on rows whose means are of different seeds; empty where all have the same."""
+    rows = [row for row in rows if not row.runs[0].config.combined]  # made of runs with seeds of their own
+    seeds = [tuple(run.config.seed for run in row.runs) for row in rows]
+    if len(set(seeds)) < 2:
+        return ""
+    common = max(dict.fromkeys(seeds), key=lambda one: (seeds.count(one), len(one)))
+    others = [f"{row.name} {_listed(mine)}" for row, mine in zip(rows, seeds, strict=True) if mine != common]
+    return f"Not every row has the same seeds: {'; '.join(others)}; every other row {_listed(common)}."
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from core.analysis import run_rows, samples, tables
+from core.analysis import run_rows, samples, tables, verdict
 from core.analysis.decisions import decide
 from core.analysis.run_names import name_run
 from core.config.parse import parse
@@ -368,7 +368,7 @@ def test_it_is_named_by_its_members_and_stands_on_its_own_when_they_go(members: 
 
 def test_the_seeds_of_rows_are_compared_without_combined_ones(members: list[Run]) -> None:
     run = combine(ids(members))
-    assert tables.seeds_apart(tables.fold([run, members[1]])) == ""
+    assert verdict.seeds_apart(tables.fold([run, members[1]])) == ""
 
 
 def test_what_happened_and_when_stands_in_its_folder(members: list[Run]) -> None:
