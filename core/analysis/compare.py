@@ -63,12 +63,10 @@ def score_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Styler:
     rows = frame.to_dict("records")
     keys = list(columns) or column_sets(tables.columns_in(frame))["all"]
     names = [row["name"] + (" (paper)" if row["source"] == "published" else _seeds(row["seeds"])) for row in rows]
-    columns: dict[tuple[str, str], Any] = {("", "method"): names}
-    columns |= {tables.heading(key): frame[key].to_numpy(float) for key in keys}
-    shown = pd.DataFrame(columns)
-    css = pd.DataFrame(
-        {name: [_style(row, key) for row in rows] for name, key in zip(columns, ["", *keys], strict=True)}
-    )
+    cells: dict[tuple[str, str], Any] = {("", "method"): names}
+    cells |= {tables.heading(key): frame[key].to_numpy(float) for key in keys}
+    shown = pd.DataFrame(cells)
+    css = pd.DataFrame({name: [_style(row, key) for row in rows] for name, key in zip(cells, ["", *keys], strict=True)})
     css.index = shown.index
     texts = {
         name: cycle([" ".join(export.cell(row, key, short=True)).rstrip() or "–" for row in rows] or ["–"])

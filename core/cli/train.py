@@ -12,7 +12,6 @@ import typer
 from rich.table import Table
 
 from core.analysis import run_rows
-from core.analysis.progress import words_of_seconds
 from core.cli.console import (
     DataName,
     Engine,
@@ -172,6 +171,8 @@ def sweep(
 
 def _foresee(configs: Sequence[RunConfig], as_json: bool) -> None:
     """Prints what runs on one data set would take, and what stands in their way."""
+    from core.analysis.progress import words_of_seconds  # it reads tables, which a worker does not
+
     documents = len(datasets.load(configs[0].data).parts["train"])
     own, published = estimates.read_costs(run for run in list_folders() if isinstance(run, Run))
     slots = len(queue.slots(queue.queue(configs[0])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
@@ -80,7 +81,8 @@ def _value(view: View, key: str, default: str = "") -> str:
 
 def _borders(view: View, usual: Borders) -> Borders:
     try:
-        return Borders(int(_value(view, "head", str(usual.head))), int(_value(view, "tail", str(usual.tail))))
+        head, tail = int(_value(view, "head", str(usual.head))), int(_value(view, "tail", str(usual.tail)))
+        return replace(usual, head=head, tail=tail)
     except ValueError:
         return usual
 
@@ -169,13 +171,9 @@ def _changes(view: View, load: Load) -> Drawn:
     scores = _label_scores(pair, compared.rule)
     metrics = results.read_results(pair[0].runs[0])
     measure = "average precision" if compared.rule == RANKING else "F1"
-    table = compare.label_changes(
-        metrics["labels"],
-        metrics["counts"],
-        compare.support(pair[0].runs[0]),
-        *(scores[name] for name in names),
-        borders,
-    )
+    first, second = (scores[name] for name in names)
+    support = compare.support(pair[0].runs[0])
+    table = compare.label_changes(metrics["labels"], metrics["counts"], support, first, second, borders)
     words = f"Labels whose test {measure} changed most from {names[0]} to {names[1]}; {rule_in_words(compared.rule)}."
     return to_svg(change_chart(table, measure=measure)), words + gone
 
@@ -318,7 +316,7 @@ def _tail(view: View, _load: Load) -> Drawn:
     except Broken as error:
         raise UserError(f"Its data set cannot be read {error}.") from None
     corpus = sources.load(config)
-    borders = _borders(view, default_borders(len(corpus.labels)))
+    borders = _borders(view, default_borders(corpus.name, corpus.counts))
     frame = measures.rank_frequency(corpus.labels, corpus.counts, borders)
     words = (
         f"Train documents of each label of {view.data}, the most frequent first: head from {borders.head} documents, "

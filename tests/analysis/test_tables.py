@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from core.analysis import compare, export, samples, tables
 from core.analysis.export import workbook
+from core.analysis.row_settings import find_row
 from core.analysis.run_names import name_run, name_runs
 from core.analysis.samples import Sampled
 from core.figures import page
@@ -72,7 +73,7 @@ def test_labels_without_a_train_document_have_columns_where_there_are_any() -> N
         shown = compare.score_table(frame).columns.tolist()
         assert [group for group, _ in shown[1:5]] == ["Total", "Total", "Tail", "Tail"]
         assert shown[-1] == (UNSEEN.capitalize(), "macro-F1")
-        assert own in tables.columns_in(tables.difference_table(rows, sampled, "bce"))
+        assert own in tables.columns_in(tables.difference_table(rows, sampled, "tfidf bce"))
         rank = samples.compare_rows(rows, kept, samples.RANKING)
         assert f"{UNSEEN}_ap" in tables.paper_table(rows, rank.sampled, table=samples.RANKING)
     # The same runs with borders that leave them in the tail.
@@ -80,7 +81,7 @@ def test_labels_without_a_train_document_have_columns_where_there_are_any() -> N
     frame = tables.paper_table(rows, sampled, with_published=False)
     assert tables.columns_in(frame) == tables.SCORE_COLUMNS[2]
     assert not [column for column in frame if column.startswith(UNSEEN)]
-    gain = samples.difference(sampled["db"], sampled["bce"])
+    gain = samples.difference(sampled["tfidf db"], sampled["tfidf bce"])
     titles = [title for title, _, _ in compare.headline(gain)]
     assert not [title for title in titles if title.startswith(UNSEEN)]
     assert len(titles) == 5
@@ -129,9 +130,9 @@ def test_a_row_is_called_as_a_run_is_elsewhere_and_found_by_its_older_names() ->
         "bce · seed 0": "tfidf bce",
         "svm": "svm",
     }.items():
-        assert tables.find_row(rows, older) == name
+        assert find_row(rows, older) == name
     for unknown in ("", "fl", "tfidf", "db · hidden 65", "1 more", "seed 0"):
-        assert tables.find_row(rows, unknown) == ""
+        assert find_row(rows, unknown) == ""
 
 
 def test_scores_are_those_of_the_run_and_the_mean_of_the_seeds(runs: list[Run]) -> None:
