@@ -171,8 +171,6 @@ def sweep(
 
 def _foresee(configs: Sequence[RunConfig], as_json: bool) -> None:
     """Prints what runs on one data set would take, and what stands in their way."""
-    from core.analysis.progress import words_of_seconds  # it reads tables, which a worker does not
-
     documents = len(datasets.load(configs[0].data).parts["train"])
     own, published = estimates.read_costs(run for run in list_folders() if isinstance(run, Run))
     slots = len(queue.slots(queue.queue(configs[0])))
@@ -181,6 +179,8 @@ def _foresee(configs: Sequence[RunConfig], as_json: bool) -> None:
     if as_json:
         print_json({"runs": len(configs), **whole, "problems": problems})
         return
+    from core.analysis.progress import words_of_seconds  # brings pandas, which a training does not load
+
     print_line(estimates.in_words(whole, len(configs), words_of_seconds(whole["seconds"])))
     for sentence in problems:
         say(sentence)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import altair as alt
@@ -81,8 +80,9 @@ def _value(view: View, key: str, default: str = "") -> str:
 
 def _borders(view: View, usual: Borders) -> Borders:
     try:
-        head, tail = int(_value(view, "head", str(usual.head))), int(_value(view, "tail", str(usual.tail)))
-        return replace(usual, head=head, tail=tail)
+        return usual.moved(
+            head=int(_value(view, "head", str(usual.head))), tail=int(_value(view, "tail", str(usual.tail)))
+        )
     except ValueError:
         return usual
 
@@ -171,9 +171,14 @@ def _changes(view: View, load: Load) -> Drawn:
     scores = _label_scores(pair, compared.rule)
     metrics = results.read_results(pair[0].runs[0])
     measure = "average precision" if compared.rule == RANKING else "F1"
-    first, second = (scores[name] for name in names)
-    support = compare.support(pair[0].runs[0])
-    table = compare.label_changes(metrics["labels"], metrics["counts"], support, first, second, borders)
+    table = compare.label_changes(
+        metrics["labels"],
+        metrics["counts"],
+        compare.support(pair[0].runs[0]),
+        scores[names[0]],
+        scores[names[1]],
+        borders,
+    )
     words = f"Labels whose test {measure} changed most from {names[0]} to {names[1]}; {rule_in_words(compared.rule)}."
     return to_svg(change_chart(table, measure=measure)), words + gone
 
