@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -19,16 +18,14 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.decisions import AS_TRAINED
+from core.analysis.row_settings import count_changes
 from core.analysis.run_names import name_rows
 from core.analysis.samples import RANKING, Difference, Sampled, rule_in_words, subtract
 from core.config.defaults import PAPER_LOSSES
-from core.config.parse import walk
-from core.config.schema import RunConfig
 from core.labels.groups import EVERY_GROUP, UNSEEN, find_paper_set
 from core.metrics import resampled_ranking, uncertainty
 from core.runs import results
 from core.runs.folder import Run
-from core.runs.plan import name_members
 from core.system.errors import UserError
 
 Table = int | str
@@ -72,8 +69,6 @@ PARTS = {
     "focal factor": [("bce", "fl"), ("db-0fl", "db")],
 }
 """What a part of the distribution-balanced loss adds: pairs of methods that differ by that part alone."""
-OLD_NAME = re.compile(r"\d+ more|[0-9a-f]{10}")
-"""Parts of a row's name in older addresses and commands that name no setting."""
 
 
 @cache
@@ -133,52 +128,9 @@ def fold(runs: Iterable[Run], *, seeds: bool = True) -> list[Row]:
 
     def place(row: Row) -> tuple[Any, ...]:
         config = row.runs[0].config
-        return order.get(row.method, len(order)), row.method, config.model.name, len(_changed(config)), row.name
+        return order.get(row.method, len(order)), row.method, config.model.name, count_changes(config), row.name
 
     return sorted(rows, key=place)
-
-
-def find_row(rows: Sequence[Row], words: str) -> str:
-    """The name of the row that is called so; empty where none is, or several are.
-
-    Args:
-        rows: of `fold`.
-        words: a name as it stands in a table; what the row is called by its settings; or, as in older addresses, its
-            method and some of its settings with dots between them, `db · tfidf · hidden 64`.
-    """
-    for called in ([row.name for row in rows], [row.by_settings for row in rows]):
-        if words in called:
-            return rows[called.index(words)].name
-    parts = {part for part in words.split(" · ") if not OLD_NAME.fullmatch(part)}
-    fitting = [row for row in rows if parts and parts <= _facts(row)]
-    # Of several rows the older name without a setting is that of the one with the usual settings.
-    unusual = [len(_changed(row.runs[0].config)) for row in fitting]
-    least = [row.name for row, many in zip(fitting, unusual, strict=True) if many == min(unusual)]
-    return least[0] if len(least) == 1 else ""
-
-
-def _facts(row: Row) -> set[str]:
-    """What an older name may say of a row."""
-    config = row.runs[0].config
-    settings = {f"{key.rpartition('.')[2]} {value}" for key, value in walk(config)}
-    return {row.method, name_members(config), config.model.name, data_title(row.runs[0]), *settings}
-
-
-@lru_cache(maxsize=4096)
-def _changed(config: RunConfig) -> tuple[str, ...]:
-    """The settings of a run that its model and loss do not have by themselves."""
-    usual = dict(walk(_usual(config)))
-    return tuple(key for key, value in walk(config) if key in usual and usual[key] != value)
-
-
-def _usual(config: RunConfig) -> dict[str, Any]:
-    """The settings that a model and a loss have where nothing is given, but for model and loss themselves."""
-    named: dict[str, Any] = {"model": {"name": config.model.name}, "combined": config.combined}
-    if config.loss:
-        named["loss"] = {"name": config.loss.name}
-    values = RunConfig.model_validate(named).model_dump(include={"model", "train", "loss"})
-    del values["model"]["name"]
-    return values
 
 
 def paper_table(

@@ -13,6 +13,7 @@ from rich.text import Text
 from core.analysis import answers, decisions, tables
 from core.analysis.decisions import AS_TRAINED, KEPT, READINGS, check_reading
 from core.analysis.export import cell, is_bold, to_csv, to_latex, to_markdown, to_workbook, to_xlsx
+from core.analysis.row_settings import find_row
 from core.analysis.run_rows import ranking_row, run_row
 from core.analysis.samples import RANKING, Comparison, Sampled, compare_rows, sample
 from core.analysis.views import read_views
@@ -156,7 +157,7 @@ def _table_of(compared: Comparison, table: int, baseline: str) -> tuple[pd.DataF
     rows, rule = compared.rows, compared.rule
     which: tables.Table = RANKING if rule == RANKING else table
     if baseline and rows:
-        found = tables.find_row(rows, baseline)
+        found = find_row(rows, baseline)
         choose("row", found or baseline, list(dict.fromkeys(word for row in rows for word in (row.name, row.method))))
         baseline = found
         frame = tables.difference_table(rows, compared.sampled, baseline, table=which, rule=rule)

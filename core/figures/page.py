@@ -77,7 +77,7 @@ def to_html(parts: Sequence[tuple[str, Comparison]], added: Sequence[View] = (),
     return f"{head}{viewport}</head><body>{''.join(body)}</body></html>\n"
 
 
-def _part(name: str, compared: Comparison, added: Sequence[str]) -> list[str]:
+def _part(name: str, compared: Comparison, views: Sequence[str]) -> list[str]:
     """One data set: the verdict, charts, what is confused, views, then tables and where the numbers come from."""
     rows, rule = compared.rows, compared.rule
     looks = assign_looks({row.name: row.runs[0] for row in rows})
@@ -89,7 +89,7 @@ def _part(name: str, compared: Comparison, added: Sequence[str]) -> list[str]:
     parts += _charts(compared, frames[numbers[0]], looks)
     if rule != RANKING and rows:
         parts += ["<h2>What is confused</h2>", *_confused(rows, rule)]
-    parts += added
+    parts += views
     # Tables.
     for number, frame in frames.items():
         title = "Rankings" if number == RANKING else f"Table {number}"

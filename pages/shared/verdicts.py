@@ -73,11 +73,11 @@ def show_corrections(corpus: Corpus) -> None:
     found, disputed = verdicts.select_corrections(current)
     st.caption(describe_verdicts(len(current), len(found), disputed, len(every) - len(current)))
     if found:
-        show_table_of(corpus, found)
+        show_corrected(corpus, found)
     show_added(corpus)  # where the button was pressed; above the table its tools would cover the links
 
 
-def show_table_of(corpus: Corpus, found: list[Verdict]) -> None:
+def show_corrected(corpus: Corpus, found: list[Verdict]) -> None:
     """The corrections, and what saves them or makes a data set of them."""
     table = verdicts.correction_table(found)
     st.dataframe(

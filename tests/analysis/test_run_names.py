@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.analysis import tables
+from core.analysis.row_settings import find_row
 from core.analysis.run_names import given_name, name_rows, name_run, name_runs
 from core.runs import plan
 from core.runs.folder import About, Damaged, Run
@@ -139,8 +140,8 @@ def test_rows_of_a_table_have_the_name_that_people_gave_all_their_runs(monkeypat
     ]
     rows = tables.fold(runs)
     assert {row.name for row in rows} == {"mine", "tfidf bce"}
-    assert tables.find_row(rows, "db") == "mine"
-    assert tables.find_row(rows, "tfidf db") == "mine"
-    assert tables.find_row(rows, "mine") == "mine"
-    assert tables.find_row(rows, "fl") == ""
+    assert find_row(rows, "db") == "mine"
+    assert find_row(rows, "tfidf db") == "mine"
+    assert find_row(rows, "mine") == "mine"
+    assert find_row(rows, "fl") == ""
     assert len({row.name.casefold() for row in tables.fold(runs, seeds=False)}) == 4

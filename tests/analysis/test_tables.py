@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from core.analysis import compare, export, samples, tables
 from core.analysis.export import workbook
+from core.analysis.row_settings import find_row
 from core.analysis.run_names import name_run, name_runs
 from core.analysis.samples import Sampled
 from core.figures import page
@@ -129,9 +130,9 @@ def test_a_row_is_called_as_a_run_is_elsewhere_and_found_by_its_older_names() ->
         "bce · seed 0": "tfidf bce",
         "svm": "svm",
     }.items():
-        assert tables.find_row(rows, older) == name
+        assert find_row(rows, older) == name
     for unknown in ("", "fl", "tfidf", "db · hidden 65", "1 more", "seed 0"):
-        assert tables.find_row(rows, unknown) == ""
+        assert find_row(rows, unknown) == ""
 
 
 def test_scores_are_those_of_the_run_and_the_mean_of_the_seeds(runs: list[Run]) -> None:

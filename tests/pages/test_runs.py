@@ -428,7 +428,7 @@ def test_the_numbers_on_top_are_those_of_the_run(filled: Path) -> None:
     kept = read(path / "metrics.json")["test"]
     shown = {metric.label: metric.value for metric in page.metric}
     assert shown["test micro-F1"] == f"{100 * kept['all']['micro_f1']:.2f}"
-    assert shown["macro-F1"] == f"{100 * kept['all']['macro_f1']:.2f}"
+    assert shown["test macro-F1"] == f"{100 * kept['all']['macro_f1']:.2f}"
 
 
 @pytest.mark.slow

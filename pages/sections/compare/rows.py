@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from core.analysis import compare, decisions, samples, tables, verdict
+from core.analysis.row_settings import find_row
 from core.analysis.samples import Comparison
 from core.config.defaults import THRESHOLD_RULES
 from core.figures.compare import forest_chart
@@ -197,7 +198,7 @@ def find_first_run(rows: Sequence[Row], name: str) -> str:
 
 def find_asked(rows: Sequence[Row], key: str) -> list[str]:
     """The names of the rows that a key of the address names, which may say an older name of a row."""
-    found = (tables.find_row(rows, words) for words in st.query_params.get_all(key))
+    found = (find_row(rows, words) for words in st.query_params.get_all(key))
     return list(dict.fromkeys(name for name in found if name))
 
 
