@@ -28,7 +28,7 @@ BETTER, WORSE = "#1b9e77", "#d95f02"
 
 PLACES = {"total": 0, "tail": 1}
 """Groups whose columns come first on a page, in this order."""
-FITTING = 6
+FITTING = 5
 """Columns of scores with intervals that a narrow page shows beside each other."""
 
 
@@ -49,8 +49,9 @@ def column_sets(columns: Sequence[str]) -> dict[str, list[str]]:
         rest = [column for column in columns if column not in average]
         return {"average precision": average, "precision of the first labels": rest, "all": columns}
     first = [column for column in columns if column.partition("_")[0] in PLACES]
+    both = {"total and tail": first} if any(column.startswith("tail") for column in first) else {}
     of_score = {f"{score}-F1": [one for one in columns if one.endswith(f"_{score}")] for score in ("macro", "micro")}
-    return {"total and tail": first, **of_score, "all": columns}
+    return {**both, **of_score, "all": columns}
 
 
 def score_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Styler:

@@ -347,7 +347,7 @@ def _in_paper_order(
     order = {name: place for place, name in enumerate(METHODS)}
     rows = sorted(found, key=lambda row: (order.get(row["method"], len(order)), row["method"], row["source"]))
     # Of what the paper's rows lack numbers are NaN, claims false and notes empty.
-    lacking = {name: False for name in names if name.endswith(("_best", "_significant"))}
+    lacking: dict[str, Any] = {name: False for name in names if name.endswith(("_best", "_significant"))}
     lacking |= {name: "" for name in names if name.endswith("_note")}
     values = {name: [row.get(name, lacking.get(name, math.nan)) for row in rows] for name in names}
     frame = pd.DataFrame(values, dtype=None if rows else "object")

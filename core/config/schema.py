@@ -276,7 +276,9 @@ class TrainConfig(Frozen):
         "micro_f1", description="validation score that decides which epoch is the best"
     )
     optimizer: Literal["sgd", "adamw"] = Field(
-        "sgd", description="sgd: Nesterov momentum on gradients of norm 1; adamw: AdamW"
+        "sgd",
+        description="sgd: Nesterov momentum on gradients of norm 1 (tfidf with thousands of labels: Adagrad with a "
+        "sum for each word and each label); adamw: AdamW",
     )
     head_rate: float = Field(
         10.0, gt=0, description="learning rate of a transformer's head, in multiples of its body's"

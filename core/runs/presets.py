@@ -45,7 +45,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "pubmed table": (
         "The paper's right-hand table on a set of thousands of labels such as pubmed-sample: SVM, label tree, and the "
-        "eight losses on TF-IDF with their settings for PubMed, three seeds. About a minute a run.",
+        "eight losses on TF-IDF with their settings for PubMed, three seeds. One to two minutes a run.",
         {
             "models": ("svm", "tree", "tfidf"),
             "losses": ("paper",),
