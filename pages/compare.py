@@ -101,7 +101,7 @@ def show_views(runs: list[Run]) -> None:
             "nothing is bold that is better only than runs on other data."
         )
     if sentence := seeds_apart(rows) if folded else "":
-        st.warning(plain(sentence))
+        st.warning(plain(sentence), icon="")  # with none given Streamlit looks for one among all emojis: .3 s at first
     compared = compare_rows(rows, borders, rule) if view in SAMPLED else Known(rows, {}, rule, [])
     if compared.rows:
         VIEWS[view](compared, borders)

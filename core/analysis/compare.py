@@ -28,7 +28,7 @@ BETTER, WORSE = "#1b9e77", "#d95f02"
 
 PLACES = {"total": 0, "tail": 1}
 """Groups whose columns come first on a page, in this order."""
-FITTING = 6
+FITTING = 5
 """Columns of scores with intervals that a narrow page shows beside each other."""
 
 
@@ -49,8 +49,9 @@ def column_sets(columns: Sequence[str]) -> dict[str, list[str]]:
         rest = [column for column in columns if column not in average]
         return {"average precision": average, "precision of the first labels": rest, "all": columns}
     first = [column for column in columns if column.partition("_")[0] in PLACES]
+    both = {"total and tail": first} if any(column.startswith("tail") for column in first) else {}
     of_score = {f"{score}-F1": [one for one in columns if one.endswith(f"_{score}")] for score in ("macro", "micro")}
-    return {"total and tail": first, **of_score, "all": columns}
+    return {**both, **of_score, "all": columns}
 
 
 def score_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Styler:
@@ -63,11 +64,11 @@ def score_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Styler:
     rows = frame.to_dict("records")
     keys = list(columns) or column_sets(tables.columns_in(frame))["all"]
     names = [row["name"] + (" (paper)" if row["source"] == "published" else _seeds(row["seeds"])) for row in rows]
-    columns: dict[tuple[str, str], Any] = {("", "method"): names}
-    columns |= {tables.heading(key): frame[key].to_numpy(float) for key in keys}
-    shown = pd.DataFrame(columns)
+    values: dict[tuple[str, str], Any] = {("", "method"): names}
+    values |= {tables.heading(key): frame[key].to_numpy(float) for key in keys}
+    shown = pd.DataFrame(values)
     css = pd.DataFrame(
-        {name: [_style(row, key) for row in rows] for name, key in zip(columns, ["", *keys], strict=True)}
+        {name: [_style(row, key) for row in rows] for name, key in zip(values, ["", *keys], strict=True)}
     )
     css.index = shown.index
     texts = {

@@ -344,13 +344,14 @@ def _in_paper_order(
     """A frame of rows in the order of the paper's methods, its columns in order."""
     names = ["source", "method", "name", "data", "rule", "seeds", "runs", *more]
     names += [f"{column}{suffix}" for column in columns for suffix in suffixes]
-    frame = pd.DataFrame(found, columns=names)
     order = {name: place for place, name in enumerate(METHODS)}
-    places = frame["method"].map(lambda name: order.get(name, len(order)))
-    frame = frame.assign(_order=places).sort_values(["_order", "method", "source"], kind="stable")
-    said = {name: frame[name].eq(True) for name in names if name.endswith(("_best", "_significant"))}
-    said |= {name: frame[name].fillna("") for name in names if name.endswith("_note")}
-    return frame.assign(**said).drop(columns="_order").reset_index(drop=True).astype({"seeds": "Int64"})
+    rows = sorted(found, key=lambda row: (order.get(row["method"], len(order)), row["method"], row["source"]))
+    # Of what the paper's rows lack numbers are NaN, claims false and notes empty.
+    lacking: dict[str, Any] = {name: False for name in names if name.endswith(("_best", "_significant"))}
+    lacking |= {name: "" for name in names if name.endswith("_note")}
+    values = {name: [row.get(name, lacking.get(name, math.nan)) for row in rows] for name in names}
+    frame = pd.DataFrame(values, dtype=None if rows else "object")
+    return frame.astype({name: "bool" for name, lack in lacking.items() if lack is False} | {"seeds": "Int64"})
 
 
 def columns_of(table: Table, rows: Iterable[Sampled] | None = None) -> dict[str, int]:

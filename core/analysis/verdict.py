@@ -146,7 +146,7 @@ def in_words(finding: Finding, *, documents: int) -> str:
     if len(finding.best.runs) < 2:
         gap, low, high = finding.gap
         if abs(gap) < TIE:
-            return f"{best} and {finding.alone[0].name} score highest, {score}, and as good as the same."
+            return f"{best} scores {score}, and {finding.alone[0].name}, the next, as much: neither is ahead."
         ends = "" if np.isnan(low) else f" ({low:+.1f} to {high:+.1f} over the test documents alone)"
         return f"{best} scores highest, {score}: {gap:.1f} points above {finding.alone[0].name}, the next{ends}."
     many = len(finding.close) + len(finding.below)

@@ -12,7 +12,6 @@ import typer
 from rich.table import Table
 
 from core.analysis import run_rows
-from core.analysis.progress import words_of_seconds
 from core.cli.console import (
     DataName,
     Engine,
@@ -180,6 +179,8 @@ def _foresee(configs: Sequence[RunConfig], as_json: bool) -> None:
     if as_json:
         print_json({"runs": len(configs), **whole, "problems": problems})
         return
+    from core.analysis.progress import words_of_seconds  # brings pandas, which a training does not load
+
     print_line(estimates.in_words(whole, len(configs), words_of_seconds(whole["seconds"])))
     for sentence in problems:
         say(sentence)

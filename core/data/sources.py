@@ -186,7 +186,7 @@ def available() -> list[Source]:
         else:
             sentence = " ".join([f"Found at {path}.", *problems])
             sources.append(Source(name, True, str(path), sentence, SPLITS, False, _is_prepared(name, path)))
-    sentence = "Built in: made on this machine from a seed, any documents x labels."
+    sentence = "Built in: made on this machine from a seed, of any size."
     prepared = _folder("synthetic", SyntheticConfig().model_dump()).is_dir()
     sources.append(Source("synthetic", True, "built in", sentence, SPLITS, False, prepared))
     return [*sources, *(_added_source(name, added) for name, added in find_registered().items())]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import altair as alt
 
@@ -60,6 +61,15 @@ def wrap_names(names: Sequence[str], letters: int) -> tuple[str, int]:
     wrapped = {name: parts for name, parts in lines.items() if len(parts) > 1}
     most = max(map(len, lines.values()), default=1)
     return f"({json.dumps(wrapped)})[datum.label] || datum.label", most
+
+
+def name_axis(names: Sequence[str], letters: int) -> tuple[dict[str, Any], int]:
+    """An axis whose names are wrapped as by `wrap_names`, each beside its mark, and the lines of the longest."""
+    words, lines = wrap_names(names, letters)
+    # The first of several lines would stand beside the mark, and the others reach into the next row.
+    several = {"test": f"isArray({words})", "value": "bottom"}
+    baseline = {"condition": several, "value": "middle"}
+    return {"labelLimit": 0, "labelOverlap": False, "labelExpr": words, "labelBaseline": baseline}, lines
 
 
 def count_columns(names: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import tables
-from core.figures import GRID, HEIGHT, MARGIN, colour_groups, count_columns, label_click, wrap_names
+from core.figures import GRID, HEIGHT, MARGIN, colour_groups, count_columns, label_click, name_axis
 from core.figures.looks import Look
 from core.labels.groups import FREQUENCY_GROUPS, UNSEEN, Borders, group_sizes, rank_by_frequency
 
@@ -55,12 +55,12 @@ def forest_chart(
         difference: from another row: 0 is marked.
     """
     # A bar is dashed where it holds no seed noise.
-    words, lines = wrap_names(list(rows["row"]), 36)
+    axis, lines = name_axis(list(rows["row"]), 36)
     y = alt.Y(
         "row:N",
         sort=list(rows["row"]),
         title=None,
-        axis=alt.Axis(labelLimit=0, labelOverlap=False, ticks=False, labelExpr=words),
+        axis=alt.Axis(**axis, ticks=False),
     )
     x = alt.X("value:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(gridColor=GRID))
     kinds = list(dict.fromkeys(["seeds and documents", *rows["noise"]]))

@@ -57,7 +57,7 @@ def count_axis(highest: float, lowest: float) -> tuple[alt.Scale, alt.Axis]:
 
 
 def place_words(
-    words: Sequence[str], heights: Sequence[float], dots: np.ndarray, *, width: float, height: float
+    words: Sequence[str], heights: Sequence[float] | np.ndarray, dots: np.ndarray, *, width: float, height: float
 ) -> list[tuple[str, str]]:
     """Where the words of each horizontal rule hide no dot: at its left or right end, above or below it.
 
@@ -154,7 +154,7 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders, *, height: int = HEIGH
     words = [
         alt.Chart(edges.iloc[[row]])
         .mark_text(
-            align=end,
+            align="left" if end == "left" else "right",
             baseline="bottom" if side == "top" else "top",
             dx=GAP if end == "left" else -GAP,
             dy=-3 if side == "top" else 4,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from core.figures import GROUP_COLOURS, wrap_names
+from core.figures import GROUP_COLOURS, name_axis
 
 ROW = 19
 """Pixels of a run's row."""
-LINE = 12
-"""Pixels of a line of its name, where that has several."""
+LINE, AXIS = 14, 84
+"""Pixels of a line of its name, where that has several, and of the axis below all rows."""
 
 
 def f1_by_run(table: pd.DataFrame, current: str = "") -> alt.LayerChart:
@@ -20,14 +20,14 @@ def f1_by_run(table: pd.DataFrame, current: str = "") -> alt.LayerChart:
         table: of `core.analysis.one_label.run_table`.
         current: the run that stands out.
     """
-    words, lines = wrap_names(list(table["run"]), 30)
+    axis, lines = name_axis(list(table["run"]), 30)
     shown = table.assign(current=table["run"].eq(current))
     base = alt.Chart(shown).encode(
         y=alt.Y(
             "run:N",
             sort=list(table["run"]),
             title=None,
-            axis=alt.Axis(labelLimit=0, labelOverlap=False, tickSize=0, domain=False, labelExpr=words),
+            axis=alt.Axis(**axis, tickSize=0, domain=False),
         ),
         color=alt.condition("datum.current", alt.value(GROUP_COLOURS["tail"]), alt.value(GROUP_COLOURS["head"])),
         tooltip=[
@@ -43,4 +43,4 @@ def f1_by_run(table: pd.DataFrame, current: str = "") -> alt.LayerChart:
     x = alt.X("low:Q", title="F1 on test (%), 95 % interval", scale=alt.Scale(domain=[0, 100]))
     bars = base.mark_rule(strokeWidth=2, opacity=0.45).encode(x=x, x2="high:Q")
     points = base.mark_point(filled=True, size=55, opacity=1).encode(x=alt.X("f1:Q"))
-    return alt.LayerChart(layer=[bars, points], height=max((ROW if lines == 1 else LINE * lines) * len(table), 40))
+    return alt.LayerChart(layer=[bars, points], height=max(ROW, LINE * lines) * len(table) + AXIS)

@@ -96,8 +96,8 @@ def _part(name: str, compared: Comparison, added: Sequence[str]) -> list[str]:
         words = " ".join([tables.caption(number, rule), *tables.notes(frame)])
         parts += [f"<h2>{title}</h2><p class='note'>{html.escape(words)}</p>", _score_table(frame)]
     # Parts of the loss, provenance.
-    added = tables.ablation(rows, compared.sampled, rule=rule)
-    chosen = added[added["group"].isin(["total", "tail"]) & added["score"].isin(["macro", "ap"])]
+    parts_of_db = tables.ablation(rows, compared.sampled, rule=rule)
+    chosen = parts_of_db[parts_of_db["group"].isin(["total", "tail"]) & parts_of_db["score"].isin(["macro", "ap"])]
     if not chosen.empty:
         measure = "average precision" if rule == RANKING else "macro-F1"
         parts += [f"<h2>What each part of DB adds to {measure} (points)</h2>", _difference_table(chosen)]

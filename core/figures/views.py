@@ -80,7 +80,9 @@ def _value(view: View, key: str, default: str = "") -> str:
 
 def _borders(view: View, usual: Borders) -> Borders:
     try:
-        return Borders(int(_value(view, "head", str(usual.head))), int(_value(view, "tail", str(usual.tail))))
+        return usual.moved(
+            head=int(_value(view, "head", str(usual.head))), tail=int(_value(view, "tail", str(usual.tail)))
+        )
     except ValueError:
         return usual
 
@@ -173,7 +175,8 @@ def _changes(view: View, load: Load) -> Drawn:
         metrics["labels"],
         metrics["counts"],
         compare.support(pair[0].runs[0]),
-        *(scores[name] for name in names),
+        scores[names[0]],
+        scores[names[1]],
         borders,
     )
     words = f"Labels whose test {measure} changed most from {names[0]} to {names[1]}; {rule_in_words(compared.rule)}."
@@ -318,7 +321,7 @@ def _tail(view: View, _load: Load) -> Drawn:
     except Broken as error:
         raise UserError(f"Its data set cannot be read {error}.") from None
     corpus = sources.load(config)
-    borders = _borders(view, default_borders(len(corpus.labels)))
+    borders = _borders(view, default_borders(corpus.name, corpus.counts))
     frame = measures.rank_frequency(corpus.labels, corpus.counts, borders)
     words = (
         f"Train documents of each label of {view.data}, the most frequent first: head from {borders.head} documents, "

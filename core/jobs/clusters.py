@@ -151,7 +151,9 @@ def _find_runs_of_others() -> list[str]:
     """Brings the runs here that other machines have put on the store; those of which a cluster may have news."""
     try:
         store = find_store()
-        new = [run_id for run_id in mirror.list_run_ids(store) if not run_path(run_id).exists()] if store else []
+        if store is None:
+            return []
+        new = [run_id for run_id in mirror.list_run_ids(store) if not run_path(run_id).exists()]
         for run_id in new:
             mirror.receive_run(store, run_path(run_id))
             note(run_id)
@@ -194,7 +196,9 @@ def _receive(noted: Iterable[str]) -> dict[str, str]:
     except UserError as error:
         return dict.fromkeys(noted, str(error))
     lacks: dict[str, str] = {}
-    for run_id in noted if store else ():
+    if store is None:
+        return lacks
+    for run_id in noted:
         job = find_live_job(run_path(run_id))
         if job is None:
             continue

@@ -123,7 +123,8 @@ class CrossFit:
         above[..., :width] = np.cumsum(counted[..., ::-1], axis=2)[..., ::-1]
         in_all, right, wrong = counted.sum(axis=0), 0, 0
         for held, held_above, positives in zip(counted, above, self._left, strict=True):
-            limit = _best_cut_of_levels(levels, *(in_all - held), positives)
+            wrong_left, true_left = in_all - held
+            limit = _best_cut_of_levels(levels, wrong_left, true_left, positives)
             false, true = held_above[:, np.searchsorted(levels, limit, side="right")]
             right, wrong = right + int(true), wrong + int(false)
         return 2 * right / max(right + wrong + self._positives, 1)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psutil
+if TYPE_CHECKING:
+    import psutil
+
+# `psutil` is imported where a process is asked for: who lists runs that have ended asks for none.
 
 RUN_VARIABLE = "TAILSCOPE_RUN"
 """Environment variable with a run's folder: all that its worker starts inherits it, also what leaves its group."""
@@ -17,6 +20,8 @@ def boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
+        import psutil
+
         return str(round(psutil.boot_time()))
 
 
@@ -26,11 +31,15 @@ def identity(pid: int) -> dict[str, Any]:
     Raises:
         psutil.NoSuchProcess: it is gone.
     """
+    import psutil
+
     return {"pid": pid, "born": psutil.Process(pid).create_time(), "boot": boot_id()}
 
 
 def is_alive(known: Any) -> bool:
     """Whether the process of an `identity` lives; a number that another has now, or nonsense, is not alive."""
+    import psutil
+
     try:
         process = psutil.Process(known["pid"])
         return (
@@ -44,6 +53,8 @@ def is_alive(known: Any) -> bool:
 
 def processes_of(path: Path) -> Iterator[psutil.Process]:
     """Every living process that carries the mark of the run in this folder: its worker and all descendants."""
+    import psutil
+
     mark = str(path.resolve())
     for process in psutil.process_iter():
         try:

@@ -79,7 +79,11 @@ def show_added(data: str) -> list[views.View]:
         st.caption("No view was added yet: below a chart of Explorer, Label, Compare or Errors stands what adds it.")
     for one in found:
         with st.container(horizontal=True, vertical_alignment="center"):
-            link(one.page, f"{PAGES[one.page]}: {plain(shorten(one.title, 100))}", {key: list(value) for key, value in one.query.items()})
+            link(
+                one.page,
+                f"{PAGES[one.page]}: {plain(shorten(one.title, 100))}",
+                {key: list(value) for key, value in one.query.items()},
+            )
             if not read_only():
                 st.button("Remove", key=f"remove-{one.key}", type="tertiary", on_click=_remove, args=(one.key,))
     return found

@@ -12,6 +12,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit import delta_generator
 
 from core.system.errors import UserError
 from core.system.files import describe_os_error, is_text
@@ -40,6 +41,10 @@ RUN_PAGES = ("errors", "label")
 """Pages that show one run, which their address names."""
 STARTED = Event()
 """Set from a server's first run on."""
+
+
+# Streamlit warns who draws without a server, and looks through all loaded modules for that: .2 s of the first page.
+delta_generator._use_warning_has_been_displayed = True
 
 
 def build_menu() -> list[StreamlitPage]:

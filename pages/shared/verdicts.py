@@ -72,9 +72,13 @@ def show_corrections(corpus: Corpus) -> None:
     current = verdicts.select_current(every, corpus)
     found, disputed = verdicts.select_corrections(current)
     st.caption(describe_verdicts(len(current), len(found), disputed, len(every) - len(current)))
-    show_added(corpus)
-    if not found:
-        return
+    if found:
+        show_table_of(corpus, found)
+    show_added(corpus)  # where the button was pressed; above the table its tools would cover the links
+
+
+def show_table_of(corpus: Corpus, found: list[Verdict]) -> None:
+    """The corrections, and what saves them or makes a data set of them."""
     table = verdicts.correction_table(found)
     st.dataframe(
         table.head(SHOWN),

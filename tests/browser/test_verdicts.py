@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.runs import folder
+from core.analysis import errors
+from core.labels.groups import Borders
+from core.runs import folder, results
+from core.runs.predictions import read_predictions
 from core.system.files import read_json, write_json
 from tests.helpers.runs import until
 
@@ -39,7 +42,8 @@ def address(cache: Path, serve: Callable[..., AbstractContextManager[str]]) -> I
 
 
 def run_of(cache: Path, model: str) -> Path:
-    return next((cache / "runs").glob(f"synthetic-{model}-*"))
+    """The finished run of a model."""
+    return next((cache / "runs").glob(f"synthetic-{model}-*/metrics.json")).parent
 
 
 def test_a_document_is_judged_and_a_corrected_set_is_added(cache: Path, address: str, page: Page, ready: Ready) -> None:
@@ -81,3 +85,55 @@ def test_a_failed_run_is_launched_right_in_one_click(cache: Path, address: str, 
     made = folder.read_folder(cache / "runs" / new)
     assert isinstance(made, folder.Run)
     assert made.config.train.learning_rate == 0.5
+
+
+def test_a_doubted_label_is_judged_on_its_own_page(cache: Path, address: str, page: Page, ready: Ready) -> None:
+    run = folder.as_run(folder.read_folder(run_of(cache, "tfidf")))
+    found = results.read_results(run)
+    borders = Borders(**found["borders"])
+    doubts, _ = errors.label_error_table(read_predictions(run), found["labels"], found["counts"], borders, None)
+    label = str(doubts["label"].iloc[0])
+    page.goto(f"{address}/label?run={run.id}&name={label}&view=Doubts")
+    ready(page, "Choose a row to read the document and judge for yourself.")
+    grid = page.get_by_test_id("stDataFrame").first
+    grid.scroll_into_view_if_needed()
+    box = grid.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 15, box["y"] + 52)
+    expect(page.get_by_text(f"Your verdict on {label}")).to_be_visible()
+    expect(page.get_by_text(re.compile("(short|above the threshold); [0-9,]+ training document"))).to_be_visible()
+    page.get_by_role("radio", name="Model wrong").click()
+    expect(page.get_by_role("radio", name="Model wrong")).to_be_checked()
+    file = cache / "data" / "verdicts" / "synthetic.json"
+    until(lambda: file.exists() and any(one["label"] == label for one in read_json(file)["verdicts"]))
+
+
+def test_a_link_is_copied_and_a_view_is_added_to_the_report(
+    cache: Path, address: str, page: Page, ready: Ready, tmp_path: Path
+) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{address}/errors?run={run_of(cache, 'tfidf').name}&view=Map")
+    ready(page, re.compile("^The labels that are confused most"))
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Link copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    page.get_by_role("button", name="Add this view to the report").click()
+    expect(page.get_by_text("Added: Compare lists it under Report.")).to_be_visible()
+    # Compare lists it, and saves the page that holds it.
+    page.goto(f"{address}/compare?view=Cost")
+    ready(page, "Report")
+    page.get_by_text("Report", exact=True).click()
+    expect(page.get_by_role("link", name="Errors: Confusion of the labels confused most")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the report").click()
+    report = tmp_path / "report.html"
+    download.value.save_as(report)
+    assert report.stat().st_size < 2_000_000
+    page.goto(report.as_uri())
+    for width in (1100, 1440):
+        for theme, ground in {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 28)"}.items():
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+            expect(page.locator("body")).to_have_css("background-color", ground)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            expect(page.locator("figure.view svg")).to_have_count(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.config.defaults import COMBINED, MODELS
 from core.config.schema import CombinedConfig, LossConfig, ModelConfig, RunConfig
-from core.figures import count_columns, wrap_names
+from core.figures import count_columns, name_axis, wrap_names
 from core.figures.compare import f1_by_rank, training_chart
 from core.figures.looks import COLOURS, DASHES, MARKS, assign_looks, colour_of
 from core.labels.groups import Borders
@@ -103,6 +104,9 @@ def test_names_of_rows_are_wrapped_and_never_cut(names: list[str], expected: int
     assert lines == expected
     assert "…" not in words
     assert words.endswith("|| datum.label")
+    axis, same = name_axis(names, 32)
+    assert (axis["labelExpr"], same) == (words, lines)
+    assert alt.Axis(**axis).to_dict()["labelBaseline"]["condition"]["value"] == "bottom"
 
 
 @given(st.lists(st.text(min_size=1, max_size=200), min_size=1, max_size=20))

@@ -9,7 +9,6 @@ import streamlit as st
 
 from core.analysis.run_names import name_run
 from core.config.schema import MOST_MEMBERS
-from core.runs.combine import combine
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.sections.compare.rows import fit_names
@@ -96,6 +95,8 @@ def pick(rows: Sequence[Row]) -> None:
 
 def make(runs: Sequence[Run], weights: str, name: str) -> None:
     """Combines runs and draws the page again with the new one; why not, where they do not fit together."""
+    from core.runs.combine import combine
+
     try:
         with st.spinner("Averaging scores and fitting thresholds"):
             made = combine(

@@ -15,11 +15,9 @@ from pages.shared.added import show_added
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.analysis.samples import Sampled
     from core.analysis.tables import Row
     from core.analysis.views import View
     from core.labels.groups import Borders
-    from core.runs.folder import Run
 
 
 def show(rows: Sequence[Row], data: str, borders: Borders, rule: str) -> None:
@@ -42,8 +40,4 @@ def show(rows: Sequence[Row], data: str, borders: Borders, rule: str) -> None:
 
 def write_report(rows: Sequence[Row], data: str, borders: Borders, rule: str, added: Sequence[View]) -> str:
     """The page."""
-
-    def load(run: Run, borders: Borders, rule: str) -> Sampled:
-        return load_sample(run, borders.head, borders.tail, rule)
-
-    return page.to_html([(data, samples.compare_rows(rows, borders, rule, load=load))], added, load=load)
+    return page.to_html([(data, samples.compare_rows(rows, borders, rule, load=load_sample))], added, load=load_sample)

@@ -39,6 +39,8 @@ FEW_LABELS = 200
 """Scores of so many labels take about a megabyte a run."""
 NAMES_NARROW, NAMES_WIDE, LETTER = 132, 208, 7.0
 """Pixels of a column of short or of long names, and of a letter."""
+WRAPPED = 66
+"""Pixels of a table's rows from which on it wraps words."""
 LINES = 12
 """Rows that are drawn as lines at first; more can be chosen."""
 ONE_RULE = "one rule"
@@ -212,7 +214,7 @@ def fit_names(names: Sequence[str], widest: int = NAMES_WIDE) -> tuple[int, int 
     longest = max(map(len, names), default=0)
     width = NAMES_NARROW if longest * LETTER <= NAMES_NARROW else max(widest, NAMES_NARROW)
     lines = math.ceil(1.15 * longest * LETTER / width)  # lines end between words
-    return width, None if lines <= 1 else 16 + 19 * lines
+    return width, None if lines <= 1 else max(16 + 19 * lines, WRAPPED)
 
 
 def pick_rows(rows: list[Row]) -> list[Row]:

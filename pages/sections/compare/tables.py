@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 WIDTH = 106
 """Of a column of scores, in pixels: a score and the two ends of its interval."""
-ROOM, NARROWEST = 812, 176
+ROOM, NARROWEST = 736, 176
 """Pixels that a narrow page has for a table, and that a column of long names has at least."""
 CITATION = (
     "Rows of the paper: Huang et al., Balancing Methods for Multi-label Text Classification with Long-Tailed Class "
@@ -80,7 +80,7 @@ def show(compared: Known, borders: Borders) -> None:
         caption = name + tables.caption(table, rule, chosen)
         st.markdown(plain(caption))
         columns = pick_columns(table, tables.columns_in(frame))
-        room = min(max(ROOM - WIDTH * len(columns), NARROWEST), ROOM // 2)
+        room = max(ROOM - WIDTH * len(columns), NARROWEST)
         width, high = fit_names([f"{name}  one seed" for name in frame["name"]], room)
         st.dataframe(
             compare.score_table(frame, columns),
@@ -107,7 +107,7 @@ def pick_columns(table: tables.Table, columns: list[str]) -> list[str]:
     sets = compare.column_sets(columns)
     if len(sets) == 1:
         return sets["all"]
-    key = "ranking_columns" if table == RANKING else "columns"
+    key = f"columns{'' if table == 2 else f'_{table}'}"
     return sets[pick_one("Columns", sets, next(iter(sets)), key=key)]
 
 

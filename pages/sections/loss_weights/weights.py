@@ -99,7 +99,7 @@ def show(view: View) -> None:
     if side == "positive" and (said := loss_tables.ratios_in_words(table)):
         st.markdown(said)
     show_pushes(view)
-    show_labels(view)
+    show_labels(view, side)
 
 
 def show_pushes(view: View) -> None:
@@ -114,27 +114,28 @@ def show_pushes(view: View) -> None:
     )
 
 
-def show_labels(view: View) -> None:
-    """Every label's weights as a table, which a click on a heading sorts, and as a file."""
-    st.markdown("**Every label**")
+def show_labels(view: View, side: str) -> None:
+    """Every label's weights on one side as a table, which a click on a heading sorts; those on both as a file."""
+    st.markdown(f"**Every label, where it {SIDES[side]}**")
     st.caption(HINT)
     if view.labels > LABELS_OFFERED and not st.toggle("Show the table", key="every", bind="query-params"):
         return
     table = load_table(view.corpus, view.choices)
     number = st.column_config.NumberColumn
-    shown = [name for name in table if not name.endswith((" low", " high"))]
+    ending = " there" if side == "positive" else " absent"
+    weights = {name: name.removesuffix(ending) for name in table if name.endswith(ending)}
     show_table(
         table,
         ["label"],
         key="every_label",
         height=350,
         placeholder="–",
-        column_order=shown,
+        column_order=[*table.columns[:4], *weights],
         column_config={
             "label": st.column_config.TextColumn(pinned=True),
-            "documents": number("train documents", format="localized"),
-            **{name: number(format="%.4g") for name in table.columns[4:]},
+            "documents": number("train", format="localized", help="Train documents."),
+            **{name: number(title, format="%.4g") for name, title in weights.items()},
         },
-        alt="Weight of every label where it is there and where it is absent, under every loss",
+        alt=f"Weight of every label where it {SIDES[side]}, under every loss",
     )
     offer_csv(f"loss-weights-{view.config.name}", table)
