@@ -16,15 +16,21 @@ from hypothesis import strategies as st
 from core import losses
 from core.config.defaults import PAPER_LOSSES
 from core.config.schema import ModelConfig, RunConfig, TrainConfig
+from core.data import sources
+from core.jobs import worker
 from core.models.batches import SparseInputs
 from core.models.tfidf import TfidfNetwork, WordSums, sum_rows
+from core.runs import folder, predictions, scorer
 from core.runs.plan import make_config
 from core.system.errors import UserError
+from core.trainer import optimizer as optimizers
+from core.trainer import setup
 from core.trainer.checkpoint import read_checkpoint, separate_storage, write_checkpoint
 from core.trainer.loop import train
 from core.trainer.memory import check_memory_of_words, memory_needed, memory_of_words
 from core.trainer.optimizer import MANY_WEIGHTS, WORD_RATE, Batch, FactoredAdagrad, learns_by_words
 from core.trainer.state import State
+from tests.helpers.training import execute_until, outcome, prepare, same
 
 N, V, L = 60, 30, 8
 RNG = np.random.default_rng(0)
@@ -309,3 +315,38 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     state = State.begin(network(), CONFIG, N)
     steps(state, CONFIG, "db", most=4)
     np.testing.assert_allclose(first, weights(state).numpy(), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_run_that_learns_by_words_is_stopped_resumed_scored_and_explained(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(optimizers, "MANY_WEIGHTS", 0)
+    path = prepare("tfidf", ["model.dropout=0.3"])
+    with caplog.at_level("INFO", "tailscope"):
+        worker.execute(path)
+    assert "a step moves the weights of its documents' words alone" in caplog.text
+    undisturbed = outcome(path)
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "again"))
+    path = prepare("tfidf", ["model.dropout=0.3"], checkpoint_minutes=5.0)
+    for step in (1, 7, 5):
+        execute_until(path, step)
+    worker.execute(path)
+    same(outcome(path), undisturbed)
+    run = folder.get_run(path.name)
+    loaded, kept = scorer.load(run), predictions.read_predictions(run)
+    texts = list(sources.load(run.config.data).texts(kept.rows[:3]))
+    np.testing.assert_allclose(loaded.scores(texts), np.asarray(kept.scores[:3]), atol=2e-3)
+    assert loaded.contributions(texts[0], 0)["adds"].abs().sum() > 0
+
+
+@pytest.mark.slow
+def test_a_run_without_the_memory_is_refused_before_its_weights_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimizers, "MANY_WEIGHTS", 0)
+    monkeypatch.setattr(setup, "memory_free", lambda _: 1000)
+    monkeypatch.setattr(setup, "TfidfNetwork", None)  # none is made
+    path = prepare("tfidf", [])
+    with pytest.raises(UserError, match=r"Memory will not suffice: .* take model 'tree'"):
+        worker.execute(path)
+    (run,) = folder.list_folders()
+    assert (run.state, run.kind) == ("failed", "refused")
