@@ -90,6 +90,7 @@ class WordSums(nn.Module):
         self.weight = nn.Parameter(torch.zeros(words, width))
         self.products: list[Product] = []
 
+    @torch._disable_dynamo  # torch.compile would drop what the backward pass keeps
     def forward(self, columns: Tensor, offsets: Tensor, per_sample_weights: Tensor) -> Tensor:
         """Sums (B, L) of the rows of a batch in CSR form."""
         return _SumWords.apply(self.weight, self.products, columns, per_sample_weights, offsets)

@@ -77,13 +77,13 @@ class Batch:
     of_labels: Tensor
 
     @classmethod
-    def join(cls, products: Sequence[Product]) -> Batch:
-        """The gradient of one product or more, and its sums of squares."""
+    def join(cls, products: Sequence[Product], device: torch.device | str = "cpu") -> Batch:
+        """The gradient of one product or more, which may come from other devices, and its sums of squares."""
         # One product, its documents one after another, and then the same by words.
         columns, values, slopes = (
-            torch.cat([getattr(one, name) for one in products]) for name in ("columns", "values", "slopes")
+            torch.cat([getattr(one, name).to(device) for one in products]) for name in ("columns", "values", "slopes")
         )
-        sizes = torch.cat([one.offsets.diff() for one in products])
+        sizes = torch.cat([one.offsets.diff().to(device) for one in products])
         order = columns.argsort(stable=True)
         words, counts = torch.unique_consecutive(columns[order], return_counts=True)
         documents, values = torch.repeat_interleave(sizes)[order], values[order]
@@ -125,7 +125,7 @@ class FactoredAdagrad(_Uncompiled, torch.optim.Optimizer):
     def measure_norm(self) -> float:
         """The norm of the gradient of all weights and biases, of all processes; each of them must call it."""
         products = distributed.gather_lists(self.layer.products)
-        self.batch = Batch.join(products) if products else None
+        self.batch = Batch.join(products, self.layer.weight.device) if products else None
         squares = [self.bias.grad.square()] if self.bias.grad is not None else []
         squares += [self.batch.of_labels] if self.batch else []
         self.norm = math.sqrt(sum(float(square.sum()) for square in squares))

@@ -16,15 +16,21 @@ from hypothesis import strategies as st
 from core import losses
 from core.config.defaults import PAPER_LOSSES
 from core.config.schema import ModelConfig, RunConfig, TrainConfig
+from core.data import sources
+from core.jobs import worker
 from core.models.batches import SparseInputs
 from core.models.tfidf import TfidfNetwork, WordSums, sum_rows
+from core.runs import folder, predictions, scorer
 from core.runs.plan import make_config
 from core.system.errors import UserError
+from core.trainer import optimizer as optimizers
+from core.trainer import setup
 from core.trainer.checkpoint import read_checkpoint, separate_storage, write_checkpoint
 from core.trainer.loop import train
 from core.trainer.memory import check_memory_of_words, memory_needed, memory_of_words
 from core.trainer.optimizer import MANY_WEIGHTS, WORD_RATE, Batch, FactoredAdagrad, learns_by_words
 from core.trainer.state import State
+from tests.helpers.training import execute_until, outcome, prepare, same
 
 N, V, L = 60, 30, 8
 RNG = np.random.default_rng(0)
@@ -75,7 +81,7 @@ CONFIG = TrainConfig(epochs=4, batch_size=16)
 
 
 @given(seed=st.integers(0, 10**6), documents=st.integers(1, 5), labels=st.integers(1, 4), parts=st.integers(1, 3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_the_sums_of_a_batch_are_those_of_the_dense_gradient(
     seed: int, documents: int, labels: int, parts: int
 ) -> None:
@@ -106,28 +112,30 @@ def test_the_sums_of_a_batch_are_those_of_the_dense_gradient(
     assert norm == pytest.approx(float(squares.sqrt()), rel=1e-3)
 
 
-def one_step_each(ours: TfidfNetwork, theirs: TfidfNetwork, x: sp.csr_array, lr: float, times: int = 5) -> None:
-    """Trains two networks on the same pulls: by words, and by Adagrad on dense gradients scaled to norm 1."""
-    first, second = FactoredAdagrad(ours, lr=lr), torch.optim.Adagrad(theirs.parameters(), lr=lr, eps=0.0)
-    rng = torch.Generator().manual_seed(0)
-    for _ in range(times):
+def train_both(ours: TfidfNetwork, theirs: TfidfNetwork, x: sp.csr_array, rate: float) -> None:
+    """Five steps on the same pulls: by words, and Adagrad's (Duchi et al. 2011) on dense gradients scaled to norm 1."""
+    optimizer, rng = FactoredAdagrad(ours, lr=rate), torch.Generator().manual_seed(0)
+    squares = [torch.zeros_like(parameter) for parameter in theirs.parameters()]
+    for _ in range(5):
         pull = torch.randn(x.shape[0], len(ours.bias), generator=rng)
-        for one, optimizer in ((ours, first), (theirs, second)):
-            optimizer.zero_grad()
+        optimizer.zero_grad()
+        theirs.zero_grad()
+        for one in (ours, theirs):
             (one(*SparseInputs(x).tensors(np.arange(x.shape[0]), "cpu")) * pull).sum().backward()
-        norm = first.measure_norm()
-        for parameter in theirs.parameters():
-            assert parameter.grad is not None
-            parameter.grad.div_(norm)
-        first.step()
-        second.step()
+        norm = optimizer.measure_norm()
+        optimizer.step()
+        with torch.no_grad():
+            for parameter, summed in zip(theirs.parameters(), squares, strict=True):
+                assert parameter.grad is not None
+                summed += (parameter.grad / norm).square()
+                parameter.sub_(rate * parameter.grad / norm / summed.sqrt())
 
 
 @pytest.mark.parametrize(("words", "labels"), [(1, 6), (6, 1), (1, 1)])
 def test_with_one_word_or_one_label_it_is_adagrad(words: int, labels: int) -> None:
     x = sp.csr_array(np.random.default_rng(0).random((4, words), np.float32) + 0.1)
     ours, theirs = (TfidfNetwork(words, torch.zeros(labels), ModelConfig(), by_words=by) for by in (True, False))
-    one_step_each(ours, theirs, x, lr=0.3)
+    train_both(ours, theirs, x, rate=0.3)
     torch.testing.assert_close(ours.features.weight, theirs.features.weight, atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(ours.bias, theirs.bias, atol=1e-4, rtol=1e-3)
 
@@ -309,3 +317,38 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     state = State.begin(network(), CONFIG, N)
     steps(state, CONFIG, "db", most=4)
     np.testing.assert_allclose(first, weights(state).numpy(), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_run_that_learns_by_words_is_stopped_resumed_scored_and_explained(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(optimizers, "MANY_WEIGHTS", 0)
+    path = prepare("tfidf", ["model.dropout=0.3"])
+    with caplog.at_level("INFO", "tailscope"):
+        worker.execute(path)
+    assert "a step moves the weights of its documents' words alone" in caplog.text
+    undisturbed = outcome(path)
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "again"))
+    path = prepare("tfidf", ["model.dropout=0.3"], checkpoint_minutes=5.0)
+    for step in (1, 7, 5):
+        execute_until(path, step)
+    worker.execute(path)
+    same(outcome(path), undisturbed)
+    run = folder.get_run(path.name)
+    loaded, kept = scorer.load(run), predictions.read_predictions(run)
+    texts = list(sources.load(run.config.data).texts(kept.rows[:3]))
+    np.testing.assert_allclose(loaded.scores(texts), np.asarray(kept.scores[:3]), atol=2e-3)
+    assert loaded.contributions(texts[0], 0)["adds"].abs().sum() > 0
+
+
+@pytest.mark.slow
+def test_a_run_without_the_memory_is_refused_before_its_weights_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimizers, "MANY_WEIGHTS", 0)
+    monkeypatch.setattr(setup, "memory_free", lambda _: 1000)
+    monkeypatch.setattr(setup, "TfidfNetwork", None)  # none is made
+    path = prepare("tfidf", [])
+    with pytest.raises(UserError, match=r"Memory will not suffice: .* take model 'tree'"):
+        worker.execute(path)
+    (run,) = folder.list_folders()
+    assert (run.state, run.kind) == ("failed", "refused")
