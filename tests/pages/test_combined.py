@@ -77,7 +77,7 @@ def test_compare_names_a_combined_run_by_its_members(view: str, combined: Run) -
     assert not page.error
     if view == "Cost":
         methods = list(page.dataframe[0].value["method"])
-        assert "svm-s0 + textcnn-db-s0 + tfidf-db-s0" in [name.replace("synthetic-", "") for name in methods]
+        assert "combined: svm-s0 + textcnn-db-s0 + tfidf-db-s0" in [name.replace("synthetic-", "") for name in methods]
 
 
 def test_the_launcher_shows_it_and_takes_no_settings_from_it(combined: Run) -> None:
