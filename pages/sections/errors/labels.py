@@ -9,7 +9,7 @@ import streamlit as st
 from core.analysis import errors
 from core.analysis.run_names import name_runs
 from core.figures.errors import f1_by_frequency, precision_recall_chart
-from core.labels.groups import group_sizes
+from core.labels.groups import UNSEEN, group_sizes
 from pages.sections.errors.chosen import as_trained, offer_run
 from pages.sections.errors.thresholds import change_label
 from pages.shared.downloads import offer_csv
@@ -73,14 +73,17 @@ def show(shown: Shown) -> None:
         height=min(38 + 35 * len(rows), 400),
         placeholder="–",
         column_config={
-            "label": column.TextColumn(width=120),
-            "support": column.NumberColumn(shown.part, help=f"documents of the {shown.part} part"),
-            "threshold": column.NumberColumn(format="%.4g"),
-            "f1": column.ProgressColumn(f"{shown.part} F1 (%)", format="%.1f", min_value=0, max_value=100),
-            "change": column.NumberColumn("change", format="%+.1f", help="of F1, against the other run"),
+            "label": column.TextColumn(width=100),
+            "group": column.TextColumn(width=130 if UNSEEN in set(rows["group"]) else 64),
+            "train": column.NumberColumn(width=52),
+            "support": column.NumberColumn(shown.part, width=52, help=f"documents of the {shown.part} part"),
+            "threshold": column.NumberColumn(width=74, format="%.4g"),
+            "f1": column.ProgressColumn(f"{shown.part} F1 (%)", width=100, format="%.1f", min_value=0, max_value=100),
+            "change": column.NumberColumn("change", width=62, format="%+.1f", help="of F1, against the other run"),
             "interval": column.TextColumn("95 %", help="Interval of F1; wide where a label has few test documents."),
-            "precision": column.NumberColumn("precision (%)", format="%.1f"),
-            "recall": column.NumberColumn("recall (%)", format="%.1f"),
+            "precision": column.NumberColumn(width=72, format="%.1f", help="per cent"),
+            "recall": column.NumberColumn(width=56, format="%.1f", help="per cent"),
+            **{name: column.NumberColumn(width=46) for name in ("tp", "fp", "fn")},
         },
         alt="Every label with its hits, misses, F1 and threshold",
     )
