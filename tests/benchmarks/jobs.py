@@ -43,6 +43,7 @@ EVENTLESS = 0.5
 """Seconds that may lie between a slot taken and its event."""
 SIZE = ["data.synthetic.documents=1000", "data.synthetic.labels=20", "train.patience=10000"]
 ENDED = ("finished", "failed", "stopped")
+WAITS = "core.jobs.waiting"
 SHOWN = {"slot": ("running",), "waiting": ("queued",), "leaving": ENDED, "gone": (*ENDED, "lost")}
 """What may be shown of a run by what its process does: hold a slot, not yet, no longer as all is written, nothing."""
 
@@ -59,7 +60,9 @@ def workers() -> dict[str, list[tuple[int, bool]]]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = process.joinpath("cmdline").read_bytes().decode().split("\0")
-            if words[1:4] != ["-m", "core", "train"] or not words[4].startswith(runs):
+            # A worker, or one that waits far back in the queue and becomes a worker.
+            place = words[4] if words[1:4] == ["-m", "core", "train"] else words[3] if words[2] == WAITS else ""
+            if not place.startswith(runs):
                 continue
             if process.joinpath("stat").read_text().rpartition(")")[2].split()[0] in "ZX":
                 continue
@@ -68,7 +71,7 @@ def workers() -> dict[str, list[tuple[int, bool]]]:
                 with suppress(OSError):
                     if os.readlink(opened).startswith(locks):
                         slot |= "lock:" in process.joinpath("fdinfo", opened.name).read_text()
-            found.setdefault(words[4].removeprefix(runs), []).append((int(process.name), slot))
+            found.setdefault(place.removeprefix(runs), []).append((int(process.name), slot))
         except (OSError, IndexError):
             continue
     return found
