@@ -223,7 +223,9 @@ def truths(seen: dict[str, Any]) -> list[bool]:
 def serves(address: str) -> psutil.Process:
     """The process of a server that this one has started."""
     port = f"--server.port={address.rpartition(':')[2]}"
-    return next(one for one in psutil.Process().children() if port in one.cmdline())
+    return next(
+        one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE and port in one.cmdline()
+    )
 
 
 class Server:
