@@ -25,6 +25,8 @@ RULES = {
 }
 """Rules of `THRESHOLD_RULES` as the page calls them: what needs no fitting first, the others fitted on validation."""
 TOP_K = "top k (RCut)"
+SLOW, MANY_LABELS = (*(title for title, name in RULES.items() if name in ("per-label", "scut-fbr")), TOP_K), 2000
+"""What takes seconds to fit, as the page calls it, and the labels above which it does."""
 RESERVED = (AS_TRAINED, OWN, OWN_MARGIN, *RULES, TOP_K)
 """What every run has, as the page calls it."""
 MOST_STEPS = 200

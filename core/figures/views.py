@@ -36,9 +36,6 @@ WIDE = 880
 """Pixels of a chart."""
 PAIRS = 15
 """Confused pairs in a table."""
-MANY_LABELS = 2000
-"""Above it the rules that take seconds to fit are left out."""
-SLOW = ("per-label", "scut-fbr", decisions.TOP_K, decisions.SAME_COUNT)
 Chart = alt.LayerChart | alt.Chart | alt.HConcatChart
 Drawn = tuple[str, str]
 """A view as HTML, and what it shows in words."""
@@ -150,7 +147,10 @@ def _label_scores(rows: Sequence[tables.Row], rule: str) -> dict[str, np.ndarray
 def _by_rank(view: View, _load: Load) -> Drawn:
     """F1 along the tail."""
     runs, gone = _runs(view)
-    rows, rule = tables.fold(runs, seeds=_value(view, "fold", "True") == "True"), _value(view, "rule", "as-trained")
+    rows, rule = (
+        tables.fold(runs, seeds=_value(view, "fold", "True") == "True"),
+        _value(view, "rule", decisions.AS_TRAINED),
+    )
     metrics = results.read_results(runs[0])
     rows = [row for row in rows if results.read_results(row.runs[0])["labels"] == metrics["labels"]]
     measure = "average precision" if rule == RANKING else "F1"
@@ -293,7 +293,7 @@ def _trade_off(view: View, _load: Load) -> Drawn:
     curve = trade_off.curve_table(predictions, counts, borders, steps=steps, quiet=_quiet(run))
     rows = []
     for name, rule in what_if.name_readings(run).items():
-        if len(labels) > MANY_LABELS and rule in SLOW:
+        if len(labels) > what_if.MANY_LABELS and name in what_if.SLOW:
             continue
         try:
             if name == what_if.TOP_K:

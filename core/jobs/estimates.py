@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -231,12 +231,22 @@ def in_words(whole: Mapping[str, Any], runs: int, lasts: str) -> str:
     return " ".join(said)
 
 
-def read_costs(runs: Iterable[Run]) -> tuple[list[Cost], list[Cost]]:
-    """What the newest finished runs took here, and what published ones take where they were made."""
+def read_cost(run: Run) -> Cost | None:
+    """What a run took here, or a published one where it was made; None where its folder does not say."""
+    return published_cost(run) if run.published else cost(run)
+
+
+def read_costs(runs: Iterable[Run], *, read: Callable[[Run], Cost | None] = read_cost) -> tuple[list[Cost], list[Cost]]:
+    """What the newest finished runs took here, and what published ones take where they were made.
+
+    Args:
+        runs: the newest first.
+        read: what reads one, such as a cached `read_cost`.
+    """
     own: list[Cost] = []
     published: list[Cost] = []
     for run in runs:
-        kept, found = (published, published_cost(run)) if run.published else (own, cost(run))
-        if found and len(kept) < MEASURED:
+        kept = published if run.published else own
+        if len(kept) < MEASURED and (found := read(run)):
             kept.append(found)
     return own, published

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.runs.folder import RUN_ID
-from core.runs.layout import alive_lock, stop_flag
+from core.runs.layout import stop_flag
 from core.system.errors import UserError
 from core.system.files import Broken, atomic_path, parse_json, read_fields, write_json, write_text
 from core.system.locks import locked
@@ -51,7 +51,7 @@ def send_run(store: Store, path: Path, *, only: str = "") -> None:
     if only:
         store.put(path / only, f"{home}/{only}")
         return
-    names = [name for name in _list_files(path) if name not in STAYS]
+    names = _list_files(path)
     found = store.list_objects(home)
     store.remove(f"{home}/{name}" for name in found if name not in names)
     for name in _status_last(names):
@@ -74,7 +74,7 @@ def send_work(store: Store, path: Path, sent: Sent) -> None:
     """
     home = f"runs/{path.name}"
     # The list comes first: a checkpoint that is on it is older than the lines of history that are sent before it.
-    names = [name for name in _list_files(path) if name not in (*STAYS, *OURS)]
+    names = [name for name in _list_files(path) if name not in OURS]
     for name in _status_last(sorted(names, key=lambda name: name.startswith(CHECKPOINTS))):
         with suppress(FileNotFoundError):  # removed by the worker meanwhile
             state = (path / name).stat()
@@ -99,8 +99,8 @@ def fetch_run(store: Store, path: Path) -> Sent:
         StoreSilent: it does not answer.
     """
     home, found = _find_run(store, path)
-    for name in _list_files(path) if path.is_dir() else ():
-        if name not in found and name not in STAYS:
+    for name in _list_files(path):
+        if name not in found:
             (path / name).unlink(missing_ok=True)
     for name in _status_last(list(found)):
         store.get(f"{home}/{name}", path / name)
@@ -208,8 +208,8 @@ def fetch_data(store: Store, name: str) -> None:
 
 
 def _list_files(path: Path) -> list[str]:
-    """The files of a run's folder, by their names in it, but for what is being written."""
-    return [name for name in _walk(path, "") if name != alive_lock(path).name]
+    """The files of a run's folder, by their names in it, but for what is being written or speaks of this machine."""
+    return [name for name in _walk(path, "") if name not in STAYS]
 
 
 def _walk(folder: Path, start: str) -> Iterator[str]:

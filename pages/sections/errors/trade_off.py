@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import decisions, trade_off, what_if
-from core.analysis.what_if import OWN, OWN_MARGIN, RULES, TOP_K
+from core.analysis.what_if import MANY_LABELS, OWN, OWN_MARGIN, SLOW
 from core.figures.errors import trade_off_chart
 from core.labels.groups import Borders
 from core.system.errors import UserError
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
     from core.runs.folder import Run
     from pages.sections.errors.chosen import Shown
-
-SLOW = (*(title for title, name in RULES.items() if name in ("per-label", "scut-fbr")), TOP_K)
-"""Rules that take seconds to fit where there are many labels."""
-MANY_LABELS = 2000
 
 
 @st.cache_data(max_entries=32, show_spinner="Measuring every threshold", hash_funcs=FITTED)

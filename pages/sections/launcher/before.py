@@ -152,15 +152,14 @@ def can_weigh_now() -> bool:
 
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=HASHES)
 def load_cost(run: Run) -> estimates.Cost | None:
-    return estimates.published_cost(run) if run.published else estimates.cost(run)
+    return estimates.read_cost(run)
 
 
 def show_forecast(plan: Plan, configs: list[RunConfig]) -> None:
     """What the runs will take on this machine, and what the loss page warns of."""
     corpus = load_corpus(plan.data)
     finished = [run for run in listed.list_runs() if run.state == "finished"]
-    own = [found for run in finished if not run.published if (found := load_cost(run))][: estimates.MEASURED]
-    published = [found for run in finished if run.published if (found := load_cost(run))]
+    own, published = estimates.read_costs(finished, read=load_cost)
     slots = len(queue.slots(queue.queue(configs[0])))
     whole = estimates.together(configs, len(corpus.parts["train"]), own, slots, published)
     st.caption(plain(estimates.in_words(whole, len(configs), progress.words_of_seconds(whole["seconds"]))))
