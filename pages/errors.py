@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis.run_names import name_runs
-from core.analysis.what_if import AS_TRAINED
+from core.analysis.what_if import AS_TRAINED, Chosen
 from core.labels.groups import Borders
 from core.runs.tfidf_scorer import WEIGHTS
 from core.system.errors import UserError
 from pages.sections.errors import documents, doubts, labels, pairs, provenance, slices, trade_off
-from pages.sections.errors.chosen import Chosen, Shown, predict_at
+from pages.sections.errors.chosen import Shown, predict_at
 from pages.sections.errors.thresholds import pick_part, pick_thresholds, show_scores
 from pages.shared import current, listed
 from pages.shared.loaders import load_metrics, load_predictions

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.special import logit
 
 from core.analysis import decisions
-from core.config.defaults import THRESHOLD_RULES
+from core.config.defaults import MODELS, THRESHOLD_RULES
 from core.labels.groups import indicator
 from core.metrics import quiet, thresholds
 from core.metrics.thresholds import Limits
 from core.runs import results
 from core.runs.folder import Run
-from core.runs.predictions import Predictions
+from core.runs.predictions import Predictions, read_predictions
 
 AS_TRAINED, OWN, OWN_MARGIN = "as trained", "my own", "quiet, my own margin"
 RULES = {
@@ -37,6 +38,65 @@ CHOSEN_ON = {
     results.UNKNOWN: "An older version kept it: whether it was chosen on validation or on test is unknown.",
 }
 """What there is to say of thresholds by the part on which they were chosen."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Thresholds of a run, as the page draws them.
+
+    Attributes:
+        name: of the rule, or of a named set.
+        limit: of `my own`, one number for all labels; of `quiet, my own margin`, the margin.
+        changes: label columns with a threshold of their own, as pairs.
+        chosen_on: the part by which they were chosen: validation, test or unknown.
+    """
+
+    name: str
+    limit: float = 0.0
+    changes: tuple[tuple[int, float], ...] = ()
+    chosen_on: str = "validation"
+
+
+def has_margins(run: Run) -> bool:
+    """Whether the scores of a run are an SVM's margins."""
+    return MODELS[run.config.model.name].margins
+
+
+def find_quiet(run: Run, *, read: decisions.Read = read_predictions) -> quiet.Quiet:
+    """What `quiet` reads on validation."""
+    validation = decisions.read_validation(run, read)
+    return quiet.read_quiet(validation.targets, validation.scores, margins=has_margins(run))
+
+
+def find_named_limits(run: Run, name: str) -> Limits:
+    """The thresholds of a rule, or kept ones, by their name on the page."""
+    return decisions.find_limits(run, name_readings(run).get(name, name))
+
+
+def find_limits(
+    run: Run,
+    chosen: Chosen,
+    *,
+    fit: Callable[[Run, str], Limits] = find_named_limits,
+    find_margins: Callable[[Run], quiet.Quiet] = find_quiet,
+) -> Limits:
+    """Thresholds of a run where labels are not chosen by rank.
+
+    Args:
+        run: whose.
+        chosen: as the page draws them.
+        fit: gives the thresholds of a name, such as a cached `find_named_limits`.
+        find_margins: the same of `find_quiet`.
+    """
+    if chosen.name == OWN:
+        limits: Limits = chosen.limit
+    elif chosen.name == OWN_MARGIN:
+        limits = find_margins(run).limits(chosen.limit)
+    else:
+        limits = fit(run, chosen.name)
+    if not chosen.changes:
+        return limits
+    return with_changes(limits, dict(chosen.changes), len(results.read_results(run)["labels"]))
 
 
 def name_readings(run: Run) -> dict[str, str]:

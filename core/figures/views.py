@@ -13,7 +13,6 @@ from core.analysis import compare, decisions, errors, one_label, tables, trade_o
 from core.analysis.run_names import name_runs
 from core.analysis.samples import RANKING, Sampled, compare_rows, rule_in_words, sample
 from core.analysis.views import View
-from core.config.defaults import MODELS
 from core.config.parse import parse
 from core.config.schema import DataConfig
 from core.data import sources
@@ -24,7 +23,6 @@ from core.figures.looks import assign_looks
 from core.figures.one_label import f1_by_run
 from core.labels import measures
 from core.labels.groups import Borders, default_borders
-from core.metrics.quiet import read_quiet
 from core.metrics.thresholds import Limits
 from core.runs import folder, results
 from core.runs.folder import Run
@@ -194,38 +192,24 @@ def _read_part(view: View) -> tuple[Run, str, Predictions, Limits | None, Any, s
     if name == what_if.TOP_K:
         predicted = what_if.predict(predictions, None, decisions.fit_top_k(run))
         return run, part, predictions, None, predicted, f"with {name}"
-    limits: Limits
     try:
-        number = float(_value(view, "limit", "nan"))
-        changes = {
-            int(key): float(value) for key, _, value in (one.partition(":") for one in view.shown.get("moved", ()))
-        }
+        moved = (one.partition(":") for one in view.shown.get("moved", ()))
+        changes = tuple((int(key), float(value)) for key, _, value in moved)
+        chosen = what_if.Chosen(name, float(_value(view, "limit", "nan")), changes)
     except ValueError:
         raise UserError("Its thresholds are no numbers.") from None
-    if name == what_if.OWN:
-        limits, words = number, f"above {number:.4g}"
-    elif name == what_if.OWN_MARGIN:
-        limits, words = _quiet(run).limits(number), f"at the margin {number:.4g} of quiet"
-    else:
-        rule = what_if.name_readings(run).get(name)
-        if rule is None:
-            raise UserError(f"Its thresholds '{name}' are no longer kept with the run.")
-        limits, words = decisions.find_limits(run, rule), f"at the thresholds '{name}'"
+    words = {
+        what_if.OWN: f"above {chosen.limit:.4g}",
+        what_if.OWN_MARGIN: f"at the margin {chosen.limit:.4g} of quiet",
+    }.get(name, f"at the thresholds '{name}'")
+    if name not in (what_if.OWN, what_if.OWN_MARGIN, *what_if.name_readings(run)):
+        raise UserError(f"Its thresholds '{name}' are no longer kept with the run.")
     labels = results.read_results(run)["labels"]
-    if any(not 0 <= column < len(labels) for column in changes):
+    if any(not 0 <= column < len(labels) for column, _ in changes):
         raise UserError("It moves the threshold of a label that the run does not have.")
-    limits = what_if.with_changes(limits, changes, len(labels))
+    limits = what_if.find_limits(run, chosen)
     words += f", {len(changes)} moved by hand" if changes else ""
     return run, part, predictions, limits, what_if.predict(predictions, limits), words
-
-
-def _quiet(run: Run) -> Any:
-    validation = decisions.read_validation(run, read_predictions)
-    return read_quiet(validation.targets, validation.scores, margins=_has_margins(run))
-
-
-def _has_margins(run: Run) -> bool:
-    return MODELS[run.config.model.name].margins
 
 
 def _label_points(view: View, _load: Load) -> Drawn:
@@ -289,8 +273,8 @@ def _trade_off(view: View, _load: Load) -> Drawn:
     borders = _borders(view, Borders(**metrics["borders"]))
     if "tail" not in trade_off.groups_of(counts, borders):
         raise UserError("No label is in the tail.")
-    steps = what_if.threshold_steps(predictions, label=None, margins=_has_margins(run)).tolist()
-    curve = trade_off.curve_table(predictions, counts, borders, steps=steps, quiet=_quiet(run))
+    steps = what_if.threshold_steps(predictions, label=None, margins=what_if.has_margins(run)).tolist()
+    curve = trade_off.curve_table(predictions, counts, borders, steps=steps, quiet=what_if.find_quiet(run))
     rows = []
     for name, rule in what_if.name_readings(run).items():
         if len(labels) > what_if.MANY_LABELS and name in what_if.SLOW:

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import decisions, what_if
-from core.analysis.what_if import AS_TRAINED, OWN, OWN_MARGIN, TOP_K
-from core.config.defaults import MODELS
-from core.metrics.quiet import read_quiet
+from core.analysis.what_if import AS_TRAINED, TOP_K, Chosen
 from core.runs.folder import Run
 from pages.shared.added import offer_view
-from pages.shared.loaders import HASHES, RUN_FILES, find_version, load_metrics, load_predictions
+from pages.shared.loaders import HASHES, RUN_FILES, find_version, load_predictions
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -23,23 +21,6 @@ if TYPE_CHECKING:
     from core.metrics.quiet import Quiet
     from core.metrics.thresholds import Limits
     from core.runs.predictions import Predictions
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Thresholds of a run, as the page draws them.
-
-    Attributes:
-        name: of the rule, or of a named set.
-        limit: of `my own`, one number for all labels; of `quiet, my own margin`, the margin.
-        changes: label columns with a threshold of their own, as pairs.
-        chosen_on: the part by which they were chosen: validation, test or unknown.
-    """
-
-    name: str
-    limit: float = 0.0
-    changes: tuple[tuple[int, float], ...] = ()
-    chosen_on: str = "validation"
 
 
 @dataclass(frozen=True)
@@ -117,8 +98,7 @@ def load_limits(run: Run, name: str) -> Limits:
 @st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=FITTED)
 def load_quiet(run: Run) -> Quiet:
     """What `quiet` reads on validation."""
-    validation = decisions.read_validation(run, load_predictions)
-    return read_quiet(validation.targets, validation.scores, margins=has_margins(run))
+    return what_if.find_quiet(run, read=load_predictions)
 
 
 @st.cache_data(max_entries=64, show_spinner="Fitting thresholds on validation", hash_funcs=FITTED)
@@ -138,18 +118,7 @@ def predict_at(run: Run, chosen: Chosen, part: str = "test") -> tuple[Limits | N
 
 def find_limits(run: Run, chosen: Chosen) -> Limits:
     """Thresholds of a run where labels are not chosen by rank."""
-    if chosen.name == OWN:
-        limits: Limits = chosen.limit
-    elif chosen.name == OWN_MARGIN:
-        limits = load_quiet(run).limits(chosen.limit)
-    else:
-        limits = load_limits(run, chosen.name)
-    return what_if.with_changes(limits, dict(chosen.changes), len(load_metrics(run)["labels"]))
-
-
-def has_margins(run: Run) -> bool:
-    """Whether the scores of a run are an SVM's margins."""
-    return MODELS[run.config.model.name].margins
+    return what_if.find_limits(run, chosen, fit=load_limits, find_margins=load_quiet)
 
 
 def as_trained(run: Run, part: str) -> sp.csr_array:

@@ -8,9 +8,9 @@ import streamlit as st
 
 from core.analysis import documents, why
 from core.analysis.run_names import name_runs
-from core.analysis.what_if import AS_TRAINED
+from core.analysis.what_if import AS_TRAINED, Chosen
 from core.system.errors import UserError
-from pages.sections.errors.chosen import Chosen, as_trained, find_limits
+from pages.sections.errors.chosen import as_trained, find_limits
 from pages.shared import listed
 from pages.shared.downloads import offer_csv
 from pages.shared.labels import show_table

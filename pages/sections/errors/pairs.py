@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import errors
+from core.analysis.what_if import Chosen
 from core.figures.errors import confusion_map_chart
-from pages.sections.errors.chosen import Chosen, as_trained, offer_run, predict_at
+from pages.sections.errors.chosen import as_trained, offer_run, predict_at
 from pages.sections.errors.documents import DOCUMENTS_SHOWN, list_documents
 from pages.shared.downloads import offer_csv
 from pages.shared.glossary import explain

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import decisions, errors, trade_off, what_if
-from core.analysis.what_if import AS_TRAINED, OWN, OWN_MARGIN, RESERVED, TOP_K
+from core.analysis.what_if import AS_TRAINED, OWN, OWN_MARGIN, RESERVED, TOP_K, Chosen
 from core.metrics import thresholds
 from core.runs import results
 from core.system.access import read_only
 from core.system.errors import UserError
 from pages.sections.errors.chosen import (
     FITTED,
-    Chosen,
     as_trained,
     find_limits,
-    has_margins,
     load_limits,
     load_quiet,
     load_top_k,
@@ -144,7 +142,7 @@ def keep_own(run: Run, part: str, what: str = "own") -> Callable[[float], None]:
 def load_steps(run: Run, part: str, column: int | None = None) -> list[float]:
     """The steps of a slider of thresholds, of one label or of all."""
     predictions = load_predictions(run, part)
-    return what_if.threshold_steps(predictions, label=column, margins=has_margins(run)).tolist()
+    return what_if.threshold_steps(predictions, label=column, margins=what_if.has_margins(run)).tolist()
 
 
 def changes_of(run: Run) -> dict[int, tuple[float, str]]:

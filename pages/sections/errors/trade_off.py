@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import decisions, trade_off, what_if
-from core.analysis.what_if import MANY_LABELS, OWN, OWN_MARGIN, SLOW
+from core.analysis.what_if import MANY_LABELS, OWN, OWN_MARGIN, SLOW, Chosen
 from core.figures.errors import trade_off_chart
 from core.labels.groups import Borders
 from core.system.errors import UserError
-from pages.sections.errors.chosen import FITTED, Chosen, load_quiet, offer_run, predict_at
+from pages.sections.errors.chosen import FITTED, load_quiet, offer_run, predict_at
 from pages.sections.errors.thresholds import PARTS, forget_changes, keep_own, load_steps
 from pages.shared.downloads import offer_csv
 from pages.shared.loaders import HASHES, load_metrics, load_predictions

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis.what_if import AS_TRAINED
+from core.analysis.what_if import AS_TRAINED, Chosen
 from core.labels.groups import Borders
-from pages.sections.errors.chosen import Chosen, Shown, predict_at
+from pages.sections.errors.chosen import Shown, predict_at
 from pages.sections.errors.doubts import load_doubts
 from pages.sections.errors.one_document import show_document
 from pages.sections.explorer.lookalikes import list_lookalikes, load_lookalikes

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import errors, one_label, what_if
+from core.analysis.what_if import Chosen
 from core.figures.errors import precision_recall_chart
 from core.system.errors import UserError
-from pages.sections.errors.chosen import Chosen, predict_at
+from pages.sections.errors.chosen import predict_at
 from pages.sections.label import show_no_run
 from pages.shared.loaders import load_predictions
 from pages.shared.menu import link
