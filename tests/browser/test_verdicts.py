@@ -16,6 +16,7 @@ from core.labels.groups import Borders
 from core.runs import folder, results
 from core.runs.predictions import read_predictions
 from core.system.files import read_json, write_json
+from tests.browser.test_results import tick
 from tests.helpers.runs import until
 
 Ready = Callable[..., None]
@@ -49,11 +50,7 @@ def run_of(cache: Path, model: str) -> Path:
 def test_a_document_is_judged_and_a_corrected_set_is_added(cache: Path, address: str, page: Page, ready: Ready) -> None:
     page.goto(f"{address}/errors?run={run_of(cache, 'tfidf').name}&view=Documents")
     ready(page, "Choose a document to read it, and to see why each label was given or not.")
-    grid = page.get_by_test_id("stDataFrame").first
-    grid.scroll_into_view_if_needed()
-    box = grid.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + 15, box["y"] + 52)
+    tick(page, 0)
     expect(page.get_by_text(re.compile("(short|above the threshold); [0-9,]+ training document"))).to_be_visible()
     expect(page.locator("mark").first).to_be_visible()
     page.get_by_role("radio", name="Label wrong").click()
@@ -95,11 +92,7 @@ def test_a_doubted_label_is_judged_on_its_own_page(cache: Path, address: str, pa
     label = str(doubts["label"].iloc[0])
     page.goto(f"{address}/label?run={run.id}&name={label}&view=Doubts")
     ready(page, "Choose a row to read the document and judge for yourself.")
-    grid = page.get_by_test_id("stDataFrame").first
-    grid.scroll_into_view_if_needed()
-    box = grid.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + 15, box["y"] + 52)
+    tick(page, 0)
     expect(page.get_by_text(f"Your verdict on {label}")).to_be_visible()
     expect(page.get_by_text(re.compile("(short|above the threshold); [0-9,]+ training document"))).to_be_visible()
     page.get_by_role("radio", name="Model wrong").click()
