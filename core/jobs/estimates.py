@@ -16,9 +16,11 @@ from core.runs.folder import Run
 from core.system import machine
 from core.system.errors import UserError
 
-BUSY = {"svm": 3.7, "tfidf": 6.5}
-"""How many times as long as alone the published runs of a model took, for other work ran beside them: by the seconds
-that the same runs take alone, in tests/benchmarks/RESULTS.md. Those of the other models ran alone."""
+BUSY = {("reuters", "svm"): 3.7, ("reuters", "tfidf"): 6.5}
+"""How many times as long as alone the published runs on a set by a model took, for other work ran beside them: by the
+seconds that the same runs take alone, in tests/benchmarks/RESULTS.md. The others ran alone."""
+USUAL = "reuters"
+"""The data set whose published runs tell what runs on sets without published ones take."""
 CORES = 2
 """Of the machine of the published runs."""
 STARTS = 5.0
@@ -96,7 +98,7 @@ def published_cost(run: Run) -> Cost | None:
         return None
     if (found := _read_cost(run)) is None:
         return None
-    busy = BUSY.get(run.config.model.name, 1.0)
+    busy = BUSY.get((run.config.data.name, run.config.model.name), 1.0)
     return replace(found, epoch_seconds=found.epoch_seconds / busy, other_seconds=found.other_seconds / busy)
 
 
@@ -160,6 +162,7 @@ def _estimate_elsewhere(config: RunConfig, documents: int, published: Iterable[C
     """
     wanted = _without_length(kind_of(config, queue.queue(config)))
     alike = [one for one in published if _without_length(one.kind) == wanted and one.documents]
+    alike = [one for one in alike if one.data == config.data.name] or [one for one in alike if one.data == USUAL]
     alike = [one for one in alike if one.frozen == config.model.frozen_layers] or alike
     if not alike:
         return None

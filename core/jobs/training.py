@@ -31,6 +31,7 @@ from core.jobs.linear import fit_linear
 from core.labels import groups
 from core.metrics import kept_scores, label_sets, thresholds
 from core.models.label_graph import fold_label_graph
+from core.models.tfidf import TfidfNetwork
 from core.runs import journal
 from core.runs.folder import STOPPING, checkpoint_dir
 from core.system import machine
@@ -90,13 +91,15 @@ def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, repo
             train_network(config, corpus, path, setup, resumable, evaluator, reporter, send)
     if not resumable.best_epoch:
         raise UserError("No epoch was ever scored: there is nothing to keep.")
-    # Score with the best weights, before a label graph is folded into them.
+    # Score with the best weights, those that are kept, before a label graph is folded into them.
     setup.whole.load_state_dict(load_file(folder / resumable.best_file))
+    many = isinstance(setup.whole, TfidfNetwork) and setup.whole.by_words
+    weights = setup.whole.prune() if many else {}
     scores = {part: evaluator.score(part) for part in PARTS}
     if config.model.head == "label-graph":
         fold_label_graph(setup.whole)
     more = {"threads": setup.threads, "precision": setup.settings.precision, "best_epoch": resumable.best_epoch}
-    weights = {name: value.numpy() for name, value in setup.plain_weights().items()}
+    weights = weights or {name: value.numpy() for name, value in setup.plain_weights().items()}
     return Fitted(scores, weights, setup.save_encoder, more)
 
 

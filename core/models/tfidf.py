@@ -6,12 +6,20 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from core.config.schema import ModelConfig
+from core.models.many_svms import Hyperplanes
+
+PRUNED = 0.05
+"""Weights of a layer that learns by words are left out of a finished run where they are nearer to 0."""
+LABELS_AT_ONCE = 512
+"""Labels whose weights are copied at once."""
 
 
 class TfidfNetwork(nn.Module):
@@ -46,6 +54,21 @@ class TfidfNetwork(nn.Module):
             nn.init.zeros_(self.features.weight)
         with torch.no_grad():
             (self.output.bias if self.output is not None else self.bias).copy_(start)
+
+    @property
+    def by_words(self) -> bool:
+        """Whether the weights of the features keep their gradient as products."""
+        return isinstance(self.features, WordSums)
+
+    @torch.no_grad()
+    def prune(self) -> dict[str, np.ndarray]:
+        """Sets small weights of a layer that learns by words to 0; all others and the bias, as a file keeps them."""
+        blocks = []
+        for part in self.features.weight.split(LABELS_AT_ONCE, dim=1):
+            part.masked_fill_(part.abs() < PRUNED, 0)
+            blocks.append(sp.csc_array(part.cpu().numpy()))
+        weights = sp.csc_array(sp.hstack(blocks, format="csc"))
+        return Hyperplanes(weights, self.bias.cpu().numpy()).to_arrays()
 
     def hidden(self, columns: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
         """What the output layer reads, (B, H), of a network with a hidden layer."""

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from core.config.defaults import MODELS
+from core.metrics.thresholds import Limits
 from core.runs import journal, results
 from core.runs.folder import RUN_ID, Damaged, Run, get_run, new_folder, published_dir, read_folder, run_path
 from core.runs.predictions import PREDICTIONS, Predictions, read_predictions, write_predictions
@@ -40,6 +41,8 @@ PUBLISHED_SCORES = 20
 """Highest scores of a document that a published run keeps."""
 PUBLISHED_DOCUMENTS = 100
 """Documents of a label's highest scores that a published run keeps, so that rare labels are ranked as in the run."""
+PUBLISHED_OF_MANY = 10
+"""The same where a run has thousands of labels and keeps the highest scores of a document alone."""
 
 
 def publish(run: Run, *, weights: bool = False) -> Path:
@@ -97,12 +100,12 @@ def _check_weights(run: Run) -> None:
 def _thin(predictions: Predictions) -> Predictions:
     """Predictions with the highest scores of each document, those of each label, and those of predicted labels.
 
-    No score stays because its label is true: any threshold and any ranking would find such a label too easily. Sparse
-    predictions, which hold the highest scores of a document alone, stay as they are.
+    No score stays because its label is true: any threshold and any ranking would find such a label too easily.
     """
     scores = predictions.scores
     if isinstance(scores, sp.csr_array):
-        return predictions
+        thin = _thin_sparse(scores, predictions.threshold)
+        return Predictions(predictions.ids, predictions.rows, predictions.targets, thin, predictions.threshold)
     exact = scores.astype(np.float64)
     kept = exact > predictions.threshold
     for axis, most in ((1, PUBLISHED_SCORES), (0, PUBLISHED_DOCUMENTS)):
@@ -111,6 +114,16 @@ def _thin(predictions: Predictions) -> Predictions:
     rows, columns = np.nonzero(kept)
     thin = sp.csr_array((scores[rows, columns].astype(np.float32), (rows, columns)), shape=scores.shape)
     return Predictions(predictions.ids, predictions.rows, predictions.targets, thin, predictions.threshold)
+
+
+def _thin_sparse(scores: sp.csr_array, threshold: Limits) -> sp.csr_array:
+    """The same of a CSR of each document's highest scores."""
+    rows, columns = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr)), scores.indices
+    kept = scores.data.astype(np.float64) > np.broadcast_to(threshold, scores.shape[1])[columns]
+    for group, most in ((rows, PUBLISHED_SCORES), (columns, PUBLISHED_OF_MANY)):
+        order = np.lexsort((-scores.data, group))
+        kept[order] |= np.arange(len(order)) - np.searchsorted(group[order], group[order]) < most
+    return sp.csr_array((scores.data[kept], (rows[kept], columns[kept])), shape=scores.shape)
 
 
 def _copy_results(run: Run, folder: Path) -> None:

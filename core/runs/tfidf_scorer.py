@@ -33,7 +33,7 @@ class Scorer(TextScorer):
     Attributes:
         encoder: from text to (1, V).
         words: of the feature columns, (V,).
-        first: (V, L), sparse of an SVM with many labels, or (V, H) before a hidden layer.
+        first: (V, L), sparse with many labels, or (V, H) before a hidden layer.
         bias: (L,) or (H,).
         second: (L, H) of a network with a hidden layer, else None.
         second_bias: (L,).
@@ -138,7 +138,7 @@ def load(run: Run) -> Scorer | TreeScorer:
                 raise ValueError(f"{len(tree.parents)} nodes, {len(planes.intercepts)} of them fitted")
             return TreeScorer(encoder, words, tree, planes, run.config.model.beam, labels, threshold)
         first: np.ndarray | sp.csr_array
-        if name == "svm" and "weights" not in arrays:
+        if "weights.data" in arrays or (name == "svm" and "weights" not in arrays):
             many = Hyperplanes.from_arrays(arrays, len(words))
             first, bias, second, last = sp.csr_array(many.weights), many.intercepts, None, many.intercepts
         elif name == "svm":

@@ -75,7 +75,8 @@ def train(
             # Count.
             state.step += 1
             state.loss_sum += value
-            state.first_loss = value if math.isnan(state.first_loss) else state.first_loss
+            if math.isnan(state.first_loss) and targets[batch].nnz:  # a tolerant loss of no positive is next to nothing
+                state.first_loss = value
             # Check.
             if not math.isfinite(state.loss_sum) or not math.isfinite(norm):
                 raise Diverged("The loss stopped being a number", epoch=epoch, step=state.step)

@@ -51,7 +51,7 @@ class State:
         epoch: the current one, from 1; 0 before the first.
         step: how many of its steps are done.
         loss_sum: sum of their losses.
-        first_loss: loss of the very first step; NaN before it.
+        first_loss: loss of the first step with a positive; NaN before it.
         unevaluated: the last step of an epoch that is still to be evaluated.
         parameters: those that are trained by a gradient in `Parameter.grad`.
         forward: what the loss is computed from: the network's logits (B, L), or what its output layer reads (B, H).

@@ -119,10 +119,9 @@ def score(members: Sequence[str], rule: str, weights: combining.Weights = "equal
 
 def print_published() -> None:
     """Test scores of combinations of published runs, means where there are several."""
-    kinds = {
-        name: [run.id for run in list_runs() if name in run.id] for name in ("transformer-db", "tfidf-db-s", "svm")
-    }
-    tfidf = [*kinds["tfidf-db-s"], *(run.id for run in list_runs() if "tfidf-cb-ntr" in run.id)]
+    ids = [run.id for run in list_runs() if run.config.data.name == "reuters"]
+    kinds = {name: [one for one in ids if name in one] for name in ("transformer-db", "tfidf-db-s", "svm")}
+    tfidf = [*kinds["tfidf-db-s"], *(one for one in ids if "tfidf-cb-ntr" in one)]
     sets = {
         "one transformer, one tfidf (18 pairs)": list(product(kinds["transformer-db"], tfidf)),
         "one transformer, one svm (9 pairs)": list(product(kinds["transformer-db"], kinds["svm"])),

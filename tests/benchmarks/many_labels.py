@@ -6,6 +6,7 @@ and theirs in turn; seconds are those of the processor, children included, which
 than the clock. One-vs-rest is fitted for every tenth label. `--libmultilabel PYTHON` names an interpreter that has
 LibMultiLabel (`pip install libmultilabel==0.10.0`, which needs a C++ compiler); without one, ours stand alone.
 `--synthetic DOCUMENTS LABELS` measures time and memory of `tree` on made documents of 200 words instead.
+`--sizes RUN RUN` prints Table 3 of finished runs by the paper's numbers of labels on PubMed.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from core.analysis import decisions, tables
 from core.config.schema import DataConfig, ModelConfig, SplitConfig, SyntheticConfig
 from core.data import sources
 from core.data.corpus import PARTS, Corpus
 from core.data.readers import guess
 from core.labels.groups import paper_borders
-from core.metrics import kept_scores, label_sets, thresholds
+from core.metrics import kept_scores, label_sets, slices, thresholds
 from core.models.tfidf_features import TfidfEncoder
+from core.runs import folder as folders
+from core.runs.predictions import read_predictions
 from core.system.places import ROOT
 
 EVERY = 10
@@ -91,6 +95,19 @@ def score(features):
 """
 
 
+def print_sizes(runs: list[str]) -> None:
+    """F1 on the test documents with up to 9 labels, with 10 to 14 and with more, as the paper's Table 3 of PubMed."""
+    for rule in ("exact", "quiet"):
+        print(f"| {rule} | all | up to 9 | 10 to 14 | 15 and more |\n|---|---|---|---|---|")
+        for name in runs:
+            run = folders.get_run(name)
+            targets, predicted = read_predictions(run).targets, decisions.decide(run, rule).predicted
+            parts = {"all": np.arange(targets.shape[0]), **slices.size_slices(targets, (1, 10, 15))}
+            scores = slices.score_slices(targets, predicted, parts)
+            cells = [f"{100 * one.micro_f1:.1f} / {100 * one.macro_f1:.1f}" for one in scores.itertuples()]
+            print(f"| `{tables.method(run)}` | {' | '.join(cells)} |", flush=True)
+
+
 def load(synthetic: list[int] | None) -> Corpus:
     """The sample of PubMed, added where it is not yet a data set, or made documents."""
     if synthetic:
@@ -145,7 +162,11 @@ def main() -> None:
     options.add_argument("--models", nargs="+", default=["tree", "svm"], choices=["tree", "svm"])
     options.add_argument("--synthetic", nargs=2, type=int, metavar=("DOCUMENTS", "LABELS"))
     options.add_argument("--processes", type=int, default=1, help="of ours")
+    options.add_argument("--sizes", nargs="+", metavar="RUN")
     given = options.parse_args()
+    if given.sizes:
+        print_sizes(given.sizes)
+        return
     corpus = load(given.synthetic)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -106,7 +106,7 @@ def run(code: str) -> list[float]:
 
 def copies(cache: Path, number: int) -> None:
     """A cache with `number` run folders, copies of those published with the repository under other seeds."""
-    originals = sorted(path for path in (ROOT / "cache" / "published").iterdir() if path.is_dir())
+    originals = sorted((ROOT / "cache" / "published").glob("reuters-*"))
     for place in range(number):
         original = originals[place % len(originals)]
         target = cache / "runs" / f"{original.name[:-10]}{place:010x}"

@@ -40,7 +40,7 @@ def scores_of(one: folder.Run) -> np.ndarray:
 
 
 def main() -> None:
-    runs = folder.list_runs()
+    runs = [one for one in folder.list_runs() if one.config.data.name == "reuters"]
     print(f"{'model':12} {'runs':>4} {'rule':10}", *(f"{group:>15}" for group in GROUPS))
     for model in ("svm", "tfidf", "transformer"):
         chosen = [one for one in runs if one.published and one.config.model.name == model]

@@ -18,8 +18,10 @@ from core.config.defaults import PAPER_LOSSES
 from core.config.schema import ModelConfig, RunConfig, TrainConfig
 from core.data import sources
 from core.jobs import worker
+from core.models import tfidf
 from core.models.batches import SparseInputs
-from core.models.tfidf import TfidfNetwork, WordSums, sum_rows
+from core.models.many_svms import Hyperplanes
+from core.models.tfidf import PRUNED, TfidfNetwork, WordSums, sum_rows
 from core.runs import folder, predictions, scorer
 from core.runs.plan import make_config
 from core.system.errors import UserError
@@ -29,6 +31,7 @@ from core.trainer.checkpoint import read_checkpoint, separate_storage, write_che
 from core.trainer.loop import train
 from core.trainer.memory import check_memory_of_words, memory_needed, memory_of_words
 from core.trainer.optimizer import MANY_WEIGHTS, WORD_RATE, Batch, FactoredAdagrad, learns_by_words
+from core.trainer.scoring import predict
 from core.trainer.state import State
 from tests.helpers.training import execute_until, outcome, prepare, same
 
@@ -78,6 +81,15 @@ def steps(
 
 
 CONFIG = TrainConfig(epochs=4, batch_size=16)
+KINDS = (
+    "a label without documents",
+    "one label in all",
+    "all labels in every document",
+    "all labels in one document",
+    "labels alike",
+    "documents without words",
+)
+"""What data can be like."""
 
 
 @given(seed=st.integers(0, 10**6), documents=st.integers(1, 5), labels=st.integers(1, 4), parts=st.integers(1, 3))
@@ -189,6 +201,45 @@ def test_every_loss_of_the_paper_trains_and_words_never_seen_stay_zero(name: str
     assert weight[:USED].abs().sum() > 0
 
 
+@pytest.mark.parametrize("name", ["bce", "db", "cb-ntr"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_and_documents_of_every_kind_are_trained(name: str, kind: str) -> None:
+    features, targets = FEATURES, TARGETS.toarray()
+    if kind == "a label without documents":
+        targets[:, 3] = False
+    elif kind == "one label in all":
+        targets = targets[:, :1]
+    elif kind == "all labels in every document":
+        targets[:] = True
+    elif kind == "all labels in one document":
+        targets[:] = False
+        targets[7] = True
+    elif kind == "labels alike":
+        targets[:] = targets[:, :1]
+    else:
+        features = sp.csr_array(FEATURES.toarray() * (np.arange(N) % 3 > 0)[:, None].astype(np.float32))
+    counts = targets.sum(axis=0)
+    loss = losses.build_loss(name, counts, N, setting="pubmed", on_missing="mask")
+    start = torch.logit(torch.from_numpy(counts.clip(0.5, N - 0.5) / N).float())
+    one = TfidfNetwork(V, start, ModelConfig(), by_words=True)
+    state = State.begin(one, CONFIG, N)
+    for _ in train(state, loss, SparseInputs(features), sp.csr_array(targets), config=CONFIG, seed=0, device="cpu"):
+        state.unevaluated = None
+    assert all(parameter.isfinite().all() for parameter in one.parameters())
+    scores = np.concatenate(list(predict(one, SparseInputs(features), device="cpu")))
+    assert scores.shape == targets.shape
+    if kind == "a label without documents":
+        assert not one.features.weight[:, 3].any()
+        assert (scores[:, 3] < 0.1).all()
+    elif kind == "labels alike":
+        np.testing.assert_allclose(scores, np.repeat(scores[:, :1], L, axis=1), atol=1e-5)
+        assert scores[targets[:, 0], 0].mean() > scores[~targets[:, 0], 0].mean()
+    elif kind == "all labels in every document":
+        assert scores.min() > 0.9
+    elif kind == "all labels in one document":
+        assert (scores[7] > np.median(scores, axis=0)).all()
+
+
 def test_a_loss_times_a_constant_trains_the_same_network() -> None:
     found = []
     for factor in (1.0, 1e-9, 1e6):
@@ -237,6 +288,22 @@ def test_gradients_of_several_parts_are_summed_row_by_row() -> None:
             state.unevaluated = None
         found.append(weights(state))
     torch.testing.assert_close(*found, atol=1e-4, rtol=1e-3)
+
+
+def test_small_weights_are_left_out_of_what_is_kept_and_of_the_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tfidf, "LABELS_AT_ONCE", 3)
+    one = network()
+    torch.nn.init.normal_(one.features.weight, std=PRUNED)
+    one.features.weight.data[2, 5], one.features.weight.data[:, 7] = PRUNED, 0.0
+    before, bias = one.features.weight.detach().clone(), one.bias.detach().clone()
+    kept = Hyperplanes.from_arrays(one.prune(), V)
+    expected = torch.where(before.abs() < PRUNED, 0.0, before)
+    assert 0 < kept.weights.nnz < 0.5 * before.numel()
+    assert expected[2, 5] == np.float32(PRUNED)
+    np.testing.assert_array_equal(kept.weights.toarray(), expected)
+    np.testing.assert_array_equal(kept.intercepts, bias)
+    assert torch.equal(one.features.weight, expected)
+    np.testing.assert_array_equal(Hyperplanes.from_arrays(one.prune(), V).weights.toarray(), expected)
 
 
 def config(*changes: str, model: str = "tfidf") -> RunConfig:
