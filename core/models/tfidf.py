@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from core.config.schema import ModelConfig
-from core.models.many_svms import Hyperplanes
 
 PRUNED = 0.05
 """Weights of a layer that learns by words are left out of a finished run where they are nearer to 0."""
+SPARSE_BYTES, MOST_SPARSE = 8, 1 << 29
+"""Of a weight with its place; of all of them, where they are copied."""
 LABELS_AT_ONCE = 512
 """Labels whose weights are copied at once."""
 
@@ -62,13 +63,29 @@ class TfidfNetwork(nn.Module):
 
     @torch.no_grad()
     def prune(self) -> dict[str, np.ndarray]:
-        """Sets small weights of a layer that learns by words to 0; all others and the bias, as a file keeps them."""
-        blocks = []
-        for part in self.features.weight.split(LABELS_AT_ONCE, dim=1):
+        """Sets small weights of a layer that learns by words to 0.
+
+        Returns:
+            What a file keeps of the layer, as `Hyperplanes.to_arrays`; nothing where that is larger than
+            `MOST_SPARSE`, for the memory of a copy that large was not foretold: the whole matrix is kept then.
+        """
+        parts = self.features.weight.split(LABELS_AT_ONCE, dim=1)
+        counts = []
+        for part in parts:
             part.masked_fill_(part.abs() < PRUNED, 0)
-            blocks.append(sp.csc_array(part.cpu().numpy()))
-        weights = sp.csc_array(sp.hstack(blocks, format="csc"))
-        return Hyperplanes(weights, self.bias.cpu().numpy()).to_arrays()
+            counts.append(part.count_nonzero(0))
+        ends = np.concatenate([[0], torch.cat(counts).cumsum(0).cpu().numpy()])
+        if (values := int(ends[-1])) * SPARSE_BYTES > MOST_SPARSE:
+            return {}
+        found = np.empty(values, np.float32), np.empty(values, np.int32)
+        start = 0
+        for part in parts:
+            block = sp.csc_array(part.cpu().numpy())
+            for whole, piece in zip(found, (block.data, block.indices), strict=True):
+                whole[start : start + block.nnz] = piece
+            start += block.nnz
+        matrix = dict(zip(("weights.data", "weights.indices", "weights.indptr"), (*found, ends), strict=True))
+        return matrix | {"intercepts": self.bias.cpu().numpy()}
 
     def hidden(self, columns: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
         """What the output layer reads, (B, H), of a network with a hidden layer."""

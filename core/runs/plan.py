@@ -118,12 +118,14 @@ def make_config(
     check_model(model)
     if loss is not None:
         choose("loss", loss, LOSS_NAMES)
-    data_set = default_config(data, split).model_dump()
-    values: dict[str, Any] = {"data": data_set, "model": {"name": model}, "seed": seed}
-    changes = list(changes)
+    return _make_config(default_config(data, split), model, loss, seed, list(changes))
+
+
+def _make_config(data: DataConfig, model: str, loss: str | None, seed: int, changes: list[str]) -> RunConfig:
+    values: dict[str, Any] = {"data": data.model_dump(), "model": {"name": model}, "seed": seed}
     if loss is not None:
         named = any(one.partition("=")[0].strip() == "loss.setting" for one in changes)
-        values["loss"] = {"name": loss} | ({} if named else choose_constants(data, loss))
+        values["loss"] = {"name": loss} | ({} if named else choose_constants(data.name, loss))
     return with_changes(parse(RunConfig, values), changes)
 
 
@@ -235,17 +237,20 @@ def check_trainable(config: RunConfig, name: str = "A combined run") -> None:
 
 
 def changes_of(config: RunConfig) -> list[tuple[str, Any]]:
-    """What differs from the defaults of its data set, model and loss: dotted names and values; none if combined."""
+    """What differs from the defaults of its data set, model and loss: dotted names and values; none if combined.
+
+    A set that is not there, whose run was made elsewhere, has the run's split as its usual one.
+    """
     if config.combined:
         return []
     named = [] if config.loss is None or _is_as_chosen(config.data.name, config.loss) else [config.loss.setting]
-    default = make_config(
-        data=config.data.name,
-        model=config.model.name,
-        loss=config.loss.name if config.loss else None,
-        seed=config.seed,
-        changes=[change("loss.setting", setting) for setting in named],
-    )
+    try:
+        data = default_config(config.data.name)
+    except UserError:
+        data = config.data
+    loss = config.loss.name if config.loss else None
+    changes = [change("loss.setting", setting) for setting in named]
+    default = _make_config(data, config.model.name, loss, config.seed, changes)
     changed = [("loss.setting", setting) for setting in named]
     return changed + [(name, value) for name, _, value in differences(default, config)]
 

@@ -45,12 +45,18 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "pubmed table": (
         "The paper's right-hand table on a set of thousands of labels such as pubmed-sample: SVM, label tree, and the "
-        "eight losses on TF-IDF with their settings for PubMed, three seeds. One to two minutes a run.",
+        "eight losses on TF-IDF with their settings for PubMed, three seeds. A minute a run, five of SVM. Losses other "
+        "than bce are better at a third of the rate: train.learning_rate=0.8.",
         {
             "models": ("svm", "tree", "tfidf"),
             "losses": ("paper",),
             "seeds": (0, 1, 2),
-            "settings": {"loss.setting": "pubmed", "train.epochs": 10, "train.patience": 3},
+            "settings": {
+                "loss.setting": "pubmed",
+                "model.bias": "loss",
+                "train.epochs": 5,
+                "train.patience": 2,
+            },
         },
     ),
     "fine-tune": (

@@ -41,8 +41,9 @@ PUBLISHED_SCORES = 20
 """Highest scores of a document that a published run keeps."""
 PUBLISHED_DOCUMENTS = 100
 """Documents of a label's highest scores that a published run keeps, so that rare labels are ranked as in the run."""
-PUBLISHED_OF_MANY = 10
-"""The same where a run has thousands of labels and keeps the highest scores of a document alone."""
+PUBLISHED_OF_MANY = 40, 10
+"""Both where a run has thousands of labels and keeps the highest scores of a document alone: with 20 of a document a
+threshold that is fitted on what is left can be another one."""
 
 
 def publish(run: Run, *, weights: bool = False) -> Path:
@@ -120,7 +121,7 @@ def _thin_sparse(scores: sp.csr_array, threshold: Limits) -> sp.csr_array:
     """The same of a CSR of each document's highest scores."""
     rows, columns = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr)), scores.indices
     kept = scores.data.astype(np.float64) > np.broadcast_to(threshold, scores.shape[1])[columns]
-    for group, most in ((rows, PUBLISHED_SCORES), (columns, PUBLISHED_OF_MANY)):
+    for group, most in zip((rows, columns), PUBLISHED_OF_MANY, strict=True):
         order = np.lexsort((-scores.data, group))
         kept[order] |= np.arange(len(order)) - np.searchsorted(group[order], group[order]) < most
     return sp.csr_array((scores.data[kept], (rows[kept], columns[kept])), shape=scores.shape)

@@ -20,7 +20,7 @@ from core.system.places import ROOT
 from tests.helpers.runs import until
 
 SVM = "reuters-svm-s0-bd3198e17a"
-SVM_NAME = "svm, seed 0"
+SVM_NAME = "svm, seed 0 · reuters paper"
 BCE = "reuters-tfidf-bce-s0-ac9547d439"
 
 Ready = Callable[..., None]

@@ -29,7 +29,7 @@ def test_a_preset_is_a_grid_of_its_models_losses_seeds_and_settings(submitted: l
     assert len(submitted) == 3 * (1 + 1 + 8)
     tfidf = [run for run in submitted if run.model.name == "tfidf"]
     assert {run.loss.setting for run in tfidf if run.loss} == {"pubmed"}
-    assert {(run.train.epochs, run.train.patience) for run in tfidf} == {(10, 3)}
+    assert {(run.train.epochs, run.train.patience) for run in tfidf} == {(5, 2)}
 
 
 def test_options_go_before_the_preset(submitted: list[RunConfig]) -> None:
@@ -38,7 +38,7 @@ def test_options_go_before_the_preset(submitted: list[RunConfig]) -> None:
     (run,) = submitted
     assert run.loss
     assert (run.model.name, run.loss.name, run.loss.setting, run.seed) == ("tfidf", "db", "pubmed", 4)
-    assert (run.train.epochs, run.train.patience) == (2, 3)
+    assert (run.train.epochs, run.train.patience) == (2, 2)
 
 
 def test_without_a_preset_a_sweep_is_what_it_was(submitted: list[RunConfig]) -> None:

@@ -189,14 +189,28 @@ def test_every_benchmark_has_its_figures() -> None:
             assert f"tests.benchmarks.{path.stem}" in text or f"tests/benchmarks/{path.name}" in text
 
 
+def print_table(data: str, rule: str, *, least: int) -> list[str]:
+    """The lines of the table of the published runs on a data set, which stands in their README."""
+    runs = sorted(path.name for path in PUBLISHED.parent.glob(f"{data}-*"))
+    printed = output_of("report", *runs, "--rule", rule, "--markdown").splitlines()
+    printed = [line for line in printed if line.startswith("|")]
+    assert len(printed) > least
+    assert "\n".join(printed) in PUBLISHED.read_text("utf-8")
+    return printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["exact", "quiet"])
+def test_the_tables_of_pubmed_are_what_the_report_prints(cache: Path, rule: str) -> None:
+    shutil.copytree(PUBLISHED.parent, cache / "published")
+    print_table("pubmed", rule, least=18)
+
+
 def test_the_tables_are_what_the_report_prints(cache: Path) -> None:
     shutil.copytree(PUBLISHED.parent, cache / "published")
     rows = {}
     for rule in ("paper", "quiet"):
-        printed = output_of("report", "all", "--rule", rule, "--markdown").splitlines()
-        printed = [line for line in printed if line.startswith("|")]
-        assert len(printed) > 20
-        assert "\n".join(printed) in PUBLISHED.read_text("utf-8")
+        printed = print_table("reuters", rule, least=20)
         rows[rule] = {(row[1], row[2], row[8]) for row in (line.strip("|").split("|") for line in printed[2:])}
     for _, *numbers in rows_of(README.read_text("utf-8"), "run"):
         micro, macro, tail, quiet_micro, quiet_macro, quiet_tail = numbers

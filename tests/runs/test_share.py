@@ -138,6 +138,36 @@ def test_no_score_is_published_because_its_label_is_true(run: Run, monkeypatch: 
     assert (stored != share._thin(without).scores).nnz == 0
 
 
+@pytest.mark.parametrize("limits", [0.9, np.linspace(0.2, 1.0, 60)], ids=["one threshold", "one for each label"])
+def test_of_thousands_of_labels_the_highest_scores_are_published(
+    limits: thresholds.Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(share, "PUBLISHED_OF_MANY", (20, 10))
+    rng = np.random.default_rng(0)
+    whole = sp.csr_array(sp.random_array((90, 60), density=0.6, rng=rng, format="csr", dtype=np.float32))
+    whole.data = rng.permutation(np.arange(1, whole.nnz + 1, dtype=np.float32)) / whole.nnz  # no two equal
+    targets = sp.csr_array(rng.random(whole.shape) < 0.1)
+    thin = share._thin(Predictions([], np.arange(0), targets, whole, limits)).scores
+    assert isinstance(thin, sp.csr_array)
+    dense, found = whole.toarray(), thin.toarray()
+    np.testing.assert_array_equal(found[found != 0], dense[found != 0])
+    wanted = (dense > limits) & (dense > 0)
+    for axis, most in ((1, 20), (0, 10)):
+        wanted |= dense >= np.sort(dense, axis=axis).take([-most], axis=axis)
+    np.testing.assert_array_equal(found != 0, wanted & (dense != 0))
+    assert thin.nnz < 0.9 * whole.nnz
+    np.testing.assert_array_equal(thresholds.apply(thin, limits).toarray(), thresholds.apply(whole, limits).toarray())
+    # The labels that are true do not matter.
+    other = Predictions([], np.arange(0), sp.csr_array(targets.shape, dtype=bool), whole, limits)
+    assert (share._thin(other).scores != thin).nnz == 0
+
+
+def test_few_scores_and_none_are_published_whole() -> None:
+    for scores in (sp.csr_array((4, 5), dtype=np.float32), sp.csr_array(np.eye(4, 5, dtype=np.float32))):
+        thin = share._thin(Predictions([], np.arange(0), sp.csr_array((4, 5), dtype=bool), scores, 0.5)).scores
+        assert (thin != scores).nnz == 0
+
+
 @pytest.mark.parametrize("rule", ["exact", "quiet", "quiet-margins"])
 def test_a_rule_is_fitted_on_what_is_published_as_on_all_scores(
     run: Run, monkeypatch: pytest.MonkeyPatch, rule: str
@@ -417,11 +447,15 @@ def test_scores_that_are_no_numbers_are_said(run: Run) -> None:
 def test_the_published_runs_are_whole_and_carry_nothing_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAILSCOPE_CACHE", str(ROOT / "cache"))
     runs = [as_run(found) for found in list_folders() if found.published]
-    methods = {(tables.method(run), run.config.seed) for run in runs}
-    assert methods == {(name, seed) for name in ("svm", *PAPER_LOSSES) for seed in (0, 1, 2)} | {("combined", 0)}
+    methods = {(run.config.data.name, tables.method(run), run.config.seed) for run in runs}
+    on_reuters = {("reuters", name, seed) for name in ("svm", *PAPER_LOSSES) for seed in (0, 1, 2)}
+    on_pubmed = {("pubmed-sample", name, 0) for name in ("svm", "tree", *PAPER_LOSSES)}
+    on_pubmed |= {("pubmed-sample", name, seed) for name in ("bce", "db") for seed in (1, 2)}
+    assert methods == on_reuters | {("reuters", "combined", 0)} | on_pubmed
     for run in runs:
         kept = results.read_results(run)
-        made = "combine reuters-" if run.config.combined else "train --data reuters --model "
+        made = "combine reuters-" if run.config.combined else f"train --data {run.config.data.name} --model "
+        assert run.config.data.name == "reuters" or sum(file.stat().st_size for file in run.path.iterdir()) < 1_200_000
         assert kept["command"].startswith(f"python -m core {made}")
         more = share.PUBLISHED_WEIGHTS if run.id == WITH_WEIGHTS else ()
         assert not {file.name for file in run.path.iterdir()} - {*share.RESULTS, *more}

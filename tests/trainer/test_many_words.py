@@ -304,6 +304,9 @@ def test_small_weights_are_left_out_of_what_is_kept_and_of_the_scores(monkeypatc
     np.testing.assert_array_equal(kept.intercepts, bias)
     assert torch.equal(one.features.weight, expected)
     np.testing.assert_array_equal(Hyperplanes.from_arrays(one.prune(), V).weights.toarray(), expected)
+    monkeypatch.setattr(tfidf, "MOST_SPARSE", 8 * kept.weights.nnz - 1)
+    assert one.prune() == {}
+    assert torch.equal(one.features.weight, expected)
 
 
 def config(*changes: str, model: str = "tfidf") -> RunConfig:

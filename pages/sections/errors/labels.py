@@ -91,7 +91,7 @@ def show(shown: Shown) -> None:
         "labels", lambda: errors.shown_labels(errors.rows_of_label(kept, search, ["label"], limit=found)[0], other)
     )
     if found > len(rows):
-        st.caption(f"The {len(rows)} most frequent of {found} labels; type a part of a name to find others.")
+        st.caption(f"The {len(rows)} most frequent of {found:,} labels; type a part of a name to find others.")
     # All labels as points, and the curve of the chosen one.
     left, right = st.columns(2, gap="medium")
     with left:
