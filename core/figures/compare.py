@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import tables
-from core.figures import GRID, HEIGHT, MARGIN, colour_groups, count_columns, label_click, name_axis
+from core.figures import GRID, HEIGHT, MARGIN, colour_groups, count_columns, label_click
 from core.figures.looks import Look
 from core.labels.groups import FREQUENCY_GROUPS, UNSEEN, Borders, group_sizes, rank_by_frequency
 
@@ -40,65 +40,6 @@ def row_line(looks: Mapping[str, Look], shown: Sequence[str]) -> dict[str, alt.C
     scale = alt.Scale(domain=list(kept), range=[list(look.dash) for look in kept.values()])
     dash = alt.StrokeDash("row:N", title=None, sort=list(kept), scale=scale, legend=legend)
     return {"color": row_colour(kept, legend=legend), "strokeDash": dash}
-
-
-def forest_chart(
-    rows: pd.DataFrame, dots: pd.DataFrame, looks: Mapping[str, Look], *, title: str, difference: bool
-) -> alt.LayerChart:
-    """A line for each row of a table: its mean, its interval, and a ring for each seed.
-
-    Args:
-        rows: of `core.analysis.compare.forest_table`.
-        dots: of the same.
-        looks: of the rows, by name.
-        title: of the axis.
-        difference: from another row: 0 is marked.
-    """
-    # A bar is dashed where it holds no seed noise.
-    axis, lines = name_axis(list(rows["row"]), 36)
-    y = alt.Y(
-        "row:N",
-        sort=list(rows["row"]),
-        title=None,
-        axis=alt.Axis(**axis, ticks=False),
-    )
-    x = alt.X("value:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(gridColor=GRID))
-    kinds = list(dict.fromkeys(["seeds and documents", *rows["noise"]]))
-    colour = row_colour({name: looks[name] for name in rows["row"]}, legend=None)
-    noise = alt.StrokeDash(
-        "noise:N",
-        title="interval over",
-        scale=alt.Scale(domain=kinds, range=[[1, 0], [4, 3]][: len(kinds)]),
-        legend=alt.Legend(orient="top", symbolStrokeColor="gray", symbolSize=400, labelLimit=0)
-        if len(kinds) > 1
-        else None,
-    )
-    mark = alt.Shape(
-        "row:N",
-        scale=alt.Scale(domain=list(rows["row"]), range=[looks[name].mark for name in rows["row"]]),
-        legend=None,
-    )
-    tooltip = [
-        alt.Tooltip("row:N"),
-        alt.Tooltip("runs:N"),
-        alt.Tooltip("seeds:Q"),
-        alt.Tooltip("text:N", title="mean and interval"),
-        alt.Tooltip("noise:N", title="interval over"),
-    ]
-    base = alt.Chart(rows)
-    layers: list[alt.Chart] = [
-        base.mark_rule(strokeWidth=3).encode(
-            x=alt.X("low:Q"), x2="high:Q", y=y, color=colour, strokeDash=noise, tooltip=tooltip
-        ),
-        base.mark_point(size=100, opacity=1, filled=True).encode(x=x, y=y, color=colour, shape=mark, tooltip=tooltip),
-        alt.Chart(dots)
-        .mark_point(size=130, color="gray", strokeWidth=1.4, opacity=0.9)
-        .encode(x=x, y=y, tooltip=["row:N", "run:N", alt.Tooltip("value:Q", format="+.2f" if difference else ".2f")]),
-    ]
-    if difference:
-        layers.insert(0, alt.Chart(pd.DataFrame({"value": [0.0]})).mark_rule(color="gray").encode(x=x))
-    legend = 45 if len(kinds) > 1 else 0
-    return alt.LayerChart(layer=layers, height=max(28, 14 * lines) * max(len(rows), 1) + MARGIN + legend)
 
 
 def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
