@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.analysis import compare, decisions, samples, tables, verdict
+from core.analysis import compare, decisions, samples, tables
 from core.analysis.row_settings import find_row
 from core.analysis.samples import Comparison
 from core.config.defaults import THRESHOLD_RULES
@@ -20,7 +20,7 @@ from core.runs import results
 from core.runs.predictions import read_predictions
 from core.system.errors import UserError
 from pages.shared.added import offer_view
-from pages.shared.loaders import HASHES, find_version, load_metrics, load_predictions
+from pages.shared.loaders import find_version, load_metrics, load_predictions
 from pages.shared.pick import pick_one
 from pages.shared.text import plain
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from core.analysis.samples import Sampled
     from core.analysis.tables import Row, Table
-    from core.analysis.verdict import Finding
     from core.figures.looks import Look
     from core.runs.folder import Run
     from core.runs.predictions import Predictions
@@ -156,11 +155,6 @@ def load_paper_table(compared: Known, table: Table, published: bool) -> pd.DataF
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
 def load_difference_table(compared: Known, baseline: str, table: Table) -> pd.DataFrame:
     return tables.difference_table(compared.rows, compared.sampled, baseline, table=table, rule=compared.rule)
-
-
-@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
-def load_findings(compared: Known) -> list[Finding]:
-    return verdict.find(compared.rows, compared.sampled, rule=compared.rule)
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
