@@ -91,8 +91,8 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
         )
         # No difference, the interval, the dot, and the paper's number.
         layers = [
-            alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color="gray").encode(x="zero:Q"),
-            base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour),
+            alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color="gray").encode(x=alt.X("zero:Q")),
+            base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"), y=y, color=colour),
             base.mark_point(filled=True, size=70, opacity=1).encode(
                 x=x,
                 y=y,
@@ -104,7 +104,9 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
                 ),
                 tooltip=tooltip,
             ),
-            base.mark_point(shape="diamond", size=60, color="gray").encode(x="published:Q", y=y, tooltip=tooltip),
+            base.mark_point(shape="diamond", size=60, color="gray").encode(
+                x=alt.X("published:Q"), y=y, tooltip=tooltip
+            ),
         ]
         charts.append(alt.LayerChart(layer=layers, title=group.capitalize(), width=132, height=26 * len(order) + 10))
     return alt.HConcatChart(hconcat=charts, spacing=14).configure_view(strokeOpacity=0.3)
@@ -177,7 +179,7 @@ def f1_by_rank(
     words = (
         alt.Chart(bands)
         .mark_text(align="left", dx=4, dy=8, color="gray", baseline="top")
-        .encode(x=alt.X("edge:Q", scale=scale), y=alt.value(0), text="text:N")
+        .encode(x=alt.X("edge:Q", scale=scale), y=alt.YValue(0), text=alt.Text("text:N"))
     )
     return alt.LayerChart(layer=[rules, words, lines], height=380 + 22 * -(-len(scores) // count_columns(list(scores))))
 
@@ -234,9 +236,14 @@ def training_chart(frame: pd.DataFrame, looks: Mapping[str, Look], *, column: st
             x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d")),
             y=alt.Y(f"{column}:Q", title=titles[column], scale=scale),
             **row_line(looks, names),
-            detail="run:N",
+            detail=alt.Detail("run:N"),
             opacity=alt.condition(hover, alt.value(0.95), alt.value(0.12)),
-            tooltip=["row:N", "run:N", "epoch:Q", alt.Tooltip(f"{column}:Q", format=".4g")],
+            tooltip=[
+                alt.Tooltip("row:N"),
+                alt.Tooltip("run:N"),
+                alt.Tooltip("epoch:Q"),
+                alt.Tooltip(f"{column}:Q", format=".4g"),
+            ],
         )
         .add_params(hover)
         .properties(height=HEIGHT + 22 * -(-len(names) // count_columns(names)))
