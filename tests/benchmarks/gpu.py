@@ -21,6 +21,7 @@ that are made up.
 from __future__ import annotations
 
 import argparse
+import gzip
 import lzma
 import os
 import shutil
@@ -33,17 +34,21 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from core.config.schema import RunConfig
 
 LOSSES = ("bce", "db", "cb-ntr", "ntr-fl", "r-fl", "cb", "db-0fl", "fl")
 """The paper's, the most telling first."""
 RECIPE = {"model.max_length": 512, "model.frozen_layers": 0, "train.epochs": 6, "train.batch_size": 32}
-WHEELS = ("pydantic", "pydantic-core", "annotated-types", "typing-inspection", "defusedxml")
+WHEELS = ("pydantic", "pydantic-core", "annotated-types", "typing-inspection", "defusedxml", "zstandard")
 """Packages that `core` needs to train, and that a machine with PyTorch and transformers often lacks."""
 ENCODER = "all-MiniLM-L6-v2-half"
 """What runs call the packed encoder: a folder where they are trained."""
 LINE = "{id}: {seconds:.0f} s, {rate:.0f} documents/s, test micro-F1 {micro:.2f}, macro-F1 {macro:.2f}"
+PACKED, DATA = "model.safetensors.xz", "reuters21578.tar.xz"
+"""Files of a packed folder."""
 MOST = 64 << 20
 """Bytes that a folder may have where it has to travel: a warning says when it has more."""
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "V100": 125e12}
@@ -52,7 +57,6 @@ PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "V100": 125e12}
 
 def pack(folder: Path, python: str) -> None:
     """Writes all that the other machine lacks."""
-    import numpy as np
     import torch
     from safetensors.torch import load_file, save
 
@@ -74,12 +78,15 @@ def pack(folder: Path, python: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     encoder = folder / "encoder"
     encoder.mkdir(exist_ok=True)
-    (encoder / "model.safetensors.xz").write_bytes(lzma.compress(save(half, metadata={"format": "pt"}), preset=2))
+    # Upper bytes apart from lower ones: signs and exponents are alike and pack well, the rest is noise.
+    content = np.frombuffer(save(half, metadata={"format": "pt"}), np.uint8)
+    (encoder / PACKED).write_bytes(lzma.compress(content.reshape(-1, 2).T.tobytes(), preset=1))
     for file in ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         shutil.copyfile(source / file, encoder / file)
     # Data, then wheels for the Python of the other machine.
     (reuters,) = (one for one in sources.available() if one.name == "reuters")
-    shutil.copyfile(reuters.place, folder / "reuters21578.tar.gz")
+    with gzip.open(reuters.place) as archive:
+        (folder / DATA).write_bytes(lzma.compress(archive.read()))
     if python:
         from importlib.metadata import version
 
@@ -94,11 +101,13 @@ def pack(folder: Path, python: str) -> None:
 
 
 def unpack_folder(folder: Path, work: Path) -> None:
-    """Makes the packed folder usable in `work`: the encoder's weights, the wheels on the path of this process."""
+    """Makes the packed folder usable in `work`: weights, data, and the wheels on the path of this process."""
     encoder = shutil.copytree(folder / "encoder", work / ENCODER, dirs_exist_ok=True)
-    packed = encoder / "model.safetensors.xz"
-    (encoder / "model.safetensors").write_bytes(lzma.decompress(packed.read_bytes()))
-    packed.unlink()
+    upper, lower = np.frombuffer(lzma.decompress((encoder / PACKED).read_bytes()), np.uint8).reshape(2, -1)
+    (encoder / "model.safetensors").write_bytes(np.stack([upper, lower], axis=1).tobytes())
+    (encoder / PACKED).unlink()
+    with tarfile.open(folder / DATA) as archive:
+        archive.extractall(work / "data" / "reuters21578", filter="data")
     if wheels := sorted(map(str, (folder / "wheels").glob("*.whl"))):
         site = work / "site"
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(site)]
@@ -114,7 +123,7 @@ def train(given: argparse.Namespace) -> None:
     work = output / "work"
     work.mkdir(parents=True, exist_ok=True)
     unpack_folder(folder, work)
-    os.environ |= {"TAILSCOPE_DATA": str(folder), "HF_HUB_OFFLINE": "1", "TAILSCOPE_CACHE": str(work / "shared")}
+    os.environ |= {"TAILSCOPE_DATA": str(work / "data"), "HF_HUB_OFFLINE": "1", "TAILSCOPE_CACHE": str(work / "shared")}
     os.chdir(work)  # so that the encoder is named as a folder and no place of this machine
     configs = make_configs(given)
     tokens = prepare(configs[0])
@@ -138,13 +147,15 @@ def train(given: argparse.Namespace) -> None:
                 took.append(found["seconds"])
                 print(LINE.format(**found), flush=True)
     describe(done, tokens, time.monotonic() - started, work)
-    # One archive: a machine may give back few files.
+    # One archive, without weights: a machine may give back few files.
+    from core.runs import share
+
     with tarfile.open(output / "runs.tar.gz", "w:gz") as archive:
         for found in done:
             run = Path(found["path"])
-            for file in sorted(run.iterdir()):
-                if file.is_file() and file.name != "model.safetensors":
-                    archive.add(file, f"{run.name}/{file.name}")
+            for name in share.RESULTS:
+                if (run / name).exists():
+                    archive.add(run / name, f"{run.name}/{name}")
     os.chdir(output)
     shutil.rmtree(work)
     print(f"{output / 'runs.tar.gz'}: {len(done)} runs, {time.monotonic() - began:.0f} s in all", flush=True)
@@ -172,8 +183,6 @@ def make_configs(given: argparse.Namespace) -> list[RunConfig]:
 
 def prepare(config: RunConfig) -> float:
     """Prepares the data and its tokens once for all runs; the mean number of tokens that a train document has."""
-    import numpy as np
-
     from core.data import sources
     from core.models.batches import TokenInputs
     from core.models.tokens import Subwords, encoder_source, tokenize
