@@ -190,8 +190,8 @@ def _load(run: Run) -> NetworkScorer:
     try:
         encoder = load_encoder(config, run.path)
         wide = TfidfEncoder.load(run.path / FOLDER) if config.wide else None
-        words = len(wide.words) if wide else 0
-        network = build_network(config, encoder.size, torch.zeros(len(labels)), folder=run.path, words=words)
+        size = len(wide.words) if wide else 0
+        network = build_network(config, encoder.size, torch.zeros(len(labels)), folder=run.path, words=size)
         network.load_state_dict(load_file(run.path / "model.safetensors"))
     except (*PARSER_ERRORS, UserError, SafetensorError) as error:
         words = describe(error)

@@ -227,13 +227,14 @@ def make_network(
         part: TokenInputs(made, reader, rows, config.model.max_length, config.model.long)
         for part, rows in corpus.parts.items()
     }
-    inputs, encoder, words = dict(read), reader, 0
+    both: Encoder = reader
+    inputs, words = dict(read), 0
     # Wide path: features of the same documents.
     if config.model.wide:
         weigher, features = make_features(config, corpus, reporter)
         words = features["train"].shape[1]
         check_memory_of_wide(config, words, len(start), memory_free(device))
-        encoder = WideEncoder(reader, weigher)
+        both = WideEncoder(reader, weigher)
         inputs = {part: WideInputs(one, SparseInputs(features[part])) for part, one in read.items()}
     # Weights: drawn right after the seed is set, so that a run draws the same ones whatever was read before.
     torch.manual_seed(config.seed)
@@ -245,7 +246,7 @@ def make_network(
         if config.model.name != "transformer":
             raise UserError("train.recompute is for model 'transformer': the others keep little.")
         network.body.encoder.gradient_checkpointing_enable()  # type: ignore[union-attr, operator]
-    return encoder, inputs, network
+    return both, inputs, network
 
 
 def make_features(
