@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from core.analysis import answers, decisions, tables
+from core.analysis import answers, decisions, pair_table, tables
 from core.analysis.decisions import AS_TRAINED, KEPT, READINGS, check_reading
 from core.analysis.export import cell, is_bold, to_csv, to_latex, to_markdown, to_workbook, to_xlsx
 from core.analysis.row_settings import find_row
@@ -56,6 +56,13 @@ def print_report(
     baseline: Annotated[
         str, typer.Option(metavar="ROW", help="Print the differences from this row, named as in the table.")
     ] = "",
+    confused: Annotated[
+        str,
+        typer.Option(
+            metavar="MISSED/GIVEN,...",
+            help="In place of scores: test documents that miss a label and were given another there.",
+        ),
+    ] = "",
 ) -> None:
     """Print the scores of runs with 95 % intervals beside the paper's; `all` means every finished run.
 
@@ -67,6 +74,7 @@ def print_report(
     python -m core report all --rule quiet --baseline bce
     python -m core report all --ranking
     python -m core report all --html -o report.html
+    python -m core report all --rule paper --confused platinum/gold,yen/money-fx
     """
     chosen: Sequence[Run | Damaged]
     if runs == ["all"]:
@@ -79,8 +87,11 @@ def print_report(
     if as_json:
         print_json({"runs": _describe_runs([folder.as_run(run) for run in chosen], rule, by_ranking)})
         return
-    # A comparison for each data set and split.
     finished = [folder.as_run(run) for run in chosen if run.state == "finished"]
+    if confused:
+        _print_confused(finished, confused, rule, seeds=not each, as_csv=as_csv, as_markdown=as_markdown)
+        return
+    # A comparison for each data set and split.
     parts = []
     known: dict[tuple[object, ...], Sampled] = {}
 
@@ -121,6 +132,35 @@ def print_report(
     for found in chosen:
         if found.state != "finished":
             say(f"{found.id} has no scores: it is {found.state}.")
+
+
+def _print_confused(runs: Sequence[Run], text: str, rule: str, *, seeds: bool, as_csv: bool, as_markdown: bool) -> None:
+    """Prints how often rows confuse pairs of labels, a table for each data set that has all of the labels.
+
+    Raises:
+        UserError: what is named is no pair, or no data set has the labels.
+    """
+    pairs, problems, printed = pair_table.parse_pairs(text), [], False
+    for name in dict.fromkeys(tables.data_title(run) for run in runs):
+        rows = tables.fold([run for run in runs if tables.data_title(run) == name], seeds=seeds)
+        try:
+            frame = pair_table.pair_table(rows, pairs, rule=rule)
+        except UserError as error:
+            problems.append(f"{name}: {error}")
+            continue
+        printed = True
+        if as_markdown or as_csv:
+            print_text(pair_table.to_markdown(frame) if as_markdown else to_csv(frame))
+            continue
+        shown = Table("row", *frame.columns[2:], box=None)
+        for row in frame.to_dict("records"):
+            shown.add_row(Text(str(row["row"])), *(f"{row[column]:g}" for column in frame.columns[2:]))
+        out.print(f"{name}: {pair_table.describe_documents(frame)}", markup=False, highlight=False, soft_wrap=True)
+        out.print(shown)
+    if problems and not printed:
+        raise UserError(" ".join(problems))
+    for problem in problems:
+        say(problem)
 
 
 def _select_readable(found: Sequence[Run | Damaged]) -> list[Run]:

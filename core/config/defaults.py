@@ -97,6 +97,10 @@ MODELS: dict[str, Model] = {
             "freeze",
             "frozen_layers",
             "bias",
+            "names",
+            "wide",
+            "max_features",
+            "min_df",
         ),
         model={"dropout": 0.1, "max_length": 80, "bias": "loss", "frozen_layers": 3},
         train=_NEURAL
@@ -112,14 +116,14 @@ MODELS: dict[str, Model] = {
     "textcnn": Model(
         "convolutions over words, the largest of each",
         reads="tokens",
-        settings=(*_WORDS, "embedding", "filters", "head"),
+        settings=(*_WORDS, "embedding", "filters", "head", "wide"),
         model=_LONG | {"filters": 100},
         train=_FROM_SCRATCH | {"epochs": 10},
     ),
     "xml-cnn": Model(
         "convolutions over words, the largest of each part of the text, and a hidden layer",
         reads="tokens",
-        settings=(*_WORDS, "embedding", "filters", "hidden", "head"),
+        settings=(*_WORDS, "embedding", "filters", "hidden", "head", "wide"),
         model=_LONG | {"hidden": 512},
         train=_FROM_SCRATCH,
         layered=True,
@@ -127,7 +131,7 @@ MODELS: dict[str, Model] = {
     "cnn-rnn": Model(
         "convolutions over words, read by a recurrent network",
         reads="tokens",
-        settings=(*_WORDS, "embedding", "filters", "hidden", "head"),
+        settings=(*_WORDS, "embedding", "filters", "hidden", "head", "wide"),
         model=_LONG | {"hidden": 256},
         train=_FROM_SCRATCH,
         layered=True,
@@ -135,7 +139,7 @@ MODELS: dict[str, Model] = {
     "bigru-lwan": Model(
         "a recurrent network in both directions, with an attention for each label",
         reads="tokens",
-        settings=(*_WORDS, "embedding", "hidden", "head"),
+        settings=(*_WORDS, "embedding", "hidden", "head", "wide"),
         model=_LONG | {"hidden": 128, "dropout": 0.3},
         train=_FROM_SCRATCH,
         layered=True,

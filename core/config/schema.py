@@ -179,6 +179,14 @@ class ModelConfig(Frozen):
         description="what a label's logit starts at: the log-odds of its frequency, or the constant that its loss is "
         "lowest at (of bce the same)",
     )
+    names: bool = Field(
+        False, description="start the weights of each label at what the encoder makes of its name, not by chance"
+    )
+    wide: bool = Field(
+        False,
+        description="add the logits of a linear layer on TF-IDF to the network's, trained together with it; it has "
+        "words times labels weights",
+    )
     embedding: int = Field(300, ge=1, le=4096, description="length of a word's vector")
     filters: int = Field(128, ge=1, le=4096, description="convolutions of each width")
     beam: int = Field(
@@ -298,6 +306,19 @@ class TrainConfig(Frozen):
     compile: bool = Field(False, description="compile the network: slow to start, faster later")
     recompute: bool = Field(False, description="gradient checkpointing: less memory, a third more time")
     resample: bool = Field(False, description="class-aware: draw a label first, then one of its documents")
+    average: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="keep a moving average of the weights over about so many epochs, and score with it; 0: none",
+    )
+    skip_below: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="from the second epoch on, leave documents out of a step's backward pass whose gradient is below "
+        "this share of the batch's mean; 0: none",
+    )
     adjust: float = Field(
         0.0, ge=0, description="post-hoc logit adjustment: so many times the log-odds of its frequency off each logit"
     )
@@ -394,6 +415,10 @@ class RunConfig(Frozen):
                 raise UserError(f"Model '{self.model.name}' does not read model.{key}; it reads {read}.")
         if (self.model.name, self.model.head, self.model.hidden) == ("tfidf", "label-graph", 0):
             raise UserError("model.head=label-graph makes the weights of a hidden layer's units: set model.hidden.")
+        if self.model.names and self.model.head == "label-graph":
+            raise UserError(
+                "model.head=label-graph makes the weights that model.names would set: leave one of them out."
+            )
         if entry.layered and not self.model.hidden:
             raise UserError(f"Model '{self.model.name}' needs a hidden layer: set model.hidden to 1 or more.")
         return self
@@ -405,6 +430,10 @@ class RunConfig(Frozen):
             raise UserError("train.shard is for model 'transformer' with train.optimizer=adamw: leave it false.")
         if train.shard and (train.compile or train.precision == "fp16"):
             raise UserError("train.shard goes with neither train.compile nor fp16: set train.precision=bf16.")
+        if train.shard and train.skip_below:
+            raise UserError("train.shard has all processes compute alike: set train.skip_below=0.")
+        if train.shard and train.average:
+            raise UserError("train.shard keeps no average of the weights: set train.average=0, or train.shard=false.")
         return self
 
     @model_validator(mode="after")

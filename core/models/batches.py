@@ -28,7 +28,7 @@ class Inputs(Protocol):
     def parts(self, rows: np.ndarray, most: int) -> list[np.ndarray]:
         """Rows in parts that can be computed at once: `most` tokens, padding included."""
 
-    def tensors(self, rows: np.ndarray, device: str) -> tuple[Tensor, ...]:
+    def tensors(self, rows: np.ndarray, device: str) -> tuple[Tensor | None, ...]:
         """What the network's `forward` takes for these rows."""
 
 

@@ -20,6 +20,10 @@ from core.models.tokens import encoder_source, unreachable
 ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 """What encoders call it: BERT and its kin, and DistilBERT and newer ones."""
 
+WIDE_SCALE = 8.0
+"""What features of the wide path are multiplied by: a document's have length 1 over some sixty words, and are then
+about as large as what other layers read, so that one learning rate serves both."""
+
 
 class Transformer(nn.Module):
     """A pretrained encoder's last hidden states, (B, T, H), or with `pooler` what its own pooler makes, (B, 1, H).
@@ -176,12 +180,30 @@ class Recurrent(nn.Module):
         self.width = 2 * hidden
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """States (B, T, 2H) of states (B, T, E) and mask (B, T)."""
+        """States (B, T, 2H) of states (B, T, E) and mask (B, T), 0 where there is padding."""
         # Documents are read to their own end, so that padding does not change what stands before it.
-        lengths = mask.sum(1).clamp(min=1).cpu()
-        packed = nn.utils.rnn.pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
-        unpacked, _ = self.recurrent(packed)
-        return nn.utils.rnn.pad_packed_sequence(unpacked, batch_first=True, total_length=states.shape[1])[0]
+        lengths = mask.sum(1).clamp(min=1)
+        if states.device.type != "cpu":
+            packed = nn.utils.rnn.pack_padded_sequence(states, lengths.cpu(), batch_first=True, enforce_sorted=False)
+            unpacked, _ = self.recurrent(packed)
+            return nn.utils.rnn.pad_packed_sequence(unpacked, batch_first=True, total_length=states.shape[1])[0]
+        # On a CPU the gradient of a packed sequence takes time by the square of its length: each document is turned
+        # around within its own length instead.
+        place = torch.arange(states.shape[1], device=states.device)
+        there = (place < lengths.unsqueeze(1)).unsqueeze(-1)
+        turned = torch.where(there[..., 0], lengths.unsqueeze(1) - 1 - place, place).unsqueeze(-1)
+        forwards = self._read(states, "l0")
+        backwards = self._read(states.gather(1, turned.expand_as(states)), "l0_reverse")
+        both = torch.cat([forwards, backwards.gather(1, turned.expand_as(backwards))], dim=-1)
+        return both * there
+
+    def _read(self, states: Tensor, direction: str) -> Tensor:
+        """States (B, T, H) by the weights of one direction, from the first to the last."""
+        weights = [
+            getattr(self.recurrent, f"{kind}_{direction}") for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        ]
+        start = states.new_zeros(1, len(states), self.recurrent.hidden_size)
+        return torch.gru(states, start, weights, True, 1, 0.0, self.training, False, True)[0]
 
 
 class Pooled(nn.Module):
@@ -250,30 +272,51 @@ class LabelWiseAttention(nn.Module):
 
 
 class TextNetwork(nn.Module):
-    """A body and a head.
+    """A body and a head, and beside them a wide path: a linear layer on TF-IDF, whose logits are added to theirs.
 
     A document read in several windows gives one row for each; its logit is the highest of them.
+
+    Source: Cheng et al. 2016 (wide and deep learning).
+
+    Args:
+        body: reads tokens.
+        head: gives logits of what the body reads.
+        words: V, features of the wide path, whose weights (V, L) start at 0; 0: there is none.
+        labels: L; read where there is a wide path.
     """
 
-    def __init__(self, body: nn.Module, head: nn.Module) -> None:
+    def __init__(self, body: nn.Module, head: nn.Module, *, words: int = 0, labels: int = 0) -> None:
         super().__init__()
         self.body, self.head = body, head
+        self.wide: nn.EmbeddingBag | None = None
+        if words:
+            self.wide = nn.EmbeddingBag.from_pretrained(
+                torch.zeros(words, labels), freeze=False, mode="sum", include_last_offset=True
+            )
 
     def features(self, ids: Tensor, mask: Tensor) -> Tensor:
         """What the output layer reads, (B, H), of documents that are read in one piece."""
         return self.head.features(self.body(ids, mask), mask)  # type: ignore[operator]
 
-    def forward(self, ids: Tensor, mask: Tensor, owner: Tensor | None = None) -> Tensor:
-        """Logits (B, L) of token numbers (W, T), mask (W, T) and, where there are windows, their document (W,)."""
+    def forward(self, ids: Tensor, mask: Tensor, owner: Tensor | None = None, *features: Tensor) -> Tensor:
+        """Logits (B, L) of token numbers (W, T), mask (W, T) and, where there are windows, their document (W,).
+
+        Features are what the wide path reads, as `TfidfNetwork.forward` does; without them it adds nothing.
+        """
         logits = self.head(self.body(ids, mask), mask)
-        if owner is None:
-            return logits
-        documents = int(owner[-1]) + 1
-        highest = logits.new_full((documents, logits.shape[1]), -torch.inf)
-        return highest.scatter_reduce(0, owner.unsqueeze(1).expand_as(logits), logits, "amax")
+        if owner is not None:
+            documents = int(owner[-1]) + 1
+            highest = logits.new_full((documents, logits.shape[1]), -torch.inf)
+            logits = highest.scatter_reduce(0, owner.unsqueeze(1).expand_as(logits), logits, "amax")
+        if self.wide is not None and features:
+            columns, values, offsets = features
+            logits = logits + self.wide(columns, offsets, per_sample_weights=WIDE_SCALE * values)
+        return logits
 
 
-def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path | None = None) -> TextNetwork:
+def build_network(
+    config: ModelConfig, size: int, start: Tensor, *, folder: Path | None = None, words: int = 0
+) -> TextNetwork:
     """The network of a model that reads tokens, without a label graph.
 
     Args:
@@ -281,10 +324,12 @@ def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path
         size: of the vocabulary.
         start: logits of the labels before training, (L,).
         folder: a trained run's, whose weights will be loaded: nothing pretrained is read.
+        words: features of its wide path; 0: none.
 
     Raises:
         UserError: the pretrained encoder cannot be loaded.
     """
+    wide = {"words": words, "labels": len(start)}
     # A pretrained encoder.
     if config.name == "transformer":
         source = str(folder / "encoder") if folder else encoder_source(config.encoder)
@@ -298,9 +343,9 @@ def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path
             pretrained=folder is None,
         )
         if config.pooling == "lwan":
-            return TextNetwork(encoder, LabelWiseAttention(encoder.width, start, dropout=config.dropout))
+            return TextNetwork(encoder, LabelWiseAttention(encoder.width, start, dropout=config.dropout), **wide)
         pool: nn.Module = Pooled(encoder.width, config.pooling)
-        return TextNetwork(encoder, Linear(pool, start, dropout=config.dropout))
+        return TextNetwork(encoder, Linear(pool, start, dropout=config.dropout), **wide)
     # Word vectors learnt from scratch, and what reads them.
     body = WordVectors(size, config.embedding, config.dropout)
     if config.name in ("bigru-lwan", "encdec", "ocd"):
@@ -309,7 +354,7 @@ def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path
         if config.name != "bigru-lwan":
             sizes = {"hidden": config.hidden, "beam": config.beam, "most": config.max_labels}
             head = SequenceDecoder(recurrent.width, start, dropout=config.dropout, **sizes)
-        return TextNetwork(Chain(body, recurrent), head)
+        return TextNetwork(Chain(body, recurrent), head, **wide)
     hidden = 0
     if config.name == "textcnn":
         pool = Convolutions(config.embedding, config.filters, widths=(3, 4, 5))
@@ -317,7 +362,7 @@ def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path
         pool, hidden = Convolutions(config.embedding, config.filters, widths=(2, 4, 8), chunks=8), config.hidden
     else:
         pool = ConvolvedSequence(config.embedding, config.filters, config.hidden)
-    return TextNetwork(body, Linear(pool, start, dropout=config.dropout, hidden=hidden))
+    return TextNetwork(body, Linear(pool, start, dropout=config.dropout, hidden=hidden), **wide)
 
 
 class Chain(nn.Module):

@@ -98,6 +98,8 @@ def export(
     check_trainable(run.config, f"{run.id} has no model: it")
     if run.config.model.name != "transformer":
         raise UserError(f"{run.id} is no transformer: `python -m core export` writes any run as a zip.")
+    if run.config.model.wide:
+        raise UserError(f"{run.id} has a wide path, which no transformer has: `python -m core export` writes a zip.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty: name a folder that is new.")
     scorer = load(run)

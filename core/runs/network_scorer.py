@@ -17,9 +17,11 @@ from core.config.defaults import MODELS
 from core.config.schema import ModelConfig
 from core.metrics import thresholds
 from core.metrics.thresholds import Limits
-from core.models.batches import TokenInputs
-from core.models.networks import TextNetwork, Transformer, build_network
+from core.models.batches import Inputs, SparseInputs, TokenInputs
+from core.models.networks import WIDE_SCALE, TextNetwork, Transformer, build_network
+from core.models.tfidf_features import TfidfEncoder
 from core.models.tokens import LONGEST, WORD, Subwords, Tokens, Words, load_encoder
+from core.models.wide import FOLDER, WideInputs
 from core.runs import tfidf_scorer
 from core.runs.folder import Run
 from core.runs.results import read_metrics
@@ -40,6 +42,7 @@ class NetworkScorer(TextScorer):
         labels: names, L of them.
         threshold: a label is given where its score is above it: one for all labels, or one each, (L,).
         shift: what is taken off each logit, (L,).
+        wide: what the network's wide path reads; None where it has none.
     """
 
     network: TextNetwork
@@ -48,6 +51,7 @@ class NetworkScorer(TextScorer):
     labels: tuple[str, ...]
     threshold: Limits
     shift: torch.Tensor
+    wide: TfidfEncoder | None = None
     how = "Integrated gradients: what each word adds to the score before the sigmoid, beside a text of unknown words."
 
     def scores(self, texts: Sequence[str]) -> np.ndarray:
@@ -76,7 +80,7 @@ class NetworkScorer(TextScorer):
         from captum.attr import LayerIntegratedGradients
 
         (text,) = check_texts([text])
-        ids, mask, *owner = self._inputs([text]).tensors(np.array([0]), "cpu")
+        ids, mask, *owner = self._tokens([text]).tensors(np.array([0]), "cpu")
         fixed = torch.isin(ids, torch.tensor([*self.encoder.before, *self.encoder.after, self.encoder.pad]))
         unknown = getattr(getattr(self.encoder, "tokenizer", None), "unk_token_id", None)
         nothing = torch.where(fixed, ids, torch.full_like(ids, 1 if unknown is None else unknown))
@@ -94,10 +98,33 @@ class NetworkScorer(TextScorer):
         table = pd.DataFrame({"word": self._words(text, len(adds)), "adds": adds.astype(np.float64)})
         table = table[table["word"] != ""].groupby("word", sort=False)["adds"].agg(["size", "sum"]).reset_index()
         table = table.rename(columns={"size": "value", "sum": "adds"})
+        if self.wide is not None:
+            table = self._add_wide(table, text, label)
         table.insert(2, "weight", table["adds"] / table["value"])
         return order_words(table)
 
-    def _inputs(self, texts: Sequence[str]) -> TokenInputs:
+    def _add_wide(self, table: pd.DataFrame, text: str, label: int) -> pd.DataFrame:
+        """A table of words, how often each is there and what they add, with what the wide path adds to it."""
+        assert self.wide is not None
+        assert self.network.wide is not None
+        features = self.wide.encode([text])
+        weights = self.network.wide.weight[:, label].detach().numpy()[features.indices]
+        words, names = WORD.findall(text.lower()), self.wide.words
+        found = [names[column] for column in features.indices]
+        more = pd.DataFrame(
+            {
+                "word": found,
+                "value": [max(1, words.count(word)) for word in found],
+                "adds": (WIDE_SCALE * features.data * weights).astype(np.float64),
+            }
+        )
+        return pd.concat([table, more]).groupby("word", sort=False).agg({"value": "max", "adds": "sum"}).reset_index()
+
+    def _inputs(self, texts: Sequence[str]) -> Inputs:
+        read = self._tokens(texts)
+        return read if self.wide is None else WideInputs(read, SparseInputs(self.wide.encode(texts)))
+
+    def _tokens(self, texts: Sequence[str]) -> TokenInputs:
         tokens = Tokens.of(self.encoder.encode(list(texts), self._most))
         return TokenInputs(tokens, self.encoder, np.arange(len(texts)), self.config.max_length, self.config.long)
 
@@ -162,10 +189,13 @@ def _load(run: Run) -> NetworkScorer:
     priors = torch.from_numpy(np.clip(counts, 0.5, documents - 0.5) / documents).float()
     try:
         encoder = load_encoder(config, run.path)
-        network = build_network(config, encoder.size, torch.zeros(len(labels)), folder=run.path)
+        wide = TfidfEncoder.load(run.path / FOLDER) if config.wide else None
+        size = len(wide.words) if wide else 0
+        network = build_network(config, encoder.size, torch.zeros(len(labels)), folder=run.path, words=size)
         network.load_state_dict(load_file(run.path / "model.safetensors"))
     except (*PARSER_ERRORS, UserError, SafetensorError) as error:
         words = describe(error)
         raise UserError(f"{run.id}: its weights are damaged ({words}). Delete the run and train it again.") from None
     shift = run.config.train.adjust * torch.logit(priors)
-    return NetworkScorer(network.eval(), encoder, config, labels, thresholds.of_values(metrics["threshold"]), shift)
+    threshold = thresholds.of_values(metrics["threshold"])
+    return NetworkScorer(network.eval(), encoder, config, labels, threshold, shift, wide)

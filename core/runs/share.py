@@ -26,7 +26,8 @@ from core.system.files import atomic_path, read_fields, read_json, say_unwritabl
 RESULTS = ("config.json", "status.json", "history.jsonl", "metrics.json", "thresholds.json", *PREDICTIONS.values())
 """Files of a run's results."""
 ENCODER = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
-WEIGHTS = ("model.safetensors", "vocabulary.json", "idf.safetensors", *(f"encoder/{name}" for name in ENCODER))
+WIDE = ("wide/vocabulary.json", "wide/idf.safetensors")
+WEIGHTS = ("model.safetensors", "vocabulary.json", "idf.safetensors", *(f"encoder/{name}" for name in ENCODER), *WIDE)
 """Files needed to score other texts."""
 PUBLISHED_WEIGHTS = ("model.safetensors", "vocabulary.json", "idf.safetensors")
 """Files of a model on TF-IDF that score other texts."""

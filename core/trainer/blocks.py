@@ -18,11 +18,11 @@ from core.trainer.state import Loss
 def blocked(network: nn.Module, loss: nn.Module) -> tuple[Callable[..., Tensor], Loss] | None:
     """The network up to its output layer, and that layer with the loss in one, which never holds logits (B, L).
 
-    None where there is no such form: a loss that needs all logits, a head that is more than a linear layer, a label
-    graph, which makes all weights together.
+    None where there is no such form: a loss that needs all logits, a head that is more than a linear layer, a wide
+    path, a label graph, which makes all weights together.
     """
     # What the output layer reads, and that layer.
-    if isinstance(network, TextNetwork) and isinstance(network.head, Linear):
+    if isinstance(network, TextNetwork) and isinstance(network.head, Linear) and network.wide is None:
         output: nn.Linear = network.head.output
         forward: Callable[..., Tensor] = network.features
     elif isinstance(network, TfidfNetwork) and network.output is not None:

@@ -34,6 +34,8 @@ def gather_arrays(state: State) -> dict[str, Tensor]:
     for number, values in state.optimizer.state_dict()["state"].items():
         kept = {key: value for key, value in values.items() if value is not None}
         arrays |= {f"optimizer.{number}.{key}": distributed.gather_whole(value) for key, value in kept.items()}
+    if state.averaged is not None:
+        arrays |= {f"average.{name}": value for name, value in state.averaged.state_dict().items()}
     return arrays
 
 
@@ -115,7 +117,7 @@ def restore(state: State, numbers: dict[str, Any], arrays: dict[str, Tensor]) ->
     Raises:
         KeyError, ValueError, TypeError, RuntimeError: it is not of this network, optimizer or schedule, or damaged.
     """
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "rng": {}}
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}, "rng": {}}
     for name, value in arrays.items():
         kind, _, key = name.partition(".")
         parts[kind][key] = value
@@ -133,6 +135,8 @@ def restore(state: State, numbers: dict[str, Any], arrays: dict[str, Tensor]) ->
     state.network.load_state_dict(
         {name: distributed.take_share(value, like[name]) for name, value in parts["network"].items()}
     )
+    if state.averaged is not None:
+        state.averaged.load_state_dict(parts["average"])
     state.optimizer.load_state_dict({"state": slots, "param_groups": optimizer["param_groups"]})
     # The schedule of `LambdaLR` also has its functions, which no file holds: the ones that it has stay.
     lambdas = {"lr_lambdas": [None] * len(numbers["rates"])} if "lr_lambdas" in state.schedule.state_dict() else {}

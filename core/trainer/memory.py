@@ -48,11 +48,12 @@ def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels:
     """
     if isinstance(network, TfidfNetwork) and isinstance(network.features, WordSums):
         return memory_of_words(config, len(network.features.weight), documents, labels)
-    # Weights, their gradients, and what the optimizer keeps of each: AdamW two moments, SGD one.
-    moments = 8 if config.train.optimizer == "adamw" else 4
+    # Weights, their gradients, what the optimizer keeps of each, and their average.
+    kept = bytes_kept(config)
     weights = 0
     for parameter in network.parameters():
-        taken = parameter.numel() * (4 + (4 + moments if parameter.requires_grad else 0))
+        taken = parameter.numel() * (4 + (kept if parameter.requires_grad else 0))
+        taken += 4 * parameter.numel() if config.train.average else 0
         # The first process has a whole copy besides its share, for scoring.
         if distributed.is_share(parameter):
             taken = taken // distributed.world_size() + 4 * parameter.numel()
@@ -74,6 +75,28 @@ def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels:
     # An evaluation comes on top: memory that a step has freed is not given back at once.
     scores = SCORE_BYTES * min(SCORES_AT_ONCE, SCORING_BATCH * labels)
     return BASE_BYTES + weights + logits + states + scores
+
+
+def bytes_kept(config: RunConfig) -> int:
+    """Of each trained weight besides itself: its gradient, and AdamW's two moments or SGD's one."""
+    return 4 + (8 if config.train.optimizer == "adamw" else 4)
+
+
+def check_memory_of_wide(config: RunConfig, words: int, labels: int, free: int) -> None:
+    """Refuses a wide path, before it is made, if memory will not suffice for its weights; `free` is in bytes.
+
+    Raises:
+        UserError: it will not; the message has the setting that would do.
+    """
+    column = labels * (4 + bytes_kept(config) + (4 if config.train.average else 0))
+    needed, fitting = BASE_BYTES + words * column, (free - BASE_BYTES) // column
+    if needed <= free:
+        return
+    advice = f"set model.max_features={fitting}" if fitting > words // 100 else "leave model.wide=false"
+    raise UserError(
+        f"Memory will not suffice: model.wide=true trains {words:,} words x {labels:,} labels, with what the optimizer "
+        f"keeps about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. To train it, {advice}."
+    )
 
 
 def memory_of_words(config: RunConfig, words: int, documents: int, labels: int) -> int:

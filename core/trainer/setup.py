@@ -20,14 +20,16 @@ from core.models import tokens
 from core.models.batches import Inputs, SparseInputs, TokenInputs
 from core.models.decoders import SequenceDecoder, check_sizes
 from core.models.label_graph import add_label_graph
+from core.models.label_names import start_at_names
 from core.models.networks import TextNetwork, Transformer, build_network
 from core.models.tfidf import TfidfNetwork
 from core.models.tfidf_features import TfidfEncoder
+from core.models.wide import WideEncoder, WideInputs
 from core.system.errors import UserError
 from core.trainer import distributed
 from core.trainer.blocks import blocked
 from core.trainer.checkpoint import separate_storage
-from core.trainer.memory import BLOCKED_LABELS, check_memory_of_words, memory_free
+from core.trainer.memory import BLOCKED_LABELS, check_memory_of_wide, check_memory_of_words, memory_free
 from core.trainer.optimizer import learns_by_words
 from core.trainer.precision import resolve_precision
 from core.trainer.state import Loss, State
@@ -70,7 +72,7 @@ class Setup:
         encoder: what read the texts.
         inputs: of each part of the corpus.
         network: which is trained; with `train.shard` this process holds its share of it.
-        whole: the network that is scored: a copy of its own where `network` is sharded.
+        whole: the network that is scored: a copy of its own where `network` is sharded, or where weights are averaged.
         state: before the first step.
         loss: of what `state.forward` gives.
         priors: share of the train documents that have each label, (L,), never 0 or 1.
@@ -90,6 +92,8 @@ class Setup:
 
     def gather_weights(self) -> None:
         """Gathers the weights of a sharded network for scoring: every process must call it."""
+        if self.state.averaged is not None:  # no sharded one: each step moves the whole average
+            return
         weights = {name: distributed.gather_whole(value) for name, value in self.network.state_dict().items()}
         if self.whole is not self.network:
             self.whole.load_state_dict(weights)
@@ -142,6 +146,7 @@ def make_setup(config: RunConfig, corpus: Corpus, reporter: Reporter, device: st
     if settings.compile:
         network.compile(dynamic=True)
     state = State.begin(network, settings, documents)
+    whole = whole if state.averaged is None else state.averaged
     # A decoder has its own loss, of what it reads of a document.
     if loss is None:
         assert isinstance(network, TextNetwork)
@@ -197,6 +202,11 @@ def make_network(
         by_words = learns_by_words(config, words, len(start))
         if by_words:
             log.info("%d words x %d labels: a step moves the weights of its documents' words alone", words, len(start))
+            if config.train.average:
+                raise UserError(
+                    f"train.average moves all weights after each step, and a step of {words:,} words x {len(start):,} "
+                    "labels moves those of its documents' words alone: set train.average=0, or train.optimizer=adamw."
+                )
             check_memory_of_words(config, words, features["train"].shape[0], len(start), memory_free(device))
         return encoder, inputs, TfidfNetwork(words, start, config.model, by_words=by_words)
     # Tokens: of a pretrained encoder, or of a vocabulary that is learnt from the train part.
@@ -213,18 +223,30 @@ def make_network(
         )
     reporter.report("reading tokens", 0.02)
     made = tokens.tokenize(corpus, reader, lambda phase, done: reporter.report_if_due(phase, 0.02 + 0.02 * done))
-    inputs = {
+    read = {
         part: TokenInputs(made, reader, rows, config.model.max_length, config.model.long)
         for part, rows in corpus.parts.items()
     }
+    both: Encoder = reader
+    inputs, words = dict(read), 0
+    # Wide path: features of the same documents.
+    if config.model.wide:
+        weigher, features = make_features(config, corpus, reporter)
+        words = features["train"].shape[1]
+        check_memory_of_wide(config, words, len(start), memory_free(device))
+        both = WideEncoder(reader, weigher)
+        inputs = {part: WideInputs(one, SparseInputs(features[part])) for part, one in read.items()}
     # Weights: drawn right after the seed is set, so that a run draws the same ones whatever was read before.
     torch.manual_seed(config.seed)
-    network = build_network(config.model, reader.size, start)
+    network = build_network(config.model, reader.size, start, words=words)
+    if config.model.names:
+        assert isinstance(reader, tokens.Subwords)
+        start_at_names(network, reader, corpus.labels)
     if config.train.recompute:
         if config.model.name != "transformer":
             raise UserError("train.recompute is for model 'transformer': the others keep little.")
         network.body.encoder.gradient_checkpointing_enable()  # type: ignore[union-attr, operator]
-    return reader, inputs, network
+    return both, inputs, network
 
 
 def make_features(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -54,6 +55,8 @@ class State:
         first_loss: loss of the first step with a positive; NaN before it.
         unevaluated: the last step of an epoch that is still to be evaluated.
         parameters: those that are trained by a gradient in `Parameter.grad`.
+        averaged: a copy of the network whose weights are a moving average of those after each step; None: none is kept.
+        decay: share of the average that a step keeps, once there are many.
         forward: what the loss is computed from: the network's logits (B, L), or what its output layer reads (B, H).
     """
 
@@ -68,6 +71,8 @@ class State:
     first_loss: float = math.nan
     unevaluated: Progress | None = None
     parameters: list[nn.Parameter] = field(default_factory=list)
+    averaged: nn.Module | None = None
+    decay: float = 0.0
     forward: Callable[..., Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,11 +84,35 @@ class State:
         optimizer = make_optimizer(network, config)
         # The weights of a layer that learns by words have no gradient of their own.
         apart = optimizer.layer.weight if isinstance(optimizer, FactoredAdagrad) else None
+        steps = math.ceil(documents / config.batch_size)
         return cls(
             network,
             optimizer,
-            make_schedule(optimizer, config, math.ceil(documents / config.batch_size) * config.epochs),
+            make_schedule(optimizer, config, steps * config.epochs),
             torch.amp.GradScaler("cuda", enabled=config.precision == "fp16"),
             tokens_at_once(network, config.max_tokens),
             parameters=[one for one in network.parameters() if one.requires_grad and one is not apart],
+            averaged=copy.deepcopy(network) if config.average else None,
+            decay=max(0.0, 1 - 1 / (config.average * steps)) if config.average else 0.0,
         )
+
+    @property
+    def scored(self) -> nn.Module:
+        """The network that is evaluated and kept: the averaged one where there is one."""
+        return self.network if self.averaged is None else self.averaged
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """Moves the average towards the weights after a step.
+
+        With decay d the weights after step t of n count as d^(n - t), and the counts are scaled to sum 1: the weights
+        before the first step have no part in it.
+        """
+        if self.averaged is None:
+            return
+        done = self.schedule.last_epoch  # the schedule counts steps
+        share = (1 - self.decay) / (1 - self.decay**done)
+        pairs = zip(self.averaged.parameters(), self.network.parameters(), strict=True)
+        for average, parameter in pairs:
+            if parameter.requires_grad:
+                average.lerp_(parameter, share)

@@ -139,3 +139,18 @@ def test_kept_thresholds_report_the_runs_that_have_them(runs: list[Run]) -> None
 )
 def test_bad_words_are_refused_in_one_sentence(words: list[str], said: str, runs: list[Run]) -> None:
     assert said in call("report", "all", *words, code=2).stderr
+
+
+@pytest.mark.parametrize("form", ["--csv", "--markdown", ""])
+def test_confused_pairs_of_labels_are_counted_in_every_form(form: str, runs: list[Run]) -> None:
+    words = [form] if form else []
+    text = call("report", "all", "--rule", "quiet", "--confused", "label 3/label 0", *words).stdout
+    assert "label 3 missed" in " ".join(text.split())
+    assert text.count("tfidf bce") == 1
+    assert ("Test documents: label 3" in text) == (form != "--csv")
+
+
+def test_confused_pairs_without_such_a_label_are_bad_input(runs: list[Run]) -> None:
+    for words, said in (("gold/copper", "There is no label named 'gold'"), ("gold", "write MISSED/GIVEN")):
+        failed = call("report", "all", "--confused", words, code=2)
+        assert said in " ".join(failed.stderr.split())

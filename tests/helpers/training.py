@@ -24,9 +24,12 @@ LARGER = ["data.synthetic.documents=400", "data.synthetic.labels=12", "model.hid
 """For `train_here`."""
 SIZES = ["model.embedding=12", "model.filters=6", "model.max_length=24"]
 MODELS = {
-    "tfidf": ["model.hidden=8", "model.dropout=0.3"],
+    "tfidf": ["model.hidden=8", "model.dropout=0.3", "train.average=0.5"],
     "textcnn": SIZES,
-    "bigru-lwan": ["model.embedding=12", "model.hidden=6", "model.max_length=24", "model.head=label-graph"],
+    "bigru-lwan": [
+        *("model.embedding=12", "model.hidden=6", "model.max_length=24", "model.head=label-graph"),
+        *("model.wide=true", "train.average=0.5", "train.skip_below=0.3"),
+    ],
     "ocd": ["model.embedding=12", "model.hidden=6", "model.max_length=24"],
 }
 TIMED = ("seconds", "documents_per_second", "memory")

@@ -85,14 +85,14 @@ def test_a_run_of_ones_own_goes_first_and_nothing_is_said_of_what_nobody_has_run
     assert elsewhere is not None
     assert elsewhere.same_data
     assert elsewhere.seconds > 2 * 22, "runs on PubMed tell what runs on PubMed take, and no others"
-    for unknown in (wanted("textcnn"), wanted("tfidf", "model.bigrams=true"), wanted("tfidf", "train.device=cuda")):
+    for unknown in (wanted("xml-cnn"), wanted("tfidf", "model.bigrams=true"), wanted("tfidf", "train.device=cuda")):
         assert estimates.estimate(unknown, DOCUMENTS, [], published) is None
-    whole = estimates.together([wanted("svm"), wanted("textcnn"), config], DOCUMENTS, [mine], 1, published)
-    assert (whole["known"], whole["published"], whole["unknown"]) == (2, 1, ["textcnn"])
+    whole = estimates.together([wanted("svm"), wanted("xml-cnn"), config], DOCUMENTS, [mine], 1, published)
+    assert (whole["known"], whole["published"], whole["unknown"]) == (2, 1, ["xml-cnn"])
     words = estimates.in_words(whole, 3, "30 s")
     assert "for 2 of 3 runs" in words
     assert "for 1 of them, by the published runs and a quick measure of this machine" in words
-    assert "for textcnn: the first run will tell" in words
+    assert "for xml-cnn: the first run will tell" in words
     alone = estimates.together([wanted("svm")], DOCUMENTS, [], 1, published)
     assert "nothing like it has finished here yet" in estimates.in_words(alone, 1, "9 s")
 

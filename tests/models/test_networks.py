@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from torch import nn
 from torch.nn import functional
 
 from core.config.defaults import MODELS
@@ -11,7 +12,7 @@ from core.config.schema import ModelConfig, RunConfig, TrainConfig
 from core.losses import build_loss
 from core.models.batches import SparseInputs, TokenInputs
 from core.models.label_graph import add_label_graph, fold_label_graph, label_graph
-from core.models.networks import Convolutions, build_network
+from core.models.networks import Convolutions, Recurrent, build_network
 from core.models.tfidf import TfidfNetwork
 from core.models.tfidf_features import TfidfEncoder
 from core.models.tokens import Tokens, Words
@@ -89,6 +90,23 @@ def test_a_document_is_pooled_over_parts_of_its_own_length(chunks):
         answers = [torch.relu(one(own))[..., :length] for one in layer.convolutions]
         expected = torch.cat([functional.adaptive_max_pool1d(one, chunks).flatten() for one in answers])
         torch.testing.assert_close(pooled[row], expected)
+
+
+@pytest.mark.parametrize("lengths", [[1], [9, 9], [1, 4, 9, 2], [3, 1, 1]])
+def test_a_recurrent_network_reads_both_ways_to_a_document_s_own_end_as_a_packed_one_does(lengths):
+    torch.manual_seed(0)
+    layer = Recurrent(5, 4)
+    mask = torch.arange(9) < torch.tensor(lengths).unsqueeze(1)
+    states = torch.randn(len(lengths), 9, 5, requires_grad=True)
+    packed = nn.utils.rnn.pack_padded_sequence(states, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
+    expected = nn.utils.rnn.pad_packed_sequence(layer.recurrent(packed)[0], batch_first=True, total_length=9)[0]
+    found = layer(states, mask)
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn(found.shape)
+    trained = [states, *layer.parameters()]
+    ours, theirs = (torch.autograd.grad((one * weights).sum(), trained) for one in (found, expected))
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_a_step_in_parts_is_the_step_in_one():

@@ -28,6 +28,7 @@ FROM_SCRATCH = {
     "textcnn": ("textcnn", CNN),
     "textcnn-thresholds": ("textcnn", [*CNN, "train.threshold=per-label"]),
     "textcnn-subwords": ("textcnn", [*CNN, SUBWORDS]),
+    "textcnn-wide": ("textcnn", [*CNN, "model.wide=true", "train.average=1"]),
     "bigru-lwan": ("bigru-lwan", GRU),
     "bigru-lwan-graph": ("bigru-lwan", [*GRU, GRAPH]),
 }

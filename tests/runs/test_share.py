@@ -38,8 +38,8 @@ WITH_WEIGHTS = "reuters-tfidf-db-s0-966e74a879"
 @pytest.fixture
 def run() -> Run:
     made = make_run("db")
-    (made.path / "encoder").mkdir()
     for name in share.WEIGHTS:
+        (made.path / name).parent.mkdir(exist_ok=True)
         if name.endswith(".safetensors"):
             save_file({"weights": np.zeros(3)}, made.path / name)
         else:
