@@ -1,0 +1,11 @@
+"""The worker without torch (`tests.helpers.stub_worker`) for all runs but those of model `textcnn`, which are trained."""
+
+import sys
+
+from core.cli.main import main
+from tests.helpers.stub_worker import stand_in
+
+if __name__ == "__main__":
+    if "-textcnn-" not in sys.argv[-1]:
+        stand_in()
+    main()
