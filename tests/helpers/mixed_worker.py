@@ -1,4 +1,4 @@
-"""The worker without torch (`tests.helpers.stub_worker`) for all runs but those of model `textcnn`, which are trained."""
+"""Runs of model `textcnn` are trained; all others have the worker without torch, `tests.helpers.stub_worker`."""
 
 import sys
 
