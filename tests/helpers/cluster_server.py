@@ -11,9 +11,9 @@ from typing import Any
 
 
 class ClusterServer(ThreadingHTTPServer):
-    """Answers with `said`: status, headers, body; `headers` are those it got. Its one node has 4 cores and a GPU.
+    """Answers with `said`: status, headers, body; `headers` and `methods` are those it got.
 
-    `version` is what it says of its Ray.
+    Its one node has 4 cores and a GPU, and `version` is what it says of its Ray.
     """
 
     said: tuple[int, dict[str, str], Any] = (200, {}, [])
@@ -22,6 +22,7 @@ class ClusterServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
         self.headers: list[dict[str, str]] = []
+        self.methods: list[str] = []
         self.address = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -32,6 +33,7 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.headers.append(dict(self.headers))
+        self.server.methods.append(self.command)
         status, headers, body = self.server.said
         if status == 200 and self.path.startswith("/api/v0/nodes"):
             body = {"data": {"result": {"result": [{"resources_total": {"CPU": 4.0, "GPU": 1.0}}]}}}

@@ -133,6 +133,7 @@ def _watch_first(child: subprocess.Popen[bytes], pulse: int, path: Path, copy: C
 
             journal.append_event(path, "hung", seconds=round(patience))
             child.kill()
+            together = False
         if copy and time.monotonic() - sent >= SEND_EVERY:
             copy.exchange()
             sent = time.monotonic()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +18,6 @@ RETRIES = 20
 """How often a worker is started again that a signal has ended, as when memory runs out."""
 FIRST_PORT, PORTS = 15_000, 17_000
 """Where the tasks of a job meet: ports below those that systems give away, another one at each start of each job."""
-ENDS_WITHIN = 120.0
-"""Seconds in which Slurm ends the tasks of a job that is to be queued again."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,8 @@ class Work:
         status = run_worker(self.path, environment | ranks)
         first = ranks["RANK"] == "0"
         if status < 0 or (status == PEER_LOST and first) or (status and not first):
-            job = os.environ["SLURM_JOB_ID"]
-            subprocess.run(["scontrol", "requeue", job], check=False)  # said by Slurm in this job's own log
-            time.sleep(ENDS_WITHIN)
+            # Slurm ends the other tasks; where one of them has asked for it before, it says so in this task's log.
+            subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
         return status
 
     def checkpoint(self) -> Any:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.cli.main import main
+from core.data import sources
 from core.jobs import clusters, engines, launch, sweeps
 from core.jobs.engines import slurm
 from core.runs import folder, journal
@@ -23,6 +24,7 @@ from tests.helpers.cluster_server import serve_cluster
 from tests.helpers.damages import WHOLE
 from tests.helpers.laws import law
 from tests.helpers.runs import make_folder
+from tests.jobs.test_faults import full_disk
 
 JOB = "a-job-0123"
 
@@ -244,6 +246,22 @@ def test_a_cluster_of_another_version_is_a_sentence(server, ray, cache):
 def test_a_cluster_that_does_not_say_its_version_or_the_same_is_taken(server, said):
     server.version = said
     assert clusters.describe_engine("ray").endswith("has 1 node, 4 cores, 1 GPU, 0 unfinished jobs.")
+
+
+def test_a_shared_disk_that_is_full_is_a_sentence_and_nothing_is_submitted(server, cache):
+    config, other = make_config_of(), make_folder(make_config_of(1))
+    sources.load(config.data)
+    with full_disk(), pytest.raises(UserError, match="cannot be started: File too large"):
+        launch.submit(config, engine="ray")
+    assert [path.name for path in (cache / "runs").iterdir()] == [other.name]
+    assert "POST" not in server.methods
+    # What a cluster answers meanwhile is not kept, and no state flips for that.
+    path = make_run(where=server.address)
+    server.said = list_jobs("FAILED")
+    with full_disk():
+        clusters.ask_clusters(at_once=True)
+        clusters.ask_clusters(at_once=True)
+    assert get_folder(path.name).state == "running"
 
 
 @pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("slurm", "submitit")])
