@@ -25,8 +25,8 @@ from core.runs.layout import PEER_LOST, runs_dir
 
 RETRIES = 20
 """How often Ray starts a worker again that has died."""
-QUIET = {"RAY_TRAIN_METRICS_ENABLED": "0", "RAY_TRAIN_ENABLE_PRINT_PATCH": "0"}
-"""What Ray Train would do besides."""
+QUIET = {f"RAY_TRAIN_{what}": "0" for what in ("METRICS_ENABLED", "ENABLE_PRINT_PATCH", "ENABLE_PREEMPTION_WATCHER")}
+"""What Ray Train would do besides: the last is a process more, which tells a function of what ours does not ask."""
 
 
 class WorkerDied(Exception):

@@ -20,7 +20,7 @@ from core.runs.results import read_metrics
 from core.system import processes
 from core.system.errors import UserError
 from core.system.places import ROOT
-from tests.helpers.runs import until
+from tests.helpers.runs import execute, until
 from tests.helpers.training import outcome, same
 
 pytestmark = [
@@ -99,15 +99,63 @@ def starts_of(run):
     return [event["what"] for event in journal.read_events(run.path)].count("started")
 
 
-def test_a_sweep_survives_a_worker_and_a_node_that_are_killed(ray, monkeypatch):
+def process_of(run, rank):
+    """One of the processes of a run, and the node that it is on."""
+    worker = next(one for one in processes.processes_of(run.path) if one.environ().get("RANK") == str(rank))
+    return worker, next(parent for parent in worker.parents() if parent.name() == "raylet")
+
+
+def test_a_run_in_two_processes_on_two_nodes_goes_on_when_one_is_killed(ray, monkeypatch, tmp_path):
+    run = launch.submit(make_trained("train.processes=2", "train.epochs=40"), engine="ray")
+    has_checkpoint(run)
+    (first, node), (other, other_node) = process_of(run, 0), process_of(run, 1)
+    assert node != other_node
+    other.kill()
+    assert ended(run).state == "finished"
+    assert starts_of(run) == 2, journal.read_log(run.path)
+    assert not psutil.pid_exists(first.pid)
+    assert "taken up from epoch" in "\n".join(journal.read_log(run.path))
+    # Without a kill, in two processes on this machine.
+    there = outcome(run.path)
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "here"))
+    same(outcome(execute(run.config).path), there)
+
+
+@pytest.mark.usefixtures("stub_worker")
+def test_trials_of_a_search_run_on_both_nodes_in_one_study(ray):
+    seen = []
+    config = make_configs([5], "train.epochs=30")[0]
+    found = search.search(config, trials=2, metric="micro_f1", engine="ray", at_once=2, report=seen.append)
+    assert sorted(trial.number for trial in found) == [0, 1] == sorted(trial.number for trial in seen)
+    runs = [get_run(trial.run) for trial in found]
+    assert {journal.read_job(run.path)[0].engine for run in runs} == {"ray"}
+    assert max(run.submitted for run in runs) < min(run.ended for run in runs), "both were in flight"
+
+
+@pytest.mark.usefixtures("stub_worker")
+def test_what_the_cluster_never_has_is_refused_and_leaves_nothing(ray, cache, monkeypatch):
+    with pytest.raises(UserError, match=r"cannot give the 1 GPU\(s\) of train\.device=cuda: it has none\."):
+        launch.submit(make_configs([4], "train.device=cuda")[0], engine="ray")
+    with pytest.raises(UserError, match=r"have room for 2 of train\.processes=8, with 1 core each: lower it"):
+        launch.submit(make_configs([4], "train.processes=8")[0], engine="ray")
+    monkeypatch.setenv("TAILSCOPE_ENGINE_CPUS", "8")
+    with pytest.raises(UserError, match="No node of the cluster has 8 cores: the largest has 1"):
+        launch.submit(make_configs([4], "train.epochs=2")[0], engine="ray")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    with pytest.raises(UserError, match="refuses the token"):
+        launch.submit(make_configs([4], "train.epochs=2")[0], engine="ray")
+    assert not list((cache / "runs").glob("*"))
+
+
+def test_a_sweep_survives_a_worker_and_a_node_that_are_killed(ray, monkeypatch, tmp_path):
     monkeypatch.setenv("TAILSCOPE_WORKER", "tests.helpers.mixed_worker")
     monkeypatch.setenv("TAILSCOPE_SLOTS", "cpu:2")
-    trained = make_trained("train.epochs=24")
-    configs = [*make_configs([0], "train.epochs=140"), trained, *make_configs([1, 2, 3, 4], "train.epochs=3")]
+    trained = make_trained("train.epochs=40")
+    configs = [*make_configs([0], "train.epochs=110"), trained, *make_configs([1, 2, 3, 4], "train.epochs=3")]
     runs = sweeps.submit(configs, engine="ray")
     assert {run.state for run in runs} == {"queued"}
     assert {run.device for run in runs} == {"ray"}
-    assert describe().jobs == 6
+    until(lambda: describe().jobs == 6)  # that of the last test has ended
     # A worker is killed: the run is started again.
     worker_of(trains(runs[0])).kill()
     until(lambda: now(runs[0]) and starts_of(runs[0]) == 2)
@@ -124,47 +172,12 @@ def test_a_sweep_survives_a_worker_and_a_node_that_are_killed(ray, monkeypatch):
     assert [ended(run).state for run in runs] == ["finished"] * 6
     assert "taken up from epoch" in "\n".join(journal.read_log(runs[1].path))
     there, scores = outcome(runs[1].path), [read_metrics(get_run(run.id))["test"] for run in (runs[0], *runs[2:])]
-    launch.resume(runs[1].id, anew=True, engine="local")
     here = sweeps.submit(make_configs(range(5), "train.epochs=4"), engine="local")
-    assert [ended(run).state for run in (*here, runs[1])] == ["finished"] * 6
+    assert [ended(run).state for run in here] == ["finished"] * 5
     assert not (here[0].path / "engine.json").exists()
     assert [read_metrics(get_run(run.id))["test"] for run in here] == scores
-    same(outcome(runs[1].path), there)
-
-
-def process_of(run, rank):
-    """One of the processes of a run, and the node that it is on."""
-    worker = next(one for one in processes.processes_of(run.path) if one.environ().get("RANK") == str(rank))
-    return worker, next(parent for parent in worker.parents() if parent.name() == "raylet")
-
-
-def test_a_run_in_two_processes_on_two_nodes_goes_on_when_one_is_killed(ray):
-    run = launch.submit(make_trained("train.processes=2", "train.epochs=24"), engine="ray")
-    has_checkpoint(run)
-    (first, node), (other, other_node) = process_of(run, 0), process_of(run, 1)
-    assert node != other_node
-    other.kill()
-    assert ended(run).state == "finished"
-    assert starts_of(run) == 2, journal.read_log(run.path)
-    assert not psutil.pid_exists(first.pid)
-    assert "taken up from epoch" in "\n".join(journal.read_log(run.path))
-    there = outcome(run.path)
-    # Without a kill, in two processes on this machine.
-    launch.resume(run.id, anew=True, engine="local")
-    assert ended(run).state == "finished"
-    same(outcome(run.path), there)
-
-
-@pytest.mark.usefixtures("stub_worker")
-def test_trials_of_a_search_run_on_both_nodes_in_one_study(ray):
-    seen = []
-    config = make_configs([5], "train.epochs=30")[0]
-    found = search.search(config, trials=3, metric="micro_f1", engine="ray", at_once=2, report=seen.append)
-    assert sorted(trial.number for trial in found) == [0, 1, 2] == sorted(trial.number for trial in seen)
-    runs = [get_run(trial.run) for trial in found]
-    assert {journal.read_job(run.path)[0].engine for run in runs} == {"ray"}
-    begins = sorted(run.started for run in runs)
-    assert begins[1] < min(run.ended for run in runs), "two were in flight"
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "here"))
+    same(outcome(execute(trained).path), there)
 
 
 @pytest.mark.usefixtures("stub_worker")
@@ -185,18 +198,3 @@ def test_stop_ends_the_job_of_a_worker_that_hears_nothing_and_resume_submits_aga
     assert resumed.device == "ray"
     # One that waits is stopped at once.
     assert launch.stop(run.id, grace=60.0).state == "stopped"
-
-
-@pytest.mark.usefixtures("stub_worker")
-def test_what_the_cluster_never_has_is_refused_and_leaves_nothing(ray, cache, monkeypatch):
-    with pytest.raises(UserError, match=r"cannot give the 1 GPU\(s\) of train\.device=cuda: it has none\."):
-        launch.submit(make_configs([4], "train.device=cuda")[0], engine="ray")
-    with pytest.raises(UserError, match=r"have room for 2 of train\.processes=8, with 1 core each: lower it"):
-        launch.submit(make_configs([4], "train.processes=8")[0], engine="ray")
-    monkeypatch.setenv("TAILSCOPE_ENGINE_CPUS", "8")
-    with pytest.raises(UserError, match="No node of the cluster has 8 cores: the largest has 1"):
-        launch.submit(make_configs([4], "train.epochs=2")[0], engine="ray")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
-    with pytest.raises(UserError, match="refuses the token"):
-        launch.submit(make_configs([4], "train.epochs=2")[0], engine="ray")
-    assert not list((cache / "runs").glob("*"))
