@@ -99,9 +99,10 @@ def _train(path: str, cpus: float, gpus: float, processes: int) -> int:
         WorkerDied: they were started again and again.
     """
     os.environ |= QUIET
-    from ray import train
+    import ray.train
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+    train: Any = ray.train  # its types are those of its first version
     # Ray Train wants a folder, in which nothing is kept: checkpoints are the run's own.
     with tempfile.TemporaryDirectory(prefix="tailscope-") as folder:
         trainer = DataParallelTrainer(
@@ -119,7 +120,8 @@ def _train(path: str, cpus: float, gpus: float, processes: int) -> int:
             ),
         )
         try:
-            return int(trainer.fit().return_value)
+            result: Any = trainer.fit()
+            return int(result.return_value)
         except train.TrainingFailedError as error:
             raise WorkerDied(str(error)) from None
 
