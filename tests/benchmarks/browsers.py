@@ -3,7 +3,7 @@
 A run trains in one slot. In turns nobody looks, and so many profiles of a real Chromium look: every second one watches
 the run, the others go from page to page, each opening one every `--every` seconds. Prints by how much the run is slower
 than in the turns before and after, the server's share of a core, the seconds of the pages, and what failed; exit 1 if a
-page did. The browsers have the least priority, as they stand on other machines. Five minutes.
+page did. The browsers have the least priority, as they stand on other machines. Eight minutes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.browser.conftest import CHROMIUM, FLAGS, IDLE, serving
 SIZE = ["data.synthetic.documents=4000", "data.synthetic.labels=60"]
 DATA = "data=synthetic&synthetic_documents=4000&synthetic_labels=60"
 LONG = ["train.epochs=10000", "train.patience=10000"]
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds after which a page that is not drawn has failed."""
 NEEDED = 1.5e9
 """Bytes of memory that have to be free before another profile is opened."""
@@ -105,7 +105,9 @@ def main(browsers: int, rounds: int, seconds: float, every: float, cache: Path) 
         pass
     run = launch.submit(config(1, *LONG))  # type: ignore[arg-type]
     niced = cache / "chromium"
-    niced.write_text(f'#!/bin/sh\nexec nice -n 19 "{CHROMIUM}" "$@"\n')
+    # Linux shares a processor among sessions first: `nice` counts within one, `autogroup` between them.
+    lowest = "{ echo 19 > /proc/$$/autogroup; } 2> /dev/null"
+    niced.write_text(f'#!/bin/sh\n{lowest}\nexec nice -n 19 "{CHROMIUM}" "$@"\n')
     niced.chmod(0o755)
     drawn, failed, alone, watched, shares = defaultdict(list), [], [], [], []
     with sync_playwright() as playwright, serving(cache) as address:
@@ -137,6 +139,7 @@ def main(browsers: int, rounds: int, seconds: float, every: float, cache: Path) 
             rate, share = turn.end()
             (watched if number % 2 else alone).append(rate)
             shares += [share] if number % 2 else []
+            print(f"  {'browsers' if number % 2 else 'alone'}: {rate:.2f} epochs a second, server {share:.0%}", flush=True)
             if number % 2:
                 for visitor in visitors:
                     visitor.rest()
@@ -160,9 +163,9 @@ def main(browsers: int, rounds: int, seconds: float, every: float, cache: Path) 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--browsers", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=3, help="turns with browsers")
-    parser.add_argument("--seconds", type=float, default=40.0, help="of a turn")
-    parser.add_argument("--every", type=float, default=15.0, help="seconds between two pages of a browser")
+    parser.add_argument("--rounds", type=int, default=2, help="turns with browsers")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of a turn")
+    parser.add_argument("--every", type=float, default=60.0, help="seconds between two pages of a browser")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.environ |= {"TAILSCOPE_CACHE": folder, "TAILSCOPE_DATA": folder, "TAILSCOPE_SLOTS": "cpu"}

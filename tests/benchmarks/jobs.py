@@ -77,6 +77,11 @@ def workers() -> dict[str, list[tuple[int, bool]]]:
     return found
 
 
+def holders(there: dict[str, list[tuple[int, bool]]]) -> set[int]:
+    """The processes that hold a slot."""
+    return {process for every in there.values() for process, slot in every if slot}
+
+
 def watch(report: Path) -> None:
     """Looks at all runs until a file `stop` stands beside `report`, which is then written."""
     samples, at_once, twice = 0, 0, 0
@@ -98,7 +103,8 @@ def watch(report: Path) -> None:
         seconds.append(time.monotonic() - start)
         there, now = workers(), time.monotonic()
         samples += 1
-        at_once = max(at_once, sum(slot for every in there.values() for _, slot in every))
+        if len(held := holders(there)) > at_once:  # a look takes its time: those count that still hold theirs after it
+            at_once = max(at_once, len(held & holders(workers())))
         twice = max([twice, *(len(every) for every in there.values())])
         torn += [found.problem for found in shown if isinstance(found, Damaged)]
         for run in shown:
