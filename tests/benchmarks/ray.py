@@ -185,13 +185,19 @@ def travel(pictures: Path) -> None:
     cache = Path(os.environ["TAILSCOPE_CACHE"])
     with start_cluster(), serving(cache) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        wide = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-        dark = browser.new_context(viewport={"width": 1100, "height": 900}, color_scheme="dark").new_page()
+        wide = browser.new_context(viewport={"width": 1440, "height": 1300}).new_page()
 
-        def shoot(name: str) -> None:
-            for page, kind in ((wide, "light"), (dark, "dark")):
-                page.wait_for_timeout(2500)
-                page.screenshot(path=pictures / f"{name}-{kind}.png", full_page=True)
+        def shoot(name: str, *, dark: bool = False) -> None:
+            wide.wait_for_timeout(2500)
+            wide.screenshot(path=pictures / f"{name}-light.png", timeout=120_000)
+            if dark:
+                context = browser.new_context(viewport={"width": 1100, "height": 1300}, color_scheme="dark")
+                other = context.new_page()
+                other.goto(f"{address}/launcher", timeout=120_000)
+                expect(other.get_by_role("heading", name="One run", exact=True)).to_be_visible(timeout=120_000)
+                other.wait_for_timeout(2500)
+                other.screenshot(path=pictures / f"{name}-dark.png", timeout=120_000)
+                context.close()
 
         query = "data=synthetic&synthetic_documents=600&synthetic_labels=12&models=textcnn&set.train.epochs=400"
         query += "&set.train.patience=400&set.train.checkpoint_steps=20&set.model.max_length=24"
@@ -199,7 +205,6 @@ def travel(pictures: Path) -> None:
         button = wide.get_by_role("button", name="Launch 1 run", exact=True)
         expect(button).to_be_visible(timeout=120_000)
         expect(wide.get_by_text("Ray at")).to_be_visible(timeout=120_000)
-        dark.goto(f"{address}/launcher?{query}")
         shoot("1-before")
         # Submitted and watched.
         began = time.monotonic()
@@ -208,9 +213,8 @@ def travel(pictures: Path) -> None:
         say("a click to a run that is there, seconds", round(time.monotonic() - began, 1))
         wait_for(wide, lambda: get_folder(run.id).progress.get("epoch", 0) > 2)
         say("a click to its third epoch, seconds", round(time.monotonic() - began, 1))
-        dark.goto(f"{address}/launcher")
         expect(wide.get_by_text("running", exact=True).first).to_be_visible(timeout=120_000)
-        shoot("2-running")
+        shoot("2-running", dark=True)
         # Stopped and resumed.
         wide.get_by_role("button", name="Stop", exact=True).first.click()
         wait_for(wide, lambda: get_folder(run.id).state == "stopped")
@@ -232,7 +236,7 @@ def travel(pictures: Path) -> None:
             wide.wait_for_timeout(200)
         say("a node is killed: seconds to the next start", round(time.monotonic() - began, 1))
         say("states meanwhile", sorted(states))
-        shoot("5-again")
+        shoot("5-again", dark=True)
         wide.get_by_role("button", name="Stop", exact=True).first.click()
         wait_for(wide, lambda: get_folder(run.id).state not in LIVE)
         say("events", [event["what"] for event in journal.read_events(run.path)])
