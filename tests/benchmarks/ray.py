@@ -186,6 +186,7 @@ def travel(pictures: Path) -> None:
     with start_cluster(), serving(cache) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         wide = browser.new_context(viewport={"width": 1440, "height": 1300}).new_page()
+        wide.set_default_timeout(120_000)
 
         def shoot(name: str, *, dark: bool = False) -> None:
             wide.wait_for_timeout(2500)
