@@ -52,9 +52,11 @@ $(VENV)/.run: requirements.txt | $(VENV)/bin/python
 	$(BIN)/pip install -qq --no-compile --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/.test: tests/requirements.txt $(VENV)/.run
+# They name what `make run` needs as well: pip finds out once what fits together.
+$(VENV)/.test: tests/requirements.txt requirements.txt | $(VENV)/bin/python
+	@echo "Installing what Tailscope and its tests need (a few minutes, only the first time) ..."
 	$(BIN)/pip install -qq --no-compile --disable-pip-version-check -r tests/requirements.txt
-	@touch $@
+	@touch $(VENV)/.run $@
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -61,7 +61,7 @@ def score_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Styler:
         frame: of `tables.paper_table` or `tables.difference_table`.
         columns: of scores, in order; all of them if none is named.
     """
-    rows = frame.to_dict("records")
+    rows = tables.records_of(frame)
     keys = list(columns) or column_sets(tables.columns_in(frame))["all"]
     names = [row["name"] + (" (paper)" if row["source"] == "published" else _seeds(row["seeds"])) for row in rows]
     values: dict[tuple[str, str], Any] = {("", "method"): names}
@@ -111,7 +111,9 @@ def support(run: Run) -> np.ndarray:
     return count_documents(read_predictions(run).targets)
 
 
-def forest_table(frame: pd.DataFrame, sampled: Mapping[str, Sampled], column: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def forest_rows(
+    frame: pd.DataFrame, sampled: Mapping[str, Sampled], column: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """One column of a table as a forest plot draws it, the highest row first; the paper's rows are left out.
 
     Args:
@@ -120,17 +122,18 @@ def forest_table(frame: pd.DataFrame, sampled: Mapping[str, Sampled], column: st
         column: of the table.
 
     Returns:
-        Rows with columns row, runs (ids), seeds, value, low, high, text (as the table prints it), noise ("seeds and
-        documents" or "documents alone") and sure (bold); dots with columns row, run, value, one for each seed. Both in
-        percent or points; the row that is subtracted is left out.
+        Rows with row, runs (ids), seeds, value, low, high, text (as the table prints it), noise ("seeds and documents"
+        or "documents alone") and sure (bold); dots with row, run, value, one for each seed. Both in percent or points;
+        the row that is subtracted is left out.
     """
     place = tables.columns_of(tables.table_of(frame))[column]
-    shown = frame[frame["source"].eq("run") & frame[column].notna()].sort_values(column, ascending=False, kind="stable")
+    shown = [row for row in tables.records_of(frame) if row["source"] == "run" and not math.isnan(row[column])]
+    shown.sort(key=lambda row: -row[column])
     base = 0.0
     if "baseline" in frame and len(frame):
         base = sampled[frame["baseline"].iloc[0]].scores[place]
     found, dots = [], []
-    for row in shown.to_dict("records"):
+    for row in shown:
         alone = row["seeds"] < 2 or row[f"{column}_note"] == tables.DOCUMENTS_ALONE
         found.append(
             {
@@ -143,11 +146,15 @@ def forest_table(frame: pd.DataFrame, sampled: Mapping[str, Sampled], column: st
         )
         each = sampled[row["name"]].each
         for run, scores in zip(row["runs"].split(), [] if each is None else each, strict=False):
-            dots.append({"row": row["name"], "run": run, "value": 100 * (scores[place] - base)})
-    return (
-        pd.DataFrame(found, columns=["row", "runs", "seeds", "value", "low", "high", "text", "noise", "sure"]),
-        pd.DataFrame(dots, columns=["row", "run", "value"]),
-    )
+            dots.append({"row": row["name"], "run": run, "value": float(100 * (scores[place] - base))})
+    return found, dots
+
+
+def forest_table(frame: pd.DataFrame, sampled: Mapping[str, Sampled], column: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`forest_rows` as two frames."""
+    found, dots = forest_rows(frame, sampled, column)
+    names = ["row", "runs", "seeds", "value", "low", "high", "text", "noise", "sure"]
+    return pd.DataFrame(found, columns=names), pd.DataFrame(dots, columns=["row", "run", "value"])
 
 
 def headline(gain: Difference, *, rule: str = decisions.AS_TRAINED) -> list[tuple[str, str, str]]:

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from core.analysis.csv import neutralise
-from core.analysis.tables import DOCUMENTS_ALONE, SOURCES, columns_in, heading
+from core.analysis.tables import DOCUMENTS_ALONE, SOURCES, columns_in, heading, records_of
 
 MADE = datetime(1980, 1, 1)
 """Creation date of every workbook, that of its zip's members: the same table gives the same bytes."""
@@ -125,7 +125,7 @@ def to_latex(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
         r"\midrule",
     ]
     # Rows: bold cells, the interval small beside each.
-    for row in frame.to_dict("records"):
+    for row in records_of(frame):
         cells = [_escaped(title(row))]
         for column in columns:
             value, interval = cell(row, column)
@@ -148,7 +148,7 @@ def to_markdown(frame: pd.DataFrame, footer: Sequence[str] = ()) -> str:
         "| |" + "|".join(column.replace("_", " ") for column in columns) + "|",
         "|---" + "|---:" * len(columns) + "|",
     ]
-    for row in frame.to_dict("records"):
+    for row in records_of(frame):
         cells = []
         for column in columns:
             value, interval = cell(row, column)

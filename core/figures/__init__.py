@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-import altair as alt
+from typing import TYPE_CHECKING, Any
 
 from core.labels.groups import FREQUENCY_GROUPS, UNSEEN
+
+if TYPE_CHECKING:
+    import altair as alt
 
 GROUP_COLOURS = {"all": "#7f7f7f", "head": "#4a72c4", "medium": "#1b9e77", "tail": "#d95f02", UNSEEN: "#b8458f"}
 """One colour each, on every page: told apart by colour-blind people, and legible on white and on near-black."""
@@ -37,6 +38,8 @@ def colour_groups(groups: Iterable[str], *, legend: bool = True, more: Sequence[
         legend: whether there is one.
         more: other keys of `GROUP_COLOURS` that stand first.
     """
+    import altair as alt
+
     shown = [*more, *FREQUENCY_GROUPS, *([UNSEEN] if UNSEEN in set(groups) else [])]
     return alt.Color(
         "group:N",
@@ -52,6 +55,8 @@ def colour_groups(groups: Iterable[str], *, legend: bool = True, more: Sequence[
 
 def label_click(*fields: str) -> alt.Parameter:
     """The selection, called `LABEL`, of a chart whose marks are labels: a click answers with these fields of a mark."""
+    import altair as alt
+
     return alt.selection_point(name=LABEL, fields=list(fields), empty=False)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import tables
-from core.figures import GRID, HEIGHT, MARGIN, colour_groups, count_columns, label_click, name_axis
+from core.figures import GRID, HEIGHT, MARGIN, colour_groups, count_columns, label_click
 from core.figures.looks import Look
 from core.labels.groups import FREQUENCY_GROUPS, UNSEEN, Borders, group_sizes, rank_by_frequency
 
@@ -40,65 +40,6 @@ def row_line(looks: Mapping[str, Look], shown: Sequence[str]) -> dict[str, alt.C
     scale = alt.Scale(domain=list(kept), range=[list(look.dash) for look in kept.values()])
     dash = alt.StrokeDash("row:N", title=None, sort=list(kept), scale=scale, legend=legend)
     return {"color": row_colour(kept, legend=legend), "strokeDash": dash}
-
-
-def forest_chart(
-    rows: pd.DataFrame, dots: pd.DataFrame, looks: Mapping[str, Look], *, title: str, difference: bool
-) -> alt.LayerChart:
-    """A line for each row of a table: its mean, its interval, and a ring for each seed.
-
-    Args:
-        rows: of `core.analysis.compare.forest_table`.
-        dots: of the same.
-        looks: of the rows, by name.
-        title: of the axis.
-        difference: from another row: 0 is marked.
-    """
-    # A bar is dashed where it holds no seed noise.
-    axis, lines = name_axis(list(rows["row"]), 36)
-    y = alt.Y(
-        "row:N",
-        sort=list(rows["row"]),
-        title=None,
-        axis=alt.Axis(**axis, ticks=False),
-    )
-    x = alt.X("value:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(gridColor=GRID))
-    kinds = list(dict.fromkeys(["seeds and documents", *rows["noise"]]))
-    colour = row_colour({name: looks[name] for name in rows["row"]}, legend=None)
-    noise = alt.StrokeDash(
-        "noise:N",
-        title="interval over",
-        scale=alt.Scale(domain=kinds, range=[[1, 0], [4, 3]][: len(kinds)]),
-        legend=alt.Legend(orient="top", symbolStrokeColor="gray", symbolSize=400, labelLimit=0)
-        if len(kinds) > 1
-        else None,
-    )
-    mark = alt.Shape(
-        "row:N",
-        scale=alt.Scale(domain=list(rows["row"]), range=[looks[name].mark for name in rows["row"]]),
-        legend=None,
-    )
-    tooltip = [
-        alt.Tooltip("row:N"),
-        alt.Tooltip("runs:N"),
-        alt.Tooltip("seeds:Q"),
-        alt.Tooltip("text:N", title="mean and interval"),
-        alt.Tooltip("noise:N", title="interval over"),
-    ]
-    base = alt.Chart(rows)
-    layers: list[alt.Chart] = [
-        base.mark_rule(strokeWidth=3).encode(
-            x=alt.X("low:Q"), x2="high:Q", y=y, color=colour, strokeDash=noise, tooltip=tooltip
-        ),
-        base.mark_point(size=100, opacity=1, filled=True).encode(x=x, y=y, color=colour, shape=mark, tooltip=tooltip),
-        alt.Chart(dots)
-        .mark_point(size=130, color="gray", strokeWidth=1.4, opacity=0.9)
-        .encode(x=x, y=y, tooltip=["row:N", "run:N", alt.Tooltip("value:Q", format="+.2f" if difference else ".2f")]),
-    ]
-    if difference:
-        layers.insert(0, alt.Chart(pd.DataFrame({"value": [0.0]})).mark_rule(color="gray").encode(x=x))
-    legend = 45 if len(kinds) > 1 else 0
-    return alt.LayerChart(layer=layers, height=max(28, 14 * lines) * max(len(rows), 1) + MARGIN + legend)
 
 
 def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
@@ -150,8 +91,8 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
         )
         # No difference, the interval, the dot, and the paper's number.
         layers = [
-            alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color="gray").encode(x="zero:Q"),
-            base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=colour),
+            alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color="gray").encode(x=alt.X("zero:Q")),
+            base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"), y=y, color=colour),
             base.mark_point(filled=True, size=70, opacity=1).encode(
                 x=x,
                 y=y,
@@ -163,7 +104,9 @@ def ablation_chart(table: pd.DataFrame, *, score: str) -> alt.HConcatChart:
                 ),
                 tooltip=tooltip,
             ),
-            base.mark_point(shape="diamond", size=60, color="gray").encode(x="published:Q", y=y, tooltip=tooltip),
+            base.mark_point(shape="diamond", size=60, color="gray").encode(
+                x=alt.X("published:Q"), y=y, tooltip=tooltip
+            ),
         ]
         charts.append(alt.LayerChart(layer=layers, title=group.capitalize(), width=132, height=26 * len(order) + 10))
     return alt.HConcatChart(hconcat=charts, spacing=14).configure_view(strokeOpacity=0.3)
@@ -236,7 +179,7 @@ def f1_by_rank(
     words = (
         alt.Chart(bands)
         .mark_text(align="left", dx=4, dy=8, color="gray", baseline="top")
-        .encode(x=alt.X("edge:Q", scale=scale), y=alt.value(0), text="text:N")
+        .encode(x=alt.X("edge:Q", scale=scale), y=alt.YValue(0), text=alt.Text("text:N"))
     )
     return alt.LayerChart(layer=[rules, words, lines], height=380 + 22 * -(-len(scores) // count_columns(list(scores))))
 
@@ -293,9 +236,14 @@ def training_chart(frame: pd.DataFrame, looks: Mapping[str, Look], *, column: st
             x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d")),
             y=alt.Y(f"{column}:Q", title=titles[column], scale=scale),
             **row_line(looks, names),
-            detail="run:N",
+            detail=alt.Detail("run:N"),
             opacity=alt.condition(hover, alt.value(0.95), alt.value(0.12)),
-            tooltip=["row:N", "run:N", "epoch:Q", alt.Tooltip(f"{column}:Q", format=".4g")],
+            tooltip=[
+                alt.Tooltip("row:N"),
+                alt.Tooltip("run:N"),
+                alt.Tooltip("epoch:Q"),
+                alt.Tooltip(f"{column}:Q", format=".4g"),
+            ],
         )
         .add_params(hover)
         .properties(height=HEIGHT + 22 * -(-len(names) // count_columns(names)))

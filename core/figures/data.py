@@ -161,7 +161,7 @@ def rank_frequency(frame: pd.DataFrame, borders: Borders, *, height: int = HEIGH
             color="gray",
             fontSize=12,
         )
-        .encode(y=y, text="words:N", x=alt.value(0 if end == "left" else "width"))
+        .encode(y=y, text=alt.Text("words:N"), x=alt.XValue(0 if end == "left" else "width"))
         for row, (end, side) in enumerate(places)
     ]
     return alt.LayerChart(layer=[rules, *words, points], height=height)
@@ -203,11 +203,12 @@ def group_shares(frame: pd.DataFrame) -> alt.LayerChart:
             ),
             y=y,
             color=colour_groups(frame["group"]),
-            order="order:Q",
+            order=alt.Order("order:Q"),
             tooltip=[alt.Tooltip("group:N"), alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("of:N", title="share")],
         )
     )
-    words = alt.Chart(rows).mark_text(color="white", fontSize=13).encode(x="middle:Q", y=y, text="words:N")
+    words = alt.Chart(rows).mark_text(color="white", fontSize=13)
+    words = words.encode(x=alt.X("middle:Q"), y=y, text=alt.Text("words:N"))
     return alt.LayerChart(layer=[bars, words], height=170)
 
 
@@ -303,7 +304,7 @@ def lengths(frame: pd.DataFrame, unit: str) -> alt.LayerChart:
         .mark_bar(color=GROUP_COLOURS["all"], binSpacing=1)
         .encode(
             x=alt.X("first:Q", bin="binned", title=f"{unit} of a document", axis=alt.Axis(gridOpacity=0, tickCount=6)),
-            x2="end:Q",
+            x2=alt.X2("end:Q"),
             y=alt.Y(
                 "documents:Q",
                 title="documents",
@@ -321,7 +322,7 @@ def lengths(frame: pd.DataFrame, unit: str) -> alt.LayerChart:
     words = (
         alt.Chart(rows.iloc[-1:])
         .mark_text(align="right", dx=2, dy=-8, color="gray", fontSize=12)
-        .encode(x=alt.X("end:Q"), y=alt.Y("documents:Q"), text="range:N")
+        .encode(x=alt.X("end:Q"), y=alt.Y("documents:Q"), text=alt.Text("range:N"))
     )
     return alt.LayerChart(layer=[histogram, words], height=HEIGHT)
 

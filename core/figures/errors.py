@@ -139,7 +139,7 @@ def precision_recall_chart(curve: pd.DataFrame, now: Mapping[str, float]) -> alt
     return alt.LayerChart(
         layer=[
             line,
-            here.encode(x=x, y=y, tooltip=["precision:Q", "recall:Q"]),
+            here.encode(x=x, y=y, tooltip=[alt.Tooltip("precision:Q"), alt.Tooltip("recall:Q")]),
             points.encode(tooltip=tooltip).add_params(click),
         ],
         height=HEIGHT,
@@ -190,7 +190,7 @@ def trade_off_chart(
         .encode(tooltip=[alt.Tooltip("words:N", title="here"), *scores])
     )
     layers = [
-        lines.mark_line(strokeWidth=1.5, opacity=0.5).encode(order="step:Q"),
+        lines.mark_line(strokeWidth=1.5, opacity=0.5).encode(order=alt.Order("step:Q")),
         alt.Chart(pd.DataFrame([dict(now)])).mark_point(size=330, strokeWidth=2.5, color=NOW_COLOUR).encode(x=x, y=y),
         dots.add_params(alt.selection_point(fields=["place"], name="point")),  # hears clicks on every layer
     ]
@@ -206,7 +206,7 @@ def trade_off_chart(
         text = alt.Chart(named[named["align"] == align]).mark_text(
             align=align, dx=shift, baseline="middle", color=RULE_COLOUR, fontSize=11, limit=NAME_WIDTH
         )
-        layers.append(text.encode(x=x, y=alt.Y("at:Q"), text="names:N"))
+        layers.append(text.encode(x=x, y=alt.Y("at:Q"), text=alt.Text("names:N")))
     return alt.LayerChart(layer=layers, height=TRADE_OFF_HEIGHT)
 
 
@@ -331,4 +331,4 @@ def calibration_chart(curve: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )
-    return alt.LayerChart(layer=[perfect.encode(x="s:Q", y="s:Q"), lines], height=HEIGHT)
+    return alt.LayerChart(layer=[perfect.encode(x=alt.X("s:Q"), y=alt.Y("s:Q")), lines], height=HEIGHT)

@@ -42,7 +42,7 @@ def _curve(x: np.ndarray, y: np.ndarray, titles: tuple[str, str]) -> alt.Chart:
 
 
 def _line_at(value: float) -> alt.Chart:
-    return alt.Chart(pd.DataFrame({"x": [value]})).mark_rule(color=RED, strokeDash=[4, 3]).encode(x="x:Q")
+    return alt.Chart(pd.DataFrame({"x": [value]})).mark_rule(color=RED, strokeDash=[4, 3]).encode(x=alt.X("x:Q"))
 
 
 def _sized(*layers: alt.Chart) -> alt.LayerChart:
@@ -86,7 +86,7 @@ def threshold() -> Picture:
             ),
         )
     )
-    rule = alt.Chart(pd.DataFrame({"score": [0.5]})).mark_rule(color=RED, strokeWidth=2).encode(x="score:Q")
+    rule = alt.Chart(pd.DataFrame({"score": [0.5]})).mark_rule(color=RED, strokeWidth=2).encode(x=alt.X("score:Q"))
     return _sized(points, rule)
 
 

@@ -83,11 +83,12 @@ def _ranks(bands: pd.DataFrame, labels: int) -> tuple[alt.X, list[alt.Chart]]:
     bands["colour"] = bands["group"].map(GROUP_COLOURS)
     bands["middle"] = np.sqrt(bands["start"] * bands["end"])
     colour = alt.Color("colour:N", scale=None)  # as it stands: the scale of colours is that of the losses
-    areas = alt.Chart(bands).mark_rect(opacity=0.13).encode(x=alt.X("start:Q", scale=scale), x2="end:Q", color=colour)
+    start, end = alt.X("start:Q", scale=scale), alt.X2("end:Q")
+    areas = alt.Chart(bands).mark_rect(opacity=0.13).encode(x=start, x2=end, color=colour)
     words = (
         alt.Chart(bands)
         .mark_text(baseline="top", fontSize=12, fontWeight="bold")
-        .encode(x=alt.X("middle:Q", scale=scale), y=alt.value(6), text="group:N", color=colour)
+        .encode(x=alt.X("middle:Q", scale=scale), y=alt.YValue(6), text=alt.Text("group:N"), color=colour)
     )
     return x, [areas, words]
 
@@ -149,16 +150,21 @@ def weight_by_rank(
         areas = (
             alt.Chart(spread)
             .mark_rect(opacity=0.16)
-            .encode(x=alt.X("start:Q", scale=x["scale"]), x2="end:Q", y=alt.Y("shown_low:Q", **y), y2="shown_high:Q",
-                    color=colour)
-        )  # fmt: skip
-        marks = alt.Chart(shown).mark_rule(strokeWidth=2.6, cursor="pointer").encode(x=x.copy(), x2="end:Q")
+            .encode(
+                x=alt.X("start:Q", scale=x["scale"]),
+                x2=alt.X2("end:Q"),
+                y=alt.Y("shown_low:Q", **y),
+                y2=alt.Y2("shown_high:Q"),
+                color=colour,
+            )
+        )
+        marks = alt.Chart(shown).mark_rule(strokeWidth=2.6, cursor="pointer").encode(x=x.copy(), x2=alt.X2("end:Q"))
         marks.encoding.x.shorthand = "start:Q"
     else:
         areas = (
             alt.Chart(spread)
             .mark_rule(opacity=0.35, strokeWidth=3)
-            .encode(x=x, y=alt.Y("shown_low:Q", **y), y2="shown_high:Q", color=colour)
+            .encode(x=x, y=alt.Y("shown_low:Q", **y), y2=alt.Y2("shown_high:Q"), color=colour)
         )
         marks = (
             alt.Chart(shown)
@@ -270,7 +276,8 @@ def tolerance(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.LayerChart:
             ],
         )
     )
-    rule = alt.Chart(pd.DataFrame({"share": [1.0]})).mark_rule(strokeDash=[5, 4], color="gray").encode(y="share:Q")
+    rule = alt.Chart(pd.DataFrame({"share": [1.0]})).mark_rule(strokeDash=[5, 4], color="gray")
+    rule = rule.encode(y=alt.Y("share:Q"))
     return alt.LayerChart(layer=[rule, lines], height=HEIGHT)
 
 
@@ -294,7 +301,7 @@ def legend(choices: Sequence[Choice], *, lines: bool = False) -> alt.LayerChart:
     base = alt.Chart(rows).encode(y=y, color=_loss_colour(choices, rows))
     if lines:
         marks = base.mark_rule(strokeWidth=3).encode(
-            x=alt.X("place:Q", axis=None, scale=across), x2="end:Q", strokeDash=_loss_dash(choices, rows)
+            x=alt.X("place:Q", axis=None, scale=across), x2=alt.X2("end:Q"), strokeDash=_loss_dash(choices, rows)
         )
     else:
         marks = base.mark_square(size=120).encode(
@@ -303,7 +310,7 @@ def legend(choices: Sequence[Choice], *, lines: bool = False) -> alt.LayerChart:
     words = (
         alt.Chart(rows)
         .mark_text(align="left", dx=6 if lines else 12, fontSize=13, color="gray")
-        .encode(x=alt.X("end:Q" if lines else "place:Q", axis=None, scale=across), y=y, text="loss:N")
+        .encode(x=alt.X("end:Q" if lines else "place:Q", axis=None, scale=across), y=y, text=alt.Text("loss:N"))
     )
     height = 20 + 24 * (1 + (len(choices) - 1) // ACROSS)
     return alt.LayerChart(layer=[marks, words], height=height, view=alt.ViewConfig(stroke=None))
@@ -316,8 +323,8 @@ def _presets(choices: Sequence[Choice]) -> list[str]:
 
 def _paler(titles: list[str]) -> Any:
     if not titles:
-        return alt.value(1)
-    return alt.condition(alt.FieldOneOfPredicate("loss", titles), alt.value(0.4), alt.value(1))
+        return alt.OpacityValue(1)
+    return alt.OpacityValue(1, condition={"test": alt.FieldOneOfPredicate("loss", titles), "value": 0.4})
 
 
 def highest_of(frames: Sequence[pd.DataFrame], quantity: str) -> float:
@@ -409,7 +416,7 @@ def gradient_shares(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.Layer
                 scale=alt.Scale(domain=list(MASS), range=colours),
                 legend=alt.Legend(orient="top", columns=2, symbolType="square", labelLimit=0),
             ),
-            order="number:Q",
+            order=alt.Order("number:Q"),
             tooltip=[
                 alt.Tooltip("loss:N"),
                 alt.Tooltip("part:N", title="labels"),
@@ -423,13 +430,13 @@ def gradient_shares(frame: pd.DataFrame, choices: Sequence[Choice]) -> alt.Layer
     totals = pd.DataFrame({"loss": whole.index, "ratio": whole.to_numpy() / (first or np.nan)})
     totals["words"] = [f"× {ratio:,.3g}" if np.isfinite(ratio) else "" for ratio in totals["ratio"]]
     inside = alt.Chart(rows).mark_text(fontSize=12).encode(
-        x=alt.X("middle:Q", scale=x), y=y, text="words:N",
-        color=alt.condition("datum.side == 'positive'", alt.value("white"), alt.value("gray")),
+        x=alt.X("middle:Q", scale=x), y=y, text=alt.Text("words:N"),
+        color=alt.ColorValue("gray", condition={"test": "datum.side == 'positive'", "value": "white"}),
     )  # fmt: skip
     beside = (
         alt.Chart(totals)
         .mark_text(align="left", fontSize=12, color="gray", dx=6)
-        .encode(x=alt.datum(1, scale=x), y=y, text="words:N")
+        .encode(x=alt.XDatum(1, scale=x), y=y, text=alt.Text("words:N"))
     )
     return alt.LayerChart(layer=[bars, inside, beside], height=36 * len(order) + 140)
 
@@ -484,5 +491,5 @@ def document_pushes(
         )
         .add_params(label_click("column"))
     )
-    zero = alt.Chart(pd.DataFrame({"share": [0.0]})).mark_rule(color="gray").encode(x="share:Q")
+    zero = alt.Chart(pd.DataFrame({"share": [0.0]})).mark_rule(color="gray").encode(x=alt.X("share:Q"))
     return alt.LayerChart(layer=[bars, zero], height=len(names) * (10 + BAR * len(shown)) + 60)

@@ -41,6 +41,6 @@ def f1_by_run(table: pd.DataFrame, current: str = "") -> alt.LayerChart:
         ],
     )
     x = alt.X("low:Q", title="F1 on test (%), 95 % interval", scale=alt.Scale(domain=[0, 100]))
-    bars = base.mark_rule(strokeWidth=2, opacity=0.45).encode(x=x, x2="high:Q")
+    bars = base.mark_rule(strokeWidth=2, opacity=0.45).encode(x=x, x2=alt.X2("high:Q"))
     points = base.mark_point(filled=True, size=55, opacity=1).encode(x=alt.X("f1:Q"))
     return alt.LayerChart(layer=[bars, points], height=max(ROW, LINE * lines) * len(table) + AXIS)

@@ -189,8 +189,8 @@ def write_in_cells(rows: pd.DataFrame, x: alt.X, y: alt.Y, dark: bool) -> list[a
     for strong, part in rows.groupby("strong"):
         base = alt.Chart(part).encode(x=x, y=y)
         look: dict[str, Any] = {"cursor": "pointer", "color": "white" if strong else TEXT[dark]}
-        layers.append(base.mark_text(dy=-6, fontSize=12, fontWeight="bold", **look).encode(text="words:N"))
-        layers.append(base.mark_text(dy=8, fontSize=10, **look).encode(text="small:N"))
+        layers.append(base.mark_text(dy=-6, fontSize=12, fontWeight="bold", **look).encode(text=alt.Text("words:N")))
+        layers.append(base.mark_text(dy=8, fontSize=10, **look).encode(text=alt.Text("small:N")))
     return layers
 
 
@@ -225,9 +225,9 @@ def density(frame: pd.DataFrame, number: int, *, colour: str = "density") -> alt
                 scale=alt.Scale(**scale),
                 axis=alt.Axis(orient="top", values=log_ticks(number), format=",d", grid=False),
             ),
-            x2=f"{ends['other_last']}:Q",
+            x2=alt.X2(f"{ends['other_last']}:Q"),
             y=alt.Y(f"{ends['first']}:Q", title="rank of label j", scale=alt.Scale(**scale, reverse=True), axis=ticks),
-            y2=f"{ends['last']}:Q",
+            y2=alt.Y2(f"{ends['last']}:Q"),
             opacity=alt.Opacity(
                 f"{colour}:Q",
                 scale=alt.Scale(type="sqrt", domain=[0, 1], range=[0.02, 1]),

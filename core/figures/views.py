@@ -16,9 +16,10 @@ from core.analysis.views import View
 from core.config.parse import parse
 from core.config.schema import DataConfig
 from core.data import sources
-from core.figures.compare import change_chart, f1_by_rank, forest_chart
+from core.figures.compare import change_chart, f1_by_rank
 from core.figures.data import rank_frequency
 from core.figures.errors import confusion_map_chart, f1_by_frequency, trade_off_chart
+from core.figures.forest import Spec, forest_chart
 from core.figures.looks import assign_looks
 from core.figures.one_label import f1_by_run
 from core.labels import measures
@@ -56,14 +57,14 @@ def draw(view: View, load: Load = sample) -> Drawn:
     return drawing(view, load)
 
 
-def to_svg(chart: Chart) -> str:
+def to_svg(chart: Chart | Spec) -> str:
     """A chart as SVG on a transparent ground.
 
     Source: vl-convert, which runs Vega-Lite without a browser.
     """
     import vl_convert
 
-    specification = chart.to_dict()
+    specification = dict(chart) if isinstance(chart, dict) else chart.to_dict()
     specification.pop("config", None)
     ground = {"background": "transparent", "font": "sans-serif"}
     return str(vl_convert.vegalite_to_svg(specification, vl_version="6.1", config=ground))
@@ -127,13 +128,13 @@ def _forest(view: View, load: Load) -> Drawn:
         frame = tables.difference_table(rows, compared.sampled, baseline, table=table, rule=rule)
     else:
         frame = tables.paper_table(rows, compared.sampled, table=table, rule=rule)
-    shown, dots = compare.forest_table(frame, compared.sampled, column)
-    if shown.empty:
+    shown, dots = compare.forest_rows(frame, compared.sampled, column)
+    if not shown:
         raise UserError("No row has this score.")
     name = " ".join(tables.heading(column))
     title = f"{name} on test minus that of {baseline} (points)" if baseline else f"{name} on test (%)"
     looks = assign_looks({row.name: row.runs[0] for row in rows})
-    chart = forest_chart(shown, dots, looks, title=title, difference=bool(baseline)).properties(width=WIDE - 260)
+    chart = forest_chart(shown, dots, looks, title=title, difference=bool(baseline)) | {"width": WIDE - 260}
     caption = f"{title}, {rule_in_words(rule)}. Dot and bar: the mean of a row's seeds and its interval; rings: seeds."
     return to_svg(chart), caption + gone
 

@@ -42,8 +42,9 @@ def resample(documents: int, *, folds: int = FOLDS, seed: int = 0) -> np.ndarray
 
 Entries = tuple[np.ndarray, np.ndarray]
 """Documents and labels of the entries of an indicator."""
-Chosen = tuple[int, np.ndarray, sp.csr_array]
-"""Entries of some labels: how many labels, rows of (stratum, label) that hold any, and which documents each has."""
+Chosen = tuple[tuple[int, int], np.ndarray, sp.csr_array]
+"""Sets of entries of some labels: how many sets and labels, rows of (set, stratum, label) that hold any, and which
+documents each row has."""
 
 
 class Resamples:
@@ -67,18 +68,21 @@ class Resamples:
         # True labels are counted once for all runs, on each resample only where these counts are small.
         true = _entries(self.targets)
         self._keys = np.sort(true[0] * np.int64(self.labels) + true[1])
-        self._support, self._chosen = self._count(true), self._choose(true, np.arange(self.labels))
+        self._support, self._chosen = self._count(true), self._choose([true], np.arange(self.labels))
         small = 3 * self.labels * self.folds <= NUMBERS
-        self._true = [self._resample(self._chosen, one) for one in self._weights] if small else None
+        self._true = [self._resample(self._chosen, one)[0] for one in self._weights] if small else None
 
     @cached_property
     def drawn(self) -> np.ndarray:
         """`resampled_ranking.find_drawn` of these documents, (L, folds) bool."""
         found = np.zeros((self.labels, self.folds), np.bool_)
-        for number, (block, weights) in enumerate(zip(self._blocks, self._weights, strict=True)):
-            true = self._resample(self._chosen, weights) if self._true is None else self._true[number]
-            found[:, block] = true[0] > 0
+        for number, block in enumerate(self._blocks):
+            found[:, block] = self._count_true(number)[0] > 0
         return found
+
+    def _count_true(self, number: int) -> np.ndarray:
+        """True labels in a block of resamples, (3, L, folds)."""
+        return self._resample(self._chosen, self._weights[number])[0] if self._true is None else self._true[number]
 
     def score(
         self, predicted: sp.csr_array, counts: np.ndarray, borders: Borders
@@ -106,37 +110,34 @@ class Resamples:
         # Labels of each column; 0 where its group has no label or no document.
         sizes = [int(mask.sum()) if self.targets.shape[0] else 0 for mask in masks]
         sizes += [self.labels if many else 0 for many in self._documents[1:]]
-        # Scores on the documents as they are.
+        # Scores on the documents as they are: of all documents by group of labels, then of those with one label and
+        # with several.
         parts = [self._support, self._count(missed), self._count(added)]
         there = (parts[0] + parts[2]).any(axis=0)
         scores, hits, support = np.full(len(COLUMNS), np.nan), [], []
-        for place, ((true, lost, false), size) in enumerate(zip(_columns(parts, masks), sizes, strict=True)):
+        each = f1(parts[0] - parts[1], parts[2], parts[1])
+        views = [(0, mask) for mask in masks] + [(view, masks[0]) for view in (1, 2)]
+        for place, ((view, mask), size) in enumerate(zip(views, sizes, strict=True)):
+            true, lost, false = (part[view, mask] for part in parts)
             hits.append(int((true > lost).sum()))
             support.append(int((true > 0).sum()))
             if size:
-                hit = true - lost
-                scores[2 * place] = f1(hit.sum(), false.sum(), lost.sum())
-                scores[2 * place + 1] = f1(hit, false, lost).mean()
+                scores[2 * place] = f1((true - lost).sum(), false.sum(), lost.sum())
+                scores[2 * place + 1] = each[view, mask].mean()
         # The same on a block of resamples at a time, of labels that are true or predicted somewhere: others have F1 0.
         some = np.flatnonzero(there)
         belongs = np.stack(masks)[:, some].astype(np.float32)
-        wrong = [self._choose(errors, some) for errors in (missed, added)]
-        samples = np.full((self.folds, len(COLUMNS)), np.nan)
+        wrong = self._choose([missed, added], some)
+        sums = np.empty((4, len(sizes), self.folds))
         for number, (block, weights) in enumerate(zip(self._blocks, self._weights, strict=True)):
-            true = self._resample(self._chosen, weights) if self._true is None else self._true[number]
-            true = true if len(some) == self.labels else true[:, some]
-            lost, false = (self._resample(one, weights) for one in wrong)
-            # Of all documents by group of labels, then of those with one label and with several.
-            found = [
-                _sum_groups(true[view], lost[view], false[view], belongs if view == 0 else belongs[:1])
-                for view in range(3)
-            ]
-            for place, ((hit, mine, theirs, each), size) in enumerate(
-                zip(np.concatenate(found, axis=1).transpose(1, 0, 2), sizes, strict=True)
-            ):
-                if size:
-                    samples[block, 2 * place] = f1(hit, theirs, mine - hit)
-                    samples[block, 2 * place + 1] = each / size
+            lost, false = self._resample(wrong, weights)
+            true = self._count_true(number)
+            _sum_groups(true if len(some) == self.labels else true[:, some], lost, false, belongs, sums[:, :, block])
+        hit, true, false, total = sums
+        samples = np.full((self.folds, len(COLUMNS)), np.nan)
+        filled = np.flatnonzero(sizes)
+        samples[:, 2 * filled] = f1(hit, false, true - hit)[filled].T
+        samples[:, 2 * filled + 1] = total[filled].T / np.array(sizes)[filled]
         return scores, samples, np.repeat(hits, 2), np.repeat(support, 2)
 
     def _errors(self, predicted: sp.csr_array) -> tuple[Entries, Entries]:
@@ -157,48 +158,55 @@ class Resamples:
         counted[0] += counted[1] + counted[2]
         return counted
 
-    def _choose(self, entries: Entries, some: np.ndarray) -> Chosen:
-        """Entries of some labels as a matrix, a row for each label of each stratum that has any."""
-        documents, columns = entries
+    def _choose(self, sets: Sequence[Entries], some: np.ndarray) -> Chosen:
+        """Sets of entries of some labels as a matrix, a row for each label of each stratum of a set that has any."""
         place = np.full(self.labels, -1)
         place[some] = np.arange(len(some))
-        codes = self._stratum[documents] * len(some) + place[columns]
+        documents, columns = (np.concatenate(parts) for parts in zip(*sets, strict=True))
+        number = np.repeat(np.arange(len(sets)), [len(rows) for rows, _ in sets])
+        codes = (3 * number + self._stratum[documents]) * len(some) + place[columns]
         order = np.argsort(codes, kind="stable")
         rows, starts = np.unique(codes[order], return_index=True)
         arrays = np.ones(len(codes), np.float32), documents[order], np.append(starts, len(codes))
-        return len(some), rows, sp.csr_array(arrays, shape=(len(rows), self.targets.shape[0]))
+        return (len(sets), len(some)), rows, sp.csr_array(arrays, shape=(len(rows), self.targets.shape[0]))
 
     def _resample(self, chosen: Chosen, weights: np.ndarray) -> np.ndarray:
-        """`_count` of chosen entries in the drawn documents of a block of resamples, (3, some, folds) float32."""
-        many, rows, matrix = chosen
-        flat = np.zeros((3 * many, weights.shape[1]), np.float32)
+        """`_count` of sets of entries in the drawn documents of a block, (sets, 3, some, folds) float32."""
+        (sets, many), rows, matrix = chosen
+        flat = np.zeros((3 * sets * many, weights.shape[1]), np.float32)
         flat[rows] = matrix @ weights
-        counted = flat.reshape(3, many, weights.shape[1])
-        counted[0] += counted[1]
-        counted[0] += counted[2]
+        counted = flat.reshape(sets, 3, many, weights.shape[1])
+        counted[:, 0] += counted[:, 1]
+        counted[:, 0] += counted[:, 2]
         return counted
 
 
-def _sum_groups(true: np.ndarray, lost: np.ndarray, false: np.ndarray, belongs: np.ndarray) -> np.ndarray:
-    """Hits, true ones, false ones and F1 of labels, (some, folds) each, summed over groups: (4, groups, folds)."""
-    found = np.empty((4, len(belongs), true.shape[1]))
-    hit = true - lost
+def _sum_groups(true: np.ndarray, lost: np.ndarray, false: np.ndarray, belongs: np.ndarray, out: np.ndarray) -> None:
+    """Sums hits, true ones, false ones and F1 of labels, (3, some, folds) each, over groups.
+
+    Args:
+        true: as of `Resamples._resample`.
+        lost: true ones that are missed; overwritten, as is `false`.
+        false: wrongly added ones.
+        belongs: labels of each group of all documents, (groups, some); of one label, and of several, all labels count.
+        out: (4, groups + 2, folds).
+    """
+
+    def add(part: np.ndarray, weights: np.ndarray, place: int) -> None:
+        out[place, :-2] = weights @ part[0]  # whole numbers, exact below 2 ** 24
+        out[place, -2:] = (weights[:1] @ part[1:])[:, 0]
+
+    hit = np.subtract(true, lost, out=lost)
     for place, part in enumerate((hit, true, false)):
-        found[place] = belongs @ part  # whole numbers, exact below 2 ** 24
+        add(part, belongs, place)
     # F1 = 2 TP / (2 TP + FP + FN): hits and missed ones are the true ones.
-    reached = hit + true
-    reached += false
+    reached = false
+    reached += hit
+    reached += true
     np.maximum(reached, 1, out=reached)
     hit *= 2
     hit /= reached
-    found[3] = belongs.astype(np.float64) @ hit.astype(np.float64)
-    return found
-
-
-def _columns(parts: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
-    """Counts, each (3, L) of `_count`, of each group of labels, then of documents with one label and several."""
-    groups = [tuple(part[0, mask] for part in parts) for mask in masks]
-    return groups + [tuple(part[view] for part in parts) for view in (1, 2)]
+    add(hit.astype(np.float64), belongs.astype(np.float64), 3)  # exact as well: their order changes no digit
 
 
 def _entries(matrix: sp.csr_array) -> Entries:

@@ -46,6 +46,17 @@ def several() -> list[Run]:
     return [make_run(loss, seed, quality=quality) for loss, quality in made for seed in (0, 1, 2)]
 
 
+def test_the_rows_of_a_table_are_those_that_pandas_gives(runs: list[Run]) -> None:
+    rows = tables.fold(runs)
+    sampled = samples.sample_rows(rows)
+    empty = tables.paper_table([], {}, with_published=False)
+    for frame in (tables.paper_table(rows, sampled), tables.difference_table(rows, sampled, "tfidf bce"), empty):
+        pd.testing.assert_frame_equal(pd.DataFrame(tables.records_of(frame)), pd.DataFrame(frame.to_dict("records")))
+        assert [type(value) for row in tables.records_of(frame) for value in row.values()] == [
+            type(value) for row in frame.to_dict("records") for value in row.values()
+        ]
+
+
 def test_seeds_fold_into_one_row_in_the_order_of_the_paper(runs: list[Run]) -> None:
     rows = tables.fold(reversed(runs))
     assert [(row.name, len(row.runs)) for row in rows] == [("svm", 1), ("tfidf bce", 1), ("tfidf db", 3)]

@@ -139,7 +139,8 @@ def main(browsers: int, rounds: int, seconds: float, every: float, cache: Path) 
             rate, share = turn.end()
             (watched if number % 2 else alone).append(rate)
             shares += [share] if number % 2 else []
-            print(f"  {'browsers' if number % 2 else 'alone'}: {rate:.2f} epochs a second, server {share:.0%}", flush=True)
+            who = "browsers" if number % 2 else "alone"
+            print(f"  {who}: {rate:.2f} epochs a second, server {share:.0%}", flush=True)
             if number % 2:
                 for visitor in visitors:
                     visitor.rest()

@@ -1,16 +1,19 @@
-"""Seconds until a page can be used, in Chromium: `python -m tests.benchmarks.dashboard [--large]`.
+"""Seconds until a page can be used, in Chromium: `python -m tests.benchmarks.dashboard [--large] [--pages compare]`.
 
 Prepares a data set in a cache of its own, then opens a new server's explorer, a label and a run in new browser profiles
 and times the first paint (the address asked for, to the tables drawn), then what a person does there; each thing first
 cold, then again in other profiles with what the server keeps; last it moves a slider of the loss page. `--large` takes
-a synthetic set of PubMed's size, without runs. The last column is the largest message that the browser received.
+a synthetic set of PubMed's size, without runs; `--pages` takes some pages alone, by the first word of their address;
+`--runs` adds copies of the published runs under other seeds until there are so many. A row is printed when it is known.
+The last column is the largest message that the browser received.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,8 +21,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from core.config.schema import SyntheticConfig
+from core.config.schema import RunConfig, SyntheticConfig
 from core.data.readers.synthetic import label_names
+from core.runs.folder import run_id
 from core.system.places import ROOT
 from tests.browser.conftest import CHROMIUM, FLAGS, IDLE, serving
 
@@ -81,7 +85,19 @@ LABEL: dict[str, tuple[str, str, Things]] = {"A label": ("label?name={name}&{que
 OF_REUTERS: dict[str, tuple[str, str, Things]] = {
     "A label in its runs": (f"label?name=platinum&run={RUN}", CHART, SEARCHED),
     "Home": ("home", CHART, {}),
-    "Compare": ("compare", TABLE, {}),
+    "Compare": (
+        "compare",
+        TABLE,
+        {
+            f"rule {rule}": (lambda page, rule=rule: decide(page, rule), words)
+            for rule, words in (
+                ("quiet", "at the rule quiet"),
+                ("exact", "at the rule exact"),
+                ("per-label", "at the rule per-label"),
+                ("as trained", "as trained."),
+            )
+        },
+    ),
     "A run's labels": (
         f"errors?run={RUN}",
         TABLE,
@@ -98,6 +114,16 @@ OF_REUTERS: dict[str, tuple[str, str, Things]] = {
 def pick(page: Page, label: str, option: str) -> None:
     page.get_by_role("combobox", name=label, exact=True).click()
     page.get_by_role("option", name=option, exact=True).click()
+
+
+def decide(page: Page, rule: str) -> None:
+    """Lets Compare's rows decide by a rule."""
+    if rule == "as trained":
+        choose(page, rule)
+    elif page.get_by_role("combobox", name="Rule", exact=True).count():
+        pick(page, "Rule", rule)
+    else:
+        choose(page, "one rule")
 
 
 def look(browser: Browser, views: dict[str, tuple[str, str, Things]]) -> dict[str, tuple[float, float]]:
@@ -152,27 +178,48 @@ def slide(browser: Browser, address: str, view: str) -> list[float]:
     return sorted(seconds)
 
 
-def main(cache: Path) -> None:
-    query = LARGE if "--large" in sys.argv else ""
+def copy_runs(published: Path, many: int) -> None:
+    """Adds copies of published runs, in turn, under other seeds until there are so many."""
+    folders = sorted(path for path in published.iterdir() if (path / "config.json").exists())
+    trained = [path for path in folders if "combined" not in path.name]
+    for place in range(max(many - len(folders), 0)):
+        old = trained[place % len(trained)]
+        config = RunConfig.model_validate_json((old / "config.json").read_text("utf-8"))
+        config = config.model_copy(update={"seed": config.seed + 100 * (1 + place // len(trained))})
+        fingerprint = json.loads((old / "metrics.json").read_text("utf-8"))["fingerprint"]
+        new = published / run_id(config, fingerprint)
+        shutil.copytree(old, new)
+        (new / "config.json").write_text(config.model_dump_json(), "utf-8")
+
+
+def main(cache: Path, large: bool, pages: list[str]) -> None:
+    query = LARGE if large else ""
+    name = label_names(SyntheticConfig(labels=50))[40] if large else "platinum"
+    others = LABEL if large else OF_REUTERS
+    views = {name: (f"explorer?{query}&{one[0]}", *one[1:]) for name, one in VIEWS.items()}
+    views |= {title: (one[0].format(name=name, query=query), *one[1:]) for title, one in others.items()}
+    chosen = {title: one for title, one in views.items() if not pages or one[0].partition("?")[0] in pages}
     with sync_playwright() as playwright, serving(cache, TAILSCOPE_DATA=os.environ.get("TAILSCOPE_DATA", "")) as server:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        views = {name: (f"{server}/explorer?{query}&{one[0]}", *one[1:]) for name, one in VIEWS.items()}
-        name = label_names(SyntheticConfig(labels=50))[40] if query else "platinum"
-        others = LABEL if query else OF_REUTERS
-        views |= {
-            title: (f"{server}/{one[0].format(name=name, query=query)}", *one[1:]) for title, one in others.items()
-        }
-        rounds = [look(browser, views) for _ in range(1 + ROUNDS)]
-        slides = {view: slide(browser, f"{server}/loss_weights?{query}", view) for view in LOSS_VIEWS}
-    print(f"{'':18} {'cold':>8} {'warm, best and worst of ' + str(ROUNDS):>32} {'largest message':>18}")
-    for name, (cold, size) in rounds[0].items():
-        warm = [one[name][0] for one in rounds[1:]]
-        print(f"{name:18} {cold:>6.2f} s {min(warm):>21.2f} to {max(warm):.2f} s {size:>15.2f} MB")
-    for view, seconds in slides.items():
-        print(f"mu moved, {view:24} {seconds[4]:.2f} s, {seconds[0]:.2f} to {seconds[-1]:.2f} s")
+        print(f"{'':18} {'cold':>8} {'warm, best and worst of ' + str(ROUNDS):>32} {'largest message':>18}", flush=True)
+        for title, (address, *rest) in chosen.items():
+            rounds = [look(browser, {title: (f"{server}/{address}", *rest)}) for _ in range(1 + ROUNDS)]  # type: ignore[dict-item]
+            for thing, (cold, size) in rounds[0].items():
+                warm = [one[thing][0] for one in rounds[1:]]
+                times = f"{cold:>6.2f} s {min(warm):>21.2f} to {max(warm):.2f} s"
+                print(f"{thing:18} {times} {size:>15.2f} MB", flush=True)
+        for view in LOSS_VIEWS if not pages or "loss_weights" in pages else ():
+            seconds = slide(browser, f"{server}/loss_weights?{query}", view)
+            print(f"mu moved, {view:24} {seconds[4]:.2f} s, {seconds[0]:.2f} to {seconds[-1]:.2f} s", flush=True)
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--large", action="store_true", help="a synthetic set of PubMed's size, without runs")
+    parser.add_argument("--pages", nargs="+", default=[], help="such as compare or errors; all of them if left out")
+    parser.add_argument("--runs", type=int, default=0, help="so many, with copies of the published ones")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "cache" / "published", Path(folder) / "published")
-        main(Path(folder))
+        copy_runs(Path(folder) / "published", asked.runs)
+        main(Path(folder), asked.large, asked.pages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,22 @@ def test_an_address_with_an_unknown_rule_shows_the_first(scored: list[Run]) -> N
     page = open_page("compare", decide="one rule", rule="nonsense", score="nonsense")
     assert page.selectbox(key="rule").value == "quiet"
     assert not page.error
+
+
+def test_a_table_that_was_drawn_before_is_the_same_and_another_rule_has_its_own(scored: list[Run]) -> None:
+    pages = [open_page("compare", **rule) for rule in ({}, {"decide": "same number of labels"}, {})]
+    shown = [[table.value.to_csv() for table in page.dataframe[:2]] for page in pages]
+    assert shown[0] == shown[2]
+    assert shown[0] != shown[1]
+    shutil.rmtree(scored[0].path)
+    assert [table.value.to_csv() for table in open_page("compare").dataframe[:2]] != shown[0], "a run has changed"
+
+
+def test_rows_to_combine_are_listed_when_somebody_opens_them(scored: list[Run]) -> None:
+    page = open_page("compare")
+    assert len(page.dataframe) == 2
+    page.session_state["combine"] = True
+    page.run()
+    assert not page.exception
+    assert len(page.dataframe) == 3
+    assert "Combine marked rows" in [button.label for button in page.button]

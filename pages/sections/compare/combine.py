@@ -35,7 +35,9 @@ def show(rows: Sequence[Row]) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.success(plain(f"Made: {made[1]}"))
             link("errors", "Open it on Errors", {"run": made[0]})
-    with st.expander("Combine rows", icon=":material/merge:"):
+    with (opened := st.expander("Combine rows", icon=":material/merge:", key="combine", on_change="rerun")):
+        if not opened.open:
+            return  # its table is made when somebody looks at it
         st.caption(
             "The scores of several runs on the same documents, averaged in logits, often rank rare labels better than "
             "each run alone. It takes seconds: nothing is trained, and thresholds are fitted on validation. Mark two "

@@ -10,7 +10,6 @@ import streamlit as st
 
 from core.analysis import compare
 from core.analysis.samples import RANKING, difference, rule_in_words
-from core.figures.compare import change_chart, f1_by_rank
 from core.system.errors import UserError
 from pages.sections.compare.rows import find_asked, load_scores, looks_of, offer_rows, pick_rows
 from pages.shared.downloads import offer_csv
@@ -55,6 +54,8 @@ def keep_same_labels(rows: list[Row]) -> list[Row]:
 
 def show_by_rank(compared: Comparison, borders: Borders) -> None:
     """F1 along the long tail, a smoothed line per row."""
+    from core.figures.compare import f1_by_rank
+
     if not compared.rows:
         return
     rows = keep_same_labels(pick_rows(compared.rows) or compared.rows)
@@ -83,6 +84,8 @@ def name_measure(rule: str) -> str:
 
 def show_two_rows(compared: Comparison, borders: Borders) -> None:
     """Who gained and who lost between two rows, label by label."""
+    from core.figures.compare import change_chart
+
     rows, sampled, measure = compared.rows, compared.sampled, name_measure(compared.rule)
     if len(rows) < 2:
         st.info("Two rows are needed: train another loss, or clear the filters.")

@@ -8,7 +8,6 @@ import streamlit as st
 
 from core.analysis import tables
 from core.analysis.samples import RANKING, rule_in_words
-from core.figures.compare import ablation_chart
 from pages.shared.downloads import offer_csv
 from pages.shared.pick import pick_one
 from pages.shared.text import plain
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
 def show(compared: Comparison, borders: Borders) -> None:  # noqa: ARG001 - all views alike
     """What each part of the distribution-balanced loss adds."""
+    from core.figures.compare import ablation_chart
+
     rows, rule = compared.rows, compared.rule
     table = tables.ablation(rows, compared.sampled, rule=rule)
     if table.empty:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import samples
-from core.figures import page
 from pages.sections.compare.rows import load_sample
 from pages.shared.added import show_added
 
@@ -40,4 +39,6 @@ def show(rows: Sequence[Row], data: str, borders: Borders, rule: str) -> None:
 
 def write_report(rows: Sequence[Row], data: str, borders: Borders, rule: str, added: Sequence[View]) -> str:
     """The page."""
+    from core.figures import page
+
     return page.to_html([(data, samples.compare_rows(rows, borders, rule, load=load_sample))], added, load=load_sample)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.analysis import compare, decisions, samples, tables, verdict
+from core.analysis import compare, decisions, samples, tables
 from core.analysis.row_settings import find_row
 from core.analysis.samples import Comparison
 from core.config.defaults import THRESHOLD_RULES
-from core.figures.compare import forest_chart
+from core.figures.forest import forest_chart
 from core.figures.looks import assign_looks
 from core.labels.groups import Borders
 from core.runs import results
 from core.runs.predictions import read_predictions
 from core.system.errors import UserError
 from pages.shared.added import offer_view
-from pages.shared.loaders import HASHES, find_version, load_metrics, load_predictions
+from pages.shared.loaders import find_version, load_metrics, load_predictions
 from pages.shared.pick import pick_one
 from pages.shared.text import plain
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from core.analysis.samples import Sampled
     from core.analysis.tables import Row, Table
-    from core.analysis.verdict import Finding
     from core.figures.looks import Look
     from core.runs.folder import Run
     from core.runs.predictions import Predictions
@@ -88,20 +88,33 @@ def describe_rules() -> str:
     return "; ".join(f"{name}: {THRESHOLD_RULES[name].about}" for name in known)
 
 
-@st.cache_resource(max_entries=2048, show_spinner=False, hash_funcs=HASHES)
+@dataclass(frozen=True)
+class Versioned:
+    """A run that a cache of this module knows by its version alone: for a call a run, Streamlit's own take too long."""
+
+    version: tuple[str | float | None, ...]
+    run: Run = field(compare=False)
+
+
 def load_sample(run: Run, borders: Borders, rule: str) -> Sampled:
-    return samples.sample(run, borders, rule, read=load_scores)
+    return _load_sample(Versioned(find_version(run), run), borders, rule)
 
 
-@st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=HASHES)
-def _load_small_scores(run: Run, part: str) -> Predictions:
-    return read_predictions(run, part)
+@lru_cache(maxsize=2048)
+def _load_sample(known: Versioned, borders: Borders, rule: str) -> Sampled:
+    return samples.sample(known.run, borders, rule, read=load_scores)
+
+
+@lru_cache(maxsize=128)
+def _load_small_scores(known: Versioned, part: str) -> Predictions:
+    return read_predictions(known.run, part)
 
 
 def load_scores(run: Run, part: str) -> Predictions:
     """The scores of a part; those of few labels stay for many runs, so that another rule does not read them again."""
-    few = len(load_metrics(run)["labels"]) <= FEW_LABELS
-    return _load_small_scores(run, part) if few else load_predictions(run, part)
+    if len(load_metrics(run)["labels"]) > FEW_LABELS:
+        return load_predictions(run, part)
+    return _load_small_scores(Versioned(find_version(run), run), part)
 
 
 @dataclass(frozen=True)
@@ -145,11 +158,6 @@ def load_difference_table(compared: Known, baseline: str, table: Table) -> pd.Da
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
-def load_findings(compared: Known) -> list[Finding]:
-    return verdict.find(compared.rows, compared.sampled, rule=compared.rule)
-
-
-@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
 def load_notes(compared: Known, table: Table, baseline: str, published: bool) -> list[str]:
     """`tables.notes` of one of the two tables above."""
     frame = (
@@ -161,13 +169,8 @@ def load_notes(compared: Known, table: Table, baseline: str, published: bool) ->
 @st.cache_data(max_entries=128, show_spinner=False, hash_funcs=COMPARED)
 def load_forest(compared: Known, baseline: str, column: str, title: str, _frame: pd.DataFrame) -> dict[str, Any]:
     """The forest plot of a column of a table, a Vega-Lite specification; empty where no row has the score."""
-    rows, dots = compare.forest_table(_frame, compared.sampled, column)
-    if rows.empty:
-        return {}
-    # Altair checks no schema here, which takes longer than all else, and its sizes of charts are left out.
-    looks = looks_of(compared.rows)
-    drawn = forest_chart(rows, dots, looks, title=title, difference=bool(baseline)).to_dict(validate=False)
-    return {key: value for key, value in drawn.items() if key != "config"}
+    rows, dots = compare.forest_rows(_frame, compared.sampled, column)
+    return forest_chart(rows, dots, looks_of(compared.rows), title=title, difference=bool(baseline)) if rows else {}
 
 
 def looks_of(rows: Sequence[Row]) -> dict[str, Look]:

@@ -12,6 +12,8 @@ from core.analysis.csv import MARK
 from core.analysis.samples import RANKING
 from core.labels.groups import EVERY_GROUP, Borders
 from pages.sections.compare.rows import (
+    COMPARED,
+    Known,
     find_asked,
     find_first_run,
     fit_names,
@@ -27,13 +29,12 @@ from pages.shared.pick import pick_one
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
     from streamlit.elements.lib.column_types import ColumnConfig
 
     from core.analysis.tables import Row
-    from pages.sections.compare.rows import Known
 
 
 WIDTH = 106
@@ -63,12 +64,16 @@ def show(compared: Known, borders: Borders) -> None:
         "With the rows of the paper", True, key="published", bind="query-params", disabled=rule == RANKING
     )
     chosen, frames, said = baseline if baseline in names else "", {}, dict[str, None]()
+
+    def shows_paper(table: tables.Table) -> bool:
+        return published and not (moved and table == 2)
+
     for table in (RANKING,) if rule == RANKING else tables.GROUPS:
         if chosen:
             frames[table] = load_difference_table(compared, chosen, table)
         else:
-            frames[table] = load_paper_table(compared, table, published and not (moved and table == 2))
-        said |= dict.fromkeys(load_notes(compared, table, chosen, published and not (moved and table == 2)))
+            frames[table] = load_paper_table(compared, table, shows_paper(table))
+        said |= dict.fromkeys(load_notes(compared, table, chosen, shows_paper(table)))
     with middle:
         column = pick_score(RANKING if rule == RANKING else 2, tables.columns_in(next(iter(frames.values()))))
     show_forest(next(iter(frames.values())), compared, chosen, column)
@@ -80,18 +85,7 @@ def show(compared: Known, borders: Borders) -> None:
         caption = name + tables.caption(table, rule, chosen)
         st.markdown(plain(caption))
         columns = pick_columns(table, tables.columns_in(frame))
-        room = max(ROOM - WIDTH * len(columns), NARROWEST)
-        width, high = fit_names([f"{name}  one seed" for name in frame["name"]], room)
-        st.dataframe(
-            compare.score_table(frame, columns),
-            key=f"table{table}",
-            hide_index=True,
-            height="content",
-            row_height=high,
-            placeholder="–",
-            column_config=describe_columns(columns, width),
-            alt=caption,
-        )
+        draw_table(compared, table, chosen, shows_paper(table), tuple(columns), caption, frame)
         show_downloads(frame, rows, rule)
     shown_paper = any(frame["source"].eq("published").any() for frame in frames.values())
     st.caption(
@@ -104,6 +98,31 @@ def show(compared: Known, borders: Borders) -> None:
     explain(*(("average precision", "P@k") if rule == RANKING else ("micro-F1", "macro-F1")), *groups)
 
 
+@st.cache_data(max_entries=128, show_spinner=False, hash_funcs=COMPARED)
+def draw_table(
+    compared: Known,  # noqa: ARG001 - a part of the key, as the next three are
+    table: tables.Table,
+    baseline: str,  # noqa: ARG001
+    published: bool,  # noqa: ARG001
+    columns: tuple[str, ...],
+    caption: str,
+    _frame: pd.DataFrame,
+) -> None:
+    """Draws a table; one that was drawn before is sent as it is, for to style and to pack it takes long."""
+    room = max(ROOM - WIDTH * len(columns), NARROWEST)
+    width, high = fit_names([f"{name}  one seed" for name in _frame["name"]], room)
+    st.dataframe(
+        compare.score_table(_frame, columns),
+        key=f"table{table}",
+        hide_index=True,
+        height="content",
+        row_height=high,
+        placeholder="–",
+        column_config=describe_columns(columns, width),
+        alt=caption,
+    )
+
+
 def pick_columns(table: tables.Table, columns: list[str]) -> list[str]:
     """Draws which columns of a table stand beside each other, where a narrow page has no room for all."""
     sets = compare.column_sets(columns)
@@ -113,7 +132,7 @@ def pick_columns(table: tables.Table, columns: list[str]) -> list[str]:
     return sets[pick_one("Columns", sets, next(iter(sets)), key=key)]
 
 
-def describe_columns(columns: list[str], width: int) -> dict[Any, ColumnConfig]:
+def describe_columns(columns: Sequence[str], width: int) -> dict[Any, ColumnConfig]:
     """Widths of a table's columns, by position; 0 is the hidden index, and 1, the names, stays in sight."""
     column = st.column_config
     scores: dict[Any, ColumnConfig] = {2 + place: column.NumberColumn(width=WIDTH) for place in range(len(columns))}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.analysis import compare
-from core.figures.compare import training_chart
 from pages.sections.compare.rows import fit_names, looks_of, pick_rows
 from pages.shared.downloads import offer_csv
 from pages.shared.pick import pick_one
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 def show_curves(compared: Comparison, borders: Borders) -> None:  # noqa: ARG001
     """Validation scores by epoch."""
+    from core.figures.compare import training_chart
+
     rows = pick_rows(compared.rows)
     frame = compare.training_frame(rows)
     if frame.empty:

@@ -9,7 +9,7 @@ import streamlit as st
 from core.analysis import tables, verdict
 from core.analysis.samples import RANKING, rule_in_words
 from core.runs.results import count_documents
-from pages.sections.compare.rows import load_findings, load_forest
+from pages.sections.compare.rows import COMPARED, Known, load_forest
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link
 from pages.shared.text import plain
@@ -17,28 +17,34 @@ from pages.shared.text import plain
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pages.sections.compare.rows import Known
-
 
 def show_verdict(compared: Known) -> None:
     """Draws what is best where, what cannot be told apart, and a link that trains what would settle it."""
     rows = compared.rows
     if len(rows) < 2 or len({row.fingerprint for row in rows}) > 1:
         return
-    findings = load_findings(compared)
-    questions = verdict.questions_at(compared.rule)
-    documents = count_documents(load_metrics(rows[0].runs[0]), "test")
+    lines, links = load_verdict(compared)
     with st.container(border=True):
-        lines = [
-            f"- **{questions[one.column]}.** {plain(verdict.in_words(one, documents=documents))}" for one in findings
-        ]
-        st.markdown("\n".join(lines))
-        if sentence := verdict.words_of_single_seeds(rows):
-            st.markdown(plain(sentence))
-        for wanted in verdict.next_runs(findings):
-            if query := verdict.launcher_query(*wanted):
-                methods = f"{', '.join(query['models'])} with {', '.join(query.get('losses', ['its own loss']))}"
-                link("launcher", f"Fill the Launcher with seeds {query['seeds']} of {methods}", query)
+        for line in lines:
+            st.markdown(line)
+        for words, query in links:
+            link("launcher", words, query)
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
+def load_verdict(compared: Known) -> tuple[list[str], list[tuple[str, dict[str, str | list[str]]]]]:
+    """Paragraphs in Markdown, and links to the Launcher: the words of each and its query."""
+    rows, questions = compared.rows, verdict.questions_at(compared.rule)
+    findings = verdict.find(rows, compared.sampled, rule=compared.rule)
+    documents = count_documents(load_metrics(rows[0].runs[0]), "test")
+    said = [f"- **{questions[one.column]}.** {plain(verdict.in_words(one, documents=documents))}" for one in findings]
+    lines = ["\n".join(said), *filter(None, [plain(verdict.words_of_single_seeds(rows))])]
+    links = []
+    for wanted in verdict.next_runs(findings):
+        if query := verdict.launcher_query(*wanted):
+            methods = f"{', '.join(query['models'])} with {', '.join(query.get('losses', ['its own loss']))}"
+            links.append((f"Fill the Launcher with seeds {query['seeds']} of {methods}", query))
+    return lines, links
 
 
 def pick_score(table: tables.Table, columns: list[str]) -> str:
