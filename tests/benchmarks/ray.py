@@ -40,7 +40,7 @@ from tests.browser.conftest import CHROMIUM, FLAGS, serving
 from tests.helpers.cluster_server import serve_cluster
 from tests.helpers.runs import make_folder
 
-STUB, SLEEPS, TIMED = "tests.helpers.stub_worker", "tests.benchmarks.sleeping_worker", "tests.benchmarks.timed_worker"
+STUB, SLEEPS, TIMED = "tests.helpers.stub_worker", "tests.helpers.sleeping_worker", "tests.helpers.timed_worker"
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8"]
 PAGE_RUNS = 200
 SLEEPERS = 8
