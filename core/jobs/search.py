@@ -225,7 +225,8 @@ def _begin_trial(study: optuna.Study, base: RunConfig, trials: int) -> Iterator[
             if is_locked(_trial_lock(study.study_name, left.number)):
                 alive += 1
             else:
-                study.tell(left.number, state=failed)
+                with suppress(ValueError):  # it has ended since, with a score
+                    study.tell(left.number, state=failed)
         if len(_ended(study)) + alive >= trials:
             trial = held = None
         else:
