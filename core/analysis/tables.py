@@ -430,7 +430,7 @@ def _count_tests(frame: pd.DataFrame, column: str) -> int:
 def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a table, each a dict by column: `frame.to_dict("records")` in a tenth of its time."""
     columns = {
-        name: column.to_numpy(object, na_value=None).tolist() if name == "seeds" else column.tolist()
+        str(name): column.to_numpy(object, na_value=None).tolist() if name == "seeds" else column.tolist()
         for name, column in frame.items()
     }
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

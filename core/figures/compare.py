@@ -202,8 +202,8 @@ def change_chart(table: pd.DataFrame, *, measure: str = "F1") -> alt.Chart:
             ),
             color=colour_groups(shown["group"]),
             tooltip=[
-                "label:N",
-                "group:N",
+                alt.Tooltip("label:N"),
+                alt.Tooltip("group:N"),
                 alt.Tooltip("train:Q", title="train documents", format=","),
                 alt.Tooltip("support:Q", title="test documents", format=","),
                 alt.Tooltip("first:Q", title=f"first {measure} (%)", format=".1f"),

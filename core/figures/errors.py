@@ -324,7 +324,7 @@ def calibration_chart(curve: pd.DataFrame) -> alt.LayerChart:
             y=alt.Y("true:Q", title="share that is true", scale=alt.Scale(domain=[0, 1])),
             color=colour_groups(curve["group"], more=["all"]),
             tooltip=[
-                "group:N",
+                alt.Tooltip("group:N"),
                 alt.Tooltip("score:Q", format=".3f"),
                 alt.Tooltip("true:Q", format=".3f"),
                 alt.Tooltip("pairs:Q", title="scores", format=","),
