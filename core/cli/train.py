@@ -31,9 +31,10 @@ from core.data import sources as datasets
 from core.jobs import clusters, estimates, launch, queue, sweeps
 from core.jobs.obstacles import describe_shortage, find_obstacles
 from core.runs.folder import LIVE, Damaged, Folder, Run, as_run, get_folder, list_folders
+from core.runs.layout import PEER_LOST
 from core.runs.plan import grid, make_config, read
 from core.runs.presets import PRESETS
-from core.system.errors import UserError, choose
+from core.system.errors import PeerLost, UserError, choose
 
 if TYPE_CHECKING:
     from core.config.schema import RunConfig
@@ -101,6 +102,9 @@ def _work(path: Path) -> None:
     get_folder(path.name)  # a folder that is no run is bad input: exit 2
     try:
         worker.execute(path)
+    except PeerLost as error:
+        say(str(error))
+        raise typer.Exit(PEER_LOST) from None
     except UserError as error:
         say(str(error))
         raise typer.Exit(1) from None
@@ -226,12 +230,17 @@ def search_settings(
     seed: Annotated[int, typer.Option(help="Seed of every run.")] = 0,
     split: Annotated[str | None, typer.Option(help="Name of the split.")] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Any setting as key=value, repeatable.")] = None,
+    at_once: Annotated[
+        int, typer.Option("--at-once", min=1, max=64, help="Trials in flight, where the engine has room for them.")
+    ] = 1,
     engine: Engine = "",
     as_json: Json = False,
 ) -> None:
     """Search the learning rate and the loss's constants; called again, it continues where it ended.
 
-    Example: python -m core search --data reuters --model tfidf --loss db --trials 30 --metric macro_f1
+    Examples:
+    python -m core search --data reuters --model tfidf --loss db --trials 30 --metric macro_f1
+    python -m core search --data reuters --model tfidf --loss db --trials 30 --engine ray --at-once 4
     """
     from core.jobs import search
 
@@ -243,7 +252,9 @@ def search_settings(
             print_line(_trial_words(trial))
 
     try:
-        found = search.search(base, trials=trials, metric=metric, minutes=minutes, report=report, engine=engine)
+        found = search.search(
+            base, trials=trials, metric=metric, minutes=minutes, report=report, engine=engine, at_once=at_once
+        )
     except search.TrialError as error:
         say(str(error), style="red")
         raise typer.Exit(1) from None

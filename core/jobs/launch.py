@@ -184,7 +184,8 @@ def _start(config: RunConfig, run_id: str, user: str, *, anew: bool, engine: str
             orphan.kill()
     before = {file: file.read_bytes() for file in (path / "status.json", job_file(path)) if file.is_file()}
     try:
-        stop_flag(folder).unlink(missing_ok=True)
+        for file in (stop_flag(folder), *folder.glob("process-*.json")):  # of the last attempt
+            file.unlink(missing_ok=True)
         if engine == LOCAL:
             job_file(folder).unlink(missing_ok=True)
         else:

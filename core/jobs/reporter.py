@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from core.jobs import pulse
 from core.runs import journal
 from core.runs.layout import is_gone, stop_flag
 from core.system.errors import Gone, Stopped
@@ -45,6 +46,7 @@ class StatusReporter:
 
     def raise_if_stopped(self) -> None:
         """Raises `Stopped` if a stop was requested, and `Gone` if the run's folder was deleted."""
+        pulse.beat()
         if stop_flag(self.path).exists():
             raise Stopped
         if is_gone(self.path):

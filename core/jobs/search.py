@@ -1,4 +1,7 @@
-"""Search for a learning rate and the constants of a loss: each trial is a run, judged on validation."""
+"""Search for a learning rate and the constants of a loss: each trial is a run, judged on validation.
+
+Trials are asked for and told here, in a study that is one file, and trained where their engine has room for them.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from core.config.defaults import LOSS_CONSTANTS
@@ -66,6 +71,7 @@ def search(
     minutes: float | None = None,
     report: Callable[[Trial], None] | None = None,
     engine: str = "",
+    at_once: int = 1,
 ) -> list[Trial]:
     """Runs trials until there are so many, those of earlier calls with the same settings counted, or time is over.
 
@@ -76,6 +82,7 @@ def search(
         minutes: no trial begins after them.
         report: called with each trial that has ended.
         engine: where the runs are trained, as `core.jobs.engines.choose_engine` has it.
+        at_once: how many trials are in flight; the more there are, the less each knows of the others.
 
     Returns:
         All trials, the best first.
@@ -93,20 +100,70 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     key = hashlib.sha256(json.dumps(base.model_dump(), sort_keys=True).encode()).hexdigest()[:10]
     name = f"{base.data.name}-{base.model.name}-{loss}-{key}"
+    until = None if minutes is None else time.monotonic() + 60 * minutes
+    searcher = Searcher(name, base, trials, metric, until, report, engine)
     with say_unwritable("The search"), _say_stored(name):
-        study = _open_study(name)
-        # Trials, one after the other; other terminals may run trials of the same study meanwhile.
-        began = time.monotonic()
-        while len(_ended(study)) < trials and (minutes is None or time.monotonic() - began < 60 * minutes):
-            with _begin_trial(study, base, trials) as trial:
+        if at_once == 1:
+            searcher.run_trials()
+        else:
+            searcher.run_side_by_side(at_once)
+        ended = _ended(_open_study(name))
+    return sorted(ended, key=lambda trial: -1.0 if trial.score is None else trial.score, reverse=True)
+
+
+@dataclass
+class Searcher:
+    """Runs trials of a study until there are enough; other terminals may run trials of the same study meanwhile.
+
+    Attributes:
+        name: of the study.
+        base, trials, metric, report, engine: as in `search`.
+        until: no trial begins after it, by `time.monotonic`; None: whenever.
+        closed: no trial begins any more.
+        broken_off: trials that are in flight are stopped.
+    """
+
+    name: str
+    base: RunConfig
+    trials: int
+    metric: str
+    until: float | None
+    report: Callable[[Trial], None] | None
+    engine: str
+    closed: Event = field(default_factory=Event)
+    broken_off: Event = field(default_factory=Event)
+    reporting: Lock = field(default_factory=Lock)
+
+    def run_trials(self) -> None:
+        """Runs trials, one after the other."""
+        study = _open_study(self.name)
+        while len(_ended(study)) < self.trials and (self.until is None or time.monotonic() < self.until):
+            if self.closed.is_set():
+                return
+            with _begin_trial(study, self.base, self.trials) as trial:
                 if trial is None:
                     time.sleep(WAIT)
                     continue
-                _run(study, trial, base, metric, engine)
-                if report:
-                    report(next(one for one in _ended(study) if one.number == trial.number))
-        ended = _ended(study)
-    return sorted(ended, key=lambda trial: -1.0 if trial.score is None else trial.score, reverse=True)
+                _run(study, trial, self.base, self.metric, self.engine, self.broken_off)
+                if self.report:
+                    with self.reporting:
+                        self.report(next(one for one in _ended(study) if one.number == trial.number))
+
+    def run_side_by_side(self, at_once: int) -> None:
+        """Runs so many trials at once, each as a terminal of its own would.
+
+        Where one ends the search, those in flight are run to their end, and their scores are kept; Ctrl-C stops them.
+        """
+        with ThreadPoolExecutor(at_once) as threads:
+            futures = [threads.submit(self.run_trials) for _ in range(at_once)]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            except KeyboardInterrupt:
+                self.broken_off.set()
+                raise
+            finally:
+                self.closed.set()
 
 
 @contextmanager
@@ -168,7 +225,8 @@ def _begin_trial(study: optuna.Study, base: RunConfig, trials: int) -> Iterator[
             if is_locked(_trial_lock(study.study_name, left.number)):
                 alive += 1
             else:
-                study.tell(left.number, state=failed)
+                with suppress(ValueError):  # it has ended since, with a score
+                    study.tell(left.number, state=failed)
         if len(_ended(study)) + alive >= trials:
             trial = held = None
         else:
@@ -218,8 +276,10 @@ def suggest(trial: Any, base: RunConfig) -> RunConfig:
     return parse(RunConfig, values)
 
 
-def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str, engine: str) -> None:
-    """Trains one trial; a hopeless one is stopped.
+def _run(
+    study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str, engine: str, broken_off: Event
+) -> None:
+    """Trains one trial; a hopeless one is stopped, and so is one whose search is broken off.
 
     Raises:
         UserError: its run cannot be started.
@@ -239,6 +299,8 @@ def _run(study: optuna.Study, trial: optuna.Trial, base: RunConfig, metric: str,
                 for place, score in enumerate(scores[reported:], reported + 1):
                     trial.report(score, place)
                 reported, best = max(reported, len(scores)), max(scores, default=None)
+                if broken_off.is_set():
+                    raise KeyboardInterrupt
                 if now.state in LIVE and trial.should_prune():
                     launch.stop(run.id)
                     study.tell(trial, state=optuna.trial.TrialState.PRUNED)

@@ -25,7 +25,7 @@ from core.config.defaults import MODELS
 from core.config.parse import differences
 from core.config.schema import RunConfig
 from core.data.corpus import Corpus, count_columns
-from core.jobs import trackers
+from core.jobs import pulse, trackers
 from core.jobs.fitted import PARTS, Fitted
 from core.jobs.linear import fit_linear
 from core.labels import groups
@@ -67,6 +67,7 @@ def fit(config: RunConfig, corpus: Corpus, path: Path, slot: str, reporter: Repo
 
     Raises:
         UserError: the encoder cannot be loaded, training diverges, memory runs out.
+        PeerLost: another process of the run has ended or does not answer.
         Stopped: a stop was requested; a checkpoint is written.
     """
     if MODELS[config.model.name].at_once:
@@ -86,9 +87,11 @@ def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, repo
         log.info("needs about %.1f GB of memory, %.1f GB are free", needed / 1e9, memory_free(mine) / 1e9)
         # Train, from the last checkpoint if there is one.
         resumable = Resumable.resume(folder, setup.state, config, corpus)
+        distributed.check_start(setup.state.epoch, setup.state.step)
         evaluator = Evaluator(config, corpus, setup)
         with trackers.tracking(config, path) as send:
             train_network(config, corpus, path, setup, resumable, evaluator, reporter, send)
+    pulse.rest()  # no other process is waited for any more
     if not resumable.best_epoch:
         raise UserError("No epoch was ever scored: there is nothing to keep.")
     # Score with the best weights, those that are kept, before a label graph is folded into them.
@@ -111,6 +114,7 @@ def replicate(config: RunConfig, corpus: Corpus, path: Path, slot: str, reporter
     with distributed.join_processes(config.train.processes, path, torch_device(slot)) as mine:
         setup = make_setup(config, corpus, reporter, mine)
         resumable = Resumable.resume(checkpoint_dir(path), setup.state, config, corpus)
+        distributed.check_start(setup.state.epoch, setup.state.step)
         torch.manual_seed(config.seed + distributed.rank())  # each process has dropout of its own
         if resumable.patience >= setup.settings.patience:
             return

@@ -9,6 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from core.runs import journal
+from core.runs.folder import LIVE
 
 WEBHOOK_SECONDS = 5.0
 """Seconds after which a webhook that does not answer is given up."""
@@ -20,6 +21,8 @@ def post_outcome(path: Path) -> None:
     if not url:
         return
     status = journal.read_status(path)
+    if status["state"] in LIVE:  # on a cluster, which starts its processes again
+        return
     seconds = round(status["ended"] - status["started"], 3) if "started" in status else None
     outcome = {"run": path.name, "seconds": seconds} | {key: status.get(key, "") for key in ("state", "reason", "user")}
     try:

@@ -8,6 +8,7 @@ import platform
 import shutil
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from core.config.schema import RunConfig
@@ -18,11 +19,20 @@ from core.jobs.reporter import SilentReporter, StatusReporter
 from core.jobs.webhook import post_outcome
 from core.labels import groups
 from core.runs import failures, folder, journal
-from core.runs.layout import ALIVE_VARIABLE, JOB_VARIABLE, NODE_VARIABLE, STOPPED, alive_lock, is_gone, runs_dir
+from core.runs.layout import (
+    ALIVE_VARIABLE,
+    JOB_VARIABLE,
+    NODE_VARIABLE,
+    STOPPED,
+    alive_lock,
+    is_gone,
+    peer_failure_file,
+    runs_dir,
+)
 from core.runs.outcome import About, Part, peak_memory, write_outcome
 from core.runs.plan import check_trainable
-from core.system.errors import Gone, Stopped, UserError
-from core.system.files import atomic_path
+from core.system.errors import Gone, PeerLost, Stopped, UserError
+from core.system.files import atomic_path, read_fields, write_json
 from core.system.locks import try_lock
 
 log = logging.getLogger("tailscope")
@@ -33,6 +43,8 @@ RESERVE = 65_536
 
 HANDED_OVER = 120.0
 """Seconds in which whoever held a run before its worker on a cluster lets go of it."""
+PEER_WRITES = 3.0
+"""Seconds in which a process of a run that fails by itself has written why, once its connections are closed."""
 MOST_STARTS = 50
 """How often a cluster may start a run again: one that dies every time goes no further."""
 
@@ -48,15 +60,13 @@ def execute(path: Path, reporter: StatusReporter | None = None) -> None:
 
     Raises:
         UserError: no run folder, or another worker holds it.
+        PeerLost: on a cluster, where another process of the run was lost; its status says that it runs.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     config = _open_run(path)
     # One of several processes of a run, and not the first: it only trains.
-    if os.environ.get("RANK", "0") != "0":
-        from core.jobs.training import replicate
-
-        corpus = sources.load(config.data)
-        replicate(config, corpus, path, journal.read_status(path)["device"], SilentReporter())
+    if rank := int(os.environ.get("RANK", "0")):
+        _replicate(config, path, rank)
         return
     # The lock comes first: from here on the run is alive for all who look, and its outcome is written.
     alive, held = _hold_run(path), None
@@ -77,6 +87,17 @@ def execute(path: Path, reporter: StatusReporter | None = None) -> None:
         journal.update_status(path, state="finished", ended=time.time(), progress={"phase": "done", "fraction": 1.0})
         journal.append_event(path, "finished")
         log.info("finished")
+    except PeerLost as error:
+        if is_gone(path):
+            return
+        failure = _await_peer_failure(path)
+        if failure is None and _on_node():
+            # The cluster starts all processes of the run again, and it goes on.
+            journal.append_event(path, "another process was lost", words=str(error)[:300])
+            raise
+        failure = failure or failures.Failure("killed", str(error), "Resume the run: it goes on from its checkpoint.")
+        _fail(path, failure)
+        raise UserError(failure.words) from error
     except Stopped:
         log.info("stopped by request")
         journal.update_status(path, state="stopped", ended=time.time(), reason=STOPPED)
@@ -88,10 +109,7 @@ def execute(path: Path, reporter: StatusReporter | None = None) -> None:
             return
         # Whatever ends a run is written into its status; a bug keeps its traceback.
         reserve.unlink(missing_ok=True)
-        why = failures.of_error(error, config, path)
-        failure = {"kind": why.kind, "reason": why.words, "advice": why.advice}
-        journal.update_status(path, state="failed", ended=time.time(), **failure)
-        journal.append_event(path, "failed", kind=why.kind)
+        _fail(path, failures.of_error(error, config, path))
         raise
     finally:
         # The last status is written before the locks are released, never after; the webhook is called last.
@@ -103,6 +121,49 @@ def execute(path: Path, reporter: StatusReporter | None = None) -> None:
                 os.close(descriptor)
         if not is_gone(path):
             post_outcome(path)
+
+
+def _fail(path: Path, failure: failures.Failure) -> None:
+    """Writes into a run's status why it failed."""
+    words = {"kind": failure.kind, "reason": failure.words, "advice": failure.advice}
+    journal.update_status(path, state="failed", ended=time.time(), **words)
+    journal.append_event(path, "failed", kind=failure.kind)
+
+
+def _replicate(config: RunConfig, path: Path, rank: int) -> None:
+    """Trains beside the first process of a run; why it fails by itself stands where that one looks."""
+    from core.jobs.training import replicate
+
+    if _on_node() and not _is_wanted(path):
+        log.info("this job has nothing left to do for the run")
+        return
+    try:
+        device = _name_slot() if _on_node() else journal.read_status(path)["device"]
+        replicate(config, sources.load(config.data), path, device, SilentReporter())
+    except PeerLost:
+        raise
+    except Exception as error:  # as in `execute`: whatever ends a process of a run is told
+        why = failures.of_error(error, config, path)
+        words = {"kind": why.kind, "words": f"Process {rank + 1} failed: {why.words}", "advice": why.advice}
+        write_json(peer_failure_file(path, rank), words)
+        raise
+
+
+def _await_peer_failure(path: Path) -> failures.Failure | None:
+    """Why another process of a run failed, if it says so within a moment of its end."""
+    until = time.monotonic() + PEER_WRITES
+    while (failure := _read_peer_failure(path)) is None and time.monotonic() < until:
+        time.sleep(QUEUE_POLL)
+    return failure
+
+
+def _read_peer_failure(path: Path) -> failures.Failure | None:
+    """What another process of a run has written of its failure."""
+    for file in sorted(path.glob("process-*.json")):
+        with suppress(UserError):
+            values, _ = read_fields(file)
+            return failures.Failure(*(str(values.get(key, ""))[:1000] for key in ("kind", "words", "advice")))
+    return None
 
 
 def _open_run(path: Path) -> RunConfig:
@@ -155,14 +216,21 @@ def _take_device(path: Path) -> str:
     """The device that the cluster has given this run, as the name of a slot; what a dead worker half wrote goes.
 
     Raises:
-        UserError: the run was started again and again.
+        UserError: the run was started again and again, or another process of it has failed by itself.
     """
     starts = 0
     for event in journal.read_events(path):
         starts = 0 if event["what"] in ("submitted", "resumed") else starts + (event["what"] == "started")
     if starts >= MOST_STARTS:
         raise UserError(f"The cluster started this run {starts} times, and each time it was killed. See its log.")
+    if failure := _read_peer_failure(path):
+        raise UserError(f"{failure.words} {failure.advice}".strip())
     folder.remove_half_written(path)
+    return _name_slot()
+
+
+def _name_slot() -> str:
+    """The device that the cluster has given this process, as the name of a slot."""
     return "cpu" if os.environ[NODE_VARIABLE] in ("", "0") else "cuda-0"
 
 

@@ -15,6 +15,8 @@ NODE_VARIABLE = "TAILSCOPE_NODE"
 """Environment variable of a worker on a node of a cluster: how many GPUs the cluster has given it."""
 JOB_VARIABLE = "TAILSCOPE_JOB"
 """Environment variable of such a worker: the job that it belongs to."""
+PEER_LOST = 75
+"""Exit status of a worker on a cluster whose run is to go on: another process of it was lost (`EX_TEMPFAIL`)."""
 
 
 def runs_dir() -> Path:
@@ -35,6 +37,11 @@ def stop_flag(path: Path) -> Path:
 def job_file(path: Path) -> Path:
     """The file that says which job of a cluster a run is, and what the cluster last said of it."""
     return path / "engine.json"
+
+
+def peer_failure_file(path: Path, rank: int) -> Path:
+    """The file in which a process of a run that is not its first says why it failed."""
+    return path / f"process-{rank}.json"
 
 
 def is_gone(path: Path) -> bool:

@@ -157,6 +157,15 @@ def forget_run(store: Store, run_id: str) -> None:
     (cache_dir() / "store" / f"{run_id}.json").unlink(missing_ok=True)
 
 
+def receive_status(store: Store, path: Path) -> None:
+    """Brings a run's status to a node whose process is not the first of the run.
+
+    Raises:
+        StoreSilent: the store does not answer.
+    """
+    store.get(f"runs/{path.name}/{LAST}", path / LAST)
+
+
 def ask_to_stop(store: Store, path: Path) -> None:
     """Puts the request to stop where the run's node looks for it."""
     store.put(stop_flag(path), f"runs/{path.name}/{stop_flag(path).name}")

@@ -65,5 +65,9 @@ class Stopped(Exception):
     """A stop of this run was requested."""
 
 
+class PeerLost(Exception):
+    """Another process that trains this run has ended, or cannot be reached: the run itself may go on."""
+
+
 class Gone(Exception):
     """The folder of this run was deleted while it was worked on."""

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -79,7 +80,8 @@ def describe_os_error(error: OSError) -> str:
 def write_text(path: Path, text: str) -> None:
     """Writes a text file so that a reader sees the old one or the new one, never a part (`os.replace`)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # No two writers have the same file: threads share a process, and machines that share a disk their numbers.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)

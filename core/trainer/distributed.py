@@ -1,7 +1,8 @@
 """Several processes that train one network: each computes its share of every batch, and gradients are summed.
 
-Started by the worker (`train.processes`), or by `torchrun` and `accelerate launch`, whose variables accelerate reads:
-it chooses the backend and gives each process its device. With one process nothing here does anything.
+Started by the worker (`train.processes`), by the engine of a cluster, one on each of its places, or by `torchrun` and
+`accelerate launch`, whose variables accelerate reads: it chooses the backend and gives each process its device. With
+one process nothing here does anything.
 
 Each process holds the whole network, and gradients are summed once a step, whatever each process did for it. DDP and
 accelerate's wrappers sum them in every backward pass, of which all processes must then make equally many; but a batch
@@ -30,9 +31,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from core.system.errors import PeerLost
 from core.system.places import ROOT
 
 T = TypeVar("T")
+LOST = ("gloo/transport", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL error")
+"""What stands in errors of torch where another process has ended or does not answer."""
 
 
 class Signal(IntEnum):
@@ -64,6 +68,9 @@ def join_processes(processes: int, run: Path, device: str) -> Iterator[str]:
 
     Yields:
         The device of this process.
+
+    Raises:
+        PeerLost: another process has ended or does not answer.
     """
     launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if not launched and processes == 1:
@@ -82,6 +89,11 @@ def join_processes(processes: int, run: Path, device: str) -> Iterator[str]:
             started.append(subprocess.Popen(command, cwd=ROOT, env=os.environ | own))
         mine = PartialState(cpu=device == "cpu").device
         yield str(mine) if mine.type == "cuda" else mine.type
+    except RuntimeError as error:
+        if tells_loss(error):
+            words = str(error).partition("\n")[0]
+            raise PeerLost(f"Another process of the run has ended or does not answer: {words}") from error
+        raise
     finally:
         for process in started:
             process.terminate()
@@ -92,6 +104,22 @@ def join_processes(processes: int, run: Path, device: str) -> Iterator[str]:
         PartialState._reset_state()  # the next run of this process may have others beside it, or none
         for name in variables:
             os.environ.pop(name)
+
+
+def tells_loss(error: RuntimeError) -> bool:
+    """Whether an error of torch says that another process has ended or does not answer."""
+    return isinstance(error, dist.DistError) or any(words in str(error) for words in LOST)
+
+
+def check_start(epoch: int, step: int) -> None:
+    """Checks that all processes begin at the same step: every process must call it.
+
+    Raises:
+        PeerLost: they do not, as where a file system shows a new checkpoint later to one node than to another.
+    """
+    starts = gather_lists([(epoch, step)])
+    if len(set(starts)) > 1:
+        raise PeerLost(f"The processes of the run have read different checkpoints: {starts}.")
 
 
 def _launch_variables(processes: int) -> dict[str, str]:

@@ -132,9 +132,10 @@ def score_of(run_id: str) -> float:
 
 
 def check(daemons: dict[str, subprocess.Popen[bytes]], say: Callable[[str, object], None]) -> None:
-    """Says what becomes of a sweep of four whose worker and node are killed, and of a run that is stopped."""
+    """Says what becomes of a run in two processes, of a sweep whose worker and node are killed, and of a stop."""
     offer = engines.load_cluster("slurm").describe()
     say("offer", offer.words)
+    check_together(say)
     changes = ["model.hidden=0", "train.epochs=12", "train.patience=12", "train.checkpoint_steps=10"]
     configs = grid(data="synthetic", models=["tfidf"], losses=["bce", "db"], seeds=[0, 1], changes=changes)
     began = time.monotonic()
@@ -176,6 +177,29 @@ def check(daemons: dict[str, subprocess.Popen[bytes]], say: Callable[[str, objec
     say("stopped", launch.stop(run.id).state)
     say("stop_seconds", round(time.monotonic() - began, 1))
     say("checkpoint_stays", any(run.path.glob("checkpoint/[0-9]*")))
+
+
+def check_together(say: Callable[[str, object], None]) -> None:
+    """Says what becomes of a run in two processes, one on each node, of which one is killed."""
+    changes = ["train.processes=2", "train.epochs=24", "train.patience=24", "train.checkpoint_steps=5"]
+    changes += ["model.dropout=0", "model.embedding=12", "model.filters=6", "model.max_length=24"]
+    changes += ["data.synthetic.documents=240", "data.synthetic.labels=8", "train.batch_size=16"]
+    (config,) = grid(data="synthetic", models=["textcnn"], losses=["db"], seeds=[0], changes=changes)
+    os.environ["TAILSCOPE_ENGINE_CPUS"] = "2"  # all that a node has
+    run = launch.submit(config, engine="slurm")
+    del os.environ["TAILSCOPE_ENGINE_CPUS"]
+    say("two processes have a checkpoint after", round(wait_until_training(run.id), 1))
+    ranks = {one.environ().get("RANK"): one for one in processes.processes_of(run.path)}
+    say("they are on", sorted(one.environ()["SLURMD_NODENAME"] for one in ranks.values()))
+    began = time.monotonic()
+    ranks["1"].kill()
+    say("the second is killed; state", wait_for([run.id]))
+    say("seconds from there to the end", round(time.monotonic() - began, 1))
+    say("starts", sum(one["what"] == "started" for one in journal.read_events(run.path)))
+    score = score_of(run.id)
+    launch.resume(run.id, anew=True, engine="local")
+    wait_for([run.id])
+    say("same score as in two processes here", score == score_of(run.id))
 
 
 def kill_node(daemons: dict[str, subprocess.Popen[bytes]], node: str) -> None:

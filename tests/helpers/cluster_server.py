@@ -11,13 +11,18 @@ from typing import Any
 
 
 class ClusterServer(ThreadingHTTPServer):
-    """Answers with `said`: status, headers, body; `headers` are those it got. Its one node has 4 cores and a GPU."""
+    """Answers with `said`: status, headers, body; `headers` and `methods` are those it got.
+
+    Its one node has 4 cores and a GPU, and `version` is what it says of its Ray.
+    """
 
     said: tuple[int, dict[str, str], Any] = (200, {}, [])
+    version: Any = None
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
         self.headers: list[dict[str, str]] = []
+        self.methods: list[str] = []
         self.address = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -28,9 +33,12 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.headers.append(dict(self.headers))
+        self.server.methods.append(self.command)
         status, headers, body = self.server.said
         if status == 200 and self.path.startswith("/api/v0/nodes"):
             body = {"data": {"result": {"result": [{"resources_total": {"CPU": 4.0, "GPU": 1.0}}]}}}
+        if status == 200 and self.path == "/api/version":
+            body = self.server.version
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():

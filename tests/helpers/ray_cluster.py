@@ -1,4 +1,4 @@
-"""A Ray cluster on one machine, by Ray's own utility for that: a head, which runs nothing, and two nodes.
+"""A Ray cluster on one machine, by Ray's own utility for that: a head, which runs nothing, and two nodes or more.
 
 `python -m tests.helpers.ray_cluster` prints what names it to the dashboard and the commands, and ends it at Ctrl-C or
 when its standard input ends. It is bound to this machine and asks for a token.
@@ -33,6 +33,7 @@ def main() -> None:
     """Starts the cluster and waits."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8265, help="of the dashboard, through which jobs are submitted")
+    parser.add_argument("--nodes", type=int, default=2, help="beside the head, which runs nothing")
     parser.add_argument("--cpus", type=int, default=1, help="of each node")
     parser.add_argument("--watch-input", action="store_true", help="end when standard input does")
     asked = parser.parse_args()
@@ -55,10 +56,10 @@ def main() -> None:
     cluster = Cluster(True, head_node_args=head | small | choose_ports() | {"_system_config": quick})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        for number in (2, 3):  # with addresses of their own, as otherwise jobs of the head stand on any of the three
-            cluster.add_node(
-                wait=False, num_cpus=asked.cpus, node_ip_address=f"127.0.0.{number}", **small, **choose_ports()
-            )
+        # With addresses of their own, as otherwise jobs of the head stand on any of them.
+        for number in range(2, 2 + asked.nodes):
+            own = {"num_cpus": asked.cpus, "node_ip_address": f"127.0.0.{number}"}
+            cluster.add_node(wait=False, **own, **small, **choose_ports())
         named = {"TAILSCOPE_ENGINE": "ray", "TAILSCOPE_RAY_ADDRESS": f"http://127.0.0.1:{asked.port}"}
         named |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
         print("export", *(f"{name}={value}" for name, value in named.items()), flush=True)

@@ -15,6 +15,7 @@ from core.runs import folder, journal, plan, predictions
 from core.system import places
 from core.system.errors import UserError
 from core.system.files import read_json
+from tests.helpers.runs import until
 
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8", "train.epochs=4"]
 NETWORK = [*SMALL, "model.embedding=12", "model.filters=6", "model.max_length=24"]
@@ -93,6 +94,57 @@ def test_two_terminals_share_a_study_and_draw_no_trial_twice():
     assert sorted(int(line.split()[0]) for line in found[0]) == list(range(4)), "none is failed for the other's sake"
     assert len({line.split()[3] for line in found[0]}) == 4
     assert not list((places.cache_dir() / "locks").glob("search-*-[0-9].lock"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("stub_worker")
+def test_several_trials_are_in_flight_in_one_study(monkeypatch):
+    monkeypatch.setenv("TAILSCOPE_SLOTS", "cpu:2")
+    live, heard, submit = set(), [], launch.submit
+
+    def submit_and_count(config, **how):
+        run = submit(config, **how)
+        live.add(sum(one.state in folder.LIVE for one in folder.list_folders(published=False)))
+        return run
+
+    monkeypatch.setattr(launch, "submit", submit_and_count)
+    found = search.search(base(), trials=4, metric="micro_f1", report=heard.append, at_once=2)
+    assert sorted(trial.number for trial in found) == sorted(trial.number for trial in heard) == list(range(4))
+    assert max(live) == 2
+    assert len({trial.settings["train.learning_rate"] for trial in found}) == 4
+    assert not list((places.cache_dir() / "locks").glob("search-*-[0-9].lock"))
+    # More at once than are wanted run no more than are wanted.
+    assert len(search.search(base(), trials=5, metric="micro_f1", at_once=9)) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("stub_worker")
+def test_what_ends_a_search_lets_trials_in_flight_end_and_ctrl_c_stops_them(monkeypatch):
+    monkeypatch.setenv("TAILSCOPE_SLOTS", "cpu:2")
+    submit, submitted = launch.submit, []
+
+    def refuse_the_second(config, **how):
+        submitted.append(config)
+        if len(submitted) == 2:
+            raise UserError("No room.")
+        return submit(config, **how)
+
+    monkeypatch.setattr(launch, "submit", refuse_the_second)
+    with pytest.raises(UserError, match="No room"):
+        search.search(base(), trials=9, metric="micro_f1", at_once=2)
+    monkeypatch.setattr(launch, "submit", submit)
+    assert [run.state for run in folder.list_folders(published=False)] == ["finished"]
+    assert len(search.search(base(), trials=1, metric="micro_f1")) == 1, "its score was kept"
+
+    # Ctrl-C reaches the command alone, while its trials train.
+    def interrupt(futures):
+        until(lambda: len([run for run in folder.list_folders(published=False) if run.state == "running"]) == 2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, "as_completed", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        search.search(base(changes=[*SMALL, "train.epochs=9000"]), trials=9, metric="micro_f1", at_once=2)
+    assert sorted(run.state for run in folder.list_folders(published=False)) == ["finished", "stopped", "stopped"]
 
 
 @pytest.mark.slow

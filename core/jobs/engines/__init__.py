@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-from core.jobs.engines.node import CACHE_VARIABLE
+from core.jobs.engines.node import CACHE_VARIABLE, HUNG_VARIABLE
 from core.runs.layout import NODE_VARIABLE, WORKER_VARIABLE
 from core.system.errors import UserError, choose
 from core.system.places import ROOT, cache_dir
@@ -30,7 +30,8 @@ ENGINES = (LOCAL, "ray", "slurm")
 TITLES = {"local": "this machine", "ray": "Ray", "slurm": "Slurm"}
 PASSED_ON = (
     *(WORKER_VARIABLE, STORE_VARIABLE, CACHE_VARIABLE, "AWS_ENDPOINT_URL"),
-    *("HF_HUB_OFFLINE", "HF_HOME", "TAILSCOPE_WEBHOOK"),
+    *("HF_HUB_OFFLINE", "HF_HOME", "TAILSCOPE_WEBHOOK", HUNG_VARIABLE),
+    *("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"),
 )
 """Environment variables that workers on a cluster get as they are here, besides the folders of cache and data."""
 
@@ -41,10 +42,17 @@ class Unreachable(UserError):
 
 @dataclass(frozen=True)
 class Need:
-    """What a run asks of a cluster: cores, and GPUs if any."""
+    """What a run asks of a cluster.
+
+    Attributes:
+        cpus: cores of each process.
+        gpus: of each process.
+        processes: that train together, each on a node that has room for it.
+    """
 
     cpus: int = 1
     gpus: int = 0
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -52,20 +60,38 @@ class Offer:
     """What a cluster says it has.
 
     Attributes:
-        nodes: that are up.
-        cpus: cores of all of them.
-        gpus: of all of them.
-        largest: cores of the node that has most.
+        sizes: cores and GPUs of each node that is up.
         jobs: that wait or run, as far as the cluster tells.
         where: its address or name; empty where it has none.
     """
 
-    nodes: int
-    cpus: int
-    gpus: int
-    largest: int
+    sizes: tuple[tuple[int, int], ...] = ()
     jobs: int = 0
     where: str = ""
+
+    @property
+    def nodes(self) -> int:
+        """How many are up."""
+        return len(self.sizes)
+
+    @property
+    def cpus(self) -> int:
+        """Cores of all nodes."""
+        return sum(cpus for cpus, _ in self.sizes)
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all nodes."""
+        return sum(gpus for _, gpus in self.sizes)
+
+    @property
+    def largest(self) -> int:
+        """Cores of the node that has most."""
+        return max((cpus for cpus, _ in self.sizes), default=0)
+
+    def count_places(self, need: Need) -> int:
+        """How many of a run's processes there is room for where nothing else runs."""
+        return sum(min(cpus // need.cpus, gpus // need.gpus if need.gpus else cpus) for cpus, gpus in self.sizes)
 
     @property
     def words(self) -> str:
@@ -148,14 +174,22 @@ def find_need(config: RunConfig, offer: Offer) -> Need:
 
     processes, device = config.train.processes, config.train.device
     wants = not MODELS[config.model.name].at_once and (device.startswith("cuda") or (device == "auto" and offer.gpus))
-    need = Need(cpus=processes * _count_cpus(), gpus=processes if wants else 0)
-    if need.gpus > offer.gpus:
+    # A model that is fitted at once is one process, which takes the cores of all.
+    alone = MODELS[config.model.name].at_once
+    need = Need((processes if alone else 1) * _count_cpus(), int(bool(wants)), 1 if alone else processes)
+    if (gpus := need.gpus * need.processes) > offer.gpus:
         has = f"it has {offer.gpus}" if offer.gpus else "it has none"
-        raise UserError(f"The cluster cannot give the {need.gpus} GPU(s) of train.device={device}: {has}.")
+        raise UserError(f"The cluster cannot give the {gpus} GPU(s) of train.device={device}: {has}.")
     if not offer.largest:
         raise UserError("The cluster has no node that is up and has a core: start one.")
     if need.cpus > offer.largest:
         raise UserError(f"No node of the cluster has {need.cpus} cores: the largest has {offer.largest}.")
+    if (places := offer.count_places(need)) < need.processes:
+        each = f"{need.cpus} core{'' if need.cpus == 1 else 's'}{' and a GPU' if need.gpus else ''}"
+        raise UserError(
+            f"The nodes of the cluster have room for {places} of train.processes={processes}, with {each} each: "
+            "lower it, or start more nodes."
+        )
     return need
 
 

@@ -14,6 +14,7 @@ import sys
 import urllib.request
 from collections.abc import Collection
 from http.client import HTTPException
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -72,11 +73,25 @@ class Ray:
         found = _ask("/api/v0/nodes?limit=10000&filter_keys=state&filter_predicates=%3D&filter_values=ALIVE")
         try:
             nodes = [node["resources_total"] for node in found["data"]["result"]["result"]]
-            cpus, gpus = ([int(node.get(kind, 0)) for node in nodes] for kind in ("CPU", "GPU"))
+            sizes = tuple((int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise Unreachable(f"{self.where()} does not answer like a Ray cluster.") from None
-        jobs = sum(answer.state != "ended" for answer in _list_jobs().values())
-        return Offer(len(nodes), sum(cpus), sum(gpus), max(cpus, default=0), jobs, self.where())
+        self._check_version()
+        return Offer(sizes, sum(answer.state != "ended" for answer in _list_jobs().values()), self.where())
+
+    def _check_version(self) -> None:
+        """Checks that the cluster was started with the Ray of this installation, with which its jobs would join it.
+
+        Raises:
+            UserError: it was not.
+        """
+        found, here = _ask("/api/version"), version("ray")
+        theirs = found.get("ray_version") if isinstance(found, dict) else None
+        if isinstance(theirs, str) and theirs != here:
+            raise UserError(
+                f"The Ray cluster at {self.where()} runs Ray {theirs[:20]}, and Ray {here} is installed here: install "
+                "the cluster's version, or start the cluster with this one."
+            )
 
     def name_job(self, run_id: str) -> str:
         """An id that no job of the cluster has."""
@@ -92,7 +107,7 @@ class Ray:
         # Of words that are fixed, numbers, a path of this installation, and a run's id, which has letters for ids.
         words = [sys.executable, "-m", "core.jobs.engines.ray_driver", run_path(run_id).name]
         asked = {
-            "entrypoint": shlex.join([*words, str(need.cpus), str(need.gpus)]),
+            "entrypoint": shlex.join([*words, *map(str, (need.cpus, need.gpus, need.processes))]),
             "submission_id": job,
             "runtime_env": {"env_vars": make_environment(need) | {JOB_VARIABLE: job}},
             "metadata": {"run": run_id},

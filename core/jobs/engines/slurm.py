@@ -60,8 +60,7 @@ class Slurm:
         if partition and not nodes:
             raise UserError(f"{OPTIONS_VARIABLE}: partition {partition} does not exist, or none of its nodes is up.")
         jobs = len(_call("squeue", "--noheader", "--format=%i").split())
-        cores = [one for one, _ in nodes.values()]
-        return Offer(len(nodes), sum(cores), sum(gpus for _, gpus in nodes.values()), max(cores, default=0), jobs)
+        return Offer(tuple(nodes.values()), jobs)
 
     def name_job(self, _run_id: str) -> str:
         """Empty: Slurm numbers its jobs."""
@@ -82,13 +81,15 @@ class Slurm:
         forced = {"requeue": True, "chdir": str(ROOT), "time": options.get("time", DAY)}
         if "mem" in options:
             forced["mem"] = options["mem"]
+        if need.processes > 1:  # on as many nodes as have room for them
+            forced |= {"ntasks": need.processes, "nodes": f"1-{need.processes}"}
         try:
             executor = submitit.SlurmExecutor(folder=path.resolve() / "slurm", max_num_timeout=REQUEUES)
             executor.update_parameters(
                 job_name=run_id,
                 cpus_per_task=need.cpus,
                 **named,
-                **({"gpus_per_node": need.gpus} if need.gpus else {}),
+                **({"gpus_per_task" if need.processes > 1 else "gpus_per_node": need.gpus} if need.gpus else {}),
                 additional_parameters=forced,
             )
             return str(executor.submit(Work(str(path.resolve()), make_environment(need))).job_id)

@@ -1,13 +1,17 @@
 """What a run on a cluster is, by its folder and by what the cluster says; what is wrong is said in a sentence."""
 
 import json
+import os
+import re
 import time
+from importlib.metadata import version
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.cli.main import main
+from core.data import sources
 from core.jobs import clusters, engines, launch, sweeps
 from core.jobs.engines import slurm
 from core.runs import folder, journal
@@ -20,6 +24,7 @@ from tests.helpers.cluster_server import serve_cluster
 from tests.helpers.damages import WHOLE
 from tests.helpers.laws import law
 from tests.helpers.runs import make_folder
+from tests.jobs.test_faults import full_disk
 
 JOB = "a-job-0123"
 
@@ -224,6 +229,41 @@ def test_what_is_named_wrongly_is_a_sentence(server, monkeypatch, name, value, s
         sweeps.submit([make_config_of(0), make_config_of(1)], engine="ray")
 
 
+@pytest.mark.parametrize("ray", ["2.9.3", "3.0.0.dev0", "2.60.0+local" + "x" * 99])
+def test_a_cluster_of_another_version_is_a_sentence(server, ray, cache):
+    server.version = {"version": "4", "ray_version": ray, "ray_commit": "abc"}
+    with pytest.raises(
+        UserError, match=rf"runs Ray {re.escape(ray[:20])}, and Ray \d+\.\d+\.\d+ is installed here: install"
+    ):
+        launch.submit(make_config_of(), engine="ray")
+    assert not list((cache / "runs").glob("*"))
+    assert "is installed here" in clusters.describe_engine("ray")
+
+
+@pytest.mark.parametrize(
+    "said", [{}, [], None, {"ray_version": None}, {"ray_version": 2}, {"ray_version": version("ray")}]
+)
+def test_a_cluster_that_does_not_say_its_version_or_the_same_is_taken(server, said):
+    server.version = said
+    assert clusters.describe_engine("ray").endswith("has 1 node, 4 cores, 1 GPU, 0 unfinished jobs.")
+
+
+def test_a_shared_disk_that_is_full_is_a_sentence_and_nothing_is_submitted(server, cache):
+    config, other = make_config_of(), make_folder(make_config_of(1))
+    sources.load(config.data)
+    with full_disk(), pytest.raises(UserError, match="cannot be started: File too large"):
+        launch.submit(config, engine="ray")
+    assert [path.name for path in (cache / "runs").iterdir()] == [other.name]
+    assert "POST" not in server.methods
+    # What a cluster answers meanwhile is not kept, and no state flips for that.
+    path = make_run(where=server.address)
+    server.said = list_jobs("FAILED")
+    with full_disk():
+        clusters.ask_clusters(at_once=True)
+        clusters.ask_clusters(at_once=True)
+    assert get_folder(path.name).state == "running"
+
+
 @pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("slurm", "submitit")])
 def test_an_engine_that_is_not_installed_is_a_sentence(monkeypatch, engine, package):
     monkeypatch.setattr(engines, "find_spec", lambda name: None if name == package else name)
@@ -340,6 +380,77 @@ def test_slurm_that_is_not_here_is_a_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(engines.Unreachable, match="there is no sinfo here"):
         launch.submit(make_config_of(), engine="slurm")
+
+
+@pytest.fixture
+def commands(monkeypatch, tmp_path):
+    """Puts commands of Slurm in front of all others, which are shell scripts."""
+
+    def put(**scripts):
+        for name, script in scripts.items():
+            tmp_path.joinpath(name).write_text(f"#!/bin/sh\n{script}\n")
+            tmp_path.joinpath(name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    return put
+
+
+NODES = "printf 'a|8|idle|gpu:a100:2(S:0-1)\nb|4|mixed|(null)\nc|64|down*|(null)\n'"
+READY = {"sinfo": NODES, "squeue": "true", "srun": "true"}
+
+
+@pytest.mark.parametrize(
+    ("scripts", "settings", "sentence"),
+    [
+        (
+            {"sinfo": "true", "squeue": "true"},
+            "partition=nosuch",
+            "partition nosuch does not exist, or none",
+        ),
+        ({"sinfo": "true", "squeue": "true"}, "", "no node that is up and has a core"),
+        (
+            {"sinfo": NODES, "squeue": "echo >&2 'Unable to contact'; exit 1"},
+            "",
+            "Unable to contact",
+        ),
+        ({"sinfo": "echo >&2 'sinfo: error: Zero Bytes were transmitted or received'; exit 1"}, "", "Zero Bytes were"),
+        (
+            {"sinfo": "echo >&2 'Incompatible versions of client and server code'; exit 1"},
+            "",
+            "Incompatible versions of",
+        ),
+        ({"sinfo": "exit 3"}, "", "sinfo failed"),
+        ({"sinfo": "sleep 5"}, "", "sinfo took more than 0.2 s"),
+        (
+            {"sinfo": NODES, "squeue": "true", "srun": "true", "sbatch": "echo >&2 'Invalid account'; exit 1"},
+            "",
+            "Invalid",
+        ),
+        ({"sinfo": NODES, "squeue": "true", "srun": "true", "sbatch": "echo so"}, "", "Slurm refuses the job: "),
+    ],
+)
+def test_what_slurm_says_is_a_sentence_and_leaves_no_run(commands, monkeypatch, cache, scripts, settings, sentence):
+    commands(**scripts)
+    monkeypatch.setattr(slurm, "SECONDS", 0.2 if "sleep" in scripts["sinfo"] else 10.0)
+    monkeypatch.setenv("TAILSCOPE_SLURM", settings)
+    with pytest.raises(UserError, match=sentence):
+        launch.submit(make_config_of(), engine="slurm")
+    assert not list((cache / "runs").glob("*"))
+
+
+def test_what_slurm_has_and_what_a_run_of_several_processes_asks_of_it(commands, monkeypatch):
+    written = 'cp "$1" $TAILSCOPE_CACHE/written; echo Submitted batch job 77'
+    commands(sinfo=NODES, squeue="echo 5", srun="true", sbatch=written)
+    offer = engines.load_cluster("slurm").describe()
+    assert (offer.sizes, offer.jobs) == (((8, 2), (4, 0)), 1)
+    monkeypatch.setenv("TAILSCOPE_ENGINE_CPUS", "4")
+    run = launch.submit(make_config_of(0, "train.processes=3", "train.device=cpu"), engine="slurm")
+    lines = (run.path.parent.parent / "written").read_text().splitlines()
+    assert {"#SBATCH --ntasks=3", "#SBATCH --nodes=1-3", "#SBATCH --cpus-per-task=4", "#SBATCH --requeue"} <= set(lines)
+    assert job_of(run.path).job == "77"
+    assert not [line for line in lines if "gpu" in line]
+    launch.submit(make_config_of(1, "train.processes=2", "train.device=cuda"), engine="slurm")
+    assert "#SBATCH --gpus-per-task=1" in (run.path.parent.parent / "written").read_text()
 
 
 @pytest.mark.parametrize(

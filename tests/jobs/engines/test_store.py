@@ -34,7 +34,7 @@ class Node:
         return "here"
 
     def describe(self):
-        return Offer(nodes=1, cpus=4, gpus=0, largest=4)
+        return Offer(sizes=((4, 0),))
 
     def name_job(self, run_id):
         return f"{run_id}-{len(self.jobs)}"
