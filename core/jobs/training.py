@@ -96,8 +96,8 @@ def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, repo
         raise UserError("No epoch was ever scored: there is nothing to keep.")
     # Score with the best weights, those that are kept, before a label graph is folded into them.
     setup.whole.load_state_dict(load_file(folder / resumable.best_file))
-    many = isinstance(setup.whole, TfidfNetwork) and setup.whole.by_words
-    weights = setup.whole.prune() if many else {}
+    whole = setup.whole
+    weights = whole.prune() if isinstance(whole, TfidfNetwork) and whole.by_words else {}
     scores = {part: evaluator.score(part) for part in PARTS}
     if config.model.head == "label-graph":
         fold_label_graph(setup.whole)
