@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+_KEY = "tab"
 _WATCHED = """
-export default function ({ setStateValue }) {
+export default function ({ data, setStateValue }) {
   const report = () => setStateValue("hidden", document.hidden);
+  if (document.hidden !== data.told) report();  // it changed while nobody listened
   document.addEventListener("visibilitychange", report);
   return () => document.removeEventListener("visibilitychange", report);
 }
@@ -16,7 +18,8 @@ _component = st.components.v2.component("tailscope_tab", js=_WATCHED)
 
 def is_hidden() -> bool:
     """Whether the tab is in the background; the page runs again when that changes."""
-    state = _component(key="tab", default={"hidden": False}, on_hidden_change=_nothing)
+    known = getattr(st.session_state.get(_KEY), "hidden", False)
+    state = _component(key=_KEY, data={"told": bool(known)}, default={"hidden": False}, on_hidden_change=_nothing)
     return bool(state.hidden)
 
 
