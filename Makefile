@@ -17,17 +17,12 @@ run: $(VENV)/.run
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadscope --no-loadscope-reorder --numprocesses
 
-# Three processes on two cores, for journeys and tests of the queue wait half of their time. Tests on a cluster of their
-# own, which wait most of it, run beside them.
+# Three processes on two cores, for journeys and tests of the queue wait half of their time.
+# A cluster of its own comes last and alone: it is many processes by itself.
 # What fails is run once more, alone: a fault fails again, a clock that a crowded machine upset does not. Both are shown.
-AGAIN := --last-failed --last-failed-no-failures none
-CLUSTER := 0 -m cluster -o cache_dir=.pytest_cache/cluster
 test: $(VENV)/.test
-	@$(PYTEST) $(CLUSTER) >$(VENV)/cluster.log 2>&1 & cluster=$$!; \
-	$(PYTEST) 3 -m "not cluster" || $(PYTEST) 0 -m "not cluster" $(AGAIN); failed=$$?; \
-	wait $$cluster; again=$$?; cat $(VENV)/cluster.log; \
-	[ $$again -eq 0 ] || $(PYTEST) $(CLUSTER) $(AGAIN) || failed=1; \
-	exit $$failed
+	$(PYTEST) 3 -m "not cluster" || $(PYTEST) 0 -m "not cluster" --last-failed --last-failed-no-failures none
+	$(PYTEST) 0 -m cluster || $(PYTEST) 0 -m cluster --last-failed --last-failed-no-failures none
 
 quick: $(VENV)/.test
 	TAILSCOPE_QUICK=1 $(PYTEST) 2 -m "not slow and not browser"
