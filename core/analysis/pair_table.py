@@ -65,11 +65,12 @@ def pair_table(
                 choose("label", name, labels)
             targets, predicted = read(run, "test").targets, decide(run, rule, read=read).predicted
             together = confusion.swap_counts(targets, predicted) + confusion.absorbed_counts(targets, predicted)
-            misses = count_documents(targets) - np.asarray(targets.multiply(predicted).sum(axis=0)).ravel()
+            documents = count_documents(targets)
+            misses = documents - np.asarray(targets.multiply(predicted).sum(axis=0)).ravel()
             counts: dict[str, float] = {}
             for missed, given in pairs:
                 i, j = labels.index(missed), labels.index(given)
-                support[missed] = int(count_documents(targets)[i])
+                support[missed] = int(documents[i])
                 counts[f"{missed} missed"] = float(misses[i])
                 counts[f"{missed} missed, {given} given"] = float(together[i, j])
             counted.append(counts)
