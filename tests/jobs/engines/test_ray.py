@@ -83,11 +83,18 @@ def ended(run):
 
 
 def trains(run):
-    return until(lambda: (found := now(run)).state == "running" and found.progress.get("epoch", 0) > 1 and found)
+    return until(lambda: (found := get_folder(run.id)).progress.get("epoch", 0) > 1 and found)
 
 
 def has_checkpoint(run):
-    return until(lambda: now(run) and list(run.path.glob("checkpoint/[0-9]*")))
+    return until(lambda: list(run.path.glob("checkpoint/[0-9]*")))
+
+
+def hold(run):
+    """Stops the clock of a run's worker: on a quick machine it is finished before the test comes back to it."""
+    worker = worker_of(run)
+    worker.suspend()
+    return worker
 
 
 def worker_of(run):
@@ -155,13 +162,15 @@ def test_a_sweep_survives_a_worker_and_a_node_that_are_killed(ray, monkeypatch, 
     runs = sweeps.submit(configs, engine="ray")
     assert {run.state for run in runs} == {"queued"}
     assert {run.device for run in runs} == {"ray"}
+    worker = hold(trains(runs[0]))
+    has_checkpoint(runs[1])
+    on_node = hold(runs[1])
     until(lambda: describe().jobs == 6)  # that of the last test has ended
     # A worker is killed: the run is started again.
-    worker_of(trains(runs[0])).kill()
+    worker.kill()
     until(lambda: now(runs[0]) and starts_of(runs[0]) == 2)
     # A node is killed: its run goes to the other node, where it waits for its turn, and is lost at no moment.
-    has_checkpoint(runs[1])
-    raylet = next(parent for parent in worker_of(runs[1]).parents() if parent.name() == "raylet")
+    raylet = next(parent for parent in on_node.parents() if parent.name() == "raylet")
     for process in (raylet, *raylet.children(recursive=True)):
         process.kill()
     states = set()
