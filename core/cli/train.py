@@ -29,7 +29,8 @@ from core.config.defaults import LOSS_NAMES, MODEL_NAMES, MODELS
 from core.config.parse import change
 from core.data import sources as datasets
 from core.jobs import clusters, estimates, launch, queue, sweeps
-from core.jobs.obstacles import describe_shortage, find_obstacles
+from core.jobs.engines import LOCAL, choose_engine
+from core.jobs.obstacles import describe_missing_part, describe_shortage, find_obstacles
 from core.runs.folder import LIVE, Damaged, Folder, Run, as_run, get_folder, list_folders
 from core.runs.layout import PEER_LOST
 from core.runs.plan import grid, make_config, read
@@ -38,6 +39,7 @@ from core.system.errors import PeerLost, UserError, choose
 
 if TYPE_CHECKING:
     from core.config.schema import RunConfig
+    from core.data.corpus import Corpus
     from core.jobs.search import Trial
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; train nothing.")]
@@ -84,6 +86,7 @@ def train(
     if dry_run:
         _foresee([config], as_json)
         return
+    _say_time([config], engine)
     run: Run | Damaged = launch.submit(config, engine=engine)
     if not background:
         _follow([run])
@@ -161,6 +164,7 @@ def sweep(
     if dry_run:
         _foresee(configs, as_json)
         return
+    _say_time(configs, engine)
     runs: Sequence[Run | Damaged] = sweeps.submit(configs, engine=engine)
     if not background:
         _follow(runs)
@@ -173,19 +177,33 @@ def sweep(
     _exit_by(runs)
 
 
-def _foresee(configs: Sequence[RunConfig], as_json: bool) -> None:
-    """Prints what runs on one data set would take, and what stands in their way."""
-    documents = len(datasets.load(configs[0].data).parts["train"])
+def _estimate(configs: Sequence[RunConfig], corpus: Corpus) -> dict[str, Any]:
+    """What runs on one data set would take, as `estimates.together` gives it."""
+    documents = len(corpus.parts["train"])
     own, published = estimates.read_costs(run for run in list_folders() if isinstance(run, Run))
     slots = len(queue.slots(queue.queue(configs[0])))
-    whole = estimates.together(configs, documents, own, slots, published)
-    problems = [*find_obstacles(configs), *filter(None, [describe_shortage(whole["memory"])])]
+    return estimates.together(configs, documents, own, slots, published)
+
+
+def _say_time(configs: Sequence[RunConfig], engine: str) -> None:
+    """Says what runs take on this machine, on stderr before they start, where an encoder is among them: maybe hours."""
+    if choose_engine(engine) == LOCAL and any(config.model.name == "transformer" for config in configs):
+        from core.analysis.progress import words_of_seconds  # brings pandas, which a training does not load
+
+        say(estimates.in_words(_estimate(configs, datasets.load(configs[0].data)), len(configs), words_of_seconds))
+
+
+def _foresee(configs: Sequence[RunConfig], as_json: bool) -> None:
+    """Prints what runs on one data set would take, and what stands in their way."""
+    corpus = datasets.load(configs[0].data)
+    whole, missing = _estimate(configs, corpus), describe_missing_part(configs[0], corpus)
+    problems = [*find_obstacles(configs), *filter(None, [missing, describe_shortage(whole["memory"])])]
     if as_json:
         print_json({"runs": len(configs), **whole, "problems": problems})
         return
     from core.analysis.progress import words_of_seconds  # brings pandas, which a training does not load
 
-    print_line(estimates.in_words(whole, len(configs), words_of_seconds(whole["seconds"])))
+    print_line(estimates.in_words(whole, len(configs), words_of_seconds))
     for sentence in problems:
         say(sentence)
 

@@ -102,10 +102,10 @@ MODELS: dict[str, Model] = {
             "max_features",
             "min_df",
         ),
-        model={"dropout": 0.1, "max_length": 80, "bias": "loss", "frozen_layers": 3},
+        model={"dropout": 0.1, "max_length": 256, "bias": "loss"},
         train=_NEURAL
         | {
-            "batch_size": 16,
+            "batch_size": 32,
             "learning_rate": 2e-4,
             "weight_decay": 0.01,
             "epochs": 6,

@@ -9,10 +9,12 @@ from statistics import median
 from typing import Any
 
 from core.config.defaults import MODELS
+from core.config.parse import change, with_changes
 from core.config.schema import RunConfig
 from core.jobs import queue, speed
 from core.runs import journal, results
 from core.runs.folder import Run
+from core.runs.presets import QUICK, QUICK_NAME
 from core.system import machine
 from core.system.errors import UserError
 
@@ -33,6 +35,10 @@ MEASURED = 300
 """The newest runs whose time and memory an estimate is made from."""
 MOST_CORES = 8
 """A network of this size is not faster on more."""
+HALF = 2.5
+"""How many times as long an encoder takes in fp32 as in bf16 on cores that are built for it: tests/benchmarks/RESULTS.md."""
+LONG = 3600.0
+"""Seconds of a run from which on the quick recipe of an encoder is offered."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Cost:
         memory: bytes at most.
         tokens: of a document at most; 0 where the model reads no tokens.
         frozen: layers that are not trained.
+        half: whether it computed in bf16 where the device could, and not in fp32.
     """
 
     kind: tuple[Any, ...]
@@ -60,6 +67,7 @@ class Cost:
     memory: int
     tokens: int = 0
     frozen: int = 0
+    half: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ def published_cost(run: Run) -> Cost | None:
         return None
     if (found := _read_cost(run)) is None:
         return None
-    busy = BUSY.get((run.config.data.name, run.config.model.name), 1.0)
+    busy = BUSY.get(run.id, BUSY.get((run.config.data.name, run.config.model.name), 1.0))
     return replace(found, epoch_seconds=found.epoch_seconds / busy, other_seconds=found.other_seconds / busy)
 
 
@@ -122,6 +130,7 @@ def _read_cost(run: Run) -> Cost | None:
             memory=int(metrics["memory"]),
             tokens=run.config.model.max_length if _reads_tokens(run.config) else 0,
             frozen=run.config.model.frozen_layers,
+            half=metrics.get("precision") in ("bf16", "fp16"),
         )
     except (UserError, KeyError, TypeError, ValueError):
         return None
@@ -163,22 +172,27 @@ def _estimate_elsewhere(config: RunConfig, documents: int, published: Iterable[C
     """What a run takes on a machine that is as much slower than that of the published runs as a quick measure says.
 
     A run that reads longer documents takes so much longer; one that trains other layers is asked where none is alike.
+    Of an encoder, bf16 and fp32 are `HALF` apart.
     """
-    wanted = _without_length(kind_of(config, queue.queue(config)))
-    alike = [one for one in published if _without_length(one.kind) == wanted and one.documents]
+    wanted = _loosely(kind_of(config, queue.queue(config)))
+    alike = [one for one in published if _loosely(one.kind) == wanted and one.documents]
     alike = [one for one in alike if one.data == config.data.name] or [one for one in alike if one.data == USUAL]
     alike = [one for one in alike if one.frozen == config.model.frozen_layers] or alike
     if not alike:
         return None
     tokens = config.model.max_length if _reads_tokens(config) else 0
+    nearest = min(abs(one.tokens - tokens) for one in alike)
+    alike = [one for one in alike if abs(one.tokens - tokens) == nearest]
     slower = speed.slowness()
     if tokens:
         slower *= CORES / min(os.cpu_count() or CORES, MOST_CORES)
     seconds, memory = [], []
+    half = config.train.precision == "bf16" or (config.train.precision == "auto" and speed.has_bf16())
     for one in alike:
         longer = tokens / one.tokens if one.tokens else 1.0
         share = 1.0 if one.data == config.data.name else documents / one.documents
-        seconds.append(slower * share * (_epochs(config) * one.epoch_seconds * longer + one.other_seconds))
+        took = _epochs(config) * one.epoch_seconds * longer + one.other_seconds
+        seconds.append(slower * share * took * HALF ** (one.half - half))
         memory.append(int(one.memory * max(longer, 1.0)))
     same = all(one.data == config.data.name for one in alike)
     # Of two the slower one: it is what the run takes at most.
@@ -186,17 +200,27 @@ def _estimate_elsewhere(config: RunConfig, documents: int, published: Iterable[C
     return Estimate(longest, max(memory), same, published=True)
 
 
-def _without_length(kind: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A kind of run whatever the number of tokens that it reads."""
-    return kind[:2] + kind[3:]
+def _loosely(kind: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A kind of run whatever the number of tokens that it reads, and the precision."""
+    return kind[:2] + kind[3:7] + kind[8:]
 
 
 def together(
     configs: Sequence[RunConfig], documents: int, costs: Sequence[Cost], slots: int, published: Sequence[Cost] = ()
 ) -> dict[str, Any]:
-    """What a grid takes: `seconds` on so many slots, `memory` of the largest run, and the models `unknown`."""
+    """What a grid takes: `seconds` on so many slots, `memory` of the largest run, and the models `unknown`.
+
+    `quick` is what a run of an encoder takes with the quick recipe, where one of the grid takes more than an hour.
+    """
     found = [(config, estimate(config, documents, costs, published)) for config in configs]
     known = [one for _, one in found if one]
+    # Where an encoder takes long: what a run of the quick recipe takes, if that is much less.
+    encoders = [(one.seconds, config) for config, one in found if one and config.model.name == "transformer"]
+    long, slowest = max(encoders, key=lambda pair: pair[0], default=(0.0, None))
+    quick = None
+    if slowest is not None and long > LONG:
+        changes = [change(key, value) for key, value in QUICK.items()]
+        quick = estimate(with_changes(slowest, changes), documents, costs, published)
     return {
         "seconds": sum(one.seconds for one in known) / max(1, min(slots, len(known))),
         "memory": max((one.memory for one in known), default=0),
@@ -204,21 +228,22 @@ def together(
         "scaled": any(not one.same_data for one in known),
         "published": sum(one.published for one in known),
         "unknown": list(dict.fromkeys(config.model.name for config, one in found if not one)),
+        "quick": quick.seconds if quick and quick.seconds < long / 2 else None,
     }
 
 
-def in_words(whole: Mapping[str, Any], runs: int, lasts: str) -> str:
+def in_words(whole: Mapping[str, Any], runs: int, lasts: Callable[[float], str]) -> str:
     """What so many runs take, in a sentence or two that say where it comes from.
 
     Args:
         whole: of `together`.
         runs: how many there are.
-        lasts: its seconds in words.
+        lasts: puts seconds into words.
     """
     said = []
     if known := whole["known"]:
         of = "" if known == runs else f" for {known} of {runs} runs"
-        size = f"At most about {lasts}{of} and {whole['memory'] / 1e9:.1f} of {machine.memory() / 1e9:.0f} GB, "
+        size = f"At most about {lasts(whole['seconds'])}{of} and {whole['memory'] / 1e9:.1f} of {machine.memory() / 1e9:.0f} GB, "
         other = " on other data" if whole["scaled"] else ""
         if not whole["published"]:
             said.append(f"{size}by runs that were measured here{other}.")
@@ -235,6 +260,11 @@ def in_words(whole: Mapping[str, Any], runs: int, lasts: str) -> str:
     if whole["unknown"]:
         names = ", ".join(whole["unknown"])
         said.append(f"Nothing like it has finished here yet for {names}: the first run will tell what it takes.")
+    if whole["quick"]:
+        said.append(
+            f"The preset '{QUICK_NAME}' takes about {lasts(whole['quick'])} a run: it reads {QUICK['model.max_length']} "
+            "tokens of a document and trains the upper layers."
+        )
     return " ".join(said)
 
 

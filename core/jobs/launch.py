@@ -17,6 +17,7 @@ from core.data import sources
 from core.data.corpus import Corpus
 from core.jobs import clusters, trackers
 from core.jobs.engines import LOCAL, choose_engine, local
+from core.jobs.obstacles import describe_missing_part
 from core.jobs.queue import queue, slots
 from core.runs import folder as runs_folder
 from core.runs import journal, mirror
@@ -75,11 +76,8 @@ def check(config: RunConfig, corpus: Corpus, engine: str = "") -> str:
     if choose_engine(engine) == LOCAL:
         slots(queue(config))
     trackers.check(config.track)
-    if not len(corpus.parts["validation"]):
-        raise UserError(
-            f"Split '{config.data.split}' of {config.data.name} has no validation part, on which thresholds and the "
-            "best epoch are chosen: train with split 'paper'."
-        )
+    if missing := describe_missing_part(config, corpus):
+        raise UserError(missing)
     return runs_folder.run_id(config, corpus.fingerprint)
 
 

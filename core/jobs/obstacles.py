@@ -1,4 +1,4 @@
-"""What a launch would fail at, said before it begins: settings far out of range, and devices that are not there."""
+"""What a launch would fail at, said before it begins: settings far out of range, devices and parts that are missing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from core.config.defaults import MODELS
 from core.config.schema import RunConfig, TrainConfig
+from core.data.corpus import Corpus
 from core.jobs.queue import SLOTS_VARIABLE
 from core.system import machine
 
@@ -27,6 +28,16 @@ def find_obstacles(configs: Iterable[RunConfig], *, here: bool = True) -> list[s
             if sentence:
                 found.setdefault(sentence)
     return list(found)
+
+
+def describe_missing_part(config: RunConfig, corpus: Corpus) -> str:
+    """A sentence where the split has no validation part; empty if it has one."""
+    if len(corpus.parts["validation"]):
+        return ""
+    return (
+        f"Split '{config.data.split}' of {config.data.name} has no validation part, on which thresholds and the best "
+        "epoch are chosen: train with split 'paper'."
+    )
 
 
 def _check_rate(config: RunConfig) -> str:

@@ -59,10 +59,20 @@ def measure() -> float:
     return float(best)
 
 
+def has_bf16() -> bool:
+    """Whether the cores are built for bf16, as `core.trainer.precision` asks torch, which this module does without."""
+    return "avx512_bf16" in _read_processor("flags").split()
+
+
 def _processor() -> str:
     """What the processor is called."""
+    return _read_processor("model name") or platform.processor() or platform.machine()
+
+
+def _read_processor(field: str) -> str:
+    """What Linux says of the first core; nothing on other systems."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
-            if line.startswith("model name"):
+            if line.startswith(field):
                 return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return ""

@@ -326,4 +326,15 @@ def test_a_dry_run_says_what_it_would_take_and_trains_nothing():
     assert (found["runs"], found["problems"]) == (2, [])
     wild = call("train", "--loss", "bce", *words, "--set", "train.learning_rate=1e9", "--dry-run")
     assert "would diverge at once" in wild.stderr
+    unsplit = call("train", "--loss", "bce", "--split", "original", *words, "--dry-run")
+    assert "has no validation part" in " ".join(unsplit.stderr.split())
     assert folder.list_folders(published=False) == []
+
+
+def test_what_an_encoder_takes_is_said_before_it_starts():
+    words = ("--loss", "bce", "--data", "synthetic", *SMALL)
+    said = call("train", "--model", "transformer", *words).stderr
+    assert "Nothing like it has finished here yet for transformer" in said
+    again = call("train", "--model", "transformer", *words, "--seed", "1").stderr
+    assert "GB, by runs that were measured here." in " ".join(again.split())
+    assert "measured here" not in call("train", "--model", "tfidf", *words).stderr

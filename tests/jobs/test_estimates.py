@@ -6,9 +6,11 @@ import json
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.analysis.progress import words_of_seconds
 from core.jobs import estimates, speed
 from core.jobs.estimates import Cost
 from core.runs import plan
@@ -37,6 +39,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> list[Cost]:
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine as fast as that of the published runs, with as many cores."""
     monkeypatch.setattr(speed, "slowness", lambda: 1.0)
+    monkeypatch.setattr(speed, "has_bf16", lambda: False)
     monkeypatch.setattr(estimates.os, "cpu_count", lambda: 2)
 
 
@@ -45,7 +48,7 @@ def wanted(model: str, *changes: str, data: str = "reuters") -> plan.RunConfig:
     return plan.make_config(data=data, model=model, loss=loss, seed=0, changes=["train.device=cpu", *changes])
 
 
-@pytest.mark.parametrize(("model", "low", "high"), [("svm", 4, 12), ("tfidf", 10, 30), ("transformer", 1500, 3000)])
+@pytest.mark.parametrize(("model", "low", "high"), [("svm", 4, 12), ("tfidf", 10, 30), ("transformer", 3000, 9000)])
 def test_the_first_estimate_is_near_what_the_published_runs_take_alone(
     model: str, low: float, high: float, published: list[Cost]
 ) -> None:
@@ -66,7 +69,7 @@ def test_a_slower_machine_longer_texts_and_more_documents_take_longer(
         return found.seconds
 
     usual, svm = seconds(), seconds(model="svm")
-    assert seconds("model.max_length=160") > 1.8 * usual
+    assert seconds("model.max_length=512") > 1.8 * usual
     assert seconds("train.epochs=3") == pytest.approx(usual / 2, rel=0.1)
     assert seconds(data="synthetic", documents=2 * DOCUMENTS) == pytest.approx(2 * usual)
     monkeypatch.setattr(speed, "slowness", lambda: 3.0)
@@ -89,12 +92,12 @@ def test_a_run_of_ones_own_goes_first_and_nothing_is_said_of_what_nobody_has_run
         assert estimates.estimate(unknown, DOCUMENTS, [], published) is None
     whole = estimates.together([wanted("svm"), wanted("xml-cnn"), config], DOCUMENTS, [mine], 1, published)
     assert (whole["known"], whole["published"], whole["unknown"]) == (2, 1, ["xml-cnn"])
-    words = estimates.in_words(whole, 3, "30 s")
+    words = estimates.in_words(whole, 3, words_of_seconds)
     assert "for 2 of 3 runs" in words
     assert "for 1 of them, by the published runs and a quick measure of this machine" in words
     assert "for xml-cnn: the first run will tell" in words
     alone = estimates.together([wanted("svm")], DOCUMENTS, [], 1, published)
-    assert "nothing like it has finished here yet" in estimates.in_words(alone, 1, "9 s")
+    assert "nothing like it has finished here yet" in estimates.in_words(alone, 1, words_of_seconds)
 
 
 def test_the_measure_takes_no_half_second_is_kept_and_a_damaged_one_is_made_again(
@@ -117,3 +120,40 @@ def test_the_measure_takes_no_half_second_is_kept_and_a_damaged_one_is_made_agai
         speed._seconds.cache_clear()
         assert speed.slowness() == pytest.approx(slower, rel=3)
     speed._seconds.cache_clear()
+
+
+def test_cores_with_bf16_take_less_and_slow_ones_are_offered_the_quick_recipe(
+    published: list[Cost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = [wanted("transformer"), wanted("svm")]
+
+    def foretold() -> dict[str, Any]:
+        return estimates.together(configs, DOCUMENTS, [], 1, published)
+
+    def seconds(*changes: str) -> float:
+        found = estimates.estimate(wanted("transformer", *changes), DOCUMENTS, [], published)
+        assert found is not None
+        return found.seconds
+
+    slow = foretold()
+    assert slow["quick"] == pytest.approx(
+        seconds("model.max_length=80", "model.frozen_layers=3", "train.batch_size=16"), rel=0.01
+    )
+    assert slow["quick"] < seconds() / 2
+    words = estimates.in_words(slow, 2, words_of_seconds)
+    assert f"The preset 'fine-tune quick' takes about {words_of_seconds(slow['quick'])} a run: it reads 80 tokens" in words
+    half, whole = seconds(), seconds("train.precision=fp32")
+    monkeypatch.setattr(speed, "has_bf16", lambda: True)
+    assert seconds() == pytest.approx(half / estimates.HALF, rel=0.05)
+    monkeypatch.setattr(speed, "slowness", lambda: 0.3)
+    assert seconds("train.precision=fp32") == pytest.approx(0.3 * whole, rel=0.05), "fp32 that was asked for stays"
+    quick = foretold()
+    assert quick["quick"] is None
+    assert "preset" not in estimates.in_words(quick, 2, words_of_seconds)
+
+
+def test_whether_cores_have_bf16_is_what_torch_says_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.undo()
+    assert speed.has_bf16() == bool(torch.cpu.get_capabilities().get("avx512_bf16"))

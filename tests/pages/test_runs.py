@@ -398,6 +398,12 @@ def test_what_cannot_succeed_is_stopped_before_launch(
     assert page.button(key="launch").disabled
 
 
+def test_a_split_without_validation_is_said_before_launch(cache: Path) -> None:
+    page = open_page("launcher", data="synthetic", split="original")
+    assert "has no validation part" in said(page.error)
+    assert not page.exception
+
+
 # Results
 
 

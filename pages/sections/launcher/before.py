@@ -10,7 +10,7 @@ import streamlit as st
 from core.analysis import progress
 from core.config.schema import RunConfig
 from core.jobs import clusters, engines, estimates, queue, sweeps
-from core.jobs.obstacles import describe_shortage, find_obstacles
+from core.jobs.obstacles import describe_missing_part, describe_shortage, find_obstacles
 from core.runs.folder import LIVE, Folder, Run
 from core.runs.plan import command_line
 from core.system.errors import UserError
@@ -158,11 +158,14 @@ def load_cost(run: Run) -> estimates.Cost | None:
 def show_forecast(plan: Plan, configs: list[RunConfig]) -> None:
     """What the runs will take on this machine, and what the loss page warns of."""
     corpus = load_corpus(plan.data)
+    if missing := describe_missing_part(configs[0], corpus):
+        st.error(plain(missing))
+        return
     finished = [run for run in listed.list_runs() if run.state == "finished"]
     own, published = estimates.read_costs(finished, read=load_cost)
     slots = len(queue.slots(queue.queue(configs[0])))
     whole = estimates.together(configs, len(corpus.parts["train"]), own, slots, published)
-    st.caption(plain(estimates.in_words(whole, len(configs), progress.words_of_seconds(whole["seconds"]))))
+    st.caption(plain(estimates.in_words(whole, len(configs), progress.words_of_seconds)))
     if shortage := describe_shortage(whole["memory"]):
         st.warning(plain(shortage))
     show_cautions(plan, corpus, configs)
