@@ -88,6 +88,9 @@ def print_report(
         print_json({"runs": _describe_runs([folder.as_run(run) for run in chosen], rule, by_ranking)})
         return
     finished = [folder.as_run(run) for run in chosen if run.state == "finished"]
+    unfinished = [f"{one.id} has no scores: it is {one.state}." for one in chosen if one.state != "finished"]
+    if not finished:
+        raise UserError(" ".join(unfinished) or "No run has finished yet. Start one: python -m core train --model svm")
     if confused:
         _print_confused(finished, confused, rule, seeds=not each, as_csv=as_csv, as_markdown=as_markdown)
         return
@@ -100,7 +103,7 @@ def print_report(
             known[key] = sample(run, borders, rule)
         return known[key]
 
-    for name in dict.fromkeys(tables.data_title(run) for run in finished) or [""]:
+    for name in dict.fromkeys(tables.data_title(run) for run in finished):
         rows = tables.fold([run for run in finished if tables.data_title(run) == name], seeds=not each)
         compared = compare_rows(rows, rule=RANKING if by_ranking else rule, load=load)
         for problem in compared.problems:
@@ -126,12 +129,11 @@ def print_report(
             return
     # No option: tables for the terminal, with the runs that have no scores below them.
     for name, frame, footer in frames:
-        _print_table(frame, f"{name}: {footer[0]}" if name else footer[0])
+        _print_table(frame, f"{name}: {footer[0]}")
         for line in tables.notes(frame):
             out.print(line, markup=False, highlight=False, soft_wrap=True)
-    for found in chosen:
-        if found.state != "finished":
-            say(f"{found.id} has no scores: it is {found.state}.")
+    for sentence in unfinished:
+        say(sentence)
 
 
 def _print_confused(runs: Sequence[Run], text: str, rule: str, *, seeds: bool, as_csv: bool, as_markdown: bool) -> None:

@@ -15,10 +15,12 @@ from core.analysis import decisions, samples, tables
 from core.metrics import label_sets, resampled_ranking
 from core.runs import folder
 from core.runs.folder import Run
+from core.runs.plan import make_config
 from core.runs.predictions import read_predictions
 from core.runs.results import save_threshold_set
 from core.system.files import read_json, write_json
 from tests.cli.test_cli import answer, call
+from tests.helpers.runs import make_folder
 from tests.helpers.scored import make_run
 
 
@@ -50,6 +52,14 @@ def test_json_holds_scores_and_thresholds_at_the_rule(rule: str, runs: list[Run]
     plain = answer("report", runs[0].id)["runs"][0]
     assert plain["rule"] == "as-trained"
     assert set(plain) == set(found)
+
+
+@pytest.mark.parametrize("form", [(), ("--markdown",), ("--html",), ("--ranking",), ("--confused", "a/b")])
+def test_without_a_finished_run_a_report_is_one_sentence(form: tuple[str, ...], cache: Path) -> None:
+    assert "No run has finished yet" in call("report", "all", *form, code=2).stderr
+    path = make_folder(make_config(data="synthetic", model="svm", loss=None, seed=0))
+    assert f"{path.name} has no scores: it is" in call("report", path.name, *form, code=2).stderr
+    assert not Path("report.html").exists()
 
 
 def test_json_of_rankings_adds_them(runs: list[Run]) -> None:

@@ -141,7 +141,9 @@ def test_cores_with_bf16_take_less_and_slow_ones_are_offered_the_quick_recipe(
     )
     assert slow["quick"] < seconds() / 2
     words = estimates.in_words(slow, 2, words_of_seconds)
-    assert f"The preset 'fine-tune quick' takes about {words_of_seconds(slow['quick'])} a run: it reads 80 tokens" in words
+    assert (
+        f"The preset 'fine-tune quick' takes about {words_of_seconds(slow['quick'])} a run: it reads 80 tokens" in words
+    )
     half, whole = seconds(), seconds("train.precision=fp32")
     monkeypatch.setattr(speed, "has_bf16", lambda: True)
     assert seconds() == pytest.approx(half / estimates.HALF, rel=0.05)
