@@ -36,7 +36,7 @@ MEASURED = 300
 MOST_CORES = 8
 """A network of this size is not faster on more."""
 HALF = 2.5
-"""How many times as long an encoder takes in fp32 as in bf16 on cores that are built for it: tests/benchmarks/RESULTS.md."""
+"""How many times as long an encoder takes in fp32 as on cores that are built for bf16: tests/benchmarks/RESULTS.md."""
 LONG = 3600.0
 """Seconds of a run from which on the quick recipe of an encoder is offered."""
 
@@ -243,7 +243,8 @@ def in_words(whole: Mapping[str, Any], runs: int, lasts: Callable[[float], str])
     said = []
     if known := whole["known"]:
         of = "" if known == runs else f" for {known} of {runs} runs"
-        size = f"At most about {lasts(whole['seconds'])}{of} and {whole['memory'] / 1e9:.1f} of {machine.memory() / 1e9:.0f} GB, "
+        memory = f"{whole['memory'] / 1e9:.1f} of {machine.memory() / 1e9:.0f} GB"
+        size = f"At most about {lasts(whole['seconds'])}{of} and {memory}, "
         other = " on other data" if whole["scaled"] else ""
         if not whole["published"]:
             said.append(f"{size}by runs that were measured here{other}.")
@@ -262,8 +263,8 @@ def in_words(whole: Mapping[str, Any], runs: int, lasts: Callable[[float], str])
         said.append(f"Nothing like it has finished here yet for {names}: the first run will tell what it takes.")
     if whole["quick"]:
         said.append(
-            f"The preset '{QUICK_NAME}' takes about {lasts(whole['quick'])} a run: it reads {QUICK['model.max_length']} "
-            "tokens of a document and trains the upper layers."
+            f"The preset '{QUICK_NAME}' takes about {lasts(whole['quick'])} a run: it reads "
+            f"{QUICK['model.max_length']} tokens of a document and trains the upper layers."
         )
     return " ".join(said)
 

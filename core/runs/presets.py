@@ -64,8 +64,8 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "fine-tune": (
-        "The packaged encoder fine-tuned with its defaults, with and without balancing: all layers, 256 tokens, 6 epochs. "
-        "Half an hour a run on two cores with bf16, more than an hour on others.",
+        "The packaged encoder fine-tuned with its defaults, with and without balancing: all layers, 256 tokens, six "
+        "epochs. Half an hour a run on two cores with bf16, more than an hour on others.",
         {"models": ("transformer",), "losses": ("bce", "db")},
     ),
     QUICK_NAME: (
