@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import copy
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -197,33 +197,57 @@ class LabelCuts:
     def __init__(self, targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> None:
         labels, (values, hits) = label_columns(scores), read_scores(targets, scores)
         order = order_by_label(labels, values)
-        self._true = indicator(targets)
-        self._count(labels[order], values[order], hits[order], document_rows(scores)[order], count_documents(targets))
+        self._true, self.positives = indicator(targets), count_documents(targets)
+        self.labels, self.values, self.hits = labels[order], values[order], hits[order]
+        self.rows = document_rows(scores)[order]
 
     def among(self, documents: np.ndarray) -> LabelCuts:
         """The same of some documents alone, which takes no other sort; `documents`: which they are, (n,) bool."""
-        part, kept = copy(self), documents[self.rows]
+        part, kept = object.__new__(LabelCuts), np.flatnonzero(documents[self.rows])
         true = self._true.indices[np.repeat(documents, np.diff(self._true.indptr))]
-        positives = np.bincount(true, minlength=len(self.positives))
-        part._count(self.labels[kept], self.values[kept], self.hits[kept], self.rows[kept], positives)
+        part._true, part.positives = self._true, np.bincount(true, minlength=len(self.positives))
+        part.labels, part.values, part.hits, part.rows = (
+            one[kept] for one in (self.labels, self.values, self.hits, self.rows)
+        )
         return part
 
-    def _count(
-        self, labels: np.ndarray, values: np.ndarray, hits: np.ndarray, rows: np.ndarray, positives: np.ndarray
-    ) -> None:
-        """Counts hits and given labels from the top of each label, of entries by label, scores falling."""
-        self.labels, self.values, self.hits, self.rows, self.positives = labels, values, hits, rows, positives
-        self.starts = np.searchsorted(labels, np.arange(len(positives) + 1))
-        self.tp = np.cumsum(hits)
-        self.tp -= (self.tp - hits)[self.starts[labels]]
-        self.given = np.arange(len(values)) - self.starts[labels] + 1
+    # What is counted from the top of each label is counted when it is asked for.
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        return np.searchsorted(self.labels, np.arange(len(self.positives) + 1))
+
+    @cached_property
+    def tp(self) -> np.ndarray:
+        counted = np.cumsum(self.hits)
+        counted -= (counted - self.hits)[self.starts[self.labels]]
+        return counted
+
+    @cached_property
+    def given(self) -> np.ndarray:
+        return np.arange(len(self.values)) - self.starts[self.labels] + 1
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return np.append(self.labels[1:] != self.labels[:-1], True)[: len(self.values)]
+
+    @cached_property
+    def _below(self) -> np.ndarray:
+        return np.append(self.values[1:], -np.inf)[: len(self.values)]
+
+    @cached_property
+    def last(self) -> np.ndarray:
+        return self._ends | (self._below != self.values)
+
+    @cached_property
+    def middles(self) -> np.ndarray:
         # A cut lies midway between two scores, and below the lowest one as near as floats allow.
-        ends = np.append(self.labels[1:] != self.labels[:-1], True)[: len(values)]
-        below = np.append(self.values[1:], -np.inf)[: len(values)]
-        self.last = ends | (below != self.values)
-        low = np.where(ends, self.values, below)
+        low = np.where(self._ends, self.values, self._below)
         middle = low + (self.values - low) / 2
-        self.middles = np.where(ends, np.nextafter(self.values, -np.inf), np.where(middle < self.values, middle, low))
+        middle = np.where(middle < self.values, middle, low)
+        lowest = self.starts[1:][np.diff(self.starts) > 0] - 1
+        middle[lowest] = np.nextafter(self.values[lowest], -np.inf)
+        return middle
 
     def first_best(self, quality: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each label's entry of the highest quality, the uppermost of equals (-1 of none), and that quality."""
@@ -238,9 +262,20 @@ class LabelCuts:
         return entry, best
 
     def errors(self, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """True positives, false positives and false negatives of each label at thresholds, (L,) each."""
-        above, labels = self.values > limits[self.labels], len(self.positives)
-        given, tp = (np.bincount(self.labels[part], minlength=labels) for part in (above, above & self.hits))
+        """True positives, false positives and false negatives of each label at thresholds.
+
+        Args:
+            limits: a threshold for each label, (L,), or several, (..., L).
+
+        Returns:
+            Three of the shape of `limits`.
+        """
+        above, filled = self.values > limits[..., self.labels], np.diff(self.starts) > 0
+        given, tp = np.zeros((2, *limits.shape), np.int64)
+        if filled.any():
+            first = self.starts[:-1][filled]
+            for counted, part in ((given, above), (tp, above & self.hits)):
+                counted[..., filled] = np.add.reduceat(part, first, axis=-1, dtype=np.int64)
         return tp, given - tp, self.positives - tp
 
     def highest(self) -> np.ndarray:

@@ -168,15 +168,17 @@ def fit_pcut(
 
 def fit_guarded(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) -> np.ndarray:
     """SCut with a guard: documents of an average label added to each label's own, as many as cross-validation says."""
-    cuts = LabelCuts(targets, scores)
-    errors = {strength: np.zeros((3, targets.shape[1]), np.int64) for strength in STRENGTHS}
+    cuts, errors = LabelCuts(targets, scores), np.zeros((3, len(STRENGTHS), targets.shape[1]), np.int64)
+    order = np.argsort(sort_keys(cuts.values), kind="stable")
+    values, hits, rows = (part[order] for part in (cuts.values, cuts.hits, cuts.rows))
     for is_held in _held_out(targets.shape[0]):
-        rest, held = _Shrinking(cuts.among(~is_held)), cuts.among(is_held)
-        for strength in STRENGTHS:
-            errors[strength] += np.array(held.errors(rest.limits(strength)))
-    macro = {s: np.mean(2 * tp / np.maximum(2 * tp + fp + fn, 1)) for s, (tp, fp, fn) in errors.items()}
+        kept = np.flatnonzero(~is_held[rows])
+        rest = _Shrinking(cuts.among(~is_held), values[kept], hits[kept])
+        errors += cuts.among(is_held).errors(np.stack([rest.limits(strength) for strength in STRENGTHS]))
+    tp, fp, fn = errors
+    macro = dict(zip(STRENGTHS, np.mean(2 * tp / np.maximum(2 * tp + fp + fn, 1), axis=1), strict=True))
     best = max(STRENGTHS, key=lambda strength: (macro[strength], strength)) if targets.shape[1] else np.inf
-    return _Shrinking(cuts).limits(best)
+    return _Shrinking(cuts, values, hits).limits(best)
 
 
 def _held_out(documents: int) -> list[np.ndarray]:
@@ -200,13 +202,18 @@ def _best_of_labels(cuts: LabelCuts, floor: float) -> tuple[np.ndarray, np.ndarr
 
 
 class _Shrinking:
-    """Thresholds of best F1 with documents of an average label added to each label's own, of one set of cuts."""
+    """Thresholds of best F1 with documents of an average label added to each label's own, of one set of cuts.
 
-    def __init__(self, cuts: LabelCuts) -> None:
+    Args:
+        cuts: of the documents.
+        values: their pooled scores, which stand for an average label, rising.
+        hits: the label is true there.
+    """
+
+    def __init__(self, cuts: LabelCuts, values: np.ndarray, hits: np.ndarray) -> None:
         self._cuts, self._positives = cuts, int(cuts.positives.sum())
-        # The common threshold, and the pooled scores that stand for an average label.
-        self._values, self._hits = np.sort(cuts.values), np.sort(cuts.values[cuts.hits])
-        self._common = best_cut(self._values, self._hits, self._positives)
+        self._values, self._hits = values, np.concatenate([[0], np.cumsum(hits)])
+        self._common = best_cut(values, values[hits], self._positives)
         if not self._positives:
             return
         # Where a cut can be: what it predicts of the label's own documents, and of the pooled ones.
@@ -219,10 +226,8 @@ class _Shrinking:
 
     def _pool(self, limits: np.ndarray) -> list[np.ndarray]:
         """Pooled hits and predictions at thresholds, for each true pair."""
-        return [
-            (len(part) - np.searchsorted(part, limits, side="right")) / self._positives
-            for part in (self._hits, self._values)
-        ]
+        below = np.searchsorted(self._values, limits, side="right")
+        return [(self._hits[-1] - self._hits[below]) / self._positives, (len(self._values) - below) / self._positives]
 
     def limits(self, strength: float) -> np.ndarray:
         """Each label's best cut with `strength` documents added, where it beats the common threshold by F1; (L,)."""
