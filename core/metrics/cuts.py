@@ -181,16 +181,13 @@ def make_folds(documents: int) -> list[tuple[np.ndarray, np.ndarray]]:
 class LabelCuts:
     """Every label's scores, falling, and what a cut below each of them predicts.
 
+    What is counted from the top of each label is counted when it is asked for.
+
     Attributes:
         labels: of each entry, rising, (E,).
         values: the scores, falling within a label, (E,) float64.
         hits: the label is true there, (E,) bool.
-        tp: hits of the label down to and with this entry, (E,).
-        given: entries of the label down to and with this one, (E,).
-        last: no entry of the label below this one has the same score, (E,) bool: only there can a cut be.
-        middles: thresholds between each entry and the label's next lower one, (E,).
         positives: true documents of each label, (L,).
-        starts: the first entry of each label, (L + 1,).
         rows: the document of each entry, (E,).
     """
 
@@ -211,20 +208,21 @@ class LabelCuts:
         )
         return part
 
-    # What is counted from the top of each label is counted when it is asked for.
-
     @cached_property
     def starts(self) -> np.ndarray:
+        """The first entry of each label, (L + 1,)."""
         return np.searchsorted(self.labels, np.arange(len(self.positives) + 1))
 
     @cached_property
     def tp(self) -> np.ndarray:
+        """Hits of the label down to and with each entry, (E,)."""
         counted = np.cumsum(self.hits)
         counted -= (counted - self.hits)[self.starts[self.labels]]
         return counted
 
     @cached_property
     def given(self) -> np.ndarray:
+        """Entries of the label down to and with each, (E,)."""
         return np.arange(len(self.values)) - self.starts[self.labels] + 1
 
     @cached_property
@@ -237,10 +235,12 @@ class LabelCuts:
 
     @cached_property
     def last(self) -> np.ndarray:
+        """No entry of the label below has the same score, (E,) bool: only there can a cut be."""
         return self._ends | (self._below != self.values)
 
     @cached_property
     def middles(self) -> np.ndarray:
+        """Thresholds between each entry and the label's next lower one, (E,)."""
         # A cut lies midway between two scores, and below the lowest one as near as floats allow.
         low = np.where(self._ends, self.values, self._below)
         middle = low + (self.values - low) / 2
@@ -249,16 +249,22 @@ class LabelCuts:
         middle[lowest] = np.nextafter(self.values[lowest], -np.inf)
         return middle
 
-    def first_best(self, quality: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Each label's entry of the highest quality, the uppermost of equals (-1 of none), and that quality."""
-        labels = len(self.starts) - 1
-        best, filled = np.full(labels, -np.inf), np.diff(self.starts) > 0
+    def first_best(self, quality: np.ndarray, entries: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Each label's entry of the highest quality, the uppermost of equals (-1 of none), and that quality.
+
+        Args:
+            quality: of each entry, (E,), or of some.
+            entries: which they are, rising; all of them if None.
+        """
+        labels = self.labels if entries is None else self.labels[entries]
+        starts = self.starts if entries is None else np.searchsorted(labels, np.arange(len(self.starts)))
+        best, filled = np.full(len(starts) - 1, -np.inf), np.diff(starts) > 0
+        entry = np.full(len(best), -1)
         if not len(quality):
-            return np.full(labels, -1), best
-        best[filled] = np.maximum.reduceat(quality, self.starts[:-1][filled])
-        reached = np.flatnonzero(quality == best[self.labels])
-        entry = np.full(labels, -1)
-        entry[self.labels[reached][::-1]] = reached[::-1]
+            return entry, best
+        best[filled] = np.maximum.reduceat(quality, starts[:-1][filled])
+        reached = np.flatnonzero(quality == best[labels])[::-1]
+        entry[labels[reached]] = reached if entries is None else entries[reached]
         return entry, best
 
     def errors(self, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

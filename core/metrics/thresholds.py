@@ -6,7 +6,7 @@ everything that it stores, is never predicted, and counts as missed where it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ LABEL_RULES = tuple(name for name, rule in THRESHOLD_RULES.items() if rule.by_la
 """Rules of `fit_labels`: quiet, SCut with a guard, SCut alone, SCutFBR.1, and PCut."""
 STRENGTHS = (0.0, 1.0, 4.0, 16.0, 64.0, np.inf)
 """Of the guard of `per-label`: documents of an average label that are added to each label's own."""
+NEAR = 4
+"""Of the guard: so many times as many labels as are true are predicted by the cuts that are tried at first."""
 FBR = 0.1
 """A best F1 below this makes `scut-fbr` predict the label in almost no document."""
 
@@ -216,13 +218,32 @@ class _Shrinking:
         self._common = best_cut(values, values[hits], self._positives)
         if not self._positives:
             return
-        # Where a cut can be: what it predicts of the label's own documents, and of the pooled ones.
-        self._places = np.flatnonzero(cuts.last)
-        self._own = cuts.positives[cuts.labels[self._places]]
-        self._pooled = self._pool(cuts.middles[self._places])
-        # The same of the common threshold.
+        # The common threshold: what it predicts of each label's own documents, and of the pooled ones.
         tp, fp, _ = cuts.errors(np.full(len(cuts.positives), self._common))
         self._at_common = tp, tp + fp, cuts.positives, self._pool(np.array(self._common))
+        # Where a cut can be, but for those far below, which predict many times as many labels as are true and no true
+        # one that a higher cut misses.
+        places = np.flatnonzero(cuts.last)
+        labels, tp, reach = cuts.labels[places], cuts.tp[places], NEAR * self._positives
+        hits = np.bincount(cuts.labels[cuts.hits], minlength=len(cuts.positives))
+        above = np.where(np.append(True, labels[1:] != labels[:-1])[: len(tp)], -1, np.append(-1, tp[:-1])[: len(tp)])
+        is_near = above < hits[labels]
+        is_near |= cuts.values[places] > values[-reach] if reach <= len(values) else True
+        self._take(places[is_near])
+        # The most that those can be worth: all pooled hits, and no more predictions than the first of them has.
+        far, given = places[~is_near], np.full(len(hits), -1)
+        given[cuts.labels[far][::-1]] = cuts.given[far][::-1]
+        self._far = (given >= 0) & (cuts.positives > 0)
+        self._at_far = hits, given, cuts.positives, [self._hits[-1] / self._positives, NEAR]
+
+    def _take(self, places: np.ndarray) -> None:
+        """Takes cuts at entries, (P,) rising: what they predict of their labels' documents and of the pooled ones."""
+        cuts, self._places = self._cuts, places
+        self._at_places = (
+            *(part[places] for part in (cuts.tp, cuts.given)),
+            cuts.positives[cuts.labels[places]],
+            self._pool(cuts.middles[places]),
+        )
 
     def _pool(self, limits: np.ndarray) -> list[np.ndarray]:
         """Pooled hits and predictions at thresholds, for each true pair."""
@@ -236,14 +257,19 @@ class _Shrinking:
         if np.isinf(strength) or not self._positives:
             return found
 
-        def quality(tp: np.ndarray, given: np.ndarray, own: np.ndarray, pooled: list[np.ndarray]) -> np.ndarray:
+        def quality(
+            tp: np.ndarray, given: np.ndarray, own: np.ndarray, pooled: Sequence[np.ndarray | float]
+        ) -> np.ndarray:
             """F1 with the pooled hits and predictions per true pair added, `strength` times."""
             return 2 * (tp + strength * pooled[0]) / np.maximum(given + own + strength * (pooled[1] + 1), 1e-12)
 
-        below = np.full(len(cuts.labels), -1.0)
-        below[self._places] = quality(cuts.tp[self._places], cuts.given[self._places], self._own, self._pooled)
-        entry, best = cuts.first_best(below)
-        use = (best > quality(*self._at_common)) & (cuts.positives > 0)
+        entry, best = cuts.first_best(quality(*self._at_places), self._places)
+        common = quality(*self._at_common)
+        if (self._far & (quality(*self._at_far) > np.maximum(best, common))).any():
+            self._far[:] = False
+            self._take(np.flatnonzero(cuts.last))
+            return self.limits(strength)
+        use = (best > common) & (cuts.positives > 0)
         found[use] = cuts.middles[entry[use]]
         return found
 
