@@ -25,7 +25,6 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from core import STARTED
 from core.analysis import samples
 from core.analysis.decisions import AS_TRAINED, KEPT, Read
 from core.analysis.samples import RANKING, Sampled
@@ -34,6 +33,7 @@ from core.metrics import resampled_ranking, uncertainty
 from core.runs.folder import Run
 from core.runs.predictions import read_predictions
 from core.runs.unchanged import Unchanged, find_version
+from core.system import STARTED
 from core.system.arrays import read_arrays
 from core.system.errors import UserError
 from core.system.files import atomic_path, read_bytes
