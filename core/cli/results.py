@@ -13,9 +13,10 @@ from rich.text import Text
 from core.analysis import answers, decisions, pair_table, tables
 from core.analysis.decisions import AS_TRAINED, KEPT, READINGS, check_reading
 from core.analysis.export import cell, is_bold, to_csv, to_latex, to_markdown, to_workbook, to_xlsx
+from core.analysis.kept_samples import sample
 from core.analysis.row_settings import find_row
 from core.analysis.run_rows import ranking_row, run_row
-from core.analysis.samples import RANKING, Comparison, Sampled, compare_rows, sample
+from core.analysis.samples import RANKING, Comparison, Sampled, compare_rows
 from core.analysis.views import read_views
 from core.cli.console import Json, Rule, out, print_json, print_line, print_text, say
 from core.labels.groups import Borders
