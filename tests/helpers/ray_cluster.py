@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import compileall
 import os
+import re
 import secrets
 import signal
 import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 """Of a node's helpers. A node that chooses them itself dies where one takes 15 s to start, as on a busy machine."""
@@ -27,6 +29,18 @@ def choose_ports() -> dict[str, int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return {name: one.getsockname()[1] for name, one in zip(PORTS, sockets, strict=True)}
+
+
+def tell_port(services: Any) -> None:
+    """Has each node told the port of its agent, which Ray gives the agent alone: a node that waits for it may die."""
+    start, given = services.start_ray_process, re.compile(r"--listen-port=([1-9]\d*)")
+
+    def start_with_port(command: list[str], process_type: str, *words: Any, **options: Any) -> Any:
+        found = [port for word in command if (port := given.search(word))]
+        more = [f"--dashboard_agent_listen_port={port[1]}" for port in found if process_type == "raylet"]
+        return start([*command, *more], process_type, *words, **options)
+
+    services.start_ray_process = start_with_port
 
 
 def main() -> None:
@@ -42,7 +56,10 @@ def main() -> None:
     os.environ |= {"RAY_raylet_start_wait_time_s": "180", "RAY_agent_register_timeout_ms": "180000"}
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     import ray  # reads the environment when it is imported
+    from ray._private import services
     from ray.cluster_utils import Cluster
+
+    tell_port(services)
 
     # Ray is compiled once, and not by each of its processes at every start.
     modules = Path(ray.__file__).parent
