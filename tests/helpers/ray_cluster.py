@@ -14,9 +14,12 @@ import secrets
 import signal
 import socket
 import sys
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+
+from core.jobs.engines import Unreachable, load_cluster
 
 PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 """Of a node's helpers. A node that chooses them itself dies where one takes 15 s to start, as on a busy machine."""
@@ -52,6 +55,16 @@ def tell_port(services: Any) -> None:
         return start([*command, *more], process_type, *words, **options)
 
     services.start_ray_process = start_with_port
+
+
+def wait_for_nodes(count: int) -> None:
+    """Waits until the dashboard answers and knows all nodes: the head answers for some time before it has them."""
+    cluster = load_cluster("ray")
+    while True:
+        with suppress(Unreachable):
+            if cluster.describe().nodes == count:
+                return
+        time.sleep(0.2)
 
 
 def main() -> None:
@@ -91,6 +104,8 @@ def main() -> None:
             cluster.add_node(wait=False, **own, **small, **choose_ports())
         named = {"TAILSCOPE_ENGINE": "ray", "TAILSCOPE_RAY_ADDRESS": f"http://127.0.0.1:{port}"}
         named |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+        os.environ |= named
+        wait_for_nodes(asked.nodes + 1)
         print("export", *(f"{name}={value}" for name, value in named.items()), flush=True)
         if asked.watch_input:
             sys.stdin.read()
