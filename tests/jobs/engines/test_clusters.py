@@ -248,6 +248,14 @@ def test_a_cluster_that_does_not_say_its_version_or_the_same_is_taken(server, sa
     assert clusters.describe_engine("ray").endswith("has 1 node, 4 cores, 1 GPU, 0 unfinished jobs.")
 
 
+@pytest.mark.slow
+def test_a_cluster_may_take_longer_for_its_first_job_than_for_a_question(server):
+    server.thinks = 6.0
+    run = launch.submit(make_config_of(), engine="ray")
+    assert get_folder(run.id).state == "queued"
+    assert server.methods.count("POST") == 1
+
+
 def test_a_shared_disk_that_is_full_is_a_sentence_and_nothing_is_submitted(server, cache):
     config, other = make_config_of(), make_folder(make_config_of(1))
     sources.load(config.data)
