@@ -14,12 +14,14 @@ from typing import Any
 class ClusterServer(ThreadingHTTPServer):
     """Answers with `said`: status, headers, body; `headers` and `methods` are those it got.
 
-    Its one node has 4 cores and a GPU, `version` is what it says of its Ray, and it takes a job after `thinks` seconds.
+    Its one node has 4 cores and a GPU, `version` is what it says of its Ray. It takes a job after `thinks` seconds, and
+    after it was asked `early` times too early.
     """
 
     said: tuple[int, dict[str, str], Any] = (200, {}, [])
     version: Any = None
     thinks: float = 0.0
+    early: int = 0
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
@@ -43,6 +45,9 @@ class Answers(BaseHTTPRequestHandler):
             body = self.server.version
         if self.command == "POST":
             time.sleep(self.server.thinks)
+            if self.server.early:
+                self.server.early -= 1
+                status, body = 500, b"No available agent to submit job, please try again later."
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():

@@ -14,6 +14,7 @@ import secrets
 import signal
 import socket
 import sys
+import tempfile
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -93,7 +94,9 @@ def main() -> None:
 
     # A node that is dead is known as dead after three seconds.
     quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 3}
-    small = {"object_store_memory": 80_000_000}
+    # In a folder of its own, as otherwise its jobs join whatever cluster was started last on this machine.
+    folder = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
+    small = {"object_store_memory": 80_000_000, "temp_dir": folder.name}
     head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
     cluster = Cluster(True, head_node_args=head | small | choose_ports() | {"_system_config": quick})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -115,6 +118,7 @@ def main() -> None:
         pass
     finally:
         cluster.shutdown()
+        folder.cleanup()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import re
 import secrets
 import shlex
 import sys
+import time
 import urllib.request
 from collections.abc import Collection
 from http.client import HTTPException
@@ -32,6 +33,8 @@ SECONDS = 5.0
 """After which a cluster that does not answer is given up."""
 SUBMIT_SECONDS = 60.0
 """The same of one that is to take a job: with the first one it loads what takes jobs."""
+NOT_YET = "No available agent"
+"""What a cluster says to a job whose head has just been started."""
 MOST_BYTES = 64_000_000
 """Of an answer."""
 STATES = {"PENDING": "waiting", "RUNNING": "running"}
@@ -114,8 +117,15 @@ class Ray:
             "runtime_env": {"env_vars": make_environment(need) | {JOB_VARIABLE: job}},
             "metadata": {"run": run_id},
         }
-        _ask("/api/jobs/", asked, seconds=SUBMIT_SECONDS)
-        return job
+        until = time.monotonic() + SUBMIT_SECONDS
+        while True:
+            try:
+                _ask("/api/jobs/", asked, seconds=SUBMIT_SECONDS)
+                return job
+            except UserError as error:
+                if NOT_YET not in str(error) or time.monotonic() > until:
+                    raise
+            time.sleep(0.5)
 
     def stop(self, job: str) -> None:
         """Ends a job with all its processes."""
@@ -164,9 +174,7 @@ def _read_token() -> str:
         return ""
 
 
-def _ask(
-    place: str, body: dict[str, Any] | None = None, *, missing_ok: bool = False, seconds: float = SECONDS
-) -> Any:
+def _ask(place: str, body: dict[str, Any] | None = None, *, missing_ok: bool = False, seconds: float = SECONDS) -> Any:
     """What the cluster answers: a request with a body changes something.
 
     Raises:
