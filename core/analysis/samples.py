@@ -115,14 +115,16 @@ def sample(run: Run, borders: Borders, rule: str = AS_TRAINED, *, read: Read = r
         scores, samples = resampled_ranking.resample_ranking(
             targets, predictions.scores, counts, borders, weights, drawn=drawn
         )
-        return _of_one(scores, samples)
+        return of_one(scores, samples)
     predicted = decisions.decide(run, rule, read=read_once).predicted
-    scores, samples, hits, labels = _resamples_of(targets).score(predicted, counts, borders)
-    return replace(_of_one(scores, samples), hits=hits, labels=labels)
+    return of_one(*_resamples_of(targets).score(predicted, counts, borders))
 
 
-def _of_one(scores: np.ndarray, samples: np.ndarray) -> Sampled:
-    return Sampled(scores, np.full(len(scores), np.nan), samples, each=scores[None])
+def of_one(
+    scores: np.ndarray, samples: np.ndarray, hits: np.ndarray | None = None, labels: np.ndarray | None = None
+) -> Sampled:
+    """The numbers of one run; arguments as the attributes of `Sampled`."""
+    return Sampled(scores, np.full(len(scores), np.nan), samples, each=scores[None], hits=hits, labels=labels)
 
 
 def kept_scores(run: Run) -> Sampled:
@@ -132,7 +134,7 @@ def kept_scores(run: Run) -> Sampled:
         UserError: the metrics are damaged.
     """
     scores = _in_order(results.read_results(run)["test"])
-    return _of_one(scores, np.full((1, len(scores)), np.nan))
+    return of_one(scores, np.full((1, len(scores)), np.nan))
 
 
 def _in_order(scores: Mapping[str, Any]) -> np.ndarray:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from core.analysis import decisions, what_if
 from core.labels.groups import Borders, count_documents, group_of
 from core.metrics import label_sets
 from core.metrics.cuts import label_columns, read_scores
 from core.metrics.quiet import Quiet
+from core.runs import results
+from core.runs.folder import Run
 from core.runs.predictions import Predictions
+from core.system.errors import UserError
 
 GLOBAL, QUIET = "one threshold", "margin of quiet"
 """The curves: what moves along them."""
@@ -109,6 +113,43 @@ def f1_of_tail(
 def groups_of(counts: Sequence[int], borders: Borders) -> set[str]:
     """The frequency groups that have a label."""
     return set(group_of(np.asarray(counts), borders))
+
+
+def rule_points(
+    run: Run,
+    predictions: Mapping[str, Predictions],
+    borders: Borders,
+    *,
+    predict: Callable[[str, str], sp.csr_array] | None = None,
+    leave_out: Collection[str] = (),
+) -> pd.DataFrame:
+    """Every rule and kept set of a run as a point of each part, but for thresholds that do not fit or cannot be fitted.
+
+    Args:
+        run: a finished run.
+        predictions: of each part.
+        borders: of the tail.
+        predict: gives what a name of `what_if.name_readings` predicts on a part, such as a cached
+            `what_if.predict_named`, which it is if None.
+        leave_out: names that have no point.
+
+    Returns:
+        As of `point_table`.
+    """
+    counts, rows = results.read_results(run)["counts"], []
+    for name, rule in what_if.name_readings(run).items():
+        if name in leave_out:
+            continue
+        try:
+            given = {
+                part: predict(name, part) if predict else what_if.predict_named(run, name, one)
+                for part, one in predictions.items()
+            }
+        except UserError:
+            continue  # what is wrong is said where thresholds are chosen
+        scores = {part: f1_of_tail(one, given[part], counts, borders) for part, one in predictions.items()}
+        rows.append((name, decisions.find_chosen_on(run, rule), scores))
+    return point_table(rows)
 
 
 def point_table(rows: Sequence[tuple[str, str, Mapping[str, tuple[float, float]]]]) -> pd.DataFrame:

@@ -135,6 +135,17 @@ def predict(predictions: Predictions, limits: Limits | None, k: int | None = Non
     return thresholds.apply(predictions.scores, predictions.threshold if limits is None else limits)
 
 
+def predict_named(run: Run, name: str, predictions: Predictions) -> sp.csr_array:
+    """What a run predicts on a part by a name of `name_readings`, (n, L) bool.
+
+    Raises:
+        UserError: the thresholds cannot be fitted, or kept ones do not fit.
+    """
+    if name == TOP_K:
+        return predict(predictions, None, decisions.fit_top_k(run))
+    return predict(predictions, find_named_limits(run, name))
+
+
 def threshold_steps(
     predictions: Predictions, *, label: int | None = None, most: int = MOST_STEPS, margins: bool = False
 ) -> np.ndarray:

@@ -191,7 +191,7 @@ def _read_part(view: View) -> tuple[Run, str, Predictions, Limits | None, Any, s
     part = "validation" if _value(view, "part") == "validation" else "test"
     predictions, name = read_predictions(run, part), _value(view, "at", what_if.AS_TRAINED)
     if name == what_if.TOP_K:
-        predicted = what_if.predict(predictions, None, decisions.fit_top_k(run))
+        predicted = what_if.predict_named(run, name, predictions)
         return run, part, predictions, None, predicted, f"with {name}"
     try:
         moved = (one.partition(":") for one in view.shown.get("moved", ()))
@@ -276,19 +276,9 @@ def _trade_off(view: View, _load: Load) -> Drawn:
         raise UserError("No label is in the tail.")
     steps = what_if.threshold_steps(predictions, label=None, margins=what_if.has_margins(run)).tolist()
     curve = trade_off.curve_table(predictions, counts, borders, steps=steps, quiet=what_if.find_quiet(run))
-    rows = []
-    for name, rule in what_if.name_readings(run).items():
-        if len(labels) > what_if.MANY_LABELS and name in what_if.SLOW:
-            continue
-        try:
-            if name == what_if.TOP_K:
-                given = what_if.predict(predictions, None, decisions.fit_top_k(run))
-            else:
-                given = what_if.predict(predictions, decisions.find_limits(run, rule))
-        except UserError:
-            continue  # kept thresholds that do not fit
-        rows.append((name, "", {part: trade_off.f1_of_tail(predictions, given, counts, borders)}))
-    points = trade_off.merge_points(trade_off.point_table(rows), part)
+    slow = what_if.SLOW if len(labels) > what_if.MANY_LABELS else ()
+    found = trade_off.rule_points(run, {part: predictions}, borders, leave_out=slow)
+    points = trade_off.merge_points(found, part)
     micro, tail = trade_off.f1_of_tail(predictions, predicted, counts, borders)
     ranges = trade_off.chart_ranges([points], [curve])
     chart = trade_off_chart(trade_off.name_values(curve), points, {"micro": micro, "tail": tail}, ranges)

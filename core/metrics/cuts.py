@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import copy
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -181,66 +181,107 @@ def make_folds(documents: int) -> list[tuple[np.ndarray, np.ndarray]]:
 class LabelCuts:
     """Every label's scores, falling, and what a cut below each of them predicts.
 
+    What is counted from the top of each label is counted when it is asked for.
+
     Attributes:
         labels: of each entry, rising, (E,).
         values: the scores, falling within a label, (E,) float64.
         hits: the label is true there, (E,) bool.
-        tp: hits of the label down to and with this entry, (E,).
-        given: entries of the label down to and with this one, (E,).
-        last: no entry of the label below this one has the same score, (E,) bool: only there can a cut be.
-        middles: thresholds between each entry and the label's next lower one, (E,).
         positives: true documents of each label, (L,).
-        starts: the first entry of each label, (L + 1,).
         rows: the document of each entry, (E,).
     """
 
     def __init__(self, targets: sp.csr_array, scores: np.ndarray | sp.csr_array) -> None:
         labels, (values, hits) = label_columns(scores), read_scores(targets, scores)
         order = order_by_label(labels, values)
-        self._true = indicator(targets)
-        self._count(labels[order], values[order], hits[order], document_rows(scores)[order], count_documents(targets))
+        self._true, self.positives = indicator(targets), count_documents(targets)
+        self.labels, self.values, self.hits = labels[order], values[order], hits[order]
+        self.rows = document_rows(scores)[order]
 
     def among(self, documents: np.ndarray) -> LabelCuts:
         """The same of some documents alone, which takes no other sort; `documents`: which they are, (n,) bool."""
-        part, kept = copy(self), documents[self.rows]
+        part, kept = object.__new__(LabelCuts), np.flatnonzero(documents[self.rows])
         true = self._true.indices[np.repeat(documents, np.diff(self._true.indptr))]
-        positives = np.bincount(true, minlength=len(self.positives))
-        part._count(self.labels[kept], self.values[kept], self.hits[kept], self.rows[kept], positives)
+        part._true, part.positives = self._true, np.bincount(true, minlength=len(self.positives))
+        part.labels, part.values, part.hits, part.rows = (
+            one[kept] for one in (self.labels, self.values, self.hits, self.rows)
+        )
         return part
 
-    def _count(
-        self, labels: np.ndarray, values: np.ndarray, hits: np.ndarray, rows: np.ndarray, positives: np.ndarray
-    ) -> None:
-        """Counts hits and given labels from the top of each label, of entries by label, scores falling."""
-        self.labels, self.values, self.hits, self.rows, self.positives = labels, values, hits, rows, positives
-        self.starts = np.searchsorted(labels, np.arange(len(positives) + 1))
-        self.tp = np.cumsum(hits)
-        self.tp -= (self.tp - hits)[self.starts[labels]]
-        self.given = np.arange(len(values)) - self.starts[labels] + 1
-        # A cut lies midway between two scores, and below the lowest one as near as floats allow.
-        ends = np.append(self.labels[1:] != self.labels[:-1], True)[: len(values)]
-        below = np.append(self.values[1:], -np.inf)[: len(values)]
-        self.last = ends | (below != self.values)
-        low = np.where(ends, self.values, below)
-        middle = low + (self.values - low) / 2
-        self.middles = np.where(ends, np.nextafter(self.values, -np.inf), np.where(middle < self.values, middle, low))
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """The first entry of each label, (L + 1,)."""
+        return np.searchsorted(self.labels, np.arange(len(self.positives) + 1))
 
-    def first_best(self, quality: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Each label's entry of the highest quality, the uppermost of equals (-1 of none), and that quality."""
-        labels = len(self.starts) - 1
-        best, filled = np.full(labels, -np.inf), np.diff(self.starts) > 0
+    @cached_property
+    def tp(self) -> np.ndarray:
+        """Hits of the label down to and with each entry, (E,)."""
+        counted = np.cumsum(self.hits)
+        counted -= (counted - self.hits)[self.starts[self.labels]]
+        return counted
+
+    @cached_property
+    def given(self) -> np.ndarray:
+        """Entries of the label down to and with each, (E,)."""
+        return np.arange(len(self.values)) - self.starts[self.labels] + 1
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return np.append(self.labels[1:] != self.labels[:-1], True)[: len(self.values)]
+
+    @cached_property
+    def _below(self) -> np.ndarray:
+        return np.append(self.values[1:], -np.inf)[: len(self.values)]
+
+    @cached_property
+    def last(self) -> np.ndarray:
+        """No entry of the label below has the same score, (E,) bool: only there can a cut be."""
+        return self._ends | (self._below != self.values)
+
+    @cached_property
+    def middles(self) -> np.ndarray:
+        """Thresholds between each entry and the label's next lower one, (E,)."""
+        # A cut lies midway between two scores, and below the lowest one as near as floats allow.
+        low = np.where(self._ends, self.values, self._below)
+        middle = low + (self.values - low) / 2
+        middle = np.where(middle < self.values, middle, low)
+        lowest = self.starts[1:][np.diff(self.starts) > 0] - 1
+        middle[lowest] = np.nextafter(self.values[lowest], -np.inf)
+        return middle
+
+    def first_best(self, quality: np.ndarray, entries: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Each label's entry of the highest quality, the uppermost of equals (-1 of none), and that quality.
+
+        Args:
+            quality: of each entry, (E,), or of some.
+            entries: which they are, rising; all of them if None.
+        """
+        labels = self.labels if entries is None else self.labels[entries]
+        starts = self.starts if entries is None else np.searchsorted(labels, np.arange(len(self.starts)))
+        best, filled = np.full(len(starts) - 1, -np.inf), np.diff(starts) > 0
+        entry = np.full(len(best), -1)
         if not len(quality):
-            return np.full(labels, -1), best
-        best[filled] = np.maximum.reduceat(quality, self.starts[:-1][filled])
-        reached = np.flatnonzero(quality == best[self.labels])
-        entry = np.full(labels, -1)
-        entry[self.labels[reached][::-1]] = reached[::-1]
+            return entry, best
+        best[filled] = np.maximum.reduceat(quality, starts[:-1][filled])
+        reached = np.flatnonzero(quality == best[labels])[::-1]
+        entry[labels[reached]] = reached if entries is None else entries[reached]
         return entry, best
 
     def errors(self, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """True positives, false positives and false negatives of each label at thresholds, (L,) each."""
-        above, labels = self.values > limits[self.labels], len(self.positives)
-        given, tp = (np.bincount(self.labels[part], minlength=labels) for part in (above, above & self.hits))
+        """True positives, false positives and false negatives of each label at thresholds.
+
+        Args:
+            limits: a threshold for each label, (L,), or several, (..., L).
+
+        Returns:
+            Three of the shape of `limits`.
+        """
+        above, filled = self.values > limits[..., self.labels], np.diff(self.starts) > 0
+        given, tp = np.zeros((2, *limits.shape), np.int64)
+        if filled.any():
+            first = self.starts[:-1][filled]
+            for counted, part in ((given, above), (tp, above & self.hits)):
+                counted[..., filled] = np.add.reduceat(part, first, axis=-1, dtype=np.int64)
         return tp, given - tp, self.positives - tp
 
     def highest(self) -> np.ndarray:

@@ -6,7 +6,7 @@ everything that it stores, is never predicted, and counts as missed where it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ LABEL_RULES = tuple(name for name, rule in THRESHOLD_RULES.items() if rule.by_la
 """Rules of `fit_labels`: quiet, SCut with a guard, SCut alone, SCutFBR.1, and PCut."""
 STRENGTHS = (0.0, 1.0, 4.0, 16.0, 64.0, np.inf)
 """Of the guard of `per-label`: documents of an average label that are added to each label's own."""
+NEAR = 4
+"""Of the guard: so many times as many labels as are true are predicted by the cuts that are tried at first."""
 FBR = 0.1
 """A best F1 below this makes `scut-fbr` predict the label in almost no document."""
 
@@ -168,15 +170,17 @@ def fit_pcut(
 
 def fit_guarded(targets: sp.csr_array, scores: np.ndarray | sp.csr_array, *_: Any) -> np.ndarray:
     """SCut with a guard: documents of an average label added to each label's own, as many as cross-validation says."""
-    cuts = LabelCuts(targets, scores)
-    errors = {strength: np.zeros((3, targets.shape[1]), np.int64) for strength in STRENGTHS}
+    cuts, errors = LabelCuts(targets, scores), np.zeros((3, len(STRENGTHS), targets.shape[1]), np.int64)
+    order = np.argsort(sort_keys(cuts.values), kind="stable")
+    values, hits, rows = (part[order] for part in (cuts.values, cuts.hits, cuts.rows))
     for is_held in _held_out(targets.shape[0]):
-        rest, held = _Shrinking(cuts.among(~is_held)), cuts.among(is_held)
-        for strength in STRENGTHS:
-            errors[strength] += np.array(held.errors(rest.limits(strength)))
-    macro = {s: np.mean(2 * tp / np.maximum(2 * tp + fp + fn, 1)) for s, (tp, fp, fn) in errors.items()}
+        kept = np.flatnonzero(~is_held[rows])
+        rest = _Shrinking(cuts.among(~is_held), values[kept], hits[kept])
+        errors += cuts.among(is_held).errors(np.stack([rest.limits(strength) for strength in STRENGTHS]))
+    tp, fp, fn = errors
+    macro = dict(zip(STRENGTHS, np.mean(2 * tp / np.maximum(2 * tp + fp + fn, 1), axis=1), strict=True))
     best = max(STRENGTHS, key=lambda strength: (macro[strength], strength)) if targets.shape[1] else np.inf
-    return _Shrinking(cuts).limits(best)
+    return _Shrinking(cuts, values, hits).limits(best)
 
 
 def _held_out(documents: int) -> list[np.ndarray]:
@@ -200,29 +204,51 @@ def _best_of_labels(cuts: LabelCuts, floor: float) -> tuple[np.ndarray, np.ndarr
 
 
 class _Shrinking:
-    """Thresholds of best F1 with documents of an average label added to each label's own, of one set of cuts."""
+    """Thresholds of best F1 with documents of an average label added to each label's own, of one set of cuts.
 
-    def __init__(self, cuts: LabelCuts) -> None:
+    Args:
+        cuts: of the documents.
+        values: their pooled scores, which stand for an average label, rising.
+        hits: the label is true there.
+    """
+
+    def __init__(self, cuts: LabelCuts, values: np.ndarray, hits: np.ndarray) -> None:
         self._cuts, self._positives = cuts, int(cuts.positives.sum())
-        # The common threshold, and the pooled scores that stand for an average label.
-        self._values, self._hits = np.sort(cuts.values), np.sort(cuts.values[cuts.hits])
-        self._common = best_cut(self._values, self._hits, self._positives)
+        self._values, self._hits = values, np.concatenate([[0], np.cumsum(hits)])
+        self._common = best_cut(values, values[hits], self._positives)
         if not self._positives:
             return
-        # Where a cut can be: what it predicts of the label's own documents, and of the pooled ones.
-        self._places = np.flatnonzero(cuts.last)
-        self._own = cuts.positives[cuts.labels[self._places]]
-        self._pooled = self._pool(cuts.middles[self._places])
-        # The same of the common threshold.
+        # The common threshold: what it predicts of each label's own documents, and of the pooled ones.
         tp, fp, _ = cuts.errors(np.full(len(cuts.positives), self._common))
         self._at_common = tp, tp + fp, cuts.positives, self._pool(np.array(self._common))
+        # Where a cut can be, but for those far below, which predict many times as many labels as are true and no true
+        # one that a higher cut misses.
+        places = np.flatnonzero(cuts.last)
+        labels, tp, reach = cuts.labels[places], cuts.tp[places], NEAR * self._positives
+        hits = np.bincount(cuts.labels[cuts.hits], minlength=len(cuts.positives))
+        above = np.where(np.append(True, labels[1:] != labels[:-1])[: len(tp)], -1, np.append(-1, tp[:-1])[: len(tp)])
+        is_near = above < hits[labels]
+        is_near |= cuts.values[places] > values[-reach] if reach <= len(values) else True
+        self._take(places[is_near])
+        # The most that those can be worth: all pooled hits, and no more predictions than the first of them has.
+        far, given = places[~is_near], np.full(len(hits), -1)
+        given[cuts.labels[far][::-1]] = cuts.given[far][::-1]
+        self._far = (given >= 0) & (cuts.positives > 0)
+        self._at_far = hits, given, cuts.positives, [self._hits[-1] / self._positives, NEAR]
+
+    def _take(self, places: np.ndarray) -> None:
+        """Takes cuts at entries, (P,) rising: what they predict of their labels' documents and of the pooled ones."""
+        cuts, self._places = self._cuts, places
+        self._at_places = (
+            *(part[places] for part in (cuts.tp, cuts.given)),
+            cuts.positives[cuts.labels[places]],
+            self._pool(cuts.middles[places]),
+        )
 
     def _pool(self, limits: np.ndarray) -> list[np.ndarray]:
         """Pooled hits and predictions at thresholds, for each true pair."""
-        return [
-            (len(part) - np.searchsorted(part, limits, side="right")) / self._positives
-            for part in (self._hits, self._values)
-        ]
+        below = np.searchsorted(self._values, limits, side="right")
+        return [(self._hits[-1] - self._hits[below]) / self._positives, (len(self._values) - below) / self._positives]
 
     def limits(self, strength: float) -> np.ndarray:
         """Each label's best cut with `strength` documents added, where it beats the common threshold by F1; (L,)."""
@@ -231,14 +257,19 @@ class _Shrinking:
         if np.isinf(strength) or not self._positives:
             return found
 
-        def quality(tp: np.ndarray, given: np.ndarray, own: np.ndarray, pooled: list[np.ndarray]) -> np.ndarray:
+        def quality(
+            tp: np.ndarray, given: np.ndarray, own: np.ndarray, pooled: Sequence[np.ndarray | float]
+        ) -> np.ndarray:
             """F1 with the pooled hits and predictions per true pair added, `strength` times."""
             return 2 * (tp + strength * pooled[0]) / np.maximum(given + own + strength * (pooled[1] + 1), 1e-12)
 
-        below = np.full(len(cuts.labels), -1.0)
-        below[self._places] = quality(cuts.tp[self._places], cuts.given[self._places], self._own, self._pooled)
-        entry, best = cuts.first_best(below)
-        use = (best > quality(*self._at_common)) & (cuts.positives > 0)
+        entry, best = cuts.first_best(quality(*self._at_places), self._places)
+        common = quality(*self._at_common)
+        if (self._far & (quality(*self._at_far) > np.maximum(best, common))).any():
+            self._far[:] = False
+            self._take(np.flatnonzero(cuts.last))
+            return self.limits(strength)
+        use = (best > common) & (cuts.positives > 0)
         found[use] = cuts.middles[entry[use]]
         return found
 

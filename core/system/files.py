@@ -28,10 +28,14 @@ MOST_LINES_BYTES = 1 << 28
 SMALL_BYTES = 1 << 22
 """Of a file that says little, such as a status."""
 UNKNOWN_LETTERS = "letters that are no UTF-8"
-ALIKE = bytes.maketrans(b"123456789ED", b"000000000ed")
-SUSPECT = (b"0" * 19, b"e000", b"NaN", b"Infinity", b"\\ud")
-"""What text has in it, with `ALIKE` letters alike and without a plus, if its JSON has a number out of bounds or half a
-letter; other text may have it as well. A tenth of the time of a pattern of digits."""
+ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
+LONG = (b"0" * 19, b"e000", b"e+000")
+"""What text has in it, with `ALIKE` letters alike, if its JSON has a number out of bounds; a checksum or a fraction may
+have it as well. A tenth of the time of a pattern of digits."""
+LONGEST = 4096
+"""Letters of a number; a longer one is looked at anyhow."""
+SUSPECT = (b"NaN", b"Infinity", b"\\ud", b"\\uD")
+"""What text has in it if its JSON has what is no number, or half a letter; other text may have it as well."""
 
 
 @contextmanager
@@ -185,8 +189,23 @@ def _load_json(content: bytes) -> Any:
 
 def _is_suspect(content: bytes) -> bool:
     """Whether the value of JSON text may have anything that `parse_json` refuses; most text has nothing like it."""
-    plain = content.translate(ALIKE, b"+")
-    return any(mark in plain for mark in SUSPECT) or content.count(b"[") + content.count(b"{") > DEPTH
+    if any(mark in content for mark in SUSPECT) or content.count(b"[") + content.count(b"{") > DEPTH:
+        return True
+    plain = content.translate(ALIKE)
+    return any(mark in plain and _is_in_number(plain, mark) for mark in LONG)
+
+
+def _is_in_number(plain: bytes, mark: bytes) -> bool:
+    """Whether one of `LONG` stands in a number somewhere, and not behind its point if it is of digits alone."""
+    place = plain.find(mark)
+    while place >= 0:
+        before = plain[max(place - LONGEST, 0) : place]
+        rest = before.rstrip(b"0.-")
+        starts = not rest or rest[-1:] in b" \t\n\r,:["
+        if len(before) - len(rest) >= LONGEST or (starts and (b"e" in mark or b"." not in before[len(rest) :])):
+            return True
+        place = plain.find(mark, place + len(mark))
+    return False
 
 
 def _find_wrong(value: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:

@@ -90,12 +90,27 @@ def check_memory_of_wide(config: RunConfig, words: int, labels: int, free: int) 
     """
     column = labels * (4 + bytes_kept(config) + (4 if config.train.average else 0))
     needed, fitting = BASE_BYTES + words * column, (free - BASE_BYTES) // column
+    what = f"model.wide=true trains {words:,} words x {labels:,} labels, with what the optimizer keeps"
+    _check_room(what, needed, free, words, fitting, "leave model.wide=false")
+
+
+def _check_room(what: str, needed: int, free: int, words: int, fitting: int, otherwise: str) -> None:
+    """Refuses what needs more bytes than are free.
+
+    Args:
+        what: takes them, the first words of a clause.
+        needed: bytes.
+        free: bytes.
+        words: of the vocabulary.
+        fitting: words that have room; fewer than one in a hundred would be no vocabulary.
+        otherwise: what to do then.
+    """
     if needed <= free:
         return
-    advice = f"set model.max_features={fitting}" if fitting > words // 100 else "leave model.wide=false"
+    advice = f"set model.max_features={fitting}" if fitting > words // 100 else otherwise
     raise UserError(
-        f"Memory will not suffice: model.wide=true trains {words:,} words x {labels:,} labels, with what the optimizer "
-        f"keeps about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. To train it, {advice}."
+        f"Memory will not suffice: {what} about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. "
+        f"To train it, {advice}."
     )
 
 
@@ -120,17 +135,9 @@ def check_memory_of_words(config: RunConfig, words: int, documents: int, labels:
     Raises:
         UserError: it will not; the message has the setting that would do.
     """
-    needed = memory_of_words(config, words, documents, labels)
-    if needed <= free:
-        return
-    # The most words that have room; fewer than one in a hundred would be no vocabulary.
-    room = free - memory_of_words(config, 0, documents, labels)
-    fitting = room // (memory_of_words(config, 1, documents, labels) - memory_of_words(config, 0, documents, labels))
-    advice = f"set model.max_features={fitting}" if fitting > words // 100 else "take model 'tree', or fewer labels"
-    raise UserError(
-        f"Memory will not suffice: {words:,} words x {labels:,} labels take about {needed / 1e9:.1f} GB, and "
-        f"{free / 1e9:.1f} GB are free. To train it, {advice}."
-    )
+    none, one, needed = (memory_of_words(config, many, documents, labels) for many in (0, 1, words))
+    what, otherwise = f"{words:,} words x {labels:,} labels take", "take model 'tree', or fewer labels"
+    _check_room(what, needed, free, words, (free - none) // (one - none), otherwise)
 
 
 def memory_free(device: str) -> int:

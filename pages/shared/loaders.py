@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from core.data import documents, sources
 from core.data.corpus import Corpus
 from core.labels import cooccurrence, measures
 from core.labels.groups import Borders
-from core.runs import predictions, results, scorer
+from core.runs import predictions, results, scorer, unchanged
 from core.runs.folder import Damaged, Folder, Run
 from core.runs.predictions import Predictions
 from core.system.errors import UserError
@@ -33,15 +32,9 @@ RUN_FILES = ("metrics.json", "predictions.npz", "validation.npz", "history.jsonl
 """Files of a run that results are read from."""
 
 
-def find_version(run: Folder) -> tuple[str | float | None, ...]:
-    """What the cached results of a run depend on: its folder, its state, and the times of `RUN_FILES`; 0 if missing."""
-    times = []
-    for name in RUN_FILES:
-        try:
-            times.append(os.stat(f"{run.path}/{name}").st_mtime_ns)
-        except OSError:
-            times.append(0)
-    return str(run.path), run.state, run.ended, *times
+def find_version(run: Folder) -> tuple[object, ...]:
+    """What the cached results of a run depend on: its folder, its state, and the version of each of `RUN_FILES`."""
+    return str(run.path), run.state, run.ended, *unchanged.find_version(str(run.path), RUN_FILES)
 
 
 def _name_version(run: Folder) -> str:

@@ -10,13 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core.analysis import trade_off, what_if
+from core.analysis import decisions, trade_off, what_if
 from core.figures.errors import TRADE_OFF_HEIGHT, TRADE_OFF_WIDTH, trade_off_chart
 from core.labels.groups import Borders
 from core.metrics import label_sets, thresholds
 from core.metrics.quiet import read_quiet
-from core.runs.predictions import Predictions
+from core.runs import results
+from core.runs.predictions import Predictions, read_predictions
+from core.runs.results import save_threshold_set
 from tests.helpers.laws import law
+from tests.helpers.scored import make_run
 
 BORDERS = Borders(35, 8)
 COUNTS = [50, 8, 20, 0]
@@ -111,3 +114,29 @@ def test_an_infinite_margin_reaches_the_browser_as_words() -> None:
     named = trade_off.name_values(curve)
     assert named["words"].tolist() == ["margin of quiet 0.3", "one threshold, of margin of quiet"]
     assert "value" not in named
+
+
+def test_every_rule_and_kept_set_that_fits_is_a_point_of_each_part() -> None:
+    run = make_run("db", quality=1.5)
+    save_threshold_set(run, "mine", rule="by hand", values=0.4, chosen_on="test")
+    save_threshold_set(run, "broken", rule="by hand", values=[0.4])
+    parts = {part: read_predictions(run, part) for part in ("validation", "test")}
+    found = trade_off.rule_points(run, parts, BORDERS, leave_out=["per label"]).set_index("name")
+    names = set(what_if.name_readings(run)) - {"broken", "per label"}
+    assert set(found.index) == names
+    assert found["chosen on"].to_dict() == {name: "test" if name == "mine" else "validation" for name in names}
+    counts = results.read_results(run)["counts"]
+    for name, rule in what_if.name_readings(run).items():
+        if name in names:
+            predicted = decisions.decide(run, rule).predicted
+            scores = trade_off.f1_of_tail(parts["test"], predicted, counts, BORDERS)
+            assert found.loc[name, ["micro test", "tail test"]].tolist() == list(scores)
+    asked = []
+
+    def predict(name: str, part: str) -> sp.csr_array:
+        asked.append((name, part))
+        return what_if.predict_named(run, name, parts[part])
+
+    assert trade_off.rule_points(run, {"test": parts["test"]}, BORDERS, predict=predict)["name"].tolist() != []
+    assert ("quiet", "test") in asked
+    assert {part for _, part in asked} == {"test"}

@@ -4,8 +4,8 @@ Prepares a data set in a cache of its own, then opens a new server's explorer, a
 and times the first paint (the address asked for, to the tables drawn), then what a person does there; each thing first
 cold, then again in other profiles with what the server keeps; last it moves a slider of the loss page. `--large` takes
 a synthetic set of PubMed's size, without runs; `--pages` takes some pages alone, by the first word of their address;
-`--runs` adds copies of the published runs under other seeds until there are so many. A row is printed when it is known.
-The last column is the largest message that the browser received.
+`--runs` adds copies of the published runs on Reuters under other seeds until there are so many. A row is printed when
+it is known. The last column is the largest message that the browser received.
 """
 
 from __future__ import annotations
@@ -179,13 +179,15 @@ def slide(browser: Browser, address: str, view: str) -> list[float]:
 
 
 def copy_runs(published: Path, many: int) -> None:
-    """Adds copies of published runs, in turn, under other seeds until there are so many."""
-    folders = sorted(path for path in published.iterdir() if (path / "config.json").exists())
-    trained = [path for path in folders if "combined" not in path.name]
-    for place in range(max(many - len(folders), 0)):
+    """Adds copies of published runs on Reuters, in turn, under other seeds until there are so many on it."""
+    paths = sorted(path for path in published.iterdir() if (path / "config.json").exists())
+    configs = {path: RunConfig.model_validate_json((path / "config.json").read_text("utf-8")) for path in paths}
+    there = [path for path, config in configs.items() if config.data.name == "reuters"]
+    trained = [path for path in there if not configs[path].combined]
+    for place in range(max(many - len(there), 0)):
         old = trained[place % len(trained)]
-        config = RunConfig.model_validate_json((old / "config.json").read_text("utf-8"))
-        config = config.model_copy(update={"seed": config.seed + 100 * (1 + place // len(trained))})
+        seed = configs[old].seed + 100 * (1 + place // len(trained))
+        config = configs[old].model_copy(update={"seed": seed})
         fingerprint = json.loads((old / "metrics.json").read_text("utf-8"))["fingerprint"]
         new = published / run_id(config, fingerprint)
         shutil.copytree(old, new)
@@ -217,7 +219,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--large", action="store_true", help="a synthetic set of PubMed's size, without runs")
     parser.add_argument("--pages", nargs="+", default=[], help="such as compare or errors; all of them if left out")
-    parser.add_argument("--runs", type=int, default=0, help="so many, with copies of the published ones")
+    parser.add_argument("--runs", type=int, default=0, help="so many on Reuters, with copies of the published ones")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "cache" / "published", Path(folder) / "published")

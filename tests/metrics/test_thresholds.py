@@ -549,3 +549,35 @@ def test_cuts_among_some_documents_are_those_of_these_documents(
     limits = np.full(targets.shape[1], 0.5)
     expected = label_sets.count_errors(targets[np.flatnonzero(some)], thresholds.apply(scores[some], limits))
     np.testing.assert_array_equal(mine.errors(limits), expected)
+    several = np.stack([limits, limits / 2, limits * 2])
+    each = np.stack([mine.errors(one) for one in several], axis=1)
+    np.testing.assert_array_equal(mine.errors(several), each)
+
+
+@law(25)
+@given(problems(), st.sampled_from([1, 2, 10**9]))
+def test_cuts_far_below_are_left_out_where_they_cannot_be_the_best(
+    problem: tuple[sp.csr_array, np.ndarray], near: int
+) -> None:
+    targets, scores = problem
+    with pytest.MonkeyPatch.context() as patch:
+        usual = thresholds.fit_labels(targets, scores, rule="per-label")
+        patch.setattr(thresholds, "NEAR", near)
+        np.testing.assert_array_equal(thresholds.fit_labels(targets, scores, rule="per-label"), usual)
+
+
+@pytest.mark.parametrize("near", [1, 4, 10**9])
+@pytest.mark.parametrize("seed", range(3))
+def test_cuts_of_a_long_tail_are_the_same_however_few_are_tried_at_first(
+    near: int, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets, scores = long_tail(seed)
+    every = cuts.LabelCuts(targets, scores)
+    order = np.argsort(every.values, kind="stable")
+    monkeypatch.setattr(thresholds, "NEAR", near)
+    guard = thresholds._Shrinking(every, every.values[order], every.hits[order])
+    assert (len(guard._places) < every.last.sum()) == (near < 10**9)
+    found = [guard.limits(strength) for strength in thresholds.STRENGTHS]
+    monkeypatch.setattr(thresholds, "NEAR", 10**9)
+    plain = thresholds._Shrinking(every, every.values[order], every.hits[order])
+    np.testing.assert_array_equal(found, [plain.limits(strength) for strength in thresholds.STRENGTHS])

@@ -1,13 +1,16 @@
 import json
+import math
 import os
 import subprocess
 import sys
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.system.errors import UserError
-from core.system.files import atomic_path, read_json, write_json
+from core.system.files import WHOLE, Broken, atomic_path, parse_json, read_json, write_json
 from core.system.locks import is_locked, try_lock
 
 
@@ -108,3 +111,45 @@ def test_what_would_not_be_read_is_not_written(value, tmp_path):
     assert read_json(file) == "as before"
     write_json(file, {"kept": "\U0001f600 \\ud800"})
     assert read_json(file) == {"kept": "\U0001f600 \\ud800"}
+
+
+DIGITS = st.text("0123456789", min_size=1, max_size=30)
+POWERS = st.builds("{}{}".format, st.sampled_from(["e", "E", "e+", "E-"]), st.integers(0, 400) | DIGITS)
+NUMBERS = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["", "-"]),
+    DIGITS.map(lambda digits: digits.lstrip("0") or "0"),
+    st.just("") | DIGITS.map(".{}".format),
+    st.just("") | POWERS,
+)
+SPACE = st.sampled_from(["", " ", "\n", "\t", "\r"])
+
+
+def is_in_bounds(value):
+    return math.isfinite(value) if isinstance(value, float) else -WHOLE < value < WHOLE
+
+
+@given(
+    NUMBERS,
+    st.sampled_from(["{}", "[1,{},2]", '{{"a":{}}}', '{{"x":"12e456 e999","y":[{},".1234567890123456789012"]}}']),
+    SPACE,
+    SPACE,
+)
+def test_numbers_out_of_bounds_are_refused_wherever_they_stand_and_no_others(number, around, before, behind):
+    text = around.format(before + number + behind)
+    if is_in_bounds(json.loads(number)):
+        assert parse_json(text) == json.loads(text)
+    else:
+        with pytest.raises(Broken, match="input should be"):
+            parse_json(text)
+
+
+@pytest.mark.parametrize("text", ["1e999", "0e999", "a 1e999, 2", "1" * 40, "NaN", "d1e308", "\\u0065"])
+def test_a_text_that_looks_like_a_number_is_a_text(text):
+    assert parse_json(json.dumps({"checksum": text})) == {"checksum": text}
+
+
+def test_a_number_of_thousands_of_letters_is_out_of_bounds():
+    with pytest.raises(Broken, match="finite number"):
+        parse_json("[1" + "0" * 5000 + ".5]")
+    assert parse_json("[0." + "0" * 5000 + "5]") == [0.0]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.analysis import compare, decisions, samples, tables
+from core.analysis import compare, decisions, kept_samples, samples, tables
 from core.analysis.row_settings import find_row
 from core.analysis.samples import Comparison
 from core.config.defaults import THRESHOLD_RULES
@@ -92,7 +92,7 @@ def describe_rules() -> str:
 class Versioned:
     """A run that a cache of this module knows by its version alone: for a call a run, Streamlit's own take too long."""
 
-    version: tuple[str | float | None, ...]
+    version: tuple[object, ...]
     run: Run = field(compare=False)
 
 
@@ -102,7 +102,7 @@ def load_sample(run: Run, borders: Borders, rule: str) -> Sampled:
 
 @lru_cache(maxsize=2048)
 def _load_sample(known: Versioned, borders: Borders, rule: str) -> Sampled:
-    return samples.sample(known.run, borders, rule, read=load_scores)
+    return kept_samples.sample(known.run, borders, rule, read=load_scores)
 
 
 @lru_cache(maxsize=128)

@@ -70,8 +70,8 @@ def offer_run(view: str, title: str, shown: Shown, **more: object) -> None:
     )
 
 
-def find_fitted_version(run: Run) -> tuple[str | float | None, ...]:
-    """What the thresholds of a rule depend on: `find_version` without the time of what people keep."""
+def find_fitted_version(run: Run) -> tuple[object, ...]:
+    """What the thresholds of a rule depend on: `find_version` without that of what people keep."""
     version = list(find_version(run))
     del version[RUN_FILES.index("thresholds.json") - len(RUN_FILES)]
     return tuple(version)

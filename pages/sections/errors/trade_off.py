@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.analysis import decisions, trade_off, what_if
+from core.analysis import trade_off
 from core.analysis.what_if import MANY_LABELS, OWN, OWN_MARGIN, SLOW, Chosen
 from core.figures.errors import trade_off_chart
 from core.labels.groups import Borders
@@ -39,20 +39,13 @@ def load_curve(run: Run, part: str, chosen_on: str, borders: Borders) -> pd.Data
 @st.cache_data(max_entries=32, show_spinner="Fitting every rule on validation", hash_funcs=HASHES)
 def load_points(run: Run, parts: tuple[str, ...], borders: Borders, leave_out: tuple[str, ...]) -> pd.DataFrame:
     """Every rule and kept set with its scores on some parts."""
-    counts = load_metrics(run)["counts"]
-    rows = []
-    for name, rule in what_if.name_readings(run).items():
-        if name in leave_out:
-            continue
-        try:
-            predicted = {part: predict_at(run, Chosen(name), part)[1] for part in parts}
-        except UserError:
-            continue  # thresholds that do not fit are said where they are chosen
-        scores = {
-            part: trade_off.f1_of_tail(load_predictions(run, part), predicted[part], counts, borders) for part in parts
-        }
-        rows.append((name, decisions.find_chosen_on(run, rule), scores))
-    return trade_off.point_table(rows)
+    return trade_off.rule_points(
+        run,
+        {part: load_predictions(run, part) for part in parts},
+        borders,
+        predict=lambda name, part: predict_at(run, Chosen(name), part)[1],
+        leave_out=leave_out,
+    )
 
 
 def show(shown: Shown) -> None:
