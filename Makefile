@@ -18,11 +18,11 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadscope --no-loadscope-reorder --numprocesses
 
 # Three processes on two cores, for journeys and tests of the queue wait half of their time.
-# A cluster of its own comes last and alone: it is many processes by itself.
+# A cluster of its own comes last and alone: it is many processes by itself. To collect all other tests again takes ten seconds.
 # What fails is run once more, alone: a fault fails again, a clock that a crowded machine upset does not. Both are shown.
 test: $(VENV)/.test
 	$(PYTEST) 3 -m "not cluster" || $(PYTEST) 0 -m "not cluster" --last-failed --last-failed-no-failures none
-	$(PYTEST) 0 -m cluster || $(PYTEST) 0 -m cluster --last-failed --last-failed-no-failures none
+	$(PYTEST) 0 -m cluster tests/jobs || $(PYTEST) 0 -m cluster --last-failed --last-failed-no-failures none tests/jobs
 
 quick: $(VENV)/.test
 	TAILSCOPE_QUICK=1 $(PYTEST) 2 -m "not slow and not browser"

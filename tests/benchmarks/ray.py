@@ -2,7 +2,7 @@
 
 The cluster is simulated on this machine (`tests.helpers.ray_cluster`), so seconds say nothing of one of many machines.
 
-- submit: seconds from submission to the start of the worker on a warm cluster, the worker having no torch;
+- submit: seconds from submission to the start of the worker, which has no torch, on a warm cluster; a bare job of Ray;
 - overhead: processor seconds of the worker of a transformer run on the cluster and on this machine, in pairs;
 - workers: a sweep of runs that sleep on one node and on four, each with one core;
 - page: seconds until the Launcher can be used in Chromium with 200 runs on a cluster, which is a server that answers;
@@ -12,16 +12,19 @@ The cluster is simulated on this machine (`tests.helpers.ray_cluster`), so secon
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import secrets
+import shlex
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -36,13 +39,14 @@ from core.runs.plan import grid
 from core.system import processes
 from core.system.files import read_json, write_json
 from core.system.places import ROOT
-from tests.browser.conftest import CHROMIUM, FLAGS, serving
+from tests.browser.conftest import CHROMIUM, FLAGS, IDLE, serving
 from tests.helpers.cluster_server import serve_cluster
 from tests.helpers.runs import make_folder
 
 STUB, SLEEPS, TIMED = "tests.helpers.stub_worker", "tests.helpers.sleeping_worker", "tests.helpers.timed_worker"
 SMALL = ["data.synthetic.documents=300", "data.synthetic.labels=8"]
 PAGE_RUNS = 200
+VISITS = 4
 SLEEPERS = 8
 PAIRS = 3
 
@@ -89,21 +93,72 @@ def follow(run_id: str) -> Run:
 
 
 def measure_submit() -> None:
-    """Seconds of the submission, and from there to the worker's start, on a cluster that has run one before."""
+    """Seconds from a submission to the worker's start on a warm cluster, and of a bare job of Ray, in turns.
+
+    The bare job is what Ray takes for a job with one task that does nothing. Processor seconds are those of the
+    processes that were started for it.
+    """
     os.environ[WORKER_VARIABLE] = STUB
-    with start_cluster():
-        calls, starts = [], []
-        for config in make_configs(6, "train.epochs=2"):
-            began = time.monotonic()
-            run = launch.submit(config, engine="ray")
-            calls.append(time.monotonic() - began)
-            while get_folder(run.id).started is None:
-                time.sleep(0.02)
-            starts.append(time.monotonic() - began)
-            follow(run.id)
-        say("seconds of a submission, median", round(statistics.median(calls[1:]), 2))
-        say("seconds to the start of the worker, warm", [round(one, 1) for one in starts[1:]])
-        say("their median; the first", (round(statistics.median(starts[1:]), 1), round(starts[0], 1)))
+    found: dict[str, list[tuple[float, ...]]] = {"a run": [], "a bare job": []}
+    with start_cluster() as cluster, tempfile.TemporaryDirectory() as folder:
+        for number, config in enumerate(make_configs(7, "train.epochs=2")):
+            for what in list(found)[:: 1 if number % 2 else -1]:
+                before, began = _list_pids(cluster), time.monotonic()
+                if what == "a run":
+                    run = launch.submit(config, engine="ray")
+                    called = time.monotonic() - began
+                    while get_folder(run.id).started is None:
+                        time.sleep(0.02)
+                else:
+                    mark = Path(folder, str(number))
+                    job = _submit_bare(mark)
+                    called = time.monotonic() - began
+                    while not mark.exists():
+                        time.sleep(0.02)
+                taken = time.monotonic() - began
+                found[what].append((taken, _count_processor(_list_pids(cluster) - before), called))
+                say(f"{what}: seconds, processor seconds, of the call", [round(one, 2) for one in found[what][-1]])
+                if what == "a run":
+                    follow(run.id)
+                else:
+                    while engines.load_cluster("ray").find_states([job])[job].state != "ended":
+                        time.sleep(0.1)
+    for what, each in found.items():
+        medians = [round(statistics.median(column), 2) for column in zip(*each[1:], strict=True)]
+        say(f"{what}, warm: median seconds, processor seconds, of the call", medians)
+    for place, what in enumerate(("seconds", "processor seconds")):
+        pairs = zip(*(each[1:] for each in found.values()), strict=True)
+        more = [run[place] - bare[place] for run, bare in pairs]
+        say(f"{what} that a run takes besides, median of pairs", round(statistics.median(more), 2))
+
+
+BARE = """import sys, ray
+ray.init(address="auto", log_to_driver=False)
+ray.get(ray.remote(lambda path: open(path, "w").close()).remote(sys.argv[1]))"""
+
+
+def _submit_bare(mark: Path) -> str:
+    """Submits a job whose one task writes a file; gives its id."""
+    job = f"bare-{secrets.token_hex(4)}"
+    words = [sys.executable, "-c", BARE, str(mark)]
+    request = {"entrypoint": shlex.join(words), "submission_id": job}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {os.environ['RAY_AUTH_TOKEN']}"}
+    address = f"{os.environ['TAILSCOPE_RAY_ADDRESS']}/api/jobs/"
+    with urllib.request.urlopen(urllib.request.Request(address, json.dumps(request).encode(), headers), timeout=60):
+        return job
+
+
+def _list_pids(cluster: subprocess.Popen[bytes]) -> set[int]:
+    return {process.pid for process in psutil.Process(cluster.pid).children(recursive=True)}
+
+
+def _count_processor(pids: set[int]) -> float:
+    """Processor seconds that these processes have taken so far, with those of their children that have ended."""
+    seconds = 0.0
+    for pid in pids:
+        with suppress(psutil.Error):
+            seconds += sum(psutil.Process(pid).cpu_times()[:4])
+    return seconds
 
 
 def measure_overhead() -> None:
@@ -145,7 +200,8 @@ def measure_workers() -> None:
 
 
 def measure_page() -> None:
-    """Seconds until the Launcher shows 200 runs on a cluster, in new profiles of Chromium."""
+    """Seconds until the Launcher shows 200 runs on a cluster, and none, in turns, in a tab that has the app's code."""
+    cache = Path(os.environ["TAILSCOPE_CACHE"])
     with serve_cluster() as server, sync_playwright() as playwright:
         os.environ |= {"TAILSCOPE_RAY_ADDRESS": server.address, "TAILSCOPE_ENGINE": "ray"}
         known = []
@@ -158,18 +214,31 @@ def measure_page() -> None:
             known.append({"submission_id": job, "status": "RUNNING" if number < 40 else "PENDING", "message": ""})
         server.said = (200, {}, known)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        with serving(Path(os.environ["TAILSCOPE_CACHE"])) as address:
-            taken = []
-            for _ in range(6):
-                page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-                began = time.monotonic()
-                page.goto(f"{address}/launcher")
-                page.get_by_role("heading", name="Queue").wait_for(timeout=120_000)
-                page.get_by_test_id("stDataFrame").first.wait_for(timeout=120_000)
-                taken.append(time.monotonic() - began)
-                page.context.close()
+        page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+        pages: dict[str, tuple[str, int]] = {}
+        with ExitStack() as stack:
+            for name, folder in (("none", cache / "none"), (f"{PAGE_RUNS} runs", cache)):
+                others = set(psutil.Process().children())
+                address = stack.enter_context(serving(folder))
+                pages[name] = (address, next(iter(set(psutil.Process().children()) - others)).pid)
+            taken: dict[str, list[tuple[float, float]]] = {name: [] for name in pages}
+            for turn in range(VISITS + 2):
+                for name, (address, pid) in list(pages.items())[:: 1 if turn % 2 else -1]:
+                    before, began = _count_processor({pid}), time.monotonic()
+                    page.goto(f"{address}/launcher")
+                    page.get_by_text("Ray at").first.wait_for(state="attached", timeout=120_000)
+                    if name != "none":
+                        page.get_by_test_id("stDataFrame").first.wait_for(timeout=120_000)
+                    page.locator(IDLE).wait_for(timeout=120_000)
+                    taken[name].append((time.monotonic() - began, _count_processor({pid}) - before))
         browser.close()
-    say(f"Launcher with {PAGE_RUNS} runs on a cluster, cold; then", [round(one, 2) for one in taken])
+    for name, each in taken.items():
+        say(f"Launcher with {name} on a cluster: seconds, the first two cold", [round(one, 2) for one, _ in each])
+        medians = [round(statistics.median(column), 2) for column in zip(*each[2:], strict=True)]
+        say("median seconds, processor seconds of the server, warm", medians)
+    pairs = zip(*(each[2:] for each in taken.values()), strict=True)
+    more = [full[0] - none[0] for none, full in pairs]
+    say("seconds more than with none, median of pairs", round(statistics.median(more), 2))
     began = time.process_time()
     clusters.ask_clusters(at_once=True)
     say("processor seconds of a question for all of them, answers kept", round(time.process_time() - began, 2))

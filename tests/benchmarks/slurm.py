@@ -95,6 +95,8 @@ def start_cluster() -> Iterator[dict[str, subprocess.Popen[bytes]]]:
         finally:
             subprocess.run(["scancel", "--state=RUNNING"], check=False, capture_output=True, timeout=30)
             time.sleep(5.0)  # in which jobs end and say so
+            for node in {*NODES} & {*daemons}:  # what outlives the signal would outlive the daemons
+                kill_node(daemons, node)
             for daemon in reversed(daemons.values()):
                 daemon.kill()
                 daemon.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,11 +14,14 @@ from typing import Any
 class ClusterServer(ThreadingHTTPServer):
     """Answers with `said`: status, headers, body; `headers` and `methods` are those it got.
 
-    Its one node has 4 cores and a GPU, and `version` is what it says of its Ray.
+    Its one node has 4 cores and a GPU, `version` is what it says of its Ray. It takes a job after `thinks` seconds, and
+    after it was asked `early` times too early.
     """
 
     said: tuple[int, dict[str, str], Any] = (200, {}, [])
     version: Any = None
+    thinks: float = 0.0
+    early: int = 0
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
@@ -39,6 +43,11 @@ class Answers(BaseHTTPRequestHandler):
             body = {"data": {"result": {"result": [{"resources_total": {"CPU": 4.0, "GPU": 1.0}}]}}}
         if status == 200 and self.path == "/api/version":
             body = self.server.version
+        if self.command == "POST":
+            time.sleep(self.server.thinks)
+            if self.server.early:
+                self.server.early -= 1
+                status, body = 500, b"No available agent to submit job, please try again later."
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():

@@ -189,6 +189,15 @@ def test_every_benchmark_has_its_figures() -> None:
             assert f"tests.benchmarks.{path.stem}" in text or f"tests/benchmarks/{path.name}" in text
 
 
+def test_make_test_collects_every_test_of_a_cluster() -> None:
+    folders = set(re.findall(r"-m cluster .*?(tests/\S+)", (ROOT / "Makefile").read_text("utf-8")))
+    marked = [
+        path for path in (ROOT / "tests").rglob("*.py") if re.search(r"\bmark\.cluster\b", path.read_text("utf-8"))
+    ]
+    assert marked
+    assert [title(path) for path in marked if not any(ROOT / name in path.parents for name in folders)] == []
+
+
 def print_table(data: str, rule: str, *, least: int) -> list[str]:
     """The lines of the table of the published runs on a data set, which stands in their README."""
     runs = sorted(path.name for path in PUBLISHED.parent.glob(f"{data}-*"))

@@ -1,7 +1,5 @@
 """Runs on a store: what one side writes is what the other reads, whenever either is cut off."""
 
-import contextlib
-import io
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,28 +19,22 @@ from core.system.files import write_json
 from core.system.store import StoreSilent, find_store
 from tests.helpers.laws import law
 from tests.helpers.runs import make_folder
+from tests.helpers.s3 import CREDENTIALS, serve_s3
 
 
 @pytest.fixture(scope="module")
 def s3():
     """The address of a server that speaks S3."""
-    from moto.server import ThreadedMotoServer
-
-    with contextlib.redirect_stderr(io.StringIO()):
-        server = ThreadedMotoServer("127.0.0.1", 0)
-        server.start()
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-        server.stop()
+    with serve_s3() as address:
+        yield address
 
 
 @pytest.fixture
 def credentials(monkeypatch, s3):
     """Those of the test's S3, and no others."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -11,6 +11,7 @@ import re
 import secrets
 import shlex
 import sys
+import time
 import urllib.request
 from collections.abc import Collection
 from http.client import HTTPException
@@ -30,6 +31,10 @@ ADDRESS_VARIABLE = "TAILSCOPE_RAY_ADDRESS"
 ADDRESS = re.compile(r"https?://([A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:]{2,45}\])(:\d{1,5})?")
 SECONDS = 5.0
 """After which a cluster that does not answer is given up."""
+SUBMIT_SECONDS = 60.0
+"""The same of one that is to take a job: with the first one it loads what takes jobs."""
+NOT_YET = "No available agent"
+"""What a cluster says to a job whose head has just been started."""
 MOST_BYTES = 64_000_000
 """Of an answer."""
 STATES = {"PENDING": "waiting", "RUNNING": "running"}
@@ -112,8 +117,15 @@ class Ray:
             "runtime_env": {"env_vars": make_environment(need) | {JOB_VARIABLE: job}},
             "metadata": {"run": run_id},
         }
-        _ask("/api/jobs/", asked)
-        return job
+        until = time.monotonic() + SUBMIT_SECONDS
+        while True:
+            try:
+                _ask("/api/jobs/", asked, seconds=SUBMIT_SECONDS)
+                return job
+            except UserError as error:
+                if NOT_YET not in str(error) or time.monotonic() > until:
+                    raise
+            time.sleep(0.5)
 
     def stop(self, job: str) -> None:
         """Ends a job with all its processes."""
@@ -162,7 +174,7 @@ def _read_token() -> str:
         return ""
 
 
-def _ask(place: str, body: dict[str, Any] | None = None, *, missing_ok: bool = False) -> Any:
+def _ask(place: str, body: dict[str, Any] | None = None, *, missing_ok: bool = False, seconds: float = SECONDS) -> Any:
     """What the cluster answers: a request with a body changes something.
 
     Raises:
@@ -175,7 +187,7 @@ def _ask(place: str, body: dict[str, Any] | None = None, *, missing_ok: bool = F
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     data = None if body is None else json.dumps(body).encode()
     try:
-        with _open(urllib.request.Request(address + place, data, headers), timeout=SECONDS) as answer:
+        with _open(urllib.request.Request(address + place, data, headers), timeout=seconds) as answer:
             return parse_json(answer.read(MOST_BYTES))
     except HTTPError as error:
         with error:

@@ -10,6 +10,7 @@ the group is made by the workers that those start, as `torchrun` does, and one t
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -22,20 +23,23 @@ import ray
 
 from core.jobs.engines.node import run_worker
 from core.runs.layout import PEER_LOST, runs_dir
+from core.system.places import ROOT
 
 RETRIES = 20
 """How often Ray starts a worker again that has died."""
 QUIET = {f"RAY_TRAIN_{what}": "0" for what in ("METRICS_ENABLED", "ENABLE_PRINT_PATCH", "ENABLE_PREEMPTION_WATCHER")}
 """What Ray Train would do besides: the last is a process more, which tells a function of what ours does not ask."""
+CONFIG_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Environment variable in which Ray Jobs tells the driver what all processes of the job get."""
 
 
 class WorkerDied(Exception):
     """A signal has ended the worker, as when memory ran out, or another process of the run was lost."""
 
 
-def work(path: str) -> int:
-    """Runs a run's worker; its exit status."""
-    return _check(run_worker(path))
+def work(path: str, environment: dict[str, str]) -> int:
+    """Runs a run's worker with these variables besides those of the node; its exit status."""
+    return _check(run_worker(path, environment))
 
 
 def _check(status: int) -> int:
@@ -44,8 +48,12 @@ def _check(status: int) -> int:
     return status
 
 
-def work_together(config: dict[str, str]) -> int:
-    """Runs one of the processes of the run in the folder `path`; its exit status. Each place of the group calls it."""
+def work_together(config: dict[str, Any]) -> int:
+    """Runs one of the processes of the run in the folder `path`; its exit status. Each place of the group calls it.
+
+    Args:
+        config: `path`, and `environment` as in `work`.
+    """
     from ray import train
     from ray.train.collective import broadcast_from_rank_zero
 
@@ -54,7 +62,7 @@ def work_together(config: dict[str, str]) -> int:
     address, port = broadcast_from_rank_zero(_find_address() if rank == 0 else None)
     ranks = {"RANK": rank, "LOCAL_RANK": context.get_local_rank(), "WORLD_SIZE": context.get_world_size()}
     ranks |= {"LOCAL_WORLD_SIZE": context.get_local_world_size(), "MASTER_PORT": port}
-    variables = {name: str(value) for name, value in ranks.items()}
+    variables = config["environment"] | {name: str(value) for name, value in ranks.items()}
     status = _check(run_worker(config["path"], variables | {"MASTER_ADDR": address}))
     if status and rank:
         raise WorkerDied(f"process {rank + 1} ended with status {status}, see log-{rank}.txt in the run's folder")
@@ -71,13 +79,26 @@ def _find_address() -> tuple[str, int]:
         return address, free.getsockname()[1]
 
 
+def take_environment() -> dict[str, str]:
+    """What the job's processes would get as their environment, which the worker is now handed instead.
+
+    A process for which Ray sets variables starts twice, one Python after the other, and each loads Ray.
+    """
+    config = json.loads(os.environ.get(CONFIG_VARIABLE, "{}"))
+    taken = config.get("runtime_env", {}).pop("env_vars", {})
+    os.environ[CONFIG_VARIABLE] = json.dumps(config)
+    return {name: str(value) for name, value in taken.items()}
+
+
 def main(run_id: str, cpus: str, gpus: str, processes: str = "1") -> int:
     """Waits for the worker on whatever node it is; its exit status."""
+    environment = take_environment()
+    os.chdir(ROOT)  # where Ray's processes on nodes look for modules as well
     ray.init(address="auto", log_to_driver=False, logging_level=logging.WARNING)
     path = str(runs_dir() / run_id)
     try:
         if int(processes) > 1:
-            return _train(path, float(cpus), float(gpus), int(processes))
+            return _train(path, environment, float(cpus), float(gpus), int(processes))
         remote: Any = ray.remote
         task = remote(
             num_cpus=int(cpus),
@@ -86,13 +107,13 @@ def main(run_id: str, cpus: str, gpus: str, processes: str = "1") -> int:
             retry_exceptions=[WorkerDied],
             max_calls=1,
         )(work)
-        return int(ray.get(task.options(name=run_id).remote(path)))
+        return int(ray.get(task.options(name=run_id).remote(path, environment)))
     except (ray.exceptions.RayError, WorkerDied) as error:
         print(" ".join(str(error).split())[:300], file=sys.stderr)
         return 1
 
 
-def _train(path: str, cpus: float, gpus: float, processes: int) -> int:
+def _train(path: str, environment: dict[str, str], cpus: float, gpus: float, processes: int) -> int:
     """Trains in so many processes with these cores and GPUs each; the exit status of the first.
 
     Raises:
@@ -107,7 +128,7 @@ def _train(path: str, cpus: float, gpus: float, processes: int) -> int:
     with tempfile.TemporaryDirectory(prefix="tailscope-") as folder:
         trainer = DataParallelTrainer(
             work_together,
-            train_loop_config={"path": path},
+            train_loop_config={"path": path, "environment": environment},
             scaling_config=train.ScalingConfig(
                 num_workers=processes,
                 use_gpu=gpus > 0,

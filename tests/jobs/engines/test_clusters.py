@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.cli.main import main
 from core.data import sources
 from core.jobs import clusters, engines, launch, sweeps
-from core.jobs.engines import slurm
+from core.jobs.engines import ray, slurm
 from core.runs import folder, journal
 from core.runs.folder import LIVE, get_folder
 from core.runs.layout import job_file, stop_flag
@@ -246,6 +246,29 @@ def test_a_cluster_of_another_version_is_a_sentence(server, ray, cache):
 def test_a_cluster_that_does_not_say_its_version_or_the_same_is_taken(server, said):
     server.version = said
     assert clusters.describe_engine("ray").endswith("has 1 node, 4 cores, 1 GPU, 0 unfinished jobs.")
+
+
+@pytest.mark.slow
+def test_a_cluster_may_take_longer_for_its_first_job_than_for_a_question(server):
+    server.thinks = 6.0
+    run = launch.submit(make_config_of(), engine="ray")
+    assert get_folder(run.id).state == "queued"
+    assert server.methods.count("POST") == 1
+
+
+def test_a_cluster_that_has_just_been_started_takes_the_job_a_moment_later(server):
+    server.early = 2
+    launch.submit(make_config_of(), engine="ray")
+    assert server.methods.count("POST") == 3
+
+
+def test_a_cluster_that_never_takes_jobs_is_a_sentence(server, cache, monkeypatch):
+    server.early = 1000
+    monkeypatch.setattr(ray, "SUBMIT_SECONDS", 0.6)
+    with pytest.raises(UserError, match="refuses the job: No available agent to submit job"):
+        launch.submit(make_config_of(), engine="ray")
+    assert server.methods.count("POST") > 1
+    assert not list((cache / "runs").glob("*"))
 
 
 def test_a_shared_disk_that_is_full_is_a_sentence_and_nothing_is_submitted(server, cache):

@@ -20,7 +20,9 @@ from core.runs.results import read_metrics
 from core.system import processes
 from core.system.errors import UserError
 from core.system.places import ROOT
+from core.system.store import find_store
 from tests.helpers.runs import execute, until
+from tests.helpers.s3 import CREDENTIALS, serve_s3
 from tests.helpers.training import outcome, same
 
 pytestmark = [
@@ -54,6 +56,7 @@ def ray():
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "TAILSCOPE_RAY_ADDRESS": f"http://127.0.0.1:{port}",
         "OMP_NUM_THREADS": "1",
+        **CREDENTIALS,  # of the nodes, to which none is passed on
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in named.items():
@@ -124,6 +127,25 @@ def test_a_run_in_two_processes_on_two_nodes_goes_on_when_one_is_killed(ray, mon
     assert "taken up from epoch" in "\n".join(journal.read_log(run.path))
     # Without a kill, in two processes on this machine.
     there = outcome(run.path)
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "here"))
+    same(outcome(execute(run.config).path), there)
+
+
+def test_two_processes_on_nodes_without_a_common_file_system_share_a_store(ray, monkeypatch, tmp_path):
+    with serve_s3() as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        monkeypatch.setenv("TAILSCOPE_STORE", "s3://bucket/runs")
+        monkeypatch.setenv("TAILSCOPE_NODE_CACHE", str(tmp_path / "nodes"))
+        find_store().files.mkdir("bucket")
+        run = launch.submit(make_trained("train.processes=2", "train.epochs=4"), engine="ray")
+        assert ended(run).state == "finished", journal.read_log(run.path)
+        # What the first wrote last comes when its job has ended.
+        until(lambda: now(run) and journal.read_job(run.path)[0].state == "ended")
+        there = outcome(run.path)
+        monkeypatch.delenv("TAILSCOPE_STORE")
+    logs = [tmp_path / "nodes" / "runs" / run.id / "log.txt"]
+    logs.append(tmp_path / "nodes" / "process-1" / "runs" / run.id / "log-1.txt")
+    assert [log.is_file() for log in logs] == [True, True], "each had a copy of its own"
     monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "here"))
     same(outcome(execute(run.config).path), there)
 
