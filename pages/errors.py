@@ -9,6 +9,7 @@ import streamlit as st
 from core.analysis.run_names import name_runs
 from core.analysis.what_if import AS_TRAINED, Chosen
 from core.labels.groups import Borders
+from core.runs.plan import command_again
 from core.runs.tfidf_scorer import WEIGHTS
 from core.system.errors import UserError
 from pages.sections.errors import documents, doubts, labels, pairs, provenance, slices, trade_off
@@ -57,7 +58,7 @@ def show() -> None:
         borders = pick_borders(Borders(**load_metrics(run)["borders"]))
     which = "with its weights" if (run.path / WEIGHTS).exists() else "results without weights"
     published = f"Published with Tailscope: {which}, never changed. " if run.published else ""
-    left.caption(plain(f"{published}{load_metrics(run)['command']}"))
+    left.caption(plain(f"{published}{command_again(run.config, load_metrics(run)['command'])}"))
     show_body(run, other, part, borders)
 
 

@@ -26,6 +26,7 @@ from core.labels.groups import EVERY_GROUP, UNSEEN, find_paper_set
 from core.metrics import resampled_ranking, uncertainty
 from core.runs import results
 from core.runs.folder import Run
+from core.runs.plan import command_again
 from core.system.errors import UserError
 
 Table = int | str
@@ -464,5 +465,5 @@ def provenance(rows: Sequence[Row], frame: pd.DataFrame | None = None, *, rule: 
     lines += [
         ", ".join(f"{name} {version}" for name, version in found["versions"].items()) for found in scored.values()
     ]
-    lines += [f"{run_id}: {found['command']}" for run_id, found in scored.items()]
+    lines += [f"{run.id}: {command_again(run.config, scored[run.id]['command'])}" for run in runs]
     return list(dict.fromkeys(lines))

@@ -18,13 +18,14 @@ from core.runs.presets import QUICK, QUICK_NAME
 from core.system import machine
 from core.system.errors import UserError
 
-BUSY = {
+BUSY: dict[str | tuple[str, str], float] = {
     **{("reuters", "svm"): 3.7, ("reuters", "tfidf"): 6.5, ("reuters", "textcnn"): 3.5},
     **{("reuters", "bigru-lwan"): 7.0, ("reuters", "encdec"): 6.5, ("reuters", "ocd"): 7.0},
+    "reuters-transformer-db-s0-1f04a102ff": 3.0,
 }
-"""How many times as long as alone the published runs on a set by a model took, for other work ran beside them: by the
-seconds that the same runs take alone, in tests/benchmarks/RESULTS.md, or of a network from scratch by those of the
-processor. The others ran alone."""
+"""How many times as long as alone a published run, or those on a set by a model, took, for other work ran beside them:
+by the seconds that the same runs take alone, in tests/benchmarks/RESULTS.md, of a network from scratch by those of the
+processor, or by the steps that were made alone. The others ran alone."""
 USUAL = "reuters"
 """The data set whose published runs tell what runs on sets without published ones take."""
 CORES = 2

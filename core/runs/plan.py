@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydantic import Field
@@ -208,6 +209,17 @@ def command_line(config: RunConfig) -> str:
     for key, value in changes_of(config):
         words += ["--set", change(key, value)]
     return shlex.join(words)
+
+
+@lru_cache(maxsize=4096)
+def command_again(config: RunConfig, stored: str) -> str:
+    """The command that makes a finished run again, ready to paste into a shell.
+
+    Args:
+        config: its settings.
+        stored: the command that made it, which leaves out what was a default then; of another program it stays.
+    """
+    return command_line(config) if stored.startswith("python -m core ") else stored
 
 
 def name_members(config: RunConfig) -> str:

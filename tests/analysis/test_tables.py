@@ -493,7 +493,7 @@ def test_a_page_holds_tables_figures_and_provenance_and_needs_nothing_else(runs:
     assert {"table", "figure", "h2"} <= set(shown.tags)
     db = 100 * np.mean([samples.kept_scores(run).scores[0] for run in runs[:3]])
     assert f"{db:.2f}" in words
-    assert "python -m core train --seed 1" in words
+    assert "python -m core train --data reuters --model tfidf --loss db --seed 1" in words
     assert "ntr-fl (paper)" in words
 
 

@@ -31,7 +31,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> list[Cost]:
         at.setenv("TAILSCOPE_CACHE", str(cache))
         own, found = estimates.read_costs(list_runs())
     assert own == []
-    assert len(found) == len(list(cache.glob("published/*"))) - 1, "every one but the combined run says what it took"
+    trained = [path for path in cache.glob("published/*") if "-combined-" not in path.name]
+    assert len(found) == len(trained), "every one but combined runs says what it took"
     return found
 
 
@@ -57,7 +58,7 @@ def test_the_first_estimate_is_near_what_the_published_runs_take_alone(
     assert low < found.seconds < high
     assert found.published
     assert found.same_data
-    assert 4e8 < found.memory < 2e9
+    assert 4e8 < found.memory < 4e9
 
 
 def test_a_slower_machine_longer_texts_and_more_documents_take_longer(

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.analysis import what_if
 from core.metrics import thresholds
+from core.runs.plan import command_again
 from core.runs.tfidf_scorer import WEIGHTS
 from pages.shared.loaders import load_metrics
 from pages.shared.runs import show_export, show_members
@@ -40,7 +41,7 @@ def show(shown: Shown) -> None:
         show_members(run.config.combined)
     show_export(run)
     st.caption("The command that makes this run again.")
-    st.code(metrics["command"], language="bash", wrap_lines=True)
+    st.code(command_again(run.config, metrics["command"]), language="bash", wrap_lines=True)
     left, right = st.columns(2)
     left.json(run.config.model_dump(exclude_none=True), expanded=2)
     right.json(metrics["versions"])
