@@ -34,9 +34,9 @@ def test_a_run_alone_is_its_model_and_loss() -> None:
 
 def test_what_differs_tells_runs_apart_and_nothing_else_is_said() -> None:
     runs = [
-        make(0, "model.frozen_layers=0", model="transformer"),
+        make(0, model="transformer"),
         make(1, "model.freeze=true", model="transformer"),
-        make(2, model="transformer"),
+        make(2, "model.frozen_layers=3", model="transformer"),
         *(make(3 + seed, seed=seed) for seed in (0, 1)),
         make(5, "model.bigrams=true"),
         make(6, loss="bce", seed=4),
