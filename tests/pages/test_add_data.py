@@ -10,9 +10,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import data
+from core.config.schema import FileConfig
 from core.data import sources
 from core.data.added import keep_upload, uploads
+from core.data.readers import Reading
 from core.system.places import cache_dir
+from pages.sections.add_data.columns import assign_role
 from pages.sections.add_data.file import FORMATS, name_upload
 from pages.shared.text import plain, without_options
 from tests.helpers.drawn import open_page, words
@@ -385,3 +388,18 @@ def test_an_object_of_several_keys_asks_for_that_of_the_label(folder: Path) -> N
     assert badges(page)[0] == ":blue-badge[c0]"
     choice(page, "Key of the label").set_value("sense").run()
     assert badges(page)[3] == ":blue-badge[s3]"
+
+
+def test_two_choices_before_the_page_is_drawn_again_are_both_kept() -> None:
+    drawn = Reading(FileConfig(format="csv"), [], {"body": "text", "what": "not used", "topics": "labels"})
+    chosen = assign_role("what", "labels", drawn, {})
+    assert chosen == {"labels": ("what", "topics"), "sep": None, "other_seps": None}
+    chosen |= assign_role("topics", "", drawn, chosen)
+    assert chosen == {"labels": ("what",), "sep": None, "other_seps": None}
+    chosen |= assign_role("topics", "title", drawn, chosen)
+    assert chosen | assign_role("body", "title", drawn, chosen) == {
+        **{"labels": ("what",), "sep": None, "other_seps": None},
+        **{"text": (), "title": "body"},
+    }
+    everything = {"labels": ("*",)}
+    assert assign_role("body", "id", drawn, everything) == {"text": (), "id": "body"}

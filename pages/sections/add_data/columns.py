@@ -99,18 +99,38 @@ def pick_role(column: str, reading: Reading, *, key: str) -> None:
 
 
 def change_role(column: str, reading: Reading, key: str) -> None:
-    """Gives a column the role that was chosen; a role that one column has leaves the one that had it."""
-    old, new = role_of(column, reading), st.session_state[f"role-{key}-{column}"]
+    """Gives a column the role that was chosen."""
+    give(key, assign_role(column, st.session_state[f"role-{key}-{column}"], reading, given_settings(key)))
+
+
+def assign_role(
+    column: str, new: str, reading: Reading, chosen: Mapping[str, object]
+) -> dict[str, tuple[str, ...] | str | None]:
+    """The settings that give a column a role; one that a single column has leaves the one that had it.
+
+    Args:
+        column: its name.
+        new: its role, of `ROLES`.
+        reading: what the columns were taken for when they were drawn.
+        chosen: of `given_settings`, with what was chosen since: two choices may come before the page is drawn again.
+    """
+    roles = {one: _find_role(one, reading, chosen) for one in reading.roles}
     given: dict[str, tuple[str, ...] | str | None] = {}
-    for role in {old, new} - {""}:
-        holders = [one for one in reading.roles if role_of(one, reading) == role and one != column]
-        if role == new:
-            holders = [one for one in reading.roles if one in holders or one == column]
-        single = column if role == new else ""
-        given[role] = tuple(holders) if role in SEVERAL else single
-    if "labels" in given and set(given["labels"] or ()) != set(reading.file.labels):
+    for role in {roles[column], new} - {""}:
+        holders = tuple(one for one in roles if (new if one == column else roles[one]) == role)
+        given[role] = holders if role in SEVERAL else column if role == new else ""
+    if "labels" in given and set(given["labels"] or ()) != {one for one, has in roles.items() if has == "labels"}:
         given |= {"sep": None, "other_seps": None}
-    give(key, given)
+    return given
+
+
+def _find_role(column: str, reading: Reading, chosen: Mapping[str, object]) -> str:
+    """The role of a column by what was chosen, else by what it was taken for."""
+    named = {role: value if isinstance(value, tuple) else (value,) for role, value in chosen.items() if role in ROLES}
+    if role := next((role for role, columns in named.items() if column in columns), ""):
+        return role
+    role = role_of(column, reading)
+    return "" if role in named and "*" not in named[role] else role
 
 
 def pick_label_columns(columns: Sequence[str], reading: Reading, *, key: str) -> None:
