@@ -185,12 +185,17 @@ def _estimate(configs: Sequence[RunConfig], corpus: Corpus) -> dict[str, Any]:
     return estimates.together(configs, documents, own, slots, published)
 
 
+def _in_words(whole: dict[str, Any], runs: int) -> str:
+    """What `_estimate` found, in a sentence or two."""
+    from core.analysis.progress import words_of_seconds  # brings pandas, which a training does not load
+
+    return estimates.in_words(whole, runs, words_of_seconds)
+
+
 def _say_time(configs: Sequence[RunConfig], engine: str) -> None:
     """Says what runs take on this machine, on stderr before they start, where an encoder is among them: maybe hours."""
     if choose_engine(engine) == LOCAL and any(config.model.name == "transformer" for config in configs):
-        from core.analysis.progress import words_of_seconds  # brings pandas, which a training does not load
-
-        say(estimates.in_words(_estimate(configs, datasets.load(configs[0].data)), len(configs), words_of_seconds))
+        say(_in_words(_estimate(configs, datasets.load(configs[0].data)), len(configs)))
 
 
 def _foresee(configs: Sequence[RunConfig], as_json: bool) -> None:
@@ -201,9 +206,7 @@ def _foresee(configs: Sequence[RunConfig], as_json: bool) -> None:
     if as_json:
         print_json({"runs": len(configs), **whole, "problems": problems})
         return
-    from core.analysis.progress import words_of_seconds  # brings pandas, which a training does not load
-
-    print_line(estimates.in_words(whole, len(configs), words_of_seconds))
+    print_line(_in_words(whole, len(configs)))
     for sentence in problems:
         say(sentence)
 
