@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import scipy.sparse as sp
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from core.config.defaults import MODELS
 from core.config.parse import differences
@@ -38,7 +38,7 @@ from core.system import machine
 from core.system.errors import Stopped, UserError
 from core.system.files import atomic_path
 from core.trainer import distributed
-from core.trainer.checkpoint import gather_arrays, list_checkpoints, read_checkpoint, write_checkpoint
+from core.trainer.checkpoint import gather_arrays, list_checkpoints, load_weights, read_checkpoint, write_checkpoint
 from core.trainer.distributed import Signal, agree
 from core.trainer.loop import train
 from core.trainer.memory import memory_free, memory_needed
@@ -95,7 +95,7 @@ def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, repo
     if not resumable.best_epoch:
         raise UserError("No epoch was ever scored: there is nothing to keep.")
     # Score with the best weights, those that are kept, before a label graph is folded into them.
-    setup.whole.load_state_dict(load_file(folder / resumable.best_file))
+    load_weights(setup.whole, folder / resumable.best_file)
     whole = setup.whole
     weights = whole.prune() if isinstance(whole, TfidfNetwork) and whole.by_words else {}
     scores = {part: evaluator.score(part) for part in PARTS}

@@ -19,8 +19,8 @@ PRUNED = 0.05
 """Weights of a layer that learns by words are left out of a finished run where they are nearer to 0."""
 SPARSE_BYTES, MOST_SPARSE = 8, 1 << 29
 """Of a weight with its place; of all of them, where they are copied."""
-LABELS_AT_ONCE = 512
-"""Labels whose weights are copied at once."""
+WEIGHTS_AT_ONCE = 1 << 24
+"""Weights that are pruned and copied at once."""
 
 
 class TfidfNetwork(nn.Module):
@@ -69,7 +69,7 @@ class TfidfNetwork(nn.Module):
             What a file keeps of the layer, as `Hyperplanes.to_arrays`; nothing where that is larger than
             `MOST_SPARSE`, for the memory of a copy that large was not foretold: the whole matrix is kept then.
         """
-        parts = self.features.weight.split(LABELS_AT_ONCE, dim=1)
+        parts = self.features.weight.split(max(1, WEIGHTS_AT_ONCE // len(self.features.weight)), dim=1)
         counts = []
         for part in parts:
             part.masked_fill_(part.abs() < PRUNED, 0)

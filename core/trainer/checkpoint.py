@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.system.arrays import PARSER_ERRORS
 from core.system.files import atomic_path
@@ -25,6 +25,8 @@ from core.trainer import distributed
 from core.trainer.state import Progress, State
 
 CHECKPOINTS_KEPT = 2
+WEIGHTS_AT_ONCE = 1 << 26
+"""Weights that are read from a file at once, where they go into a network that has its memory already."""
 log = logging.getLogger("tailscope")
 
 
@@ -49,6 +51,30 @@ def separate_storage(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found[name] = plain.clone() if place in taken else plain
         taken.add(place)
     return found
+
+
+@torch.no_grad()
+def load_weights(network: nn.Module, file: Path) -> None:
+    """Sets the weights of a network to those of a file, a part of them at a time: they are never in memory twice.
+
+    Raises:
+        ValueError: the file has other weights.
+    """
+    own = network.state_dict()
+    with safe_open(file, "pt") as stored:
+        shapes = {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118
+    if shapes != {name: list(into.shape) for name, into in own.items()}:
+        raise ValueError(f"{file.name} holds the weights of another network")
+    for name, into in own.items():
+        if not into.ndim:
+            with safe_open(file, "pt") as stored:
+                into.copy_(stored.get_tensor(name))
+            continue
+        size = max(1, WEIGHTS_AT_ONCE * len(into) // max(1, into.numel()))
+        for start in range(0, len(into), size):
+            # The file is mapped into memory anew for each part: what was read of it stays there until it is closed.
+            with safe_open(file, "pt") as stored:
+                into[start : start + size] = stored.get_slice(name)[start : min(start + size, len(into))]
 
 
 def write_checkpoint(folder: Path, state: State, more: dict[str, Any]) -> Path:

@@ -141,5 +141,10 @@ def check_memory_of_words(config: RunConfig, words: int, documents: int, labels:
 
 
 def memory_free(device: str) -> int:
-    """Bytes that are free on a device."""
-    return int(psutil.virtual_memory().available if device == "cpu" else torch.cuda.mem_get_info(device)[0])
+    """Bytes that a run can hold on a device: those that are free and, on a CPU, those that this process holds already.
+
+    What is foretold of a run is all that it will hold, texts and features included.
+    """
+    if device != "cpu":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available + psutil.Process().memory_info().rss)

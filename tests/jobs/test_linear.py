@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from core.config.schema import RunConfig
+from core.config.schema import RunConfig, SplitConfig
 from core.data import sources
+from core.data.readers import guess
 from core.jobs import launch, linear, worker
 from core.jobs.reporter import StatusReporter
 from core.metrics import thresholds
@@ -21,11 +24,24 @@ from core.system import processes
 from core.system.arrays import read_tensors
 from core.system.errors import Stopped, UserError
 from core.system.files import read_json
+from core.trainer import optimizer
 from tests.helpers.runs import execute, make_folder, until
 from tests.helpers.training import last_state, outcome, same
 
 pytestmark = pytest.mark.slow  # the real worker
 SIZE = ["data.synthetic.documents=300", "data.synthetic.labels=40", "data.synthetic.words=20"]
+
+
+TOPICS, PARTS = 6, ("train", "train", "validation", "test", "train")
+KINDS: dict[str, Callable[[int], list[int]]] = {
+    "a label without train documents": lambda row: [row % TOPICS] + [TOPICS] * (PARTS[row % 5] == "test"),
+    "one label in all": lambda row: [0] * (row % 3 == 0),
+    "all labels in every document": lambda row: list(range(TOPICS)),
+    "all labels in one document": lambda row: list(range(TOPICS)) if row == 0 else [],
+    "labels alike": lambda row: list(range(TOPICS)) if row % 2 else [],
+    "documents without words": lambda row: [row % TOPICS],
+}
+"""What data can be like: the labels of a document by its number."""
 
 
 def config(model: str = "tree", changes: tuple[str, ...] = (), size: list[str] = SIZE, seed: int = 0) -> RunConfig:
@@ -65,6 +81,46 @@ def test_more_labels_than_are_kept_densely(model: str) -> None:
     assert loaded.contributions(texts[0], nowhere)["adds"].abs().sum() == 0
     if model == "tree":
         assert (scores[:, corpus.counts == 0] == 0).all()
+
+
+@pytest.mark.parametrize("model", ["tree", "svm", "tfidf"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_data_of_every_kind_is_trained_scored_and_explained(
+    model: str, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(linear, "FEW_LABELS", 0)
+    monkeypatch.setattr(optimizer, "MANY_WEIGHTS", 0)
+    file, rows = tmp_path / "kinds.jsonl", range(120)
+    lacks = [kind == "documents without words" and row % 4 == 0 for row in rows]
+    with file.open("w") as lines:
+        for row in rows:
+            text = f"unheard{row}" if lacks[row] else f"topic{row % TOPICS} half{row % 2} first{row == 0} common words"
+            labels = [f"label {number}" for number in KINDS[kind](row)]
+            lines.write(json.dumps({"text": text, "labels": labels, "split": PARTS[row % 5]}) + "\n")
+    sources.add("kinds", file, guess(file), SplitConfig(made="own"))
+    corpus = sources.load(sources.default_config("kinds"))
+    run = execute(plan.make_config(data="kinds", model=model, loss="bce" if model == "tfidf" else None, seed=0))
+    kept, loaded = predictions.read_predictions(run), scorer.load(run)
+    assert kept.scores.shape == (24, len(corpus.labels)) == kept.targets.shape
+    assert np.isfinite(kept.scores).all()
+    texts = [*corpus.texts(kept.rows), "", "nobody knows these"]
+    scores = loaded.scores(texts)
+    np.testing.assert_allclose(scores[:-2], np.asarray(kept.scores, float), atol=5e-3)
+    np.testing.assert_array_equal(scores[-2], scores[-1])
+    for label in range(len(corpus.labels)):
+        assert np.isfinite(loaded.contributions(texts[0], label)["adds"]).all()
+    right = (kept.scores > kept.threshold) == kept.targets.toarray()
+    if kind in ("labels alike", "all labels in every document"):
+        assert right.all()
+    elif kind == "a label without train documents":
+        (nowhere,) = np.flatnonzero(corpus.counts == 0)
+        assert corpus.labels[nowhere] == f"label {TOPICS}"
+        assert not (kept.scores > kept.threshold)[:, nowhere].any()
+        assert np.delete(right, nowhere, axis=1).all()
+    elif kind == "documents without words":
+        known = [not lacks[row] for row in kept.rows]
+        np.testing.assert_array_equal(kept.scores.argmax(axis=1)[known], kept.targets.toarray().argmax(axis=1)[known])
+        np.testing.assert_array_equal(np.ptp(kept.scores[np.invert(known)], axis=0), 0)
 
 
 @pytest.mark.parametrize("model", ["tree", "svm"])

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from core import losses
 from core.config.defaults import PAPER_LOSSES
@@ -25,9 +26,10 @@ from core.models.tfidf import PRUNED, TfidfNetwork, WordSums, sum_rows
 from core.runs import folder, predictions, scorer
 from core.runs.plan import make_config
 from core.system.errors import UserError
+from core.trainer import checkpoint as checkpoints
 from core.trainer import optimizer as optimizers
 from core.trainer import setup
-from core.trainer.checkpoint import read_checkpoint, separate_storage, write_checkpoint
+from core.trainer.checkpoint import load_weights, read_checkpoint, separate_storage, write_checkpoint
 from core.trainer.loop import train
 from core.trainer.memory import check_memory_of_words, memory_needed, memory_of_words
 from core.trainer.optimizer import MANY_WEIGHTS, WORD_RATE, Batch, FactoredAdagrad, learns_by_words
@@ -291,7 +293,7 @@ def test_gradients_of_several_parts_are_summed_row_by_row() -> None:
 
 
 def test_small_weights_are_left_out_of_what_is_kept_and_of_the_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tfidf, "LABELS_AT_ONCE", 3)
+    monkeypatch.setattr(tfidf, "WEIGHTS_AT_ONCE", 3 * V)
     one = network()
     torch.nn.init.normal_(one.features.weight, std=PRUNED)
     one.features.weight.data[2, 5], one.features.weight.data[:, 7] = PRUNED, 0.0
@@ -356,6 +358,28 @@ def test_tensors_that_share_memory_are_copied_and_others_are_not() -> None:
     assert found["a"].data_ptr() == first.data_ptr()
     first[3] = 9
     assert found["b"].tolist() == [2.0, 3.0]
+
+
+def test_weights_are_read_in_parts_and_those_of_another_network_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def made(width: int = 5) -> torch.nn.Module:
+        return torch.nn.Sequential(
+            torch.nn.Linear(7, width), torch.nn.BatchNorm1d(width)
+        )  # it counts its batches, a scalar
+
+    file, one = tmp_path / "best.safetensors", made()
+    one[1].num_batches_tracked.add_(3)
+    save_file(separate_storage(one.state_dict()), file)
+    for at_once in (1, 20, 1 << 26):
+        monkeypatch.setattr(checkpoints, "WEIGHTS_AT_ONCE", at_once)
+        other = made()
+        load_weights(other, file)
+        for name, value in one.state_dict().items():
+            assert torch.equal(other.state_dict()[name], value)
+    for wrong in (made(4), torch.nn.Linear(7, 5)):
+        with pytest.raises(ValueError, match=r"another network|shape"):
+            load_weights(wrong, file)
 
 
 def train_in_one_of_two_processes(rank: int, store: str, found: Any) -> None:

@@ -75,11 +75,16 @@ def show(shown: Shown) -> None:
         column_config={
             "missed": column.TextColumn("missed", width=110),
             "gave": column.TextColumn("given or kept", width=110),
-            "total": column.ProgressColumn("documents", format="%d", min_value=0, max_value=int(pairs["total"].max())),
-            "change": column.NumberColumn(format="%+d", help="documents more than in the other run"),
-            "misses": column.NumberColumn("all misses", help="of the missed label"),
-            "share_of_misses": column.NumberColumn("of misses (%)", format="%.0f"),
-            "share_together": column.NumberColumn("together (%)", format="%.0f"),
+            "total": column.ProgressColumn(
+                "documents", format="%d", min_value=0, max_value=int(pairs["total"].max()), width=100
+            ),
+            "change": column.NumberColumn(format="%+d", width=62, help="documents more than in the other run"),
+            "swapped": column.NumberColumn(width=68),
+            "absorbed": column.NumberColumn(width=70),
+            "misses": column.NumberColumn("all misses", width=74, help="of the missed label"),
+            "share_of_misses": column.NumberColumn("of misses (%)", width=90, format="%.0f"),
+            "together": column.NumberColumn(width=66),
+            "share_together": column.NumberColumn("together (%)", width=86, format="%.0f"),
         },
         alt="Pairs of labels by how often the first was missed and the second given or kept",
     )

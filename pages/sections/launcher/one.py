@@ -199,7 +199,7 @@ def show_charts(run: Folder) -> None:
     elif isinstance(run, Run) and run.config.combined:
         st.caption("A combined run is not trained: it has no curves.")
     elif isinstance(run, Run) and MODELS[run.config.model.name].at_once:
-        st.caption("The SVM is not trained by epochs: it has no curves.")
+        st.caption("Linear SVMs are not trained by epochs: there are no curves.")
     elif run.state in LIVE:
         st.caption("No epoch has ended yet: these curves appear after the first.")
     else:

@@ -1,0 +1,176 @@
+"""Runs of very many labels, measured whole: `python -m tests.benchmarks.extreme`, by default a tree of PubMed's size.
+
+`--documents`, `--labels`, `--cardinality` (labels of a document) and `--words` give the made documents another size;
+with `--xmc FOLDER` they are first written there in the format of the XMC repository (trn.json, tst.json, lbl.json) and
+added as a data set, as its files are. The run is started as any other; twice a second its processes are asked for their
+seconds of the processor and, every ten seconds, for their memory: resident (RSS), with a share of what several hold
+(PSS), and their own alone (USS). `--predict 5000` then labels so many test documents with `python -m core predict`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from core.config.schema import DataConfig, SplitConfig, SyntheticConfig
+from core.data import sources
+from core.data.readers import guess, label_names, make_synthetic
+from core.jobs import launch
+from core.runs import folder, journal, plan, results
+from core.runs.folder import LIVE, Run
+from core.system.files import read_json
+from core.system.places import ROOT
+
+SECONDS_EVERY, MEMORY_EVERY = 0.5, 10.0
+"""Seconds between two looks; a look at the memory of 8 GB takes a tenth of a second."""
+MEMORY = ("rss", "pss", "uss")
+
+
+def write_xmc(size: SyntheticConfig, place: Path) -> None:
+    """Made documents as the XMC repository has them: a JSON object a line, labels by number, their titles apart."""
+    place.mkdir(parents=True, exist_ok=True)
+    names = label_names(size)
+    numbers = {name: number for number, name in enumerate(names)}
+    with (place / "trn.json").open("w") as train, (place / "tst.json").open("w") as test:
+        for record in make_synthetic(size):
+            row = {"uid": record.id, "title": record.title, "content": record.body}
+            row |= {"target_ind": [numbers[name] for name in record.labels], "target_rel": [1.0] * len(record.labels)}
+            (train if record.part == "train" else test).write(json.dumps(row) + "\n")
+    with (place / "lbl.json").open("w") as titles:
+        titles.writelines(json.dumps({"uid": str(number), "title": name}) + "\n" for number, name in enumerate(names))
+
+
+def data(size: SyntheticConfig, xmc: str) -> DataConfig:
+    """The made documents as a data set."""
+    if not xmc:
+        return DataConfig(name="synthetic", synthetic=size)
+    name = f"xmc-{size.labels}"
+    if name not in {one.name for one in sources.available()}:
+        place = Path(xmc)
+        if not (place / "lbl.json").exists():
+            write_xmc(size, place)
+        sources.add(name, place, guess(place), SplitConfig(made="own"))
+    return sources.default_config(name)
+
+
+def processor_seconds(processes: list[psutil.Process]) -> float:
+    """Of processes, those of their children that have ended included."""
+    total = 0.0
+    for one in processes:
+        with suppress(psutil.Error):
+            total += sum(one.cpu_times()[:4])
+    return total
+
+
+def memory(processes: list[psutil.Process]) -> dict[str, int]:
+    """Bytes that processes hold together."""
+    total = dict.fromkeys(MEMORY, 0)
+    for one in processes:
+        with suppress(psutil.Error):
+            found = one.memory_full_info()
+            total = {kind: total[kind] + getattr(found, kind) for kind in MEMORY}
+    return total
+
+
+def watch(run: Run) -> Iterator[str]:
+    """Follows a run to its end and says, by phase, what it took."""
+    began, peaks, phases = time.monotonic(), dict.fromkeys(MEMORY, 0), dict[str, float]()
+    first = psutil.Process(read_json(run.path / "process.json")["pid"])
+    spent, looked, phase = 0.0, 0.0, ""
+    while (now := folder.get_run(run.id)).state in LIVE:
+        with suppress(psutil.Error):
+            processes = [first, *first.children(recursive=True)]
+            phases[phase] = phases.get(phase, 0.0) + max(0.0, (seconds := processor_seconds(processes)) - spent)
+            spent = max(spent, seconds)
+            if time.monotonic() - looked > MEMORY_EVERY:
+                looked, found = time.monotonic(), memory(processes)
+                peaks = {kind: max(peaks[kind], found[kind]) for kind in MEMORY}
+        if (said := str(now.progress.get("phase", ""))) != phase:
+            phase = said
+            yield f"{time.monotonic() - began:8.0f} s on the clock, {spent:8.0f} of the processor: {phase}"
+        time.sleep(SECONDS_EVERY)
+    yield f"{now.state}: {spent:.0f} s of the processor, {time.monotonic() - began:.0f} on the clock"
+    yield "by phase: " + ", ".join(f"{name or 'start'} {seconds:.0f}" for name, seconds in phases.items())
+    yield "at most: " + ", ".join(f"{kind.upper()} {peak / 1e9:.2f} GB" for kind, peak in peaks.items())
+
+
+def predict(run: Run, documents: int) -> str:
+    """Labels test documents by command: seconds of the processor and memory."""
+    corpus = sources.load(run.config.data)
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        texts = corpus.texts(corpus.parts["test"][:documents])
+        file.writelines(json.dumps({"text": text}) + "\n" for text in texts)
+        file.flush()
+        command = [sys.executable, "-m", "core", "predict", run.id, file.name]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{shlex.join(command)} ended with {process.returncode}")
+    seconds, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6
+    return f"{documents:,} documents labelled in {seconds:.1f} s of the processor, {peak:.2f} GB"
+
+
+def describe(run: Run) -> Iterator[str]:
+    """What a finished run keeps and how good it is, and what its log says of memory."""
+    yield from (line for line in journal.read_log(run.path, 1000) if "memory" in line or "hyperplanes" in line)
+    found: dict[str, Any] = results.read_metrics(run)
+    scores = found["test"]["all"]
+    yield f"test micro-F1 {100 * scores['micro_f1']:.1f}, macro-F1 {100 * scores['macro_f1']:.1f}"
+    yield f"{(run.path / 'model.safetensors').stat().st_size / 1e9:.2f} GB of weights on the disk"
+
+
+def main() -> None:
+    """Makes the documents, trains, and prints what it took."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--documents", type=int, default=224_897)
+    options.add_argument("--labels", type=int, default=18_211)
+    options.add_argument("--cardinality", type=float, default=12.6)
+    options.add_argument("--words", type=int, default=200)
+    options.add_argument("--xmc", default="", metavar="FOLDER")
+    options.add_argument("--model", default="tree")
+    options.add_argument("--loss", default=None)
+    options.add_argument("--set", nargs="*", default=[], dest="changes", metavar="KEY=VALUE")
+    options.add_argument("--predict", type=int, default=0, metavar="DOCUMENTS")
+    given = options.parse_args()
+    size = SyntheticConfig(
+        documents=given.documents, labels=given.labels, cardinality=given.cardinality, words=given.words
+    )
+    chosen = data(size, given.xmc)
+    changes = [*given.changes]
+    if not given.xmc:
+        changes += [f"data.synthetic.{key}={value}" for key, value in chosen.synthetic_changes().items()]
+    before = time.process_time()
+    corpus = sources.load(chosen)
+    print(
+        f"{len(corpus.ids):,} documents, {len(corpus.labels):,} labels, {(corpus.counts == 0).sum():,} of them without "
+        f"a train document; {time.process_time() - before:.0f} s of the processor to prepare or open",
+        flush=True,
+    )
+    loss = given.loss or (None if given.model in ("tree", "svm") else "bce")
+    run = launch.submit(plan.make_config(data=chosen.name, model=given.model, loss=loss, seed=0, changes=changes))
+    for line in watch(run):
+        print(line, flush=True)
+    run = folder.get_run(run.id)
+    if run.state != "finished":
+        raise SystemExit(f"{run.reason} {run.advice}")
+    for line in describe(run):
+        print(line, flush=True)
+    if given.predict:
+        print(predict(run, given.predict), flush=True)
+
+
+if __name__ == "__main__":
+    main()
