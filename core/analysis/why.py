@@ -41,8 +41,8 @@ class Why:
         words: columns word and adds; what each adds to the sum, the largest first, either way.
         total: the sum: the logit, or an SVM's margin.
         threshold: of the sum; NaN where labels are chosen by rank, infinite where no score or every one is above it.
-        nodes: whose sums are added up, those on a label's path through a tree, where no threshold is one of the sum;
-            None of any other model.
+        nodes: whose sums are added up, those that decide on a label's path through a tree, where no threshold is one
+            of the sum; None of any other model.
     """
 
     start: float
@@ -77,7 +77,7 @@ def explain(
         return Why(start, BIAS, words, start + added, threshold)
     if isinstance(scorer, TreeScorer):
         start = scorer.rest(text, label)
-        return Why(start, BIAS, words, start + added, math.nan, nodes=len(scorer.tree.path(label)))
+        return Why(start, BIAS, words, start + added, math.nan, nodes=len(scorer.deciding(label)))
     score = scorer.scores([text])[:, [label]]
     total = float(score[0, 0] if margins else averages.to_logits(score)[0, 0])
     return Why(total - added, UNKNOWN, words, total, threshold)
@@ -121,6 +121,12 @@ def describe(why: Why, *, train: int) -> str:
         train: training documents of the label.
     """
     many = f"{train:,} training document{'' if train == 1 else 's'}"
+    if why.nodes == 0:
+        return (
+            f"Every training document in its part of the tree has the label, so that no word decides; {many}."
+            if train
+            else "The tree does not have this label, for want of a training document: its score is 0."
+        )
     if why.nodes is not None:
         one = "1 node" if why.nodes == 1 else f"{why.nodes:,} nodes"
         return (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,8 +19,8 @@ from core.config.schema import ModelConfig
 
 PRUNED = 0.05
 """Weights of a layer that learns by words are left out of a finished run where they are nearer to 0."""
-SPARSE_BYTES, MOST_SPARSE = 8, 1 << 29
-"""Of a weight with its place; of all of them, where they are copied."""
+SPARSE_BYTES = 8
+"""Of a weight with its place."""
 WEIGHTS_AT_ONCE = 1 << 24
 """Weights that are pruned and copied at once."""
 
@@ -62,30 +64,36 @@ class TfidfNetwork(nn.Module):
         return isinstance(self.features, WordSums)
 
     @torch.no_grad()
-    def prune(self) -> dict[str, np.ndarray]:
+    def prune(self, folder: Path) -> dict[str, np.ndarray]:
         """Sets small weights of a layer that learns by words to 0.
 
+        Args:
+            folder: where those that are left lie meanwhile, in files without a name: memory has no room for them.
+
         Returns:
-            What a file keeps of the layer, as `Hyperplanes.to_arrays`; nothing where that is larger than
-            `MOST_SPARSE`, for the memory of a copy that large was not foretold: the whole matrix is kept then.
+            What a file keeps of the layer, as `Hyperplanes.to_arrays`; nothing where the whole matrix is smaller.
         """
-        parts = self.features.weight.split(max(1, WEIGHTS_AT_ONCE // len(self.features.weight)), dim=1)
-        counts = []
-        for part in parts:
+        weight = self.features.weight
+        data, places = (tempfile.TemporaryFile(dir=folder) for _ in range(2))  # noqa: SIM115
+        ends = [np.zeros(1, np.int64)]
+        for part in weight.split(max(1, WEIGHTS_AT_ONCE // len(weight)), dim=1):
             part.masked_fill_(part.abs() < PRUNED, 0)
-            counts.append(part.count_nonzero(0))
-        ends = np.concatenate([[0], torch.cat(counts).cumsum(0).cpu().numpy()])
-        if (values := int(ends[-1])) * SPARSE_BYTES > MOST_SPARSE:
-            return {}
-        found = np.empty(values, np.float32), np.empty(values, np.int32)
-        start = 0
-        for part in parts:
             block = sp.csc_array(part.cpu().numpy())
-            for whole, piece in zip(found, (block.data, block.indices), strict=True):
-                whole[start : start + block.nnz] = piece
-            start += block.nnz
-        matrix = dict(zip(("weights.data", "weights.indices", "weights.indptr"), (*found, ends), strict=True))
-        return matrix | {"intercepts": self.bias.cpu().numpy()}
+            block.data.tofile(data)
+            block.indices.astype(np.int32).tofile(places)
+            ends.append(ends[-1][-1] + block.indptr[1:])
+        if ends[-1][-1] * SPARSE_BYTES > weight.nbytes:
+            return {}
+        return {
+            "weights.data": _map_file(data, np.float32),
+            "weights.indices": _map_file(places, np.int32),
+            "weights.indptr": np.concatenate(ends),
+            "intercepts": self.bias.cpu().numpy(),
+        }
+
+    def drop_words(self) -> None:
+        """Gives back the memory of the weights of the words, after which nothing can be scored."""
+        self.features.weight.data = torch.empty(0, device=self.bias.device)
 
     def hidden(self, columns: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
         """What the output layer reads, (B, H), of a network with a hidden layer."""
@@ -97,6 +105,12 @@ class TfidfNetwork(nn.Module):
         if self.output is None:
             return self.features(columns, offsets, per_sample_weights=self.dropout(values)) + self.bias
         return self.output(self.hidden(columns, values, offsets))
+
+
+def _map_file(file: IO[bytes], kind: type) -> np.ndarray:
+    """What a file holds as numbers, which stay on the disk until they are read."""
+    file.flush()
+    return np.memmap(file, kind, "r") if file.tell() else np.zeros(0, kind)  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)

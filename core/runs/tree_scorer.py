@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from core.metrics.thresholds import Limits
 from core.models.label_tree import SHARPNESS, Tree, score_tree
-from core.models.many_svms import Hyperplanes
+from core.models.many_svms import CERTAIN, Hyperplanes
 from core.models.tfidf_features import TfidfEncoder
 from core.runs.texts import TextScorer, check_texts, order_words
 
@@ -38,7 +38,7 @@ class TreeScorer(TextScorer):
     labels: tuple[str, ...]
     threshold: Limits = 0.5
     how = (
-        f"{SHARPNESS:g} times weight times TF-IDF of each word, summed over the nodes on the label's path in the tree. "
+        f"{SHARPNESS:g} times weight times TF-IDF of each word, summed over the nodes that decide on the label's path. "
         "The score is the product of the sigmoids of these nodes' sums, or 0 where the search does not reach the label."
     )
 
@@ -58,8 +58,12 @@ class TreeScorer(TextScorer):
             ]
         )
 
+    def deciding(self, label: int) -> list[int]:
+        """Nodes on a label's path that decide: one that all train documents of its parent have is always taken."""
+        return [node for node in self.tree.path(label) if self.planes.intercepts[node] < CERTAIN]
+
     def contributions(self, text: str, label: int) -> pd.DataFrame:
-        """What each word of a text adds to the logits on a label's path, all nodes together; the largest first.
+        """What each word of a text adds to the logits on a label's path, all that decide together; the largest first.
 
         A label that the tree does not have, for want of a train document, has no path: every weight is 0.
 
@@ -68,8 +72,7 @@ class TreeScorer(TextScorer):
         """
         row = self.encoder.encode(check_texts([text]))
         columns, values = row.indices, row.data.astype(np.float64)
-        path = self.tree.path(label)
-        on_path = sp.csr_array(self.planes.weights[:, path])[columns].toarray()
+        on_path = sp.csr_array(self.planes.weights[:, self.deciding(label)])[columns].toarray()
         weights = SHARPNESS * on_path.sum(axis=1, dtype=np.float64)
         table = pd.DataFrame(
             {"word": self.words[columns], "value": values, "weight": weights, "adds": values * weights}
@@ -77,5 +80,5 @@ class TreeScorer(TextScorer):
         return order_words(table)
 
     def rest(self, text: str, label: int) -> float:  # noqa: ARG002
-        """What the logits on a label's path have together without any word of the text."""
-        return float(SHARPNESS * self.planes.intercepts[self.tree.path(label)].sum(dtype=np.float64))
+        """What the logits that decide have together without any word of the text."""
+        return float(SHARPNESS * self.planes.intercepts[self.deciding(label)].sum(dtype=np.float64))

@@ -153,7 +153,8 @@ def restore(state: State, numbers: dict[str, Any], arrays: dict[str, Tensor]) ->
     slots: dict[int, dict[str, Tensor]] = {}
     for name, value in parts["optimizer"].items():
         number, _, key = name.partition(".")
-        slots.setdefault(int(number), {})[key] = distributed.take_share(value, parameters[int(number)])
+        own = distributed.take_share(value, parameters[int(number)])
+        slots.setdefault(int(number), {})[key] = own.clone()  # the file itself would stay mapped into memory
     for group, (rate, initial) in zip(optimizer["param_groups"], numbers["rates"], strict=True):
         group |= {"lr": rate, "initial_lr": initial}
     # Weights; with `train.shard` each process takes its share of them.

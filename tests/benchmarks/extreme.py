@@ -5,6 +5,11 @@ with `--xmc FOLDER` they are first written there in the format of the XMC reposi
 added as a data set, as its files are. The run is started as any other; twice a second its processes are asked for their
 seconds of the processor and, every ten seconds, for their memory: resident (RSS), with a share of what several hold
 (PSS), and their own alone (USS). `--predict 5000` then labels so many test documents with `python -m core predict`.
+
+`--share 25` measures a tree too large for the machine or the time: its words, its clusters and the forecast as a whole,
+then every 25th task of each level of the tree, in one process; what all of them take is extrapolated by their features
+times labels. `--predict` then scores so many documents with weights of a task of the same level for each that was left
+out.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shlex
 import subprocess
 import sys
@@ -22,12 +28,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
-from core.config.schema import DataConfig, SplitConfig, SyntheticConfig
+from core.cli.predict import AT_ONCE
+from core.config.defaults import MODELS
+from core.config.schema import DataConfig, ModelConfig, SplitConfig, SyntheticConfig
 from core.data import sources
+from core.data.corpus import Corpus
 from core.data.readers import guess, label_names, make_synthetic
 from core.jobs import launch
+from core.models.label_tree import DOCUMENTS_AT_ONCE, grow_tree, plan_tree, score_tree
+from core.models.many_svms import WEIGHT_BYTES, Hyperplanes, fit_task, foretell_memory, join, with_small_numbers
+from core.models.tfidf_features import TfidfEncoder
 from core.runs import folder, journal, plan, results
 from core.runs.folder import LIVE, Run
 from core.system.files import read_json
@@ -123,6 +136,67 @@ def predict(run: Run, documents: int) -> str:
     return f"{documents:,} documents labelled in {seconds:.1f} s of the processor, {peak:.2f} GB"
 
 
+def measure_share(corpus: Corpus, every: int, documents: int) -> Iterator[str]:
+    """A tree of which every so-manieth task is fitted: seconds of the processor by level, weights, scoring."""
+    model = ModelConfig(name="tree", **MODELS["tree"].model)
+    marks = [time.process_time()]
+
+    def mark(what: str) -> str:
+        marks.append(time.process_time())
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        return f"{marks[-1] - marks[-2]:8.1f} s of the processor, {peak:5.2f} GB at most so far: {what}"
+
+    encoder = TfidfEncoder.fit(corpus.texts(corpus.parts["train"]), model)
+    features, targets = encoder.encode(corpus.texts(corpus.parts["train"])), corpus.targets_of("train")
+    yield mark(f"features, {features.shape[0]:,} x {features.shape[1]:,} with {features.nnz / 1e6:.1f} million entries")
+    tree = grow_tree(features, targets, clusters=model.clusters, depth=model.depth, seed=0)
+    tasks = plan_tree(tree, features, targets)
+    yield mark(f"clusters: {len(tree.parents):,} nodes, {len(tasks):,} tasks")
+    foretold = foretell_memory(features, tasks, C=model.C, seed=0, processes=2)
+    weights = (foretold(model.prune) - foretold(1e9)) / WEIGHT_BYTES
+    yield mark(f"forecast: {foretold(model.prune) / 1e9:.1f} GB with 2 processes, {weights / 1e6:.0f} million weights")
+    # Levels: tasks come in the order of their nodes, each with as many nodes as it has labels.
+    depth = np.zeros(len(tree.parents), int)
+    for node in np.flatnonzero(tree.parents >= 0):
+        depth[node] = depth[tree.parents[node]] + 1
+    first = np.cumsum([0, *(len(task.documents) for task in tasks)])[:-1]
+    levels, cost = depth[first], np.array([task.cost for task in tasks], float)
+    shared, fitted = with_small_numbers(features, np.float64), dict[int, Hyperplanes]()
+    total, kept = 0.0, 0.0
+    for level in np.unique(levels):
+        places = np.flatnonzero(levels == level)
+        places = places[np.argsort(cost[places], kind="stable")]  # tasks of every size
+        chosen = places[every // 2 % len(places) :: every]
+        began = time.process_time()
+        for place in chosen:
+            fitted[place] = fit_task(shared, tasks[place], model.C, model.prune, 0)
+        spent, share = time.process_time() - began, cost[chosen].sum() / cost[places].sum()
+        total += spent / share
+        sizes = [len(tasks[place].documents) for place in places]
+        nonzero = sum(fitted[place].weights.nnz for place in chosen) / sum(len(tasks[p].documents) for p in chosen)
+        kept += nonzero * sum(sizes)
+        yield (
+            f"level {level}: {len(chosen)} of {len(places):,} tasks, {sum(sizes):,} nodes in all, {spent:.1f} s are "
+            f"{100 * share:.2f} % of its work, so {spent / share:.0f} s; {nonzero:,.0f} weights a node"
+        )
+    yield mark(f"fits; all of them {total:.0f} s, {kept / 1e6:.0f} million weights")
+    if documents:
+        parts = []
+        for place, task in enumerate(tasks):
+            like = min((one for one in fitted if levels[one] == levels[place]), key=lambda one: abs(one - place))
+            columns = np.resize(np.arange(len(fitted[like].intercepts)), len(task.documents))
+            parts.append(Hyperplanes(fitted[like].weights[:, columns], fitted[like].intercepts[columns]))
+        planes = join(parts, features.shape[1])
+        parts.clear()
+        some = encoder.encode(corpus.texts(corpus.parts["test"][:documents]))
+        yield mark(f"weights of like nodes, {planes.weights.nnz / 1e6:.0f} million")
+        for size in (AT_ONCE, DOCUMENTS_AT_ONCE):
+            for start in range(0, documents, size):
+                for _ in score_tree(tree, planes, some[start : start + size], labels=len(corpus.labels), beam=10):
+                    pass
+            yield mark(f"{documents:,} documents scored, {size} at once")
+
+
 def describe(run: Run) -> Iterator[str]:
     """What a finished run keeps and how good it is, and what its log says of memory."""
     yield from (line for line in journal.read_log(run.path, 1000) if "memory" in line or "hyperplanes" in line)
@@ -143,6 +217,7 @@ def main() -> None:
     options.add_argument("--model", default="tree")
     options.add_argument("--loss", default=None)
     options.add_argument("--set", nargs="*", default=[], dest="changes", metavar="KEY=VALUE")
+    options.add_argument("--share", type=int, default=0, metavar="EVERY")
     options.add_argument("--predict", type=int, default=0, metavar="DOCUMENTS")
     given = options.parse_args()
     size = SyntheticConfig(
@@ -159,6 +234,10 @@ def main() -> None:
         f"a train document; {time.process_time() - before:.0f} s of the processor to prepare or open",
         flush=True,
     )
+    if given.share:
+        for line in measure_share(corpus, given.share, given.predict):
+            print(line, flush=True)
+        return
     loss = given.loss or (None if given.model in ("tree", "svm") else "bce")
     run = launch.submit(plan.make_config(data=chosen.name, model=given.model, loss=loss, seed=0, changes=changes))
     for line in watch(run):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from core.analysis import why
 from core.config.schema import RunConfig, SplitConfig
 from core.data import sources
 from core.data.readers import guess
@@ -109,6 +110,13 @@ def test_data_of_every_kind_is_trained_scored_and_explained(
     np.testing.assert_array_equal(scores[-2], scores[-1])
     for label in range(len(corpus.labels)):
         assert np.isfinite(loaded.contributions(texts[0], label)["adds"]).all()
+    if model == "tree":
+        said = [
+            why.describe(why.explain(loaded, texts[0], label, 0.5, margins=False), train=int(count))
+            for label, count in enumerate(corpus.counts)
+        ]
+        assert ("no word decides" in said[0]) == (kind == "all labels in every document")
+        assert ("does not have this label" in said[-1]) == (corpus.counts[-1] == 0)
     right = (kept.scores > kept.threshold) == kept.targets.toarray()
     if kind in ("labels alike", "all labels in every document"):
         assert right.all()

@@ -63,7 +63,7 @@ def test_scores_are_the_stored_ones_and_words_sum_to_them(run: Run) -> None:
         total = table["adds"].sum() + scorer.rest(texts[row], label)
         expected = scores[row, label]
         if isinstance(scorer, TreeScorer):
-            logits = [SHARPNESS * margin_of(scorer, texts[row], node) for node in scorer.tree.path(label)]
+            logits = [SHARPNESS * margin_of(scorer, texts[row], node) for node in scorer.deciding(label)]
             assert total == pytest.approx(sum(logits), abs=1e-4)
             assert expected in (0, pytest.approx(np.prod([1 / (1 + np.exp(-one)) for one in logits]), abs=1e-5))
             found = why.explain(scorer, texts[row], label, 0.5, margins=False)

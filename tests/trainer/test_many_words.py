@@ -292,23 +292,37 @@ def test_gradients_of_several_parts_are_summed_row_by_row() -> None:
     torch.testing.assert_close(*found, atol=1e-4, rtol=1e-3)
 
 
-def test_small_weights_are_left_out_of_what_is_kept_and_of_the_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_weights_are_left_out_of_what_is_kept_and_of_the_scores(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(tfidf, "WEIGHTS_AT_ONCE", 3 * V)
     one = network()
     torch.nn.init.normal_(one.features.weight, std=PRUNED)
     one.features.weight.data[2, 5], one.features.weight.data[:, 7] = PRUNED, 0.0
     before, bias = one.features.weight.detach().clone(), one.bias.detach().clone()
-    kept = Hyperplanes.from_arrays(one.prune(), V)
+    kept = Hyperplanes.from_arrays(one.prune(tmp_path), V)
     expected = torch.where(before.abs() < PRUNED, 0.0, before)
     assert 0 < kept.weights.nnz < 0.5 * before.numel()
     assert expected[2, 5] == np.float32(PRUNED)
     np.testing.assert_array_equal(kept.weights.toarray(), expected)
     np.testing.assert_array_equal(kept.intercepts, bias)
     assert torch.equal(one.features.weight, expected)
-    np.testing.assert_array_equal(Hyperplanes.from_arrays(one.prune(), V).weights.toarray(), expected)
-    monkeypatch.setattr(tfidf, "MOST_SPARSE", 8 * kept.weights.nnz - 1)
-    assert one.prune() == {}
-    assert torch.equal(one.features.weight, expected)
+    again = one.prune(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    one.drop_words()  # what was kept does not hang on it
+    np.testing.assert_array_equal(Hyperplanes.from_arrays(again, V).weights.toarray(), expected)
+
+
+def test_a_matrix_is_kept_whole_where_it_is_smaller_than_its_weights_with_their_places(tmp_path: Path) -> None:
+    one = network()
+    torch.nn.init.ones_(one.features.weight)
+    one.features.weight.data[:, 0] = 0.5 * PRUNED
+    assert one.prune(tmp_path) == {}
+    assert not one.features.weight[:, 0].any()
+    assert bool((one.features.weight[:, 1:] == 1).all())
+    torch.nn.init.zeros_(one.features.weight)
+    nothing = Hyperplanes.from_arrays(one.prune(tmp_path), V)
+    assert nothing.weights.nnz == 0
 
 
 def config(*changes: str, model: str = "tfidf") -> RunConfig:

@@ -75,9 +75,9 @@ def list_documents(shown: Shown, find: Callable[..., tuple[np.ndarray, int]], ke
         on_select="rerun",
         selection_mode="single-row",
         column_config={
-            "id": column.TextColumn(width=60),
-            "title": column.TextColumn(width=200),
-            **{name: column.TextColumn(f"{name} labels", width=158) for name in ("missed", "spurious", "hit")},
+            "id": column.TextColumn(width=72),
+            "title": column.TextColumn(width=196),
+            **{name: column.TextColumn(f"{name} labels", width=142) for name in ("missed", "spurious", "hit")},
             "f1": column.ProgressColumn("F1 (%)", format="%.0f", min_value=0, max_value=100, width=80),
         },
         alt="Documents with their missed, spurious and hit labels",
