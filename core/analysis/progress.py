@@ -63,7 +63,9 @@ def is_stopping(run: Folder) -> bool:
 
 
 def fraction(run: Folder) -> float:
-    """How much of a run is done, 0..1; 0 if its folder does not say."""
+    """How much of a run is done, 0..1; 0 if its folder does not say. One that was taken in says nothing of it."""
+    if run.state == "finished":
+        return 1.0
     done = run.progress.get("fraction")
     return min(max(float(done), 0.0), 1.0) if isinstance(done, int | float) else 0.0
 

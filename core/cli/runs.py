@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from core.analysis import progress
 from core.cli.console import Engine, Json, out, print_json, print_line, split_names
 from core.jobs import clusters, launch, sweeps
 from core.runs import folder, journal
@@ -31,7 +32,7 @@ def list_runs(as_json: Json = False) -> None:
         return
     table = Table("run", "state", "progress", "what happened", box=None)
     for run in runs:
-        table.add_row(run.id, run.state, f"{run.progress.get('fraction', 0):.0%}", _problem(run) or run.why)
+        table.add_row(run.id, run.state, f"{progress.fraction(run):.0%}", _problem(run) or run.why)
     out.print(table if runs else "There are no runs yet. Start one: python -m core train --model svm")
 
 
@@ -53,7 +54,7 @@ def status(run: str, as_json: Json = False) -> None:
         more = {"heartbeat": journal.read_heartbeat(found.path), "events": journal.read_events(found.path)}
         print_json(known | {"last": history[-1] if history else None} | more)
         return
-    words = [found.state, f"{found.progress.get('fraction', 0):.0%}", str(found.progress.get("phase", ""))]
+    words = [found.state, f"{progress.fraction(found):.0%}", str(found.progress.get("phase", ""))]
     if history:
         score = journal.score_of(history[-1], "micro_f1")
         words.append(f"epoch {history[-1].get('epoch', '?')}: validation micro-F1 {100 * score:.2f}")

@@ -105,7 +105,7 @@ def check_memory(config: RunConfig, foretold: Callable[[float], int], free: int)
         UserError: it is not; the message has the setting that would do.
     """
     needed = foretold(config.model.prune)
-    log.info("needs about %.1f GB of memory, %.1f GB are free", needed / 1e9, free / 1e9)
+    log.info("needs about %.1f GB of memory, %.1f GB are free for it", needed / 1e9, free / 1e9)
     if needed <= free:
         return
     higher = [prune for prune in BIGGER_PRUNES if prune > config.model.prune and foretold(prune) <= free]
@@ -114,5 +114,5 @@ def check_memory(config: RunConfig, foretold: Callable[[float], int], free: int)
         advice = f"set model.prune={higher[0]:g}, with which it takes about {foretold(higher[0]) / 1e9:.1f} GB"
     raise UserError(
         f"Memory will not suffice: model '{config.model.name}' takes about {needed / 1e9:.1f} GB here, and "
-        f"{free / 1e9:.1f} GB are free. To train it, {advice}."
+        f"{free / 1e9:.1f} GB are free for it. To train it, {advice}."
     )

@@ -84,7 +84,7 @@ def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, repo
         # Make all that is needed; the memory that it takes is logged before it is allocated.
         setup = make_setup(config, corpus, reporter, mine)
         needed = memory_needed(config, setup.network, len(setup.inputs["train"]), len(corpus.labels))
-        log.info("needs about %.1f GB of memory, %.1f GB are free", needed / 1e9, memory_free(mine) / 1e9)
+        log.info("needs about %.1f GB of memory, %.1f GB are free for it", needed / 1e9, memory_free(mine) / 1e9)
         # Train, from the last checkpoint if there is one.
         resumable = Resumable.resume(folder, setup.state, config, corpus)
         distributed.check_start(setup.state.epoch, setup.state.step)

@@ -109,7 +109,7 @@ def _check_room(what: str, needed: int, free: int, words: int, fitting: int, oth
         return
     advice = f"set model.max_features={fitting}" if fitting > words // 100 else otherwise
     raise UserError(
-        f"Memory will not suffice: {what} about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. "
+        f"Memory will not suffice: {what} about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free for it. "
         f"To train it, {advice}."
     )
 

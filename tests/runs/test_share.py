@@ -414,6 +414,7 @@ def test_the_command_line_publishes_exports_and_imports(run: Run, tmp_path: Path
     call("export", run.id, "-o", str(tmp_path / "run.zip"))
     call("delete", run.id)
     assert call("import", str(tmp_path / "run.zip")).strip() == run.id
+    assert "finished · 100%" in call("status", run.id)
     assert not get_run(run.id).published
 
 
