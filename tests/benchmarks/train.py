@@ -330,27 +330,30 @@ def scoring(device: str, documents: int) -> None:
         print("sentence-transformers is not installed")
 
 
-def by_labels(numbers: list[int]) -> None:
+def by_labels(numbers: list[int], length: int) -> None:
     """Seconds and memory of a step of a run, each number of labels in a process of its own."""
     for number in numbers:
-        sources.load(synthetic(number).data)  # prepared before memory counts
+        sources.load(synthetic(number, length).data)  # prepared before memory counts
         subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks.train", "--part", "one", "--labels", str(number)],
+            [
+                *(sys.executable, "-m", "tests.benchmarks.train", "--part", "one"),
+                *("--labels", str(number), "--tokens", str(length)),
+            ],
             cwd=ROOT,
             check=True,
         )
 
 
-def synthetic(number: int) -> RunConfig:
-    """A run on made documents of PubMed's number of labels each, at most 128 tokens."""
+def synthetic(number: int, length: int) -> RunConfig:
+    """A run on made documents of PubMed's number of labels each, at most so many tokens."""
     changes = [f"data.synthetic.labels={number}", "data.synthetic.documents=10000", "data.synthetic.cardinality=12.6"]
-    changes += ["model.max_length=128", "model.frozen_layers=0", f"train.batch_size={BATCH}"]
+    changes += [f"model.max_length={length}", "model.frozen_layers=0", f"train.batch_size={BATCH}"]
     return plan.make_config(data="synthetic", model="transformer", loss="db", seed=0, changes=changes)
 
 
-def one(number: int, device: str) -> None:
+def one(number: int, length: int, device: str) -> None:
     """What a step costs with so many labels, and scoring after it."""
-    config = synthetic(number)
+    config = synthetic(number, length)
     corpus = sources.load(config.data)
     setup = make_setup(config, corpus, SilentReporter(), device)
     foretold = memory_needed(config, setup.network, len(setup.inputs["train"]), number)
@@ -453,6 +456,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="of `quality`")
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=RECIPES, help="of `quality`")
     parser.add_argument("--labels", nargs="+", type=int, default=[90, 2000, 18_211, 200_000])
+    parser.add_argument("--tokens", type=int, default=128, help="of a document, of the part labels")
     parser.add_argument("--kills", type=int, default=20)
     given = parser.parse_args()
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
@@ -462,8 +466,8 @@ def main() -> None:
         "throughput": lambda: throughput(device, given.steps or (12 if small else 80)),
         "quality": lambda: quality(device, given.documents or EPOCH, given.seeds, given.recipes),
         "scoring": lambda: scoring(device, given.documents or (600 if small else EPOCH)),
-        "labels": lambda: by_labels(given.labels),
-        "one": lambda: one(given.labels[0], device),
+        "labels": lambda: by_labels(given.labels, given.tokens),
+        "one": lambda: one(given.labels[0], given.tokens, device),
         "tfidf": tfidf,
         "kills": lambda: kills(given.kills),
     }

@@ -146,7 +146,8 @@ def test_memory_that_does_not_suffice_is_said_before_the_fits_with_what_would_do
         execute(config(model, seed=1))
     monkeypatch.setattr(linear, "fit_tasks", None)  # nothing is fitted
     monkeypatch.setattr(linear, "memory_free", lambda _: foretold[1])
-    with pytest.raises(UserError, match=r"Memory will not suffice: .* are free for it\. To train it, set model\.prune="):
+    said = r"Memory will not suffice: .*GB are free for it\. To train it, set model\.prune="
+    with pytest.raises(UserError, match=said):
         execute(config(model, seed=2))
     (run,) = [run for run in folder.list_folders() if run.state == "failed"]
     assert run.kind == "refused"
