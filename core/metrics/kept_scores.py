@@ -43,9 +43,18 @@ def keep_scores(batches: Iterable[np.ndarray | sp.csr_array], labels: int) -> np
 
 def keep_largest(matrix: sp.csr_array, most: int) -> sp.csr_array:
     """The `most` largest stored entries of each row, of equal ones the first; the columns of a row rise."""
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    order = np.lexsort((matrix.indices, -matrix.data, rows))
-    chosen = order[np.arange(len(order)) - matrix.indptr[rows] < most]
-    chosen = chosen[np.lexsort((matrix.indices[chosen], rows[chosen]))]
-    ends = np.concatenate([[0], np.cumsum(np.bincount(rows[chosen], minlength=matrix.shape[0]))])
-    return sp.csr_array((matrix.data[chosen], matrix.indices[chosen], ends), shape=matrix.shape)
+    sizes, columns = np.diff(matrix.indptr), matrix.indices
+    kept = np.ones(len(matrix.data), bool)
+    for row in np.flatnonzero(sizes > most):
+        # The smallest that is kept, all that are larger, and as many of its equals as have room.
+        place = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        values = matrix.data[place]
+        cut = np.partition(values, len(values) - most)[len(values) - most]
+        chosen, equal = values > cut, np.flatnonzero(values == cut)
+        equal = equal[np.argsort(columns[place][equal])]
+        chosen[equal[: most - np.count_nonzero(chosen)]] = True
+        kept[place] = chosen
+    rows, columns, values = np.repeat(np.arange(matrix.shape[0]), sizes)[kept], columns[kept], matrix.data[kept]
+    order = np.lexsort((columns, rows))
+    ends = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=matrix.shape[0]))])
+    return sp.csr_array((values[order], columns[order], ends), shape=matrix.shape)

@@ -7,9 +7,9 @@ seconds of the processor and, every ten seconds, for their memory: resident (RSS
 (PSS), and their own alone (USS). `--predict 5000` then labels so many test documents with `python -m core predict`.
 
 `--share 25` measures a tree too large for the machine or the time: its words, its clusters and the forecast as a whole,
-then every 25th task of each level of the tree, in one process; what all of them take is extrapolated by their features
-times labels. `--predict` then scores so many documents with weights of a task of the same level for each that was left
-out.
+then every 25th task and as many of the larger ones, in one process; what all of them take is extrapolated by their work
+(features times labels) and their nodes. `--predict` then scores so many documents, with the weights of the next task
+that was fitted for each that was not.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from scipy.optimize import nnls
 
 from core.cli.predict import AT_ONCE
 from core.config.defaults import MODELS
@@ -155,35 +156,31 @@ def measure_share(corpus: Corpus, every: int, documents: int) -> Iterator[str]:
     foretold = foretell_memory(features, tasks, C=model.C, seed=0, processes=2)
     weights = (foretold(model.prune) - foretold(1e9)) / WEIGHT_BYTES
     yield mark(f"forecast: {foretold(model.prune) / 1e9:.1f} GB with 2 processes, {weights / 1e6:.0f} million weights")
-    # Levels: tasks come in the order of their nodes, each with as many nodes as it has labels.
-    depth = np.zeros(len(tree.parents), int)
-    for node in np.flatnonzero(tree.parents >= 0):
-        depth[node] = depth[tree.parents[node]] + 1
-    first = np.cumsum([0, *(len(task.documents) for task in tasks)])[:-1]
-    levels, cost = depth[first], np.array([task.cost for task in tasks], float)
-    shared, fitted = with_small_numbers(features, np.float64), dict[int, Hyperplanes]()
-    total, kept = 0.0, 0.0
-    for level in np.unique(levels):
-        places = np.flatnonzero(levels == level)
-        places = places[np.argsort(cost[places], kind="stable")]  # tasks of every size
-        chosen = places[every // 2 % len(places) :: every]
+    # Tasks: every so-manieth, and as many that together have most of the work; seconds go with work and with nodes.
+    sizes, cost = np.array([len(task.documents) for task in tasks]), np.array([task.cost for task in tasks], float)
+    plain = np.arange(every // 2 % len(tasks), len(tasks), every)
+    wanted = (np.arange(len(plain)) + 0.5) / len(plain) * cost.sum()
+    shared, fitted, seconds = with_small_numbers(features, np.float64), dict[int, Hyperplanes](), dict[int, float]()
+    for place in sorted({*plain.tolist(), *np.searchsorted(cost.cumsum(), wanted).tolist()}):
         began = time.process_time()
-        for place in chosen:
-            fitted[place] = fit_task(shared, tasks[place], model.C, model.prune, 0)
-        spent, share = time.process_time() - began, cost[chosen].sum() / cost[places].sum()
-        total += spent / share
-        sizes = [len(tasks[place].documents) for place in places]
-        nonzero = sum(fitted[place].weights.nnz for place in chosen) / sum(len(tasks[p].documents) for p in chosen)
-        kept += nonzero * sum(sizes)
-        yield (
-            f"level {level}: {len(chosen)} of {len(places):,} tasks, {sum(sizes):,} nodes in all, {spent:.1f} s are "
-            f"{100 * share:.2f} % of its work, so {spent / share:.0f} s; {nonzero:,.0f} weights a node"
-        )
-    yield mark(f"fits; all of them {total:.0f} s, {kept / 1e6:.0f} million weights")
+        fitted[place] = fit_task(shared, tasks[place], model.C, model.prune, 0)
+        seconds[place] = time.process_time() - began
+    done = np.array(list(fitted))
+    spent = np.array(list(seconds.values()))
+    # Relative errors count: a task of one node says as much of the price of a node as a large one of that of work.
+    scale = 1 / np.maximum(spent, 1e-3)
+    rates, _ = nnls(np.stack([cost[done], sizes[done]], axis=1) * scale[:, None], spent * scale)
+    kept = np.mean([fitted[place].weights.nnz for place in plain]) * len(tasks)
+    total = rates @ [cost.sum(), sizes.sum()]
+    yield mark(
+        f"{len(done):,} of {len(tasks):,} tasks, {100 * cost[done].sum() / cost.sum():.1f} % of the work: "
+        f"{1e9 * rates[0]:.0f} ns an entry and label, {1e3 * rates[1]:.2f} ms a node, so {total:.0f} s for all, "
+        f"{kept / 1e6:.0f} million weights"
+    )
     if documents:
         parts = []
         for place, task in enumerate(tasks):
-            like = min((one for one in fitted if levels[one] == levels[place]), key=lambda one: abs(one - place))
+            like = int(done[np.abs(done - place).argmin()])
             columns = np.resize(np.arange(len(fitted[like].intercepts)), len(task.documents))
             parts.append(Hyperplanes(fitted[like].weights[:, columns], fitted[like].intercepts[columns]))
         planes = join(parts, features.shape[1])

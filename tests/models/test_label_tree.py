@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.metrics import kept_scores
 from core.models import many_svms
-from core.models.label_tree import Tree, describe_labels, grow_tree, plan_tree, score_tree, split_labels
+from core.models.label_tree import Tree, describe_labels, even_out, grow_tree, plan_tree, score_tree, split_labels
 from core.models.many_svms import Hyperplanes, fit_tasks, foretell_memory, join, plan_labels
 from core.system import processes
 from core.system.places import ROOT
@@ -225,6 +225,32 @@ def test_labels_alike_are_parted_evenly():
     assert len(groups) > 1
 
 
+def test_labels_that_are_nearly_alike_do_not_make_a_chain_of_levels():
+    rng = np.random.default_rng(0)
+    # One word that all have, and outliers, each with a word of its own.
+    vectors = np.zeros((300, 61), np.float32)
+    vectors[:, 0], vectors[np.arange(60), 1 + np.arange(60)] = 1, 3
+    vectors[60:, 1:] = 0.01 * rng.random((240, 60))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    groups = split_labels(sp.csr_array(vectors), np.arange(300), clusters=20, seed=0)
+    assert sorted(np.concatenate(groups)) == list(range(300))
+    assert max(map(len, groups)) <= 30
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 6), st.integers(0, 3))
+def test_even_groups_have_room_for_all_and_each_label_the_best_that_is_left(seed, labels, groups, spare):
+    likeness = np.random.default_rng(seed).random((labels, groups)).round(1)
+    room = -(-labels // groups) + spare
+    found = even_out(likeness, room)
+    sizes = np.bincount(found, minlength=groups)
+    assert sizes.sum() == labels
+    assert sizes.max() <= room
+    for label, group in enumerate(found):
+        for other in np.flatnonzero(likeness[label] > likeness[label, group]):
+            assert sizes[other] == room, "a group that is more like it has room"
+
+
 # Files and memory.
 
 
@@ -318,3 +344,20 @@ def test_sparse_scores_are_kept_as_dense_ones_are():
     np.testing.assert_array_equal(kept.toarray(), sparse.toarray())
     few = dense[:, :40] * (rng.random((7, 40)) < 0.3)
     np.testing.assert_array_equal(kept_scores.keep_scores([sp.csr_array(few)], 40), few.astype(np.float16))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 6), st.booleans())
+def test_the_largest_of_a_row_are_those_that_a_sort_finds(seed, most, equals):
+    rng = np.random.default_rng(seed)
+    dense = rng.integers(1, 4, (5, 9)) if equals else rng.normal(size=(5, 9))
+    dense = np.where(rng.random(dense.shape) < 0.7, dense, 0).astype(np.float32)
+    found = kept_scores.keep_largest(sp.csr_array(dense)[:, rng.permutation(9)], 9)
+    matrix = sp.csr_array((found.data[::-1], found.indices[::-1], np.cumsum([0, *np.diff(found.indptr)[::-1]])))
+    expected = np.zeros((5, 9), np.float32)
+    for row, values in enumerate(matrix.toarray()):
+        stored = [column for column in np.argsort(-values, kind="stable") if values[column]]
+        expected[row, stored[:most]] = values[stored[:most]]
+    kept = kept_scores.keep_largest(matrix, most)
+    np.testing.assert_array_equal(kept.toarray(), expected[:, : matrix.shape[1]])
+    assert kept.has_sorted_indices

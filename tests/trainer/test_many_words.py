@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import scipy.sparse as sp
 import torch
@@ -31,7 +32,7 @@ from core.trainer import optimizer as optimizers
 from core.trainer import setup
 from core.trainer.checkpoint import load_weights, read_checkpoint, separate_storage, write_checkpoint
 from core.trainer.loop import train
-from core.trainer.memory import check_memory_of_words, memory_needed, memory_of_words
+from core.trainer.memory import check_memory_of_words, memory_free, memory_needed, memory_of_words
 from core.trainer.optimizer import MANY_WEIGHTS, WORD_RATE, Batch, FactoredAdagrad, learns_by_words
 from core.trainer.scoring import predict
 from core.trainer.state import State
@@ -357,6 +358,15 @@ def test_memory_that_will_not_suffice_is_said_with_the_words_that_would_fit(labe
         check_memory_of_words(config(), fitting + 10, 9_000, labels, free)
     with pytest.raises(UserError, match="tree"):
         check_memory_of_words(config(), 100_000, 9_000, labels, 1_000_000)
+
+
+def test_what_a_run_holds_already_is_free_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        available = 1000
+
+    monkeypatch.setattr(psutil, "virtual_memory", Full)
+    held = psutil.Process().memory_info().rss
+    assert memory_free("cpu") == pytest.approx(held, rel=0.2)
 
 
 def test_pubmed_whole_is_foretold_near_its_weights() -> None:
