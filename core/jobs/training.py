@@ -96,11 +96,11 @@ def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, repo
         raise UserError("No epoch was ever scored: there is nothing to keep.")
     # Score with the best weights, those that are kept, before a label graph is folded into them.
     load_weights(setup.whole, folder / resumable.best_file)
-    whole = setup.whole
-    weights = whole.prune(folder) if isinstance(whole, TfidfNetwork) and whole.by_words else {}
+    learns_by_words = setup.whole if isinstance(setup.whole, TfidfNetwork) and setup.whole.by_words else None
+    weights = learns_by_words.prune(folder) if learns_by_words else {}
     scores = {part: evaluator.score(part) for part in PARTS}
-    if weights:
-        whole.drop_words()
+    if learns_by_words and weights:
+        learns_by_words.drop_words()
     if config.model.head == "label-graph":
         fold_label_graph(setup.whole)
     more = {"threads": setup.threads, "precision": setup.settings.precision, "best_epoch": resumable.best_epoch}

@@ -110,7 +110,7 @@ class TfidfNetwork(nn.Module):
 def _map_file(file: IO[bytes], kind: type) -> np.ndarray:
     """What a file holds as numbers, which stay on the disk until they are read."""
     file.flush()
-    return np.memmap(file, kind, "r") if file.tell() else np.zeros(0, kind)  # type: ignore[call-overload]
+    return np.memmap(file, kind, "r") if file.tell() else np.zeros(0, kind)
 
 
 @dataclass(frozen=True)
