@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 # What computes is imported where it does: a worker starts this process while it may still hold a model.
 
-SMALL = 50_000
-"""Bytes of a run's test scores up to which a rule takes so little that nothing is made ahead."""
+SMALL = 100_000
+"""Test documents times labels up to which a rule of a run takes so little that nothing is made ahead."""
 MANY_LABELS = 1000
 """A rule of a run with more labels takes as long as that of `FEW` others."""
 FEW = 15
@@ -97,9 +97,11 @@ def _lock() -> Path:
 
 def _weigh(run: Run) -> int:
     """How many runs of a few hundred labels take as long at a rule; 0 of a small one and of one that is damaged."""
-    with suppress(OSError, UserError):
-        if (run.path / "predictions.npz").stat().st_size > SMALL:
-            return FEW if len(results.read_results(run)["labels"]) > MANY_LABELS else 1
+    with suppress(UserError):
+        scored = results.read_results(run)
+        labels = len(scored["labels"])
+        if labels * results.count_documents(scored, "test") > SMALL:
+            return FEW if labels > MANY_LABELS else 1
     return 0
 
 

@@ -8,7 +8,8 @@ whose modules are not those on disk, nor of files that changed while they were r
 or another one under this name is made anew. Two processes that make the same one write the same, each as a whole.
 
 Machines of one kind that share a cache share these files: whole numbers are counted alike everywhere, and the
-resamples of `RANKING`, products of float32, may differ in their last digits from one processor to another.
+resamples of `RANKING`, products of float32, may differ in their last digits from one processor to another, and from one
+number of threads to another.
 """
 
 from __future__ import annotations

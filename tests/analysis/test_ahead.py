@@ -37,7 +37,7 @@ RULES = (*decisions.READINGS, RANKING)
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """Four runs, which are as many as it takes, and large enough."""
     monkeypatch.setattr(ahead, "FEW", 4)
-    monkeypatch.setattr(ahead, "SMALL", 0)
+    monkeypatch.setattr(ahead, "SMALL", -1)
     return [make_run(loss, seed, quality=1.5) for loss in ("db", "bce") for seed in (0, 1)]
 
 
@@ -110,10 +110,10 @@ def test_where_a_rule_takes_little_no_process_is_started(runs: list[Run], monkey
             kept_samples.sample(run, BORDERS, rule) if run is runs[0] or rule != "pcut" else None
     assert not ahead.keep_missing(runs, BORDERS), "three lack one rule"
     shutil.rmtree(kept_samples.samples_dir())
-    monkeypatch.setattr(ahead, "SMALL", 50_000)
+    monkeypatch.setattr(ahead, "SMALL", 0)
     assert not ahead.keep_missing(runs, BORDERS), "small ones"
     assert not ahead.keep_run(runs[0].id)
-    monkeypatch.setattr(ahead, "SMALL", 0)
+    monkeypatch.setattr(ahead, "SMALL", -1)
     monkeypatch.setattr(ahead, "MANY_LABELS", 9)
     assert not processes()
     assert ahead.keep_missing(runs[:1], BORDERS), "one with thousands of labels is enough"
@@ -122,7 +122,7 @@ def test_where_a_rule_takes_little_no_process_is_started(runs: list[Run], monkey
 
 
 def test_a_run_that_ends_is_kept_and_one_that_fails_or_is_on_a_node_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "SMALL", 0)
+    monkeypatch.setattr(ahead, "SMALL", -1)
     small = ["data.synthetic.documents=240", "data.synthetic.labels=8"]
     path = make_folder(plan.make_config(data="synthetic", model="svm", loss=None, seed=1, changes=small))
     monkeypatch.setattr("sys.argv", ["core", "train", str(path)])
@@ -137,6 +137,9 @@ def test_a_run_that_ends_is_kept_and_one_that_fails_or_is_on_a_node_is_not(monke
     monkeypatch.setenv(NODE_VARIABLE, "0")
     assert not ahead.keep_run(run.id)
     monkeypatch.delenv(NODE_VARIABLE)
+    monkeypatch.setattr(ahead, "SMALL", 100_000)
+    assert not ahead.keep_run(run.id), "a small one"
+    monkeypatch.setattr(ahead, "SMALL", -1)
     (path / "metrics.json").write_text("{}")
     assert not ahead.keep_run(run.id)
     assert not ahead.keep_run("no-such-run")
@@ -173,7 +176,7 @@ import sys, time
 from core.analysis import ahead
 from core.labels.groups import Borders
 from core.runs import folder
-ahead.FEW, ahead.SMALL = 4, 0
+ahead.FEW, ahead.SMALL = 4, -1
 runs = folder.list_runs()
 print("ready", flush=True)
 sys.stdin.readline()
@@ -264,7 +267,7 @@ from core.analysis import ahead
 from core.labels.groups import Borders
 from core.runs import folder
 from core.system.places import ROOT
-ahead.FEW, ahead.SMALL = 1, 0
+ahead.FEW, ahead.SMALL = 1, -1
 if sys.argv[1] == "changed":
     (ROOT / "core" / "cli" / "__init__.py").touch()
 runs = folder.list_runs()
