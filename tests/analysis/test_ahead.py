@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -157,13 +158,21 @@ def test_combined_runs_are_kept_when_they_are_made(runs: list[Run], monkeypatch:
     assert len(kept()) == len(RULES)
 
 
+KILLED = """
+import sys
+from core.analysis import ahead
+from tests.helpers.dying import die_at
+die_at(11, [sys.argv[1]])
+ahead.main(*sys.argv[2:])
+"""
+"""The process, which is killed at its eleventh write."""
+
+
 @pytest.mark.slow
 def test_a_kill_loses_nothing(runs: list[Run]) -> None:
-    assert ahead.keep_missing(runs, BORDERS)
-    until(kept)
-    (process,) = processes()
-    process.send_signal(signal.SIGKILL)
-    until(is_over)
+    words = [str(kept_samples.samples_dir()), json.dumps(BORDERS.as_json()), *(run.id for run in runs)]
+    assert subprocess.run([sys.executable, "-c", KILLED, *words], cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    assert kept()
     assert kept_samples.find_missing(runs, BORDERS, RULES)
     assert ahead.keep_missing(runs, BORDERS)
     until(is_over)
