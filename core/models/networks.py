@@ -49,7 +49,10 @@ class Transformer(nn.Module):
         super().__init__()
         from transformers import AutoConfig, AutoModel
 
-        options: dict[str, Any] = {"trust_remote_code": False, "attn_implementation": "sdpa", "dtype": torch.float32}
+        from core.models import on_cpu
+
+        options: dict[str, Any] = {"trust_remote_code": False, "attn_implementation": on_cpu.ATTENTION}
+        options["dtype"] = torch.float32
         try:
             settings = AutoConfig.from_pretrained(source, trust_remote_code=False)
             for key in ATTENTION_DROPOUT:
@@ -61,6 +64,7 @@ class Transformer(nn.Module):
                 self.encoder = AutoModel.from_config(settings, **options)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             raise unreachable(name, error) from None
+        on_cpu.use_fast_dropout(self.encoder)
         self.pooler = pooler and getattr(self.encoder, "pooler", None) is not None
         if getattr(self.encoder, "pooler", None) is not None and not self.pooler:
             self.encoder.pooler = None  # what it computes is not read, and would never have a gradient

@@ -1,5 +1,6 @@
-"""The worker, which writes the processor seconds that it took into its run's folder: `processor.json`."""
+"""The worker, which writes the processor seconds that it took into its run's folder: `processor-PID.json`."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,4 +12,4 @@ if __name__ == "__main__":
     try:
         main()
     finally:
-        write_json(Path(sys.argv[-1]) / "processor.json", {"seconds": time.process_time()})
+        write_json(Path(sys.argv[-1]) / f"processor-{os.getpid()}.json", {"seconds": time.process_time()})

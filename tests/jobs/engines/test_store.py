@@ -1,6 +1,7 @@
 """Runs on machines without a common file system: a page, a store and a node, each with a folder of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from core.runs.layout import JOB_VARIABLE, job_file
 from core.runs.plan import make_config
 from core.runs.results import read_metrics
 from core.system.errors import UserError
+from core.system.files import read_json
 from core.system.places import ROOT
 from core.system.store import find_store
 from tests.helpers.runs import until
@@ -28,7 +30,7 @@ class Node:
     name = "ray"
 
     def __init__(self):
-        self.jobs = {}
+        self.jobs, self.command = {}, [sys.executable, "-c", WORK]
 
     def where(self):
         return "here"
@@ -41,7 +43,7 @@ class Node:
 
     def submit(self, run_id, job, need):
         environment = {name: value for name, value in os.environ.items() if name != "TAILSCOPE_CACHE"}
-        command = [sys.executable, "-c", WORK, str(run_path(run_id))]
+        command = [*self.command, str(run_path(run_id))]
         self.jobs[job] = subprocess.Popen(
             command, cwd=ROOT, env=environment | make_environment(need) | {JOB_VARIABLE: job}
         )
@@ -113,6 +115,43 @@ def test_a_run_on_a_node_is_stopped_through_the_store_and_goes_on_here(node, mon
     assert launch.resume(run.id, engine="local").state in ("queued", "running")
     assert not job_file(run.path).exists()
     launch.stop(run.id)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["node", "worker"])
+@pytest.mark.parametrize("write", [1, 5, 12, 25])
+def test_a_node_that_dies_at_a_write_leaves_nothing_torn_and_its_run_goes_on_elsewhere(
+    node, tmp_path, monkeypatch, who, write
+):
+    usual = node.command, os.environ["TAILSCOPE_WORKER"]
+    monkeypatch.setenv("DIE_AT", str(write))
+    monkeypatch.setenv("DIE_IN", os.pathsep.join(str(tmp_path / name) for name in ("node", "store")))
+    if who == "node":
+        node.command = [sys.executable, "-m", "tests.helpers.dying", "node"]
+    else:
+        monkeypatch.setenv("TAILSCOPE_WORKER", "tests.helpers.dying")
+    run = launch.submit(config_of(epochs=4), engine="ray")
+    (died,) = node.jobs.values()
+    assert died.wait(60) % 256 == -signal.SIGKILL % 256, "of the node, or what it hands on of its worker"
+    # What has reached the store is whole, and the page reads it.
+    assert end_of(run.id) == "lost"
+    store = find_store()
+    for name in store.list_objects(f"runs/{run.id}"):
+        if name.endswith(".json"):
+            assert store.get(f"runs/{run.id}/{name}", tmp_path / "read.json")
+            assert read_json(tmp_path / "read.json")
+    journal.read_history(run.path)
+    # Another node, which never saw the first one's copy.
+    node.command = usual[0]
+    monkeypatch.setenv("TAILSCOPE_WORKER", usual[1])
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "another"))
+    launch.resume(run.id, engine="ray")
+    assert end_of(run.id) == "finished"
+    there = read_metrics(get_run(run.id))["test"]
+    monkeypatch.delenv("TAILSCOPE_STORE")
+    monkeypatch.setenv("TAILSCOPE_CACHE", str(tmp_path / "undisturbed"))
+    assert end_of(launch.submit(config_of(epochs=4)).id) == "finished"
+    assert read_metrics(get_run(run.id))["test"] == there
 
 
 def test_a_store_that_does_not_answer_is_said_before_a_run_is_there(node, tmp_path):
