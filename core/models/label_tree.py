@@ -23,9 +23,6 @@ WORDS_OF_LABEL = 200
 """Strongest words of a label, by which it is clustered."""
 ROUNDS = 20
 """Of k-means, at most."""
-MANY_OF_NODE, MOST_OF_NODE = 10, 0.5
-"""Of so many times `clusters` labels, and such a share of them in one group, groups are made even: else each level
-would part few of them, and its SVMs be fitted on nearly all documents again."""
 LABELS_AT_ONCE = 4096
 """Labels whose words are added up at once."""
 DOCUMENTS_AT_ONCE = 2048
@@ -152,35 +149,8 @@ def split_labels(vectors: sp.csr_array, members: np.ndarray, *, clusters: int, s
         centres = (chosen @ vectors).toarray()
         lengths = np.linalg.norm(centres, axis=1, keepdims=True)
         centres /= np.where(lengths > 0, lengths, 1)
-    if len(members) > MANY_OF_NODE * clusters and np.bincount(found).max() > MOST_OF_NODE * len(members):
-        found = even_out(np.asarray(vectors @ centres.T), room=-(-2 * len(members) // number))
     groups = [members[found == one] for one in np.unique(found)]
     return groups if len(groups) > 1 else np.array_split(members, number)
-
-
-def even_out(likeness: np.ndarray, room: int) -> np.ndarray:
-    """The most like group of each label that has room for it, those that are most like it first.
-
-    Args:
-        likeness: of labels and groups, (n, k).
-        room: labels of a group at most; k times it is n at least.
-    """
-    found, wanting = np.full(len(likeness), -1), np.arange(len(likeness))
-    open_ = np.ones(likeness.shape[1], bool)
-    left = np.full(likeness.shape[1], room)
-    while len(wanting):
-        choices = np.flatnonzero(open_)
-        there = likeness[np.ix_(wanting, choices)]
-        best = there.argmax(axis=1)
-        # The most like first; those for whom a group has no room choose again among the groups that have some.
-        order = np.lexsort((wanting, -there[np.arange(len(wanting)), best], best))
-        best = best[order]
-        taken = np.arange(len(best)) - np.searchsorted(best, best) < left[choices[best]]
-        found[wanting[order[taken]]] = choices[best[taken]]
-        left -= np.bincount(choices[best[taken]], minlength=len(left))
-        open_ = left > 0
-        wanting = np.sort(wanting[order[~taken]])
-    return found
 
 
 def plan_tree(tree: Tree, features: sp.csr_array, targets: sp.csr_array) -> list[Task]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.metrics import kept_scores
 from core.models import many_svms
-from core.models.label_tree import Tree, describe_labels, even_out, grow_tree, plan_tree, score_tree, split_labels
+from core.models.label_tree import Tree, describe_labels, grow_tree, plan_tree, score_tree, split_labels
 from core.models.many_svms import Hyperplanes, fit_tasks, foretell_memory, join, plan_labels
 from core.system import processes
 from core.system.places import ROOT
@@ -223,32 +223,6 @@ def test_labels_alike_are_parted_evenly():
     groups = split_labels(vectors, np.arange(10), clusters=5, seed=0)
     assert sorted(np.concatenate(groups)) == list(range(10))
     assert len(groups) > 1
-
-
-def test_labels_that_are_nearly_alike_do_not_make_a_chain_of_levels():
-    rng = np.random.default_rng(0)
-    # One word that all have, and outliers, each with a word of its own.
-    vectors = np.zeros((300, 61), np.float32)
-    vectors[:, 0], vectors[np.arange(60), 1 + np.arange(60)] = 1, 3
-    vectors[60:, 1:] = 0.01 * rng.random((240, 60))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    groups = split_labels(sp.csr_array(vectors), np.arange(300), clusters=20, seed=0)
-    assert sorted(np.concatenate(groups)) == list(range(300))
-    assert max(map(len, groups)) <= 30
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 6), st.integers(0, 3))
-def test_even_groups_have_room_for_all_and_each_label_the_best_that_is_left(seed, labels, groups, spare):
-    likeness = np.random.default_rng(seed).random((labels, groups)).round(1)
-    room = -(-labels // groups) + spare
-    found = even_out(likeness, room)
-    sizes = np.bincount(found, minlength=groups)
-    assert sizes.sum() == labels
-    assert sizes.max() <= room
-    for label, group in enumerate(found):
-        for other in np.flatnonzero(likeness[label] > likeness[label, group]):
-            assert sizes[other] == room, "a group that is more like it has room"
 
 
 # Files and memory.
