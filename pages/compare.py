@@ -11,7 +11,7 @@ from core.analysis.tables import METHODS, data_title, fold, method
 from core.analysis.verdict import seeds_apart
 from core.labels.groups import Borders
 from pages.sections.compare import combine, labels, parts, report, tables, training
-from pages.sections.compare.rows import Known, compare_rows, pick_rule
+from pages.sections.compare.rows import Known, compare_rows, keep_other_rules, pick_rule
 from pages.shared import current, listed
 from pages.shared.loaders import load_metrics
 from pages.shared.menu import link, show_header
@@ -110,6 +110,8 @@ def show_views(runs: list[Run]) -> None:
         st.info("No run can be shown at this rule: choose another one.")
     report.show(rows, data_title(runs[0]), borders, rule)
     combine.show(rows)
+    if view in SAMPLED:
+        keep_other_rules(rows, borders)
 
 
 if __name__ == "__main__":

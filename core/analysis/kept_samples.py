@@ -8,7 +8,8 @@ whose modules are not those on disk, nor of files that changed while they were r
 or another one under this name is made anew. Two processes that make the same one write the same, each as a whole.
 
 Machines of one kind that share a cache share these files: whole numbers are counted alike everywhere, and the
-resamples of `RANKING`, products of float32, may differ in their last digits from one processor to another.
+resamples of `RANKING`, products of float32, may differ in their last digits from one processor to another, and from one
+number of threads to another.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def sample(run: Run, borders: Borders, rule: str = AS_TRAINED, *, read: Read = r
     """A run's scores with resamples, as `core.analysis.samples.sample` gives them, which raises what this raises."""
     code = _digest_of_code() if run.state == "finished" else ""
     before = find_version(str(run.path), (*FILES, THRESHOLDS))
-    key = _key(run, borders, rule, code) if code else ""
+    key = _key(run, rule, _describe(run, borders, code)) if code else ""
     path = samples_dir() / f"{key}.npz"
     if key and (found := _read(path, key, rule)):
         return found
@@ -67,6 +68,17 @@ def sample(run: Run, borders: Borders, rule: str = AS_TRAINED, *, read: Read = r
     if key and find_version(str(run.path), (*FILES, THRESHOLDS)) == before:
         _write(path, key, made)
     return made
+
+
+def find_missing(runs: Sequence[Run], borders: Borders, rules: Sequence[str]) -> list[tuple[Run, str]]:
+    """Finished runs and rules of which nothing is kept, rule by rule; none where this process would keep nothing."""
+    code, there = _digest_of_code(), set[str]()
+    if not code:
+        return []
+    with suppress(OSError):  # nothing is kept yet
+        there = set(os.listdir(samples_dir()))
+    known = [(run, _describe(run, borders, code)) for run in runs if run.state == "finished"]
+    return [(run, rule) for rule in rules for run, parts in known if f"{_key(run, rule, parts)}.npz" not in there]
 
 
 @lru_cache(maxsize=1)
@@ -86,15 +98,19 @@ def _digest_of_code() -> str:
     return digest.hexdigest()
 
 
-def _key(run: Run, borders: Borders, rule: str, code: str) -> str:
-    """The digest of all that a run's scores depend on."""
+def _describe(run: Run, borders: Borders, code: str) -> str:
+    """What a run's scores depend on at any rule."""
     version, content = _digests.find(str(run.path))
     if content is None:
         content = _digest_of_files(run, FILES)
         _digests.keep(str(run.path), version, content)
+    return "\n".join((code, content, run.config.model_dump_json(), repr(borders)))
+
+
+def _key(run: Run, rule: str, parts: str) -> str:
+    """The digest of all that a run's scores depend on; `parts` of `_describe`."""
     kept = _digest_of_files(run, (THRESHOLDS,)) if rule.startswith(KEPT) else ""
-    parts = (code, content, kept, run.config.model_dump_json(), repr(borders), rule)
-    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256("\n".join((parts, kept, rule)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _digest_of_files(run: Run, names: Sequence[str]) -> str:

@@ -202,7 +202,8 @@ def _named(rows: Sequence[Row]) -> str:
     names = [row.name for row in rows]
     if len(names) > NAMED + 1:
         names = [*names[:NAMED], f"{len(names) - NAMED} more"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    mark = ";" if any("," in name for name in names) else ","  # a name such as 'MiniLM db, all layers' stays one
+    return names[0] if len(names) == 1 else f"{f'{mark} '.join(names[:-1])} and {names[-1]}"
 
 
 def next_runs(findings: Sequence[Finding]) -> list[tuple[list[Row], int]]:

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from core.analysis import answers, decisions, pair_table, tables
+from core.analysis import ahead, answers, decisions, pair_table, tables
 from core.analysis.decisions import AS_TRAINED, KEPT, READINGS, check_reading
 from core.analysis.export import cell, is_bold, to_csv, to_latex, to_markdown, to_workbook, to_xlsx
 from core.analysis.kept_samples import sample
@@ -291,4 +291,6 @@ def import_run(file: Path) -> None:
 
     Example: python -m core import run.zip
     """
-    print_line(share.import_run(file).id)
+    imported = share.import_run(file)
+    ahead.keep_run(imported.id)
+    print_line(imported.id)

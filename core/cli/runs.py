@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from core.analysis import ahead
 from core.cli.console import Engine, Json, out, print_json, print_line, split_names
 from core.jobs import clusters, launch, sweeps
 from core.runs import folder, journal
@@ -158,7 +159,9 @@ def combine(
 
     Example: python -m core combine reuters-transformer-db-s0-03f05f948e reuters-tfidf-db-s0-966e74a879
     """
-    print_line(combined_run(runs, weights=read_weights(weights), rule=rule, name=name).id)
+    made = combined_run(runs, weights=read_weights(weights), rule=rule, name=name)
+    ahead.keep_run(made.id)
+    print_line(made.id)
 
 
 def delete(run: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from core.analysis import run_rows
+from core.analysis import ahead, run_rows
 from core.cli.console import (
     DataName,
     Engine,
@@ -110,6 +110,7 @@ def _work(path: Path) -> None:
     except UserError as error:
         say(str(error))
         raise typer.Exit(1) from None
+    ahead.keep_run(path.name)
 
 
 def sweep(

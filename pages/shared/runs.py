@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
+from core.analysis import ahead
 from core.analysis.run_names import name_runs
 from core.runs import folder, share
 from core.system.access import read_only
@@ -196,6 +197,7 @@ def show_import() -> None:
         if sent is not None and st.button("Import"):
             try:
                 imported = share.import_run(sent, sent.name)
+                ahead.keep_run(imported.id)
                 listed.forget()
                 st.success(plain(f"Imported {imported.id}."))
             except UserError as error:

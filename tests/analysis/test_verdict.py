@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -121,6 +123,16 @@ def test_a_higher_row_of_one_seed_is_not_passed_over() -> None:
     assert found.best.name == "db"
     assert "A row of one seed scores higher: whether by luck is unknown." in verdict.in_words(found, documents=9)
     assert verdict.words_of_single_seeds(rows).startswith("fl has one seed: ")
+
+
+def test_a_name_with_a_comma_stays_one_among_others() -> None:
+    names = {"bce": "MiniLM db, all layers", "cb": "cb", "fl": "tfidf, hidden 64"}
+    rows = [row_of("db"), *(replace(row_of(loss, 1), name=name) for loss, name in names.items())]
+    said = verdict.words_of_single_seeds(rows)
+    assert said.startswith("MiniLM db, all layers; cb and tfidf, hidden 64 have one seed each: ")
+    assert verdict.words_of_single_seeds([rows[0], row_of("r-fl", 1), row_of("ntr-fl", 1)]).startswith(
+        "r-fl and ntr-fl "
+    )
 
 
 @pytest.mark.parametrize("rule", ["as-trained", "quiet", RANKING])

@@ -2,7 +2,8 @@
 
 Scores of Reuters' size (3,019 test documents x 90 labels) and of PubMed's (5,000 x 18,211, the 100 highest scores of a
 document and those of its true labels), made from a seed; every figure is of a fresh process, memory is its peak. The
-last rows list run folders and open the Compare page on them, without a browser.
+last rows list run folders and open the Compare page on them, without a browser: where nothing is kept, and where all
+rules were made ahead.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 from core.system.files import write_json
+from core.system.locks import locked
 from core.system.places import ROOT
 
 MAKE = """
@@ -80,6 +82,13 @@ for asked in {ASKED}:
     print(time.perf_counter() - began[0], time.process_time() - began[1])
     assert not page.exception and page.dataframe
 """
+AHEAD = """
+import time
+from core.analysis import ahead
+from core.runs import folder
+ahead.main('{"head": 35, "tail": 8}', *(run.id for run in folder.list_runs()))
+print(time.process_time())
+"""
 SLIDER = """
 from streamlit.testing.v1 import AppTest
 from core.runs.folder import list_runs
@@ -115,6 +124,14 @@ def copies(cache: Path, number: int) -> None:
         write_json(target / "config.json", config | {"seed": place // len(originals)})
 
 
+def open_compare(number: int, what: str) -> None:
+    """Prints what `ASKED` takes in a fresh process."""
+    taken = run(PAGE)
+    for asked, seconds, processor in zip(ASKED, taken[::2], taken[1::2], strict=True):
+        both = f"{seconds:7.3f} s {processor:7.3f} s of the processor"
+        print(f"{number:>11} runs  {f'Compare, {what}: {asked}':38} {both}", flush=True)
+
+
 def main() -> None:
     for title, size in {"3,019 x 90": "3019, 90, 1.24", "5,000 x 18,211": "5000, 18211, 12.3"}.items():
         for name, step in STEPS.items():
@@ -127,10 +144,12 @@ def main() -> None:
             for title, seconds in zip(("listed", "listed again"), run(LIST), strict=True):
                 print(f"{number:>11} runs  {title:28} {seconds:7.3f} s of the processor", flush=True)
             if number == 40:
-                taken = run(PAGE)
-                for asked, seconds, processor in zip(ASKED, taken[::2], taken[1::2], strict=True):
-                    both = f"{seconds:7.3f} s {processor:7.3f} s of the processor"
-                    print(f"{number:>11} runs  {f'Compare, {asked}':28} {both}", flush=True)
+                with locked(Path(folder) / "locks" / "ahead.lock"):  # no rule is made ahead meanwhile
+                    open_compare(number, "nothing kept")
+                shutil.rmtree(Path(folder) / "samples")
+                (seconds,) = run(AHEAD)
+                print(f"{number:>11} runs  {'all rules made ahead':28} {seconds:7.3f} s of the processor", flush=True)
+                open_compare(number, "made ahead")
                 moved = max(run("import time; " + SLIDER))
                 print(f"{number:>11} runs  {'a moved threshold':28} {moved:7.3f} s")
 

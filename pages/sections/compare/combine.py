@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from core.analysis import ahead
 from core.analysis.run_names import name_run
 from core.config.schema import MOST_MEMBERS
 from core.system.access import read_only
@@ -107,6 +108,7 @@ def make(runs: Sequence[Run], weights: str, name: str) -> None:
     except UserError as error:
         st.error(plain(str(error)))
         return
+    ahead.keep_run(made.id)
     st.session_state["combined_run"] = (made.id, name_run(made))
     st.rerun()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from core.analysis import compare, decisions, kept_samples, samples, tables
+from core.analysis import ahead, compare, decisions, kept_samples, samples, tables
 from core.analysis.row_settings import find_row
 from core.analysis.samples import Comparison
 from core.config.defaults import THRESHOLD_RULES
@@ -128,9 +128,14 @@ COMPARED: HashFuncsDict = {Known: lambda compared: compared.version}
 """What the caches of this page know a comparison by."""
 
 
+def name_version(rows: Sequence[Row], borders: Borders) -> str:
+    """What all scores of rows depend on, whatever the rule is."""
+    return f"{borders} {[(row.name, *map(find_version, row.runs)) for row in rows]}"
+
+
 def compare_rows(rows: list[Row], borders: Borders, rule: str) -> Known:
     """Scores and resamples of every row at a rule; a sentence says which runs are left out or have no interval."""
-    version = f"{rule} {borders} {[(row.name, *map(find_version, row.runs)) for row in rows]}"
+    version = f"{rule} {name_version(rows, borders)}"
     many = sum(len(row.runs) for row in rows)
     with st.spinner(f"Resampling the test documents of {many} runs", show_time=True):
         compared = _compare_rows(version, rows, borders, rule)
@@ -143,6 +148,17 @@ def compare_rows(rows: list[Row], borders: Borders, rule: str) -> Known:
 def _compare_rows(version: str, _rows: list[Row], _borders: Borders, _rule: str) -> Known:
     found = samples.compare_rows(_rows, _borders, _rule, load=load_sample)
     return Known(found.rows, found.sampled, found.rule, found.problems, version)
+
+
+def keep_other_rules(rows: list[Row], borders: Borders) -> None:
+    """Has the rows' scores made at all rules while people look at one; asked once for the same rows."""
+    if not ahead.is_busy():
+        _keep_other_rules(name_version(rows, borders), rows, borders)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _keep_other_rules(version: str, _rows: list[Row], _borders: Borders) -> bool:  # noqa: ARG001 - a part of the key
+    return ahead.keep_missing([run for row in _rows for run in row.runs], _borders)
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=COMPARED)
