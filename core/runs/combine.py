@@ -110,7 +110,7 @@ def read_weights(text: str) -> Weights:
         return [float(word) for word in text.split(",")]
     except ValueError:
         if "," not in text:
-            choose("choice of weights", text, ("equal", "validation"))
+            choose("weights", text, ("equal", "validation"))
         raise UserError(f"--weights {text}: write a number for each run, such as 0.7,0.3.") from None
 
 
