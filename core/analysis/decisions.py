@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -86,7 +85,7 @@ def find_limits(run: Run, rule: str, *, read: Read = read_predictions) -> Limits
     if rule == AS_TRAINED:
         return read(run, "test").threshold
     if rule.startswith(KEPT):
-        return check_limits(run, results.read_threshold_set(run, rule.removeprefix(KEPT))["values"])
+        return _read_kept(run, rule.removeprefix(KEPT))
     scored, validation = results.read_results(run), read_validation(run, read)
     return thresholds.fit(
         validation.targets,
@@ -120,13 +119,15 @@ def read_validation(run: Run, read: Read) -> Predictions:
     return validation
 
 
-def check_limits(run: Run, values: Any) -> Limits:
-    """Kept thresholds of a run.
+def _read_kept(run: Run, name: str) -> Limits:
+    """The thresholds that are kept with a run under a name.
 
     Raises:
-        UserError: they are no numbers, or not as many as there are labels.
+        UserError: there are none, they are no numbers, or not as many as there are labels.
     """
-    limits, labels = np.asarray(values, np.float64), len(results.read_results(run)["labels"])
+    limits = np.asarray(results.read_threshold_set(run, name)["values"], np.float64)
+    labels = len(results.read_results(run)["labels"])
     if not np.isfinite(limits).all() or limits.ndim > 1 or (limits.ndim and len(limits) != labels):
-        raise UserError(f"These named thresholds do not fit {labels} labels: delete thresholds.json of the run.")
+        wrong = f"do not fit its {labels} labels: delete them on the page Errors"
+        raise UserError(f"{run.id}: the thresholds kept as '{name}' {wrong}.")
     return thresholds.of_values(limits)

@@ -106,10 +106,13 @@ def print_report(
 
     for name in dict.fromkeys(tables.data_title(run) for run in finished):
         rows = tables.fold([run for run in finished if tables.data_title(run) == name], seeds=not each)
-        compared = compare_rows(rows, rule=RANKING if by_ranking else rule, load=load)
-        for problem in compared.problems:
-            say(problem)
-        parts.append((name, compared))
+        parts.append((name, compare_rows(rows, rule=RANKING if by_ranking else rule, load=load)))
+    problems = [problem for _, compared in parts for problem in compared.problems]
+    parts = [(name, compared) for name, compared in parts if compared.rows]
+    if not parts:
+        raise UserError(" ".join(problems))
+    for problem in problems:
+        say(problem)
     if as_html:
         from core.figures import page
 

@@ -86,8 +86,7 @@ def train(
     if dry_run:
         _foresee([config], as_json)
         return
-    _say_time([config], engine)
-    run: Run | Damaged = launch.submit(config, engine=engine)
+    run: Run | Damaged = launch.submit(config, corpus=_say_time([config], engine), engine=engine)
     if not background:
         _follow([run])
         run = get_folder(run.id)
@@ -165,8 +164,7 @@ def sweep(
     if dry_run:
         _foresee(configs, as_json)
         return
-    _say_time(configs, engine)
-    runs: Sequence[Run | Damaged] = sweeps.submit(configs, engine=engine)
+    runs: Sequence[Run | Damaged] = sweeps.submit(configs, corpus=_say_time(configs, engine), engine=engine)
     if not background:
         _follow(runs)
         runs = [get_folder(run.id) for run in runs]
@@ -193,10 +191,17 @@ def _in_words(whole: dict[str, Any], runs: int) -> str:
     return estimates.in_words(whole, runs, words_of_seconds)
 
 
-def _say_time(configs: Sequence[RunConfig], engine: str) -> None:
-    """Says what runs take on this machine, on stderr before they start, where an encoder is among them: maybe hours."""
-    if choose_engine(engine) == LOCAL and any(config.model.name == "transformer" for config in configs):
-        say(_in_words(_estimate(configs, datasets.load(configs[0].data)), len(configs)))
+def _say_time(configs: Sequence[RunConfig], engine: str) -> Corpus | None:
+    """Says what runs take on this machine, on stderr before they start, where an encoder is among them: maybe hours.
+
+    Returns:
+        The data of the first one, where it was opened for that.
+    """
+    if choose_engine(engine) != LOCAL or all(config.model.name != "transformer" for config in configs):
+        return None
+    corpus = datasets.load(configs[0].data)
+    say(_in_words(_estimate(configs, corpus), len(configs)))
+    return corpus
 
 
 def _foresee(configs: Sequence[RunConfig], as_json: bool) -> None:

@@ -27,6 +27,8 @@ RUN_PATTERN = r"^[a-z0-9][a-z0-9-]{0,119}$"
 """Of a run's id."""
 MOST_MEMBERS = 20
 """Of a combined run."""
+MOST_WRITTEN = 200
+"""Labels that a decoder can be told to write for a document."""
 
 
 class Frozen(BaseModel):
@@ -196,7 +198,9 @@ class ModelConfig(Frozen):
         description="sequences of labels that a decoder follows at once when it scores; nodes of each level of a tree "
         "that are looked into for a document",
     )
-    max_labels: int = Field(50, ge=1, le=200, description="labels that a decoder writes for a document at most")
+    max_labels: int = Field(
+        50, ge=1, le=MOST_WRITTEN, description="labels that a decoder writes for a document at most"
+    )
 
     @model_validator(mode="after")
     def _known(self) -> ModelConfig:

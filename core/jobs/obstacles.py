@@ -57,7 +57,11 @@ def _check_device(config: RunConfig) -> str:
     device, gpus = config.train.device, machine.count_gpus()
     # Where somebody has named the slots, they say what there is.
     named = "cuda" in os.environ.get(SLOTS_VARIABLE, "")
-    if named or MODELS[config.model.name].at_once or not device.startswith("cuda"):
+    if MODELS[config.model.name].at_once:
+        return ""
+    if config.train.precision == "fp16" and (device == "cpu" or not (named or gpus)):
+        return "train.precision=fp16 needs a GPU: choose bf16 or fp32 on a CPU."
+    if named or not device.startswith("cuda"):
         return ""
     if not gpus:
         return f"train.device = {device}, and this machine has no GPU that its driver shows: take auto or cpu."

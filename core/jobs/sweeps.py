@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from core.config.parse import parse
 from core.config.schema import RunConfig
 from core.data import sources
+from core.data.corpus import Corpus
 from core.jobs import clusters, launch
 from core.jobs.engines import LOCAL, choose_engine
 from core.runs.folder import LIVE, STATES, Damaged, Folder, Run, get_folder, list_folders, run_path
@@ -82,7 +83,14 @@ def folder() -> Path:
     return cache_dir() / "sweeps"
 
 
-def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False, engine: str = "") -> list[Run]:
+def submit(
+    configs: Sequence[RunConfig],
+    *,
+    user: str = "",
+    anew: bool = False,
+    corpus: Corpus | None = None,
+    engine: str = "",
+) -> list[Run]:
     """Submits runs in this order, and keeps several as a sweep.
 
     All are checked before the first is started. A run that exists is not trained twice (see `core.jobs.launch.submit`).
@@ -91,6 +99,7 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False, 
         configs: their settings.
         user: who asks; empty is who is signed in, else the account of this process.
         anew: train all that have ended from their first step, also the finished; their results are replaced.
+        corpus: the data of the first one where they are open.
         engine: where they run, as `core.jobs.engines.choose_engine` has it.
 
     Raises:
@@ -98,7 +107,9 @@ def submit(configs: Sequence[RunConfig], *, user: str = "", anew: bool = False, 
     """
     check_writable()
     # Check all before the first is started.
-    corpora = {config.data: sources.load(config.data) for config in dict.fromkeys(configs)}
+    opened = {configs[0].data: corpus} if corpus else {}
+    wanted = dict.fromkeys(config.data for config in configs)
+    corpora = opened | {data: sources.load(data) for data in wanted if data not in opened}
     ids = [launch.check(config, corpora[config.data], engine) for config in configs]
     if (chosen := choose_engine(engine)) != LOCAL:
         clusters.check_cluster(chosen, configs)

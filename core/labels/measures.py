@@ -19,6 +19,7 @@ from core.labels.groups import (
     indicator,
     rank_by_frequency,
 )
+from core.losses.mu import mu_of_ratios
 
 FALSE_SHARE = 0.05
 """Of the labels that are said to drift, those that may do so by luck alone."""
@@ -77,22 +78,20 @@ def scumble(targets: sp.csr_array) -> np.ndarray:
 
 
 def rule_for_mu(targets: sp.csr_array, counts: np.ndarray) -> float:
-    """The authors' rule for mu, of a train part, without PyTorch: halfway between mean and median of r.
+    """`mu_of_ratios` of a train part, without PyTorch.
 
-    r is 1 / n of a positive's label by the sum of 1 / n over the labels of its document. `core.losses.auto_mu` is the
-    same of index pairs, for training.
+    r is 1 / n of a positive's label by the sum of 1 / n over the labels of its document. `core.losses.auto_mu` takes
+    index pairs, for training.
 
     Args:
         targets: (N, L), with one positive at least.
         counts: n, the documents of each label, (L,), above 0 for each label that a document has.
-
-    Source: Huang et al., EMNLP 2021, released code.
     """
     held = indicator(targets)
     sizes, inverse = np.diff(held.indptr), 1 / np.asarray(counts, np.float64)[held.indices]
     rows = np.repeat(np.arange(len(sizes)), sizes)
     r = inverse / np.bincount(rows, weights=inverse, minlength=len(sizes))[rows]
-    return float(r.mean() + np.median(r)) / 2
+    return mu_of_ratios(np.sort(r))
 
 
 def gini(counts: np.ndarray) -> float | None:

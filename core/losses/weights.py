@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from .checks import Numbers, to_float64
+from .mu import mu_of_ratios
 
 
 def class_balanced_weight(counts: Numbers, cb_beta: float = 0.9) -> Tensor:
@@ -75,11 +76,7 @@ def weight_at_ratio(r: Tensor, alpha: float, beta: float, mu: float) -> Tensor:
 
 
 def auto_mu(rows: Numbers, labels: Numbers, counts: Numbers) -> float:
-    """The authors' rule for `mu`: halfway between the mean and the median of r over the positives of the training part.
-
-    The mean is documents / label assignments; the median is 1 where most labels stand alone.
-
-    Source: Huang et al., EMNLP 2021, released code.
+    """The authors' rule for `mu`, `mu_of_ratios`, of the positives of the training part.
 
     Args:
         rows: document of each positive, (A,).
@@ -100,8 +97,7 @@ def auto_mu(rows: Numbers, labels: Numbers, counts: Numbers) -> float:
     if not inverse.isfinite().all():
         raise ValueError(f"counts[{int(label[~inverse.isfinite()][0])}] is 0, but a document carries this label.")
     r = inverse / sum_inverse_counts(row, label, n, int(row.max()) + 1)[row]
-    middle = r.sort().values[[(len(r) - 1) // 2, len(r) // 2]].mean()
-    return float(r.mean() + middle) / 2
+    return mu_of_ratios(r.sort().values)
 
 
 def logit_shift(counts: Numbers, documents: int, kappa: float = 0.05) -> Tensor:

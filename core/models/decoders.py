@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from core.config.schema import MOST_WRITTEN
+
 LEAST = 1e-6
 """Probabilities are kept this far from 0 and 1, so that their logits are finite."""
 LEFT = 1e-3
@@ -198,7 +200,10 @@ def check_sizes(most: int, sizes: Any, *, model: str) -> str:
     longer = int((sizes > most).sum())
     if not longer:
         return ""
+    largest = int(sizes.max())
+    documents = "1 train document has" if longer == 1 else f"{longer:,} train documents have"
+    advice = f"set model.max_labels={largest}, or " if largest <= MOST_WRITTEN else ""
     return (
-        f"{longer:,} train documents have more than {most} labels (the most: {int(sizes.max()):,}), and model "
-        f"'{model}' writes at most {most}, one after another: set model.max_labels, or choose another model."
+        f"{documents} more than {most} labels (the most: {largest:,}), and model '{model}' writes at most {most}, one "
+        f"after another: {advice}choose another model."
     )

@@ -104,12 +104,13 @@ def read_weights(text: str) -> Weights:
     Raises:
         UserError: none of these.
     """
-    if "," not in text:
-        choose("weights", text, ("equal", "validation"))
+    if text in ("equal", "validation"):
         return "equal" if text == "equal" else "validation"
     try:
         return [float(word) for word in text.split(",")]
     except ValueError:
+        if "," not in text:
+            choose("weights", text, ("equal", "validation"))
         raise UserError(f"--weights {text}: write a number for each run, such as 0.7,0.3.") from None
 
 

@@ -226,16 +226,22 @@ def name_members(config: RunConfig) -> str:
     """The members of a combined run in a few words: `transformer-db-s0 + 3 tfidf-db`; empty of any other run.
 
     An id says model, loss and seed; members that differ by their seed alone are counted. Weights that are not all
-    equal stand before the others: `0.7 transformer-db-s0 + 0.3 tfidf-db-s0`.
+    equal stand before the others: `0.7 transformer-db-s0 + 0.3 tfidf-db-s0`, or `0.3 (2 tfidf-db)`, what two have
+    together.
     """
     if not config.combined:
         return ""
-    alike: dict[str, list[str]] = {}
+    alike: dict[str, list[tuple[str, float]]] = {}
     for member, weight in zip(config.combined.members, config.combined.weights, strict=True):
         name = member.removeprefix(f"{config.data.name}-").rpartition("-")[0] or member
-        weighed = name if config.combined.weighted == "equal" else f"{weight:.2g} {name}"
-        alike.setdefault(re.sub(r"-s\d+$", "", name), []).append(weighed)
-    return " + ".join(one[0] if len(one) == 1 else f"{len(one)} {stem}" for stem, one in alike.items())
+        alike.setdefault(re.sub(r"-s\d+$", "", name), []).append((name, weight))
+    said = []
+    for stem, members in alike.items():
+        name = members[0][0] if len(members) == 1 else f"{len(members)} {stem}"
+        if config.combined.weighted != "equal":
+            name = f"{sum(weight for _, weight in members):.2g} {name if len(members) == 1 else f'({name})'}"
+        said.append(name)
+    return " + ".join(said)
 
 
 def check_trainable(config: RunConfig, name: str = "A combined run") -> None:

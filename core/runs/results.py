@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -187,7 +188,7 @@ def save_threshold_set(
         chosen_on: one of `CHOSEN_ON`; anything else is not written, and reads as unknown.
 
     Raises:
-        UserError: a name that is empty or too long, a published run, or `thresholds.json` is damaged.
+        UserError: a name that is empty, too long or not one line, a published run, or `thresholds.json` is damaged.
     """
     name = _check_name(name)
     known = {"chosen_on": chosen_on} if chosen_on in CHOSEN_ON else {}
@@ -229,6 +230,8 @@ def _check_name(name: str) -> str:
     """A name for thresholds, without spaces around it."""
     if not name.strip() or len(name) > MAX_NAME:
         raise UserError(f"Thresholds need a name of 1 to {MAX_NAME} letters.")
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name.strip()):
+        raise UserError("A name for thresholds is one line of letters: take out line breaks and control characters.")
     return name.strip()
 
 

@@ -42,6 +42,9 @@ def test_kept_thresholds_are_a_rule_by_their_name() -> None:
     assert np.array_equal(decisions.find_limits(run, "kept:mine"), np.full(10, 0.25))
     with pytest.raises(UserError, match=r"has no thresholds named 'other': it keeps mine\."):
         decisions.decide(run, "kept:other")
+    results.save_threshold_set(run, "short", rule="my own", values=[0.25] * 9)
+    with pytest.raises(UserError, match=rf"^{run.id}: the thresholds kept as 'short' do not fit its 10 labels"):
+        decisions.decide(run, "kept:short")
 
 
 @pytest.mark.parametrize("rule", ["quit", "kept:", "", "global"])

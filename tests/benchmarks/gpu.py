@@ -49,6 +49,8 @@ ENCODER = "all-MiniLM-L6-v2-half"
 LINE = "{id}: {seconds:.0f} s, {rate:.0f} documents/s, test micro-F1 {micro:.2f}, macro-F1 {macro:.2f}"
 PACKED, DATA = "model.safetensors.xz", "reuters21578.tar.xz"
 """Files of a packed folder."""
+NEEDED = (f"encoder/{PACKED}", "encoder/config.json", DATA)
+"""What `train` cannot do without."""
 MOST = 64 << 20
 """Bytes that a folder may have where it has to travel: a warning says when it has more."""
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "V100": 125e12}
@@ -141,11 +143,9 @@ def train(given: argparse.Namespace) -> None:
                     break
                 running.add(pool.submit(run_one, waiting.pop(0).model_dump(), work))
             ready, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in ready:
-                found = future.result()
+            for found in filter(None, map(result_of, ready)):
                 done.append(found)
                 took.append(found["seconds"])
-                print(LINE.format(**found), flush=True)
     describe(done, tokens, time.monotonic() - started, work)
     # One archive, without weights: a machine may give back few files.
     from core.runs import share
@@ -159,6 +159,15 @@ def train(given: argparse.Namespace) -> None:
     os.chdir(output)
     shutil.rmtree(work)
     print(f"{output / 'runs.tar.gz'}: {len(done)} runs, {time.monotonic() - began:.0f} s in all", flush=True)
+
+
+def result_of(future: Future[dict[str, Any]]) -> dict[str, Any] | None:
+    """What a run gave, which is printed; None of one that failed, which takes no other with it."""
+    if error := future.exception():
+        print(f"a run failed and is left out: {error}", flush=True)
+        return None
+    print(LINE.format(**future.result()), flush=True)
+    return future.result()
 
 
 def make_configs(given: argparse.Namespace) -> list[RunConfig]:
@@ -290,12 +299,21 @@ def main() -> None:
     unpacking = parts.add_parser("unpack")
     unpacking.add_argument("archive", type=Path)
     given = parser.parse_args()
-    if given.part == "pack":
-        pack(given.folder, given.python)
-    elif given.part == "train":
-        train(given)
-    else:
-        unpack(given.archive)
+    if given.part == "train" and (missing := [name for name in NEEDED if not (given.folder / name).exists()]):
+        parser.error(f"{given.folder} does not hold {', '.join(missing)}: make it with `pack`")
+    if given.part == "unpack" and not (given.archive.is_file() and tarfile.is_tarfile(given.archive)):
+        parser.error(f"{given.archive} is no archive that `train` has written")
+    from core.system.errors import UserError
+
+    try:
+        if given.part == "pack":
+            pack(given.folder, given.python)
+        elif given.part == "train":
+            train(given)
+        else:
+            unpack(given.archive)
+    except (UserError, OSError) as error:
+        parser.exit(2, f"{error}\n")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from contextlib import redirect_stderr, redirect_stdout
 import pytest
 
 from core.cli.main import main
+from core.data import sources
 from core.runs import folder, journal
 from core.system.files import write_json
 from core.system.places import ROOT
@@ -338,3 +339,18 @@ def test_what_an_encoder_takes_is_said_before_it_starts():
     again = call("train", "--model", "transformer", *words, "--seed", "1").stderr
     assert "GB, by runs that were measured here." in " ".join(again.split())
     assert "measured here" not in call("train", "--model", "tfidf", *words).stderr
+
+
+@pytest.mark.parametrize("words", [("train", "--loss", "bce"), ("sweep", "--losses", "bce,db")])
+def test_the_data_set_is_opened_once_for_what_it_takes_and_for_the_launch(words, monkeypatch):
+    opened, load = [], sources.load
+
+    def note(config, **more):
+        opened.append(config.name)
+        return load(config, **more)
+
+    monkeypatch.setattr(sources, "load", note)
+    model = "--model" if words[0] == "train" else "--models"
+    done = call(*words, "--data", "synthetic", model, "transformer", *SMALL, "--background")
+    assert opened == ["synthetic"]
+    assert "the first run will tell what it takes" in done.stderr

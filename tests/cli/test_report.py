@@ -139,6 +139,18 @@ def test_kept_thresholds_report_the_runs_that_have_them(runs: list[Run]) -> None
     assert [row["runs"] for row in rows if row["source"] == "run"] == [runs[0].id]
 
 
+@pytest.mark.parametrize("form", ["--csv", "--latex", "--markdown", "--html", ""])
+def test_a_rule_that_serves_no_run_is_one_sentence_and_no_empty_table(form: str, two_sets: list[Run]) -> None:
+    save_threshold_set(two_sets[0], "mine", rule="by hand", values=0.9)
+    words = [form] if form else []
+    done = call("report", "all", "--rule", "kept:min", *words, code=2)
+    assert "no thresholds are kept with them as 'min'" in done.stderr
+    assert done.stdout == ""
+    # Of two data sets, the one with a row is shown.
+    if form != "--html":
+        assert call("report", "all", "--rule", "kept:mine", *words).stdout.count("original") == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -14,7 +14,7 @@ from torch import Tensor
 from core.config.parse import with_changes
 from core.config.schema import ModelConfig, TrainConfig
 from core.models.batches import TokenInputs
-from core.models.decoders import SequenceDecoder
+from core.models.decoders import SequenceDecoder, check_sizes
 from core.models.networks import TextNetwork, build_network
 from core.models.tokens import Tokens, Words
 from core.runs import plan
@@ -193,6 +193,17 @@ def test_documents_with_more_labels_than_it_writes_are_counted_before_training(m
         UserError, match=rf"^{(sizes > 1).sum()} train documents have more than 1 labels .*{sizes.max()}"
     ):
         make_setup(config, corpus, SilentReporter(), "cpu")
+
+
+def test_the_setting_that_would_do_is_named_where_there_is_one() -> None:
+    assert check_sizes(50, np.array([3, 50]), model="encdec") == ""
+    some = check_sizes(50, np.array([3, 51, 120]), model="encdec")
+    assert some.startswith("2 train documents have more than 50 labels (the most: 120)")
+    assert "set model.max_labels=120, or choose another model" in some
+    with_changes(plan.make_config(data="synthetic", model="encdec", loss=None, seed=0), ["model.max_labels=120"])
+    too_many = check_sizes(200, np.array([3, 5000]), model="ocd")
+    assert too_many.startswith("1 train document has more than 200 labels (the most: 5,000)")
+    assert too_many.endswith("one after another: choose another model.")
 
 
 def test_targets_of_many_labels_come_as_pairs_which_a_decoder_takes() -> None:

@@ -270,6 +270,8 @@ def test_weights_of_an_option_are_named_or_numbers(text: str) -> None:
     with pytest.raises(UserError):
         read_weights(text)
     assert read_weights("validation") == "validation"
+    with pytest.raises(UserError, match="There are 1 weights for 2 runs: give one for each"):
+        combine(["a", "b"], weights=read_weights("0.7"))
     assert read_weights("0.25, 0.75") == [0.25, 0.75]
 
 
@@ -358,6 +360,9 @@ def test_it_is_named_by_its_members_and_stands_on_its_own_when_they_go(members: 
     assert {row.name for row in rows if row.method == "combined"} == {
         f"combined: {plan.name_members(one.config)}" for one in (run, weighed, many)
     }
+    # What several members weigh together is no number of them.
+    apart = combine(ids([*members, third]), weights=[0.6, 0.1, 0.3])
+    assert plan.name_members(apart.config) == "0.4 (2 tfidf-bce) + 0.6 tfidf-db-s0"
     # Without its members its scores stand, and what needs the members says which is missing.
     delete_run(members[0].id)
     assert samples.sample_rows(tables.fold([get_run(run.id)]))

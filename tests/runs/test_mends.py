@@ -97,6 +97,10 @@ def test_only_what_failed_is_mended(tmp_path: Path) -> None:
         (("train.device=cuda:3",), 2, "cuda:1"),
         (("train.device=cuda:1",), 2, ""),
         (("train.device=cuda",), 1, ""),
+        (("train.precision=fp16",), 0, "train.precision=fp16 needs a GPU"),
+        (("train.precision=fp16", "train.device=cpu"), 1, "train.precision=fp16 needs a GPU"),
+        (("train.precision=fp16",), 1, ""),
+        (("train.precision=bf16",), 0, ""),
     ],
 )
 def test_what_cannot_succeed_is_said_before(

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from core.analysis import decisions
 from core.runs import folder, results, share
 from core.runs.folder import Run
 from core.system.errors import UserError
@@ -114,3 +115,15 @@ def test_two_people_at_once_lose_nothing(run: Run) -> None:
     assert [process.communicate(timeout=120)[1] for process in both] == [b"", b""]
     found = set(results.read_threshold_sets(run)) - {"first", "second", "third"}
     assert found == {f"{me} kept {turn}" for me in ("one", "two") for turn in range(15) if turn % 3}
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "a\ttab", "\x00", "\ud800", "a\x1b[31m"])
+def test_a_name_is_one_line_of_letters(name: str, run: Run) -> None:
+    before = results.read_threshold_sets(run)
+    with pytest.raises(UserError, match="one line of letters"):
+        results.save_threshold_set(run, name, rule="my own", values=0.3)
+    with pytest.raises(UserError, match="one line of letters"):
+        results.rename_threshold_set(run, "first", name)
+    assert results.read_threshold_sets(run) == before
+    results.save_threshold_set(run, "黄金 = 1 + ä 👩‍🔬", rule="my own", values=0.3)
+    assert decisions.find_limits(run, "kept:黄金 = 1 + ä 👩‍🔬") == 0.3
