@@ -22,7 +22,10 @@ BUSY: dict[str | tuple[str, str], float] = {
     **{("reuters", "svm"): 3.7, ("reuters", "tfidf"): 6.5, ("reuters", "textcnn"): 3.5},
     **{("reuters", "bigru-lwan"): 7.0, ("reuters", "encdec"): 6.5, ("reuters", "ocd"): 7.0},
     "reuters-transformer-db-s0-1f04a102ff": 1.9,
+    "pubmed-sample-transformer-bce-s0-cb6cf7e2ca": 1.8,
+    "pubmed-sample-transformer-cb-ntr-s0-07e6a6c66e": 1.6,
     "pubmed-sample-transformer-db-s0-8a8ff822a5": 2.0,
+    "pubmed-sample-transformer-fl-s0-775e2189ce": 1.5,
 }
 """How many times as long as alone a published run, or those on a set by a model, took, for other work ran beside them:
 by the seconds that the same runs take alone, in tests/benchmarks/RESULTS.md, of a network from scratch by those of the

@@ -452,10 +452,13 @@ def test_the_published_runs_are_whole_and_carry_nothing_of_a_machine(monkeypatch
     on_reuters = {("reuters", name, seed) for name in ("svm", *PAPER_LOSSES) for seed in (0, 1, 2)}
     on_reuters |= {("reuters", name, 0) for name in ("combined", "encdec", "ocd")}
     on_pubmed = {("pubmed-sample", name, seed) for name in ("svm", "tree", *PAPER_LOSSES) for seed in range(3)}
+    on_pubmed |= {("pubmed-sample", "combined", 0)}
     assert methods == on_reuters | on_pubmed
     for run in runs:
         kept = results.read_results(run)
-        made = "combine reuters-" if run.config.combined else f"train --data {run.config.data.name} --model "
+        made = f"train --data {run.config.data.name} --model "
+        if run.config.combined:
+            made = f"combine {run.config.data.name}-"
         assert run.config.data.name == "reuters" or sum(file.stat().st_size for file in run.path.iterdir()) < 1_200_000
         assert kept["command"].startswith(f"python -m core {made}")
         more = share.PUBLISHED_WEIGHTS if run.id == WITH_WEIGHTS else ()
