@@ -26,8 +26,8 @@ def attend(
 ) -> tuple[Tensor, None]:
     """Scaled dot products, which on a CPU are computed in float32 where they have a gradient.
 
-    The backward pass of PyTorch's bfloat16 kernel takes two to three times as long as that of float32. Everything else
-    is as in transformers' `sdpa`.
+    Up to a few hundred tokens PyTorch's backward pass takes much longer in bfloat16 than in float32. Everything else is
+    as in transformers' `sdpa`.
 
     Args:
         module: the layer.
