@@ -188,7 +188,7 @@ def show_keep(run: Run, chosen: Chosen) -> None:
         return
     if read_only():
         return
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
     name = left.text_input(
         "Keep these thresholds as", key="keep_as", placeholder="a name", max_chars=results.MAX_NAME
     ).strip()
@@ -205,14 +205,14 @@ def show_keep(run: Run, chosen: Chosen) -> None:
 
 def show_kept(run: Run, name: str) -> None:
     """Draws what renames and deletes kept thresholds."""
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
     new = left.text_input(
         plain(f"Rename '{name}' to"), key="rename_to", placeholder="a name", max_chars=results.MAX_NAME
     ).strip()
     free = bool(new) and new not in RESERVED
     right.button("Rename", disabled=not free, on_click=rename_kept, args=(run, name, new), width="stretch")
-    left, right = st.columns([3, 1], vertical_alignment="center")
-    sure = left.checkbox(plain(f"Delete '{name}' for good"), key=f"sure-{run.id}-{name}")
+    left, right = st.columns([2, 1], vertical_alignment="center")
+    sure = left.checkbox("Delete it for good", key=f"sure-{run.id}-{name}")
     right.button("Delete", disabled=not sure, on_click=delete_kept, args=(run, name), width="stretch")
 
 
