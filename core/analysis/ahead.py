@@ -43,8 +43,8 @@ FILES = 1000
 """That are made ahead at most, so that they push out no more than half of what is kept."""
 SECONDS = 300.0
 """Of the processor, after which the process ends, wherever it is."""
-HELD = 128
-"""Parts of runs whose scores stay in memory from one rule to the next, a megabyte each; none of `MANY_LABELS`."""
+HELD = 64
+"""Runs up to which scores stay in memory from one rule to the next, two megabytes each; none of `MANY_LABELS`."""
 
 
 def readings() -> tuple[str, ...]:
@@ -141,18 +141,18 @@ def fill(runs: Sequence[Run], borders: Borders) -> None:
     """Makes and keeps what is missing of runs; ends where nothing can be kept, and after `SECONDS`."""
     from core.analysis import kept_samples
     from core.runs.predictions import read_predictions
-    from core.runs.unchanged import Version, find_version
+    from core.runs.unchanged import Unchanged
 
-    held: dict[tuple[Path, str], tuple[Version, Predictions]] = {}
+    known: dict[str, Unchanged[Predictions]] = {part: Unchanged(*kept_samples.FILES) for part in ("validation", "test")}
 
     def read(run: Run, part: str) -> Predictions:
         """A part, read once where labels are few: another rule asks for it again."""
-        version, known = find_version(str(run.path), kept_samples.FILES), held.get((run.path, part))
-        if known and known[0] == version:
-            return known[1]
+        version, held = known[part].find(str(run.path))
+        if held is not None:
+            return held
         found = read_predictions(run, part)
-        if found.targets.shape[1] <= MANY_LABELS and len(held) < HELD:
-            held[run.path, part] = version, found
+        if found.targets.shape[1] <= MANY_LABELS and len(runs) <= HELD:
+            known[part].keep(str(run.path), version, found)
         return found
 
     for run, rule in kept_samples.find_missing(runs, borders, _affordable(len(runs))):

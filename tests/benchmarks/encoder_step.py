@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import AutoConfig, AutoModel
 
 from core.models import on_cpu, tokens
 from core.models.networks import Transformer
@@ -65,26 +66,23 @@ def race_dropout(length: int, width: int, times: int) -> str:
 def race_steps(length: int, times: int) -> str:
     ids, mask = torch.randint(1000, 20_000, (DOCUMENTS, length)), mask_of(length).long()
     source = tokens.encoder_source(tokens.PACKAGED)
-    networks = [Transformer(source, tokens.PACKAGED, frozen=False, pooler=False).train() for _ in range(2)]
-    networks[0].encoder.set_attn_implementation("sdpa")
-    use_plain_dropout(networks[0].encoder)
+    settings = AutoConfig.from_pretrained(source, attention_probs_dropout_prob=0.0)
+    plain = AutoModel.from_pretrained(source, config=settings, dtype=torch.float32, attn_implementation="sdpa")
+    own = Transformer(source, tokens.PACKAGED, frozen=False, pooler=False)
 
-    def step(network: Transformer) -> None:
+    def step(network: nn.Module, read: Callable[[], Tensor]) -> None:
         network.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
-            read = network(ids, mask)
-        read[:, 0].float().square().mean().backward()
+            states = read()
+        states[:, 0].float().square().mean().backward()
 
-    return race(lambda: step(networks[0]), lambda: step(networks[1]), times)
-
-
-def use_plain_dropout(network: nn.Module) -> None:
-    """Puts PyTorch's dropout in place of `on_cpu.Dropout`."""
-    for name, child in network.named_children():
-        if isinstance(child, on_cpu.Dropout):
-            setattr(network, name, nn.Dropout(child.p))
-        else:
-            use_plain_dropout(child)
+    plain.train()
+    own.train()
+    return race(
+        lambda: step(plain, lambda: plain(input_ids=ids, attention_mask=mask).last_hidden_state),
+        lambda: step(own, lambda: own(ids, mask)),
+        times,
+    )
 
 
 def main() -> None:
