@@ -14,12 +14,15 @@ import typer
 from core.analysis import answers, decisions
 from core.analysis.csv import to_csv
 from core.cli.console import Json, Rule, print_json, print_line, print_text
+from core.config.defaults import MODELS
 from core.data.readers import SUFFIXES, guess, read_rows, unit, value_at
 from core.runs import folder, results, scorer
 from core.system.errors import UserError
 
-AT_ONCE = 64
-"""Texts that are scored together."""
+AT_ONCE, AT_ONCE_BY_WORDS = 64, 512
+"""Texts that are scored together; by models on words, whose weights are gone through for each batch, more."""
+SCORES_AT_ONCE = 1 << 23
+"""Scores that are held at once, unless `AT_ONCE` texts have more."""
 _NO_LABEL = pd.DataFrame({"label": [""], "score": [None], "given": [False]})
 """The row of a document without a label."""
 ROWS = (*SUFFIXES["csv"], *SUFFIXES["jsonl"])
@@ -48,10 +51,10 @@ def predict(
     found = folder.get_run(run)
     labels = results.read_results(found)["labels"]
     cut, model = answers.find_cut(found, rule), scorer.load(found)
-    documents = read_texts(files or [], text or [])
+    documents, at_once = read_texts(files or [], text or []), texts_at_once(found, len(labels))
     # Texts are scored some at a time.
     answered = []
-    while part := list(islice(documents, AT_ONCE)):
+    while part := list(islice(documents, at_once)):
         scores = model.scores([words for _, words in part])
         given = cut.give(scores)
         for row, (name, _) in enumerate(part):
@@ -68,6 +71,12 @@ def predict(
         print_text(to_csv(pd.concat(frames)[["document", "label", "score", "given"]]))
     elif cut.chosen_on == "test":
         print_line(f"The thresholds of '{rule}' were chosen on test: their test scores are no fair estimate.")
+
+
+def texts_at_once(run: folder.Run, labels: int) -> int:
+    """How many texts a run scores together."""
+    by_words = MODELS[run.config.model.name].reads == "words"
+    return max(AT_ONCE, min(AT_ONCE_BY_WORDS, SCORES_AT_ONCE // max(1, labels))) if by_words else AT_ONCE
 
 
 def _in_words(table: pd.DataFrame) -> str:

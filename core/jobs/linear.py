@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from core.jobs import queue
 from core.jobs.fitted import PARTS, Fitted
 from core.metrics import kept_scores
 from core.models.label_tree import grow_tree, plan_tree, score_tree
-from core.models.many_svms import BIGGER_PRUNES, fit_tasks, foretell_memory, join, plan_labels
+from core.models.many_svms import BIGGER_PRUNES, Hyperplanes, Task, fit_tasks, foretell_memory, join, plan_labels
 from core.models.svm import FEW_LABELS, LinearRule, fit_svm
 from core.system.errors import UserError
 from core.trainer import distributed
@@ -72,13 +72,8 @@ def fit_many(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
     reporter.report("foretelling memory", 0.05)
     check_memory(config, foretell_memory(features["train"], tasks, **options), memory_free("cpu"))
     # Fit.
-    found, done, all_of_it = [], 0, sum(task.cost for task in tasks)
-    for task, planes in zip(tasks, fit_tasks(features["train"], tasks, prune=model.prune, **options), strict=True):
-        found.append(planes)
-        done += task.cost
-        reporter.report_if_due("fitting labels", 0.05 + 0.9 * done / all_of_it)
-        reporter.raise_if_stopped()
-    planes = join(found, features["train"].shape[1])
+    fits = fit_tasks(features["train"], tasks, prune=model.prune, **options)
+    planes = join(_report_each(tasks, fits, reporter), features["train"].shape[1])
     log.info("%d hyperplanes, %d weights", len(planes.intercepts), planes.weights.nnz)
     # Score.
     arrays, scores = planes.to_arrays(), {}
@@ -91,6 +86,16 @@ def fit_many(config: RunConfig, corpus: Corpus, reporter: Reporter) -> Fitted:
     if tree is not None:
         arrays |= {"tree.parents": tree.parents, "tree.labels": tree.labels}
     return Fitted(scores, arrays, encoder.save, {"threads": processes})
+
+
+def _report_each(tasks: Sequence[Task], fits: Iterable[Hyperplanes], reporter: Reporter) -> Iterator[Hyperplanes]:
+    """The fits of tasks as they come, each reported."""
+    done, all_of_it = 0, sum(task.cost for task in tasks)
+    for task, planes in zip(tasks, fits, strict=True):
+        yield planes
+        done += task.cost
+        reporter.report_if_due("fitting labels", 0.05 + 0.9 * done / all_of_it)
+        reporter.raise_if_stopped()
 
 
 def check_memory(config: RunConfig, foretold: Callable[[float], int], free: int) -> None:

@@ -27,6 +27,8 @@ LABELS_AT_ONCE = 4096
 """Labels whose words are added up at once."""
 DOCUMENTS_AT_ONCE = 2048
 """Documents that are scored at once."""
+LARGE = 10
+"""A node has many labels, if more than this times as many as are told apart at once."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,10 @@ def describe_labels(features: sp.csr_array, targets: sp.csr_array) -> sp.csr_arr
 
 
 def split_labels(vectors: sp.csr_array, members: np.ndarray, *, clusters: int, seed: int) -> list[np.ndarray]:
-    """Labels in groups of like words, twice as many as their number asks; in equal parts where all words are alike.
+    """Labels in groups of like words, twice as many as their number asks.
+
+    They are parted evenly where all words are alike, and where so many labels are nearly alike that most of a large
+    node's would stay together: it would be parted again and again, and each time all of its documents be fitted.
 
     Spherical k-means, as products of sparse matrices: ten times as fast as scikit-learn's on rows of so many columns.
     Source: Dhillon & Modha 2001.
@@ -150,7 +155,8 @@ def split_labels(vectors: sp.csr_array, members: np.ndarray, *, clusters: int, s
         lengths = np.linalg.norm(centres, axis=1, keepdims=True)
         centres /= np.where(lengths > 0, lengths, 1)
     groups = [members[found == one] for one in np.unique(found)]
-    return groups if len(groups) > 1 else np.array_split(members, number)
+    large = len(members) > LARGE * clusters and 2 * max(map(len, groups)) > len(members)
+    return np.array_split(np.concatenate(groups), number) if large or len(groups) == 1 else groups
 
 
 def plan_tree(tree: Tree, features: sp.csr_array, targets: sp.csr_array) -> list[Task]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from threading import Thread
@@ -28,8 +28,10 @@ ENTRY_BYTES, OWN_ENTRY_BYTES = 24, 28
 """Of each entry of the features: in the run's memory, and in that of each process that fits."""
 PROCESS_BYTES = 200_000_000
 """Of Python, NumPy and scikit-learn in a process that fits."""
-WEIGHT_BYTES = 16
-"""A weight and its row, and both again while the tasks' weights are joined."""
+RUN_BYTES = 500_000_000
+"""Of these, PyTorch and a corpus in the run itself."""
+WEIGHT_BYTES = 8
+"""A weight and its row."""
 BIGGER_PRUNES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 """Values of `model.prune` that are proposed where memory does not suffice."""
 
@@ -82,10 +84,10 @@ class Hyperplanes:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """What a file of weights holds."""
         return {
-            "weights.data": self.weights.data.astype(np.float32),
-            "weights.indices": self.weights.indices.astype(np.int32),
+            "weights.data": self.weights.data.astype(np.float32, copy=False),
+            "weights.indices": self.weights.indices.astype(np.int32, copy=False),
             "weights.indptr": self.weights.indptr.astype(np.int64),
-            "intercepts": self.intercepts.astype(np.float32),
+            "intercepts": self.intercepts.astype(np.float32, copy=False),
         }
 
     @classmethod
@@ -196,12 +198,22 @@ def fit_task(features: sp.csr_array, task: Task, C: float, prune: float, seed: i
     return Hyperplanes(sp.csc_array((np.concatenate(values), np.concatenate(rows), ends), shape=shape), intercepts)
 
 
-def join(parts: Sequence[Hyperplanes], words: int) -> Hyperplanes:
-    """The hyperplanes of several tasks, one behind the other; none of no task, with so many words."""
-    if not parts:
-        return Hyperplanes(sp.csc_array((words, 0), dtype=np.float32), np.zeros(0, np.float32))
-    weights = sp.csc_array(sp.hstack([part.weights for part in parts], format="csc"))
-    return Hyperplanes(weights, np.concatenate([part.intercepts for part in parts]))
+def join(parts: Iterable[Hyperplanes], words: int) -> Hyperplanes:
+    """The hyperplanes of several tasks, one behind the other; none of no task, with so many words.
+
+    Each part is copied as it comes, so that of an iterator's parts no weight is held twice.
+    """
+    values, rows = np.zeros(0, np.float32), np.zeros(0, np.int32)
+    sizes, intercepts = [np.zeros(1, np.int64)], [np.zeros(0, np.float32)]
+    for part in parts:
+        start = len(values)
+        for whole, found in ((values, part.weights.data), (rows, part.weights.indices)):
+            whole.resize(start + len(found), refcheck=False)  # in place: a large array's pages are moved, not copied
+            whole[start:] = found
+        sizes.append(np.diff(part.weights.indptr).astype(np.int64))
+        intercepts.append(part.intercepts)
+    ends = np.concatenate(sizes).cumsum()
+    return Hyperplanes(sp.csc_array((values, rows, ends), shape=(words, len(ends) - 1)), np.concatenate(intercepts))
 
 
 def with_small_numbers(matrix: sp.csr_array, kind: type) -> sp.csr_array:
@@ -225,7 +237,7 @@ def foretell_memory(
         processes: that fit at the same time.
     """
     shared = with_small_numbers(features, np.float64)
-    fixed = features.nnz * (ENTRY_BYTES + OWN_ENTRY_BYTES * processes) + PROCESS_BYTES * processes
+    fixed = RUN_BYTES + features.nnz * (ENTRY_BYTES + OWN_ENTRY_BYTES * processes) + PROCESS_BYTES * processes
     by_size = sorted(range(len(tasks)), key=lambda place: tasks[place].entries)
     sizes, shares = [np.zeros(0)], [np.zeros(0)]
     for group in np.array_split(by_size, max(1, min(SAMPLED_TASKS, len(tasks)))):

@@ -32,7 +32,7 @@ import numpy as np
 import psutil
 from scipy.optimize import nnls
 
-from core.cli.predict import AT_ONCE
+from core.cli.predict import AT_ONCE_BY_WORDS
 from core.config.defaults import MODELS
 from core.config.schema import DataConfig, ModelConfig, SplitConfig, SyntheticConfig
 from core.data import sources
@@ -187,7 +187,7 @@ def measure_share(corpus: Corpus, every: int, documents: int) -> Iterator[str]:
         parts.clear()
         some = encoder.encode(corpus.texts(corpus.parts["test"][:documents]))
         yield mark(f"weights of like nodes, {planes.weights.nnz / 1e6:.0f} million")
-        for size in (AT_ONCE, DOCUMENTS_AT_ONCE):
+        for size in (AT_ONCE_BY_WORDS, DOCUMENTS_AT_ONCE):
             for start in range(0, documents, size):
                 for _ in score_tree(tree, planes, some[start : start + size], labels=len(corpus.labels), beam=10):
                     pass

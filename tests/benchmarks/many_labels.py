@@ -64,8 +64,7 @@ mark, clock = seconds(), time.perf_counter()
 train, targets = sp.csr_array(x["train"]), sp.csr_array(y)
 tree = grow_tree(train, targets, clusters=100, depth=10, seed=0) if {tree} else None
 tasks = plan_tree(tree, train, targets) if {tree} else plan_labels(train, targets)
-found = list(fit_tasks(train, tasks, C=1.0, prune=0.03, seed=0, processes=processes))
-planes = join(found, train.shape[1])
+planes = join(fit_tasks(train, tasks, C=1.0, prune=0.03, seed=0, processes=processes), train.shape[1])
 spent, wall, weights = seconds() - mark, time.perf_counter() - clock, planes.weights.nnz
 def score(features):
     rows = sp.csr_array(features)

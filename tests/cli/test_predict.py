@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from core.cli import predict
 from core.cli.main import make_app
 from core.data import sources
 from core.runs import folder, results, scorer
@@ -83,6 +84,16 @@ def test_a_file_with_a_text_in_each_row_is_as_many_documents(run: Run, tmp_path:
     csv = call(run.id, str(tmp_path / "some.jsonl"), "--csv").stdout.splitlines()
     assert csv[0] == "document,label,score,given"
     assert len(csv) == 1 + sum(max(len(one["labels"]), 1) for one in found)
+
+
+def test_batches_change_no_answer_and_have_fewer_texts_with_many_labels(run: Run, tmp_path, monkeypatch) -> None:
+    rows = [{"text": text} for text in texts_of(run, 9)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    whole = answer(run.id, str(tmp_path / "rows.jsonl"), "--top", "3")
+    monkeypatch.setattr(predict, "AT_ONCE", 2)
+    monkeypatch.setattr(predict, "SCORES_AT_ONCE", 4 * len(results.read_results(run)["labels"]))
+    assert [predict.texts_at_once(run, labels) for labels in (1, 10**9)] == [predict.SCORES_AT_ONCE, 2]
+    assert answer(run.id, str(tmp_path / "rows.jsonl"), "--top", "3") == whole
 
 
 def test_no_label_is_said(run: Run) -> None:

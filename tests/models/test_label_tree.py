@@ -36,9 +36,7 @@ def documents(labels=TOPICS, each=EACH, noise=6, seed=0):
 def fitted(features, targets, *, clusters=4, depth=10, prune=0.0, processes=1, seed=0):
     tree = grow_tree(features, targets, clusters=clusters, depth=depth, seed=seed)
     tasks = plan_tree(tree, features, targets)
-    return tree, join(
-        list(fit_tasks(features, tasks, C=1.0, prune=prune, seed=seed, processes=processes)), features.shape[1]
-    )
+    return tree, join(fit_tasks(features, tasks, C=1.0, prune=prune, seed=seed, processes=processes), features.shape[1])
 
 
 def scored(features, targets, wanted=None, *, beam=10, **options):
@@ -95,7 +93,7 @@ def test_a_narrow_beam_keeps_the_scores_of_what_it_reaches():
     features, targets = documents()
     tree = Tree(np.repeat([-1, 0, 1, 2, 3], [4, 3, 3, 3, 3]).astype(np.int32), np.append([-1] * 4, np.arange(TOPICS)))
     tasks = plan_tree(tree, features, targets)
-    planes = join(list(fit_tasks(features, tasks, C=1.0, prune=0.0, seed=0, processes=1)), features.shape[1])
+    planes = join(fit_tasks(features, tasks, C=1.0, prune=0.0, seed=0, processes=1), features.shape[1])
     for beam in (1, 2, 3):
         found = [
             next(iter(score_tree(tree, planes, features, labels=TOPICS, beam=one))).toarray() for one in (100, beam)
@@ -225,6 +223,16 @@ def test_labels_alike_are_parted_evenly():
     assert len(groups) > 1
 
 
+@pytest.mark.parametrize(("clusters", "evenly"), [(5, True), (6, False)])
+def test_most_labels_of_a_large_node_do_not_stay_together(clusters, evenly):
+    """Sixty labels, of which 50 have the same words: with 5 at once a large node, which is parted evenly."""
+    own = np.repeat(np.arange(11), [50, *[1] * 10])
+    vectors = sp.csr_array(np.eye(11, dtype=np.float32)[own])
+    sizes = [len(group) for group in split_labels(vectors, np.arange(60), clusters=clusters, seed=1)]
+    assert (sum(sizes), len(sizes) <= clusters) == (60, True)
+    assert (sizes == [12] * 5) if evenly else (max(sizes) >= 50)
+
+
 # Files and memory.
 
 
@@ -293,7 +301,7 @@ def test_tasks_are_split_and_joined_in_order(monkeypatch):
     monkeypatch.setattr(many_svms, "ENTRIES_AT_ONCE", features.nnz * 5)
     tasks = plan_labels(features, targets)
     assert [len(task.documents) for task in tasks] == [5, 5, 2]
-    parts = join(list(fit_tasks(features, tasks, C=1.0, prune=0.0, seed=0, processes=1)), features.shape[1])
+    parts = join(fit_tasks(features, tasks, C=1.0, prune=0.0, seed=0, processes=1), features.shape[1])
     np.testing.assert_array_equal(parts.weights.toarray(), whole.weights.toarray())
 
 
@@ -304,7 +312,7 @@ def test_foretold_memory_falls_with_prune_and_counts_the_weights():
     foretold = foretell_memory(features, tasks, C=1.0, seed=0, processes=1)
     needed = [foretold(prune) for prune in (0.0, 0.05, 0.2, 100.0)]
     assert needed == sorted(needed, reverse=True)
-    planes = join(list(fit_tasks(features, tasks, C=1.0, prune=0.05, seed=0, processes=1)), features.shape[1])
+    planes = join(fit_tasks(features, tasks, C=1.0, prune=0.05, seed=0, processes=1), features.shape[1])
     weights = (foretold(0.05) - foretold(100.0)) / many_svms.WEIGHT_BYTES
     assert 0.6 * planes.weights.nnz < weights < 1.6 * planes.weights.nnz
     assert foretell_memory(features, [], C=1.0, seed=0, processes=1)(0.0) == foretold(100.0)
