@@ -30,7 +30,7 @@ from core.config.parse import change
 from core.data import sources as datasets
 from core.jobs import clusters, estimates, launch, queue, sweeps
 from core.jobs.engines import LOCAL, choose_engine
-from core.jobs.obstacles import describe_missing_part, describe_shortage, find_obstacles
+from core.jobs.obstacles import describe_shortage, find_misfits, find_obstacles
 from core.runs.folder import LIVE, Damaged, Folder, Run, as_run, get_folder, list_folders
 from core.runs.layout import PEER_LOST
 from core.runs.plan import grid, make_config, read
@@ -207,8 +207,9 @@ def _say_time(configs: Sequence[RunConfig], engine: str) -> Corpus | None:
 def _foresee(configs: Sequence[RunConfig], as_json: bool) -> None:
     """Prints what runs on one data set would take, and what stands in their way."""
     corpus = datasets.load(configs[0].data)
-    whole, missing = _estimate(configs, corpus), describe_missing_part(configs[0], corpus)
-    problems = [*find_obstacles(configs), *filter(None, [missing, describe_shortage(whole["memory"])])]
+    whole = _estimate(configs, corpus)
+    shortage = describe_shortage(whole["memory"])
+    problems = [*find_obstacles(configs), *find_misfits(configs, corpus), *filter(None, [shortage])]
     if as_json:
         print_json({"runs": len(configs), **whole, "problems": problems})
         return

@@ -15,6 +15,7 @@ from typing import overload
 import numpy as np
 import scipy.sparse as sp
 
+from core.config.schema import MOST_WRITTEN, ModelConfig
 from core.data.readers import Record
 from core.system.errors import UserError
 from core.system.files import read_json, write_json
@@ -219,3 +220,23 @@ def count_columns(targets: sp.csr_array) -> np.ndarray:
     for start in range(0, len(targets.indices), COUNTED):
         counts += np.bincount(targets.indices[start : start + COUNTED], minlength=len(counts))
     return counts
+
+
+def describe_large_sets(config: ModelConfig, sizes: np.ndarray) -> str:
+    """A sentence where documents have more labels than a decoder writes; empty where none has.
+
+    Args:
+        config: of a decoder.
+        sizes: labels of each train document, (N,).
+    """
+    most = config.max_labels
+    longer = int((sizes > most).sum())
+    if not longer:
+        return ""
+    largest = int(sizes.max())
+    documents = "1 train document has" if longer == 1 else f"{longer:,} train documents have"
+    advice = f"set model.max_labels={largest}, or " if largest <= MOST_WRITTEN else ""
+    return (
+        f"{documents} more than {most} labels (the most: {largest:,}), and model '{config.name}' writes at most "
+        f"{most}, one after another: {advice}choose another model."
+    )

@@ -17,7 +17,7 @@ from core.data import sources
 from core.data.corpus import Corpus
 from core.jobs import clusters, trackers
 from core.jobs.engines import LOCAL, choose_engine, local
-from core.jobs.obstacles import describe_missing_part
+from core.jobs.obstacles import find_misfits
 from core.jobs.queue import queue, slots
 from core.runs import folder as runs_folder
 from core.runs import journal, mirror
@@ -70,14 +70,14 @@ def check(config: RunConfig, corpus: Corpus, engine: str = "") -> str:
     """The id that a run has on this data.
 
     Raises:
-        UserError: the split has no validation part, there is no such engine, no slot for its device, or a tracker's
+        UserError: the data lack what the run needs, there is no such engine, no slot for its device, or a tracker's
             package is missing.
     """
     if choose_engine(engine) == LOCAL:
         slots(queue(config))
     trackers.check(config.track)
-    if missing := describe_missing_part(config, corpus):
-        raise UserError(missing)
+    if misfits := find_misfits([config], corpus):
+        raise UserError(" ".join(misfits))
     return runs_folder.run_id(config, corpus.fingerprint)
 
 
@@ -94,7 +94,7 @@ def submit(config: RunConfig, *, user: str = "", corpus: Corpus | None = None, e
         engine: where it runs, as `core.jobs.engines.choose_engine` has it.
 
     Raises:
-        UserError: the data cannot be loaded, the split has no validation part, there is no such slot, or the cluster
+        UserError: the data cannot be loaded or lack what the run needs, there is no such slot, or the cluster
             does not answer or refuses.
     """
     check_writable()

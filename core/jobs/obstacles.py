@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+import numpy as np
+
 from core.config.defaults import MODELS
 from core.config.schema import RunConfig, TrainConfig
-from core.data.corpus import Corpus
+from core.data.corpus import Corpus, describe_large_sets
 from core.jobs.queue import SLOTS_VARIABLE
 from core.system import machine
 
@@ -30,14 +32,23 @@ def find_obstacles(configs: Iterable[RunConfig], *, here: bool = True) -> list[s
     return list(found)
 
 
-def describe_missing_part(config: RunConfig, corpus: Corpus) -> str:
-    """A sentence where the split has no validation part; empty if it has one."""
-    if len(corpus.parts["validation"]):
-        return ""
-    return (
-        f"Split '{config.data.split}' of {config.data.name} has no validation part, on which thresholds and the best "
-        "epoch are chosen: train with split 'paper'."
-    )
+def find_misfits(configs: Iterable[RunConfig], corpus: Corpus) -> list[str]:
+    """A sentence on each thing that some of these runs need of their data and lack; empty if there is none.
+
+    These are a validation part, and label sets that a decoder can write.
+    """
+    found: dict[str, None] = {}
+    for config in configs:
+        if not len(corpus.parts["validation"]):
+            found.setdefault(
+                f"Split '{config.data.split}' of {config.data.name} has no validation part, on which thresholds and "
+                "the best epoch are chosen: train with split 'paper'."
+            )
+        elif "max_labels" in MODELS[config.model.name].settings and (
+            large := describe_large_sets(config.model, np.diff(corpus.targets_of("train").indptr))
+        ):
+            found.setdefault(large)
+    return list(found)
 
 
 def _check_rate(config: RunConfig) -> str:

@@ -83,7 +83,8 @@ def fit_network(config: RunConfig, corpus: Corpus, path: Path, device: str, repo
     with distributed.join_processes(config.train.processes, path, device) as mine:
         # Make all that is needed; the memory that it takes is logged before it is allocated.
         setup = make_setup(config, corpus, reporter, mine)
-        needed = memory_needed(config, setup.network, len(setup.inputs["train"]), len(corpus.labels))
+        documents, in_blocks = len(setup.inputs["train"]), setup.state.forward is not setup.network
+        needed = memory_needed(config, setup.network, documents, len(corpus.labels), in_blocks=in_blocks)
         log.info("needs about %.1f GB of memory, %.1f GB are free for it", needed / 1e9, memory_free(mine) / 1e9)
         # Train, from the last checkpoint if there is one.
         resumable = Resumable.resume(folder, setup.state, config, corpus)

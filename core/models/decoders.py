@@ -7,13 +7,9 @@ pages and reports serve it as they serve the other models.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from core.config.schema import MOST_WRITTEN
 
 LEAST = 1e-6
 """Probabilities are kept this far from 0 and 1, so that their logits are finite."""
@@ -187,23 +183,3 @@ class SequenceDecoder(nn.Module):
         marks = torch.bmm(queries, states.transpose(1, 2)).masked_fill(~mask.unsqueeze(1), -1e9)
         context = torch.bmm(marks.softmax(-1), states).reshape(len(steps), steps.shape[1], -1)
         return self.dropout(torch.tanh(self.joined(torch.cat([steps, context], dim=-1)))), memory
-
-
-def check_sizes(most: int, sizes: Any, *, model: str) -> str:
-    """A sentence where documents have more labels than a decoder writes; empty where none has.
-
-    Args:
-        most: labels that a sequence has at most.
-        sizes: labels of each train document, (N,).
-        model: its name.
-    """
-    longer = int((sizes > most).sum())
-    if not longer:
-        return ""
-    largest = int(sizes.max())
-    documents = "1 train document has" if longer == 1 else f"{longer:,} train documents have"
-    advice = f"set model.max_labels={largest}, or " if largest <= MOST_WRITTEN else ""
-    return (
-        f"{documents} more than {most} labels (the most: {largest:,}), and model '{model}' writes at most {most}, one "
-        f"after another: {advice}choose another model."
-    )

@@ -285,18 +285,18 @@ class TextNetwork(nn.Module):
     Args:
         body: reads tokens.
         head: gives logits of what the body reads.
-        words: V, features of the wide path, whose weights (V, L) start at 0; 0: there is none.
-        labels: L; read where there is a wide path.
     """
 
-    def __init__(self, body: nn.Module, head: nn.Module, *, words: int = 0, labels: int = 0) -> None:
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.body, self.head = body, head
         self.wide: nn.EmbeddingBag | None = None
-        if words:
-            self.wide = nn.EmbeddingBag.from_pretrained(
-                torch.zeros(words, labels), freeze=False, mode="sum", include_last_offset=True
-            )
+
+    def widen(self, words: int, labels: int) -> None:
+        """Adds a wide path, whose weights (words, labels) start at 0."""
+        self.wide = nn.EmbeddingBag.from_pretrained(
+            torch.zeros(words, labels), freeze=False, mode="sum", include_last_offset=True
+        )
 
     def features(self, ids: Tensor, mask: Tensor) -> Tensor:
         """What the output layer reads, (B, H), of documents that are read in one piece."""
@@ -318,22 +318,18 @@ class TextNetwork(nn.Module):
         return logits
 
 
-def build_network(
-    config: ModelConfig, size: int, start: Tensor, *, folder: Path | None = None, words: int = 0
-) -> TextNetwork:
-    """The network of a model that reads tokens, without a label graph.
+def build_network(config: ModelConfig, size: int, start: Tensor, *, folder: Path | None = None) -> TextNetwork:
+    """The network of a model that reads tokens, without a label graph or a wide path.
 
     Args:
         config: of any model but `svm` and `tfidf`.
         size: of the vocabulary.
         start: logits of the labels before training, (L,).
         folder: a trained run's, whose weights will be loaded: nothing pretrained is read.
-        words: features of its wide path; 0: none.
 
     Raises:
         UserError: the pretrained encoder cannot be loaded.
     """
-    wide = {"words": words, "labels": len(start)}
     # A pretrained encoder.
     if config.name == "transformer":
         source = str(folder / "encoder") if folder else encoder_source(config.encoder)
@@ -347,9 +343,9 @@ def build_network(
             pretrained=folder is None,
         )
         if config.pooling == "lwan":
-            return TextNetwork(encoder, LabelWiseAttention(encoder.width, start, dropout=config.dropout), **wide)
+            return TextNetwork(encoder, LabelWiseAttention(encoder.width, start, dropout=config.dropout))
         pool: nn.Module = Pooled(encoder.width, config.pooling)
-        return TextNetwork(encoder, Linear(pool, start, dropout=config.dropout), **wide)
+        return TextNetwork(encoder, Linear(pool, start, dropout=config.dropout))
     # Word vectors learnt from scratch, and what reads them.
     body = WordVectors(size, config.embedding, config.dropout)
     if config.name in ("bigru-lwan", "encdec", "ocd"):
@@ -358,7 +354,7 @@ def build_network(
         if config.name != "bigru-lwan":
             sizes = {"hidden": config.hidden, "beam": config.beam, "most": config.max_labels}
             head = SequenceDecoder(recurrent.width, start, dropout=config.dropout, **sizes)
-        return TextNetwork(Chain(body, recurrent), head, **wide)
+        return TextNetwork(Chain(body, recurrent), head)
     hidden = 0
     if config.name == "textcnn":
         pool = Convolutions(config.embedding, config.filters, widths=(3, 4, 5))
@@ -366,7 +362,7 @@ def build_network(
         pool, hidden = Convolutions(config.embedding, config.filters, widths=(2, 4, 8), chunks=8), config.hidden
     else:
         pool = ConvolvedSequence(config.embedding, config.filters, config.hidden)
-    return TextNetwork(body, Linear(pool, start, dropout=config.dropout, hidden=hidden), **wide)
+    return TextNetwork(body, Linear(pool, start, dropout=config.dropout, hidden=hidden))
 
 
 class Chain(nn.Module):

@@ -190,8 +190,9 @@ def _load(run: Run) -> NetworkScorer:
     try:
         encoder = load_encoder(config, run.path)
         wide = TfidfEncoder.load(run.path / FOLDER) if config.wide else None
-        size = len(wide.words) if wide else 0
-        network = build_network(config, encoder.size, torch.zeros(len(labels)), folder=run.path, words=size)
+        network = build_network(config, encoder.size, torch.zeros(len(labels)), folder=run.path)
+        if wide:
+            network.widen(len(wide.words), len(labels))
         network.load_state_dict(load_file(run.path / "model.safetensors"))
     except (*PARSER_ERRORS, UserError, SafetensorError) as error:
         words = describe(error)

@@ -14,6 +14,7 @@ from core.models.networks import TextNetwork, Transformer
 from core.models.tfidf import TfidfNetwork, WordSums
 from core.system.errors import UserError
 from core.trainer import distributed
+from core.trainer.precision import resolve_precision
 
 CACHED = 2048
 """Tokens of which a CPU computes a transformer at once: with more, documents of 512 tokens take twice as long each."""
@@ -37,7 +38,9 @@ def tokens_at_once(network: nn.Module, most: int) -> int:
     return min(most, CACHED) if is_transformer and next(network.parameters()).device.type == "cpu" else most
 
 
-def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels: int) -> int:
+def memory_needed(
+    config: RunConfig, network: nn.Module, documents: int, labels: int, *, in_blocks: bool = False
+) -> int:
     """Bytes that training takes at most, roughly: weights, gradients, what the optimizer keeps, a step's results.
 
     Args:
@@ -45,6 +48,7 @@ def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels:
         network: which is trained; it may be on any device.
         documents: of the train part.
         labels: L.
+        in_blocks: the output layer and the loss are computed in blocks of labels.
     """
     if isinstance(network, TfidfNetwork) and isinstance(network.features, WordSums):
         return memory_of_words(config, len(network.features.weight), documents, labels)
@@ -58,9 +62,12 @@ def memory_needed(config: RunConfig, network: nn.Module, documents: int, labels:
         if distributed.is_share(parameter):
             taken = taken // distributed.world_size() + 4 * parameter.numel()
         weights += taken
+    # ... and the copies in half precision that an evaluation multiplies by.
+    if resolve_precision(config.train.precision, next(network.parameters()).device.type) != "fp32":
+        weights += sum(2 * part.weight.numel() for part in network.modules() if isinstance(part, nn.Linear))
     # Logits of a batch, their loss and gradient.
     batch = min(config.train.batch_size, documents)
-    logits = 12 * batch * labels if labels <= BLOCKED_LABELS else 0
+    logits = 0 if in_blocks else 12 * batch * labels
     if config.loss is None:  # a decoder gives some for each label that it writes, and in evaluation for its beam
         logits = 12 * labels * max(batch * config.model.max_labels, SCORING_BATCH * config.model.beam)
     # What the layers keep of each token for the gradient.
@@ -82,16 +89,26 @@ def bytes_kept(config: RunConfig) -> int:
     return 4 + (8 if config.train.optimizer == "adamw" else 4)
 
 
-def check_memory_of_wide(config: RunConfig, words: int, labels: int, free: int) -> None:
-    """Refuses a wide path, before it is made, if memory will not suffice for its weights; `free` is in bytes.
+def check_memory_of_wide(
+    config: RunConfig, network: TextNetwork, words: int, documents: int, labels: int, free: int
+) -> None:
+    """Refuses a wide path, before it is made, if memory will not suffice for its weights.
+
+    Args:
+        config: of the run.
+        network: which it is to be added to.
+        words: V.
+        documents: of the train part.
+        labels: L.
+        free: bytes.
 
     Raises:
         UserError: it will not; the message has the setting that would do.
     """
+    rest = memory_needed(config, network, documents, labels)
     column = labels * (4 + bytes_kept(config) + (4 if config.train.average else 0))
-    needed, fitting = BASE_BYTES + words * column, (free - BASE_BYTES) // column
-    what = f"model.wide=true trains {words:,} words x {labels:,} labels, with what the optimizer keeps"
-    _check_room(what, needed, free, words, fitting, "leave model.wide=false")
+    what = f"model.wide=true trains {words:,} words x {labels:,} labels, which with the network take"
+    _check_room(what, rest + words * column, free, words, (free - rest) // column, "leave model.wide=false")
 
 
 def _check_room(what: str, needed: int, free: int, words: int, fitting: int, otherwise: str) -> None:

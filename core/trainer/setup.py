@@ -15,10 +15,10 @@ from torch import nn
 
 from core import losses
 from core.config.schema import LossConfig, RunConfig, TrainConfig
-from core.data.corpus import Corpus
+from core.data.corpus import Corpus, describe_large_sets
 from core.models import tokens
 from core.models.batches import Inputs, SparseInputs, TokenInputs
-from core.models.decoders import SequenceDecoder, check_sizes
+from core.models.decoders import SequenceDecoder
 from core.models.label_graph import add_label_graph
 from core.models.label_names import start_at_names
 from core.models.networks import TextNetwork, Transformer, build_network
@@ -133,7 +133,7 @@ def make_setup(config: RunConfig, corpus: Corpus, reporter: Reporter, device: st
         if config.model.bias == "loss":
             start = losses.constant_logits(loss, *positives, documents)
         loss = loss.to(device)
-    elif too_long := check_sizes(config.model.max_labels, np.diff(targets.indptr), model=config.model.name):
+    elif too_long := describe_large_sets(config.model, np.diff(targets.indptr)):
         raise UserError(too_long)
     # Network: on the device, then sharded, then compiled; the optimizer gets the parameters that are there at last.
     encoder, inputs, network = make_network(config, corpus, start, reporter, device)
@@ -228,17 +228,18 @@ def make_network(
         for part, rows in corpus.parts.items()
     }
     both: Encoder = reader
-    inputs, words = dict(read), 0
+    inputs = dict(read)
+    # Weights: drawn right after the seed is set, so that a run draws the same ones whatever was read before.
+    torch.manual_seed(config.seed)
+    network = build_network(config.model, reader.size, start)
     # Wide path: features of the same documents.
     if config.model.wide:
         weigher, features = make_features(config, corpus, reporter)
         words = features["train"].shape[1]
-        check_memory_of_wide(config, words, len(start), memory_free(device))
+        check_memory_of_wide(config, network, words, len(read["train"]), len(start), memory_free(device))
+        network.widen(words, len(start))
         both = WideEncoder(reader, weigher)
         inputs = {part: WideInputs(one, SparseInputs(features[part])) for part, one in read.items()}
-    # Weights: drawn right after the seed is set, so that a run draws the same ones whatever was read before.
-    torch.manual_seed(config.seed)
-    network = build_network(config.model, reader.size, start, words=words)
     if config.model.names:
         assert isinstance(reader, tokens.Subwords)
         start_at_names(network, reader, corpus.labels)

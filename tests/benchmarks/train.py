@@ -356,7 +356,8 @@ def one(number: int, length: int, device: str) -> None:
     config = synthetic(number, length)
     corpus = sources.load(config.data)
     setup = make_setup(config, corpus, SilentReporter(), device)
-    foretold = memory_needed(config, setup.network, len(setup.inputs["train"]), number)
+    in_blocks = setup.state.forward is not setup.network
+    foretold = memory_needed(config, setup.network, len(setup.inputs["train"]), number, in_blocks=in_blocks)
     seconds, spent = [clock(device)], [time.process_time()]
     for _ in islice(training.take_steps(config, corpus, setup), 12):
         seconds.append(clock(device))
@@ -369,7 +370,7 @@ def one(number: int, length: int, device: str) -> None:
         peak = torch.cuda.max_memory_allocated()
     step, cpu = (float(np.median(np.diff(times)[1:])) for times in (seconds, spent))
     epoch = EPOCH / BATCH
-    path = "dense" if setup.state.forward is setup.network else "blocked"
+    path = "blocked" if in_blocks else "dense"
     print(
         f"{number:>9,} labels  {path:8} {step:6.2f} s a step of {BATCH} ({cpu:.2f} of CPU), {step * epoch:5.0f} s "
         f"({cpu * epoch:.0f}) for {EPOCH:,} documents, {peak / 1e9:6.2f} GB at most, foretold {foretold / 1e9:.2f}",

@@ -329,6 +329,8 @@ def test_a_dry_run_says_what_it_would_take_and_trains_nothing():
     assert "would diverge at once" in wild.stderr
     unsplit = call("train", "--loss", "bce", "--split", "original", *words, "--dry-run")
     assert "has no validation part" in " ".join(unsplit.stderr.split())
+    sets = call("train", "--model", "encdec", *words, "--set", "model.max_labels=1", "--dry-run")
+    assert "more than 1 labels" in " ".join(sets.stderr.split())
     assert folder.list_folders(published=False) == []
 
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from core.config.parse import with_changes
 from core.config.schema import ModelConfig, TrainConfig
+from core.data.corpus import describe_large_sets
 from core.models.batches import TokenInputs
-from core.models.decoders import SequenceDecoder, check_sizes
+from core.models.decoders import SequenceDecoder
 from core.models.networks import TextNetwork, build_network
 from core.models.tokens import Tokens, Words
 from core.runs import plan
@@ -196,12 +197,13 @@ def test_documents_with_more_labels_than_it_writes_are_counted_before_training(m
 
 
 def test_the_setting_that_would_do_is_named_where_there_is_one() -> None:
-    assert check_sizes(50, np.array([3, 50]), model="encdec") == ""
-    some = check_sizes(50, np.array([3, 51, 120]), model="encdec")
+    config = ModelConfig(name="encdec")
+    assert describe_large_sets(config, np.array([3, 50])) == ""
+    some = describe_large_sets(config, np.array([3, 51, 120]))
     assert some.startswith("2 train documents have more than 50 labels (the most: 120)")
     assert "set model.max_labels=120, or choose another model" in some
     with_changes(plan.make_config(data="synthetic", model="encdec", loss=None, seed=0), ["model.max_labels=120"])
-    too_many = check_sizes(200, np.array([3, 5000]), model="ocd")
+    too_many = describe_large_sets(ModelConfig(name="ocd", max_labels=200), np.array([3, 5000]))
     assert too_many.startswith("1 train document has more than 200 labels (the most: 5,000)")
     assert too_many.endswith("one after another: choose another model.")
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.config.parse import with_changes
-from core.config.schema import ModelConfig, TrainConfig
+from core.config.schema import ModelConfig, RunConfig, TrainConfig
 from core.losses import build_loss
 from core.models.batches import SparseInputs, TokenInputs
 from core.models.networks import WIDE_SCALE, TextNetwork, build_network
@@ -40,7 +40,8 @@ def made(name: str = "textcnn", *, long: str = "head", length: int = 6) -> tuple
     )
     words, tfidf = Words.fit(TEXTS, config), TfidfEncoder.fit(TEXTS, config)
     torch.manual_seed(0)
-    network = build_network(config, words.size, START, words=len(tfidf.words))
+    network = build_network(config, words.size, START)
+    network.widen(len(tfidf.words), len(START))
     tokens = TokenInputs(Tokens.of(words.encode(TEXTS)), words, np.arange(90), length, long)  # type: ignore[arg-type]
     return network, WideInputs(tokens, SparseInputs(tfidf.encode(TEXTS))), WideEncoder(words, tfidf)
 
@@ -84,7 +85,9 @@ def test_what_the_network_does_not_read_is_learnt_by_the_wide_path() -> None:
     found = {}
     for kind, read_by in {"wide": inputs, "plain": read}.items():
         torch.manual_seed(0)
-        network = build_network(config, words.size, START, words=len(tfidf.words) if kind == "wide" else 0)
+        network = build_network(config, words.size, START)
+        if kind == "wide":
+            network.widen(len(tfidf.words), len(START))
         settings = TrainConfig(optimizer="adamw", learning_rate=0.02, epochs=10, batch_size=16)
         state = State.begin(network, settings, 90)
         list(train(state, BCE, read_by, TARGETS, config=settings, seed=0, device="cpu"))
@@ -125,17 +128,26 @@ def test_many_labels_are_not_made_in_blocks_with_it() -> None:
 
 
 def test_two_hundred_thousand_labels_are_refused_with_what_they_need() -> None:
-    config = plan.make_config(data="synthetic", model="transformer", loss="db", seed=0, changes=["model.wide=true"])
-    # 16 bytes for each of 30,000 x 200,000 weights.
-    with pytest.raises(UserError, match=r"30,000 words x 200,000 labels.* 96\.7 GB, and 8\.0 GB.*max_features=2281"):
-        check_memory_of_wide(config, 30_000, 200_000, 8_000_000_000)
+    network, _, _ = made()
+    network.wide = None
+    config = plan.make_config(data="synthetic", model="textcnn", loss="db", seed=0, changes=["model.wide=true"])
+    labels, free = 200_000, 8_000_000_000
+
+    def check(words: int, config: RunConfig = config, *, labels: int = labels, free: int = free) -> None:
+        check_memory_of_wide(config, network, words, 90, labels, free)
+
+    # 16 bytes for each of 30,000 x 200,000 weights, and those of the network, of its logits and of what it scores.
+    with pytest.raises(
+        UserError, match=r"30,000 words x 200,000 labels.* 98\.5 GB, and 8\.0 GB.*max_features=17\d\d\."
+    ) as said:
+        check(30_000)
+    fitting = int(str(said.value).rpartition("=")[2].rstrip("."))
+    check(fitting)
     with pytest.raises(UserError, match=r"leave model\.wide=false"):
-        check_memory_of_wide(config, 100_000, 200_000, 1_000_000_000)
-    averaged = with_changes(config, ["train.average=1"])
-    with pytest.raises(UserError, match=r"120\.7 GB"):
-        check_memory_of_wide(averaged, 30_000, 200_000, 8_000_000_000)
-    check_memory_of_wide(config, 2281, 200_000, 8_000_000_000)
-    check_memory_of_wide(config, 30_000, 90, 1_000_000_000)
+        check(100_000, free=1_000_000_000)
+    with pytest.raises(UserError, match=r"122\.5 GB"):
+        check(30_000, with_changes(config, ["train.average=1"]))
+    check(30_000, labels=90, free=3_000_000_000)
 
 
 def test_its_weights_are_foretold() -> None:
@@ -144,6 +156,16 @@ def test_its_weights_are_foretold() -> None:
     needed, size = memory_needed(config, network, 90, 3), network.wide.weight.numel()
     network.wide = None
     assert needed - memory_needed(config, network, 90, 3) == 16 * size
+
+
+def test_logits_are_foretold_unless_they_are_made_in_blocks_and_half_precision_has_a_copy_of_the_weights() -> None:
+    network, _, _ = made()
+    config = plan.make_config(data="synthetic", model="textcnn", loss="db", seed=0, changes=["train.precision=fp32"])
+    needed = memory_needed(config, network, 90, 50_000)
+    batch = config.train.batch_size
+    assert needed - memory_needed(config, network, 90, 50_000, in_blocks=True) == 12 * min(batch, 90) * 50_000
+    half = with_changes(config, ["train.precision=bf16"])
+    assert memory_needed(half, network, 90, 50_000) - needed == 2 * network.head.output.weight.numel()
 
 
 def test_models_that_cannot_have_it_say_so() -> None:

@@ -404,6 +404,13 @@ def test_a_split_without_validation_is_said_before_launch(cache: Path) -> None:
     assert not page.exception
 
 
+def test_label_sets_that_a_decoder_cannot_write_are_said_before_launch(cache: Path) -> None:
+    page = open_page("launcher", data="synthetic", synthetic_cardinality="50", synthetic_labels="200", models="encdec")
+    assert "more than 50 labels" in said(page.error)
+    assert "set model.max_labels=" in said(page.error)
+    assert not page.exception
+
+
 # Results
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from core.analysis import progress
 from core.config.schema import RunConfig
 from core.jobs import clusters, engines, estimates, queue, sweeps
-from core.jobs.obstacles import describe_missing_part, describe_shortage, find_obstacles
+from core.jobs.obstacles import describe_shortage, find_misfits, find_obstacles
 from core.runs.folder import LIVE, Folder, Run
 from core.runs.plan import command_line
 from core.system.errors import UserError
@@ -158,8 +158,8 @@ def load_cost(run: Run) -> estimates.Cost | None:
 def show_forecast(plan: Plan, configs: list[RunConfig]) -> None:
     """What the runs will take on this machine, and what the loss page warns of."""
     corpus = load_corpus(plan.data)
-    if missing := describe_missing_part(configs[0], corpus):
-        st.error(plain(missing))
+    if misfits := find_misfits(configs, corpus):
+        st.error(plain(" ".join(misfits)))
         return
     finished = [run for run in listed.list_runs() if run.state == "finished"]
     own, published = estimates.read_costs(finished, read=load_cost)
