@@ -70,7 +70,8 @@ def _read(page: str, asked: Mapping[str, str]) -> DataConfig:
     if source is None or not source.found:
         # Runs stay readable where their data set is not: a page that needs the data itself says what is missing.
         if name == kept.name or page in OF_RUNS:
-            return parse(DataConfig, {"name": name, "split": asked.get("split", kept.split)}, where="Address")
+            split = asked.get("split") or (kept.split if name == kept.name else _split_of_runs(name, kept.split))
+            return parse(DataConfig, {"name": name, "split": split}, where="Address")
         choose("data set", name, [source.name for source in available()])
         raise UserError(source.sentence if source else "")
     same = name == kept.name
@@ -79,6 +80,12 @@ def _read(page: str, asked: Mapping[str, str]) -> DataConfig:
     kept_size = same and not sizes
     synthetic = kept.synthetic if kept_size else parse(SyntheticConfig, sizes, where="Synthetic set")
     return DataConfig(name=name, split=split, synthetic=synthetic)
+
+
+def _split_of_runs(name: str, otherwise: str) -> str:
+    """The split that the finished runs on a data set were made on, the newest of them."""
+    runs = (run for run in listed.list_runs() if run.state == "finished" and run.config.data.name == name)
+    return next((run.config.data.split for run in runs), otherwise)
 
 
 def _sizes_of(asked: Mapping[str, str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.runs import folder
 from core.runs.folder import list_runs
+from core.system.places import ROOT
 from pages.shared.menu import PAGES
 from tests.helpers.drawn import draw, open_page, said, words
 
@@ -123,6 +124,15 @@ def test_another_data_set_leaves_the_run(filled: Path) -> None:
 def test_where_nobody_has_chosen_a_set_the_runs_say_which(filled: Path) -> None:
     assert address(open_page("compare"))["synthetic_documents"] == f"{list_runs()[0].config.data.synthetic.documents}"
     assert "run" in links(open_page("errors"))["errors"]
+
+
+def test_runs_on_data_that_is_not_here_say_which_split_an_address_without_one_means(cache: Path) -> None:
+    path = next((ROOT / "cache" / "published").glob("pubmed-sample-svm-*"))
+    shutil.copytree(path, cache / "published" / path.name)
+    for page in ("compare", "errors"):
+        drawn = open_page(page, data="pubmed-sample")
+        assert address(drawn) | {"run": ""} == {"data": "pubmed-sample", "split": "random", "run": ""}
+        assert "There is no finished run" not in said(drawn.info)
 
 
 def chosen_page() -> None:
