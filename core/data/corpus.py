@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 from pathlib import Path
 from typing import overload
 
@@ -38,7 +39,11 @@ class Texts(Sequence[str]):
     """Titles or bodies of a prepared corpus, decoded one at a time from a memory-mapped file."""
 
     def __init__(self, path: Path) -> None:
-        self._content = np.asarray(np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8))
+        self._mapped: mmap | None = None
+        if path.stat().st_size:
+            with path.open("rb") as file:
+                self._mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
+        self._content = np.frombuffer(self._mapped or b"", np.uint8)
         self._offsets = np.asarray(np.load(path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False))
 
     def __len__(self) -> int:
@@ -53,6 +58,11 @@ class Texts(Sequence[str]):
         if isinstance(rows, range):
             return [self[one] for one in rows]
         return self._content[self._offsets[rows] : self._offsets[rows + 1]].tobytes().decode("utf-8")
+
+    def release(self) -> None:
+        """Gives back the memory of what was read so far; it comes from the file again where it is read again."""
+        if self._mapped is not None:
+            self._mapped.madvise(MADV_DONTNEED)
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,12 @@ class Corpus:
     def texts(self, rows: Iterable[int]) -> Iterator[str]:
         """The texts of some rows, one at a time."""
         return (self.text(int(row)) for row in rows)
+
+    def release_texts(self) -> None:
+        """Gives back the memory of the texts that were read so far: a run that has its features reads them no more."""
+        for texts in (self.titles, self.bodies):
+            if isinstance(texts, Texts):
+                texts.release()
 
 
 def write_corpus(

@@ -18,8 +18,8 @@ from core.trainer.precision import resolve_precision
 
 CACHED = 2048
 """Tokens of which a CPU computes a transformer at once: with more, documents of 512 tokens take twice as long each."""
-SCORES_AT_ONCE = 1 << 23
-"""Scores that are held densely while the best of each document are picked: about 24 bytes each."""
+SCORES_AT_ONCE = 1 << 22
+"""Scores that are held densely while the best of each document are picked."""
 BLOCKED_LABELS = 4000
 """Above so many labels the output layer and the loss are computed in blocks, where the loss has that form."""
 BASE_BYTES = 700_000_000
@@ -28,7 +28,7 @@ STATE_BYTES = 256
 """For each token, layer and unit, until the gradient is taken: measured with MiniLM, 32 documents of 128 tokens."""
 LOGIT_BYTES = 24
 """For each logit of a batch of a layer that learns by words: its loss and gradient, and what these are made of."""
-SCORE_BYTES = 24
+SCORE_BYTES = 56
 """For each score of an evaluation: logits, probabilities in two orders, ranks, what is kept."""
 
 

@@ -223,6 +223,7 @@ def make_network(
         )
     reporter.report("reading tokens", 0.02)
     made = tokens.tokenize(corpus, reader, lambda phase, done: reporter.report_if_due(phase, 0.02 + 0.02 * done))
+    corpus.release_texts()
     read = {
         part: TokenInputs(made, reader, rows, config.model.max_length, config.model.long)
         for part, rows in corpus.parts.items()
@@ -260,6 +261,7 @@ def make_features(
     for part, rows in corpus.parts.items():
         features[part] = encoder.encode(corpus.texts(rows))
         reporter.raise_if_stopped()
+    corpus.release_texts()
     log.info("features of the train part: %d x %d", *features["train"].shape)
     return encoder, features
 

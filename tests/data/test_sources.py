@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -169,6 +170,22 @@ def test_a_later_load_is_the_same_corpus_from_mapped_files(cache: Path) -> None:
     assert len(prepared_folders(cache)) == 1
     mapped = [line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()]
     assert any(path.startswith(str(cache)) and path.endswith("bodies.bin") for path in mapped)
+
+
+def test_texts_that_were_released_are_read_again_and_hold_no_memory_until_then(cache: Path) -> None:
+    corpus = load(DataConfig(name="synthetic", synthetic=SyntheticConfig(documents=2000, words=80)))
+
+    def resident() -> int:
+        """Bytes of the file of bodies that this process has in memory."""
+        maps = (one for one in psutil.Process().memory_maps() if one.path.endswith("bodies.bin"))
+        return sum(one.rss for one in maps)
+
+    before = [corpus.text(row) for row in range(2000)]
+    held = resident()
+    assert held > 500_000
+    corpus.release_texts()
+    assert resident() < held / 10
+    assert [corpus.text(row) for row in range(2000)] == before
 
 
 def test_fingerprints_tell_splits_and_settings_apart() -> None:
