@@ -72,7 +72,9 @@ def answer_table(scores: np.ndarray, given: np.ndarray, labels: Sequence[str], *
     Returns:
         Columns label, score, given.
     """
-    order = np.argsort(-scores, kind="stable")
+    lowest = np.partition(scores, -top)[-top] if 0 < top < len(scores) else -np.inf if top else np.inf
+    likely = np.flatnonzero(given | (scores >= lowest))
+    order = likely[np.argsort(-scores[likely], kind="stable")]
     listed = order[given[order] | (np.arange(len(order)) < top)]
     return pd.DataFrame(
         {"label": [labels[column] for column in listed], "score": scores[listed], "given": given[listed]},

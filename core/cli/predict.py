@@ -19,9 +19,9 @@ from core.data.readers import SUFFIXES, guess, read_rows, unit, value_at
 from core.runs import folder, results, scorer
 from core.system.errors import UserError
 
-AT_ONCE, AT_ONCE_BY_WORDS = 64, 512
+AT_ONCE, AT_ONCE_BY_WORDS = 64, 1024
 """Texts that are scored together; by models on words, whose weights are gone through for each batch, more."""
-SCORES_AT_ONCE = 1 << 23
+SCORES_AT_ONCE = 1 << 24
 """Scores that are held at once, unless `AT_ONCE` texts have more."""
 _NO_LABEL = pd.DataFrame({"label": [""], "score": [None], "given": [False]})
 """The row of a document without a label."""
@@ -81,8 +81,8 @@ def texts_at_once(run: folder.Run, labels: int) -> int:
 
 def _in_words(table: pd.DataFrame) -> str:
     """Labels with their scores, those that are not given in brackets."""
-    words = [f"{row['label']} {row['score']:.3f}" for row in table.to_dict("records")]
-    words = [word if given else f"({word})" for word, given in zip(words, table["given"], strict=True)]
+    rows = zip(table["label"], table["score"], table["given"], strict=True)
+    words = [f"{label} {score:.3f}" if given else f"({label} {score:.3f})" for label, score, given in rows]
     return ", ".join(words) or "no label"
 
 

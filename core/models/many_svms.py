@@ -99,10 +99,13 @@ class Hyperplanes:
             ValueError: they do not fit together, or to so many words.
         """
         intercepts = arrays["intercepts"]
-        parts = tuple(arrays[f"weights.{name}"] for name in ("data", "indices", "indptr"))
-        if intercepts.ndim != 1 or any(part.ndim != 1 for part in parts):
+        values, rows, ends = (arrays[f"weights.{name}"] for name in ("data", "indices", "indptr"))
+        if any(part.ndim != 1 for part in (intercepts, values, rows, ends)):
             raise ValueError(f"{len(intercepts.shape)}-dimensional intercepts")
-        weights = sp.csc_array(parts, shape=(words, len(intercepts)))
+        # SciPy makes places of one kind, large ones where only the ends are: twice the memory of the rows.
+        if ends.dtype.kind == "i" and ends.min(initial=0) >= 0 and ends.max(initial=0) <= np.iinfo(rows.dtype).max:
+            ends = ends.astype(rows.dtype)
+        weights = sp.csc_array((values, rows, ends), shape=(words, len(intercepts)))
         weights.check_format(full_check=True)
         return cls(weights, intercepts)
 

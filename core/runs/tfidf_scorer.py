@@ -44,7 +44,7 @@ class Scorer(TextScorer):
 
     encoder: TfidfEncoder
     words: np.ndarray
-    first: np.ndarray | sp.csr_array
+    first: np.ndarray | sp.csc_array
     bias: np.ndarray
     second: np.ndarray | None
     second_bias: np.ndarray
@@ -71,8 +71,10 @@ class Scorer(TextScorer):
 
     def _sum(self, features: sp.csr_array) -> np.ndarray:
         """What the words of n documents add up to with the bias, (n, L) or (n, H)."""
-        sums = features @ self.first
-        return (sums.toarray() if isinstance(sums, sp.sparray) else np.asarray(sums)) + self.bias
+        if isinstance(self.first, sp.csc_array):
+            # The product is taken the other way round, which reads the weights as they lie, label by label.
+            return (self.first.T @ features.T.tocsr()).toarray().T + self.bias
+        return np.asarray(features @ self.first) + self.bias
 
     def contributions(self, text: str, label: int) -> pd.DataFrame:
         """What each word of a text adds to the sum of a label, before the sigmoid; the largest first, either way.
@@ -137,10 +139,10 @@ def load(run: Run) -> Scorer | TreeScorer:
             if len(planes.intercepts) != len(tree.parents):
                 raise ValueError(f"{len(tree.parents)} nodes, {len(planes.intercepts)} of them fitted")
             return TreeScorer(encoder, words, tree, planes, run.config.model.beam, labels, threshold)
-        first: np.ndarray | sp.csr_array
+        first: np.ndarray | sp.csc_array
         if "weights.data" in arrays or (name == "svm" and "weights" not in arrays):
             many = Hyperplanes.from_arrays(arrays, len(words))
-            first, bias, second, last = sp.csr_array(many.weights), many.intercepts, None, many.intercepts
+            first, bias, second, last = many.weights, many.intercepts, None, many.intercepts
         elif name == "svm":
             first, bias, second, last = arrays["weights"], arrays["intercepts"], None, arrays["intercepts"]
         else:

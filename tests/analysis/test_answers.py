@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.analysis import answers, decisions
 from core.runs import results
@@ -41,3 +43,18 @@ def test_labels_are_listed_by_score_with_so_many_at_least() -> None:
     assert listed[2][["label", "given"]].to_numpy().tolist() == [["b", True], ["c", False], ["d", True]]
     assert listed[9]["label"].tolist() == ["b", "c", "d", "a"]
     assert answers.answer_table(scores, np.zeros(4, bool), "abcd").empty
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.5000001, 0.9]), st.booleans()), max_size=12),
+    st.integers(0, 14),
+)
+def test_the_labels_listed_are_those_wantedand_the_best_in_the_order_of_a_whole_sort(
+    rows: list[tuple[float, bool]], top: int
+) -> None:
+    scores, wanted = np.array([score for score, _ in rows]), np.array([one for _, one in rows], dtype=bool)
+    names = [f"l{column}" for column in range(len(rows))]
+    ranked = sorted(range(len(rows)), key=lambda column: (-scores[column], column))
+    expected = [names[column] for rank, column in enumerate(ranked) if wanted[column] or rank < top]
+    table = answers.answer_table(scores, wanted, names, top=top)
+    assert table["label"].tolist() == expected
