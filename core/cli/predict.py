@@ -19,9 +19,9 @@ from core.data.readers import SUFFIXES, guess, read_rows, unit, value_at
 from core.runs import folder, results, scorer
 from core.system.errors import UserError
 
-AT_ONCE, AT_ONCE_BY_WORDS = 64, 1024
+AT_ONCE, AT_ONCE_BY_WORDS = 64, 2048
 """Texts that are scored together; by models on words, whose weights are gone through for each batch, more."""
-SCORES_AT_ONCE = 1 << 24
+SCORES_AT_ONCE = 1 << 25
 """Scores that are held at once, unless `AT_ONCE` texts have more."""
 _NO_LABEL = pd.DataFrame({"label": [""], "score": [None], "given": [False]})
 """The row of a document without a label."""

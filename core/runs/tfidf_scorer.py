@@ -24,6 +24,10 @@ from core.system.errors import UserError
 
 WEIGHTS = "model.safetensors"
 """File of a run's weights."""
+MANY_TEXTS, MANY_WEIGHTS = 512, 0.1
+"""From so many texts, and this share of the weights that is not 0, dense blocks are faster than a sparse product."""
+WEIGHTS_AT_ONCE = 1 << 25
+"""Weights of such a block."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,8 @@ class Scorer(TextScorer):
 
     def _sum(self, features: sp.csr_array) -> np.ndarray:
         """What the words of n documents add up to with the bias, (n, L) or (n, H)."""
-        if isinstance(self.first, sp.csc_array):
-            # The product is taken the other way round, which reads the weights as they lie, label by label.
-            return (self.first.T @ features.T.tocsr()).toarray().T + self.bias
-        return np.asarray(features @ self.first) + self.bias
+        sums = multiply(features, self.first) if isinstance(self.first, sp.csc_array) else features @ self.first
+        return np.asarray(sums) + self.bias
 
     def contributions(self, text: str, label: int) -> pd.DataFrame:
         """What each word of a text adds to the sum of a label, before the sigmoid; the largest first, either way.
@@ -105,6 +107,27 @@ class Scorer(TextScorer):
         row = self.encoder.encode([text])
         on = self._sum(row)[0] > 0
         return float(self.second_bias[label] + self.second[label] @ np.where(on, self.bias, 0))
+
+
+def multiply(features: sp.csr_array, weights: sp.csc_array) -> np.ndarray:
+    """`(features @ weights).toarray()` of (n, V) and (V, L), without a copy of the weights by rows.
+
+    The weights are read as they lie, label by label: for many texts, if there are many weights, in dense blocks of
+    labels, else by the product the other way round.
+    """
+    texts, labels = features.shape[0], weights.shape[1]
+    if texts < MANY_TEXTS or weights.nnz < MANY_WEIGHTS * weights.shape[0] * labels:
+        return (weights.T @ features.T.tocsr()).toarray().T
+    sums = np.empty((texts, labels), np.float32)
+    width = max(1, WEIGHTS_AT_ONCE // weights.shape[0])
+    for start in range(0, labels, width):
+        ends = weights.indptr[start : start + width + 1]
+        at = slice(ends[0], ends[-1])
+        block = sp.csc_array(
+            (weights.data[at], weights.indices[at], ends - ends[0]), shape=(weights.shape[0], len(ends) - 1)
+        )
+        sums[:, start : start + width] = features @ block.toarray()
+    return sums
 
 
 def check_weights(run: Run) -> None:

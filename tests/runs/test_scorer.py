@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from core.analysis import why
 from core.data import sources
 from core.jobs import linear
 from core.metrics import thresholds
 from core.models.label_tree import SHARPNESS
-from core.runs import folder, network_scorer, plan, predictions, results, share
+from core.runs import folder, network_scorer, plan, predictions, results, share, tfidf_scorer
 from core.runs.folder import Run
 from core.runs.scorer import load
 from core.runs.tree_scorer import TreeScorer
@@ -122,6 +123,20 @@ def test_a_run_that_came_without_weights_is_not_called_damaged(run: Run, tmp_pat
         with pytest.raises(UserError, match="published without its weights: run its command") as said:
             loader(arrived)
         assert "Delete" not in str(said.value)
+
+
+@pytest.mark.parametrize("texts", [0, 1, 40])
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.6])
+def test_sparse_weights_are_multiplied_in_blocks_or_the_other_way_round(
+    texts: int, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tfidf_scorer, "MANY_TEXTS", 20)
+    monkeypatch.setattr(tfidf_scorer, "WEIGHTS_AT_ONCE", 3 * 30)  # three labels
+    rng = np.random.default_rng(0)
+    features = sp.csr_array(rng.random((texts, 30)) * (rng.random((texts, 30)) < 0.3), dtype=np.float32)
+    weights = sp.csc_array(rng.normal(size=(30, 11)) * (rng.random((30, 11)) < share), dtype=np.float32)
+    found = tfidf_scorer.multiply(features, weights)
+    np.testing.assert_allclose(found, features.toarray() @ weights.toarray(), rtol=1e-5, atol=1e-6)
 
 
 def test_runs_without_weights_say_what_to_do(run: Run, cache: Path) -> None:
