@@ -148,12 +148,13 @@ def confusion_order(matrix: sp.csr_array) -> np.ndarray:
 
 def cooccurrences(targets: sp.csr_array, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """Documents that have both labels, for each pair of columns i, j, (pairs,) int64."""
-    part = sp.csc_array(indicator(targets).astype(np.int64))
-    chosen = [np.asarray(columns, dtype=np.int64) for columns in (i, j)]
-    if not len(chosen[0]):
+    if not len(i):
         return np.zeros(0, np.int64)
-    first, second = (part[:, columns] for columns in chosen)
-    return np.asarray(first.multiply(second).sum(axis=0)).astype(np.int64)
+    # The labels of the pairs, each once: a column of a frequent one is long, and may be in thousands of pairs.
+    part = sp.csc_array(indicator(targets).astype(np.int64))
+    (first, rows), (second, columns) = (np.unique(np.asarray(labels), return_inverse=True) for labels in (i, j))
+    both = sp.csr_array(part[:, first].T @ part[:, second])
+    return np.asarray(both[rows, columns]).astype(np.int64)
 
 
 def document_scores(targets: sp.csr_array, predicted: sp.csr_array) -> pd.DataFrame:
