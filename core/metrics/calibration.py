@@ -33,21 +33,18 @@ def calibration(
         values = scores.astype(np.float64).ravel()
     if len(values) and not (values.min() >= 0 and values.max() <= 1):
         raise ValueError(f"scores run from {values.min():.3g} to {values.max():.3g}, expected probabilities")
-    groups = group_of(counts, borders)
-    table = pd.DataFrame(
-        {
-            "group": groups[columns],
-            "bin": np.minimum((values * bins).astype(np.int64), bins - 1),
-            "score": values,
-            "true": contains(targets, rows, columns),
-        }
-    )
-    # All labels, then each group.
-    both = pd.concat([table.assign(group="all"), table], ignore_index=True)
-    grouped = both.groupby(["group", "bin"], sort=True).agg(
-        pairs=("score", "size"), score=("score", "mean"), true=("true", "mean")
-    )
-    return grouped.reset_index()
+    # Sums by group and bin, then those of all groups.
+    names, codes = np.unique(group_of(counts, borders), return_inverse=True)
+    cells = codes[columns] * bins + np.minimum((values * bins).astype(np.int64), bins - 1)
+    weights = (None, values, contains(targets, rows, columns))
+    sums = np.stack([np.bincount(cells, one, len(names) * bins).reshape(-1, bins) for one in weights])
+    sums = np.concatenate([sums.sum(axis=1, keepdims=True), sums], axis=1)
+    pairs, score, true = (part.ravel() for part in sums)
+    table = pd.DataFrame({"group": np.repeat(["all", *names], bins), "bin": np.tile(np.arange(bins), len(names) + 1)})
+    found = pairs > 0
+    shares = {name: total[found] / pairs[found] for name, total in (("score", score), ("true", true))}
+    table = table[found].assign(pairs=pairs[found].astype(np.int64), **shares)
+    return table.sort_values(["group", "bin"], ignore_index=True)
 
 
 def expected_calibration_error(curve: pd.DataFrame) -> dict[str, float]:

@@ -9,12 +9,33 @@ import streamlit as st
 
 from core.analysis import errors
 from core.figures.errors import calibration_chart
+from core.labels.groups import Borders
 from pages.shared.downloads import offer_csv
-from pages.shared.loaders import load_metrics, load_texts
+from pages.shared.loaders import HASHES, load_metrics, load_predictions, load_texts
 from pages.shared.text import plain
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.runs.folder import Run
     from pages.sections.errors.chosen import Shown
+
+
+@st.cache_data(max_entries=16, show_spinner="Counting words", hash_funcs=HASHES)
+def count_words(run: Run, part: str) -> list[int]:
+    """Words of each document of a part of a run whose texts are there."""
+    corpus, sentence = load_texts(run)
+    assert corpus is not None, sentence
+    return [len(corpus.text(int(row)).split()) for row in load_predictions(run, part).rows]
+
+
+@st.cache_data(max_entries=16, show_spinner="Comparing scores with the truth", hash_funcs=HASHES)
+def calibrate(run: Run, part: str, borders: Borders) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """`errors.calibration` of a part; None where the scores are margins."""
+    try:
+        return errors.calibration(load_predictions(run, part), load_metrics(run)["counts"], borders)
+    except ValueError:
+        return None
 
 
 def show(shown: Shown) -> None:
@@ -38,7 +59,7 @@ def show(shown: Shown) -> None:
     offer_csv("by-number-of-labels", sizes)
     corpus, sentence = load_texts(shown.run)
     if corpus:
-        words = [len(corpus.text(int(row)).split()) for row in shown.predictions.rows]
+        words = count_words(shown.run, shown.part)
         st.caption(f"By number of words of the {shown.part} document, in four parts.")
         lengths = errors.length_table(shown.predictions, shown.predicted, words)
         st.dataframe(lengths, hide_index=True, column_config=percent, alt="Scores by number of words")
@@ -48,11 +69,10 @@ def show(shown: Shown) -> None:
     # Calibration, and the other scores.
     left, right = st.columns(2, gap="medium")
     with left:
-        try:
-            curve, behind = errors.calibration(shown.predictions, shown.counts, shown.borders)
-        except ValueError:
+        if (found := calibrate(shown.run, shown.part, shown.borders)) is None:
             st.info("An SVM's margins are no probabilities: there is no calibration to show.")
         else:
+            curve, behind = found
             st.caption(
                 plain(
                     f"Calibration: share of true labels at each score, where {errors.ENOUGH_SCORES} scores or more "
