@@ -25,8 +25,10 @@ ROUNDS = 20
 """Of k-means, at most."""
 LABELS_AT_ONCE = 4096
 """Labels whose words are added up at once."""
-DOCUMENTS_AT_ONCE = 2048
-"""Documents that are scored at once."""
+DOCUMENTS_AT_ONCE, MOST_AT_ONCE = 2048, 16_384
+"""Documents that are scored at once: so many, and of short ones, which leave the time to the nodes, up to so many."""
+SHORT = 128
+"""Words of a document of which so many are scored at once; of half as many twice as many."""
 LARGE = 10
 """A node has many labels, if more than this times as many as are told apart at once."""
 
@@ -200,8 +202,10 @@ def score_tree(
         labels: L.
         beam: nodes of a level that are looked into for each document.
     """
-    for start in range(0, features.shape[0], DOCUMENTS_AT_ONCE):
-        yield _score_batch(tree, planes, features[start : start + DOCUMENTS_AT_ONCE], labels, beam)
+    words = max(1, features.nnz // max(1, features.shape[0]))
+    size = min(MOST_AT_ONCE, DOCUMENTS_AT_ONCE * max(1, SHORT // words))
+    for start in range(0, features.shape[0], size):
+        yield _score_batch(tree, planes, features[start : start + size], labels, beam)
 
 
 def _score_batch(tree: Tree, planes: Hyperplanes, features: sp.csr_array, labels: int, beam: int) -> sp.csr_array:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.metrics import kept_scores
-from core.models import many_svms
+from core.models import label_tree, many_svms
 from core.models.label_tree import Tree, describe_labels, grow_tree, plan_tree, score_tree, split_labels
 from core.models.many_svms import Hyperplanes, fit_tasks, foretell_memory, join, plan_labels
 from core.system import processes
@@ -89,6 +89,20 @@ def test_a_label_has_the_product_along_its_path():
         np.testing.assert_allclose(batch.toarray()[:, label], expected, rtol=1e-4)
 
 
+def test_documents_are_scored_some_at_a_time_more_of_short_ones(monkeypatch):
+    features, targets = documents()
+    tree, planes = fitted(features, targets)
+    (whole,) = score_tree(tree, planes, features, labels=TOPICS, beam=3)
+    words = features.nnz // features.shape[0]
+    monkeypatch.setattr(label_tree, "DOCUMENTS_AT_ONCE", 7)
+    for short, most, size in ((words, 50, 7), (2 * words, 50, 14), (9 * words, 50, 50)):
+        monkeypatch.setattr(label_tree, "SHORT", short)
+        monkeypatch.setattr(label_tree, "MOST_AT_ONCE", most)
+        batches = list(score_tree(tree, planes, features, labels=TOPICS, beam=3))
+        assert {batch.shape[0] for batch in batches[:-1]} == {size}
+        np.testing.assert_array_equal(sp.vstack(batches).toarray(), whole.toarray())
+
+
 def test_a_narrow_beam_keeps_the_scores_of_what_it_reaches():
     features, targets = documents()
     tree = Tree(np.repeat([-1, 0, 1, 2, 3], [4, 3, 3, 3, 3]).astype(np.int32), np.append([-1] * 4, np.arange(TOPICS)))
@@ -125,7 +139,7 @@ def test_several_processes_fit_the_numbers_of_one(monkeypatch):
 
 KILLED = """
 import numpy as np, scipy.sparse as sp
-from core.models import many_svms
+from core.models import label_tree, many_svms
 many_svms.WORTH_PROCESSES, many_svms.ENTRIES_AT_ONCE = 0, 10_000
 rng = np.random.default_rng(0)
 x, y = sp.csr_array(rng.random((300, 40))), sp.csr_array(rng.random((300, 9_000)) < 0.1)
