@@ -21,6 +21,7 @@ from core.system.errors import UserError
 BUSY: dict[str | tuple[str, str], float] = {
     **{("reuters", "svm"): 3.7, ("reuters", "tfidf"): 6.5, ("reuters", "textcnn"): 3.5},
     **{("reuters", "bigru-lwan"): 7.0, ("reuters", "encdec"): 6.5, ("reuters", "ocd"): 7.0},
+    "reuters-transformer-bce-s0-89acab3325": 3.0,
     "reuters-transformer-db-s0-1f04a102ff": 1.9,
     "pubmed-sample-transformer-bce-s0-cb6cf7e2ca": 1.8,
     "pubmed-sample-transformer-cb-ntr-s0-07e6a6c66e": 1.6,
