@@ -177,8 +177,8 @@ def test_texts_that_were_released_are_read_again_and_hold_no_memory_until_then(c
 
     def resident() -> int:
         """Bytes of the file of bodies that this process has in memory."""
-        maps = (one for one in psutil.Process().memory_maps() if one.path.endswith("bodies.bin"))
-        return sum(one.rss for one in maps)
+        mine = prepared_folders(cache)[0] / "bodies.bin"
+        return sum(one.rss for one in psutil.Process().memory_maps() if one.path == str(mine))
 
     before = [corpus.text(row) for row in range(2000)]
     held = resident()
