@@ -116,6 +116,8 @@ def multiply(features: sp.csr_array, weights: sp.csc_array) -> np.ndarray:
     labels, else by the product the other way round.
     """
     texts, labels = features.shape[0], weights.shape[1]
+    if texts == 1:
+        return (weights.T @ features.toarray()[0])[None]
     if texts < MANY_TEXTS or weights.nnz < MANY_WEIGHTS * weights.shape[0] * labels:
         return (weights.T @ features.T.tocsr()).toarray().T
     sums = np.empty((texts, labels), np.float32)
